@@ -1,0 +1,223 @@
+"""`Study` and `Claim`: what is fixed, swept, tuned and claimed. Checked as a whole when it is built."""
+
+import itertools
+import re
+from typing import Any, Literal
+
+from harness import metrics
+from harness.clipping import ClippingRule, GlobalNorm
+from harness.models.model import Model
+from harness.optimizers import Adam, Optimizer
+from harness.settings import Component, Count, InvalidStudy, Positive, Problem, Sweep, Tune, nearest, show
+from harness.tasks.task import Task
+
+Levels = dict[str, Any]
+"""Factor path → one level of its sweep."""
+
+
+class Claim(Component):
+    """A statement that one arm is better than another, to be tested over the seeds of the confirm phase.
+
+    Args:
+        title: the statement in words.
+        metric: name of a per-run metric (`harness.metrics.METRICS`).
+        better: whether a `lower` or `higher` value favours the claim.
+        smallest_effect: δ > 0, the smallest difference worth having, in the unit of the metric.
+        treatment: levels of swept factors that make the arm said to be better.
+        baseline: levels of the same factors for the other arm. Factors not named are averaged over.
+    """
+
+    title: str
+    metric: str
+    better: Literal["lower", "higher"]
+    smallest_effect: Positive
+    treatment: Levels
+    baseline: Levels
+
+    def check(self) -> list[Problem]:
+        """Both arms name the same factors and differ; the metric exists."""
+        found = []
+        if self.metric not in metrics.METRICS:
+            found.append(Problem("metric", f"unknown metric{nearest(self.metric, list(metrics.METRICS))}", self.metric))
+        if set(self.treatment) != set(self.baseline):
+            found.append(Problem("baseline", f"must name the factors of treatment, {sorted(self.treatment)}",
+                                 str(sorted(self.baseline))))  # fmt: skip
+        elif self.treatment == self.baseline:
+            found.append(Problem("treatment", "must differ from baseline", str(self.treatment)))
+        return found
+
+    def arms(self) -> list[tuple[str, Levels]]:
+        """The field names and levels that must exist in the study."""
+        return [("treatment", self.treatment), ("baseline", self.baseline)]
+
+
+class Exact(Component):
+    """A statement that needs no statistics: in every finished run of the confirm phase, `metric` equals a number.
+
+    Args:
+        title: the statement in words.
+        metric: name of a per-run metric.
+        equals: its value, exactly.
+        unless: a metric that must not be zero somewhere, or the claim was never put to the test (manipulation check).
+    """
+
+    title: str
+    metric: str
+    equals: float = 0.0
+    unless: str | None = None
+
+    def check(self) -> list[Problem]:
+        """The metrics exist."""
+        named = {"metric": self.metric} | ({"unless": self.unless} if self.unless is not None else {})
+        return [Problem(field, f"unknown metric{nearest(name, list(metrics.METRICS))}", name)
+                for field, name in named.items() if name not in metrics.METRICS]  # fmt: skip
+
+    def arms(self) -> list[tuple[str, Levels]]:
+        """No levels: all cells."""
+        return []
+
+
+class Setup(Component):
+    """The settings of one trial: a study's training part with every sweep and tuned value filled in."""
+
+    task: Task
+    model: Model
+    clipping: ClippingRule = GlobalNorm()
+    optimizer: Optimizer = Adam()
+    batch_size: Count = 64
+    steps: Count = 1000
+
+
+class Study(Setup):
+    """An experiment: its settings in three roles (fixed, `Sweep`, `Tune`) and its claims.
+
+    Args:
+        name: names the results folder, the Optuna study and the MLflow experiment.
+        task, model, clipping, optimizer, batch_size, steps: what one run trains; see `Setup`.
+        seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
+        claims: `Claim` and `Exact` statements to be given verdicts.
+        tune_trials: values of the `Tune` factors tried in every cell.
+        tune_seeds: replicates of each of them, on seeds of their own.
+        sampler: of Optuna. `qmc`: one quasi-random point a round, shared by all cells; `random`: likewise at random;
+            `tpe`: adapts to each cell.
+        objective: the metric that tuning minimises, measured on the validation split; several give a Pareto front.
+        evaluations: times during training at which the validation loss is measured, the end included.
+
+    Raises:
+        InvalidStudy: with every problem, each named by its factor path.
+    """
+
+    name: str
+    seeds: Count | list[int] | tuple[int, ...] = 10
+    claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
+    tune_trials: Count = 8
+    tune_seeds: Count = 1
+    sampler: Literal["qmc", "tpe", "random"] = "qmc"
+    objective: str | tuple[str, ...] = "validation_loss"
+    evaluations: Count = 10
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        if args:
+            raise InvalidStudy([Problem("study", "takes keyword arguments only, e.g. Study(name=…, task=…)")])
+        if isinstance(settings.get("model"), type):
+            settings["model"] = Model(settings["model"])
+        super().__init__(**settings)
+        found = self.problems()
+        found += self._study_problems({problem.path.split(".")[0] for problem in found})
+        if found:
+            raise InvalidStudy(found)
+
+    def _study_problems(self, broken: set[str]) -> list[Problem]:
+        """Rules between the parts, as far as the parts named in `broken` do not get in the way."""
+        found: list[Problem] = []
+        if "name" not in broken and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.name):
+            found.append(Problem("name", "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit", repr(self.name)))
+        if "seeds" not in broken and not isinstance(self.seeds, int):
+            if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) >= 10**6:
+                found.append(Problem("seeds", "must be different whole numbers from 0 to 999999", str(list(self.seeds))))
+        for field in ("name", "seeds", "claims", "tune_trials", "tune_seeds", "sampler", "objective", "evaluations"):
+            if isinstance(self.values().get(field), Sweep | Tune):
+                found.append(Problem(field, "cannot be swept or tuned", repr(self.values()[field])))
+        if "objective" not in broken:
+            for name in self.objectives():
+                if name not in metrics.METRICS or not metrics.METRICS[name].tunable:
+                    valid = [n for n, m in metrics.METRICS.items() if m.tunable]
+                    found.append(Problem("objective", f"cannot be tuned for{nearest(name, valid)}", name))
+        if "claims" not in broken:
+            found += self._claim_problems()
+        if not found and not broken:
+            found += self._trial_run_problems()
+        return found
+
+    def _claim_problems(self) -> list[Problem]:
+        found = []
+        sweeps = self.sweeps()
+        for i, claim in enumerate(self.claims):
+            for field, levels in claim.arms():
+                for path, level in levels.items():
+                    where = f"claims[{i}].{field}.{path}"
+                    if path not in sweeps:
+                        found.append(Problem(where, f"is not a swept factor{nearest(path, list(sweeps))}"))
+                    elif level not in sweeps[path].levels:
+                        found.append(Problem(where, f"is not a level of {sweeps[path]}", show(level)))
+        return found
+
+    def _trial_run_problems(self) -> list[Problem]:
+        """Build every distinct model and feed it two examples, so that what cannot train is known before it starts."""
+        from harness.population import trial_run  # the engine checks, the study reports
+
+        found: list[Problem] = []
+        for cell in self.cells():
+            for problem in trial_run(self.setup(cell | {path: tune.low for path, tune in self.tunes().items()})):
+                if str(problem) not in map(str, found):
+                    found.append(problem)
+        return found
+
+    def factors(self) -> dict[str, Any]:
+        """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`."""
+        training = {name: value for name, value in self.values().items() if name in SETUP_FIELDS}
+        found: dict[str, Any] = {}
+        for name, value in training.items():
+            found |= dict(value.walk(f"{name}.")) if isinstance(value, Component) else {name: value}
+        return found
+
+    def sweeps(self) -> dict[str, Sweep]:
+        """The scientific factors by path."""
+        return {path: value for path, value in self.factors().items() if isinstance(value, Sweep)}
+
+    def tunes(self) -> dict[str, Tune]:
+        """The nuisance factors by path."""
+        return {path: value for path, value in self.factors().items() if isinstance(value, Tune)}
+
+    def cells(self) -> list[Levels]:
+        """Every combination of swept levels, the last factor varying fastest; one empty cell without sweeps."""
+        sweeps = self.sweeps()
+        return [dict(zip(sweeps, levels, strict=True)) for levels in itertools.product(*(s.levels for s in sweeps.values()))]
+
+    def objectives(self) -> tuple[str, ...]:
+        """The metrics that tuning minimises."""
+        return (self.objective,) if isinstance(self.objective, str) else self.objective
+
+    def confirm_seeds(self) -> list[int]:
+        """The seeds of the confirm phase."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def setup(self, values: Levels) -> Setup:
+        """The settings of one trial.
+
+        Args:
+            values: a level or tuned value for every swept and tuned factor path.
+        """
+        whole: Setup = Setup(**{name: value for name, value in self.values().items() if name in SETUP_FIELDS})
+        for path, value in values.items():
+            whole = whole.with_value(path, value)
+        return whole
+
+    def describe(self) -> dict[str, str]:
+        """Everything that decides the results, as text by path: two studies with equal descriptions are the same."""
+        shown = {path: show(value) for path, value in self.factors().items()}
+        others = {name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"}
+        return shown | {"model": self.model.source_digest(), "task": type(self.task).__qualname__} | others
+
+
+SETUP_FIELDS = tuple(Setup.__annotations__)
