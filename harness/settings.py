@@ -205,6 +205,10 @@ class Component:
         """A copy with some settings changed."""
         return type(self)(**(self.values() | settings))
 
+    def identity(self) -> str:
+        """What this component is, besides its settings; changes when its results would."""
+        return type(self).__qualname__
+
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """Every setting as (factor path, value), components inside entered: ("optimizer.lr", 0.1) …"""
         for name, value in self.values().items():

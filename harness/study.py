@@ -5,11 +5,10 @@ import re
 from typing import Any, Literal
 
 from harness import metrics
-from harness.clipping import ClippingRule, GlobalNorm
 from harness.models.model import Model
-from harness.optimizers import Adam, Optimizer
+from harness.population import trial_run
 from harness.settings import Component, Count, InvalidStudy, Positive, Problem, Sweep, Tune, nearest, show
-from harness.tasks.task import Task
+from harness.setup import Setup
 
 Levels = dict[str, Any]
 """Factor path → one level of its sweep."""
@@ -75,17 +74,6 @@ class Exact(Component):
     def arms(self) -> list[tuple[str, Levels]]:
         """No levels: all cells."""
         return []
-
-
-class Setup(Component):
-    """The settings of one trial: a study's training part with every sweep and tuned value filled in."""
-
-    task: Task
-    model: Model
-    clipping: ClippingRule = GlobalNorm()
-    optimizer: Optimizer = Adam()
-    batch_size: Count = 64
-    steps: Count = 1000
 
 
 class Study(Setup):
@@ -164,8 +152,6 @@ class Study(Setup):
 
     def _trial_run_problems(self) -> list[Problem]:
         """Build every distinct model and feed it two examples, so that what cannot train is known before it starts."""
-        from harness.population import trial_run  # the engine checks, the study reports
-
         found: list[Problem] = []
         for cell in self.cells():
             for problem in trial_run(self.setup(cell | {path: tune.low for path, tune in self.tunes().items()})):
@@ -216,8 +202,10 @@ class Study(Setup):
     def describe(self) -> dict[str, str]:
         """Everything that decides the results, as text by path: two studies with equal descriptions are the same."""
         shown = {path: show(value) for path, value in self.factors().items()}
-        others = {name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"}
-        return shown | {"model": self.model.source_digest(), "task": type(self.task).__qualname__} | others
+        parts = {name: value for name, value in self.values().items() if isinstance(value, Component)}
+        kinds = {name: part.identity() for name, part in parts.items()}
+        plan = {name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"}
+        return kinds | shown | plan
 
 
 SETUP_FIELDS = tuple(Setup.__annotations__)

@@ -1,5 +1,6 @@
 """`Model`: how a study names a module class and the arguments to build it with."""
 
+import hashlib
 import inspect
 import typing
 from typing import Any
@@ -59,6 +60,14 @@ class Model(Component):
 
     def __repr__(self) -> str:
         return super().__repr__().replace("Model", getattr(self.module, "__qualname__", "Model"), 1)
+
+    def identity(self) -> str:
+        """Name of the class and, where its source can be read, a digest of it."""
+        try:
+            digest = hashlib.sha256(inspect.getsource(self.module).encode()).hexdigest()[:16]
+        except OSError:
+            digest = "source not found"
+        return f"{self.module.__qualname__} ({digest})"
 
     def build(self, sizes: dict[str, int]) -> nn.Module:
         """A new module, initialised from torch's global random state; `inputs`/`outputs` from `sizes` if it wants them."""

@@ -1,0 +1,303 @@
+"""Populations: many runs of one architecture as one stacked network.
+
+Third stage of the flow: a round's runs → `plan` → populations, each of which `harness.train` trains as one batched
+program. A module becomes a population by swapping the layers that need member-aware code, stacking the states and
+`vmap`ping the forward pass (PyTorch's model ensembling); the gradient is taken outside.
+"""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+from torch.func import functional_call, vmap
+
+from harness.layers import swap
+from harness.layers.dropout import MemberDropout
+from harness.randomness import stream, stream_seed
+from harness.settings import Component, Problem
+from harness.setup import Setup
+from harness.tasks.task import Data, Task
+
+ALIGNMENT = 16
+"""Every member and every parameter starts at a multiple of 64 bytes (16 floats): a member's arithmetic then does not
+depend on where in the stack it lies."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One member to be: a trial's settings and a seed."""
+
+    trial: int
+    seed: int
+    setup: Setup
+    confirm: bool = True
+
+
+def build(setup: Setup, data: Data, seed: int) -> nn.Module:
+    """The run's own module, swapped, initialised from the seed's `init` stream (on the CPU, whatever the device)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stream_seed(seed, "init"))
+        return swap(setup.model.build(setup.task.sizes(data)))
+
+
+def dropouts(module: nn.Module) -> dict[str, MemberDropout]:
+    """The member-aware dropout layers by name."""
+    return {name: layer for name, layer in module.named_modules() if isinstance(layer, MemberDropout)}
+
+
+def structure(module: nn.Module) -> str:
+    """What must agree between modules that are stacked: classes, plain attributes, shapes. Dropout p may differ."""
+    own = vars(nn.Module()).keys()
+    lines = []
+    for name, layer in module.named_modules():
+        plain = {} if isinstance(layer, MemberDropout) else {k: v for k, v in vars(layer).items() if k not in own}
+        lines.append(f"{name} {type(layer).__qualname__} {plain}")
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])
+
+
+def per_member(component: Component) -> dict[str, float]:
+    """The numeric settings of a clipping rule or optimizer, which members of one population may differ in."""
+    return {n: float(v) for n, v in component.values().items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def _shared(component: Component, free: Any) -> str:
+    fixed = {name: value for name, value in component.values().items() if name not in free}
+    return f"{type(component).__qualname__} {fixed}"
+
+
+def companions(run: Run) -> tuple[str, ...]:
+    """Runs with equal keys can train in one population."""
+    setup = run.setup
+    return (
+        _shared(setup.task, setup.task.choice_of_examples),
+        structure(build(setup, setup.task.data(run.seed), run.seed)),
+        _shared(setup.clipping, per_member(setup.clipping)),
+        _shared(setup.optimizer, per_member(setup.optimizer)),
+        f"{setup.batch_size} {setup.steps}",
+    )
+
+
+def plan(runs: list[Run], width: int) -> list[list[Run]]:
+    """Partition a round's runs into populations of at most `width` members, as even as possible.
+
+    Depends on nothing but its arguments, so that an interrupted study trains the same populations again.
+    """
+    keys: dict[Setup, tuple[str, ...]] = {}
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        key = keys.setdefault(run.setup, ()) or companions(run)
+        keys[run.setup] = key
+        groups.setdefault(key, []).append(run)
+    populations = []
+    for group in groups.values():
+        parts = -(-len(group) // width)
+        bounds = [len(group) * i // parts for i in range(parts + 1)]
+        populations += [group[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return populations
+
+
+class Population:
+    """The stacked parameters, buffers and dropout masks of several runs on one device.
+
+    Args:
+        runs: the members, in order; all with the same `companions` key.
+        data: each member's examples.
+        device: where everything lives.
+        dtype: of parameters and activations.
+
+    Attributes:
+        parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
+        gradient: the same for the last gradient.
+    """
+
+    def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
+        self.runs, self.device, self.dtype = runs, device, dtype
+        self.task: Task = runs[0].setup.task
+        modules = [build(run.setup, examples, run.seed) for run, examples in zip(runs, data, strict=True)]
+        self.template = copy.deepcopy(modules[0]).to(device, dtype)
+        self._slices: dict[str, tuple[slice, torch.Size]] = {}
+        start = 0
+        for name, parameter in self.template.named_parameters():
+            if parameter.requires_grad:
+                self._slices[name] = (slice(start, start + parameter.numel()), parameter.shape)
+                start += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
+        self.parameters = torch.zeros(len(runs), start, device=device, dtype=dtype)
+        states = [dict(m.named_parameters()) | dict(m.named_buffers()) for m in modules]
+        for name, (where, _) in self._slices.items():
+            self.parameters[:, where] = torch.stack([s[name].detach().flatten() for s in states]).to(device, dtype)
+        self._shared: dict[str, Tensor] = {}
+        self._stacked: dict[str, Tensor] = {}
+        for name in states[0].keys() - self._slices.keys():
+            stack = torch.stack([s[name].detach() for s in states]).to(device)
+            self._stacked[name] = stack.to(dtype) if stack.is_floating_point() else stack
+        self._p = {
+            name: torch.tensor([dropouts(m)[name].p for m in modules], device=device, dtype=dtype)
+            for name in dropouts(self.template)
+        }
+        self._masks: dict[str, Tensor] = {}
+        self._noise: dict[str, Noise] = {}
+        self._bind()
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def _bind(self) -> None:
+        """Make the leaves of the graph and the slots of the gradient: a view for each parameter of the module."""
+        self.gradient = torch.zeros_like(self.parameters)
+        views = [
+            {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._slices.items()}
+            for flat in (self.parameters, self.gradient)
+        ]
+        self._leaves = {name: view.detach().requires_grad_() for name, view in views[0].items()}
+        self._slots = list(views[1].values())
+        seeds = list(dict.fromkeys(run.seed for run in self.runs))
+        self._seed_index = torch.tensor([seeds.index(run.seed) for run in self.runs], device=self.device)
+
+    def prepare(self, x: Tensor) -> None:
+        """Learn from one member's training batch which masks dropout needs and which buffers training changes.
+
+        Args:
+            x: (batch, …).
+        """
+        layers = dropouts(self.template)
+        for name, layer in layers.items():
+            layer.measure()
+            layer.active = bool(self._p[name].any())
+        before = {name: buffer._version for name, buffer in self.template.named_buffers()}
+        self.template.train()
+        with torch.no_grad():
+            self.template(x)
+        for name, buffer in self.template.named_buffers():
+            constant = name in self._stacked and buffer._version == before.get(name)
+            if constant and bool((self._stacked[name] == self._stacked[name][:1]).all()):
+                self._shared[name] = self._stacked.pop(name)[0]
+        seeds = list(dict.fromkeys(run.seed for run in self.runs))
+        for name, layer in layers.items():
+            for i, shape in enumerate(layer.shapes):
+                mask = f"{name}.mask_{i}"
+                self._noise[mask] = Noise([stream(seed, f"dropout {mask}", self.device) for seed in seeds], shape, self.dtype)
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some members only; the others stop costing.
+
+        Args:
+            kept: int64 indices of the members that stay, in order.
+        """
+        old = list(dict.fromkeys(run.seed for run in self.runs))
+        self.runs = [self.runs[i] for i in kept.tolist()]
+        new = list(dict.fromkeys(run.seed for run in self.runs))
+        self.parameters = self.parameters[kept]
+        for tensors in (self._stacked, self._p, self._masks):
+            tensors.update({name: tensor[kept] for name, tensor in tensors.items()})
+        for noise in self._noise.values():
+            noise.keep([old.index(seed) for seed in new])
+        self._bind()
+
+    def draw_dropout(self) -> None:
+        """New noise of every seed, and each member's masks from it: (U ≥ p) / (1 − p)."""
+        for mask, noise in self._noise.items():
+            p = self._p[mask.rpartition(".")[0]].view(-1, *[1] * len(noise.shape))
+            self._masks[mask] = (noise.draw()[self._seed_index] >= p).to(self.dtype).div_(1 - p)
+
+    def outputs(self, x: Tensor, *, train: bool) -> Tensor:
+        """Forward pass of every member.
+
+        Args:
+            x: (member, batch, …).
+            train: whether dropout acts, with the masks of the last `draw_dropout`.
+
+        Returns:
+            (member, batch, …) outputs.
+        """
+        return self._vmap(lambda output, _: output, x, x, train=train)
+
+    def losses(self, x: Tensor, y: Tensor) -> Tensor:
+        """Mean training loss of each member's batch, (member,), and its gradient, left in `gradient`.
+
+        Args:
+            x: (member, batch, …).
+            y: (member, batch, …).
+        """
+        losses = self._vmap(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
+        gradients = torch.autograd.grad(losses.sum(), list(self._leaves.values()), materialize_grads=True)
+        torch._foreach_copy_(self._slots, list(gradients))
+        return losses.detach()
+
+    @torch.no_grad()
+    def scores(self, x: Tensor, y: Tensor) -> Tensor:
+        """Loss and error of each example, dropout off: (2, member, batch)."""
+        return self._vmap(
+            lambda output, target: torch.stack([self.task.losses(output, target), self.task.errors(output, target)]),
+            x, y, train=False,
+        ).transpose(0, 1)  # fmt: skip
+
+    def _vmap(self, score: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, *, train: bool) -> Tensor:
+        self.template.train(train)
+
+        def member(stacked: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            for layer in layers:
+                layer.rewind()
+            return score(functional_call(self.template, stacked | self._shared, (x,)), y)
+
+        layers = dropouts(self.template).values()
+        masks = self._masks if train else {}
+        return cast(Tensor, vmap(member)(self._leaves | self._stacked | masks, x, y))
+
+
+class Noise:
+    """Uniform noise of one dropout mask, drawn for each seed from its own stream."""
+
+    def __init__(self, streams: list[torch.Generator], shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        self.streams, self.shape = streams, shape
+        self._values = torch.empty(len(streams), *shape, device=streams[0].device, dtype=dtype)
+
+    def draw(self) -> Tensor:
+        """The next noise, (seed, …), uniform in [0, 1); overwritten by the next draw."""
+        for values, generator in zip(self._values, self.streams, strict=True):
+            torch.rand(self.shape, generator=generator, out=values)
+        return self._values
+
+    def keep(self, kept: list[int]) -> None:
+        """Go on with some seeds only."""
+        self.streams = [self.streams[i] for i in kept]
+        self._values = self._values[kept]
+
+
+def trial_run(setup: Setup) -> list[Problem]:
+    """What would go wrong when the setup trains: builds the data and a population of two, takes one gradient."""
+    found = setup.problems()
+    if found:
+        return found
+    data = setup.task.data(0)
+    if setup.batch_size > len(data.train):
+        return [Problem("batch_size", f"must not exceed the {len(data.train)} training examples", str(setup.batch_size))]
+    try:
+        with torch.random.fork_rng(devices=[]):
+            setup.model.build(setup.task.sizes(data))
+    except Exception as error:  # noqa: BLE001 - a user's constructor may raise anything
+        return [Problem("model", f"cannot be built: {_first_line(error)}", repr(setup.model))]
+    try:
+        population = Population([Run(0, 0, setup), Run(1, 1, setup)], [data, data], device=torch.device("cpu"), dtype=torch.float32)
+        index = data.train[: setup.batch_size]
+        x, y = data.x[index], data.y[index]
+        population.prepare(x)
+        population.draw_dropout()
+        output = population.template.eval()(x)
+        population.losses(torch.stack([x, x]), torch.stack([y, y]))
+    except Exception as error:  # noqa: BLE001 - likewise its forward pass
+        return [Problem("model", f"does not train on {setup.task!r}: {_first_line(error)}", repr(setup.model))]
+    silent = [name for name, slot in zip(population._leaves, population._slots, strict=True) if not slot.isfinite().all()]
+    if silent:
+        found.append(Problem("model", f"has a non-finite gradient at its first step in {', '.join(silent)}"))
+    if not isinstance(output, Tensor):
+        found.append(Problem("model", "must return one tensor", type(output).__name__))
+    return found
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

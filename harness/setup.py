@@ -1,0 +1,18 @@
+"""`Setup`: everything that decides how one trial trains, with no sweep or search left in it."""
+
+from harness.clipping import ClippingRule, GlobalNorm
+from harness.models.model import Model
+from harness.optimizers import Adam, Optimizer
+from harness.settings import Component, Count
+from harness.tasks.task import Task
+
+
+class Setup(Component):
+    """The settings of one trial: a study's training part with every sweep and tuned value filled in."""
+
+    task: Task
+    model: Model
+    clipping: ClippingRule = GlobalNorm()
+    optimizer: Optimizer = Adam()
+    batch_size: Count = 64
+    steps: Count = 1000
