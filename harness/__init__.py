@@ -1,0 +1,7 @@
+"""Ablations of dropout and gradient clipping that can be trusted, in about the time one run takes elsewhere."""
+
+from harness.models import Model
+from harness.settings import InvalidStudy, Sweep, Tune
+from harness.study import Claim, Exact, Study
+
+__all__ = ["Claim", "Exact", "InvalidStudy", "Model", "Study", "Sweep", "Tune"]

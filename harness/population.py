@@ -7,7 +7,7 @@ program. A module becomes a population by swapping the layers that need member-a
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import torch
@@ -29,12 +29,17 @@ depend on where in the stack it lies."""
 
 @dataclass(frozen=True)
 class Run:
-    """One member to be: a trial's settings and a seed."""
+    """One member to be: a trial's settings and a seed; `values` are those of its swept and tuned factors."""
 
     trial: int
     seed: int
     setup: Setup
+    values: dict[str, Any] = field(default_factory=dict, hash=False)
     confirm: bool = True
+
+    def shortened(self, steps: int) -> "Run":
+        """The same run with fewer steps."""
+        return replace(self, setup=self.setup.replace(steps=steps))
 
 
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:

@@ -205,7 +205,13 @@ class Study(Setup):
         parts = {name: value for name, value in self.values().items() if isinstance(value, Component)}
         kinds = {name: part.identity() for name, part in parts.items()}
         plan = {name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"}
-        return kinds | shown | plan
+        return kinds | shown | plan | self.fingerprints()
+
+    def fingerprints(self) -> dict[str, str]:
+        """What the tasks' data are, by content: it may come from files or differ between versions of Python."""
+        swept = self.task.levels if isinstance(self.task, Sweep) else (self.task,)
+        tasks = {repr(task): task.fingerprint() for task in swept if not any(isinstance(v, Sweep) for v in task.values().values())}
+        return {f"data of {name}": digest for name, digest in tasks.items() if digest}
 
 
 SETUP_FIELDS = tuple(Setup.__annotations__)

@@ -1,0 +1,61 @@
+"""Devices: where populations train."""
+
+import ctypes
+import platform
+from pathlib import Path
+
+import torch
+
+from harness.settings import InvalidStudy, Problem
+
+M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
+
+
+def find_devices(text: str) -> list[torch.device]:
+    """The devices that `--devices` names.
+
+    Args:
+        text: `auto` (every CUDA device, else the CPU), `cpu`, CUDA indices such as `0,1`, or names such as `cuda:0`.
+
+    Raises:
+        InvalidStudy: a device is unknown or absent.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if text == "auto":
+        return [torch.device("cuda", i) for i in range(count)] or [torch.device("cpu")]
+    found = []
+    for part in text.split(","):
+        name = f"cuda:{part.strip()}" if part.strip().isdigit() else part.strip()
+        known = ["cpu", *(f"cuda:{i}" for i in range(count))]
+        if name == "cuda" and count:
+            name = "cuda:0"
+        if name not in known:
+            raise InvalidStudy([Problem("--devices", f"no such device here; there are auto, {', '.join(known)}", part)])
+        found.append(torch.device(name))
+    return found
+
+
+def describe(device: torch.device) -> str:
+    """A device in words: name, threads or memory."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
+    return f"cpu ({_processor()}, {torch.get_num_threads()} threads)"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep large buffers instead of returning them to the kernel at every step (page faults cost up to 2 ×)."""
+    try:
+        libc = ctypes.CDLL(None)
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20)):
+            libc.mallopt(option, value)
+    except (OSError, AttributeError):
+        pass  # not glibc: nothing to tell

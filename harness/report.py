@@ -1,0 +1,81 @@
+"""`python -m harness.report STUDY`: what MLflow holds → tables, figures, verdicts. Nothing is trained.
+
+Last stage of the flow; `harness.run` ends with it too.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from harness.load import Changes, load_study
+from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
+from harness.settings import InvalidStudy
+from harness.study import Study
+from harness.tables import write_report
+from harness.verdicts import Verdict
+
+
+def build_report(study: Study, doc: str, recorder: Recorder, folder: Path, *, commands: list[str]) -> list[Verdict]:
+    """Write `folder` from the study's records and keep the report with them.
+
+    Args:
+        study: the study; its claims are judged as they stand now.
+        doc: what the study file says of itself.
+        recorder: its records.
+        folder: results/<study>/.
+        commands: command lines that the report names.
+
+    Returns:
+        The verdict on each claim.
+
+    Raises:
+        RecordError: nothing is recorded.
+    """
+    runs, curves = recorder.read()
+    about = json.loads(recorder.read_document("environment.json") or "{}")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("study.py", "environment.json"):
+        text = recorder.read_document(name)
+        if text is not None:
+            (folder / name).write_text(text)
+    verdicts = write_report(study, runs, curves, folder, about=about, doc=doc, commands=commands)
+    recorder.log_report(folder)
+    return verdicts
+
+
+def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
+    """The command line's changes with which the study was last launched."""
+    text = recorder.read_document("changes.json")
+    if text is None:
+        return changes
+    stored = json.loads(text)
+    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"])
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+@click.option("--quick", is_flag=True, help="The report of the --quick version.")
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
+              help="Folder of all results.")  # fmt: skip
+@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
+def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None) -> None:
+    """Rebuild the report of STUDY, a study file, from what MLflow holds."""
+    uri = tracking_uri or default_tracking_uri(results)
+    try:
+        study, _ = load_study(study_file, Changes(quick=quick))
+        recorder = Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
+        study, doc = load_study(study_file, recorded_changes(recorder, Changes(quick=quick)))
+        build_report(study, doc, recorder, results / study.name, commands=[ui_command(uri)])
+    except InvalidStudy as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except RecordError as error:
+        click.echo(f"--tracking-uri: {error}", err=True)
+        sys.exit(2)
+    click.echo(f"Report: {results / study.name / 'report.html'}")
+
+
+if __name__ == "__main__":
+    main()
