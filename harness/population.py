@@ -18,7 +18,7 @@ from torch.func import functional_call, vmap
 from harness.layers import swap
 from harness.layers.dropout import MemberDropout
 from harness.randomness import stream, stream_seed
-from harness.settings import Component, Problem
+from harness.settings import Component, Problem, show
 from harness.setup import Setup
 from harness.tasks.task import Data, Task
 
@@ -38,8 +38,8 @@ class Run:
     confirm: bool = True
 
     def shortened(self, steps: int) -> "Run":
-        """The same run with fewer steps."""
-        return replace(self, setup=self.setup.replace(steps=steps))
+        """A run like this with fewer steps that leaves test data alone, to measure what a step costs."""
+        return replace(self, setup=self.setup.replace(steps=steps), confirm=False)
 
 
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:
@@ -71,7 +71,7 @@ def per_member(component: Component) -> dict[str, float]:
 
 
 def _shared(component: Component, free: Any) -> str:
-    fixed = {name: value for name, value in component.values().items() if name not in free}
+    fixed = {name: show(value) for name, value in component.values().items() if name not in free}
     return f"{type(component).__qualname__} {fixed}"
 
 
@@ -118,6 +118,7 @@ class Population:
     Attributes:
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
         gradient: the same for the last gradient.
+        masks: scaled dropout masks of the present step by buffer name, (member, …).
     """
 
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
@@ -144,7 +145,7 @@ class Population:
             name: torch.tensor([dropouts(m)[name].p for m in modules], device=device, dtype=dtype)
             for name in dropouts(self.template)
         }
-        self._masks: dict[str, Tensor] = {}
+        self.masks: dict[str, Tensor] = {}
         self._noise: dict[str, Noise] = {}
         self._bind()
 
@@ -197,7 +198,7 @@ class Population:
         self.runs = [self.runs[i] for i in kept.tolist()]
         new = list(dict.fromkeys(run.seed for run in self.runs))
         self.parameters = self.parameters[kept]
-        for tensors in (self._stacked, self._p, self._masks):
+        for tensors in (self._stacked, self._p, self.masks):
             tensors.update({name: tensor[kept] for name, tensor in tensors.items()})
         for noise in self._noise.values():
             noise.keep([old.index(seed) for seed in new])
@@ -207,7 +208,7 @@ class Population:
         """New noise of every seed, and each member's masks from it: (U ≥ p) / (1 − p)."""
         for mask, noise in self._noise.items():
             p = self._p[mask.rpartition(".")[0]].view(-1, *[1] * len(noise.shape))
-            self._masks[mask] = (noise.draw()[self._seed_index] >= p).to(self.dtype).div_(1 - p)
+            self.masks[mask] = (noise.draw()[self._seed_index] >= p).to(self.dtype).div_(1 - p)
 
     def outputs(self, x: Tensor, *, train: bool) -> Tensor:
         """Forward pass of every member.
@@ -250,7 +251,7 @@ class Population:
             return score(functional_call(self.template, stacked | self._shared, (x,)), y)
 
         layers = dropouts(self.template).values()
-        masks = self._masks if train else {}
+        masks = self.masks if train else {}
         return cast(Tensor, vmap(member)(self._leaves | self._stacked | masks, x, y))
 
 

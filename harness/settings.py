@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, dataclass_transform
 
 import torch
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from torch.utils.weak import WeakIdKeyDictionary
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -116,11 +117,17 @@ class Tune:
         return []
 
 
+_shown_tensors = WeakIdKeyDictionary()  # hashing a user's data once is enough
+
+
 def show(value: Any) -> str:
     """A value as a reader would write it; tensors by shape and content, classes by name."""
     if isinstance(value, torch.Tensor):
-        digest = hashlib.sha256(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()).hexdigest()
-        return f"tensor({'×'.join(map(str, value.shape))} {value.dtype}, sha256 {digest[:16]})"
+        if value not in _shown_tensors:
+            flat = value.detach().cpu().to_dense().contiguous().reshape(-1)
+            digest = hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+            _shown_tensors[value] = f"tensor({'×'.join(map(str, value.shape))} {value.dtype}, sha256 {digest})"
+        return str(_shown_tensors[value])
     if isinstance(value, type):
         return value.__qualname__
     text = repr(value)

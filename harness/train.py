@@ -24,8 +24,8 @@ LOGGED_POINTS = 100
 LOG = ("loss", "grad_norm", "clipped", "update_ratio")
 """What is kept of every step (the update ratio: of logged steps only)."""
 
-CHUNK = 256
-"""Examples that are evaluated at a time."""
+TRAIN_SAMPLE = 256
+"""Training examples on which the training loss of a tune run is measured."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,8 @@ def scores(population: Population, feed: Feed, split: str, at_most: int | None =
         (2, member, example) scores and how many examples of each member count, (member,).
     """
     indices, counts = feed.split(split, at_most)
-    parts = [population.scores(*feed.gather(part)) for part in indices.split(CHUNK, dim=1)]
+    chunk = population.runs[0].setup.batch_size  # as large as memory and caches are known to bear
+    parts = [population.scores(*feed.gather(part)) for part in indices.split(chunk, dim=1)]
     return torch.cat(parts, 2).double().cpu().numpy(), counts.cpu().numpy()
 
 
@@ -198,7 +199,7 @@ def mean(values: Array, counts: Array) -> Array:
 def measure(population: Population, feed: Feed) -> dict[str, Array]:
     """Metrics of the trained weights, (member,) each. Test data is touched here, once, for runs of the confirm phase."""
     if not population.runs[0].confirm:
-        train_loss, train_error = mean(*scores(population, feed, "train", CHUNK))
+        train_loss, train_error = mean(*scores(population, feed, "train", TRAIN_SAMPLE))
         return {"train_loss": train_loss, "train_error": train_error}
     test, test_counts = scores(population, feed, "test")
     train, train_counts = scores(population, feed, "train", int(test_counts.max()))

@@ -1,0 +1,29 @@
+"""Figures of a report, one file each. A new one is a file with `plots(runs, curves, study)` and its line in `FIGURES`.
+
+Each file keeps `data`, which makes a tidy table, apart from `draw`, which draws nothing but that table.
+"""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from harness.plots import generalization, seeds, stability, surface, training, tuning
+from harness.plots.style import Plot, render
+from harness.study import Study
+
+FIGURES = (generalization, stability, surface, training, seeds, tuning)
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+    """Every figure that the runs allow.
+
+    Args:
+        runs: one row per run.
+        curves: one row per run and logged step.
+        study: names the factors.
+    """
+    for figure in FIGURES:
+        yield from figure.plots(runs, curves, study)
+
+
+__all__ = ["FIGURES", "Plot", "plots", "render"]

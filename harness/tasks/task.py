@@ -44,6 +44,10 @@ class Task(Component):
         """
         raise NotImplementedError
 
+    def fingerprint(self) -> str:
+        """SHA-256 of the data where a file or an installed version decides it; "" where settings and seed do."""
+        return ""
+
     def sizes(self, data: Data) -> dict[str, int]:
         """`inputs` and `outputs` of a model for this task."""
         classes = not data.y.is_floating_point()
@@ -66,6 +70,18 @@ class Task(Component):
         return (output.argmax(-1) != y).to(output.dtype).reshape(len(y), -1).mean(1)
 
 
-def split(n: int, parts: tuple[int, ...], generator: torch.Generator) -> list[Tensor]:
-    """Disjoint random index sets of the given sizes out of `range(n)`."""
-    return list(torch.randperm(n, generator=generator)[: sum(parts)].split(list(parts)))
+def split(n: int, parts: tuple[int, ...], generator: torch.Generator, *, block: int = 1) -> list[Tensor]:
+    """Disjoint random index sets of the given sizes out of `range(n)`.
+
+    The sizes are cut one after another from one random order, so the last set of a smaller call is a prefix of the last
+    set of a larger one.
+
+    Args:
+        n: number of examples.
+        parts: sizes of the sets, at most `n` together.
+        generator: at the start of a stream.
+        block: consecutive examples that stay together, as far as the sizes allow.
+    """
+    starts = torch.randperm(-(-n // block), generator=generator) * block
+    order = (starts[:, None] + torch.arange(block)).flatten()
+    return list(torch.split(order[order < n][: sum(parts)], list(parts)))

@@ -1,0 +1,244 @@
+"""The recurrences themselves, forward and backward through time, for all members of a population at once.
+
+Arrays here are `(member, time, batch, feature)`, not batch before time: the loop over time takes one slice
+`(member, batch, feature)` per step, whose matrices `bmm` multiplies as they lie, and all steps of a member together are
+one matrix `(time * batch, feature)` for the products before and after the loop.
+
+M members, T time steps, B samples, H units, G = H, 3 H or 4 H summed inputs of the gates. The formulas and the order of
+the gates are those of `nn.RNN`, `nn.LSTM` and `nn.GRU`; `before` is the hidden state of the previous step, `d_a` the
+gradient of the loss with respect to a.
+
+On a CPU `torch.tanh` takes five times as long as `torch.sigmoid` (float32), longer than the recurrent product itself. So
+tanh(a) is computed as 2 σ(2 a) − 1, from weights that already carry the inner 2.
+"""
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_MINUS_ONE = torch.tensor(-1.0)
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
+_tanh_backward = torch.ops.aten.tanh_backward.grad_input
+_threshold_backward = torch.ops.aten.threshold_backward.grad_input
+
+
+class Given(NamedTuple):
+    """What does not change over time.
+
+    Attributes:
+        w_hh: recurrent weights (M, G, H).
+        b_hh: recurrent biases (M, G) or None.
+        h_0: hidden state before the first step, (M, B, H).
+        c_0: an LSTM's cell state before the first step, (M, B, H); unused elsewhere.
+        reverse: whether the recurrence runs from the last time step to the first.
+    """
+
+    w_hh: Tensor
+    b_hh: Tensor | None
+    h_0: Tensor
+    c_0: Tensor
+    reverse: bool
+
+    def in_order(self, *sequences: Tensor) -> list[tuple[Tensor, ...]]:
+        """The slices (M, B, ·) of sequences (M, T, B, ·) as the forward pass visits them."""
+        return [s.unbind(1)[::-1] if self.reverse else s.unbind(1) for s in sequences]
+
+    def backwards(self, *sequences: Tensor) -> list[tuple[Tensor, ...]]:
+        """The slices as the backward pass visits them."""
+        return [slices[::-1] for slices in self.in_order(*sequences)]
+
+
+class Trace(NamedTuple):
+    """What the forward pass leaves: hidden `states` (M, T, B, H), an LSTM's `last_c` (M, B, H), more for `backward`."""
+
+    states: Tensor
+    last_c: Tensor | None
+    saved: tuple[Tensor, ...]
+
+
+class Signals(NamedTuple):
+    """Gradients of the loss.
+
+    Attributes:
+        input: with respect to x_t W_ih + b_ih, (M, T, B, G), its blocks in the order that `Cell.turned` says.
+        recurrent: with respect to h_{t-1} W_hh + b_hh, (M, T, B, G).
+        h_0: with respect to the initial hidden state, (M, B, H).
+        c_0: with respect to the initial cell state, (M, B, H).
+    """
+
+    input: Tensor
+    recurrent: Tensor
+    h_0: Tensor
+    c_0: Tensor | None
+
+
+class Cell(ABC):
+    """One kind of recurrence.
+
+    Attributes:
+        inner: for each block of H summed inputs the factor that `forward` wants on x_t W_ih + b, see the module.
+        folds_bias: whether that b is b_ih + b_hh; else it is b_ih.
+        turned: by how many blocks `Signals.input` is turned, the last to the front.
+    """
+
+    inner: tuple[float, ...]
+    folds_bias = True
+    turned = 0
+
+    @abstractmethod
+    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
+        """Run through time.
+
+        Args:
+            summed: `inner` · (x_t W_ih + b), (M, T, B, G); overwritten.
+            given: weights and initial states.
+            keep: whether to keep what `backward` reads.
+        """
+
+    @abstractmethod
+    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
+        """Backpropagation through time.
+
+        Args:
+            grad: gradient with respect to the states, (M, T, B, H).
+            d_h: with respect to the last hidden state, on top of `grad`, (M, B, H); overwritten.
+            d_c: with respect to the last cell state, (M, B, H); overwritten.
+            given: as in `forward`.
+            trace: of `forward` with `keep`.
+        """
+
+
+def to_tanh(sigmoid: Tensor) -> Tensor:
+    """2 σ − 1 in place."""
+    return torch.add(_MINUS_ONE, sigmoid, alpha=2, out=sigmoid)
+
+
+def every_step(buffer: Tensor, steps: int) -> list[tuple[Tensor, ...]]:
+    """One buffer (M, B, ·) for all steps, where nothing is kept."""
+    return [(buffer,) * steps]
+
+
+class Elman(Cell):
+    """h_t = φ(x_t W_ih + h_{t-1} W_hh + b) with φ tanh or ReLU (Elman 1990)."""
+
+    def __init__(self, nonlinearity: str) -> None:
+        self.tanh = nonlinearity == "tanh"
+        self.inner = (2.0 if self.tanh else 1.0,)
+
+    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
+        """See `Cell`; the states take the place of `summed`."""
+        weight, before, sums = (self.inner[0] * given.w_hh).transpose(1, 2), given.h_0, torch.empty_like(given.h_0)
+        for state in given.in_order(summed)[0]:
+            torch.baddbmm(state, before, weight, out=sums)
+            if self.tanh:
+                to_tanh(torch.sigmoid(sums, out=state))
+            else:
+                torch.clamp_min(sums, 0, out=state)
+            before = state
+        return Trace(summed, None, ())
+
+    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
+        """See `Cell`."""
+        signals = torch.empty_like(trace.states)
+        for state, d_sum, d_out in zip(*given.backwards(trace.states, signals, grad), strict=True):
+            d_h += d_out
+            if self.tanh:
+                _tanh_backward(d_h, state, grad_input=d_sum)
+            else:
+                _threshold_backward(d_h, state, 0, grad_input=d_sum)
+            torch.bmm(d_sum, given.w_hh, out=d_h)
+        return Signals(signals, signals, d_h, None)
+
+
+class LongShortTerm(Cell):
+    """c_t = f c_{t-1} + i g, h_t = o tanh(c_t); i, f, o sigmoids and g a tanh (Hochreiter & Schmidhuber 1997)."""
+
+    inner = (1.0, 1.0, 2.0, 1.0)
+
+    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
+        """See `Cell`; the gates take the place of `summed`."""
+        members, steps, batch, _ = summed.shape
+        w_i, w_f, w_g, w_o = given.w_hh.chunk(4, 1)
+        weight = torch.cat([w_i, w_f, 2 * w_g, w_o], 1).transpose(1, 2)
+        states = summed.new_empty(members, steps, batch, given.w_hh.shape[-1])
+        cs, squashed = (torch.empty_like(states if keep else given.h_0) for _ in range(2))
+        slices = given.in_order(cs, squashed) if keep else every_step(cs, steps) + every_step(squashed, steps)
+        before, before_c, sums = given.h_0, given.c_0, torch.empty_like(summed[:, 0])
+        for gates, state, c, tanh_c in zip(*given.in_order(summed, states), *slices, strict=True):
+            torch.baddbmm(gates, before, weight, out=sums)
+            i, f, g, o = torch.sigmoid(sums, out=gates).chunk(4, -1)
+            torch.mul(f, before_c, out=c).addcmul_(i, to_tanh(g))
+            to_tanh(torch.mul(c, 2, out=tanh_c).sigmoid_())
+            torch.mul(o, tanh_c, out=state)
+            before, before_c = state, c
+        return Trace(states, before_c, (summed, cs, squashed) if keep else ())
+
+    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
+        """See `Cell`."""
+        gates, cs, squashed = trace.saved
+        signals, product = torch.empty_like(gates), torch.empty_like(d_h)
+        c_slices, *slices = given.backwards(cs, gates, squashed, signals, grad)
+        for before_c, gate, tanh_c, d_sums, d_out in zip((*c_slices[1:], given.c_0), *slices, strict=True):
+            i, f, g, o = gate.chunk(4, -1)
+            d_i, d_f, d_g, d_o = d_sums.chunk(4, -1)
+            d_h += d_out
+            _sigmoid_backward(torch.mul(d_h, tanh_c, out=product), o, grad_input=d_o)
+            d_c += _tanh_backward(torch.mul(d_h, o, out=product), tanh_c, grad_input=product)
+            _sigmoid_backward(torch.mul(d_c, g, out=product), i, grad_input=d_i)
+            _sigmoid_backward(torch.mul(d_c, before_c, out=product), f, grad_input=d_f)
+            _tanh_backward(torch.mul(d_c, i, out=product), g, grad_input=d_g)
+            d_c *= f
+            torch.bmm(d_sums, given.w_hh, out=d_h)
+        return Signals(signals, signals, d_h, d_c)
+
+
+class GatedUnit(Cell):
+    """h_t = z h_{t-1} + (1 − z) n, n = tanh(x_t W_in + b_in + r (h_{t-1} W_hn + b_hn)), r, z sigmoids (Cho et al. 2014).
+
+    The two summands of n have gradients of their own. The backward pass writes them around those of the gates, in the
+    order n, r, z, hn: the first three blocks are the input's signal, the last three the recurrent one.
+    """
+
+    inner = (1.0, 1.0, 2.0)
+    folds_bias = False
+    turned = 1
+
+    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
+        """See `Cell`; r, z and n take the place of `summed`."""
+        members, steps, batch, _ = summed.shape
+        units = given.w_hh.shape[-1]
+        weight, bias = (
+            given.w_hh.transpose(1, 2),
+            summed.new_zeros(1) if given.b_hh is None else given.b_hh.unsqueeze(1),
+        )
+        states = summed.new_empty(members, steps, batch, units)
+        hns = torch.empty_like(states if keep else given.h_0)
+        slices = given.in_order(hns) if keep else every_step(hns, steps)
+        before, sums = given.h_0, torch.empty_like(summed[:, 0])
+        for gates, state, hn in zip(*given.in_order(summed, states), *slices, strict=True):
+            torch.baddbmm(bias, before, weight, out=sums)
+            gates[..., : 2 * units].add_(sums[..., : 2 * units]).sigmoid_()
+            r, z, n = gates.chunk(3, -1)
+            to_tanh(n.addcmul_(r, hn.copy_(sums[..., 2 * units :]), value=2).sigmoid_())
+            torch.lerp(n, before, z, out=state)
+            before = state
+        return Trace(states, None, (summed, hns) if keep else ())
+
+    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
+        """See `Cell`."""
+        gates, hns = trace.saved
+        units = d_h.shape[-1]
+        signals, product = gates.new_empty(*gates.shape[:-1], 4 * units), torch.empty_like(d_h)
+        h_slices, *slices = given.backwards(trace.states, gates, hns, signals, grad)
+        for before, gate, hn, d_sums, d_out in zip((*h_slices[1:], given.h_0), *slices, strict=True):
+            r, z, n = gate.chunk(3, -1)
+            d_n, d_r, d_z, d_hn = d_sums.chunk(4, -1)
+            d_h += d_out
+            _tanh_backward(torch.addcmul(d_h, d_h, z, value=-1, out=product), n, grad_input=d_n)
+            _sigmoid_backward(torch.sub(before, n, out=product).mul_(d_h), z, grad_input=d_z)
+            _sigmoid_backward(torch.mul(d_n, hn, out=product), r, grad_input=d_r)
+            torch.mul(d_n, r, out=d_hn)
+            d_h.mul_(z).baddbmm_(d_sums[..., units:], given.w_hh)
+        return Signals(signals[..., : 3 * units], signals[..., units:], d_h, None)

@@ -1,0 +1,226 @@
+"""Member-aware recurrent layers: what `nn.RNN`, `nn.LSTM` and `nn.GRU` become in a population.
+
+A `MemberRecurrent` is an ordinary module that sees one member. Under `vmap` its recurrence, an `autograd.Function` with
+a rule of its own, receives all members and runs them through one kernel of `harness.layers.cells`.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, Trace
+
+States = Tensor | tuple[Tensor, ...]
+_DENSE = torch.contiguous_format
+
+
+class Recurrence(torch.autograd.Function):
+    """One layer in one direction, for M members.
+
+    Takes the cell, `reverse`, `keep` (whether a backward pass may follow), x (M, T, B, I), w_ih (M, G, I),
+    w_hh (M, G, H), b_ih and b_hh (M, G) or None, h_0 and c_0 (M, B, H) or None. Returns the states (M, T, B, H), the
+    last of them, the last cell state or None, and the tensors that the backward pass reads.
+    """
+
+    @staticmethod
+    def forward(cell: Cell, reverse: bool, keep: bool, *tensors: Tensor) -> tuple[Tensor | None, ...]:
+        """See the class."""
+        x, w_ih, w_hh, b_ih, b_hh, h_0, c_0 = tensors
+        inner = w_hh.new_tensor(cell.inner).repeat_interleave(w_hh.shape[-1])
+        summed = torch.bmm(_rows(x), (w_ih * inner.unsqueeze(1)).transpose(1, 2))
+        if b_ih is not None:
+            summed += ((b_ih + b_hh if cell.folds_bias else b_ih) * inner).unsqueeze(1)
+        given = _given(x, w_hh, b_hh, h_0, c_0, reverse)
+        trace = cell.forward(summed.view(*x.shape[:3], -1), given, keep=keep)
+        return trace.states, trace.states[:, 0 if reverse else -1], trace.last_c, *trace.saved
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor | None, ...]) -> None:
+        """Keep what `backward` reads."""
+        ctx.cell, ctx.reverse, _, x, w_ih, w_hh, _, b_hh, h_0, c_0 = inputs
+        states, _, _, *saved = output
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*saved)
+        ctx.save_for_backward(x, w_ih, w_hh, b_hh, h_0, c_0, states, *saved)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None, *last: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Gradients of all tensors; each weight's is one product over the whole sequence."""
+        x, w_ih, w_hh, b_hh, h_0, c_0, states, *saved = ctx.saved_tensors
+        cell, given = ctx.cell, _given(x, w_hh, b_hh, h_0, c_0, ctx.reverse)
+        grad = states.new_zeros(()).expand_as(states) if grad is None else grad
+        d_h, d_c = (torch.zeros_like(given.h_0) if d is None else d.clone(memory_format=_DENSE) for d in last[:2])
+        signals = cell.backward(grad, d_h, d_c, given, Trace(states, None, tuple(saved)))
+
+        before, after, first = slice(-1), slice(1, None), 0
+        if ctx.reverse:
+            before, after, first = after, before, -1
+        d_w_hh = torch.bmm(_rows(signals.recurrent[:, after]).transpose(1, 2), _rows(states[:, before]))
+        if h_0 is not None:
+            d_w_hh.baddbmm_(signals.recurrent[:, first].transpose(1, 2), h_0)
+        rows, turn = _rows(signals.input), cell.turned * w_hh.shape[-1]
+        # The narrow factor first: a product with few columns took up to seven times as long as with few rows.
+        d_w_ih = torch.bmm(_rows(x).transpose(1, 2), rows).transpose(1, 2).roll(-turn, 1)
+        d_x = torch.bmm(rows, w_ih.roll(turn, 1)).view(x.shape) if ctx.needs_input_grad[3] else None
+        d_b_ih = d_b_hh = None
+        if b_hh is not None:
+            d_b_hh = _rows(signals.recurrent).sum(1)
+            d_b_ih = d_b_hh if cell.folds_bias else rows.sum(1).roll(-turn, 1)
+        d_h_0, d_c_0 = (None if s is None else d for s, d in ((h_0, signals.h_0), (c_0, signals.c_0)))
+        return None, None, None, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_h_0, d_c_0
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], cell: Cell, reverse: bool, keep: bool, *tensors: Any) -> Any:
+        """Hand all members, which come as a vmapped axis beside one of size 1, to one call."""
+
+        def members_first(tensor: Tensor | None, axis: int | None) -> Tensor | None:
+            if tensor is None:
+                return None
+            return (
+                tensor.expand(info.batch_size, *tensor.shape[1:])
+                if axis is None
+                else tensor.movedim(axis, 0).squeeze(1)
+            )
+
+        outputs = _apply(cell, reverse, keep, *map(members_first, tensors, in_dims[3:]))
+        return (
+            tuple(None if output is None else output.unsqueeze(1) for output in outputs),
+            tuple(None if output is None else 0 for output in outputs),
+        )
+
+
+_apply = cast(Callable[..., tuple[Any, ...]], Recurrence.apply)  # torch's is not annotated
+
+
+def _rows(sequence: Tensor) -> Tensor:
+    """(M, T, B, ·) as one matrix (M, T * B, ·) a member."""
+    return sequence.reshape(sequence.shape[0], -1, sequence.shape[-1])
+
+
+def _given(
+    x: Tensor, w_hh: Tensor, b_hh: Tensor | None, h_0: Tensor | None, c_0: Tensor | None, reverse: bool
+) -> Given:
+    """Zeros in place of initial states that are None."""
+    members, _, batch, _ = x.shape
+    h_0, c_0 = (x.new_zeros(members, batch, w_hh.shape[-1]) if s is None else s for s in (h_0, c_0))
+    return Given(w_hh, b_hh, h_0, c_0, reverse)
+
+
+class MemberRecurrent(nn.Module):
+    """Stands in for an `nn.RNN`, `nn.LSTM` or `nn.GRU`: same parameters, same names, same outputs.
+
+    Outside `vmap` it is that layer, computed another way.
+
+    Args:
+        layer: what it stands in for; its parameters are shared, not copied.
+        dropout: makes the dropout layer, given p, that goes between two recurrent layers.
+
+    Raises:
+        ValueError: the layer has projections.
+    """
+
+    def __init__(self, layer: nn.RNNBase, dropout: Callable[[float], nn.Module]) -> None:
+        super().__init__()
+        if layer.proj_size:
+            raise ValueError(
+                f"proj_size must be 0 in a population, but got proj_size={layer.proj_size}; "
+                "apply an nn.Linear to the LSTM's output instead"
+            )
+        self.mode, self.input_size, self.hidden_size = layer.mode, layer.input_size, layer.hidden_size
+        self.num_layers, self.bidirectional, self.bias = layer.num_layers, layer.bidirectional, layer.bias
+        self.batch_first, self.dropout = layer.batch_first, layer.dropout
+        self.cell = CELLS[layer.mode]
+        self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1) if layer.dropout)
+        for name, parameter in layer.named_parameters():
+            self.register_parameter(name, parameter)
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do; here because models call it."""
+
+    def forward(self, x: Tensor, hx: States | None = None) -> tuple[Tensor, States]:
+        """As the layer it stands in for.
+
+        Args:
+            x: (batch, time, input) if `batch_first`, else (time, batch, input).
+            hx: initial states (layers * directions, batch, hidden), a pair (h_0, c_0) for an LSTM; zeros if None.
+
+        Returns:
+            The states of the last layer, shaped as `x`, and every layer's last state, shaped as `hx`.
+
+        Raises:
+            ValueError: an input of a form that a population cannot have, or of the wrong shape.
+        """
+        first = self._first_states(x, hx)
+        sequence = x.transpose(0, 1) if self.batch_first else x
+        last: list[list[Tensor]] = []
+        for layer in range(self.num_layers):
+            if layer and self.between:
+                sequence = self._drop(sequence, layer)
+            outputs = []
+            for direction in ("", "_reverse")[: 1 + self.bidirectional]:
+                states, *final = self._run(
+                    sequence.contiguous(), f"l{layer}{direction}", *(s[len(last)] for s in first)
+                )
+                outputs.append(states)
+                last.append(final)
+            sequence = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
+        h_n, *c_n = (torch.stack(states) for states in zip(*last, strict=True))
+        return sequence.transpose(0, 1) if self.batch_first else sequence, (h_n, *c_n) if c_n else h_n
+
+    def _first_states(self, x: Tensor, hx: States | None) -> tuple[Tensor, ...]:
+        """The given initial states as a tuple, empty if there are none, after checking the shapes."""
+        if isinstance(x, PackedSequence):
+            raise ValueError("a PackedSequence cannot run in a population; pad the sequences and mask the loss")
+        if x.dim() != 3:
+            raise ValueError(
+                f"a batch of sequences (3 axes) is needed, but got {tuple(x.shape)}; add a batch axis of size 1"
+            )
+        batch, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
+        if steps == 0 or x.shape[2] != self.input_size:
+            raise ValueError(f"time >= 1 and {self.input_size} features are needed, but got {tuple(x.shape)}")
+        first = () if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
+        shape = (self.num_layers * (1 + self.bidirectional), batch, self.hidden_size)
+        expected = [shape] * (2 if self.mode == "LSTM" else 1)
+        if first and [tuple(state.shape) for state in first] != expected:
+            raise ValueError(f"hx must have shapes {expected}, but got {[tuple(state.shape) for state in first]}")
+        return first
+
+    def _drop(self, sequence: Tensor, layer: int) -> Tensor:
+        """Dropout before a layer; a mask has the axes that the module's own input has."""
+        dropout: Callable[[Tensor], Tensor] = self.between[layer - 1]
+        return dropout(sequence.transpose(0, 1)).transpose(0, 1) if self.batch_first else dropout(sequence)
+
+    def _run(self, x: Tensor, suffix: str, h_0: Tensor | None = None, c_0: Tensor | None = None) -> list[Tensor]:
+        """One layer in one direction on x (T, B, I): states (T, B, H), last states (B, H)."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        tensors = (x, *(getattr(self, f"{name}_{suffix}", None) for name in names), h_0, c_0)
+        one_member = (None if tensor is None else tensor.unsqueeze(0) for tensor in tensors)
+        outputs = _apply(self.cell, suffix.endswith("_reverse"), torch.is_grad_enabled(), *one_member)
+        return [output[0] for output in outputs[:3] if output is not None]
+
+
+CELLS: dict[str, Cell] = {
+    "RNN_TANH": Elman("tanh"),
+    "RNN_RELU": Elman("relu"),
+    "LSTM": LongShortTerm(),
+    "GRU": GatedUnit(),
+}
+
+
+def member_layer(layer: nn.Module, dropout: Callable[[float], nn.Module]) -> MemberRecurrent:
+    """What a recurrent layer becomes in a population.
+
+    Args:
+        layer: an `nn.RNN`, `nn.LSTM` or `nn.GRU`; not of a class derived from them, which may compute something else.
+        dropout: as in `MemberRecurrent`.
+
+    Raises:
+        ValueError: another layer, or one with settings that a population cannot have.
+    """
+    if type(layer) not in (nn.RNN, nn.LSTM, nn.GRU):
+        raise ValueError(f"nn.RNN, nn.LSTM or nn.GRU itself is needed, but got {type(layer).__qualname__}")
+    return MemberRecurrent(cast(nn.RNNBase, layer), dropout)

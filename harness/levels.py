@@ -1,0 +1,75 @@
+"""Levels of factors: as columns of the run tables hold them, as a reader sees them, and in which order.
+
+Tables, verdicts and figures all meet factor levels here, so that a level has one spelling everywhere.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from numbers import Real
+from typing import Any
+
+import pandas as pd
+
+from harness.settings import show
+
+Stored = float | int | str
+
+
+def stored(level: Any) -> Stored:
+    """A level as a run table holds it: numbers and strings as they are, components as text.
+
+    >>> stored(0.5), stored("adam"), stored(None)
+    (0.5, 'adam', 'None')
+    """
+    if isinstance(level, str):
+        return level
+    if isinstance(level, Real):
+        return level.item() if hasattr(level, "item") else level  # type: ignore[return-value]
+    return show(level)
+
+
+def label(path: str, level: Any) -> str:
+    """A level as a reader sees it.
+
+    >>> label("clipping.max_norm", math.inf), label("optimizer.lr", 0.1)
+    ('∞ (no clipping)', '0.1')
+    """
+    value = stored(level)
+    if isinstance(value, str | bool):
+        return str(value)
+    if value == math.inf:
+        return "∞ (no clipping)" if path.startswith("clipping") else "∞"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def describe(levels: Mapping[str, Any]) -> str:
+    """Several levels as one phrase.
+
+    >>> describe({"model.dropout": 0.5, "batch_size": 32})
+    'model.dropout = 0.5, batch_size = 32'
+    """
+    return ", ".join(f"{path} = {label(path, level)}" for path, level in levels.items()) or "all runs"
+
+
+def ordered(levels: Iterable[Any]) -> list[Stored]:
+    """Distinct levels, numbers ascending (∞ last), anything else as given.
+
+    >>> ordered([math.inf, 1, 0.25]), ordered(["b", "a", "b"])
+    ([0.25, 1, inf], ['b', 'a'])
+    """
+    distinct = list(dict.fromkeys(stored(level) for level in levels))
+    numbers = [level for level in distinct if not isinstance(level, str)]
+    return sorted(numbers, key=float) if len(numbers) == len(distinct) else distinct
+
+
+def at(runs: pd.DataFrame, levels: Mapping[str, Any]) -> "pd.Series[bool]":
+    """Which rows of `runs` are at all of `levels`.
+
+    Raises:
+        KeyError: a factor path is no column.
+    """
+    chosen = pd.Series(True, index=runs.index)
+    for path, level in levels.items():
+        wanted = stored(level)
+        chosen &= pd.Series([stored(value) == wanted for value in runs[path]], index=runs.index, dtype=bool)
+    return chosen

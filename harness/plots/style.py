@@ -1,0 +1,297 @@
+"""What all figures share: colours and markers of levels, axis names, estimates at points, marks of diverged runs.
+
+The data of a figure is a tidy table that holds all its drawing needs; it is saved beside the figure.
+"""
+
+import io
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns  # type: ignore[import-untyped]
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from harness.levels import at, label, ordered
+from harness.metrics import METRICS
+from harness.statistics import median, median_interval, wilson
+from harness.study import Study
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+UNITS = {
+    "dropout": "probability",
+    "max_norm": "gradient norm",
+    "lr": "learning rate",
+    "length": "time steps",
+    "train_size": "examples",
+    "batch_size": "examples",
+    "steps": "training steps",
+}
+PALETTE: list[tuple[float, float, float]] = [
+    color
+    for i, color in enumerate(sns.color_palette("colorblind"))
+    if i not in (6, 8)  # pink and yellow are too light on white
+]
+QUIET = "0.4"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure to be: its file name, what to see in it, its data and how to draw them."""
+
+    name: str
+    caption: str
+    data: pd.DataFrame
+    draw: Callable[[pd.DataFrame], Figure]
+
+
+def style() -> AbstractContextManager[None]:
+    """Matplotlib settings of all figures; a fixed hash salt keeps the bytes of an SVG the same."""
+    settings = {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.78)}
+    own = {
+        "font.family": ["DejaVu Sans"], "svg.hashsalt": "harness", "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "axes.grid.axis": "y", "grid.color": "0.9", "axes.edgecolor": "0.3", "legend.frameon": False,
+        "lines.linewidth": 1.4, "axes.titlesize": 9.5, "axes.titlelocation": "left",
+    }  # fmt: skip
+    context: AbstractContextManager[None] = matplotlib.rc_context(settings | own)
+    return context
+
+
+def render(plot: Plot) -> tuple[bytes, bytes]:
+    """The figure as SVG and as PNG, the same bytes for the same data."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    with style():
+        figure = plot.draw(plot.data)
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # solved once is enough for both formats
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+    return svg.getvalue(), png.getvalue()
+
+
+def preferred(study: Study) -> list[str]:
+    """Swept factors, dropout first, then clipping, then the others in the order of the study."""
+
+    def rank(path: str) -> int:
+        return 0 if path.endswith("dropout") else 1 if path.startswith("clipping") else 2
+
+    return sorted(study.sweeps(), key=rank)
+
+
+def partner(study: Study, path: str) -> str | None:
+    """The swept factor that colours tell apart when `path` is on the x axis."""
+    return next((other for other in preferred(study) if other != path), None)
+
+
+def confirmed(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs of the confirm phase that did not fail."""
+    return runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
+
+
+def levels_of(study: Study, path: str | None) -> list[Any]:
+    """The levels of a swept factor in the order of its axis; a single None for no factor."""
+    return list(ordered(study.sweeps()[path].levels)) if path is not None else [None]
+
+
+def colour_of(study: Study, path: str | None, order: int) -> int:
+    """Index of a level's colour: the same in every figure of a study, different for every level of every factor."""
+    before = 0
+    for other in preferred(study):
+        if other == path:
+            return (before + order) % len(PALETTE)
+        before += len(study.sweeps()[other].levels)
+    return 0
+
+
+def keys(study: Study, role: str, path: str | None, order: int, level: Any) -> dict[str, Any]:
+    """The columns by which a figure's data names one level in one role (`x`, `group`, `facet`)."""
+    text = label(path, level) if path is not None else ""
+    numeric = path is None or all(not isinstance(other, str) for other in levels_of(study, path))
+    return {
+        f"{role}_factor": path or "", role: text, f"{role}_order": order, f"{role}_colour": colour_of(study, path, order),
+        f"{role}_numeric": numeric,
+    }  # fmt: skip
+
+
+def rows_at(runs: pd.DataFrame, levels: dict[str | None, Any]) -> pd.DataFrame:
+    """The runs at some levels; None as a factor stands for all."""
+    return runs[at(runs, {path: level for path, level in levels.items() if path is not None})]
+
+
+def estimate(metric: str, rows: pd.DataFrame) -> dict[str, float]:
+    """Median and 95 % order-statistic interval over seeds (rate and Wilson interval for `diverged`).
+
+    Runs of one seed in several cells are first reduced to their median. Infinite values count as what they are.
+    """
+    rows = rows[rows[metric].notna()]
+    counted = {"n": len(rows), "n_diverged": int((rows["status"] == "diverged").sum())}
+    if metric == "diverged":
+        rate = float(rows[metric].mean()) if len(rows) else math.nan
+        low, high = wilson(float(rows[metric].sum()), len(rows))
+        return {"estimate": rate, "low": low, "high": high} | counted
+    seeds = [median(group.to_numpy(float)) for _, group in rows.groupby("seed")[metric]]
+    low, high = median_interval(seeds) if seeds else (math.nan, math.nan)
+    return {"estimate": median(seeds), "low": low, "high": high} | counted
+
+
+def point_data(runs: pd.DataFrame, study: Study, factor: str, metrics: Sequence[str]) -> pd.DataFrame | None:
+    """Estimates of several metrics at every level of `factor` and of its partner; None if nothing was measured."""
+    runs, group_factor, rows = confirmed(runs), partner(study, factor), []
+    measured = [metric for metric in metrics if runs[metric].notna().any()]
+    for i, level in enumerate(levels_of(study, factor)):
+        for j, group in enumerate(levels_of(study, group_factor)):
+            inside = rows_at(runs, {factor: level, group_factor: group})
+            names = keys(study, "x", factor, i, level) | keys(study, "group", group_factor, j, group)
+            rows += [names | {"metric": metric} | estimate(metric, inside) for metric in measured if len(inside)]
+    return pd.DataFrame(rows) if rows else None
+
+
+def point_panels(data: pd.DataFrame, *, columns: int, logarithmic: Sequence[str] = ()) -> Figure:
+    """One panel per metric: estimates against levels, coloured by group, with intervals and counts of diverged runs."""
+    metrics = list(dict.fromkeys(data["metric"]))
+    columns = min(columns, len(metrics))
+    n_rows = math.ceil(len(metrics) / columns)
+    figure = Figure(figsize=(max(3.5 * columns, 4.5), 3.1 * n_rows + 0.5), layout="constrained")
+    axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
+    for ax, metric in zip(axes, metrics, strict=False):
+        _points(ax, data[data["metric"] == metric], logarithmic=metric in logarithmic)
+        ax.set_ylabel(metric_name(metric) + (", log scale" if metric in logarithmic else ""))
+        if metric == "diverged":
+            ax.set_ylim(-0.04, 1.04)
+    for ax in axes[len(metrics) :]:
+        ax.set_axis_off()
+    legend(figure, data, note=seeds_note(data))
+    return figure
+
+
+def _points(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> None:
+    groups = data["group_order"].nunique()
+    step = min(0.16, 0.7 / groups)
+    metric = str(data["metric"].iloc[0])
+    finite = data[np.isfinite(data["estimate"])]
+    ceiling = _ceiling(finite, logarithmic=logarithmic)
+    height = 0
+    for order, rows in data.groupby("group_order"):
+        look, offset = look_of(rows), (int(order) - (groups - 1) / 2) * step  # type: ignore[call-overload]
+        seen = rows[np.isfinite(rows["estimate"])]
+        x = seen["x_order"] + offset
+        high = seen["high"].clip(upper=ceiling)
+        ax.vlines(x, seen["low"], high, color=look["color"], lw=1.3)
+        ax.plot(x[seen["high"] > ceiling], high[seen["high"] > ceiling], ls="", marker="^", ms=4, color=look["color"])
+        ax.plot(x, seen["estimate"], **(look if rows["x_numeric"].all() else look | {"ls": ""}), lw=1)
+        lost = rows[rows["n_diverged"] > 0]
+        if metric != "diverged" and len(lost):
+            _counts(ax, lost, offset, color=look["color"], height=height)
+            height += 1
+    if logarithmic and len(finite) and (finite["low"] > 0).all():
+        ax.set_yscale("log")
+    elif METRICS[metric].unit.startswith("share"):
+        top = ax.get_ylim()[1]
+        ax.set_ylim(-0.04 * top, top)
+    level_axis(ax, data, "x")
+    if height:
+        ax.annotate("diverged", (0, 1), (-4, 5), xycoords="axes fraction", textcoords="offset points", fontsize=7, color=QUIET, ha="right")
+
+
+def _ceiling(finite: pd.DataFrame, *, logarithmic: bool) -> float:
+    """Where infinite intervals are cut: a little above all that is finite."""
+    tops = finite[["estimate", "high"]].to_numpy(float).ravel()
+    tops = tops[np.isfinite(tops)]
+    if not len(tops):
+        return 1.0
+    spread = float(tops.max() - min(finite["low"].min(), tops.min()))
+    return float(tops.max()) * 2 if logarithmic else float(tops.max()) + 0.15 * spread
+
+
+def _counts(ax: Axes, rows: pd.DataFrame, offset: float, *, color: Any, height: int) -> None:
+    """`3×` above the panel: three runs diverged; `∞ 8×`: so many that the estimate itself is infinite."""
+    for _, row in rows.iterrows():
+        text = f"{row['n_diverged']}×" if np.isfinite(row["estimate"]) else f"∞ {row['n_diverged']}×"
+        ax.annotate(
+            text, (row["x_order"] + offset, 1.0), (0, 5 + 9 * height), xycoords=ax.get_xaxis_transform(),
+            textcoords="offset points", ha="center", fontsize=7, color=color, weight="bold",
+        )  # fmt: skip
+
+
+def look_of(rows: pd.DataFrame, role: str = "group") -> dict[str, Any]:
+    """Colour, marker and line of the level that all `rows` have in a role."""
+    first = rows.iloc[0]
+    return look(int(first[f"{role}_colour"]), int(first[f"{role}_order"]))
+
+
+def look(colour: int, order: int) -> dict[str, Any]:
+    """Colour, marker and line; the latter two tell levels apart in grey print."""
+    return {
+        "color": PALETTE[colour], "marker": MARKERS[order % len(MARKERS)], "ls": LINES[order % len(LINES)], "ms": 5,
+        "mec": "white", "mew": 0.6,
+    }  # fmt: skip
+
+
+def level_axis(ax: Axes, data: pd.DataFrame, role: str) -> None:
+    """Name the x axis and its levels."""
+    levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
+    ax.set_xticks(levels[f"{role}_order"].to_list(), [tick(text) for text in levels[role]])
+    ax.set_xlim(levels[f"{role}_order"].min() - 0.5, levels[f"{role}_order"].max() + 0.5)
+    ax.set_xlabel(factor_name(str(levels[f"{role}_factor"].iloc[0])))
+
+
+def wrapped(text: str, width: int) -> str:
+    """A label in lines of some characters, at most four."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=4, placeholder="…"))
+
+
+def tick(text: str) -> str:
+    """A level as a narrow tick label: a remark in brackets goes below."""
+    value, bracket, remark = text.partition(" (no ")
+    return wrapped(value, 16) + (f"\n(no {remark}" if bracket else "")
+
+
+def factor_name(path: str) -> str:
+    """A factor with its unit, where it has one.
+
+    >>> factor_name("model.dropout"), factor_name("optimizer.momentum")
+    ('model.dropout (probability)', 'optimizer.momentum')
+    """
+    unit = UNITS.get(path.rsplit(".", 1)[-1])
+    return f"{path} ({unit})" if unit else path
+
+
+def metric_name(metric: str) -> str:
+    """A metric with its unit, unless the name says it.
+
+    >>> metric_name("grad_norm_q99"), metric_name("gap"), metric_name("diverged")
+    ('grad norm q99', 'gap (loss)', 'diverged (share of runs)')
+    """
+    unit, name = METRICS[metric].unit, metric.replace("_", " ")
+    return name if unit in name.split() else f"{name} ({unit})"
+
+
+def seeds_note(data: pd.DataFrame) -> str:
+    """`n = 10 runs per point`, or the range of n."""
+    low, high = int(data["n"].min()), int(data["n"].max())
+    return f"n = {low if low == high else f'{low}–{high}'} runs per point"
+
+
+def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "group", markers: bool = True) -> None:
+    """Below the figure: the levels of a role, and a note."""
+    handles: list[Line2D] = []
+    levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
+    factor = str(levels[f"{role}_factor"].iloc[0])
+    if factor:
+        for _, row in levels.iterrows():
+            kind = look(int(row[f"{role}_colour"]), int(row[f"{role}_order"]))
+            handles.append(Line2D([], [], label=wrapped(row[role], 40), **(kind if markers else kind | {"marker": ""})))
+    if handles:
+        handles.insert(0, Line2D([], [], ls="", label=factor))
+    if note:
+        handles.append(Line2D([], [], ls="", label=note))
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), handlelength=2.6, columnspacing=1.2)

@@ -1,0 +1,142 @@
+"""Training curves: batch loss, validation loss and gradient norm over steps, per cell."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from harness.plots.style import Plot, confirmed, keys, legend, levels_of, look, preferred, rows_at, wrapped
+from harness.statistics import median
+from harness.study import Study
+
+QUANTITIES = {"loss": "batch loss", "validation_loss": "validation loss", "grad_norm": "gradient norm\nbefore clipping"}
+POINTS = 200
+FACETS = 6
+LOG_RATIO = 30.0
+
+
+def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame | None:
+    """Median and quartiles over seeds of each quantity, per step and cell; steps binned to at most 200 points.
+
+    After its divergence a run counts as infinite. Without confirm runs, the tune runs are shown.
+    """
+    shown = confirmed(runs)
+    if shown.empty:
+        shown = runs[runs["status"] != "failed"]
+    facet_factor, group_factor = roles(study)
+    binned = _binned(curves)
+    rows: list[dict[str, Any]] = []
+    for i, facet in enumerate(levels_of(study, facet_factor)):
+        for j, group in enumerate(levels_of(study, group_factor)):
+            inside = rows_at(shown, {facet_factor: facet, group_factor: group})
+            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
+            for quantity in QUANTITIES:
+                rows += [names | {"quantity": quantity} | row for row in _bands(binned, inside, quantity)]
+    return pd.DataFrame(rows) if rows else None
+
+
+def roles(study: Study) -> tuple[str | None, str | None]:
+    """(facet, colour): of the first two factors, the one with more levels makes the columns, as far as they are legible."""
+    first = preferred(study)[:2]
+    if len(first) < 2:
+        return None, first[0] if first else None
+    fewer, more = sorted(first, key=lambda path: len(study.sweeps()[path].levels))
+    return (more, fewer) if len(study.sweeps()[more].levels) <= FACETS else (fewer, more)
+
+
+def _binned(curves: pd.DataFrame) -> pd.DataFrame:
+    width = max(1, math.ceil((curves["step"].max() + 1) / POINTS)) if len(curves) else 1
+    bins = curves["step"] // width * width
+    return curves.assign(step=bins).groupby(["trial", "seed", "step"])[list(QUANTITIES)].mean().reset_index()
+
+
+def _bands(curves: pd.DataFrame, runs: pd.DataFrame, quantity: str) -> Iterator[dict[str, Any]]:
+    chosen = curves.merge(runs[["trial", "seed", "status"]], on=["trial", "seed"])
+    steps = chosen.loc[chosen[quantity].notna(), "step"].unique()
+    chosen = chosen[chosen["step"].isin(steps)]
+    if chosen.empty:
+        return
+    lost = chosen[quantity].isna() & (chosen["status"] == "diverged")
+    values = chosen[quantity].mask(lost, math.inf)
+    for step, column in values.groupby(chosen["step"]):
+        array = column.dropna().to_numpy(float)
+        low, high = _quartiles(array)
+        gone = int(np.isinf(array).sum())
+        yield {"step": step, "median": median(array), "low": low, "high": high, "n": len(array), "n_diverged": gone}
+
+
+def _quartiles(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.25, 0.75], method="inverted_cdf")  # needs no difference of two infinities
+    return float(low), float(high)
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Rows: quantities; columns: levels of the facet; lines: levels of the group."""
+    quantities = [name for name in QUANTITIES if (data["quantity"] == name).any()]
+    facets = sorted(data["facet_order"].unique())
+    figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.5), 2.1 * len(quantities) + 0.7), layout="constrained")
+    axes = figure.subplots(len(quantities), len(facets), squeeze=False, sharex=True, sharey="row")
+    for row, quantity in zip(axes, quantities, strict=True):
+        of_quantity = data[data["quantity"] == quantity]
+        for ax, facet in zip(row, facets, strict=True):
+            for _, line in of_quantity[of_quantity["facet_order"] == facet].groupby("group_order"):
+                _line(ax, line, marked=quantity == "validation_loss")
+        row[0].set_ylabel(QUANTITIES[quantity] + _scale(row[0], of_quantity, logarithmic=quantity == "grad_norm"))
+    for ax, facet in zip(axes[0], facets, strict=True):
+        first = data[data["facet_order"] == facet].iloc[0]
+        if first["facet_factor"]:
+            ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")
+    for ax in axes[-1]:
+        ax.set_xlabel("training step")
+    legend(figure, data, note=_note(data), markers=False)
+    return figure
+
+
+def _line(ax: Axes, line: pd.DataFrame, *, marked: bool) -> None:
+    kind = look(int(line["group_colour"].iloc[0]), int(line["group_order"].iloc[0]))
+    seen = line[np.isfinite(line["median"])]
+    band = seen[np.isfinite(seen["high"])]
+    ax.fill_between(band["step"], band["low"], band["high"], color=kind["color"], alpha=0.15, lw=0)
+    ax.plot(seen["step"], seen["median"], **(kind | {"ms": 3.5 if marked else 0}), lw=1.3)
+    if len(seen) and len(seen) < len(line):  # the median run has diverged
+        ax.plot(seen["step"].iloc[-1:], seen["median"].iloc[-1:], marker="X", ms=8, color=kind["color"], mec="black", mew=0.7, zorder=5)
+
+
+def _scale(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> str:
+    """Set the y axis by the medians, log where they span much; says so."""
+    medians = data["median"].to_numpy(float)
+    medians = medians[np.isfinite(medians)]
+    if not len(medians):
+        return ""
+    low, high = float(medians.min()), float(medians.max())
+    if low > 0 and (logarithmic or high / low > LOG_RATIO):
+        ax.set_yscale("log")
+        ax.set_ylim(low / 1.5, high * 1.5)
+        return ", log scale"
+    margin = 0.12 * (high - low) or 1.0
+    ax.set_ylim(low - margin, high + margin)
+    return ""
+
+
+def _note(data: pd.DataFrame) -> str:
+    counts = data.groupby(["facet_order", "group_order"])["n"].max()
+    low, high = int(counts.min()), int(counts.max())
+    return f"n = {low if low == high else f'{low}–{high}'} runs per line"
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+    """One figure, all cells."""
+    table = data(runs, curves, study)
+    if table is not None:
+        caption = (
+            "Training curves: median over seeds, band from the first to the third quartile. A diverged run counts as infinite "
+            "from then on; a line ends at ✗ where half of its runs have diverged."
+        )
+        yield Plot("training", caption, table, draw)
+
+

@@ -1,0 +1,483 @@
+"""Records: finished trials go into MLflow, and the report reads everything back from MLflow alone.
+
+Sixth stage of the flow (study → design → populations → train → record → report), and the only file that imports mlflow.
+A study is an experiment; every launch of the command is a run of it, and every finished trial a run nested in its launch:
+factors are parameters, means over the seeds metrics, mean curves metric histories, and the exact tables of the runs
+and their curves artifacts. A trial counts as recorded once its run is FINISHED, which is the last thing written: whatever
+a killed leader leaves unfinished is recorded again, and the half-written record removed.
+"""
+
+import logging
+import math
+import os
+import re
+import shutil
+import time
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:  # imported when a recorder connects: it takes two seconds, which `--dry-run` should not pay
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+RUNS, CURVES = "runs.parquet", "curves.parquet"
+DOCUMENTS, REPORT = "study", "report"
+REPORT_FILES = ("summary.md", "summary.csv", "report.html", "claims.json", "figures/*.png")
+
+KIND, TRIAL, PHASE = "harness.kind", "harness.trial", "harness.phase"
+PARENT = "mlflow.parentRunId"
+
+MAX_STEPS = 50
+"""Points of a curve that MLflow keeps, at .12 ms each; the artifact has them all."""
+
+MAX_PARAMETER_LENGTH = 6000
+PAGE = 1000
+DOWNLOADS = 8
+
+Status = Literal["FINISHED", "KILLED", "FAILED"]
+
+
+class RecordError(Exception):
+    """MLflow refused, or could not be reached, or does not have what was asked for. Shows no password."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedTrial:
+    """What is recorded of a trial.
+
+    Attributes:
+        number: the trial's number in its study.
+        name: what MLflow lists it as.
+        phase: `tune` or `confirm`.
+        params: factor path → value.
+        runs: one row per run: `trial`, `seed`, factors, `status`, metrics. The index is not kept.
+        curves: one row per run and logged step: `trial`, `seed`, `step`, values (NaN after a divergence).
+        started_at_s: when its training began, in seconds since 1970; now, if unknown.
+    """
+
+    number: int
+    name: str
+    phase: str
+    params: Mapping[str, object]
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    started_at_s: float | None = None
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A run in MLflow: that of a launch, or that of a trial, which has a number."""
+
+    run_id: str
+    artifact_uri: str
+    finished: bool = False
+    ended_at_ms: int = 0
+    trial: int | None = None
+
+    @classmethod
+    def of(cls, run: "Run") -> "_Record":
+        info, trial = run.info, run.data.tags.get(TRIAL)
+        return cls(
+            run_id=info.run_id,
+            artifact_uri=info.artifact_uri or "",
+            finished=info.status == "FINISHED",
+            ended_at_ms=info.end_time or 0,
+            trial=None if trial is None else int(trial),
+        )
+
+
+def default_tracking_uri(results: Path) -> str:
+    """The embedded default, as given: relative if `results` is.
+
+    >>> default_tracking_uri(Path("results"))
+    'sqlite:///results/mlflow.db'
+    """
+    return f"sqlite:///{(results / 'mlflow.db').as_posix()}"
+
+
+def ui_command(tracking_uri: str) -> str:
+    """What shows the records: a command, or the address of the server. Shows no password.
+
+    >>> ui_command("sqlite:///results/mlflow.db")
+    'mlflow ui --backend-store-uri sqlite:///results/mlflow.db'
+    >>> ui_command("https://me:secret@mlflow.example.org")
+    'https://***@mlflow.example.org'
+    """
+    shown = without_credentials(tracking_uri)
+    return shown if is_server(tracking_uri) else f"mlflow ui --backend-store-uri {shown}"
+
+
+def is_server(tracking_uri: str) -> bool:
+    """Whether a tracking server answers there, which then decides where artifacts go."""
+    return urlsplit(tracking_uri).scheme in ("http", "https")
+
+
+def without_credentials(text: str) -> str:
+    """The text with user and password of every URI in it blanked.
+
+    >>> without_credentials("cannot open postgresql://me:secret@db/runs")
+    'cannot open postgresql://***@db/runs'
+    """
+    return re.sub(r"://[^/@\s]+@", "://***@", text)
+
+
+@contextmanager
+def _own_errors() -> Iterator[None]:
+    """Raises what MLflow raises as `RecordError`: its messages repeat the URI, password and all."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise RecordError(without_credentials(str(error))) from None
+
+
+class Recorder:
+    """Records of one study in MLflow.
+
+    Safe to use from any one thread at a time.
+
+    Args:
+        study_name: name of the study, and of its experiment.
+        tracking_uri: database or server. A database is migrated at its first use, which takes seconds.
+        artifact_folder: where artifacts of a new experiment go; None leaves it to the server.
+
+    Raises:
+        RecordError: the database or server cannot be used.
+    """
+
+    def __init__(self, study_name: str, tracking_uri: str, *, artifact_folder: Path | None = None) -> None:
+        self._study_name = study_name
+        self._tracking_uri = tracking_uri
+        self._artifact_folder = None if artifact_folder is None else artifact_folder.absolute() / study_name
+        self._client = _connect(tracking_uri)
+        with _own_errors(), _impatient():
+            self._experiment_id = self._find_experiment()
+        self._launch: _Record | None = None
+        self._records: dict[int, list[_Record]] = {}  # of each trial, finished or not
+
+    # --- What a leader writes
+
+    @_own_errors()
+    def start_launch(self, params: Mapping[str, object], *, tags: Mapping[str, str] | None = None) -> None:
+        """Opens the parent of all trials recorded from now on; launches that were killed are marked so."""
+        experiment_id = self._require_experiment()
+        launches, self._records = [], {}
+        for record in self._search():
+            if record.trial is None:
+                launches.append(record)
+            else:
+                self._records.setdefault(record.trial, []).append(record)
+        for launch in launches:
+            if not launch.ended_at_ms:
+                self._client.set_terminated(launch.run_id, "KILLED")
+        run = self._client.create_run(
+            experiment_id, tags={**(tags or {}), KIND: "launch"}, run_name=f"launch {len(launches) + 1}"
+        )
+        self._launch = _Record.of(run)
+        self._log(self._launch, params, [])
+
+    @_own_errors()
+    def keep_only(self, told: Collection[int]) -> None:
+        """Removes records of trials that will be trained again, unfinished records and all but the newest of a trial."""
+        for trial, records in list(self._records.items()):
+            newest = _newest_finished(records) if trial in told else None
+            self._replace(trial, newest)
+
+    @_own_errors()
+    def record(self, finished: FinishedTrial) -> None:
+        """Records a trial, in place of what there may be of it. Once this returns, nothing of it can be lost."""
+        record = self._create(finished)
+        with self._outbox(record) as folder:
+            _write(finished.runs, folder / RUNS)
+            _write(finished.curves, folder / CURVES)
+        self._log(record, finished.params, _metrics(finished))
+        self._client.set_terminated(record.run_id, "FINISHED")
+        self._replace(finished.number, record)
+
+    @_own_errors()
+    def finish_launch(self, status: Status) -> None:
+        """Closes the launch: FINISHED, KILLED (interrupted, saved) or FAILED (some runs failed for good)."""
+        self._client.set_terminated(self._current_launch().run_id, status)
+
+    @_own_errors()
+    def write_documents(self, documents: Mapping[str, str]) -> None:
+        """Keeps texts, file name → content, with the launch: the study's source and description, the environment."""
+        with self._outbox(self._current_launch(), DOCUMENTS) as folder:
+            for name, text in documents.items():
+                (folder / name).write_text(text, encoding="utf-8")
+
+    @_own_errors()
+    def log_report(self, folder: Path) -> None:
+        """Keeps the report's files (`REPORT_FILES`) with the launch, or with the last one if none is open here."""
+        with self._outbox(self._current_launch(), REPORT) as kept:
+            for file in (file for pattern in REPORT_FILES for file in folder.glob(pattern)):
+                target = kept / file.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+
+    @_own_errors()
+    def forget(self) -> None:
+        """Deletes all runs of the study, the way MLflow does: `mlflow gc` would free the space."""
+        for record in self._search():
+            self._client.delete_run(record.run_id)
+        self._launch, self._records = None, {}
+
+    # --- What a report reads
+
+    @_own_errors()
+    def trials(self) -> set[int]:
+        """Numbers of the recorded trials."""
+        return set(self._recorded())
+
+    @_own_errors()
+    def read(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """All runs and all curves, as they were recorded, sorted by trial and seed (and step).
+
+        Raises:
+            RecordError: nothing is recorded, or artifacts are missing.
+        """
+        recorded = self._recorded()
+        if not recorded:
+            names = ", ".join(sorted(experiment.name for experiment in self._client.search_experiments()))
+            raise RecordError(f"No trial of {self._study_name!r} is recorded; MLflow has the experiments {names}.")
+        with TemporaryDirectory() as inbox, ThreadPoolExecutor(DOWNLOADS) as pool:
+            folders = list(pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()))
+            runs = _read([folder / RUNS for folder in folders])
+            curves = _read([folder / CURVES for folder in folders])
+        return _sorted(runs, "trial", "seed"), _sorted(curves, "trial", "seed", "step")
+
+    @_own_errors()
+    def read_document(self, name: str) -> str | None:
+        """The text that the newest launch which has one kept under this name."""
+        with TemporaryDirectory() as inbox:
+            for launch in self._launches():
+                folder = self._fetch(launch, inbox=Path(inbox), path=DOCUMENTS)
+                if (folder / name).is_file():
+                    return (folder / name).read_text(encoding="utf-8")
+        return None
+
+    # --- Runs and artifacts of MLflow
+
+    def _find_experiment(self) -> str | None:
+        experiment = self._client.get_experiment_by_name(self._study_name)
+        return None if experiment is None or experiment.lifecycle_stage == "deleted" else experiment.experiment_id
+
+    def _require_experiment(self) -> str:
+        """The experiment, created, or restored if somebody deleted it: MLflow keeps its name taken."""
+        if self._experiment_id is not None:
+            return self._experiment_id
+        deleted = self._client.get_experiment_by_name(self._study_name)
+        if deleted is None:
+            location = None if self._artifact_folder is None else self._artifact_folder.as_uri()
+            self._experiment_id = self._client.create_experiment(self._study_name, artifact_location=location)
+        else:
+            self._client.restore_experiment(deleted.experiment_id)
+            self._experiment_id = deleted.experiment_id
+        return self._experiment_id
+
+    def _search(self, condition: str = "") -> list[_Record]:
+        """The experiment's runs that are not deleted, newest first."""
+        records: list[_Record] = []
+        token: str | None = None
+        while self._experiment_id is not None:
+            found = self._client.search_runs([self._experiment_id], condition, max_results=PAGE, page_token=token)
+            records += map(_Record.of, found)
+            token = found.token
+            if not token:
+                break
+        return records
+
+    def _launches(self) -> list[_Record]:
+        return self._search(f"tags.`{KIND}` = 'launch'")
+
+    def _current_launch(self) -> _Record:
+        launch = self._launch or next(iter(self._launches()), None)
+        if launch is None:
+            raise RecordError(f"No launch of {self._study_name!r} is recorded.")
+        return launch
+
+    def _recorded(self) -> dict[int, _Record]:
+        """The record of every recorded trial."""
+        records: dict[int, list[_Record]] = {}
+        for record in self._search(f"tags.`{KIND}` = 'trial' and attributes.status = 'FINISHED'"):
+            if record.trial is not None:
+                records.setdefault(record.trial, []).append(record)
+        newest = {trial: _newest_finished(records[trial]) for trial in sorted(records)}
+        return {trial: record for trial, record in newest.items() if record is not None}
+
+    def _create(self, finished: FinishedTrial) -> _Record:
+        tags = {
+            PARENT: self._current_launch().run_id,
+            KIND: "trial",
+            TRIAL: str(finished.number),
+            PHASE: finished.phase,
+        }
+        started_at_s = time.time() if finished.started_at_s is None else finished.started_at_s
+        run = self._client.create_run(
+            self._require_experiment(), start_time=int(started_at_s * 1000), tags=tags, run_name=finished.name
+        )
+        record = _Record.of(run)
+        self._records.setdefault(finished.number, []).append(record)
+        return record
+
+    def _replace(self, trial: int, kept: _Record | None) -> None:
+        """Deletes what there is of a trial, but for one record."""
+        for record in self._records.pop(trial, []):
+            if kept is None or record.run_id != kept.run_id:
+                self._client.delete_run(record.run_id)
+        if kept is not None:
+            self._records[trial] = [kept]
+
+    def _log(self, record: _Record, params: Mapping[str, object], metrics: list["Metric"]) -> None:
+        from mlflow.entities import Param
+
+        texts = [Param(name, str(value)[:MAX_PARAMETER_LENGTH]) for name, value in params.items()]
+        self._client.log_batch(record.run_id, metrics=metrics, params=texts)  # in batches of what MLflow takes at once
+
+    @contextmanager
+    def _outbox(self, record: _Record, path: str = "") -> Iterator[Path]:
+        """A folder whose files become artifacts: the right one already if it is on this machine, else uploaded."""
+        local = _local_path(record.artifact_uri)
+        if local is not None:
+            (local / path).mkdir(parents=True, exist_ok=True)
+            yield local / path
+            return
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+            self._client.log_artifacts(record.run_id, folder, path or None)
+
+    def _fetch(self, record: _Record, *, inbox: Path, path: str = "") -> Path:
+        """The folder with artifacts of a run: where it was written, where it was moved with all results, or a download."""
+        from mlflow.artifacts import download_artifacts
+
+        local = _local_path(record.artifact_uri)
+        if local is not None:
+            moved = local if self._artifact_folder is None else self._artifact_folder / record.run_id / "artifacts"
+            return (local if local.exists() else moved) / path
+        target = inbox / record.run_id
+        if path and not self._client.list_artifacts(record.run_id, path):
+            return target
+        uri = f"{record.artifact_uri}/{path}".rstrip("/")
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(target), tracking_uri=self._tracking_uri))
+
+
+def _connect(tracking_uri: str) -> "MlflowClient":
+    """A client, quietly: MLflow reports on every migration, and its libraries on each other."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a line for every trial, with the password
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mlflow import MlflowClient
+
+        with _own_errors():
+            return MlflowClient(tracking_uri=tracking_uri)
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """Lets a wrong address be known within seconds; later, MLflow waits minutes for a server that restarts."""
+    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def _newest_finished(records: Iterable[_Record]) -> _Record | None:
+    finished = [record for record in records if record.finished]
+    return max(finished, key=lambda record: record.ended_at_ms, default=None)
+
+
+def _local_path(uri: str) -> Path | None:
+    """The path of a URI on this machine.
+
+    >>> _local_path("file:///a%20b/c"), _local_path("mlflow-artifacts:/1/abc")
+    (PosixPath('/a b/c'), None)
+    """
+    parts = urlsplit(uri)
+    return {"file": Path(url2pathname(parts.path)), "": Path(uri)}.get(parts.scheme)
+
+
+# --- Tables and their means
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table so that it survives a power failure, as the databases do that say it is there."""
+    with path.open("wb") as file:
+        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), file)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read(paths: Iterable[Path]) -> pd.DataFrame:
+    """The tables below each other. Those of one schema become one frame first, which takes a tenth of the time."""
+    tables: dict[tuple[pa.Schema, bytes], list[pa.Table]] = {}
+    for path in paths:
+        try:
+            table = pq.ParquetFile(path).read()
+        except FileNotFoundError:
+            raise RecordError(f"{path} is missing, though MLflow has its trial as recorded.") from None
+        tables.setdefault((table.schema, table.schema.metadata[b"pandas"]), []).append(table)
+    frames: list[pd.DataFrame] = [pa.concat_tables(same).to_pandas() for same in tables.values()]
+    return pd.concat(frames, ignore_index=True)
+
+
+def _sorted(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    return table.sort_values(list(columns), kind="stable", ignore_index=True)
+
+
+def _metrics(finished: FinishedTrial) -> list["Metric"]:
+    """What MLflow plots: seed means as `test_loss`, curves as `curve/loss`, finite values only."""
+    from mlflow.entities import Metric
+
+    now_ms = int(time.time() * 1000)
+    factors = list(finished.params)
+    runs = finished.runs.drop(columns=factors, errors="ignore")
+    curves = mean_curves(finished.curves.drop(columns=factors, errors="ignore"))
+    points = [(name, 0, mean) for name, mean in seed_means(runs).items()]
+    for name in curves:
+        steps, means = curves.index.to_numpy(int), curves[name].to_numpy(float)
+        points += [(f"curve/{name}", step, mean) for step, mean in zip(steps.tolist(), means.tolist(), strict=True)]
+    return [Metric(name, mean, now_ms, step) for name, step, mean in points if math.isfinite(mean)]
+
+
+def seed_means(runs: pd.DataFrame) -> dict[str, float]:
+    """The mean of every numeric column, and how many runs there were of each status.
+
+    A metric that is infinite for one seed has an infinite mean: it ranks worst, whatever the other seeds did.
+    """
+    numbers = runs.drop(columns=["trial", "seed"], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
+    with np.errstate(invalid="ignore"):  # inf − inf
+        means = {str(name): float(value) for name, value in numbers.mean().items()}
+    statuses = {"diverged": 0, "failed": 0, **runs["status"].value_counts()} if "status" in runs else {}
+    return {**means, "n_seeds": len(runs), **{f"n_{status}": float(n) for status, n in statuses.items()}}
+
+
+def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the seeds that have a value, at no more than `MAX_STEPS` of the logged steps, ends included."""
+    steps = np.unique(curves["step"])
+    if len(steps) > MAX_STEPS:
+        steps = steps[np.linspace(0, len(steps) - 1, MAX_STEPS).round().astype(int)]
+    chosen = curves[curves["step"].isin(steps)].drop(columns=["trial", "seed"], errors="ignore")
+    return chosen.groupby("step").mean(numeric_only=True).rename(columns={"clipped": "clip_fraction"})

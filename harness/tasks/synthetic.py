@@ -1,0 +1,107 @@
+"""Long memory made to order: `AddingProblem` and `TemporalOrder`, drawn anew for every seed."""
+
+from typing import Annotated, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from harness.randomness import stream
+from harness.settings import Count
+from harness.tasks.task import Data, Task
+
+
+class _Drawn(Task):
+    """A task with the sizes of the splits as fields, whose examples are made from uniform numbers, a row for each.
+
+    The rows come from the seed's stream "data", those of the test first, then of the validation, then of the training
+    set. So a smaller training set is part of a larger one, and neither changes what is tested on.
+    """
+
+    choice_of_examples: ClassVar[frozenset[str]] = frozenset({"train_size"})
+
+    def data(self, seed: int) -> Data:
+        """A fixed finite set of examples; see `Task.data`."""
+        parts = [self.values()[f"{part}_size"] for part in ("test", "validation", "train")]
+        x, y = self._examples(torch.rand(sum(parts), self._draws(), generator=stream(seed, "data")))
+        test, validation, train = torch.split(torch.arange(len(x)), parts)
+        return Data(x, y, train, validation, test)
+
+    def _draws(self) -> int:
+        """Uniform numbers that make one example."""
+        raise NotImplementedError
+
+    def _examples(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        """The examples, x and y, made from `uniform` (n, draws), values in [0, 1)."""
+        raise NotImplementedError
+
+
+def _whole(uniform: Tensor, low: int, high: int) -> Tensor:
+    """Whole numbers from `low` to `high`, both included, one for each uniform number."""
+    return low + (uniform * (high - low + 1)).long()
+
+
+class AddingProblem(_Drawn):
+    """Add the two marked numbers of a sequence (Hochreiter and Schmidhuber 1997, experiment 4).
+
+    The variant of Arjovsky et al. 2016 (arXiv:1511.06464): x (n, length, 2) holds numbers from U(0, 1) and
+    markers, 1 at one step of the first half and at one of the second, 0 elsewhere; the target y (n,) is the sum of
+    the two marked numbers. Always answering 1 gives a mean squared error of 1/6, the variance of the target.
+
+    Args:
+        length: time steps; of an odd number the second half has one more.
+        train_size, validation_size, test_size: sequences.
+    """
+
+    length: Annotated[int, Field(ge=2)] = 50
+    train_size: Count = 5000
+    validation_size: Count = 1000
+    test_size: Count = 2000
+
+    def errors(self, output: Tensor, y: Tensor) -> Tensor:
+        """1 where the answer is off by more than 0.04, else 0, (batch,).
+
+        The bound is Hochreiter and Schmidhuber's, who applied it to half the sum: here it is twice as strict.
+        """
+        return (super().errors(output, y) > 0.04).to(output.dtype)
+
+    def _draws(self) -> int:
+        return self.length + 2
+
+    def _examples(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        numbers, places, half = uniform[:, : self.length], uniform[:, self.length :], self.length // 2
+        marked = torch.stack([_whole(places[:, 0], 0, half - 1), _whole(places[:, 1], half, self.length - 1)], 1)
+        markers = torch.zeros_like(numbers).scatter_(1, marked, 1.0)
+        return torch.stack([numbers, markers], 2), numbers.gather(1, marked).sum(1)
+
+
+class TemporalOrder(_Drawn):
+    """Tell in which order two relevant symbols came (Hochreiter and Schmidhuber 1997, experiment 6a).
+
+    As in Pascanu et al. 2013 (arXiv:1211.5063): x (n, length, 6) is a sequence of symbols a … f, one-hot.
+    Two of them are a or b: one at a step, counted from 0, within [T/10, 2T/10] and one within [4T/10, 5T/10], bounds
+    rounded down and included. All others are distractors c … f. The classes y (n,) are 0 for aa, 1 for ab, 2 for ba,
+    3 for bb. A network has solved the task when it errs on fewer than 1 % of new sequences.
+
+    Args:
+        length: time steps T, at least 10.
+        train_size, validation_size, test_size: sequences.
+    """
+
+    length: Annotated[int, Field(ge=10)] = 50
+    train_size: Count = 5000
+    validation_size: Count = 1000
+    test_size: Count = 2000
+
+    def _draws(self) -> int:
+        return self.length + 4
+
+    def _examples(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        length, choices = self.length, uniform[:, self.length :]
+        places = [
+            _whole(choices[:, i], start * length // 10, (start + 1) * length // 10) for i, start in ((0, 1), (1, 4))
+        ]
+        relevant = _whole(choices[:, 2:], 0, 1)  # 0: a, 1: b
+        symbols = _whole(uniform[:, :length], 2, 5).scatter_(1, torch.stack(places, 1), relevant)
+        return F.one_hot(symbols, 6).float(), 2 * relevant[:, 0] + relevant[:, 1]

@@ -1,0 +1,361 @@
+"""Records of a study, on a real MLflow: SQLite files, and once a server."""
+
+import dataclasses
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness.record import (
+    MAX_STEPS,
+    FinishedTrial,
+    Recorder,
+    RecordError,
+    default_tracking_uri,
+    mean_curves,
+    seed_means,
+)
+
+FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder with an empty MLflow database: making one takes seconds, copying it does not."""
+    results = tmp_path_factory.mktemp("migrated")
+    Recorder("no study", default_tracking_uri(results))
+    return results
+
+
+@pytest.fixture
+def results(migrated: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(migrated, tmp_path / "my results")
+
+
+def recorder(results: Path, name: str = "rnn_clip") -> Recorder:
+    return Recorder(name, default_tracking_uri(results), artifact_folder=results / "mlartifacts")
+
+
+@pytest.fixture
+def launched(results: Path) -> Recorder:
+    launched = recorder(results)
+    launched.start_launch({"seeds": 3}, tags={"version": "0.1"})
+    return launched
+
+
+def trial(number: int, *, n_steps: int = 4) -> FinishedTrial:
+    """A trial of three seeds: the second has diverged, the third failed."""
+    status = ["finished", "diverged", "failed"]
+    runs = pd.DataFrame({"trial": number, "seed": range(3), "phase": "confirm", **FACTORS, "status": status})
+    runs = runs.assign(steps_done=[n_steps, 2, 0], test_loss=[0.5, inf, nan], grad_norm_q99=[1.0, 2.0, nan])
+    seeds, steps = np.divmod(np.arange(3 * n_steps), n_steps)
+    curves = pd.DataFrame({"trial": number, "seed": seeds, "step": steps, "loss": (1.0 + seeds) / (1 + steps)})
+    curves = curves.assign(grad_norm=curves["loss"].astype("float32"), clipped=(seeds == 0))
+    curves.loc[(seeds == 1) & (steps >= 2), ["loss", "grad_norm"]] = nan
+    return FinishedTrial(
+        number=number,
+        name=f"trial {number}",
+        phase="confirm",
+        params=FACTORS,
+        runs=runs,
+        curves=curves,
+        started_at_s=5.25,
+    )
+
+
+def mlflow_client(results: Path):
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=default_tracking_uri(results))
+
+
+def active_runs(results: Path, name: str = "rnn_clip"):
+    client = mlflow_client(results)
+    return client.search_runs([client.get_experiment_by_name(name).experiment_id])
+
+
+def trials_in(results: Path) -> list[int]:
+    return sorted(
+        int(run.data.tags["harness.trial"]) for run in active_runs(results) if "harness.trial" in run.data.tags
+    )
+
+
+def assert_reads(recorder: Recorder, *trials: FinishedTrial) -> None:
+    runs, curves = recorder.read()
+    pd.testing.assert_frame_equal(
+        runs, pd.concat([trial.runs for trial in trials], ignore_index=True), check_exact=True
+    )
+    pd.testing.assert_frame_equal(
+        curves, pd.concat([trial.curves for trial in trials], ignore_index=True), check_exact=True
+    )
+
+
+# --- The public contract: what MLflow shows
+
+
+def test_a_trial_is_nested_in_its_launch_and_shows_factors_means_and_curves(launched: Recorder, results: Path) -> None:
+    launched.record(trial(7))
+    launched.finish_launch("FINISHED")
+    parent, child = active_runs(results)  # newest start first
+    assert (parent.data.params, parent.data.tags["version"], parent.info.status) == ({"seeds": "3"}, "0.1", "FINISHED")
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert (child.data.tags["harness.trial"], child.data.tags["harness.phase"]) == ("7", "confirm")
+    assert (child.info.run_name, child.info.start_time, child.info.status) == ("trial 7", 5250, "FINISHED")
+    assert child.data.params == {"clipping.max_norm": "inf", "model.dropout": "0.2"}
+    assert child.data.metrics == pytest.approx(
+        {"steps_done": 2.0, "grad_norm_q99": 1.5, "n_seeds": 3, "n_finished": 1, "n_diverged": 1, "n_failed": 1}
+        | {"curve/loss": 0.5, "curve/grad_norm": 0.5, "curve/clip_fraction": 1 / 3}
+    )
+    history = mlflow_client(results).get_metric_history(child.info.run_id, "curve/loss")
+    assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0), (2, 2 / 3), (3, 0.5)]
+    artifacts = mlflow_client(results).list_artifacts(child.info.run_id)
+    assert [artifact.path for artifact in artifacts] == ["curves.parquet", "runs.parquet"]
+    assert (results / "mlartifacts/rnn_clip" / child.info.run_id / "artifacts/runs.parquet").is_file()
+
+
+def test_an_infinite_seed_makes_the_mean_infinite_and_a_missing_one_does_not_count() -> None:
+    means = seed_means(
+        pd.DataFrame({"seed": [0, 1], "status": "finished", "a": [1, inf], "b": [1, nan], "c": [nan, nan]})
+    )
+    assert means["a"] == inf
+    assert means["b"] == 1
+    assert np.isnan(means["c"])
+    assert (means["n_seeds"], means["n_finished"], means["n_diverged"]) == (2, 2, 0)
+
+
+@pytest.mark.parametrize("n_steps", [1, MAX_STEPS, MAX_STEPS + 1, 1000])
+def test_mean_curves_keep_both_ends_and_no_more_points_than_allowed(n_steps: int) -> None:
+    steps = mean_curves(trial(0, n_steps=n_steps).curves).index
+    assert len(steps) == min(n_steps, MAX_STEPS)
+    assert (steps[0], steps[-1]) == (0, n_steps - 1)
+
+
+def test_more_metrics_and_parameters_than_mlflow_takes_at_once(launched: Recorder, results: Path) -> None:
+    big = trial(0)
+    runs = pd.concat([big.runs, pd.DataFrame(1.0, index=range(3), columns=[f"m{i}" for i in range(2100)])], axis=1)
+    params = {f"p{i}": i for i in range(230)} | {"long": "x" * 7000}
+    launched.record(dataclasses.replace(big, runs=runs, params=params))
+    child = active_runs(results)[-1]
+    assert sum(name[1:].isdigit() for name in child.data.metrics) == 2100
+    assert len(child.data.params) == 231
+    assert child.data.params["long"] == "x" * 6000
+
+
+# --- Reading back
+
+
+def test_tables_come_back_to_the_byte_sorted_by_trial(launched: Recorder, results: Path) -> None:
+    for number in (2, 0, 1):
+        launched.record(trial(number))
+    assert_reads(recorder(results), trial(0), trial(1), trial(2))
+    assert recorder(results).trials() == {0, 1, 2}
+
+
+def test_a_factor_may_have_levels_of_different_types(launched: Recorder, results: Path) -> None:
+    levels = [1, "a", None, 0.5, True]
+    trials = [dataclasses.replace(trial(i), runs=trial(i).runs.assign(x=[x] * 3)) for i, x in enumerate(levels)]
+    for one in trials:
+        launched.record(one)
+    assert recorder(results).read()[0]["x"].tolist() == [level for level in levels for _ in range(3)]
+
+
+def test_records_are_found_after_all_results_were_moved(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    launched.write_documents({"study.py": "x"})
+    moved = results.rename(results.parent / "elsewhere")
+    assert_reads(recorder(moved), trial(0))
+    assert recorder(moved).read_document("study.py") == "x"
+
+
+def test_a_missing_table_is_named(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    next(results.rglob("runs.parquet")).unlink()
+    with pytest.raises(RecordError, match=r"runs\.parquet is missing"):
+        launched.read()
+
+
+def test_a_study_without_records_is_told_from_those_that_have_some(launched: Recorder, results: Path) -> None:
+    other = recorder(results, "rnn_clop")
+    assert other.trials() == set()
+    with pytest.raises(RecordError, match=r"rnn_clop.*experiments.*rnn_clip"):
+        other.read()
+
+
+def test_documents_come_back_from_the_newest_launch_that_has_them(launched: Recorder, results: Path) -> None:
+    launched.write_documents({"study.py": "# ü", "environment.json": "{}"})
+    again = recorder(results)
+    again.start_launch({})
+    again.write_documents({"study.py": "# newer"})
+    assert recorder(results).read_document("study.py") == "# newer"
+    assert recorder(results).read_document("environment.json") == "{}"
+    assert recorder(results).read_document("nothing") is None
+
+
+def test_the_report_is_kept_with_the_last_launch(launched: Recorder, results: Path, tmp_path: Path) -> None:
+    launched.finish_launch("FINISHED")
+    (tmp_path / "report/figures").mkdir(parents=True)
+    for name in ("summary.md", "runs.csv", "figures/gap.png"):
+        (tmp_path / "report" / name).write_text(name)
+    recorder(results).log_report(tmp_path / "report")
+    [parent] = active_runs(results)
+    assert [file.path for file in mlflow_client(results).list_artifacts(parent.info.run_id, "report")] == [
+        "report/figures",
+        "report/summary.md",
+    ]
+
+
+# --- Nothing is recorded twice, nothing is lost
+
+
+def test_recording_a_trial_again_replaces_its_record(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    changed = dataclasses.replace(trial(0), curves=trial(0, n_steps=9).curves)
+    launched.record(changed)
+    assert trials_in(results) == [0]
+    assert_reads(launched, changed)
+
+
+@pytest.mark.parametrize("call", ["create_run", "log_batch", "set_terminated", "delete_run"])
+def test_a_record_cut_short_anywhere_is_replaced(
+    launched: Recorder, results: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    from mlflow import MlflowClient
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    launched.record(trial(0))
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, call, killed)
+        with pytest.raises(KeyboardInterrupt):
+            launched.record(trial(0))
+    assert_reads(recorder(results), trial(0))
+    for start in (launched, recorder(results)):  # the same process tries again; another one starts
+        start.start_launch({})
+        start.keep_only({0})
+        start.record(trial(0))
+        assert trials_in(results) == [0]
+        assert_reads(recorder(results), trial(0))
+
+
+def test_only_told_trials_are_kept(launched: Recorder, results: Path) -> None:
+    for number in range(4):
+        launched.record(trial(number))
+    again = recorder(results)
+    again.start_launch({})
+    again.keep_only({0, 2, 5})
+    assert trials_in(results) == [0, 2]
+    again.record(trial(3))
+    assert again.trials() == {0, 2, 3}
+
+
+def test_a_killed_launch_is_marked_by_the_next_one(launched: Recorder, results: Path) -> None:
+    again = recorder(results)
+    again.start_launch({})
+    again.finish_launch("FAILED")
+    assert {run.info.run_name: run.info.status for run in active_runs(results)} == {
+        "launch 1": "KILLED",
+        "launch 2": "FAILED",
+    }
+
+
+def test_a_deleted_experiment_is_restored(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    client = mlflow_client(results)
+    client.delete_experiment(client.get_experiment_by_name("rnn_clip").experiment_id)
+    assert recorder(results).trials() == set()
+    again = recorder(results)
+    again.start_launch({})
+    again.record(trial(1))
+    assert_reads(recorder(results), trial(0), trial(1))
+
+
+def test_forgetting_deletes_all_runs(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    launched.forget()
+    assert active_runs(results) == []
+    launched.start_launch({})
+    launched.record(trial(1))
+    assert_reads(launched, trial(1))
+
+
+# --- Databases and servers
+
+
+def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
+    code = "from harness.record import Recorder; Recorder('x', 'sqlite:///results/mlflow.db').start_launch({})"
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_unreachable_server_is_known_soon_and_its_password_not_shown() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(RecordError, match=rf"\*\*\*@127\.0\.0\.1:{port}") as error:
+        Recorder("rnn_clip", f"http://me:secret@127.0.0.1:{port}")
+    assert "secret" not in str(error.value)
+
+
+@pytest.fixture
+def server(results: Path) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+    command += ["--port", address.split(":")[1], "--backend-store-uri", default_tracking_uri(results)]
+    command += ["--artifacts-destination", str(results / "served")]
+    with (
+        (results / "server.log").open("w") as log,
+        subprocess.Popen(
+            command, stdout=log, stderr=log, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "1"}, start_new_session=True
+        ) as process,
+    ):
+        try:
+            wait_for(f"http://{address}/health", process)
+            yield f"http://{address}"
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # the server's workers too: they would take ten seconds to leave
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(600):
+        assert process.poll() is None, "the server has ended: see server.log"
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail("the server did not start within a minute")
+
+
+def test_a_server_keeps_records_and_their_artifacts(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    here = Recorder("rnn_clip", server)
+    here.start_launch({"seeds": 3})
+    here.write_documents({"study.py": "x"})
+    here.record(trial(1))
+    here.record(trial(0))
+    here.record(trial(0))
+    here.finish_launch("FINISHED")
+    elsewhere = Recorder("rnn_clip", server)
+    assert_reads(elsewhere, trial(0), trial(1))
+    assert elsewhere.read_document("study.py") == "x"
+    assert elsewhere.read_document("nothing") is None
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,217 @@
+"""Recurrent layers of a population against torch's own, in float64."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+import torch.nn as nn
+from torch import Tensor
+from torch.func import functional_call, stack_module_state, vmap
+
+from harness.layers.recurrent import Recurrence, member_layer
+
+LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
+OPTIONS = [
+    {"num_layers": layers, "bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
+    for layers, bias, batch_first, bidirectional in itertools.product((1, 2), *[(True, False)] * 3)
+]
+INPUT, HIDDEN, STEPS, BATCH = 3, 4, 5, 2
+
+
+class Scaled(nn.Module):
+    """A dropout that is not random."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 - self.p)
+
+
+def build(kind: type[nn.RNNBase], seed: int, **options: Any) -> nn.RNNBase:
+    torch.manual_seed(seed)
+    return kind(INPUT, HIDDEN, **options).double()
+
+
+def data(options: dict[str, Any], *, lstm: bool, with_states: bool) -> tuple[Tensor, tuple[Tensor, ...]]:
+    generator = torch.Generator().manual_seed(0)
+    shape = (BATCH, STEPS, INPUT) if options.get("batch_first") else (STEPS, BATCH, INPUT)
+    rows = options.get("num_layers", 1) * (1 + options.get("bidirectional", False))
+    x, *states = (
+        torch.randn(s, generator=generator, dtype=torch.float64).requires_grad_()
+        for s in (shape, *[(rows, BATCH, HIDDEN)] * (1 + lstm))
+    )
+    return x, tuple(states) if with_states else ()
+
+
+def flat(outputs: Any) -> list[Tensor]:
+    return [outputs] if isinstance(outputs, Tensor) else [tensor for part in outputs for tensor in flat(part)]
+
+
+def as_hx(states: tuple[Tensor, ...]) -> Any:
+    return None if not states else states if len(states) == 2 else states[0]
+
+
+def scalar(outputs: Any) -> Tensor:
+    """A loss in which every output element has a weight of its own."""
+    return sum((t * torch.linspace(-1, 2, t.numel(), dtype=t.dtype).view(t.shape)).sin().sum() for t in flat(outputs))
+
+
+def assert_same(ours: Any, theirs: Any, **tolerance: float) -> None:
+    for mine, reference in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, reference, **tolerance)
+
+
+@pytest.mark.parametrize("with_states", [False, True], ids=["from_zero", "hx"])
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda o: "-".join(f"{k[:5]}{int(v)}" for k, v in o.items()))
+@pytest.mark.parametrize(("kind", "more"), LAYERS, ids=["tanh", "relu", "lstm", "gru"])
+class TestAgainstTorch:
+    def test_one_layer_by_itself(self, kind: Any, more: Any, options: Any, with_states: bool) -> None:
+        theirs = build(kind, 0, **options, **more)
+        ours = member_layer(theirs, Scaled)
+        assert list(dict(ours.named_parameters())) == list(dict(theirs.named_parameters()))
+        x, states = data(options, lstm=kind is nn.LSTM, with_states=with_states)
+        outputs = [layer(x, as_hx(states)) for layer in (ours, theirs)]
+        assert_same(*(flat(o) for o in outputs))
+        assert_same(*(torch.autograd.grad(scalar(o), [*theirs.parameters(), x, *states]) for o in outputs))
+        with torch.no_grad():
+            assert_same(flat(ours(x, as_hx(states))), flat(outputs[1]))
+
+    def test_every_member_of_a_population(self, kind: Any, more: Any, options: Any, with_states: bool) -> None:
+        each = [build(kind, seed, **options, **more) for seed in range(3)]
+        swapped = [member_layer(layer, Scaled) for layer in each]
+        x, states = data(options, lstm=kind is nn.LSTM, with_states=with_states)
+        params, buffers = stack_module_state(swapped)  # type: ignore[arg-type]
+
+        def loss(params: Any, x: Tensor, states: Any) -> Tensor:
+            return scalar(functional_call(swapped[0], (params, buffers), (x, as_hx(states))))  # type: ignore[arg-type]
+
+        losses = vmap(loss, in_dims=(0, None, None))(params, x, states)
+        *grads, grad_x = torch.autograd.grad(losses.sum(), [*params.values(), *states, x])
+        expected = [scalar(layer(x, as_hx(states))) for layer in each]
+        assert_same(losses, expected)
+        for k, layer in enumerate(each):
+            own = torch.autograd.grad(expected[k], list(layer.parameters()), retain_graph=True)
+            assert_same([g[k] for g in grads[: len(params)]], own)
+        shared = torch.autograd.grad(torch.stack(expected).sum(), [*states, x])
+        assert_same([*grads[len(params) :], grad_x], shared)
+
+
+@pytest.mark.parametrize(("kind", "more"), LAYERS, ids=["tanh", "relu", "lstm", "gru"])
+class TestEveryCell:
+    def test_members_may_have_inputs_and_states_of_their_own(self, kind: Any, more: Any) -> None:
+        each = [build(kind, seed, num_layers=2, bidirectional=True, **more) for seed in range(3)]
+        layer = member_layer(each[0], Scaled)
+        params, buffers = stack_module_state(each)  # type: ignore[arg-type]
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(STEPS, 3, BATCH, INPUT, generator=generator, dtype=torch.float64).requires_grad_()
+        states = tuple(
+            torch.randn(3, 4, BATCH, HIDDEN, generator=generator, dtype=torch.float64).requires_grad_()
+            for _ in range(1 + (kind is nn.LSTM))
+        )
+
+        def loss(params: Any, x: Tensor, states: Any) -> Tensor:
+            return scalar(functional_call(layer, (params, buffers), (x, as_hx(states))))  # type: ignore[arg-type]
+
+        losses = vmap(loss, in_dims=(0, 1, 0))(params, x, states)
+        expected = torch.stack([scalar(e(x[:, k], as_hx(tuple(s[k] for s in states)))) for k, e in enumerate(each)])
+        assert_same([losses], [expected])
+        assert_same(*(torch.autograd.grad(v.sum(), [x, *states]) for v in (losses, expected)))
+
+    def test_dropout_goes_between_layers_with_the_axes_of_the_input(self, kind: Any, more: Any) -> None:
+        made, shapes = [], []
+
+        def dropout(p: float) -> nn.Module:
+            made.append(p)
+            layer = Scaled(p)
+            layer.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
+            return layer
+
+        theirs = build(kind, 0, num_layers=3, dropout=0.25, batch_first=True, bidirectional=True, **more)
+        ours = member_layer(theirs, dropout)
+        x, _ = data({"batch_first": True}, lstm=False, with_states=False)
+        out, _ = ours(x)
+        assert made == [0.25, 0.25]
+        assert shapes == [(BATCH, STEPS, 2 * HIDDEN)] * 2
+        with torch.no_grad():  # a factor on a layer's input is a factor on its weight
+            for name, weight in theirs.named_parameters():
+                weight *= 0.75 if "weight_ih" in name and "l0" not in name else 1
+        assert_same([out], [theirs.eval()(x)[0]])
+
+    def test_last_states_alone_carry_gradients(self, kind: Any, more: Any) -> None:
+        theirs = build(kind, 0, **more)
+        ours = member_layer(theirs, Scaled)
+        x, _ = data({}, lstm=False, with_states=False)
+        assert_same(*(torch.autograd.grad(scalar(layer(x)[1]), [*theirs.parameters(), x]) for layer in (ours, theirs)))
+
+    def test_gradcheck(self, kind: Any, more: Any) -> None:
+        layer = member_layer(build(kind, 0, **more), Scaled)
+        x, states = data({}, lstm=kind is nn.LSTM, with_states=True)
+        names, params = zip(*layer.named_parameters(), strict=True)
+
+        def call(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
+            states, params = rest[: 1 + (kind is nn.LSTM)], rest[1 + (kind is nn.LSTM) :]
+            return tuple(flat(functional_call(layer, dict(zip(names, params, strict=True)), (x, as_hx(states)))))  # type: ignore[arg-type]
+
+        assert torch.autograd.gradcheck(call, (x, *states, *params))
+
+    @pytest.mark.parametrize("members", [2, 3, 8])
+    def test_companions_do_not_change_a_bit(self, kind: Any, more: Any, members: int) -> None:
+        torch.manual_seed(0)
+        each = [kind(16, 32, num_layers=2, batch_first=True, **more) for _ in range(16)]
+        x = torch.randn(16, 24, 16)
+        few, all_of_them = (step(each[:n], x) for n in (members, 16))
+        assert all(torch.equal(a, b[:members]) for a, b in zip(few, all_of_them, strict=True))
+
+    def test_companions_stay_within_tolerance_at_odd_sizes(self, kind: Any, more: Any) -> None:
+        torch.manual_seed(0)
+        each = [kind(5, 7, batch_first=True, **more) for _ in range(16)]
+        x = torch.randn(3, 24, 5)
+        for alone, together in zip(step(each[:1], x), step(each, x), strict=True):
+            torch.testing.assert_close(alone, together[:1], rtol=1e-4, atol=1e-5)
+
+    def test_evaluation_keeps_nothing_for_backward(self, kind: Any, more: Any) -> None:
+        layer = build(kind, 0, **more)
+        tensors = [t.detach().unsqueeze(0) for t in (torch.ones(STEPS, BATCH, INPUT).double(), *layer.parameters())]
+        cell = member_layer(layer, Scaled).cell
+        assert len(Recurrence.apply(cell, False, False, *tensors, None, None)) == 3
+
+
+def step(layers: list[Any], x: Tensor) -> list[Tensor]:
+    """Outputs and parameter gradients of a population, member axis first."""
+    swapped = [member_layer(layer, Scaled) for layer in layers]
+    params, buffers = stack_module_state(swapped)  # type: ignore[arg-type]
+    out, _ = vmap(lambda p: functional_call(swapped[0], (p, buffers), (x,)))(params)  # type: ignore[arg-type]
+    return [out.detach(), *torch.autograd.grad(out.square().sum(), list(params.values()))]
+
+
+def test_retained_graph_gives_the_same_gradients_twice() -> None:
+    for kind, more in LAYERS:
+        layer = member_layer(build(kind, 0, **more), Scaled)
+        x, _ = data({}, lstm=False, with_states=False)
+        loss = scalar(layer(x))
+        assert_same(torch.autograd.grad(loss, x, retain_graph=True), torch.autograd.grad(loss, x))
+
+
+def test_only_torchs_own_layers_are_swapped() -> None:
+    class Own(nn.RNN):
+        pass
+
+    with pytest.raises(ValueError, match=r"but got .*Own"):
+        member_layer(Own(INPUT, HIDDEN), Scaled)
+
+
+def test_what_a_population_cannot_run_is_refused_with_advice() -> None:
+    with pytest.raises(ValueError, match=r"proj_size=2.*nn.Linear"):
+        member_layer(nn.LSTM(INPUT, HIDDEN, proj_size=2), Scaled)
+    layer = member_layer(nn.LSTM(INPUT, HIDDEN), Scaled)
+    with pytest.raises(ValueError, match="pad the sequences"):
+        layer(nn.utils.rnn.pack_sequence([torch.zeros(STEPS, INPUT)]))
+    with pytest.raises(ValueError, match="batch axis of size 1"):
+        layer(torch.zeros(STEPS, INPUT))
+    with pytest.raises(ValueError, match="3 features"):
+        layer(torch.zeros(STEPS, BATCH, INPUT + 1))
+    with pytest.raises(ValueError, match="hx must have shapes"):
+        layer(torch.zeros(STEPS, BATCH, INPUT), torch.zeros(1, BATCH, HIDDEN))

@@ -1,0 +1,365 @@
+"""Estimates, intervals and verdicts: by hand, as properties, against SciPy and statsmodels, and under simulated nulls."""
+
+import json
+import math
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.stats.contingency_tables as contingency
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from harness import statistics as st
+from harness import verdicts
+from harness.clipping import GlobalNorm, Value
+from harness.metrics import METRICS
+from harness.study import Claim, Exact
+from tests.synthetic import fail
+
+SIMULATIONS = 1500
+MC_ERROR = 3 * math.sqrt(0.05 * 0.95 / SIMULATIONS)
+
+
+def make_runs(levels: dict[object, list[float]], metric: str = "test_loss", path: str = "model.dropout") -> pd.DataFrame:
+    """One confirm run per level and seed; inf means diverged."""
+    rows = []
+    for trial, (level, values) in enumerate(levels.items()):
+        for seed, value in enumerate(values):
+            diverged = math.isinf(value) or (metric == "diverged" and value == 1)
+            row = {"trial": trial, "seed": seed, "phase": "confirm", path: level} | dict.fromkeys(METRICS, 0.5)
+            row |= {"status": "diverged" if diverged else "finished", "diverged": float(diverged), metric: value}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def claim(**changes: object) -> Claim:
+    given = {"title": "better", "metric": "test_loss", "better": "lower", "smallest_effect": 0.1,
+             "treatment": {"model.dropout": 0.5}, "baseline": {"model.dropout": 0.0}}  # fmt: skip
+    return Claim(**(given | changes))
+
+
+def verdict(runs: pd.DataFrame, **changes: object) -> verdicts.Verdict:
+    one = claim(**changes)
+    return verdicts.judge([one], runs, list(one.treatment))[0]
+
+
+# --- by hand -------------------------------------------------------------------------------------------------------
+
+
+def test_clear_improvement_is_supported():
+    found = verdict(make_runs({0.0: [2.0, 2.1, 1.9, 2.0, 2.2], 0.5: [1.0, 1.0, 1.0, 1.1, 1.1]}))
+    assert (found.verdict, found.label, found.n) == ("supported", "", 5)
+    assert found.estimate == pytest.approx(1.0)  # (1.0 + 1.1 + 0.9 + 0.9 + 1.1) / 5
+    assert found.per_seed == pytest.approx({0: 1.0, 1: 1.1, 2: 0.9, 3: 0.9, 4: 1.1})
+    half = stats.t.ppf(0.975, 4) * 0.1 / math.sqrt(5)
+    assert (found.low, found.high) == pytest.approx((1 - half, 1 + half))
+    assert found.p_value == pytest.approx(2 / 2**5)
+
+
+def test_higher_can_be_better():
+    runs = make_runs({0.0: [1.0, 1.0, 1.1, 1.0], 0.5: [2.0, 2.1, 2.0, 2.0]})
+    assert verdict(runs, better="higher").verdict == "supported"
+    assert verdict(runs).label == "reversed"
+
+
+def test_small_precise_difference_is_no_relevant_effect():
+    found = verdict(make_runs({0.0: [1.0, 1.01, 1.02, 1.0], 0.5: [1.01, 1.0, 1.01, 1.0]}))
+    assert (found.verdict, found.label) == ("refuted", "no relevant effect")
+
+
+def test_wide_interval_is_inconclusive_and_says_how_many_seeds_would_decide():
+    baseline, treatment = [1.0, 2.0, 1.5, 1.2], [0.5, 1.9, 0.6, 1.3]
+    found = verdict(make_runs({0.0: baseline, 0.5: treatment}))
+    assert found.verdict == "inconclusive"
+    differences = np.subtract(baseline, treatment)
+    decides = [
+        n for n in range(5, 200)
+        if differences.mean() - stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n) > 0.1
+    ]  # fmt: skip
+    assert found.further_seeds == decides[0] - 4
+
+
+def test_single_seed_is_inconclusive():
+    found = verdict(make_runs({0.0: [3.0], 0.5: [1.0]}))
+    assert (found.verdict, found.low, found.high) == ("inconclusive", None, None)
+    assert "One seed" in found.sentence
+
+
+def test_unnamed_factors_are_paired_and_averaged():
+    runs = pd.concat(
+        [make_runs({0.0: [2.0, 2.2], 0.5: [1.0, 1.1]}).assign(width=8), make_runs({0.0: [9.0, 9.0], 0.5: [7.0, 7.1]}).assign(width=9)]
+    )
+    found = verdicts.judge([claim()], runs, ["model.dropout", "width"])[0]
+    assert found.per_seed == pytest.approx({0: 1.5, 1: 1.5})
+
+
+def test_tune_phase_is_not_evidence():
+    runs = make_runs({0.0: [2.0, 2.1, 1.9], 0.5: [1.0, 1.0, 1.1]}).assign(phase="tune")
+    found = verdict(runs)
+    assert (found.verdict, found.n, found.estimate) == ("inconclusive", 0, None)
+
+
+def test_failed_seeds_are_left_out_and_counted():
+    runs = make_runs({0.0: [2.0, 2.1, 1.9, 2.0], 0.5: [1.0, 1.0, 1.0, 1.1]})
+    found = verdict(fail(runs, (runs["seed"] == 1) & (runs["model.dropout"] == 0.5)))
+    assert (found.n, found.n_dropped, sorted(found.per_seed)) == (3, 1, [0, 2, 3])
+
+
+def test_diverged_runs_take_the_worst_finite_value_and_stay():
+    found = verdict(make_runs({0.0: [2.0, math.inf, 1.9, 2.2], 0.5: [1.0, 1.1, 1.0, 1.1]}))
+    assert found.per_seed[1] == pytest.approx(2.2 - 1.1)
+    assert (found.n, found.n_imputed, found.n_diverged_baseline, found.n_diverged_treatment) == (4, 1, 1, 0)
+    assert "2.2" in found.sentence
+
+
+def test_support_is_withheld_where_the_treatment_diverges_more():
+    baseline = [9.0, 9.1, 9.0, 9.2, 9.1, 9.0]
+    found = verdict(make_runs({0.0: baseline, 0.5: [1.0, 1.0, 1.1, 1.0, 1.1, 1.0]}))
+    assert found.verdict == "supported"
+    spread = make_runs({0.0: baseline, 0.5: [1.0, math.inf, 1.1, 1.0, 1.1, 1.0]})
+    found = verdict(spread, smallest_effect=0.01)
+    assert found.low is not None and found.verdict == "inconclusive"
+
+
+def test_refutation_is_withheld_where_the_baseline_diverges_more():
+    found = verdict(make_runs({0.0: [1.0, math.inf, 1.01, 1.0], 0.5: [1.0, 1.01, 1.0, 1.01]}))
+    assert (found.verdict, found.n_imputed) == ("inconclusive", 1)
+    assert "understates" in found.sentence
+
+
+def test_all_diverged_is_inconclusive():
+    found = verdict(make_runs({0.0: [math.inf] * 3, 0.5: [math.inf] * 3}))
+    assert found.verdict == "inconclusive" and "diverged" in found.sentence
+    json.dumps(verdicts.as_json(found), allow_nan=False)
+
+
+@pytest.mark.parametrize(("value", "word"), [(0.0, "floor"), (1.0, "ceiling")])
+@pytest.mark.parametrize("metric", ["diverged", "test_error"])
+def test_floor_and_ceiling_fail_the_manipulation_check(metric: str, value: float, word: str):
+    found = verdict(make_runs({0.0: [value] * 8, 0.5: [value] * 8}, metric), metric=metric)
+    assert found.verdict == "inconclusive" and word in found.sentence and found.further_seeds is None
+
+
+@pytest.mark.parametrize(
+    ("treatment", "baseline", "decided"),
+    [(1.0, math.inf, False), (math.inf, 1.0, False), (GlobalNorm(1.0), GlobalNorm(), False), (Value(1.0), GlobalNorm(), False)],
+)
+def test_clipping_that_never_clipped_decides_nothing(treatment: object, baseline: object, decided: bool):
+    path = "clipping" if isinstance(treatment, GlobalNorm | Value) else "clipping.max_norm"
+    shown = {path: verdicts.stored(treatment)}, {path: verdicts.stored(baseline)}
+    runs = make_runs({shown[1][path]: [2.0, 2.1, 1.9, 2.0], shown[0][path]: [1.0, 1.0, 1.0, 1.1]}, path=path)
+    words = {"treatment": {path: treatment}, "baseline": {path: baseline}}
+    assert verdict(runs, **words).verdict == "supported"
+    found = verdict(runs.assign(clip_fraction=0.0), **words)
+    assert (found.verdict == "supported") == decided and "clipped" in found.sentence
+
+
+def test_identical_arms_fail_the_manipulation_check():
+    found = verdict(make_runs({0.0: [2.0, 1.0, 3.0], 0.5: [2.0, 1.0, 3.0]}))
+    assert found.verdict == "inconclusive" and "identical" in found.sentence
+
+
+def test_binary_claim_of_ten_pairs():
+    runs = make_runs({0.0: [1.0] * 10, 0.5: [0.0] * 10}, "diverged")
+    found = verdict(runs, metric="diverged")
+    assert (found.verdict, found.estimate, found.p_value) == ("supported", 1.0, pytest.approx(2 / 2**10))
+    assert found.low == pytest.approx(2 * 0.025**0.1 - 1, abs=0.006)  # all ten discordant pairs one way: ((1 + d)/2)¹⁰ = α/2
+    assert verdict(runs[runs["seed"] < 3], metric="diverged").verdict == "inconclusive"
+
+
+def test_exact_claims():
+    runs = make_runs({0.0: [0.0, 0.0], 0.5: [0.0, 0.0]}, "eval_noise")
+    exact = Exact("evaluation is deterministic", metric="eval_noise", unless="train_noise")
+
+    def word(runs: pd.DataFrame) -> str:
+        return verdicts.judge([exact], runs, ["model.dropout"])[0].verdict
+
+    assert word(runs) == "supported"
+    assert word(runs.assign(train_noise=0.0)) == "inconclusive"
+    assert word(runs.iloc[:0]) == "inconclusive"
+    assert word(runs.assign(eval_noise=[0.0, 1e-9, 0.0, 0.0])) == "refuted"
+    assert word(runs.assign(eval_noise=[0.0, math.inf, 0.0, 0.0], status=["finished", "diverged"] * 2)) == "supported"
+
+
+def test_robust_estimates_appear_from_twenty_seeds():
+    values = list(np.random.default_rng(0).normal(2, 0.1, 20))
+    found = verdict(make_runs({0.0: values, 0.5: [1.0 + 0.1 * v for v in values]}))
+    assert found.probability_of_improvement is not None and found.probability_of_improvement.value == 1.0
+    assert found.interquartile_mean is not None
+    assert found.interquartile_mean.low <= found.interquartile_mean.value <= found.interquartile_mean.high
+
+
+def test_every_verdict_is_plain_json():
+    runs = make_runs({math.inf: [2.0, 2.1, 1.9], 1.0: [1.0, 1.0, 1.2]}, path="clipping.max_norm")
+    found = verdict(runs, treatment={"clipping.max_norm": 1.0}, baseline={"clipping.max_norm": math.inf})
+    text = json.dumps(verdicts.as_json(found), allow_nan=False)
+    assert json.loads(text)["baseline"] == {"clipping.max_norm": "inf"}
+
+
+# --- Holm ----------------------------------------------------------------------------------------------------------
+
+
+@given(some.lists(some.floats(1e-9, 1), min_size=1, max_size=8))
+def test_holm_levels_reject_what_statsmodels_rejects(p: list[float]):
+    ours = np.asarray(p) < st.holm_alphas(p)
+    theirs = multipletests(p, method="holm")[0]
+    close = np.isclose(np.sort(p), 0.05 / (len(p) - np.arange(len(p)))).any()  # on the edge, "<" and "≤" differ
+    assert close or (ours == theirs).all()
+
+
+def test_verdicts_agree_with_their_intervals_in_a_family():
+    rng = np.random.default_rng(3)
+    claims = [claim(smallest_effect=delta) for delta in (0.1, 0.5, 0.9, 1.5, 3.0)]
+    base = rng.normal(5, 1, 12)
+    runs = make_runs({0.0: list(base), 0.5: list(base - 1 + rng.normal(0, 0.5, 12))})
+    found = verdicts.judge(claims, runs, ["model.dropout"])
+    for one in found:
+        assert one.low is not None and one.high is not None and one.smallest_effect is not None
+        assert (one.verdict, one.label) == verdicts.read(one.low, one.high, one.smallest_effect)
+        assert one.level is not None and 0.95 <= one.level <= 0.99 + 1e-12
+    assert {one.verdict for one in found} >= {"supported", "refuted"}
+
+
+# --- properties ----------------------------------------------------------------------------------------------------
+
+finite = some.floats(-100, 100).map(lambda x: round(x, 3))
+
+
+@settings(max_examples=60)
+@given(some.lists(finite, min_size=3, max_size=12), some.floats(0.1, 50))
+def test_better_results_never_weaken_a_verdict(values: list[float], shift: float):
+    order = ["reversed", "no relevant effect", "", "inconclusive", "supported"]
+
+    def rank(shift: float) -> int:
+        noise = np.linspace(0, 1, len(values)) ** 2
+        runs = make_runs({0.0: values, 0.5: list(np.asarray(values) * 0.9 + noise - shift)})
+        found = verdict(runs, smallest_effect=1.0)
+        return order.index(found.verdict if found.verdict != "refuted" else found.label) if found.n else -1
+
+    weaker, stronger = rank(0.0), rank(shift)
+    assert (weaker >= 3) <= (stronger >= 3)
+    assert (weaker == 4) <= (stronger == 4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(some.integers(0, 12), some.integers(0, 12), some.integers(0, 12))
+def test_paired_rate_interval_nests_and_mirrors(b: int, c: int, rest: int):
+    n = max(b + c + rest, 2)
+    bounds, mirror = st.paired_rate_bounds(b, c, n), st.paired_rate_bounds(c, b, n)
+    wide, narrow = bounds(0.01, n), bounds(0.1, n)
+    assert -1 <= wide[0] <= narrow[0] <= (b - c) / n + 1e-9 and (b - c) / n - 1e-9 <= narrow[1] <= wide[1] <= 1
+    assert mirror(0.05, n) == pytest.approx(tuple(-x for x in reversed(bounds(0.05, n))))
+
+
+@given(some.lists(finite, min_size=2, max_size=10), some.randoms())
+def test_order_of_seeds_does_not_matter(values: list[float], order: random.Random):
+    shuffled = order.sample(values, len(values))
+    assert st.t_interval(values) == pytest.approx(st.t_interval(shuffled))
+    assert st.median_interval(values) == st.median_interval(shuffled)
+
+
+@given(some.lists(finite, min_size=1, max_size=30), some.integers(0, 30))
+def test_median_interval_holds_the_median_even_with_infinities(values: list[float], n_infinite: int):
+    values = values + [math.inf] * n_infinite
+    low, high = st.median_interval(values)
+    assert low <= st.median(values) <= high
+
+
+# --- oracles -------------------------------------------------------------------------------------------------------
+
+
+@given(some.integers(0, 40), some.integers(1, 40), some.sampled_from([0.01, 0.05, 0.2]))
+def test_wilson_equals_statsmodels(k: int, n: int, alpha: float):
+    k = min(k, n)
+    assert st.wilson(k, n, alpha) == pytest.approx(proportion_confint(k, n, alpha, method="wilson"), abs=1e-12)
+
+
+def test_t_interval_and_p_value_equal_scipy():
+    values = np.random.default_rng(1).normal(0.4, 1, 9)
+    theirs = stats.ttest_1samp(values, 0.1)
+    assert st.t_interval(values) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert st.p_against(st.t_bounds(values), 0.1, 9) == pytest.approx(theirs.pvalue, rel=1e-6)
+
+
+@pytest.mark.parametrize(("b", "c"), [(5, 0), (3, 4), (9, 2), (0, 0)])
+def test_mcnemar_equals_statsmodels(b: int, c: int):
+    theirs = contingency.mcnemar([[3, b], [c, 3]], exact=True).pvalue
+    assert st.mcnemar_p(b, c) == pytest.approx(min(theirs, 1.0))
+
+
+@pytest.mark.parametrize(("b", "c", "n"), [(9, 1, 20), (3, 4, 9), (40, 10, 100)])
+def test_paired_rate_score_at_zero_is_mcnemar_chi_square(b: int, c: int, n: int):
+    theirs = contingency.mcnemar([[n - b - c, b], [c, 0]], exact=False, correction=False).statistic
+    assert float(st.paired_rate_score(b, c, n, 0.0)) ** 2 == pytest.approx(theirs)
+
+
+def test_sign_flips_enumerate_all_patterns():
+    values = np.array([0.3, -0.1, 0.8, 0.5])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1)
+    means = (signs * values[:, None]).mean(axis=0)
+    assert st.sign_flip_p(values) == pytest.approx((abs(means) >= abs(values.mean()) - 1e-12).mean())
+    assert st.sign_flip_p(np.ones(20)) == st.sign_flip_p(np.ones(20)) < 1e-3  # drawn, from a fixed generator
+
+
+# --- level and coverage --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 30])
+@pytest.mark.parametrize("kind", ["normal", "heavy", "laplace", "rare"])
+def test_at_the_smallest_effect_a_verdict_is_given_at_most_at_the_level(n: int, kind: str):
+    rng, delta = np.random.default_rng(n), 0.1
+    draws = {
+        "normal": lambda: rng.normal(size=(SIMULATIONS, n)),
+        "heavy": lambda: rng.standard_t(2, size=(SIMULATIONS, n)),
+        "laplace": lambda: rng.laplace(size=(SIMULATIONS, n)),
+        "rare": lambda: rng.normal(size=(SIMULATIONS, n)) * np.where(rng.random((SIMULATIONS, n)) < 0.1, 20, 1),
+    }[kind]()
+    decided = sum(not low <= delta <= high for low, high in map(st.t_interval, draws + delta))
+    assert decided / SIMULATIONS <= 0.05 + MC_ERROR
+
+
+@pytest.mark.parametrize("n", [3, 6, 10, 20, 40])
+@pytest.mark.parametrize("delta", [0.0, 0.1, 0.2])
+def test_binary_verdicts_keep_their_level_exactly(n: int, delta: float):
+    """Every outcome is enumerated: at a true difference δ, each wrong direction has probability ≤ α/2 (+ grid)."""
+    lower = np.array([st.paired_rate_bounds(b, 0, n)(0.05, n)[0] for b in range(n + 1)])
+    rates = np.linspace(0.0, (1 - delta) / 2, 7)
+    outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)] if n <= 10 else [(b, 0) for b in range(n + 1)]
+    above = [st.paired_rate_bounds(b, c, n)(0.05, n)[0] > delta for b, c in outcomes] if n <= 10 else list(lower > delta)
+    for rate in rates:
+        p = [stats.multinomial.pmf([b, c, n - b - c], n, [rate + delta, rate, 1 - 2 * rate - delta]) for b, c in outcomes]
+        assert sum(np.array(p)[above]) <= 0.025 + 0.002
+
+
+def test_families_of_claims_under_the_null_are_rarely_decided_wrongly():
+    rng, delta, wrong, trials, n = np.random.default_rng(11), 0.1, 0, 400, 8
+    for _ in range(trials):
+        bounds = [st.t_bounds(rng.normal(delta, 1, n)) for _ in range(4)]
+        p = [st.p_against(one, delta, n) for one in bounds]
+        wrong += bool((np.asarray(p) < st.holm_alphas(p)).any())
+    assert wrong / trials <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
+
+
+@pytest.mark.parametrize("rate", [0.02, 0.1, 0.3])
+def test_rare_differences_of_averaged_rates_are_covered(rate: float):
+    """Where all differences are equal a t interval has no width: the exact bound takes its place."""
+    rng, missed = np.random.default_rng(5), 0
+    for _ in range(600):
+        differences = (rng.random(10) < rate) / 3
+        equal = np.ptp(differences) == 0
+        bounds = st.constant_bounds(float(differences[0]), bounded=True) if equal else st.t_bounds(differences)
+        low, high = bounds(0.05, 10)
+        missed += not low <= rate / 3 <= high
+    assert missed / 600 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 600)
+
+
+@pytest.mark.parametrize("n", [6, 10, 25])
+def test_median_interval_covers(n: int):
+    draws = np.exp(np.random.default_rng(n).standard_cauchy((SIMULATIONS, n)).clip(-300, 300))
+    missed = sum(not low <= 1.0 <= high for low, high in map(st.median_interval, draws))
+    assert missed / SIMULATIONS <= 0.05 + MC_ERROR

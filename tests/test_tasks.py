@@ -1,0 +1,593 @@
+"""Tasks: their examples, their splits, and what they say about bad input."""
+
+import gzip
+import hashlib
+import math
+import os
+from pathlib import Path
+from pydoc_data.topics import topics
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.datasets import load_digits
+from sklearn.utils import Bunch
+
+from harness.randomness import stream
+from harness.settings import InvalidStudy, Problem, Sweep
+from harness.tasks import AddingProblem, CharLM, Data, Images, Task, TemporalOrder, Tensors, images
+from harness.tasks.task import split
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+MANUAL = "".join(topics[name] for name in sorted(topics))
+
+
+def tensors(n=40, **settings):
+    x = torch.arange(2.0 * n).view(n, 2)
+    return Tensors(**({"x": x, "y": torch.arange(n) % 3} | settings))
+
+
+def every_task():
+    small = {"train_size": 30, "validation_size": 7, "test_size": 9}
+    return [
+        tensors(60, **small),
+        CharLM(length=20, **small),
+        Images(**small),
+        Images(layout="rows", **small),
+        AddingProblem(length=12, **small),
+        TemporalOrder(length=12, **small),
+    ]
+
+
+def only_problem(task):
+    """The one problem of a task; repr and data() must not break on it either."""
+    problems = task.problems()
+    assert len(problems) == 1, problems
+    assert "\n" not in str(problems[0])
+    with pytest.raises(InvalidStudy) as raised:
+        task.data(0)
+    assert raised.value.problems == problems
+    return problems[0]
+
+
+# ---------------------------------------------------------------- all tasks
+
+
+@pytest.fixture(params=every_task(), ids=lambda task: f"{type(task).__name__}")
+def task(request):
+    return request.param
+
+
+def test_task_is_valid_and_its_data_fit_its_sizes(task):
+    assert isinstance(task, Task) and task.problems() == []
+    data = task.data(0)
+    assert isinstance(data, Data) and len(data.x) == len(data.y)
+    assert data.x.dtype in (torch.float32, torch.int64) and data.y.dtype in (torch.float32, torch.int64)
+    assert (len(data.train), len(data.validation), len(data.test)) == (30, 7, 9)
+    sizes = task.sizes(data)
+    if data.x.is_floating_point():
+        assert sizes["inputs"] == data.x.shape[-1]
+    else:
+        assert data.x.max() < sizes["inputs"]
+    if data.y.is_floating_point():
+        assert sizes["outputs"] == data.y[0].numel()
+    else:
+        assert data.y.min() >= 0 and data.y.max() < sizes["outputs"]
+
+
+def test_losses_and_errors_are_one_number_an_example(task):
+    data = task.data(0)
+    y = data.y[data.test]
+    steps = y.shape[1:] if not y.is_floating_point() else ()
+    output = torch.zeros(9, *steps, task.sizes(data)["outputs"])
+    assert task.losses(output, y).shape == task.errors(output, y).shape == (9,)
+
+
+def test_splits_are_disjoint(task):
+    data = task.data(3)
+    assert len(set(torch.cat([data.train, data.validation, data.test]).tolist())) == 46
+
+
+def test_data_are_fixed_by_the_seed_and_differ_between_seeds(task):
+    def seen(seed):
+        data = task.data(seed)
+        return [(data.x[i], data.y[i]) for i in (data.train, data.validation, data.test)]
+
+    torch.manual_seed(0)
+    first = seen(5)
+    torch.manual_seed(1)  # the global state must not matter
+    for (x, y), (again_x, again_y), (other_x, _) in zip(first, seen(5), seen(6), strict=True):
+        assert torch.equal(x, again_x) and torch.equal(y, again_y)
+        assert not torch.equal(x, other_x)
+
+
+def test_global_random_state_is_left_alone(task):
+    before = torch.get_rng_state()
+    task.data(0)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_train_size_changes_only_how_many_examples_are_trained_on(task):
+    assert task.choice_of_examples == {"train_size"}
+    large, small = task.data(2), task.replace(train_size=11).data(2)
+    for part, n in (("validation", 7), ("test", 9), ("train", 11)):
+        one, two = getattr(large, part)[:n], getattr(small, part)
+        assert torch.equal(large.x[one], small.x[two]) and torch.equal(large.y[one], small.y[two])
+    assert len(small.train) == 11
+
+
+@pytest.mark.parametrize("task", every_task()[:4], ids=lambda task: type(task).__name__)
+def test_seeds_and_training_sizes_share_one_pool_in_memory(task):
+    one, other = task.data(0), task.replace(train_size=5).data(1)
+    assert one.x is other.x and one.y is other.y
+
+
+@pytest.mark.parametrize("cls", [CharLM, Images, AddingProblem, TemporalOrder])
+def test_defaults_are_valid(cls):
+    assert cls().problems() == []
+
+
+@pytest.mark.parametrize("task", every_task()[:4], ids=lambda task: type(task).__name__)
+@pytest.mark.parametrize("size", ["train_size", "validation_size", "test_size"])
+def test_sizes_beyond_the_pool_are_a_problem(task, size):
+    problem = only_problem(task.replace(**{size: 10**7}))
+    assert problem.path in ("train_size", "validation_size")
+
+
+@pytest.mark.parametrize("cls", [CharLM, Images, AddingProblem, TemporalOrder])
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "3", math.nan])
+def test_a_size_that_is_no_count_is_a_problem(cls, wrong):
+    assert [problem.path for problem in cls(train_size=wrong).problems()] == ["train_size"]
+
+
+def test_sweeping_a_size_is_checked_level_by_level():
+    task = Images(train_size=Sweep(10, 10**6))
+    assert task.problems() == []
+    assert [p.path for p in task.with_value("train_size", 10**6).problems()] == ["train_size"]
+
+
+def test_fingerprints_tell_data_apart_and_are_empty_for_drawn_data():
+    assert AddingProblem().fingerprint() == TemporalOrder().fingerprint() == ""
+    assert CharLM().fingerprint() == hashlib.sha256(MANUAL.encode()).hexdigest()
+    assert Images().fingerprint() == Images(layout="rows", train_size=3).fingerprint() != ""
+    assert tensors().fingerprint() == tensors().fingerprint() != tensors(y=torch.arange(40) % 4).fingerprint()
+
+
+# ---------------------------------------------------------------- splitting
+
+
+@given(n=st.integers(1, 300), cuts=st.lists(st.integers(0, 100), min_size=1, max_size=4), block=st.integers(1, 40))
+def test_split_gives_disjoint_sets_of_the_sizes_asked_for(n, cuts, block):
+    parts = tuple(c for i, c in enumerate(cuts) if sum(cuts[: i + 1]) <= n) or (0,)
+    if sum(parts) > n:
+        return
+    sets = split(n, parts, torch.Generator().manual_seed(1), block=block)
+    assert [len(s) for s in sets] == list(parts)
+    chosen = torch.cat(sets).tolist()
+    assert len(set(chosen)) == len(chosen) and all(0 <= i < n for i in chosen)
+
+
+def test_split_of_single_examples_is_a_random_permutation():
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(4))
+    (got,) = split(10, (10,), torch.Generator().manual_seed(4))
+    assert torch.equal(got, order)
+
+
+def test_split_keeps_blocks_together():
+    first, rest = split(100, (20, 80), stream(0, "split"), block=10)
+    one, other = first[:10], first[10:]
+    assert torch.equal(one, torch.arange(10) + one[0]) and torch.equal(other, torch.arange(10) + other[0])
+    assert one[0] % 10 == other[0] % 10 == 0
+    assert len(rest) == 80
+
+
+@given(st.data())
+def test_any_sizes_either_split_the_pool_exactly_or_are_a_problem(data):
+    n = data.draw(st.integers(1, 60))
+    size = st.none() | st.integers(1, 80)
+    sizes = {f"{part}_size": data.draw(size) for part in ("train", "validation", "test")}
+    task = tensors(n, **sizes)
+    if problems := task.problems():
+        assert all(p.path in sizes for p in problems)
+        held_out = [sizes[f"{p}_size"] or max(n // 5, 1) for p in ("validation", "test")]
+        assert sum(held_out) + (sizes["train_size"] or 1) > n
+    else:
+        got = task.data(0)
+        for part in ("train", "validation", "test"):
+            assert len(getattr(got, part)) == (sizes[f"{part}_size"] or len(getattr(got, part))) > 0
+
+
+def test_too_large_a_training_set_is_told_the_most_there_is():
+    problem = only_problem(tensors(40, train_size=25))
+    assert problem == Problem("train_size", "at most 24: 40 examples less 8 for validation and 8 for the test", "25")
+
+
+def test_default_sizes_are_sixty_twenty_twenty():
+    data = tensors(50).data(0)
+    assert (len(data.train), len(data.validation), len(data.test)) == (30, 10, 10)
+
+
+# ---------------------------------------------------------------- CharLM
+
+
+def test_text_by_hand(tmp_path):
+    (tmp_path / "text").write_text("abcabdé\r\n", encoding="utf-8", newline="")
+    task = CharLM(length=2, text=str(tmp_path / "text"), validation_size=1, test_size=1)
+    assert task.problems() == []
+    data = task.data(0)
+    assert task.vocabulary() == "\n\rabcdé"
+    spelled = ["".join(task.vocabulary()[i] for i in window) for window in data.x.tolist()]
+    following = ["".join(task.vocabulary()[i] for i in window) for window in data.y.tolist()]
+    assert spelled == ["ab", "ca", "bd", "é\r"]
+    assert following == ["bc", "ab", "dé", "\r\n"]
+    assert task.sizes(data) == {"inputs": 7, "outputs": 7}
+    assert task.fingerprint() == hashlib.sha256("abcabdé\r\n".encode()).hexdigest()
+
+
+@pytest.mark.parametrize("length", [1, 50, 333])
+def test_targets_are_the_next_characters_of_the_manual(length):
+    task = CharLM(length=length)
+    data = task.data(0)
+    n = (len(MANUAL) - 1) // length
+    decode = np.array(list(task.vocabulary()))
+    assert data.x.shape == data.y.shape == (n, length) and data.x.dtype == torch.int64
+    assert "".join(decode[data.x.flatten()]) == MANUAL[: n * length]
+    assert "".join(decode[data.y.flatten()]) == MANUAL[1 : n * length + 1]
+    assert task.vocabulary() == "".join(sorted(set(MANUAL)))
+
+
+def test_pages_of_text_stay_together():
+    test = CharLM(length=50).data(0).test
+    assert len(test) == 400
+    assert len({window // 20 for window in test.tolist()}) <= 22  # pages of 20 windows; a short and a torn one at most
+
+
+def test_a_path_object_and_a_home_folder_name_files(tmp_path, monkeypatch):
+    (tmp_path / "text").write_text("abc" * 1000)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    sizes = {"length": 4, "validation_size": 2, "test_size": 2}
+    assert CharLM(text=tmp_path / "text", **sizes).problems() == []
+    assert CharLM(text="~/text", **sizes).problems() == []
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("ab" * 50)
+    task = CharLM(text=str(path), length=4, validation_size=2, test_size=2)
+    assert task.vocabulary() == "ab"
+    path.write_text("xyz" * 50)
+    assert task.vocabulary() == "xyz"
+    assert task.data(0).x.shape == (37, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "field", "said"),
+    [
+        (None, "text", "no such file"),
+        (b"", "text", "empty"),
+        (b"\xff\xfe" * 5000, "text", "UTF-8, but is not at byte 0"),
+        (b"good" * 5000 + b"\xe9t\xe9", "text", "UTF-8, but is not at byte 20000"),
+        (b"short", "length", "less than the 5 characters"),
+        (b"a" * 5000, "validation_size", "99 examples"),
+    ],
+)
+def test_bad_text_is_one_clear_problem(tmp_path, content, field, said):
+    path = tmp_path / "text"
+    if content is not None:
+        path.write_bytes(content)
+    problem = only_problem(CharLM(text=str(path)))
+    assert problem.path == field and said in str(problem)
+
+
+def test_what_is_no_file_is_one_clear_problem(tmp_path):
+    assert "not a folder" in only_problem(CharLM(text=str(tmp_path))).message
+    assert only_problem(CharLM(text="")).message == "no such file"
+    assert only_problem(CharLM(text="a\0b")).path == "text"
+    assert only_problem(CharLM(text="x" * 5000)).path == "text"
+    os.mkfifo(tmp_path / "pipe")
+    assert only_problem(CharLM(text=str(tmp_path / "pipe"))).message == "must be a file"
+
+
+ANY_TEXT = st.text(alphabet=st.characters(exclude_categories=("Cs",)), min_size=1, max_size=80)
+
+
+@given(text=ANY_TEXT, length=st.integers(1, 9))
+def test_any_text_is_windows_of_itself_or_a_problem(tmp_path_factory, text, length):
+    path = tmp_path_factory.mktemp("any") / "text"
+    path.write_bytes(text.encode())
+    task = CharLM(text=str(path), length=length, validation_size=1, test_size=1)
+    n = (len(text) - 1) // length
+    assert bool(task.problems()) == (n < 3)
+    if n >= 3:
+        x = task.data(0).x.flatten().tolist()
+        assert "".join(task.vocabulary()[i] for i in x) == text[: n * length]
+
+
+# ---------------------------------------------------------------- Images
+
+
+def write_idx(folder, *, names=("train", "t10k"), n=20, shape=(4, 3), ending="", labels=None):
+    """Small files in MNIST's format; returns images and labels as written."""
+    random = np.random.default_rng(0)
+    all_images, all_labels = [], []
+    for name in names:
+        pixels = random.integers(0, 256, (n, *shape), dtype=np.uint8)
+        classes = random.integers(0, 10, n, dtype=np.uint8) if labels is None else np.array(labels, dtype=np.uint8)
+        for kind, array in (("images-idx3", pixels), ("labels-idx1", classes)):
+            raw = bytes([0, 0, 8, array.ndim]) + b"".join(k.to_bytes(4, "big") for k in array.shape) + array.tobytes()
+            path = folder / f"{name}-{kind}-ubyte{ending}"
+            path.write_bytes(gzip.compress(raw) if ending else raw)
+        all_images.append(pixels)
+        all_labels.append(classes)
+    return np.concatenate(all_images), np.concatenate(all_labels)
+
+
+def test_digits_are_those_of_scikit_learn():
+    expected = load_digits()
+    flat, rows = Images().data(0), Images(layout="rows").data(0)
+    assert flat.x.dtype == torch.float32 and flat.x.shape == (1797, 64)
+    assert np.array_equal(flat.x.numpy() * 16, expected.data)
+    assert np.array_equal(rows.x.numpy() * 16, expected.images)
+    assert np.array_equal(flat.y.numpy(), expected.target)
+    assert flat.x.min() == 0 and flat.x.max() == 1
+    assert Images().sizes(flat) == {"inputs": 64, "outputs": 10}
+    assert Images().sizes(rows) == {"inputs": 8, "outputs": 10}
+    assert (len(flat.train), len(flat.validation), len(flat.test)) == (1079, 359, 359)
+
+
+def test_layouts_share_their_memory():
+    assert Images().data(0).x.data_ptr() == Images(layout="rows").data(0).x.data_ptr()
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("names", [("train",), ("train", "t10k")])
+def test_idx_files_come_back_as_written(tmp_path, ending, names):
+    pixels, labels = write_idx(tmp_path, names=names, ending=ending)
+    task = Images(f"idx:{tmp_path}", layout="rows")
+    assert task.problems() == []
+    data = task.data(0)
+    assert np.array_equal((data.x * 255).round().numpy(), pixels)
+    assert data.x.dtype == torch.float32 and data.x.min() >= 0 and data.x.max() <= 1
+    assert np.array_equal(data.y.numpy(), labels)
+    assert torch.equal(Images(f"idx:{tmp_path}").data(0).x, data.x.flatten(1))
+
+
+def damage(tmp_path, name, change):
+    path = tmp_path / name
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda raw: raw[:-1], "damaged"),
+        (lambda raw: raw + b"\0", "damaged"),
+        (lambda raw: raw[:6], "not an IDX file"),
+        (lambda raw: b"\1" + raw[1:], "not an IDX file"),
+        (lambda raw: raw[:2] + b"\x0d" + raw[3:], "not an IDX file"),
+        (lambda raw: raw[:4] + b"\xff" * 4 + raw[8:], "damaged"),
+        (lambda raw: raw[:4] + bytes(4) + raw[8:], "damaged"),
+        (lambda raw: gzip.compress(raw)[:-9], "not a whole gzip file"),
+        (lambda raw: gzip.compress(raw)[:10] + b"\xff" * 30, "not a whole gzip file"),
+        (lambda raw: b"", "empty"),
+        (lambda raw: b"<html>not found</html>", "not an IDX file"),
+    ],
+)
+def test_damaged_idx_files_are_one_clear_problem(tmp_path, name, change, said):
+    write_idx(tmp_path)
+    damage(tmp_path, name, change)
+    problem = only_problem(Images(f"idx:{tmp_path}"))
+    assert problem.path == "source" and said in problem.message and name in str(problem)
+
+
+def test_a_mended_folder_is_read_again(tmp_path):
+    write_idx(tmp_path, labels=[10] * 20)
+    task = Images(f"idx:{tmp_path}")
+    assert "0 to 9; 20 of 20" in only_problem(task).message
+    write_idx(tmp_path)
+    assert task.replace().problems() == []
+
+
+def test_idx_files_that_do_not_fit_together_are_a_problem(tmp_path):
+    write_idx(tmp_path)
+    write_idx(tmp_path, names=("t10k",), shape=(4, 4))
+    assert "as large as" in only_problem(Images(f"idx:{tmp_path}")).message
+    write_idx(tmp_path)
+    write_idx(tmp_path / "..", names=("t10k",), n=5)
+    os.replace(tmp_path / "../t10k-labels-idx1-ubyte", tmp_path / "t10k-labels-idx1-ubyte")
+    assert "20 images" in only_problem(Images(f"idx:{tmp_path}")).message
+
+
+def test_missing_idx_files_are_named(tmp_path):
+    assert "lacks train-images-idx3-ubyte" in only_problem(Images(f"idx:{tmp_path}")).message
+    write_idx(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte").unlink()
+    assert "lacks t10k-labels-idx1-ubyte" in only_problem(Images(f"idx:{tmp_path}")).message
+    (tmp_path / "t10k-labels-idx1-ubyte").mkdir()
+    assert "not a folder" in only_problem(Images(f"idx:{tmp_path}")).message
+
+
+@pytest.mark.parametrize(
+    "source", ["", "digit", "idx", "idx:", "idx:/no/such", "idx:a\0b", "openml", "openml:", "mnist:x"]
+)
+def test_unknown_sources_are_one_clear_problem(source):
+    assert only_problem(Images(source)).path == "source"
+
+
+def test_an_almost_right_source_gets_the_right_name():
+    assert "did you mean digits?" in only_problem(Images("digit")).message
+
+
+def test_unreachable_openml_is_one_problem_that_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    problem = only_problem(Images("openml:Fashion-MNIST"))
+    assert problem.path == "source" and "idx:FOLDER" in problem.message and "digits" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("pixels", "valid"),
+    [
+        (np.full((30, 9), 255.0), True),
+        (np.ones((30, 8)), False),
+        (np.full((30, 9), 256.0), False),
+        (np.full((30, 9), np.nan), False),
+    ],
+)
+def test_openml_images_are_scaled_and_made_square(monkeypatch, pixels, valid):
+    found = Bunch(data=pixels, target=np.array(["3", "0", "1"] * 10, dtype=object))
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda *args, **settings: found)
+    monkeypatch.setattr("harness.tasks.images._load", images._load.__wrapped__)
+    task = Images("openml:some", layout="rows")
+    assert (task.problems() == []) == valid
+    if valid:
+        data = task.data(0)
+        assert data.x.shape == (30, 3, 3) and (data.x == 1).all()
+        assert data.y[:3].tolist() == [2, 0, 1]
+
+
+@pytest.mark.skipif(not FASHION.is_dir(), reason="needs Debian's package dataset-fashion-mnist")
+def test_real_fashion_mnist():
+    data = Images(f"idx:{FASHION}").data(0)
+    assert data.x.shape == (70_000, 784) and data.y.bincount().tolist() == [7000] * 10
+    assert (len(data.train), len(data.validation), len(data.test)) == (50_000, 10_000, 10_000)
+    assert data.x.mean().item() == pytest.approx(0.286, abs=1e-3)  # as published for the set
+
+
+# ---------------------------------------------------------------- drawn sequences
+
+
+@pytest.mark.parametrize("length", [2, 3, 50])
+def test_adding_targets_are_the_sums_of_the_marked_numbers(length):
+    data = AddingProblem(length=length, train_size=400, validation_size=50, test_size=50).data(1)
+    assert data.x.shape == (500, length, 2) and data.y.shape == (500,)
+    assert data.x.dtype == data.y.dtype == torch.float32
+    first, second = set(), set()
+    for x, y in zip(data.x.tolist(), data.y.tolist(), strict=True):
+        marked = [step for step, (_, marker) in enumerate(x) if marker == 1]
+        assert len(marked) == 2 and marked[0] < length // 2 <= marked[1]
+        assert sum(marker for _, marker in x) == 2
+        assert y == pytest.approx(x[marked[0]][0] + x[marked[1]][0], rel=1e-6)
+        first.add(marked[0])
+        second.add(marked[1])
+    assert first == set(range(length // 2)) and second == set(range(length // 2, length))
+    numbers = data.x[..., 0]
+    assert numbers.min() >= 0 and numbers.max() < 1 and numbers.mean().item() == pytest.approx(0.5, abs=0.05)
+
+
+def test_always_answering_one_gives_a_sixth():
+    task = AddingProblem(length=10, train_size=50_000)
+    y = task.data(0).y
+    assert task.losses(torch.ones(len(y), 1), y).mean().item() == pytest.approx(1 / 6, abs=0.003)
+
+
+def test_adding_errors_are_answers_off_by_more_than_four_hundredths():
+    y = torch.tensor([1.0, 1.0, 1.0, 1.0])
+    output = torch.tensor([[1.0], [1.039], [0.95], [1.05]])
+    assert AddingProblem().errors(output, y).tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("length", [10, 13, 50, 99])
+def test_temporal_order_classes_follow_from_the_sequence(length):
+    data = TemporalOrder(length=length, train_size=900, validation_size=50, test_size=50).data(1)
+    assert data.x.shape == (1000, length, 6) and data.x.dtype == torch.float32 and data.y.dtype == torch.int64
+    assert (data.x.sum(2) == 1).all() and set(data.x.unique().tolist()) == {0.0, 1.0}
+    places = set()
+    for x, y in zip(data.x.argmax(2).tolist(), data.y.tolist(), strict=True):
+        word = "".join("abcdef"[symbol] for symbol in x)
+        relevant = [(step, symbol) for step, symbol in enumerate(word) if symbol in "ab"]
+        (one, s), (two, t) = relevant
+        assert length // 10 <= one <= 2 * length // 10 and 4 * length // 10 <= two <= 5 * length // 10
+        assert ["aa", "ab", "ba", "bb"][y] == s + t
+        places |= {one, two}
+    allowed = [*range(length // 10, 2 * length // 10 + 1), *range(4 * length // 10, 5 * length // 10 + 1)]
+    assert places == set(allowed)
+    assert data.y.bincount().min() > 200
+    distractors = data.x.sum((0, 1))[2:]
+    assert (distractors / distractors.sum() - 0.25).abs().max() < 0.03
+
+
+@pytest.mark.parametrize("task", [AddingProblem(length=1), TemporalOrder(length=9), AddingProblem(length=2.5)])
+def test_too_short_sequences_are_a_problem(task):
+    assert [problem.path for problem in task.problems()] == ["length"]
+
+
+# ---------------------------------------------------------------- Tensors
+
+
+def test_tensors_are_used_as_they_are():
+    task = tensors()
+    data = task.data(0)
+    assert data.x is task.x and data.y is task.y
+    assert task.sizes(data) == {"inputs": 2, "outputs": 3}
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (torch.zeros(10, 4), torch.zeros(10)),
+        (torch.zeros(10, 4), torch.zeros(10, 3)),
+        (torch.zeros(10, 5, 4), torch.zeros(10, 5, dtype=torch.int64)),
+        (torch.zeros(10, 5, 4), torch.zeros(10, dtype=torch.int64)),
+        (torch.zeros(10, 5, dtype=torch.int64), torch.zeros(10, 5, dtype=torch.int64)),
+        (torch.zeros(10, 5, dtype=torch.int64), torch.zeros(10)),
+    ],
+)
+def test_features_tokens_classes_and_numbers_are_welcome(x, y):
+    assert Tensors(x, y).problems() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("x", torch.zeros(40, 2, dtype=torch.float64), "x.float()"),
+        ("x", torch.zeros(40, 2, dtype=torch.uint8), "x.long() for tokens"),
+        ("x", torch.zeros(40, 2, dtype=torch.complex64), "must be float32"),
+        ("y", torch.zeros(40, dtype=torch.int32), "y.long() for classes"),
+        ("y", torch.zeros(40, dtype=torch.bool), "y.long()"),
+        ("x", torch.zeros(40), "x.unsqueeze(1)"),
+        ("x", torch.zeros(0, 2), "at least one example"),
+        ("x", torch.zeros(40, 0), "at least one example"),
+        ("y", torch.zeros(39), "as many examples as x, 40"),
+        ("y", torch.zeros(40, 1, dtype=torch.int64), "need the shape (40,)"),
+        ("x", torch.full((40, 2), math.nan), "80 NaN, 0 infinite"),
+        ("y", torch.tensor([math.inf, -math.inf, math.nan] + [1.0] * 37), "1 NaN, 2 infinite"),
+        ("y", torch.arange(40) - 2, "2 of 40 are not (got smallest -2)"),
+        ("x", torch.arange(80).view(40, 2) - 1, "tokens must be ≥ 0"),
+        ("x", torch.zeros(40, 2, requires_grad=True), "x.detach()"),
+        ("x", torch.zeros(40, 2).to_sparse(), "x.to_dense()"),
+        ("x", torch.zeros(40, 2, device="meta"), "x.cpu()"),
+    ],
+)
+def test_unusable_tensors_are_one_problem_with_the_way_out(field, value, said):
+    problem = only_problem(tensors(**{field: value}))
+    assert problem.path == field and said in str(problem)
+
+
+def test_a_scalar_is_a_problem():
+    assert [p.path for p in tensors(y=torch.tensor(1)).problems()] == ["y"]
+
+
+def test_what_is_no_tensor_is_a_problem():
+    assert [p.path for p in Tensors(np.zeros((9, 2)), [0] * 9).problems()] == ["x", "y"]
+    assert [p.path for p in Tensors().problems()] == ["x", "y"]
+
+
+def test_both_tensors_are_reported_at_once():
+    task = Tensors(torch.zeros(9, 2).double(), torch.zeros(9).int())
+    assert [p.path for p in task.problems()] == ["x", "y"]
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_too_few_examples_for_three_splits_are_a_problem(n):
+    assert only_problem(tensors(n)).path == "validation_size"
+
+
+def test_three_examples_are_enough_for_three_splits():
+    assert tensors(3).problems() == []

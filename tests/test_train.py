@@ -1,0 +1,269 @@
+"""The engine against the textbook loop (invariant 2), and what must hold in a population (invariants 1, 3 to 6)."""
+
+from math import inf
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from reference import GivenDropout, train_plain
+
+from harness.clipping import ClippingRule, GlobalNorm, Value
+from harness.feed import Order
+from harness.models import DropoutNet, Model, SimpleRNN
+from harness.optimizers import SGD, Adam, AdamW, Optimizer
+from harness.population import Run, plan
+from harness.randomness import stream, stream_seed
+from harness.setup import Setup
+from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
+from harness.train import train
+
+CPU = torch.device("cpu")
+DEVICES = [CPU] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
+
+
+class Norm(nn.Module):
+    """A user's module: a dropout layer used twice, layer norm, no argument taken from the task."""
+
+    def __init__(self, dropout: float = 0.0, width: int = 16) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(64, width), nn.Linear(width, width)
+        self.norm, self.drop, self.out = nn.LayerNorm(width), nn.Dropout(dropout), nn.Linear(width, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.drop(F.gelu(self.first(x)))
+        return self.out(self.drop(self.norm(self.second(x))))
+
+
+def curves_of(runs: list[Run], *, device: torch.device = CPU, dtype: torch.dtype = torch.float32) -> pd.DataFrame:
+    _, curves = train(runs, evaluations=2, device=device, dtype=dtype)
+    return curves.set_index(["trial", "seed", "step"])
+
+
+def textbook(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[list[float], list[float]]:
+    """The run by `reference.train_plain`, from the streams' documented names alone."""
+    data = setup.task.data(seed)
+    torch.manual_seed(stream_seed(seed, "init"))
+    model = setup.model.build(setup.task.sizes(data))
+    drops = {}
+    for name, layer in list(model.named_modules()):
+        if isinstance(layer, nn.Dropout):
+            drops[name] = GivenDropout(layer.p)
+            setattr(model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], drops[name])
+    model.to(dtype)
+    order = Order(data.train, setup.batch_size, stream(seed, "order")).take(setup.steps)
+    x = data.x.to(dtype) if data.x.is_floating_point() else data.x
+    y = data.y.to(dtype) if data.y.is_floating_point() else data.y
+    batches = [(x[index], y[index]) for index in order]
+    shapes = {name: _shapes(model, layer, batches[0][0]) for name, layer in drops.items()}
+    streams = {(n, i): stream(seed, f"dropout {n}.mask_{i}") for n in drops for i in range(len(shapes[n]))}
+
+    def before_step(step: int) -> None:
+        for name, layer in drops.items():
+            layer.noise = [torch.rand(s, generator=streams[name, i], dtype=dtype) for i, s in enumerate(shapes[name])]
+
+    def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        if target.is_floating_point():
+            return F.mse_loss(output.reshape(target.shape), target)
+        return F.cross_entropy(output.flatten(0, -2), target.flatten())
+
+    bounds = {name: value for name, value in setup.clipping.values().items() if value != inf}
+    return train_plain(model, batches, loss, torch_optimizer(setup.optimizer, model), before_step=before_step, **bounds)
+
+
+def _shapes(model: nn.Module, layer: nn.Module, x: torch.Tensor) -> list[torch.Size]:
+    shapes: list[torch.Size] = []
+    hook = layer.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
+    model.eval()(x)
+    hook.remove()
+    return shapes
+
+
+def torch_optimizer(optimizer: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
+    v = optimizer.values()
+    match optimizer:
+        case SGD():
+            return torch.optim.SGD(model.parameters(), v["lr"], momentum=v["momentum"], weight_decay=v["weight_decay"])
+        case AdamW():
+            kind = torch.optim.AdamW
+        case _:
+            kind = torch.optim.Adam
+    return kind(model.parameters(), v["lr"], (v["beta1"], v["beta2"]), v["eps"], v["weight_decay"])
+
+
+SETUPS = {
+    "mlp, adam, global norm": (Images(), DropoutNet(hidden=(32, 16), dropout=0.5), GlobalNorm(1.0), Adam(weight_decay=0.01)),
+    "mlp, sgd momentum, value": (Images(), DropoutNet(dropout=0.2), Value(0.05), SGD(0.1, momentum=0.9, weight_decay=1e-3)),
+    "user's module, adamw": (Images(), Model(Norm, dropout=0.3), GlobalNorm(), AdamW(lr=1e-2)),
+    "rnn on rows": (Images(layout="rows"), SimpleRNN(hidden=16, dropout=0.2), GlobalNorm(0.5), SGD(0.5)),
+    "rnn relu, regression": (AddingProblem(length=8), SimpleRNN(hidden=16, nonlinearity="relu"), GlobalNorm(0.1), Adam()),
+    "char rnn": (CharLM(length=12), SimpleRNN(hidden=16, dropout=0.5, readout="every"), Value(0.01), SGD(1.0)),
+}
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=str)
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 1e-4)], ids=["float64", "float32"])
+@pytest.mark.parametrize("name", SETUPS)
+def test_member_equals_the_textbook_loop(
+    name: str, dtype: torch.dtype, rtol: float, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if device.type == "cuda":
+        pytest.skip("the noise streams of a GPU are its own")
+    task, model, clipping, optimizer = SETUPS[name]
+    setup = Setup(task=task, model=model, clipping=clipping, optimizer=optimizer, batch_size=20, steps=50)
+    assert not setup.problems()
+    other = setup.replace(optimizer=optimizer.replace(lr=optimizer.values()["lr"] / 3))
+    runs = [Run(trial, seed, s) for trial, s in enumerate([setup, other]) for seed in (3, 4)]
+    curves = curves_of(runs, dtype=dtype)
+    for run in runs:
+        losses, norms = textbook(run.setup, run.seed, dtype)
+        mine = curves.loc[run.trial, run.seed]
+        steps = mine.index.to_numpy() - 1
+        np.testing.assert_allclose(mine["loss"], np.array(losses)[steps], rtol=rtol)
+        np.testing.assert_allclose(mine["grad_norm"], np.array(norms)[steps], rtol=100 * rtol if rtol > 1e-6 else rtol)
+
+
+def some_runs(task: Task, model: Model, clipping: ClippingRule = GlobalNorm(1.0), steps: int = 30, **kw: object) -> list[Run]:
+    setup = Setup(task=task, model=model, clipping=clipping, optimizer=SGD(0.3), batch_size=16, steps=steps, **kw)
+    changes = [{}, {"optimizer.lr": 0.1}, {"clipping.max_norm": 0.2}, {"model.dropout": 0.4}]
+    setups = [setup, *(setup.with_value(path, value) for change in changes[1:] for path, value in change.items())]
+    return [Run(trial, seed, s) for trial, s in enumerate(setups) for seed in (0, 1)]
+
+
+ARCHITECTURES = {
+    "mlp": (Images(), DropoutNet(hidden=(32, 16), dropout=0.2)),
+    "odd mlp": (Images(), DropoutNet(hidden=(33, 7), dropout=0.2)),
+    "user's": (Images(), Model(Norm, dropout=0.2)),
+    "rnn": (CharLM(length=16), SimpleRNN(hidden=16, dropout=0.2, readout="every")),
+}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_curve_does_not_depend_on_companions(name: str) -> None:
+    runs = some_runs(*ARCHITECTURES[name])
+    together = curves_of(runs)
+    pairs = [curves_of(runs[i : i + 2]) for i in range(0, len(runs), 2)]
+    pd.testing.assert_frame_equal(together, pd.concat(pairs), rtol=1e-4)
+    if name != "odd mlp":
+        pd.testing.assert_frame_equal(together, pd.concat(pairs), check_exact=True)
+        shuffled = curves_of(runs[::-1]).loc[together.index]
+        pd.testing.assert_frame_equal(together, shuffled, check_exact=True)
+
+
+def test_seeds_share_randomness_across_settings_and_nothing_across_seeds() -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,), dropout=0.5), steps=5)
+    runs = [Run(0, 0, setup), Run(1, 0, setup.with_value("optimizer.lr", 1e-9)), Run(2, 1, setup)]
+    curves = curves_of(runs)["loss"].unstack("step")
+    assert curves.loc[(0, 0), 1] == curves.loc[(1, 0), 1]
+    assert curves.loc[(0, 0), 1] != curves.loc[(2, 1), 1]
+
+
+def test_dropout_masks_are_nested_in_p() -> None:
+    from harness.population import Population
+
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(64,)), steps=5)
+    runs = [Run(i, 0, setup.with_value("model.dropout", p)) for i, p in enumerate([0.0, 0.2, 0.5, 0.9])]
+    data = setup.task.data(0)
+    population = Population(runs, [data] * 4, device=CPU, dtype=torch.float32)
+    population.prepare(data.x[:16])
+    population.draw_dropout()
+    (masks,) = population.masks.values()
+    assert bool((masks[0] == 1).all())
+    dropped = masks == 0
+    assert all(bool((dropped[i] <= dropped[i + 1]).all()) for i in range(3))
+    for i, p in enumerate([0.2, 0.5, 0.9], start=1):
+        assert abs(float(dropped[i].float().mean()) - p) < 4 * (p * (1 - p) / dropped[i].numel()) ** 0.5
+        assert torch.allclose(masks[i][~dropped[i]], torch.tensor(1 / (1 - p)))
+
+
+@pytest.mark.parametrize(("clipping", "path"), [(GlobalNorm, "max_norm"), (Value, "max_value")])
+def test_infinite_bound_changes_nothing_and_a_loose_one_neither(clipping: type[ClippingRule], path: str) -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), clipping=clipping(inf), optimizer=SGD(0.1), steps=20)
+    loose = setup.with_value(f"clipping.{path}", 1e6)
+    tight = setup.with_value(f"clipping.{path}", 1e-3)
+    curves = curves_of([Run(0, 0, setup), Run(1, 0, loose), Run(2, 0, tight)])
+    pd.testing.assert_series_equal(curves["loss"].loc[0], curves["loss"].loc[1], check_exact=True)
+    assert curves["clipped"].loc[[0, 1]].eq(0).all()
+    assert curves["clipped"].loc[2].eq(1).all()
+    assert not np.allclose(curves["loss"].loc[0], curves["loss"].loc[2])
+
+
+def test_always_clipped_sgd_depends_on_lr_times_bound_only() -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,), dropout=0.0), optimizer=SGD(0.1), steps=30)
+    small = setup.with_value("clipping.max_norm", 1e-2)
+    smaller = setup.with_value("clipping.max_norm", 1e-3).with_value("optimizer.lr", 1.0)
+    curves = curves_of([Run(0, 0, small), Run(1, 0, smaller)], dtype=torch.float64)
+    np.testing.assert_allclose(curves["loss"].loc[0], curves["loss"].loc[1], rtol=1e-6)
+
+
+def test_divergence_is_a_result_and_leaves_companions_alone() -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), optimizer=SGD(0.1), steps=60)
+    wild = setup.with_value("optimizer.lr", 1e6)
+    good = [Run(0, 0, setup), Run(0, 1, setup)]
+    runs, curves = train([good[0], Run(1, 0, wild), Run(1, 1, wild), good[1]], evaluations=6, device=CPU)
+    alone_runs, alone = train(good, evaluations=6, device=CPU)
+    assert runs["status"].tolist() == ["finished", "diverged", "diverged", "finished"]
+    bad = runs[runs["status"] == "diverged"]
+    assert np.isinf(bad[["train_loss", "validation_loss", "test_loss", "test_error", "gap"]]).all(axis=None)
+    assert bad["steps_done"].between(1, 60).all()
+    assert bad["diverged"].eq(1).all()
+    stop = bad.set_index("seed")["steps_done"]
+    late = curves[(curves["trial"] == 1) & (curves["step"] > curves["seed"].map(stop))]
+    assert late[["loss", "grad_norm", "validation_loss"]].isna().all(axis=None)
+    assert not late.empty
+    pd.testing.assert_frame_equal(curves[curves["trial"] == 0].reset_index(drop=True), alone, check_exact=True)
+    pd.testing.assert_frame_equal(runs[runs["trial"] == 0].reset_index(drop=True), alone_runs, check_exact=True)
+
+
+def test_dropout_acts_in_training_only() -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
+    runs, _ = train([Run(0, 0, setup), Run(1, 0, setup.with_value("model.dropout", 0.0))], evaluations=1, device=CPU)
+    assert runs["eval_noise"].eq(0).all()
+    assert runs["train_noise"][0] > 0
+    assert runs["train_noise"][1] == 0
+
+
+def test_test_data_is_touched_by_the_confirm_phase_only() -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
+    runs, _ = train([Run(0, 0, setup, confirm=False), Run(0, 1, setup, confirm=False)], evaluations=1, device=CPU)
+    assert runs[["test_loss", "test_error", "gap"]].isna().all(axis=None)
+    assert runs[["train_loss", "validation_loss"]].notna().all(axis=None)
+
+
+def test_final_metrics_equal_those_of_the_textbook_model() -> None:
+    """Train with a learning rate so small that the weights stay the initial ones, then evaluate by hand."""
+    setup = Setup(task=Images(), model=DropoutNet(), optimizer=SGD(1e-12), steps=2)
+    runs, _ = train([Run(0, s, setup) for s in (0, 1)], evaluations=1, device=CPU)
+    for row in runs.itertuples():
+        data = setup.task.data(row.seed)
+        torch.manual_seed(stream_seed(row.seed, "init"))
+        model = setup.model.build(setup.task.sizes(data)).eval()
+        found = {}
+        for name in ("train", "validation", "test"):
+            index = getattr(data, name)[: len(data.test)]
+            output = model(data.x[index]).detach()
+            found[name] = float(F.cross_entropy(output, data.y[index]))
+            assert getattr(row, f"{name}_loss") == pytest.approx(found[name], rel=1e-5)
+            assert getattr(row, f"{name}_error") == pytest.approx(float((output.argmax(1) != data.y[index]).float().mean()))
+        assert row.gap == pytest.approx(found["test"] - found["train"], abs=1e-5)
+
+
+def test_users_tensors_and_module_train() -> None:
+    x = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    task = Tensors(x, (x.sum(1) > 0).long())
+    setup = Setup(task=task, model=Model(nn.Linear, in_features=5, out_features=2), steps=200, optimizer=SGD(0.5), batch_size=32)
+    runs, _ = train([Run(0, s, setup) for s in (0, 1)], evaluations=1, device=CPU)
+    assert runs["test_error"].lt(0.1).all()
+
+
+def test_plan_covers_every_run_once_within_the_width() -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
+    wide = setup.with_value("model.hidden", (24,))
+    runs = [Run(t, s, setup if t % 2 else wide) for t in range(6) for s in range(5)]
+    populations = plan(runs, 8)
+    assert sorted((r.trial, r.seed) for p in populations for r in p) == [(r.trial, r.seed) for r in runs]
+    assert max(map(len, populations)) <= 8
+    assert all(len({r.setup.model.values()["hidden"] for r in p}) == 1 for p in populations)
+    assert populations == plan(runs, 8)
