@@ -202,10 +202,10 @@ class Component:
         """Everything wrong with this component and those inside it, paths relative to it."""
         found = list(self._problems)
         for name, value in self.values().items():
-            levels = value.levels if isinstance(value, Sweep) else (value,)
-            for level in levels:
-                if isinstance(level, Component):
-                    found += [problem.under(name) for problem in level.problems()]
+            several = isinstance(value, list | tuple)
+            for i, part in enumerate(value.levels if isinstance(value, Sweep) else value if several else (value,)):
+                if isinstance(part, Component):
+                    found += [problem.under(f"{name}[{i}]" if several else name) for problem in part.problems()]
         return found
 
     def replace(self, **settings: Any) -> typing.Self:

@@ -111,7 +111,7 @@ class Study(Setup):
             settings["model"] = Model(settings["model"])
         super().__init__(**settings)
         found = self.problems()
-        found += self._study_problems({problem.path.split(".")[0] for problem in found})
+        found += self._study_problems({re.split(r"[.\[]", problem.path)[0] for problem in found})
         if found:
             raise InvalidStudy(found)
 
@@ -120,7 +120,7 @@ class Study(Setup):
         found: list[Problem] = []
         if "name" not in broken and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.name):
             found.append(Problem("name", "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit", repr(self.name)))
-        if "seeds" not in broken and not isinstance(self.seeds, int):
+        if "seeds" not in broken and isinstance(self.seeds, list | tuple):
             if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) >= 10**6:
                 found.append(Problem("seeds", "must be different whole numbers from 0 to 999999", str(list(self.seeds))))
         for field in ("name", "seeds", "claims", "tune_trials", "tune_seeds", "sampler", "objective", "evaluations"):
