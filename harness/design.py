@@ -27,7 +27,6 @@ WORST = 1e30
 """What a diverged run is told as: Optuna takes finite values only, and a diverged run ranks worst."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
 class StudyChanged(Exception):
@@ -182,8 +181,8 @@ class Design:
     def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
         match self.study.sampler:
             case "qmc":
-                return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed, warn_independent_sampling=False,
-                                                  warn_asynchronous_seeding=False)  # fmt: skip
+                with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                    return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed)
             case "tpe":
                 return optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(10, max(2, self.study.tune_trials // 2)))
             case _:

@@ -116,7 +116,11 @@ def markdown(page: Page) -> str:
             ]
             for v in page.verdicts
         ]  # fmt: skip
-        parts += ["## Verdicts", _markdown_table(Table(head, rows)), "Δ: mean paired difference, positive favours the claim."]
+        parts += [
+            "## Verdicts",
+            _markdown_table(Table(head, rows)),
+            "Δ: mean paired difference, positive favours the claim.",
+        ]
     if page.cells.rows:
         parts += ["## Cells", _markdown_table(page.cells), "Mean [95 % interval] over seeds of the confirm phase."]
     if page.trials.rows:

@@ -147,7 +147,7 @@ def _commit(
     recorder.record(
         FinishedTrial(
             number=trial.number, name=_name(study, trial), phase=str(identity["phase"][0]), params=factors, runs=table,
-            curves=curves,
+            curves=curves, errors={seed: error for (_, seed), error in errors.items()},
         )
     )  # fmt: skip
     objectives = [table[name].where(np.isfinite(table[name]), WORST).mean() for name in study.objectives()]

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -67,6 +67,7 @@ class FinishedTrial:
         runs: one row per run: `trial`, `seed`, factors, `status`, metrics. The index is not kept.
         curves: one row per run and logged step: `trial`, `seed`, `step`, values (NaN after a divergence).
         started_at_s: when its training began, in seconds since 1970; now, if unknown.
+        errors: seed → traceback of the runs that failed.
     """
 
     number: int
@@ -76,6 +77,7 @@ class FinishedTrial:
     runs: pd.DataFrame
     curves: pd.DataFrame
     started_at_s: float | None = None
+    errors: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,8 @@ class Recorder:
         with self._outbox(record) as folder:
             _write(finished.runs, folder / RUNS)
             _write(finished.curves, folder / CURVES)
+            for seed, error in finished.errors.items():
+                (folder / f"error_seed_{seed}.txt").write_text(error, encoding="utf-8")
         self._log(record, finished.params, _metrics(finished))
         self._client.set_terminated(record.run_id, "FINISHED")
         self._replace(finished.number, record)

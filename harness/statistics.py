@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special, stats
+from scipy import special, stats  # type: ignore[import-untyped]
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -52,13 +52,13 @@ def t_interval(values: ArrayLike, alpha: float = 0.05) -> Interval:
 
 
 def t_bounds(differences: Array) -> Bounds:
-    """t intervals of the mean of `differences` (seed,), as a function of α and of the number of seeds."""
+    """Intervals (t) of the mean of `differences` (seed,), as a function of α and of the number of seeds."""
     mean, deviation = float(differences.mean()), float(differences.std(ddof=1)) if len(differences) > 1 else math.inf
 
     def bounds(alpha: float, n: int) -> Interval:
         if n < 2 or not math.isfinite(deviation):
             return EVERYTHING
-        half = float(stats.t.ppf(1 - alpha / 2, n - 1)) * deviation / math.sqrt(n)
+        half = float(special.stdtrit(n - 1, 1 - alpha / 2)) * deviation / math.sqrt(n)
         return mean - half, mean + half
 
     return bounds
@@ -90,10 +90,11 @@ def wilson(successes: float, n: float, alpha: float = 0.05) -> Interval:
     """
     if n <= 0:
         return 0.0, 1.0
-    z, rate = float(stats.norm.ppf(1 - alpha / 2)), successes / n
+    z, rate = float(special.ndtri(1 - alpha / 2)), successes / n
     middle = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low, high = (0.0 if successes <= 0 else middle - half), (1.0 if successes >= n else middle + half)
+    return low, high  # at no success the bound is 0, which rounding would miss
 
 
 def paired_rate_score(first_only: ArrayLike, second_only: ArrayLike, n: float, difference: ArrayLike) -> Array:
@@ -134,7 +135,7 @@ def paired_rate_bounds(first_only: int, second_only: int, pairs: int) -> Bounds:
     def bounds(alpha: float, n: int) -> Interval:
         if n == pairs <= EXACT_PAIRS:
             return _first_accepted(lower, alpha), -_first_accepted(upper, alpha)
-        first, second, z = first_only * n / pairs, second_only * n / pairs, float(stats.norm.ppf(1 - alpha / 2))
+        first, second, z = first_only * n / pairs, second_only * n / pairs, float(special.ndtri(1 - alpha / 2))
         return _score_root(first, second, n, z), _score_root(first, second, n, -z)
 
     return bounds
@@ -147,7 +148,9 @@ def _exact_p(first_only: int, second_only: int, n: int) -> Array:
     ways = special.gammaln(n + 1) - special.gammaln(b + 1) - special.gammaln(c + 1) - special.gammaln(n - b - c + 1)
     found = []
     for difference in DIFFERENCES:
-        extreme = paired_rate_score(b, c, n, difference) >= paired_rate_score(first_only, second_only, n, difference) - 1e-9
+        extreme = (
+            paired_rate_score(b, c, n, difference) >= paired_rate_score(first_only, second_only, n, difference) - 1e-9
+        )
         rate = np.linspace(max(0.0, -difference), (1 - difference) / 2, 60)[:, None]  # of "only the second"
         kinds = ((b, rate + difference), (c, rate), (n - b - c, 1 - 2 * rate - difference))
         log_p = ways[extreme] + sum(special.xlogy(count[extreme], np.maximum(p, 0.0)) for count, p in kinds)

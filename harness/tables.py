@@ -100,20 +100,20 @@ def remove_stale(figures: Path, names: set[str]) -> None:
 
 
 def sort_runs(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """Runs by factor paths, then seed, phase and trial; columns that mix numbers and text become text."""
-    runs = runs.copy()
-    for path in study.factors():
-        if path in runs and not pd.api.types.is_numeric_dtype(runs[path]):
-            values = [stored(value) for value in runs[path]]
-            runs[path] = values if all(isinstance(value, str) for value in values) else list(map(str, values))
+    """Runs by factor paths, then seed, phase and trial; columns that mix numbers and text in the order of their text."""
     keys = [path for path in study.factors() if path in runs] + ["seed", "phase", "trial"]
-    return runs.sort_values(keys, kind="stable", ignore_index=True)
+    return runs.sort_values(keys, kind="stable", ignore_index=True, key=_sortable)
+
+
+def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    return column if pd.api.types.is_numeric_dtype(column) else column.map(str)
 
 
 def parquet(table: pd.DataFrame) -> bytes:
-    """A table as the bytes of a Parquet file."""
+    """A table as the bytes of a Parquet file; columns that mix numbers and text become text."""
+    mixed = [name for name in table if table[name].map(type).nunique() > 1]
     buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
+    table.astype(dict.fromkeys(mixed, str)).to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
@@ -165,8 +165,7 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         rows.append(row)
     keys = ("mean", "median", "low", "high")
     names = [*study.sweeps(), *study.tunes(), "n", "n_diverged", "n_failed"]
-    table = pd.DataFrame(rows, columns=names + [f"{name}_{key}" for name in METRICS for key in keys])
-    return table
+    return pd.DataFrame(rows, columns=names + [f"{name}_{key}" for name in METRICS for key in keys])
 
 
 def _estimate(name: str, column: "pd.Series[float]") -> dict[str, float]:
@@ -187,7 +186,10 @@ def readable(study: Study, summary: pd.DataFrame) -> html.Table:
     Where runs diverged a mean would be infinite; the median over all runs stands in its place, marked "median".
     """
     shown = [name for name in SHOWN if summary[f"{name}_median"].notna().any()]
-    if not any(name in shown for name in ("test_loss", "test_error")) and summary["validation_loss_median"].notna().any():
+    if (
+        not any(name in shown for name in ("test_loss", "test_error"))
+        and summary["validation_loss_median"].notna().any()
+    ):
         shown = ["validation_loss", *shown]
     head = [*study.sweeps(), *(f"{path} (tuned)" for path in study.tunes()), "n", "diverged", *shown]
     rows = []

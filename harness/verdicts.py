@@ -127,7 +127,7 @@ class Pairs:
     @property
     def differences(self) -> Array:
         """(seed,) mean over cells of treatment − baseline, signed so that positive favours the claim."""
-        return self.sign * (self.treatment - self.baseline).mean(axis=1)
+        return np.asarray(self.sign * (self.treatment - self.baseline).mean(axis=1))
 
 
 def judge(claims: Iterable[Claim | Exact], runs: pd.DataFrame, sweeps: Iterable[str]) -> list[Verdict]:
@@ -255,13 +255,20 @@ class Evidence:
         p_zero: float | None = None
         if _binary(claim.metric, pairs):
             first, second = int((differences > 0).sum()), int((differences < 0).sum())
-            bounds, method = statistics.paired_rate_bounds(first, second, n), "paired score interval, McNemar's exact test"
+            bounds, method = (
+                statistics.paired_rate_bounds(first, second, n),
+                "paired score interval, McNemar's exact test",
+            )
             p_zero = statistics.mcnemar_p(first, second)
         else:
             values = np.concatenate([pairs.treatment.ravel(), pairs.baseline.ravel()])
             bounded = METRICS[claim.metric].unit in SHARES and values.min() >= 0 and values.max() <= 1
             equal = np.ptp(differences) <= 1e-12 * np.abs(differences).max()
-            bounds = statistics.constant_bounds(differences[0], bounded=bool(bounded)) if equal else statistics.t_bounds(differences)
+            bounds = (
+                statistics.constant_bounds(differences[0], bounded=bool(bounded))
+                if equal
+                else statistics.t_bounds(differences)
+            )
             method = ("equal differences" if equal else "t interval") + ", sign-flip permutation test"
             p_zero = statistics.sign_flip_p(differences)
         failure = manipulation_failure(claim, pairs)
@@ -316,7 +323,9 @@ class Evidence:
         if treated or control:
             remarks += f" Diverged: {treated} treatment and {control} baseline runs."
         if sum(pairs.n_imputed) and math.isfinite(pairs.worst):
-            remarks += f" {sum(pairs.n_imputed)} runs without a finite value count as the worst finite one, {pairs.worst:.4g}."
+            remarks += (
+                f" {sum(pairs.n_imputed)} runs without a finite value count as the worst finite one, {pairs.worst:.4g}."
+            )
         if pairs.n_dropped:
             remarks += f" {pairs.n_dropped} seeds left out because a run of theirs is missing."
         if pairs.n_cells_left_out and pairs.seeds:
@@ -353,10 +362,16 @@ def _reason(verdict: Verdict) -> str:
     if verdict.verdict == "refuted":
         return f"{metric} is not {verdict.better} {arms} by as much as δ = {delta:g}."
     if verdict.low is None:
-        return "One seed has no interval." if verdict.n < 2 else "All seeds gave the same difference, which has no interval."
+        return (
+            "One seed has no interval."
+            if verdict.n < 2
+            else "All seeds gave the same difference, which has no interval."
+        )
     more = verdict.further_seeds
     return f"The interval holds δ = {delta:g}; " + (
-        f"about {more} further seed{'s' if more > 1 else ''} would decide." if more else "no affordable number of seeds would decide."
+        f"about {more} further seed{'s' if more > 1 else ''} would decide."
+        if more
+        else "no affordable number of seeds would decide."
     )
 
 

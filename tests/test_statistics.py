@@ -13,19 +13,21 @@ from hypothesis import strategies as some
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from synthetic import fail
 
 from harness import statistics as st
 from harness import verdicts
 from harness.clipping import GlobalNorm, Value
 from harness.metrics import METRICS
 from harness.study import Claim, Exact
-from tests.synthetic import fail
 
-SIMULATIONS = 1500
+SIMULATIONS = 1000
 MC_ERROR = 3 * math.sqrt(0.05 * 0.95 / SIMULATIONS)
 
 
-def make_runs(levels: dict[object, list[float]], metric: str = "test_loss", path: str = "model.dropout") -> pd.DataFrame:
+def make_runs(
+    levels: dict[object, list[float]], metric: str = "test_loss", path: str = "model.dropout"
+) -> pd.DataFrame:
     """One confirm run per level and seed; inf means diverged."""
     rows = []
     for trial, (level, values) in enumerate(levels.items()):
@@ -92,7 +94,10 @@ def test_single_seed_is_inconclusive():
 
 def test_unnamed_factors_are_paired_and_averaged():
     runs = pd.concat(
-        [make_runs({0.0: [2.0, 2.2], 0.5: [1.0, 1.1]}).assign(width=8), make_runs({0.0: [9.0, 9.0], 0.5: [7.0, 7.1]}).assign(width=9)]
+        [
+            make_runs({0.0: [2.0, 2.2], 0.5: [1.0, 1.1]}).assign(width=8),
+            make_runs({0.0: [9.0, 9.0], 0.5: [7.0, 7.1]}).assign(width=9),
+        ]
     )
     found = verdicts.judge([claim()], runs, ["model.dropout", "width"])[0]
     assert found.per_seed == pytest.approx({0: 1.5, 1: 1.5})
@@ -123,7 +128,8 @@ def test_support_is_withheld_where_the_treatment_diverges_more():
     assert found.verdict == "supported"
     spread = make_runs({0.0: baseline, 0.5: [1.0, math.inf, 1.1, 1.0, 1.1, 1.0]})
     found = verdict(spread, smallest_effect=0.01)
-    assert found.low is not None and found.verdict == "inconclusive"
+    assert found.low is not None
+    assert found.verdict == "inconclusive"
 
 
 def test_refutation_is_withheld_where_the_baseline_diverges_more():
@@ -134,7 +140,8 @@ def test_refutation_is_withheld_where_the_baseline_diverges_more():
 
 def test_all_diverged_is_inconclusive():
     found = verdict(make_runs({0.0: [math.inf] * 3, 0.5: [math.inf] * 3}))
-    assert found.verdict == "inconclusive" and "diverged" in found.sentence
+    assert found.verdict == "inconclusive"
+    assert "diverged" in found.sentence
     json.dumps(verdicts.as_json(found), allow_nan=False)
 
 
@@ -142,12 +149,19 @@ def test_all_diverged_is_inconclusive():
 @pytest.mark.parametrize("metric", ["diverged", "test_error"])
 def test_floor_and_ceiling_fail_the_manipulation_check(metric: str, value: float, word: str):
     found = verdict(make_runs({0.0: [value] * 8, 0.5: [value] * 8}, metric), metric=metric)
-    assert found.verdict == "inconclusive" and word in found.sentence and found.further_seeds is None
+    assert found.verdict == "inconclusive"
+    assert word in found.sentence
+    assert found.further_seeds is None
 
 
 @pytest.mark.parametrize(
     ("treatment", "baseline", "decided"),
-    [(1.0, math.inf, False), (math.inf, 1.0, False), (GlobalNorm(1.0), GlobalNorm(), False), (Value(1.0), GlobalNorm(), False)],
+    [
+        (1.0, math.inf, False),
+        (math.inf, 1.0, False),
+        (GlobalNorm(1.0), GlobalNorm(), False),
+        (Value(1.0), GlobalNorm(), False),
+    ],
 )
 def test_clipping_that_never_clipped_decides_nothing(treatment: object, baseline: object, decided: bool):
     path = "clipping" if isinstance(treatment, GlobalNorm | Value) else "clipping.max_norm"
@@ -156,19 +170,23 @@ def test_clipping_that_never_clipped_decides_nothing(treatment: object, baseline
     words = {"treatment": {path: treatment}, "baseline": {path: baseline}}
     assert verdict(runs, **words).verdict == "supported"
     found = verdict(runs.assign(clip_fraction=0.0), **words)
-    assert (found.verdict == "supported") == decided and "clipped" in found.sentence
+    assert (found.verdict == "supported") == decided
+    assert "clipped" in found.sentence
 
 
 def test_identical_arms_fail_the_manipulation_check():
     found = verdict(make_runs({0.0: [2.0, 1.0, 3.0], 0.5: [2.0, 1.0, 3.0]}))
-    assert found.verdict == "inconclusive" and "identical" in found.sentence
+    assert found.verdict == "inconclusive"
+    assert "identical" in found.sentence
 
 
 def test_binary_claim_of_ten_pairs():
     runs = make_runs({0.0: [1.0] * 10, 0.5: [0.0] * 10}, "diverged")
     found = verdict(runs, metric="diverged")
     assert (found.verdict, found.estimate, found.p_value) == ("supported", 1.0, pytest.approx(2 / 2**10))
-    assert found.low == pytest.approx(2 * 0.025**0.1 - 1, abs=0.006)  # all ten discordant pairs one way: ((1 + d)/2)¹⁰ = α/2
+    assert found.low == pytest.approx(
+        2 * 0.025**0.1 - 1, abs=0.006
+    )  # all ten discordant pairs one way: ((1 + d)/2)¹⁰ = α/2
     assert verdict(runs[runs["seed"] < 3], metric="diverged").verdict == "inconclusive"
 
 
@@ -189,7 +207,8 @@ def test_exact_claims():
 def test_robust_estimates_appear_from_twenty_seeds():
     values = list(np.random.default_rng(0).normal(2, 0.1, 20))
     found = verdict(make_runs({0.0: values, 0.5: [1.0 + 0.1 * v for v in values]}))
-    assert found.probability_of_improvement is not None and found.probability_of_improvement.value == 1.0
+    assert found.probability_of_improvement is not None
+    assert found.probability_of_improvement.value == 1.0
     assert found.interquartile_mean is not None
     assert found.interquartile_mean.low <= found.interquartile_mean.value <= found.interquartile_mean.high
 
@@ -204,6 +223,7 @@ def test_every_verdict_is_plain_json():
 # --- Holm ----------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=15, deadline=None)
 @given(some.lists(some.floats(1e-9, 1), min_size=1, max_size=8))
 def test_holm_levels_reject_what_statsmodels_rejects(p: list[float]):
     ours = np.asarray(p) < st.holm_alphas(p)
@@ -219,9 +239,12 @@ def test_verdicts_agree_with_their_intervals_in_a_family():
     runs = make_runs({0.0: list(base), 0.5: list(base - 1 + rng.normal(0, 0.5, 12))})
     found = verdicts.judge(claims, runs, ["model.dropout"])
     for one in found:
-        assert one.low is not None and one.high is not None and one.smallest_effect is not None
+        assert one.low is not None
+        assert one.high is not None
+        assert one.smallest_effect is not None
         assert (one.verdict, one.label) == verdicts.read(one.low, one.high, one.smallest_effect)
-        assert one.level is not None and 0.95 <= one.level <= 0.99 + 1e-12
+        assert one.level is not None
+        assert 0.95 <= one.level <= 0.99 + 1e-12
     assert {one.verdict for one in found} >= {"supported", "refuted"}
 
 
@@ -230,7 +253,7 @@ def test_verdicts_agree_with_their_intervals_in_a_family():
 finite = some.floats(-100, 100).map(lambda x: round(x, 3))
 
 
-@settings(max_examples=60)
+@settings(max_examples=40, deadline=None)
 @given(some.lists(finite, min_size=3, max_size=12), some.floats(0.1, 50))
 def test_better_results_never_weaken_a_verdict(values: list[float], shift: float):
     order = ["reversed", "no relevant effect", "", "inconclusive", "supported"]
@@ -246,16 +269,18 @@ def test_better_results_never_weaken_a_verdict(values: list[float], shift: float
     assert (weaker == 4) <= (stronger == 4)
 
 
-@settings(max_examples=30, deadline=None)
-@given(some.integers(0, 12), some.integers(0, 12), some.integers(0, 12))
+@settings(max_examples=10, deadline=None)
+@given(some.integers(0, 5), some.integers(0, 5), some.integers(0, 5))
 def test_paired_rate_interval_nests_and_mirrors(b: int, c: int, rest: int):
     n = max(b + c + rest, 2)
     bounds, mirror = st.paired_rate_bounds(b, c, n), st.paired_rate_bounds(c, b, n)
     wide, narrow = bounds(0.01, n), bounds(0.1, n)
-    assert -1 <= wide[0] <= narrow[0] <= (b - c) / n + 1e-9 and (b - c) / n - 1e-9 <= narrow[1] <= wide[1] <= 1
+    assert -1 <= wide[0] <= narrow[0] <= (b - c) / n + 1e-9
+    assert (b - c) / n - 1e-9 <= narrow[1] <= wide[1] <= 1
     assert mirror(0.05, n) == pytest.approx(tuple(-x for x in reversed(bounds(0.05, n))))
 
 
+@settings(max_examples=40, deadline=None)
 @given(some.lists(finite, min_size=2, max_size=10), some.randoms())
 def test_order_of_seeds_does_not_matter(values: list[float], order: random.Random):
     shuffled = order.sample(values, len(values))
@@ -263,6 +288,7 @@ def test_order_of_seeds_does_not_matter(values: list[float], order: random.Rando
     assert st.median_interval(values) == st.median_interval(shuffled)
 
 
+@settings(max_examples=40, deadline=None)
 @given(some.lists(finite, min_size=1, max_size=30), some.integers(0, 30))
 def test_median_interval_holds_the_median_even_with_infinities(values: list[float], n_infinite: int):
     values = values + [math.inf] * n_infinite
@@ -273,6 +299,7 @@ def test_median_interval_holds_the_median_even_with_infinities(values: list[floa
 # --- oracles -------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40, deadline=None)
 @given(some.integers(0, 40), some.integers(1, 40), some.sampled_from([0.01, 0.05, 0.2]))
 def test_wilson_equals_statsmodels(k: int, n: int, alpha: float):
     k = min(k, n)
@@ -323,17 +350,17 @@ def test_at_the_smallest_effect_a_verdict_is_given_at_most_at_the_level(n: int, 
     assert decided / SIMULATIONS <= 0.05 + MC_ERROR
 
 
-@pytest.mark.parametrize("n", [3, 6, 10, 20, 40])
-@pytest.mark.parametrize("delta", [0.0, 0.1, 0.2])
-def test_binary_verdicts_keep_their_level_exactly(n: int, delta: float):
-    """Every outcome is enumerated: at a true difference δ, each wrong direction has probability ≤ α/2 (+ grid)."""
-    lower = np.array([st.paired_rate_bounds(b, 0, n)(0.05, n)[0] for b in range(n + 1)])
-    rates = np.linspace(0.0, (1 - delta) / 2, 7)
-    outcomes = [(b, c) for b in range(n + 1) for c in range(n + 1 - b)] if n <= 10 else [(b, 0) for b in range(n + 1)]
-    above = [st.paired_rate_bounds(b, c, n)(0.05, n)[0] > delta for b, c in outcomes] if n <= 10 else list(lower > delta)
-    for rate in rates:
-        p = [stats.multinomial.pmf([b, c, n - b - c], n, [rate + delta, rate, 1 - 2 * rate - delta]) for b, c in outcomes]
-        assert sum(np.array(p)[above]) <= 0.025 + 0.002
+@pytest.mark.parametrize("n", [3, 6, 9])
+def test_binary_verdicts_keep_their_level_exactly(n: int):
+    """Every outcome is enumerated: at a true difference δ, "supported" has probability ≤ α/2 (and a little for the grid)."""
+    outcomes = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)])
+    lower = np.array([st.paired_rate_bounds(int(b), int(c), n)(0.05, n)[0] for b, c in outcomes])
+    counts = np.column_stack([outcomes, n - outcomes.sum(axis=1)])
+    for delta in (0.0, 0.1, 0.2):
+        for rate in np.linspace(0.0, (1 - delta) / 2, 9):
+            rates = np.clip([rate + delta, rate, 1 - 2 * rate - delta], 0, 1)
+            p = stats.multinomial.pmf(counts, n, rates / rates.sum())
+            assert p[lower > delta].sum() <= 0.025 + 0.002
 
 
 def test_families_of_claims_under_the_null_are_rarely_decided_wrongly():

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, Trace
@@ -48,6 +49,7 @@ class Recurrence(torch.autograd.Function):
         ctx.save_for_backward(x, w_ih, w_hh, b_hh, h_0, c_0, states, *saved)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, *last: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of all tensors; each weight's is one product over the whole sequence."""
         x, w_ih, w_hh, b_hh, h_0, c_0, states, *saved = ctx.saved_tensors
@@ -64,7 +66,7 @@ class Recurrence(torch.autograd.Function):
             d_w_hh.baddbmm_(signals.recurrent[:, first].transpose(1, 2), h_0)
         rows, turn = _rows(signals.input), cell.turned * w_hh.shape[-1]
         # The narrow factor first: a product with few columns took up to seven times as long as with few rows.
-        d_w_ih = torch.bmm(_rows(x).transpose(1, 2), rows).transpose(1, 2).roll(-turn, 1)
+        d_w_ih = torch.bmm(_rows(x).transpose(1, 2), rows).transpose(1, 2).roll(-turn, 1).contiguous()
         d_x = torch.bmm(rows, w_ih.roll(turn, 1)).view(x.shape) if ctx.needs_input_grad[3] else None
         d_b_ih = d_b_hh = None
         if b_hh is not None:
@@ -78,13 +80,9 @@ class Recurrence(torch.autograd.Function):
         """Hand all members, which come as a vmapped axis beside one of size 1, to one call."""
 
         def members_first(tensor: Tensor | None, axis: int | None) -> Tensor | None:
-            if tensor is None:
-                return None
-            return (
-                tensor.expand(info.batch_size, *tensor.shape[1:])
-                if axis is None
-                else tensor.movedim(axis, 0).squeeze(1)
-            )
+            if tensor is None or axis is None:
+                return None if tensor is None else tensor.expand(info.batch_size, *tensor.shape[1:])
+            return tensor.movedim(axis, 0).squeeze(1)
 
         outputs = _apply(cell, reverse, keep, *map(members_first, tensors, in_dims[3:]))
         return (
@@ -137,6 +135,7 @@ class MemberRecurrent(nn.Module):
         self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1) if layer.dropout)
         for name, parameter in layer.named_parameters():
             self.register_parameter(name, parameter)
+        self.train(layer.training)
 
     def flatten_parameters(self) -> None:
         """Nothing to do; here because models call it."""
@@ -160,11 +159,9 @@ class MemberRecurrent(nn.Module):
         for layer in range(self.num_layers):
             if layer and self.between:
                 sequence = self._drop(sequence, layer)
-            outputs = []
+            sequence, outputs = sequence.contiguous(), []
             for direction in ("", "_reverse")[: 1 + self.bidirectional]:
-                states, *final = self._run(
-                    sequence.contiguous(), f"l{layer}{direction}", *(s[len(last)] for s in first)
-                )
+                states, *final = self._run(sequence, f"l{layer}{direction}", *(s[len(last)] for s in first))
                 outputs.append(states)
                 last.append(final)
             sequence = torch.cat(outputs, -1) if self.bidirectional else outputs[0]

@@ -39,7 +39,9 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) ->
     for i, level in enumerate(levels_of(study, factor)):
         for j, facet in enumerate(levels_of(study, facet_factor)):
             inside = rows_at(runs, {factor: level, facet_factor: facet})
-            names = keys(study, "x", factor, i, level) | keys(study, "facet", facet_factor, j, facet) | {"metric": metric}
+            names = (
+                keys(study, "x", factor, i, level) | keys(study, "facet", facet_factor, j, facet) | {"metric": metric}
+            )
             for seed, values in inside[inside[metric].notna()].groupby("seed")[metric]:
                 rows.append(names | {"seed": seed, "value": median(values.to_numpy(float))})
     return pd.DataFrame(rows) if rows else None
@@ -71,13 +73,32 @@ def _panel(ax: Axes, panel: pd.DataFrame) -> None:
     finite = panel[np.isfinite(panel["value"])]
     for _, seed in panel.sort_values("x_order").groupby("seed"):
         ax.plot(seed["x_order"], seed["value"].where(np.isfinite(seed["value"])), color="0.75", lw=0.8, zorder=1)
-    for order, level in panel.groupby("x_order"):
-        color, marker = PALETTE[int(level["x_colour"].iloc[0])], MARKERS[int(order) % len(MARKERS)]  # type: ignore[call-overload]
+    for _, level in panel.groupby("x_order"):
+        order = int(level["x_order"].iloc[0])
+        color, marker = PALETTE[int(level["x_colour"].iloc[0])], MARKERS[order % len(MARKERS)]
         seen = finite[finite["x_order"] == order]
-        ax.plot(seen["x_order"], seen["value"], ls="", marker=marker, ms=5, color=color, mec="white", mew=0.5, alpha=0.85, zorder=2)
+        ax.plot(
+            seen["x_order"],
+            seen["value"],
+            ls="",
+            marker=marker,
+            ms=5,
+            color=color,
+            mec="white",
+            mew=0.5,
+            alpha=0.85,
+            zorder=2,
+        )
         middle = median(level["value"])
         if np.isfinite(middle):
-            ax.hlines(middle, level["x_order"].iloc[0] - 0.25, level["x_order"].iloc[0] + 0.25, color="black", lw=1.6, zorder=3)
+            ax.hlines(
+                middle,
+                level["x_order"].iloc[0] - 0.25,
+                level["x_order"].iloc[0] + 0.25,
+                color="black",
+                lw=1.6,
+                zorder=3,
+            )
         gone = len(level) - len(seen)
         if gone:
             ax.annotate(f"{gone}×", (level["x_order"].iloc[0], 1.0), (0, -1), xycoords=ax.get_xaxis_transform(), va="top", ha="center",

@@ -25,7 +25,14 @@ from harness.statistics import median, median_interval, wilson
 from harness.study import Study
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
-LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (5, 1.5, 1.2, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (5, 1.5, 1.2, 1.5)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
 UNITS = {
     "dropout": "probability",
     "max_norm": "gradient norm",
@@ -179,8 +186,9 @@ def _points(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> None:
     finite = data[np.isfinite(data["estimate"])]
     ceiling = _ceiling(finite, logarithmic=logarithmic)
     height = 0
-    for order, rows in data.groupby("group_order"):
-        look, offset = look_of(rows), (int(order) - (groups - 1) / 2) * step  # type: ignore[call-overload]
+    for _, rows in data.groupby("group_order"):
+        order = int(rows["group_order"].iloc[0])
+        look, offset = look_of(rows), (order - (groups - 1) / 2) * step
         seen = rows[np.isfinite(rows["estimate"])]
         x = seen["x_order"] + offset
         high = seen["high"].clip(upper=ceiling)
@@ -198,7 +206,16 @@ def _points(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> None:
         ax.set_ylim(-0.04 * top, top)
     level_axis(ax, data, "x")
     if height:
-        ax.annotate("diverged", (0, 1), (-4, 5), xycoords="axes fraction", textcoords="offset points", fontsize=7, color=QUIET, ha="right")
+        ax.annotate(
+            "diverged",
+            (0, 1),
+            (-4, 5),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            fontsize=7,
+            color=QUIET,
+            ha="right",
+        )
 
 
 def _ceiling(finite: pd.DataFrame, *, logarithmic: bool) -> float:
@@ -294,4 +311,6 @@ def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "g
     if note:
         handles.append(Line2D([], [], ls="", label=note))
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), handlelength=2.6, columnspacing=1.2)
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=min(len(handles), 6), handlelength=2.6, columnspacing=1.2
+        )

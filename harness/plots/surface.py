@@ -1,6 +1,7 @@
 """Two swept factors at once: heatmaps of loss, error and divergence rate."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.plots.style import Plot, confirmed, estimate, factor_name, keys, levels_of, metric_name, preferred, rows_at, tick
+from harness.plots.style import (
+    Plot,
+    confirmed,
+    estimate,
+    factor_name,
+    keys,
+    levels_of,
+    metric_name,
+    preferred,
+    rows_at,
+    tick,
+)
 from harness.study import Study
 
 METRICS = ("test_loss", "test_error", "diverged")
@@ -65,12 +77,17 @@ def _heatmap(ax: Axes, data: pd.DataFrame, *, rate: bool) -> None:
         ax.text(x + 0.5, y + 0.5, text.iloc[y, x], ha="center", va="center", fontsize=8, linespacing=1.25)
     for role, name in (("x", "xticklabels"), ("y", "yticklabels")):
         levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order", ascending=role == "x")
-        ax.set(**{name: [tick(label) for label in levels[role]], f"{role}label": factor_name(data[f"{role}_factor"].iloc[0])})
+        ax.set(
+            **{
+                name: [tick(label) for label in levels[role]],
+                f"{role}label": factor_name(data[f"{role}_factor"].iloc[0]),
+            }
+        )
     ax.tick_params(axis="both", rotation=0, length=0)
 
 
-def _text(row: "pd.Series[object]", *, rate: bool) -> str:
-    value, low, high = (_number(float(row[name])) for name in ("estimate", "low", "high"))  # type: ignore[arg-type]
+def _text(row: "pd.Series[Any]", *, rate: bool) -> str:
+    value, low, high = (_number(float(row[name])) for name in ("estimate", "low", "high"))
     diverged = f", {row['n_diverged']}×" if row["n_diverged"] and not rate else ""
     interval = "" if low == high == value else f"\n[{low}, {high}]"
     return f"{value}{interval}\nn={row['n']}{diverged}"

@@ -104,7 +104,16 @@ def _line(ax: Axes, line: pd.DataFrame, *, marked: bool) -> None:
     ax.fill_between(band["step"], band["low"], band["high"], color=kind["color"], alpha=0.15, lw=0)
     ax.plot(seen["step"], seen["median"], **(kind | {"ms": 3.5 if marked else 0}), lw=1.3)
     if len(seen) and len(seen) < len(line):  # the median run has diverged
-        ax.plot(seen["step"].iloc[-1:], seen["median"].iloc[-1:], marker="X", ms=8, color=kind["color"], mec="black", mew=0.7, zorder=5)
+        ax.plot(
+            seen["step"].iloc[-1:],
+            seen["median"].iloc[-1:],
+            marker="X",
+            ms=8,
+            color=kind["color"],
+            mec="black",
+            mew=0.7,
+            zorder=5,
+        )
 
 
 def _scale(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> str:
@@ -138,5 +147,3 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
             "from then on; a line ends at ✗ where half of its runs have diverged."
         )
         yield Plot("training", caption, table, draw)
-
-

@@ -28,16 +28,27 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) ->
             chosen = set(rows_at(confirm, levels)[factor])
             for trial, seeds in rows_at(tune, levels).groupby("trial"):
                 value = float(seeds[factor].iloc[0])
-                point = {"trial": trial, "factor": factor, "log": study.tunes()[factor].log, "value": value, "chosen": value in chosen}
-                for objective in study.objectives():
-                    rows.append(names | point | {"objective": objective} | _estimate(seeds[objective]))
+                point = {
+                    "trial": trial,
+                    "factor": factor,
+                    "log": study.tunes()[factor].log,
+                    "value": value,
+                    "chosen": value in chosen,
+                }
+                names_here = names | point
+                rows += [names_here | {"objective": name} | _estimate(seeds[name]) for name in study.objectives()]
     return pd.DataFrame(rows) if rows else None
 
 
 def _estimate(column: "pd.Series[float]") -> dict[str, float]:
     values = column.dropna().to_numpy(float)
     low, high = median_interval(values)
-    return {"estimate": median(values), "low": low if len(values) else np.nan, "high": high if len(values) else np.nan, "n": len(values)}
+    return {
+        "estimate": median(values),
+        "low": low if len(values) else np.nan,
+        "high": high if len(values) else np.nan,
+        "n": len(values),
+    }
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -56,7 +67,9 @@ def draw(data: pd.DataFrame) -> Figure:
     for ax in axes[-1]:
         ax.set_xlabel(factor_name(str(data["factor"].iloc[0])) + (",\nlog scale" if data["log"].any() else ""))
     low, high = int(data["n"].min()), int(data["n"].max())
-    legend(figure, data, note=f"n = {low if low == high else f'{low}–{high}'} seed(s) per point; ring: chosen; ×: diverged")
+    legend(
+        figure, data, note=f"n = {low if low == high else f'{low}–{high}'} seed(s) per point; ring: chosen; ×: diverged"
+    )
     return figure
 
 
@@ -68,14 +81,21 @@ def _panel(ax: Axes, panel: pd.DataFrame) -> None:
         ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
     ax.margins(y=0.12)
-    for order, line in panel.sort_values("value").groupby("group_order"):
+    for _, line in panel.sort_values("value").groupby("group_order"):
+        order = int(line["group_order"].iloc[0])
         kind, finite = look_of(line), np.isfinite(line["estimate"])
         seen, lost = line[finite], line[~finite]
-        ax.vlines(seen["value"], seen["low"], seen["high"].where(np.isfinite(seen["high"]), seen["estimate"]), color=kind["color"], lw=1)
+        ax.vlines(
+            seen["value"],
+            seen["low"],
+            seen["high"].where(np.isfinite(seen["high"]), seen["estimate"]),
+            color=kind["color"],
+            lw=1,
+        )
         ax.plot(seen["value"], seen["estimate"], **kind)
         ring = seen[seen["chosen"]]
         ax.plot(ring["value"], ring["estimate"], ls="", marker="o", ms=10, mfc="none", mec=kind["color"], mew=1.3)
-        height = 0.97 - 0.05 * int(order)  # type: ignore[call-overload]
+        height = 0.97 - 0.05 * order
         ax.plot(lost["value"], [height] * len(lost), ls="", marker="x", ms=5, mew=1.6, color=kind["color"],
                 transform=ax.get_xaxis_transform())  # fmt: skip
 

@@ -1,0 +1,121 @@
+"""Figures: data apart from drawing, nothing dropped, colours that stay with their level, axes with names."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from synthetic import rnn_clip, simulate
+
+from harness import plots
+from harness.plots import generalization, seeds, style, surface, training, tuning
+
+STUDY = rnn_clip()
+RUNS, CURVES = simulate(STUDY, every=6)
+PLOTS = {plot.name: plot for plot in plots.plots(RUNS, CURVES, STUDY)}
+
+
+@pytest.fixture(scope="module", params=list(PLOTS))
+def drawn(request: pytest.FixtureRequest) -> Figure:
+    plot = PLOTS[request.param]
+    before = plot.data.copy()
+    with style.style():
+        figure = plot.draw(plot.data)
+    pd.testing.assert_frame_equal(plot.data, before)
+    return figure
+
+
+def test_every_swept_factor_has_its_figures():
+    assert set(PLOTS) == {
+        "generalization_model.dropout", "generalization_clipping.max_norm", "stability_model.dropout",
+        "stability_clipping.max_norm", "surface", "training", "seeds_model.dropout", "seeds_clipping.max_norm",
+        "tuning_optimizer.lr",
+    }  # fmt: skip
+
+
+def test_every_axis_is_named(drawn: Figure):
+    panels = [ax for ax in drawn.axes if ax.axison]
+    assert panels
+    for ax in panels:
+        siblings_x, siblings_y = ax.get_shared_x_axes().get_siblings(ax), ax.get_shared_y_axes().get_siblings(ax)
+        assert any(other.get_xlabel() for other in siblings_x)
+        assert any(other.get_ylabel() for other in siblings_y)
+
+
+def test_a_figure_needs_nothing_but_its_saved_data():
+    for name in ("seeds_model.dropout",):
+        plot = PLOTS[name]
+        svg, png = plots.render(plot)
+        again, _ = plots.render(plot)
+        assert svg == again
+        assert svg.startswith(b"<?xml")
+        assert png.startswith(b"\x89PNG")
+
+
+def test_a_level_has_one_colour_in_every_figure():
+    colours: dict[tuple[str, str], set[int]] = {}
+    for plot in PLOTS.values():
+        for role in ("x", "group", "facet"):
+            if f"{role}_colour" in plot.data:
+                for key, rows in plot.data.groupby([f"{role}_factor", role]):
+                    colours.setdefault(key, set()).update(rows[f"{role}_colour"])
+    assert all(len(found) == 1 for found in colours.values())
+    assert len({min(found) for found in colours.values()}) == len(colours)  # and no two levels share one
+
+
+def test_infinite_bound_is_the_last_level_and_says_what_it_is():
+    data = PLOTS["generalization_clipping.max_norm"].data
+    assert list(data.sort_values("x_order")["x"].unique()) == ["0.25", "1", "5", "∞ (no clipping)"]
+
+
+def test_estimates_are_medians_that_count_diverged_runs():
+    data = generalization.data(RUNS, CURVES, STUDY, "clipping.max_norm")
+    assert data is not None
+    row = data[(data["metric"] == "test_loss") & (data["x"] == "5") & (data["group"] == "0")].iloc[0]
+    chosen = (RUNS["phase"] == "confirm") & (RUNS["clipping.max_norm"] == 5) & (RUNS["model.dropout"] == 0)
+    values = np.sort(RUNS.loc[chosen, "test_loss"])
+    assert (row["low"], row["high"]) == (values[1], values[8])
+    assert row["estimate"] == (values[4] + values[5]) / 2
+    assert row["n_diverged"] == np.isinf(values).sum()
+
+
+def test_surface_holds_every_cell():
+    data = surface.data(RUNS, CURVES, STUDY)
+    assert data is not None
+    assert (data.groupby("metric").size() == len(STUDY.cells())).all()
+
+
+def test_training_curves_count_a_diverged_run_as_infinite():
+    data = training.data(RUNS, CURVES, STUDY)
+    assert data is not None
+    last = data[(data["quantity"] == "loss") & (data["facet"] == "∞ (no clipping)")].groupby("group").tail(1)
+    ended = RUNS[(RUNS["phase"] == "confirm") & np.isinf(RUNS["clipping.max_norm"]) & (RUNS["status"] == "diverged")]
+    for _, row in last.iterrows():
+        gone = ended[ended["model.dropout"] == float(row["group"])]
+        assert row["n_diverged"] == (gone["steps_done"] <= row["step"]).sum()
+        assert math.isinf(row["median"]) == (row["n_diverged"] * 2 >= row["n"])
+
+
+def test_long_curves_are_binned():
+    step = np.arange(5000)
+    curves = pd.DataFrame(
+        {"trial": 0, "seed": 0, "step": step, "loss": 1.0, "grad_norm": 1.0, "validation_loss": np.nan}
+    )
+    curves.loc[step % 1000 == 999, "validation_loss"] = 2.0
+    binned = training._binned(curves)
+    assert len(binned) <= training.POINTS
+    assert binned["validation_loss"].notna().sum() == 5
+
+
+def test_every_seed_is_a_point():
+    data = seeds.data(RUNS, CURVES, STUDY, "model.dropout")
+    assert data is not None
+    assert len(data) == (RUNS["phase"] == "confirm").sum()
+
+
+def test_tuning_marks_the_confirmed_value_in_every_cell():
+    data = tuning.data(RUNS, CURVES, STUDY, "optimizer.lr")
+    assert data is not None
+    assert (data[data["chosen"]].groupby(["facet", "group"]).size() == 1).all()
+    assert data["chosen"].sum() == len(STUDY.cells())

@@ -1,0 +1,161 @@
+"""The results folder: all files, same bytes for same tables, whatever the study sweeps and however runs ended."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import FakeStudy, fail, rnn_clip, simulate
+
+from harness import tables
+from harness.clipping import GlobalNorm, Value
+from harness.settings import Sweep, Tune
+from harness.study import Claim
+from harness.tables import write_report
+
+ABOUT = {"device": "cpu"}
+
+
+def write(study: FakeStudy, runs: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list:
+    return write_report(study, runs, curves, folder, about=ABOUT, doc="Why?", commands=["python -m harness.run s.py"])
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def one_sweep(**settings: object) -> FakeStudy:
+    return FakeStudy(name="small", settings=settings | {"steps": 40}, seeds=4)
+
+
+def test_same_tables_in_any_order_give_the_same_bytes(tmp_path: Path):
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, curves = simulate(study, every=4)
+    write(study, runs, curves, tmp_path / "a")
+    write(study, runs.sample(frac=1, random_state=1), curves.sample(frac=1, random_state=1), tmp_path / "b")
+    first, second = content(tmp_path / "a"), content(tmp_path / "b")
+    assert first == second
+    assert {
+        "runs.parquet",
+        "runs.csv",
+        "curves.parquet",
+        "summary.csv",
+        "claims.json",
+        "summary.md",
+        "report.html",
+    } < set(first)
+    figures = [name for name in first if name.startswith("figures/")]
+    assert len(figures) % 3 == 0
+    assert {Path(name).suffix for name in figures} == {".svg", ".png", ".csv"}
+
+
+def test_runs_are_sorted_by_factors_then_seed_and_read_back(tmp_path: Path):
+    study = rnn_clip()
+    runs = tables.sort_runs(study, simulate(study)[0].sample(frac=1, random_state=0))
+    keys = runs[[*study.factors(), "seed"]]
+    assert keys.equals(keys.sort_values(list(keys.columns), ignore_index=True))
+    tables.write(tmp_path / "runs.parquet", tables.parquet(runs))
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "runs.parquet"), runs)
+    tables.write(tmp_path / "runs.csv", tables.csv(runs))
+    csv = pd.read_csv(tmp_path / "runs.csv")
+    np.testing.assert_array_equal(csv["test_loss"], runs["test_loss"])  # every digit, NaN and infinity
+
+
+def test_columns_mixing_numbers_and_text_become_text_in_parquet(tmp_path: Path):
+    study = FakeStudy(settings={"model.rate": Sweep(0.5, "auto")})
+    runs = pd.DataFrame({"model.rate": [0.5, "auto"], "seed": 0, "phase": "confirm", "trial": 0})
+    tables.write(tmp_path / "runs.parquet", tables.parquet(tables.sort_runs(study, runs)))
+    assert list(pd.read_parquet(tmp_path / "runs.parquet")["model.rate"]) == ["0.5", "auto"]
+
+
+def test_summary_has_counts_tuned_values_and_intervals():
+    study = rnn_clip()
+    runs, _ = simulate(study)
+    runs = fail(runs, (runs["phase"] == "confirm") & (runs["seed"] == 3) & (runs["clipping.max_norm"] == 1.0))
+    summary = tables.summarize(study, runs)
+    assert len(summary) == len(study.cells())
+    assert set(summary.loc[summary["clipping.max_norm"] == 1.0, "n_failed"]) == {1}
+    confirm = runs[runs["phase"] == "confirm"]
+    for _, row in summary.iterrows():
+        inside = confirm[
+            (confirm["model.dropout"] == row["model.dropout"])
+            & (confirm["clipping.max_norm"] == row["clipping.max_norm"])
+        ]
+        assert row["n_diverged"] == (inside["status"] == "diverged").sum()
+        assert row["optimizer.lr"] == inside["optimizer.lr"].iloc[0]
+        assert math.isinf(row["test_loss_mean"]) == (row["n_diverged"] > 0) == math.isnan(row["test_loss_low"])
+        assert 0 <= row["diverged_low"] <= row["diverged_mean"] <= row["diverged_high"] <= 1
+
+
+STUDIES = {
+    "no sweep, tuned": one_sweep(**{"optimizer.lr": Tune(0.1, 1.0), "model.dropout": 0.1}),
+    "nothing swept or tuned": one_sweep(**{"optimizer.lr": 0.1}),
+    "learning rate only": one_sweep(**{"optimizer.lr": Sweep(0.01, 0.1, 1.0)}),
+    "components": one_sweep(clipping=Sweep(GlobalNorm(1.0), Value(0.5), GlobalNorm())),
+    "three factors": one_sweep(**{"task.train_size": Sweep(100, 1000), "model.dropout": Sweep(0.0, 0.5), "model.act": Sweep("tanh", "relu")}),
+    "mixed levels": one_sweep(**{"model.rate": Sweep(0.5, "auto")}),
+    "two objectives": FakeStudy(name="pareto", settings={"optimizer.lr": Tune(0.1, 1.0), "steps": 40}, objective=("validation_loss", "update_ratio")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_any_study_gives_a_report(name: str, tmp_path: Path):
+    study = STUDIES[name]
+    runs, curves = simulate(study, tune_trials=3, every=4)
+    assert write(study, runs, curves, tmp_path) == []
+    assert len(pd.read_csv(tmp_path / "summary.csv")) == len(study.cells())
+    assert (tmp_path / "figures" / "training.svg").exists()
+    assert bool(list(tmp_path.glob("figures/generalization_*.svg"))) == bool(study.sweeps())
+    assert len(list(tmp_path.glob("figures/tuning_*.svg"))) == len(study.tunes())
+
+
+@pytest.mark.parametrize("ending", ["diverged", "failed", "one seed", "tune only", "nothing ran"])
+def test_any_ending_gives_a_report(ending: str, tmp_path: Path):
+    paths = {"clipping.max_norm": Sweep(1.0, math.inf), "optimizer.lr": Tune(0.1, 1.0)}
+    claims = (
+        Claim("clipping helps", metric="test_loss", better="lower", smallest_effect=0.1,
+              treatment={"clipping.max_norm": 1.0}, baseline={"clipping.max_norm": math.inf}),
+    )  # fmt: skip
+    study = FakeStudy(
+        name="ending", settings=paths | {"steps": 40}, seeds=1 if ending == "one seed" else 3, claims=claims
+    )
+    runs, curves = simulate(study, tune_trials=2, every=4)
+    if ending == "diverged":
+        lost = runs["status"].notna()
+        runs.loc[lost, "status"] = "diverged"
+        runs["diverged"] = 1.0
+        runs.loc[runs["phase"] == "confirm", ["test_loss", "test_error", "gap"]] = math.inf
+        runs[["train_loss", "validation_loss"]] = math.inf
+        curves.loc[curves["step"] > 10, "loss":"validation_loss"] = np.nan
+    if ending == "failed":
+        runs = fail(runs, runs["phase"] == "confirm")
+    if ending == "tune only":
+        runs = runs[runs["phase"] == "tune"]
+    if ending == "nothing ran":
+        runs, curves = runs.iloc[:0], curves.iloc[:0]
+    found = write(study, runs, curves, tmp_path)
+    assert [one.verdict for one in found] == ["inconclusive"]
+    assert json.loads((tmp_path / "claims.json").read_text())[0]["verdict"] == "inconclusive"
+
+
+def test_figures_of_an_earlier_report_do_not_stay(tmp_path: Path):
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "surface.svg").write_text("old")
+    study = STUDIES["nothing swept or tuned"]
+    write(study, *simulate(study, every=4), tmp_path)
+    assert not (tmp_path / "figures" / "surface.svg").exists()
+
+
+def test_a_file_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    tables.write(tmp_path / "x.csv", b"old")
+
+    def full_disk(self: Path, data: bytes) -> int:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        tables.write(tmp_path / "x.csv", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+    assert (tmp_path / "x.csv").read_bytes() == b"old"
