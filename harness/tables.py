@@ -111,7 +111,7 @@ def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 def parquet(table: pd.DataFrame) -> bytes:
     """A table as the bytes of a Parquet file; columns that mix numbers and text become text."""
-    mixed = [name for name in table if table[name].map(type).nunique() > 1]
+    mixed = [name for name in table if table[name].dtype == object and table[name].map(type).nunique() > 1]
     buffer = io.BytesIO()
     table.astype(dict.fromkeys(mixed, str)).to_parquet(buffer, index=False)
     return buffer.getvalue()

@@ -1,0 +1,239 @@
+"""The whole path as a user takes it: a study file of one's own, in another folder, from the command line to the report."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from math import inf
+from pathlib import Path
+
+import mlflow
+import optuna
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+from harness import report, run
+from harness.metrics import METRICS
+
+MINE = '''"""Does my net like dropout?"""
+import torch
+from torch import nn
+from math import inf
+from harness import Claim, Exact, Model, Study, Sweep, Tune
+from harness.clipping import GlobalNorm
+from harness.optimizers import SGD
+from harness.tasks import Tensors
+
+x = torch.randn(300, 6, generator=torch.Generator().manual_seed(0))
+
+class Mine(nn.Module):
+    def __init__(self, outputs, width=8, dropout=0.1):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, outputs))
+
+    def forward(self, x):
+        return self.net(x)
+
+study = Study(
+    name="mine",
+    task=Tensors(x, (x[:, 0] * x[:, 1] > 0).long()),
+    model=Model(Mine, dropout=Sweep(0.0, 0.5)),
+    clipping=GlobalNorm(Sweep(0.5, inf)),
+    optimizer=SGD(lr=Tune(0.05, 1.0, log=True)),
+    batch_size=16, steps=40, seeds=4, tune_trials=2, evaluations=4,
+    claims=[
+        Claim("dropout helps", metric="test_loss", better="lower", smallest_effect=0.01,
+              treatment={"model.dropout": 0.5}, baseline={"model.dropout": 0.0}),
+        Exact("dropout acts in training only", metric="eval_noise", unless="train_noise"),
+    ],
+)
+'''
+
+
+@pytest.fixture
+def study_file(tmp_path: Path) -> Path:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.py").write_text(MINE)
+    return tmp_path / "elsewhere" / "mine.py"
+
+
+def harness_run(study_file: Path, *options: str, results: Path) -> Result:
+    return CliRunner().invoke(run.main, [str(study_file), "--results", str(results), "--devices", "cpu", *options])
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.csv")}
+
+
+def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    done = harness_run(study_file, results=results)
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("Training on cpu")
+    assert "mlflow ui --backend-store-uri sqlite:///" in done.output
+    folder = results / "mine"
+
+    runs = pd.read_parquet(folder / "runs.parquet")
+    assert len(runs) == 4 * (2 + 4)
+    assert list(runs.columns[:3]) == ["trial", "seed", "phase"]
+    assert {"model.dropout", "clipping.max_norm", "optimizer.lr", "status", "steps_done", *METRICS} <= set(runs.columns)
+    assert not runs.duplicated(["trial", "seed"]).any()
+    confirm, tune = (runs[runs["phase"] == phase] for phase in ("confirm", "tune"))
+    assert set(confirm["seed"]) == {0, 1, 2, 3}
+    assert not set(confirm["seed"]) & set(tune["seed"])
+    assert tune["test_loss"].isna().all()
+    assert confirm["test_loss"].notna().all()
+    assert set(runs["clipping.max_norm"]) == {0.5, inf}
+    assert len(pd.read_csv(folder / "runs.csv")) == len(runs)
+
+    curves = pd.read_parquet(folder / "curves.parquet")
+    assert len(curves) == len(runs) * 40
+    assert curves["validation_loss"].notna().sum() == len(runs) * 4
+
+    claims = json.loads((folder / "claims.json").read_text())
+    assert [claim["verdict"] in ("supported", "refuted", "inconclusive") for claim in claims] == [True, True]
+    assert claims[1]["verdict"] == "supported"
+    page = (folder / "report.html").read_text()
+    assert "Does my net like dropout?" in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "")
+    for kind in ("svg", "png", "csv"):
+        assert len(list((folder / "figures").glob(f"*.{kind}"))) >= 5
+    assert (folder / "summary.csv").exists()
+    assert (folder / "summary.md").exists()
+    assert (folder / "study.py").read_text() == MINE
+    assert "torch" in json.loads((folder / "environment.json").read_text())
+
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{results / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mine")
+    children = client.search_runs([experiment.experiment_id], "tags.`harness.kind` = 'trial'")
+    assert len(children) == 4 * (2 + 1)
+    child = next(c for c in children if c.data.tags["harness.phase"] == "confirm")
+    assert {"model.dropout", "clipping.max_norm", "optimizer.lr"} <= set(child.data.params)
+    assert "test_loss" in child.data.metrics
+    assert len(client.get_metric_history(child.info.run_id, "curve/loss")) > 10
+
+    trials = optuna.load_study(study_name="mine", storage=run_storage(results)).trials
+    assert all(trial.state.name == "COMPLETE" for trial in trials)
+    assert len(trials) == 12
+
+    before = tables(folder)
+    again = harness_run(study_file, results=results)
+    assert again.exit_code == 0, again.output
+    assert tables(folder) == before, "a finished study, run again, changes nothing"
+    for file in folder.glob("*.parquet"):
+        file.unlink()
+    rebuilt = CliRunner().invoke(report.main, [str(study_file), "--results", str(results)])
+    assert rebuilt.exit_code == 0, rebuilt.output
+    assert tables(folder) == before
+
+
+def run_storage(results: Path) -> object:
+    from harness.design import open_storage
+
+    return open_storage(str(results / "optuna.journal"))
+
+
+def test_same_bytes_after_interruptions_and_with_two_workers(study_file: Path, tmp_path: Path) -> None:
+    assert harness_run(study_file, results=tmp_path / "whole").exit_code == 0
+    whole = tables(tmp_path / "whole" / "mine")
+
+    stopped = harness_run(study_file, "--timeout", "0", results=tmp_path / "stopped")
+    assert stopped.exit_code == 130, stopped.output
+    assert "the same command continues" in stopped.output
+    killed = 0
+    for after in (signal.SIGINT, signal.SIGKILL):
+        killed += kill_when_trials_are_told(study_file, tmp_path / "stopped", after)
+    assert killed
+    assert harness_run(study_file, results=tmp_path / "stopped").exit_code == 0
+    assert tables(tmp_path / "stopped" / "mine") == whole
+
+    assert harness_run(study_file, "--devices", "cpu,cpu", results=tmp_path / "two").exit_code == 0
+    assert tables(tmp_path / "two" / "mine") == whole
+
+
+def kill_when_trials_are_told(study_file: Path, results: Path, how: signal.Signals) -> bool:
+    """Start the study in a process of its own and stop it after a few more trials; whether it was stopped in time."""
+    journal = results / "optuna.journal"
+    lines = journal.read_bytes().count(b"\n")
+    command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(results), "--devices", "cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
+    while process.poll() is None and journal.read_bytes().count(b"\n") < lines + 3:
+        time.sleep(0.005)
+    os.kill(process.pid, how)
+    process.communicate()
+    return process.returncode in (130, -9)
+
+
+def test_changed_study_is_refused_unless_fresh(study_file: Path, tmp_path: Path) -> None:
+    assert harness_run(study_file, "--quick", results=tmp_path).exit_code == 0
+    refused = harness_run(study_file, "--quick", "--set", "model.width=4", results=tmp_path)
+    assert refused.exit_code == 2
+    assert "model.width: 8 → 4" in refused.output
+    assert harness_run(study_file, "--quick", "--set", "model.width=4", "--fresh", results=tmp_path).exit_code == 0
+    runs = pd.read_parquet(tmp_path / "mine-quick" / "runs.parquet")
+    assert set(runs["model.width"]) == {4}
+    assert len(runs) == 4 * (2 + 3)
+
+
+def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tmp_path: Path) -> None:
+    said = harness_run(study_file, "--dry-run", results=tmp_path / "results")
+    assert said.exit_code == 0
+    for part in ("4 cells", "24 runs", "Training would take about"):
+        assert part in said.output
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, tmp_path: Path) -> None:
+    """A module that raises for one configuration, once training has begun."""
+    source = MINE.replace("return self.net(x)", """if self.net[2].__class__.__name__ != 'Dropout' and self.width == 9 and len(x) == 16 and self.calls > 3:
+            raise RuntimeError('no more')
+        self.calls += 1
+        return self.net(x)""").replace("super().__init__()", "super().__init__()\n        self.width, self.calls = width, 0")
+    study_file.write_text(source.replace("dropout=Sweep(0.0, 0.5)", "width=Sweep(8, 9)").replace('"model.dropout": 0.5', '"model.width": 9')
+                          .replace('"model.dropout": 0.0', '"model.width": 8'))  # fmt: skip
+    done = harness_run(study_file, results=tmp_path)
+    assert done.exit_code == 1, done.output
+    runs = pd.read_parquet(tmp_path / "mine" / "runs.parquet")
+    assert set(runs.loc[runs["model.width"] == 9, "status"]) == {"failed"}
+    assert set(runs.loc[runs["model.width"] == 8, "status"]) == {"finished"}
+    errors = list((tmp_path / "mlartifacts").rglob("error_seed_*.txt"))
+    assert len(errors) == len(runs) / 2
+    assert "no more" in errors[0].read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--devices", "tpu"], "--devices: no such device here"),
+        (["--seeds", "x"], "seeds: needs a number of seeds"),
+        (["--tracking-uri", "nonsense://me:secret@host/x"], "--tracking-uri: "),
+        (["--storage", "nonsense://me:secret@host/x"], "--storage: "),
+        (["--set", "model.widht=3"], "model.widht: unknown setting; did you mean model.width?"),
+    ],
+)
+def test_bad_arguments_exit_with_2_and_a_path(options: list[str], message: str, study_file: Path, tmp_path: Path) -> None:
+    refused = harness_run(study_file, *options, results=tmp_path / "results")
+    assert refused.exit_code == 2
+    assert message in refused.output
+    assert "Traceback" not in refused.output
+    assert "secret" not in refused.output
+
+
+def test_second_leader_is_told_who_leads(study_file: Path, tmp_path: Path) -> None:
+    with run.leadership(tmp_path / "results" / "mine"):
+        refused = harness_run(study_file, results=tmp_path / "results")
+    assert refused.exit_code == 2
+    assert f"being run by process {os.getpid()}" in refused.output
+
+
+def test_search_without_sweeps(study_file: Path, tmp_path: Path) -> None:
+    settings = ["--set", "model.dropout=Tune(0.0, 0.5)", "--set", "clipping.max_norm=1.0", "--set", "sampler=tpe",
+                "--set", "claims=()", "--set", "tune_trials=8"]  # fmt: skip
+    done = harness_run(study_file, *settings, results=tmp_path)
+    assert done.exit_code == 0, done.output
+    runs = pd.read_parquet(tmp_path / "mine" / "runs.parquet")
+    assert (runs["phase"] == "tune").sum() == 8
+    assert runs.loc[runs["phase"] == "confirm", "model.dropout"].nunique() == 1
