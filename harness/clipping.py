@@ -6,7 +6,6 @@ never over the stack.
 
 from math import inf
 
-import torch
 from torch import Tensor
 
 from harness.settings import Component, Positive

@@ -166,11 +166,15 @@ class Design:
         """Tuned values number `first` to `last` of one cell, or of all where `cell` is None."""
         space = {path: _distribution(tune) for path, tune in self._tunes.items()}
         seed = int.from_bytes(hashlib.sha256(f"{self.study.name} {first} {cell}".encode()).digest()[:4], "big")
-        scratch = optuna.create_study(directions=["minimize"] * len(self.study.objectives()), sampler=self._sampler(seed))
+        scratch = optuna.create_study(
+            directions=["minimize"] * len(self.study.objectives()), sampler=self._sampler(seed)
+        )
         if cell is None:
             # A quasi-random sampler learns the space from a finished trial.
             middle = {path: tune.low for path, tune in self._tunes.items()}
-            scratch.add_trial(optuna.create_trial(params=middle, distributions=space, values=[0.0] * len(self.study.objectives())))
+            scratch.add_trial(
+                optuna.create_trial(params=middle, distributions=space, values=[0.0] * len(self.study.objectives()))
+            )
         else:
             for frozen in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
                 if frozen.user_attrs["cell"] == cell:
@@ -184,7 +188,9 @@ class Design:
                 with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
                     return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed)
             case "tpe":
-                return optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(10, max(2, self.study.tune_trials // 2)))
+                return optuna.samplers.TPESampler(
+                    seed=seed, n_startup_trials=min(10, max(2, self.study.tune_trials // 2))
+                )
             case _:
                 return optuna.samplers.RandomSampler(seed)
 
@@ -218,9 +224,11 @@ def _best(trials: list[FrozenTrial]) -> list[FrozenTrial]:
     """The trials that no other is better than: one by one objective (the first of equals), a Pareto front by several."""
     if len(trials[0].values) == 1:
         return [min(trials, key=lambda t: (t.values[0], t.number))]
-    front = []
+    front: list[FrozenTrial] = []
     for t in trials:
-        dominated = any(all(a <= b for a, b in zip(u.values, t.values, strict=True)) and u.values != t.values for u in trials)
+        dominated = any(
+            all(a <= b for a, b in zip(u.values, t.values, strict=True)) and u.values != t.values for u in trials
+        )
         if not dominated and t.values not in [u.values for u in front]:
             front.append(t)
     return front
@@ -238,4 +246,3 @@ def _distribution(tune: Tune) -> BaseDistribution:
     if isinstance(tune.low, int) and isinstance(tune.high, int):
         return IntDistribution(tune.low, tune.high, log=tune.log)
     return FloatDistribution(tune.low, tune.high, log=tune.log)
-

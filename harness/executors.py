@@ -102,7 +102,7 @@ def attempt(runs: list[Run], *, evaluations: int, device: torch.device, progress
     """Train a population; where that fails, each half on its own, down to the runs that fail alone."""
     try:
         return Trained(*train(runs, evaluations=evaluations, device=device, progress=progress), {})
-    except Exception as error:  # noqa: BLE001 - a user's module may raise anything; out of memory is one of them
+    except Exception as error:
         if len(runs) == 1:
             return _failed(runs[0], "".join(traceback.format_exception(error)))
     halves = (runs[: len(runs) // 2], runs[len(runs) // 2 :])
@@ -115,7 +115,9 @@ def attempt(runs: list[Run], *, evaluations: int, device: torch.device, progress
 
 
 def _failed(run: Run, error: str) -> Trained:
-    row = {"trial": run.trial, "seed": run.seed, "status": "failed", "steps_done": 0} | dict.fromkeys(metrics.METRICS, np.nan)
+    row = {"trial": run.trial, "seed": run.seed, "status": "failed", "steps_done": 0} | dict.fromkeys(
+        metrics.METRICS, np.nan
+    )
     columns = ["trial", "seed", "step", "loss", "grad_norm", "clipped", "update_ratio", "validation_loss"]
     kinds = {name: "int64" if i < 3 else "float64" for i, name in enumerate(columns)}
     return Trained(pd.DataFrame([row]), pd.DataFrame(columns=columns).astype(kinds), {(run.trial, run.seed): error})

@@ -45,7 +45,9 @@ class Feed:
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
         self._device = device
         pools = {id(d.x): d for d in data}
-        offsets = dict(zip(pools, torch.tensor([0, *(len(d.x) for d in pools.values())]).cumsum(0).tolist(), strict=False))
+        offsets = dict(
+            zip(pools, torch.tensor([0, *(len(d.x) for d in pools.values())]).cumsum(0).tolist(), strict=False)
+        )
         self._x = _cast(torch.cat([d.x for d in pools.values()]), device, dtype)
         self._y = _cast(torch.cat([d.y for d in pools.values()]), device, dtype)
         self._data, self._offsets = data, [offsets[id(d.x)] for d in data]
@@ -53,7 +55,8 @@ class Feed:
         self._source = [sources[id(d)] for d in data]
         first = [self._source.index(i) for i in range(len(sources))]
         self._orders = [
-            Order(data[i].train + self._offsets[i], runs[i].setup.batch_size, stream(runs[i].seed, "order")) for i in first
+            Order(data[i].train + self._offsets[i], runs[i].setup.batch_size, stream(runs[i].seed, "order"))
+            for i in first
         ]
         self._members = list(range(len(runs)))
 

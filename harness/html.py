@@ -62,8 +62,8 @@ class Page:
 
     @property
     def question(self) -> str:
-        """The docstring without its indentation."""
-        return inspect.cleandoc(self.doc)
+        """The docstring without its indentation; only empty lines break it, since a page has its own width."""
+        return "\n\n".join(" ".join(p.split()) for p in inspect.cleandoc(self.doc).split("\n\n"))
 
 
 def render(page: Page) -> str:

@@ -18,14 +18,17 @@ from harness.design import WORST, Design, Trial
 from harness.executors import Executor, Trained
 from harness.population import Run, plan
 from harness.record import FinishedTrial, Recorder
-from harness.settings import show
-from harness.study import SETUP_FIELDS, Study
+from harness.settings import Component, show
+from harness.study import Study
 
 WIDTH = 64
 """Members of a population, at most."""
 
 TUNE_SEEDS = 1_000_000
 """First seed of the tune phase; the confirm phase has smaller ones, so that the two never meet."""
+
+Plain = float | int | str | bool
+"""A setting as it appears in tables."""
 
 
 class OutOfTime(Exception):
@@ -86,7 +89,13 @@ def n_runs(study: Study) -> int:
 
 
 def lead(
-    study: Study, design: Design, recorder: Recorder, executor: Executor, *, progress: Progress, deadline: float = np.inf
+    study: Study,
+    design: Design,
+    recorder: Recorder,
+    executor: Executor,
+    *,
+    progress: Progress,
+    deadline: float = np.inf,
 ) -> None:
     """Train, record and tell every trial of the study that is not told yet.
 
@@ -109,7 +118,9 @@ def lead(
             for number in told:
                 progress.add(steps=sum(run.setup.steps for run in runs[number]), runs=len(runs[number]))
             # Planned from the whole round, so that a continued study trains the very same populations.
-            populations = [p for p in plan([r for rs in runs.values() for r in rs], width) if not {r.trial for r in p} <= told]
+            populations = [
+                p for p in plan([r for rs in runs.values() for r in rs], width) if not {r.trial for r in p} <= told
+            ]
             waiting = {trial.number: (trial, len(runs[trial.number])) for trial in trials if not trial.told}
             arrived: dict[int, list[Trained]] = {number: [] for number in waiting}
             commits: list[Future[None]] = []
@@ -120,7 +131,9 @@ def lead(
                     arrived[number].append(trained)
                     trial, wanted = waiting[number]
                     if sum(int((t.runs["trial"] == number).sum()) for t in arrived[number]) == wanted:
-                        commits.append(thread.submit(_commit, study, design, recorder, trial, arrived.pop(number), progress))
+                        commits.append(
+                            thread.submit(_commit, study, design, recorder, trial, arrived.pop(number), progress)
+                        )
                 if time.monotonic() > deadline:
                     _finish(commits)
                     raise OutOfTime
@@ -140,7 +153,9 @@ def _commit(
         for tables in ([part.runs for part in parts], [part.curves for part in parts])
     )
     factors = factor_values(study, trial)
-    identity = pd.DataFrame({"trial": runs["trial"], "seed": runs["seed"], "phase": "confirm" if trial.confirm else "tune"})
+    identity = pd.DataFrame(
+        {"trial": runs["trial"], "seed": runs["seed"], "phase": "confirm" if trial.confirm else "tune"}
+    )
     settings = pd.DataFrame({path: [value] * len(runs) for path, value in factors.items()})
     table = pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1)
     errors = {key: error for part in parts for key, error in part.errors.items() if key[0] == trial.number}
@@ -157,12 +172,12 @@ def _commit(
     progress.add(runs=len(table), diverged=int((table["status"] == "diverged").sum()))
 
 
-def factor_values(study: Study, trial: Trial) -> dict[str, float | int | str | bool | None]:
+def factor_values(study: Study, trial: Trial) -> dict[str, Plain]:
     """Every setting of a trial by factor path; what is not a plain value as text."""
     setup = study.setup(trial.values)
-    found = {}
+    found: dict[str, Plain] = {}
     for name, value in setup.values().items():
-        inner = dict(value.walk(f"{name}.")) if name in SETUP_FIELDS and hasattr(value, "walk") else {name: value}
+        inner = dict(value.walk(f"{name}.")) if isinstance(value, Component) else {name: value}
         found |= {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in inner.items()}
         if name in study.sweeps():
             found[name] = show(value)

@@ -54,12 +54,25 @@ METRICS: dict[str, Metric] = {
         "share of steps with loss > median + 6·MAD of the trailing 100", "share of steps", "lower", "stability", True
     ),
     "explosion_rate": Metric(
-        "share of steps with gradient norm > 10 × median of the trailing 100", "share of steps", "lower", "stability", True
+        "share of steps with gradient norm > 10 × median of the trailing 100",
+        "share of steps",
+        "lower",
+        "stability",
+        True,
     ),
-    "diverged": Metric("1 if loss or parameters became non-finite or loss > 3 × initial for 50 steps", "share of runs",
-                       "lower", "stability", True),  # fmt: skip
-    "train_noise": Metric("largest change of an output between two draws of dropout, train mode", "output", None, "check"),
-    "eval_noise": Metric("largest change of an output between two draws of dropout, eval mode", "output", None, "check"),
+    "diverged": Metric(
+        "1 if loss or parameters became non-finite or loss > 3 × initial for 50 steps",
+        "share of runs",
+        "lower",
+        "stability",
+        True,
+    ),  # fmt: skip
+    "train_noise": Metric(
+        "largest change of an output between two draws of dropout, train mode", "output", None, "check"
+    ),
+    "eval_noise": Metric(
+        "largest change of an output between two draws of dropout, eval mode", "output", None, "check"
+    ),
 }
 
 
@@ -71,6 +84,8 @@ def divergence_step(losses: Array, *, factor: float = 3.0, patience: int = 50) -
 
     Args:
         losses: (step, member) training losses.
+        factor: how many times its first loss a run may reach.
+        patience: for how many consecutive steps it may be above that.
     """
     bad = ~np.isfinite(losses)
     above = losses > factor * losses[:1]
@@ -104,8 +119,8 @@ def _share(values: Array, bound: Callable[[Array, Array], Array]) -> Array:
         return np.zeros(values.shape[1])
     past = trailing(values)
     over = values[WINDOW:] > bound(past, np.median(past, axis=-1))
-    judged = np.maximum(np.isfinite(values[WINDOW:]).sum(0), 1)
-    return over.sum(0) / judged
+    judged: Array = np.maximum(np.isfinite(values[WINDOW:]).sum(0), 1)
+    return np.asarray(over.sum(0) / judged)
 
 
 def stability(history: dict[str, Array]) -> dict[str, Array]:

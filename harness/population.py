@@ -8,7 +8,8 @@ program. A module becomes a population by swapping the layers that need member-a
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from itertools import pairwise
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -67,7 +68,9 @@ def structure(module: nn.Module) -> str:
 
 def per_member(component: Component) -> dict[str, float]:
     """The numeric settings of a clipping rule or optimizer, which members of one population may differ in."""
-    return {n: float(v) for n, v in component.values().items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {
+        n: float(v) for n, v in component.values().items() if isinstance(v, int | float) and not isinstance(v, bool)
+    }
 
 
 def _shared(component: Component, free: Any) -> str:
@@ -102,7 +105,7 @@ def plan(runs: list[Run], width: int) -> list[list[Run]]:
     for group in groups.values():
         parts = -(-len(group) // width)
         bounds = [len(group) * i // parts for i in range(parts + 1)]
-        populations += [group[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+        populations += [group[a:b] for a, b in pairwise(bounds)]
     return populations
 
 
@@ -186,7 +189,9 @@ class Population:
         for name, layer in layers.items():
             for i, shape in enumerate(layer.shapes):
                 mask = f"{name}.mask_{i}"
-                self._noise[mask] = Noise([stream(seed, f"dropout {mask}", self.device) for seed in seeds], shape, self.dtype)
+                self._noise[mask] = Noise(
+                    [stream(seed, f"dropout {mask}", self.device) for seed in seeds], shape, self.dtype
+                )
 
     def keep(self, kept: Tensor) -> None:
         """Go on with some members only; the others stop costing.
@@ -252,7 +257,7 @@ class Population:
 
         layers = dropouts(self.template).values()
         masks = self.masks if train else {}
-        return cast(Tensor, vmap(member)(self._leaves | self._stacked | masks, x, y))
+        return vmap(member)(self._leaves | self._stacked | masks, x, y)
 
 
 class Noise:
@@ -281,23 +286,29 @@ def trial_run(setup: Setup) -> list[Problem]:
         return found
     data = setup.task.data(0)
     if setup.batch_size > len(data.train):
-        return [Problem("batch_size", f"must not exceed the {len(data.train)} training examples", str(setup.batch_size))]
+        return [
+            Problem("batch_size", f"must not exceed the {len(data.train)} training examples", str(setup.batch_size))
+        ]
     try:
         with torch.random.fork_rng(devices=[]):
             setup.model.build(setup.task.sizes(data))
-    except Exception as error:  # noqa: BLE001 - a user's constructor may raise anything
+    except Exception as error:
         return [Problem("model", f"cannot be built: {_first_line(error)}", repr(setup.model))]
     try:
-        population = Population([Run(0, 0, setup), Run(1, 1, setup)], [data, data], device=torch.device("cpu"), dtype=torch.float32)
+        population = Population(
+            [Run(0, 0, setup), Run(1, 1, setup)], [data, data], device=torch.device("cpu"), dtype=torch.float32
+        )
         index = data.train[: setup.batch_size]
         x, y = data.x[index], data.y[index]
         population.prepare(x)
         population.draw_dropout()
         output = population.template.eval()(x)
         population.losses(torch.stack([x, x]), torch.stack([y, y]))
-    except Exception as error:  # noqa: BLE001 - likewise its forward pass
+    except Exception as error:
         return [Problem("model", f"does not train on {setup.task!r}: {_first_line(error)}", repr(setup.model))]
-    silent = [name for name, slot in zip(population._leaves, population._slots, strict=True) if not slot.isfinite().all()]
+    silent = [
+        name for name, slot in zip(population._leaves, population._slots, strict=True) if not slot.isfinite().all()
+    ]
     if silent:
         found.append(Problem("model", f"has a non-finite gradient at its first step in {', '.join(silent)}"))
     if not isinstance(output, Tensor):

@@ -57,8 +57,13 @@ class Options:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
-@click.option("--set", "settings", metavar="PATH=VALUE", multiple=True,
-              help="Change a setting, e.g. --set model.dropout=0.3 or --set 'optimizer.lr=Tune(0.01, 1, log=True)'.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Change a setting, e.g. --set model.dropout=0.3 or --set 'optimizer.lr=Tune(0.01, 1, log=True)'.",
+)
 @click.option("--seeds", metavar="N|LIST", help="Seeds of the confirm phase: how many, or which (0,3,7 or 5-9).")
 @click.option("--quick", is_flag=True, help="A small version under a name of its own: few steps, seeds and trials.")
 @click.option("--dry-run", is_flag=True, help="Say what would run and how long it would take; record nothing.")
@@ -66,10 +71,19 @@ class Options:
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or CUDA devices such as 0,1 or cuda:0.")
 @click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
-@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
-              help="Folder of all results.")
-@click.option("--timeout", type=click.FloatRange(min=0), metavar="SECONDS",
-              help="Begin no more work after this time; the same command continues.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="results",
+    show_default=True,
+    help="Folder of all results.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Begin no more work after this time; the same command continues.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: object) -> None:
@@ -114,7 +128,9 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         except (KeyboardInterrupt, OutOfTime) as stop:
             recorder.finish_launch("KILLED")
             why = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Out of time"
-            click.echo(f"{why}: {progress.done_runs} of {progress.runs} runs are saved; the same command continues.", err=True)
+            click.echo(
+                f"{why}: {progress.done_runs} of {progress.runs} runs are saved; the same command continues.", err=True
+            )
             return INTERRUPTED
         options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
         command = shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])
@@ -137,8 +153,12 @@ def overview(study: Study, *, verbose: bool) -> str:
     lines = [f"{study.name}: {len(cells)} cells ({swept})"]
     if tunes:
         searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())
-        lines.append(f"  tune:    {searched}: {study.tune_trials} trials a cell on {study.tune_seeds} seeds ({study.sampler})")
-    lines.append(f"  confirm: {len(study.confirm_seeds())} seeds a cell; {n_runs(study)} runs of {study.steps} steps in all")
+        lines.append(
+            f"  tune:    {searched}: {study.tune_trials} trials a cell on {study.tune_seeds} seeds ({study.sampler})"
+        )
+    lines.append(
+        f"  confirm: {len(study.confirm_seeds())} seeds a cell; {n_runs(study)} runs of {study.steps} steps in all"
+    )
     if verbose:
         lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
     return "\n".join(lines)
@@ -170,7 +190,9 @@ def leadership(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock, holder = filelock.FileLock(folder / ".lock"), folder / ".leader"
         with lock.acquire(timeout=0):
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+            holder.write_text(
+                f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+            )
             yield
             holder.unlink(missing_ok=True)
     except filelock.Timeout:
@@ -194,7 +216,7 @@ def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Desi
             [Problem(study.name, "was begun with other settings; --fresh starts it anew, or give the study another name"),
              *(Problem(*difference.split(": ", 1)) for difference in changed.differences)]
         ) from None  # fmt: skip
-    except Exception as error:  # noqa: BLE001 - whatever a database driver raises
+    except Exception as error:
         raise InvalidStudy([Problem("--storage", without_credentials(f"{type(error).__name__}: {error}"))]) from None
     try:
         recorder = Recorder(study.name, tracking_uri, artifact_folder=options.results / "mlartifacts")

@@ -217,7 +217,7 @@ class Component:
         return type(self).__qualname__
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Every setting as (factor path, value), components inside entered: ("optimizer.lr", 0.1) …"""
+        """Every setting as (factor path, value), such as ("optimizer.lr", 0.1); components inside are entered."""
         for name, value in self.values().items():
             if isinstance(value, Component):
                 yield from value.walk(f"{prefix}{name}.")

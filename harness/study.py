@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from harness import metrics
@@ -95,7 +96,7 @@ class Study(Setup):
         InvalidStudy: with every problem, each named by its factor path.
     """
 
-    name: str
+    name: str = ""
     seeds: Count | list[int] | tuple[int, ...] = 10
     claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
     tune_trials: Count = 8
@@ -119,13 +120,19 @@ class Study(Setup):
         """Rules between the parts, as far as the parts named in `broken` do not get in the way."""
         found: list[Problem] = []
         if "name" not in broken and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.name):
-            found.append(Problem("name", "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit", repr(self.name)))
-        if "seeds" not in broken and isinstance(self.seeds, list | tuple):
-            if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) >= 10**6:
-                found.append(Problem("seeds", "must be different whole numbers from 0 to 999999", str(list(self.seeds))))
-        for field in ("name", "seeds", "claims", "tune_trials", "tune_seeds", "sampler", "objective", "evaluations"):
-            if isinstance(self.values().get(field), Sweep | Tune):
-                found.append(Problem(field, "cannot be swept or tuned", repr(self.values()[field])))
+            found.append(
+                Problem(
+                    "name", "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit", repr(self.name)
+                )
+            )
+        if "seeds" not in broken and not (isinstance(self.seeds, int | Sweep | Tune) or _valid_seeds(self.seeds)):
+            found.append(Problem("seeds", "must be different whole numbers from 0 to 999999", str(list(self.seeds))))
+        plan = {name: value for name, value in self.values().items() if name not in SETUP_FIELDS}
+        found += [
+            Problem(name, "cannot be swept or tuned", repr(value))
+            for name, value in plan.items()
+            if isinstance(value, Sweep | Tune)
+        ]
         if "objective" not in broken:
             for name in self.objectives():
                 if name not in metrics.METRICS or not metrics.METRICS[name].tunable:
@@ -178,7 +185,9 @@ class Study(Setup):
     def cells(self) -> list[Levels]:
         """Every combination of swept levels, the last factor varying fastest; one empty cell without sweeps."""
         sweeps = self.sweeps()
-        return [dict(zip(sweeps, levels, strict=True)) for levels in itertools.product(*(s.levels for s in sweeps.values()))]
+        return [
+            dict(zip(sweeps, levels, strict=True)) for levels in itertools.product(*(s.levels for s in sweeps.values()))
+        ]
 
     def objectives(self) -> tuple[str, ...]:
         """The metrics that tuning minimises."""
@@ -204,14 +213,24 @@ class Study(Setup):
         shown = {path: show(value) for path, value in self.factors().items()}
         parts = {name: value for name, value in self.values().items() if isinstance(value, Component)}
         kinds = {name: part.identity() for name, part in parts.items()}
-        plan = {name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"}
+        plan = {
+            name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"
+        }
         return kinds | shown | plan | self.fingerprints()
 
     def fingerprints(self) -> dict[str, str]:
         """What the tasks' data are, by content: it may come from files or differ between versions of Python."""
         swept = self.task.levels if isinstance(self.task, Sweep) else (self.task,)
-        tasks = {repr(task): task.fingerprint() for task in swept if not any(isinstance(v, Sweep) for v in task.values().values())}
+        tasks = {
+            repr(task): task.fingerprint()
+            for task in swept
+            if not any(isinstance(v, Sweep) for v in task.values().values())
+        }
         return {f"data of {name}": digest for name, digest in tasks.items() if digest}
+
+
+def _valid_seeds(seeds: Sequence[int]) -> bool:
+    return len(set(seeds)) == len(seeds) > 0 and all(0 <= seed < 10**6 for seed in seeds)
 
 
 SETUP_FIELDS = tuple(Setup.__annotations__)

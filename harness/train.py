@@ -186,14 +186,14 @@ def scores(population: Population, feed: Feed, split: str, at_most: int | None =
     """
     indices, counts = feed.split(split, at_most)
     chunk = population.runs[0].setup.batch_size  # as large as memory and caches are known to bear
-    parts = [population.scores(*feed.gather(part)) for part in indices.split(chunk, dim=1)]
+    parts = [population.scores(*feed.gather(part)) for part in torch.split(indices, chunk, dim=1)]
     return torch.cat(parts, 2).double().cpu().numpy(), counts.cpu().numpy()
 
 
 def mean(values: Array, counts: Array) -> Array:
     """Mean over the first `counts` examples, (…, member) from (…, member, example)."""
     inside = np.arange(values.shape[-1]) < counts[:, None]
-    return np.where(inside, values, 0.0).sum(-1) / counts
+    return np.asarray(np.where(inside, values, 0.0).sum(-1) / counts)
 
 
 def measure(population: Population, feed: Feed) -> dict[str, Array]:
@@ -206,7 +206,13 @@ def measure(population: Population, feed: Feed) -> dict[str, Array]:
     same = np.minimum(test_counts, train_counts)
     (train_loss, train_error), (test_loss, test_error) = mean(train, train_counts), mean(test, test_counts)
     gap = mean(test, same)[0] - mean(train, same)[0]
-    found = {"train_loss": train_loss, "train_error": train_error, "test_loss": test_loss, "test_error": test_error, "gap": gap}
+    found = {
+        "train_loss": train_loss,
+        "train_error": train_error,
+        "test_loss": test_loss,
+        "test_error": test_error,
+        "gap": gap,
+    }
     x, _ = feed.gather(feed.indices(1)[0])
     return found | {f"{mode}_noise": _dropout_noise(population, x, train=mode == "train") for mode in ("train", "eval")}
 
@@ -226,7 +232,11 @@ def run_table(runs: list[Run], history: History, final: dict[str, Array]) -> pd.
     diverged = history.diverged_at > 0
     steps = len(history.validation)
     columns = metrics.stability(history.arrays()) | {"diverged": diverged.astype(float)}
-    final = final | dict(zip(("validation_loss", "validation_error"), history.validation[-1][:, history.alive.cpu().numpy()], strict=True))
+    final = final | dict(
+        zip(
+            ("validation_loss", "validation_error"), history.validation[-1][:, history.alive.cpu().numpy()], strict=True
+        )
+    )
     for name, metric in metrics.METRICS.items():
         if name not in columns:
             columns[name] = np.full(len(runs), np.nan)

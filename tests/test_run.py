@@ -65,7 +65,9 @@ def harness_run(study_file: Path, *options: str, results: Path) -> Result:
 
 
 def tables(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.csv")}
+    return {
+        name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.csv")
+    }
 
 
 def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Path, tmp_path: Path) -> None:
@@ -98,7 +100,9 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     assert claims[1]["verdict"] == "supported"
     page = (folder / "report.html").read_text()
     assert "Does my net like dropout?" in page
-    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace("http://creativecommons.org", "")
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
     for kind in ("svg", "png", "csv"):
         assert len(list((folder / "figures").glob(f"*.{kind}"))) >= 5
     assert (folder / "summary.csv").exists()
@@ -159,7 +163,9 @@ def kill_when_trials_are_told(study_file: Path, results: Path, how: signal.Signa
     journal = results / "optuna.journal"
     lines = journal.read_bytes().count(b"\n")
     command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(results), "--devices", "cpu"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent
+    )
     while process.poll() is None and journal.read_bytes().count(b"\n") < lines + 3:
         time.sleep(0.005)
     os.kill(process.pid, how)
@@ -188,10 +194,13 @@ def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tm
 
 def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, tmp_path: Path) -> None:
     """A module that raises for one configuration, once training has begun."""
-    source = MINE.replace("return self.net(x)", """if self.net[2].__class__.__name__ != 'Dropout' and self.width == 9 and len(x) == 16 and self.calls > 3:
+    source = MINE.replace(
+        "return self.net(x)",
+        """if self.net[2].__class__.__name__ != 'Dropout' and self.width == 9 and len(x) == 16 and self.calls > 3:
             raise RuntimeError('no more')
         self.calls += 1
-        return self.net(x)""").replace("super().__init__()", "super().__init__()\n        self.width, self.calls = width, 0")
+        return self.net(x)""",
+    ).replace("super().__init__()", "super().__init__()\n        self.width, self.calls = width, 0")
     study_file.write_text(source.replace("dropout=Sweep(0.0, 0.5)", "width=Sweep(8, 9)").replace('"model.dropout": 0.5', '"model.width": 9')
                           .replace('"model.dropout": 0.0', '"model.width": 8'))  # fmt: skip
     done = harness_run(study_file, results=tmp_path)
@@ -214,7 +223,9 @@ def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, t
         (["--set", "model.widht=3"], "model.widht: unknown setting; did you mean model.width?"),
     ],
 )
-def test_bad_arguments_exit_with_2_and_a_path(options: list[str], message: str, study_file: Path, tmp_path: Path) -> None:
+def test_bad_arguments_exit_with_2_and_a_path(
+    options: list[str], message: str, study_file: Path, tmp_path: Path
+) -> None:
     refused = harness_run(study_file, *options, results=tmp_path / "results")
     assert refused.exit_code == 2
     assert message in refused.output

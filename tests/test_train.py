@@ -94,11 +94,26 @@ def torch_optimizer(optimizer: Optimizer, model: nn.Module) -> torch.optim.Optim
 
 
 SETUPS = {
-    "mlp, adam, global norm": (Images(), DropoutNet(hidden=(32, 16), dropout=0.5), GlobalNorm(1.0), Adam(weight_decay=0.01)),
-    "mlp, sgd momentum, value": (Images(), DropoutNet(dropout=0.2), Value(0.05), SGD(0.1, momentum=0.9, weight_decay=1e-3)),
+    "mlp, adam, global norm": (
+        Images(),
+        DropoutNet(hidden=(32, 16), dropout=0.5),
+        GlobalNorm(1.0),
+        Adam(weight_decay=0.01),
+    ),
+    "mlp, sgd momentum, value": (
+        Images(),
+        DropoutNet(dropout=0.2),
+        Value(0.05),
+        SGD(0.1, momentum=0.9, weight_decay=1e-3),
+    ),
     "user's module, adamw": (Images(), Model(Norm, dropout=0.3), GlobalNorm(), AdamW(lr=1e-2)),
     "rnn on rows": (Images(layout="rows"), SimpleRNN(hidden=16, dropout=0.2), GlobalNorm(0.5), SGD(0.5)),
-    "rnn relu, regression": (AddingProblem(length=8), SimpleRNN(hidden=16, nonlinearity="relu"), GlobalNorm(0.1), Adam()),
+    "rnn relu, regression": (
+        AddingProblem(length=8),
+        SimpleRNN(hidden=16, nonlinearity="relu"),
+        GlobalNorm(0.1),
+        Adam(),
+    ),
     "char rnn": (CharLM(length=12), SimpleRNN(hidden=16, dropout=0.5, readout="every"), Value(0.01), SGD(1.0)),
 }
 
@@ -125,8 +140,8 @@ def test_member_equals_the_textbook_loop(
         np.testing.assert_allclose(mine["grad_norm"], np.array(norms)[steps], rtol=100 * rtol if rtol > 1e-6 else rtol)
 
 
-def some_runs(task: Task, model: Model, clipping: ClippingRule = GlobalNorm(1.0), steps: int = 30, **kw: object) -> list[Run]:
-    setup = Setup(task=task, model=model, clipping=clipping, optimizer=SGD(0.3), batch_size=16, steps=steps, **kw)
+def some_runs(task: Task, model: Model) -> list[Run]:
+    setup = Setup(task=task, model=model, clipping=GlobalNorm(1.0), optimizer=SGD(0.3), batch_size=16, steps=30)
     changes = [{}, {"optimizer.lr": 0.1}, {"clipping.max_norm": 0.2}, {"model.dropout": 0.4}]
     setups = [setup, *(setup.with_value(path, value) for change in changes[1:] for path, value in change.items())]
     return [Run(trial, seed, s) for trial, s in enumerate(setups) for seed in (0, 1)]
@@ -246,14 +261,18 @@ def test_final_metrics_equal_those_of_the_textbook_model() -> None:
             output = model(data.x[index]).detach()
             found[name] = float(F.cross_entropy(output, data.y[index]))
             assert getattr(row, f"{name}_loss") == pytest.approx(found[name], rel=1e-5)
-            assert getattr(row, f"{name}_error") == pytest.approx(float((output.argmax(1) != data.y[index]).float().mean()))
+            assert getattr(row, f"{name}_error") == pytest.approx(
+                float((output.argmax(1) != data.y[index]).float().mean())
+            )
         assert row.gap == pytest.approx(found["test"] - found["train"], abs=1e-5)
 
 
 def test_users_tensors_and_module_train() -> None:
     x = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
     task = Tensors(x, (x.sum(1) > 0).long())
-    setup = Setup(task=task, model=Model(nn.Linear, in_features=5, out_features=2), steps=200, optimizer=SGD(0.5), batch_size=32)
+    setup = Setup(
+        task=task, model=Model(nn.Linear, in_features=5, out_features=2), steps=200, optimizer=SGD(0.5), batch_size=32
+    )
     runs, _ = train([Run(0, s, setup) for s in (0, 1)], evaluations=1, device=CPU)
     assert runs["test_error"].lt(0.1).all()
 

@@ -1,7 +1,7 @@
 """Models: ordinary `nn.Module` classes, named in a study through `Model`, the shipped ones as well as a user's own.
 
-    model=SimpleRNN(hidden=64, dropout=Sweep(0.0, 0.5))            # shipped
-    model=Model(MyNet, width=32, dropout=Sweep(0.0, 0.5))          # a user's own class
+model=SimpleRNN(hidden=64, dropout=Sweep(0.0, 0.5))            # shipped
+model=Model(MyNet, width=32, dropout=Sweep(0.0, 0.5))          # a user's own class
 """
 
 from functools import partial

@@ -1,5 +1,7 @@
 """Multilayer perceptrons."""
 
+from itertools import pairwise
+
 import torch.nn as nn
 from torch import Tensor
 
@@ -21,7 +23,7 @@ class DropoutNet(nn.Module):
     ) -> None:
         super().__init__()
         widths = (inputs, *hidden)
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(widths[-1], outputs)
 
@@ -30,4 +32,5 @@ class DropoutNet(nn.Module):
         x = x.flatten(1)
         for layer in self.hidden:
             x = self.dropout(layer(x).relu())
-        return self.readout(x)
+        logits: Tensor = self.readout(x)
+        return logits

@@ -31,7 +31,9 @@ class Model(Component):
             super().__init__(**settings)
         else:
             got = f"a {type(module).__name__} object"
-            self.__dict__["_problems"] = [Problem("", "needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", got)]
+            self.__dict__["_problems"] = [
+                Problem("", "needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", got)
+            ]
 
     @property
     def module(self) -> type[nn.Module]:

@@ -39,6 +39,7 @@ class SimpleRNN(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(hidden, outputs)
         self.every_step = readout == "every"
+        self.one_hot: Tensor
         self.register_buffer("one_hot", torch.eye(inputs), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,4 +47,5 @@ class SimpleRNN(nn.Module):
         if not x.is_floating_point():
             x = self.one_hot[x]
         states, _ = self.rnn(x)
-        return self.readout(self.dropout(states if self.every_step else states[:, -1]))
+        output: Tensor = self.readout(self.dropout(states if self.every_step else states[:, -1]))
+        return output
