@@ -42,6 +42,7 @@ class GlobalNorm(ClippingRule):
     def clip(self, gradient: Tensor, norm: Tensor, *, max_norm: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """See `ClippingRule.clip`.
 
+        >>> import torch
         >>> one, two = torch.tensor([[3.0, 4.0]]), torch.tensor([[5.0]])
         >>> GlobalNorm().clip(one, two, max_norm=torch.tensor([[1.0]]))
         (tensor([[0.6000, 0.8000]]), tensor([[True]]))
@@ -62,6 +63,7 @@ class Value(ClippingRule):
     def clip(self, gradient: Tensor, norm: Tensor, *, max_value: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """See `ClippingRule.clip`.
 
+        >>> import torch
         >>> Value().clip(torch.tensor([[3.0, -0.5]]), torch.tensor([[3.04]]), max_value=torch.tensor([[1.0]]))
         (tensor([[ 1.0000, -0.5000]]), tensor([[True]]))
         """

@@ -66,7 +66,7 @@ METRICS: dict[str, Metric] = {
         "lower",
         "stability",
         True,
-    ),  # fmt: skip
+    ),
     "train_noise": Metric(
         "largest change of an output between two draws of dropout, train mode", "output", None, "check"
     ),
