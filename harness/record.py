@@ -288,7 +288,9 @@ class Recorder:
         deleted = self._client.get_experiment_by_name(self._study_name)
         if deleted is None:
             location = None if self._artifact_folder is None else self._artifact_folder.as_uri()
-            self._experiment_id = self._client.create_experiment(self._study_name, artifact_location=location)
+            self._experiment_id = self._client.create_experiment(
+                self._study_name, artifact_location=location, tags={"mlflow.experimentKind": "custom_model_development"}
+            )
         else:
             self._client.restore_experiment(deleted.experiment_id)
             self._experiment_id = deleted.experiment_id
@@ -460,9 +462,10 @@ def _metrics(finished: FinishedTrial) -> list["Metric"]:
     runs = finished.runs.drop(columns=factors, errors="ignore")
     curves = mean_curves(finished.curves.drop(columns=factors, errors="ignore"))
     points = [(name, 0, mean) for name, mean in seed_means(runs).items()]
-    for name in curves:
-        steps, means = curves.index.to_numpy(int), curves[name].to_numpy(float)
-        points += [(f"curve/{name}", step, mean) for step, mean in zip(steps.tolist(), means.tolist(), strict=True)]
+    for name, curve in curves.items():
+        points += [
+            (f"curve/{name}", step, mean) for step, mean in zip(curve.index.tolist(), curve.tolist(), strict=True)
+        ]
     return [Metric(name, mean, now_ms, step) for name, step, mean in points if math.isfinite(mean)]
 
 
@@ -478,10 +481,12 @@ def seed_means(runs: pd.DataFrame) -> dict[str, float]:
     return {**means, "n_seeds": len(runs), **{f"n_{status}": float(n) for status, n in statuses.items()}}
 
 
-def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the seeds that have a value, at no more than `MAX_STEPS` of the logged steps, ends included."""
-    steps = np.unique(curves["step"])
-    if len(steps) > MAX_STEPS:
-        steps = steps[np.linspace(0, len(steps) - 1, MAX_STEPS).round().astype(int)]
-    chosen = curves[curves["step"].isin(steps)].drop(columns=["trial", "seed"], errors="ignore")
-    return chosen.groupby("step").mean(numeric_only=True).rename(columns={"clipped": "clip_fraction"})
+def mean_curves(curves: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+    """By step, the mean over the seeds that have a value, at no more than `MAX_STEPS` of a curve's steps, ends included."""
+    means = curves.drop(columns=["trial", "seed"], errors="ignore").groupby("step").mean(numeric_only=True)
+    found = {}
+    for name, column in means.rename(columns={"clipped": "clip_fraction"}).items():
+        curve = column.dropna()
+        kept = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), MAX_STEPS)).round().astype(int))
+        found[str(name)] = curve.iloc[kept]
+    return found

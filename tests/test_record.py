@@ -136,7 +136,7 @@ def test_an_infinite_seed_makes_the_mean_infinite_and_a_missing_one_does_not_cou
 
 @pytest.mark.parametrize("n_steps", [1, MAX_STEPS, MAX_STEPS + 1, 1000])
 def test_mean_curves_keep_both_ends_and_no_more_points_than_allowed(n_steps: int) -> None:
-    steps = mean_curves(trial(0, n_steps=n_steps).curves).index
+    steps = mean_curves(trial(0, n_steps=n_steps).curves)["loss"].index
     assert len(steps) == min(n_steps, MAX_STEPS)
     assert (steps[0], steps[-1]) == (0, n_steps - 1)
 
