@@ -12,9 +12,9 @@ from harness.settings import Component, Positive
 
 
 class ClippingRule(Component):
-    """Base of all rules. Fields that are numbers are per-member: `scale` gets them as columns (member, 1)."""
+    """Base of all rules. Fields that are numbers are per-member: `clip` gets them as columns (member, 1)."""
 
-    def clip(self, gradient: Tensor, norm: Tensor, **settings: Tensor) -> tuple[Tensor, Tensor]:
+    def clip(self, gradient: Tensor, norm: Tensor, **settings: Tensor | None) -> tuple[Tensor, Tensor]:
         """Clip each member's gradient.
 
         Args:

@@ -1,15 +1,20 @@
 """Optimizers: one update of every member's parameters, with per-member settings.
 
-An optimizer is a component whose fields are factors. Parameters, gradients and state are flat, (member, parameters);
-settings are float64 columns (member, 1), so that quantities such as 1 − β₂ᵗ keep their precision until they are cast.
-The formulas are those of `torch.optim`, the oracle of the tests.
+An optimizer is a component whose fields are factors. Parameters, gradients and state are flat, (member, parameters).
+Each step has two halves: `coefficients`, a few float64 numbers for each member, so that quantities such as 1 − β₂ᵗ keep
+their precision; and `update`, as few passes over the parameters as there can be. The formulas are those of
+`torch.optim`, the oracle of the tests.
 """
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from harness.settings import Component, Fraction, NonNegative, Positive
+
+Columns = dict[str, Tensor | None]
+"""Per-member numbers by name, (member, 1); None stands for a setting that is 0 for every member."""
 
 
 class Optimizer(Component):
@@ -18,15 +23,23 @@ class Optimizer(Component):
     state_names: ClassVar[tuple[str, ...]] = ()
     """Names of the state tensors, each (member, parameters) and zero at the start."""
 
-    def update(self, parameters: Tensor, gradient: Tensor, step: Tensor, *state: Tensor, **settings: Tensor) -> None:
-        """Change `parameters` and `state` in place.
+    def coefficients(self, step: Tensor, **settings: Tensor | None) -> Columns:
+        """What this step's `update` multiplies with.
+
+        Args:
+            step: number of this update, a float64 scalar that starts at 1.
+            **settings: the optimizer's fields, float64.
+        """
+        raise NotImplementedError
+
+    def update(self, parameters: Tensor, gradient: Tensor, *state: Tensor, **coefficients: Tensor | None) -> None:
+        """Change `parameters` and `state` in place; may overwrite `gradient`.
 
         Args:
             parameters: (member, parameters).
             gradient: (member, parameters), clipped.
-            step: number of this update, a scalar tensor that starts at 1.
             *state: tensors in the order of `state_names`.
-            **settings: the optimizer's fields as float64 columns (member, 1).
+            **coefficients: of this step, in the type of the parameters.
         """
         raise NotImplementedError
 
@@ -45,14 +58,22 @@ class SGD(Optimizer):
     weight_decay: NonNegative = 0.0
     state_names = ("velocity",)
 
+    def coefficients(  # type: ignore[override]
+        self, step: Tensor, *, lr: Tensor, momentum: Tensor | None, weight_decay: Tensor | None
+    ) -> Columns:
+        """See `Optimizer.coefficients`."""
+        return {"minus_lr": -lr, "momentum": momentum, "weight_decay": weight_decay}
+
     def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, step: Tensor, velocity: Tensor,
-        *, lr: Tensor, momentum: Tensor, weight_decay: Tensor,
+        self, parameters: Tensor, gradient: Tensor, velocity: Tensor,
+        *, minus_lr: Tensor, momentum: Tensor | None, weight_decay: Tensor | None,
     ) -> None:  # fmt: skip
         """See `Optimizer.update`."""
-        dtype = parameters.dtype
-        velocity.mul_(momentum.to(dtype)).add_(gradient + weight_decay.to(dtype) * parameters)
-        parameters.sub_(lr.to(dtype) * velocity)
+        if weight_decay is not None:
+            gradient.addcmul_(parameters, weight_decay)
+        if momentum is not None:
+            gradient = velocity.mul_(momentum).add_(gradient)
+        parameters.addcmul_(gradient, minus_lr)
 
 
 class Adam(Optimizer):
@@ -73,17 +94,29 @@ class Adam(Optimizer):
     weight_decay: NonNegative = 0.0
     state_names = ("mean", "square")
 
+    def coefficients(  # type: ignore[override]
+        self, step: Tensor, *, lr: Tensor, beta1: Tensor | None, beta2: Tensor | None, eps: Tensor | None,
+        weight_decay: Tensor | None,
+    ) -> Columns:  # fmt: skip
+        """See `Optimizer.coefficients`. The denominator √v/√(1 − β₂ᵗ) + ε is divided by minus the step size."""
+        zero = lr.new_zeros(())
+        one, two = zero if beta1 is None else beta1, zero if beta2 is None else beta2
+        step_size, correction = lr / (1 - one**step), (1 - two**step).sqrt()
+        return {
+            "new_mean": (1 - one).expand_as(lr), "new_square": (1 - two).expand_as(lr), "weight_decay": weight_decay,
+            "slope": -1 / (correction * step_size), "offset": -(zero if eps is None else eps) / step_size,
+        }  # fmt: skip
+
     def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, step: Tensor, mean: Tensor, square: Tensor,
-        *, lr: Tensor, beta1: Tensor, beta2: Tensor, eps: Tensor, weight_decay: Tensor,
+        self, parameters: Tensor, gradient: Tensor, mean: Tensor, square: Tensor,
+        *, new_mean: Tensor, new_square: Tensor, slope: Tensor, offset: Tensor, weight_decay: Tensor | None,
     ) -> None:  # fmt: skip
         """See `Optimizer.update`."""
-        dtype = parameters.dtype
-        gradient = gradient + weight_decay.to(dtype) * parameters
-        mean.add_((gradient - mean) * (1 - beta1).to(dtype))
-        square.mul_(beta2.to(dtype)).add_((1 - beta2).to(dtype) * gradient * gradient)
-        step_size, correction = lr / (1 - beta1**step), (1 - beta2**step).sqrt()
-        parameters.sub_(step_size.to(dtype) * mean / (square.sqrt() / correction.to(dtype) + eps.to(dtype)))
+        if weight_decay is not None:
+            gradient.addcmul_(parameters, weight_decay)
+        mean.lerp_(gradient, new_mean)
+        square.lerp_(gradient.mul_(gradient), new_square)
+        parameters.addcdiv_(mean, torch.sqrt(square, out=gradient).mul_(slope).add_(offset))
 
 
 class AdamW(Adam):
@@ -91,12 +124,18 @@ class AdamW(Adam):
 
     weight_decay: NonNegative = 0.01
 
+    def coefficients(  # type: ignore[override]
+        self, step: Tensor, *, lr: Tensor, weight_decay: Tensor | None, **others: Tensor | None
+    ) -> Columns:
+        """See `Optimizer.coefficients`."""
+        kept = None if weight_decay is None else 1 - lr * weight_decay
+        return super().coefficients(step, lr=lr, weight_decay=None, **others) | {"kept": kept}
+
     def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, step: Tensor, mean: Tensor, square: Tensor,
-        *, lr: Tensor, beta1: Tensor, beta2: Tensor, eps: Tensor, weight_decay: Tensor,
+        self, parameters: Tensor, gradient: Tensor, mean: Tensor, square: Tensor,
+        *, kept: Tensor | None, **coefficients: Tensor | None,
     ) -> None:  # fmt: skip
         """See `Optimizer.update`."""
-        parameters.mul_((1 - lr * weight_decay).to(parameters.dtype))
-        none = weight_decay.new_zeros(())
-        super().update(parameters, gradient, step, mean, square,
-                       lr=lr, beta1=beta1, beta2=beta2, eps=eps, weight_decay=none)  # fmt: skip
+        if kept is not None:
+            parameters.mul_(kept)
+        super().update(parameters, gradient, mean, square, **coefficients)  # type: ignore[arg-type]

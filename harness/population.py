@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 
 from harness.layers import swap
-from harness.layers.dropout import MemberDropout
-from harness.randomness import stream, stream_seed
+from harness.layers.dropout import Mask, MemberDropout
+from harness.randomness import stream_seed
 from harness.settings import Component, Problem, show
 from harness.setup import Setup
 from harness.tasks.task import Data, Task
@@ -91,7 +91,7 @@ def companions(run: Run) -> tuple[str, ...]:
 
 
 def plan(runs: list[Run], width: int) -> list[list[Run]]:
-    """Partition a round's runs into populations of at most `width` members, as even as possible.
+    """Partition a round's runs into populations of at most `width` members, as even as possible, each ordered by seed.
 
     Depends on nothing but its arguments, so that an interrupted study trains the same populations again.
     """
@@ -105,7 +105,7 @@ def plan(runs: list[Run], width: int) -> list[list[Run]]:
     for group in groups.values():
         parts = -(-len(group) // width)
         bounds = [len(group) * i // parts for i in range(parts + 1)]
-        populations += [group[a:b] for a, b in pairwise(bounds)]
+        populations += [sorted(group[a:b], key=lambda run: run.seed) for a, b in pairwise(bounds)]
     return populations
 
 
@@ -113,15 +113,13 @@ class Population:
     """The stacked parameters, buffers and dropout masks of several runs on one device.
 
     Args:
-        runs: the members, in order; all with the same `companions` key.
+        runs: the members, ordered by seed; all with the same `companions` key.
         data: each member's examples.
         device: where everything lives.
         dtype: of parameters and activations.
 
     Attributes:
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
-        gradient: the same for the last gradient.
-        masks: scaled dropout masks of the present step by buffer name, (member, …).
     """
 
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
@@ -148,24 +146,25 @@ class Population:
             name: torch.tensor([dropouts(m)[name].p for m in modules], device=device, dtype=dtype)
             for name in dropouts(self.template)
         }
-        self.masks: dict[str, Tensor] = {}
-        self._noise: dict[str, Noise] = {}
+        self._masks: list[Mask] = []
         self._bind()
 
     def __len__(self) -> int:
         return len(self.runs)
 
     def _bind(self) -> None:
-        """Make the leaves of the graph and the slots of the gradient: a view for each parameter of the module."""
-        self.gradient = torch.zeros_like(self.parameters)
-        views = [
-            {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._slices.items()}
-            for flat in (self.parameters, self.gradient)
-        ]
-        self._leaves = {name: view.detach().requires_grad_() for name, view in views[0].items()}
-        self._slots = list(views[1].values())
-        seeds = list(dict.fromkeys(run.seed for run in self.runs))
-        self._seed_index = torch.tensor([seeds.index(run.seed) for run in self.runs], device=self.device)
+        """Make the leaves of the graph, a view for each parameter of the module, and find each seed's members."""
+        self._leaves = {name: view.detach().requires_grad_() for name, view in self._views(self.parameters).items()}
+        self._gradients: list[Tensor] = []
+        self._flat, self._slots, self._gaps = self.parameters[:0], list[Tensor](), list[Tensor]()
+        seeds = [run.seed for run in self.runs]
+        first = {seed: seeds.index(seed) for seed in seeds}
+        self._rows = {seed: slice(start, start + seeds.count(seed)) for seed, start in first.items()}
+        assert all(set(seeds[rows]) == {seed} for seed, rows in self._rows.items()), "members must be ordered by seed"
+
+    def _views(self, flat: Tensor) -> dict[str, Tensor]:
+        """The rows of (member, parameters) seen as the module's parameters, (member, …) each."""
+        return {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._slices.items()}
 
     def prepare(self, x: Tensor) -> None:
         """Learn from one member's training batch which masks dropout needs and which buffers training changes.
@@ -185,13 +184,11 @@ class Population:
             constant = name in self._stacked and buffer._version == before.get(name)
             if constant and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
-        seeds = list(dict.fromkeys(run.seed for run in self.runs))
-        for name, layer in layers.items():
-            for i, shape in enumerate(layer.shapes):
-                mask = f"{name}.mask_{i}"
-                self._noise[mask] = Noise(
-                    [stream(seed, f"dropout {mask}", self.device) for seed in seeds], shape, self.dtype
-                )
+        self._masks = [
+            Mask(f"{name}.mask_{i}", shape, p=self._p[name], rows=self._rows)
+            for name, layer in layers.items()
+            for i, shape in enumerate(layer.shapes)
+        ]
 
     def keep(self, kept: Tensor) -> None:
         """Go on with some members only; the others stop costing.
@@ -199,21 +196,21 @@ class Population:
         Args:
             kept: int64 indices of the members that stay, in order.
         """
-        old = list(dict.fromkeys(run.seed for run in self.runs))
         self.runs = [self.runs[i] for i in kept.tolist()]
-        new = list(dict.fromkeys(run.seed for run in self.runs))
         self.parameters = self.parameters[kept]
-        for tensors in (self._stacked, self._p, self.masks):
-            tensors.update({name: tensor[kept] for name, tensor in tensors.items()})
-        for noise in self._noise.values():
-            noise.keep([old.index(seed) for seed in new])
+        self._stacked = {name: tensor[kept] for name, tensor in self._stacked.items()}
         self._bind()
+        for mask in self._masks:
+            mask.keep(kept, self._rows)
 
     def draw_dropout(self) -> None:
-        """New noise of every seed, and each member's masks from it: (U ≥ p) / (1 − p)."""
-        for mask, noise in self._noise.items():
-            p = self._p[mask.rpartition(".")[0]].view(-1, *[1] * len(noise.shape))
-            self.masks[mask] = (noise.draw()[self._seed_index] >= p).to(self.dtype).div_(1 - p)
+        """New dropout masks for every member, from its seed's streams."""
+        for mask in self._masks:
+            mask.draw()
+
+    def masks(self) -> dict[str, Tensor]:
+        """The masks of the last `draw_dropout` by the names of the buffers they stand for, (member, …)."""
+        return {mask.name: mask.values for mask in self._masks}
 
     def outputs(self, x: Tensor, *, train: bool) -> Tensor:
         """Forward pass of every member.
@@ -228,16 +225,30 @@ class Population:
         return self._vmap(lambda output, _: output, x, x, train=train)
 
     def losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mean training loss of each member's batch, (member,), and its gradient, left in `gradient`.
+        """Mean training loss of each member's batch, (member,); its gradient is then to be had from `gradient`.
 
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
         """
         losses = self._vmap(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
-        gradients = torch.autograd.grad(losses.sum(), list(self._leaves.values()), materialize_grads=True)
-        torch._foreach_copy_(self._slots, list(gradients))
+        leaves = list(self._leaves.values())
+        self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
         return losses.detach()
+
+    def gradient(self, rows: slice) -> Tensor:
+        """The last gradient of some members, (member, parameters); overwritten by the next call."""
+        count = len(self.parameters[rows])
+        if len(self._flat) < count:
+            self._flat = torch.zeros_like(self.parameters[rows])
+            self._slots = list(self._views(self._flat).values())
+            ends = [*[where.start for where, _ in self._slices.values()][1:], self._flat.shape[1]]
+            self._gaps = [
+                self._flat[:, where.stop : end] for (where, _), end in zip(self._slices.values(), ends, strict=True)
+            ]
+        torch._foreach_zero_(self._gaps)  # an optimizer may have left something in the padding
+        torch._foreach_copy_([slot[:count] for slot in self._slots], [gradient[rows] for gradient in self._gradients])
+        return self._flat[:count]
 
     @torch.no_grad()
     def scores(self, x: Tensor, y: Tensor) -> Tensor:
@@ -256,27 +267,8 @@ class Population:
             return score(functional_call(self.template, stacked | self._shared, (x,)), y)
 
         layers = dropouts(self.template).values()
-        masks = self.masks if train else {}
+        masks = self.masks() if train else {}
         return vmap(member)(self._leaves | self._stacked | masks, x, y)
-
-
-class Noise:
-    """Uniform noise of one dropout mask, drawn for each seed from its own stream."""
-
-    def __init__(self, streams: list[torch.Generator], shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        self.streams, self.shape = streams, shape
-        self._values = torch.empty(len(streams), *shape, device=streams[0].device, dtype=dtype)
-
-    def draw(self) -> Tensor:
-        """The next noise, (seed, …), uniform in [0, 1); overwritten by the next draw."""
-        for values, generator in zip(self._values, self.streams, strict=True):
-            torch.rand(self.shape, generator=generator, out=values)
-        return self._values
-
-    def keep(self, kept: list[int]) -> None:
-        """Go on with some seeds only."""
-        self.streams = [self.streams[i] for i in kept]
-        self._values = self._values[kept]
 
 
 def trial_run(setup: Setup) -> list[Problem]:
@@ -306,11 +298,8 @@ def trial_run(setup: Setup) -> list[Problem]:
         population.losses(torch.stack([x, x]), torch.stack([y, y]))
     except Exception as error:
         return [Problem("model", f"does not train on {setup.task!r}: {_first_line(error)}", repr(setup.model))]
-    silent = [
-        name for name, slot in zip(population._leaves, population._slots, strict=True) if not slot.isfinite().all()
-    ]
-    if silent:
-        found.append(Problem("model", f"has a non-finite gradient at its first step in {', '.join(silent)}"))
+    if not population.gradient(slice(None)).isfinite().all():
+        found.append(Problem("model", "has a non-finite gradient at its first step", repr(setup.model)))
     if not isinstance(output, Tensor):
         found.append(Problem("model", "must return one tensor", type(output).__name__))
     return found

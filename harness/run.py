@@ -42,6 +42,7 @@ class Options:
     dry_run: bool
     fresh: bool
     devices: str
+    workers: int
     storage: str | None
     tracking_uri: str | None
     results: Path
@@ -69,6 +70,13 @@ class Options:
 @click.option("--dry-run", is_flag=True, help="Say what would run and how long it would take; record nothing.")
 @click.option("--fresh", is_flag=True, help="Start anew: forget what is recorded of this study.")
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or CUDA devices such as 0,1 or cuda:0.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes on each device; on a CPU they share its threads.",
+)
 @click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
 @click.option(
@@ -113,8 +121,9 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     folder = options.results / study.name
     uri = options.tracking_uri or default_tracking_uri(options.results)
     progress = Progress(n_steps(study), n_runs(study))
-    one = len(devices) == 1
-    executor: Executor = InProcess(devices[0], study.evaluations) if one else PerDevice(devices, study_file, changes)
+    places = devices * options.workers
+    one = len(places) == 1
+    executor: Executor = InProcess(places[0], study.evaluations) if one else PerDevice(places, study_file, changes)
     with leadership(folder):
         design, recorder = open_stores(study, options, uri)
         launch = documents(study, study_file, changes, devices)

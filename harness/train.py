@@ -4,7 +4,6 @@ A pure function of its arguments: no storage, no tracking, so that any process c
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -13,37 +12,14 @@ from torch import Tensor
 
 from harness import metrics
 from harness.feed import Feed
+from harness.history import History, Schedule
 from harness.metrics import Array
-from harness.population import Population, Run, per_member
-from harness.settings import Component
+from harness.population import Population, Run
+from harness.step import Stepper
 from harness.tasks.task import Data, Task
-
-LOGGED_POINTS = 100
-"""Points of a curve: at most this many steps are logged, evenly spaced, and those at which runs are evaluated."""
-
-LOG = ("loss", "grad_norm", "clipped", "update_ratio")
-"""What is kept of every step (the update ratio: of logged steps only)."""
 
 TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """At which steps, counted from 1, a run is logged and evaluated."""
-
-    steps: int
-    evaluations: int
-
-    def evaluated(self) -> list[int]:
-        """Steps after which the validation loss is measured; the last is the last step."""
-        count = min(self.evaluations, self.steps)
-        return [self.steps * (i + 1) // count for i in range(count)]
-
-    def logged(self) -> list[int]:
-        """Steps that appear in curves: the first, evenly spaced ones, and the evaluated ones."""
-        every = -(-self.steps // LOGGED_POINTS)
-        return sorted({1, *range(every, self.steps + 1, every), *self.evaluated()})
 
 
 def train(
@@ -65,18 +41,17 @@ def train(
             the number of members that diverged since.
 
     Returns:
-        The runs (trial, seed, status, steps_done and every metric; one row per run, in order) and their curves (trial,
-        seed, step, loss, grad_norm, clipped, update_ratio, validation_loss; one row per run and logged step).
+        The runs (trial, seed, status, steps_done and every metric; one row per run) and their curves (trial,
+        seed, step, loss, grad_norm, clipped, update_ratio, validation_loss; one row per run and logged step), ordered by trial and seed.
     """
+    runs = sorted(runs, key=lambda run: run.seed)
     setup = runs[0].setup
     schedule = Schedule(setup.steps, evaluations)
     data = _examples(runs)
     population = Population(runs, data, device=device, dtype=dtype)
     feed = Feed(runs, data, device=device, dtype=dtype)
-    clipping, optimizer = Columns(setup.clipping, runs, device), Columns(setup.optimizer, runs, device)
+    stepper = Stepper(runs, population)
     history = History(setup.steps, len(runs), device, dtype)
-    state = [torch.zeros_like(population.parameters) for _ in setup.optimizer.state_names]
-    updates = torch.zeros((), dtype=torch.float64, device=device)
     logged, done = set(schedule.logged()), 0
     for stop in schedule.evaluated():
         batches = feed.indices(stop - done)
@@ -84,13 +59,7 @@ def train(
             population.prepare(feed.gather(batches[0])[0][0])
         for step, batch in enumerate(batches, start=done + 1):
             before = population.parameters.clone() if step in logged else None
-            population.draw_dropout()
-            losses = population.losses(*feed.gather(batch))
-            norms = torch.linalg.vector_norm(population.gradient, dim=1, keepdim=True)
-            gradient, clipped = setup.clipping.clip(population.gradient, norms, **clipping.cast(dtype))
-            updates += 1
-            setup.optimizer.update(population.parameters, gradient, updates, *state, **optimizer.columns)
-            history.write(step, losses, norms, clipped)
+            history.write(step, *stepper.step(*feed.gather(batch)))
             if before is not None:
                 history.write_update(step, before, population.parameters)
         history.evaluate(stop, mean(*scores(population, feed, "validation")))
@@ -98,83 +67,13 @@ def train(
         progress(len(population) * (stop - done), len(population) - len(kept))
         done = stop
         if len(kept) < len(population):
-            state = [tensor[kept] for tensor in state]
-            for part in (population, feed, clipping, optimizer, history):
+            for part in (population, feed, stepper, history):
                 part.keep(kept)
         if not len(kept):
             break
     final = measure(population, feed) if len(population) else {}
-    return run_table(runs, history, final), curve_table(runs, history, schedule.logged())
-
-
-class Columns:
-    """The numeric settings of a clipping rule or optimizer as float64 columns (member, 1)."""
-
-    def __init__(self, component: Component, runs: list[Run], device: torch.device) -> None:
-        field = next(n for n, v in runs[0].setup.values().items() if v is component)
-        values = [per_member(getattr(run.setup, field)) for run in runs]
-        self.columns = {
-            name: torch.tensor([[v[name]] for v in values], dtype=torch.float64, device=device) for name in values[0]
-        }
-
-    def cast(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The columns in another floating-point type."""
-        return {name: column.to(dtype) for name, column in self.columns.items()}
-
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only."""
-        self.columns = {name: column[kept] for name, column in self.columns.items()}
-
-
-class History:
-    """What is kept of every step, on the device until it is asked for.
-
-    Attributes:
-        alive: int64 indices, among all runs, of the members that still train.
-        diverged_at: (run,) the step at which a run diverged, 0 where it did not.
-        validation: (step, 2, run) loss and error on the validation split, NaN where not measured.
-    """
-
-    def __init__(self, steps: int, members: int, device: torch.device, dtype: torch.dtype) -> None:
-        self._log = torch.full((steps, 4, members), torch.nan, device=device, dtype=dtype)
-        self.validation = np.full((steps, 2, members), np.nan)
-        self.alive = torch.arange(members, device=device)
-        self.diverged_at = np.zeros(members, dtype=np.int64)
-
-    def write(self, step: int, losses: Tensor, norms: Tensor, clipped: Tensor) -> None:
-        """Keep one step: losses (member,), norms and clipped (member, 1)."""
-        self._log[step - 1, :3, self.alive] = torch.stack([losses, norms[:, 0], clipped[:, 0].to(losses.dtype)])
-
-    def write_update(self, step: int, before: Tensor, after: Tensor) -> None:
-        """Keep ‖Δθ‖ / ‖θ‖ of one step from the parameters around it, (member, parameters)."""
-        ratio = torch.linalg.vector_norm(after - before, dim=1) / torch.linalg.vector_norm(before, dim=1)
-        self._log[step - 1, 3, self.alive] = ratio
-
-    def evaluate(self, step: int, values: Array) -> None:
-        """Keep validation loss and error, (2, member)."""
-        self.validation[step - 1][:, self.alive.cpu().numpy()] = values
-
-    def surviving(self, step: int, parameters: Tensor) -> Tensor:
-        """Find who diverged up to this step; returns the int64 indices of the members that did not."""
-        alive = self.alive.cpu().numpy()
-        found = metrics.divergence_step(self._log[:step, 0].double().cpu().numpy()[:, alive])
-        finite = parameters.isfinite().all(1).cpu().numpy()
-        self.diverged_at[alive] = np.where((found == 0) & ~finite, step, found)
-        return (torch.from_numpy(self.diverged_at[alive]).to(self.alive.device) == 0).nonzero()[:, 0]
-
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only."""
-        self.alive = self.alive[kept]
-
-    def arrays(self) -> dict[str, Array]:
-        """Every column of the log and the validation loss, (step, run) each, NaN after a run diverged."""
-        columns = {name: self._log[:, i].double().cpu().numpy() for i, name in enumerate(LOG)}
-        columns["validation_loss"] = self.validation[:, 0].copy()
-        step = np.arange(1, len(self._log) + 1)[:, None]
-        over = (self.diverged_at > 0) & (step > self.diverged_at)
-        for column in columns.values():
-            column[over] = np.nan
-        return columns
+    tables = run_table(runs, history, final), curve_table(runs, history, schedule.logged())
+    return tuple(table.sort_values(["trial", "seed"], kind="stable", ignore_index=True) for table in tables)  # type: ignore
 
 
 @torch.no_grad()

@@ -9,7 +9,8 @@ import torch.nn as nn
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
-from harness.layers.recurrent import Recurrence, member_layer
+from harness.layers import swap
+from harness.layers.recurrent import MemberRecurrent, Recurrence
 
 LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
 OPTIONS = [
@@ -70,7 +71,7 @@ def assert_same(ours: Any, theirs: Any, **tolerance: float) -> None:
 class TestAgainstTorch:
     def test_one_layer_by_itself(self, kind: Any, more: Any, options: Any, with_states: bool) -> None:
         theirs = build(kind, 0, **options, **more)
-        ours = member_layer(theirs, Scaled)
+        ours = MemberRecurrent(theirs, Scaled)
         assert list(dict(ours.named_parameters())) == list(dict(theirs.named_parameters()))
         x, states = data(options, lstm=kind is nn.LSTM, with_states=with_states)
         outputs = [layer(x, as_hx(states)) for layer in (ours, theirs)]
@@ -81,7 +82,7 @@ class TestAgainstTorch:
 
     def test_every_member_of_a_population(self, kind: Any, more: Any, options: Any, with_states: bool) -> None:
         each = [build(kind, seed, **options, **more) for seed in range(3)]
-        swapped = [member_layer(layer, Scaled) for layer in each]
+        swapped = [MemberRecurrent(layer, Scaled) for layer in each]
         x, states = data(options, lstm=kind is nn.LSTM, with_states=with_states)
         params, buffers = stack_module_state(swapped)  # type: ignore[arg-type]
 
@@ -103,7 +104,7 @@ class TestAgainstTorch:
 class TestEveryCell:
     def test_members_may_have_inputs_and_states_of_their_own(self, kind: Any, more: Any) -> None:
         each = [build(kind, seed, num_layers=2, bidirectional=True, **more) for seed in range(3)]
-        layer = member_layer(each[0], Scaled)
+        layer = MemberRecurrent(each[0], Scaled)
         params, buffers = stack_module_state(each)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(STEPS, 3, BATCH, INPUT, generator=generator, dtype=torch.float64).requires_grad_()
@@ -130,7 +131,7 @@ class TestEveryCell:
             return layer
 
         theirs = build(kind, 0, num_layers=3, dropout=0.25, batch_first=True, bidirectional=True, **more)
-        ours = member_layer(theirs, dropout)
+        ours = MemberRecurrent(theirs, dropout)
         x, _ = data({"batch_first": True}, lstm=False, with_states=False)
         out, _ = ours(x)
         assert made == [0.25, 0.25]
@@ -142,12 +143,12 @@ class TestEveryCell:
 
     def test_last_states_alone_carry_gradients(self, kind: Any, more: Any) -> None:
         theirs = build(kind, 0, **more)
-        ours = member_layer(theirs, Scaled)
+        ours = MemberRecurrent(theirs, Scaled)
         x, _ = data({}, lstm=False, with_states=False)
         assert_same(*(torch.autograd.grad(scalar(layer(x)[1]), [*theirs.parameters(), x]) for layer in (ours, theirs)))
 
     def test_gradcheck(self, kind: Any, more: Any) -> None:
-        layer = member_layer(build(kind, 0, **more), Scaled)
+        layer = MemberRecurrent(build(kind, 0, **more), Scaled)
         x, states = data({}, lstm=kind is nn.LSTM, with_states=True)
         names, params = zip(*layer.named_parameters(), strict=True)
 
@@ -175,13 +176,13 @@ class TestEveryCell:
     def test_evaluation_keeps_nothing_for_backward(self, kind: Any, more: Any) -> None:
         layer = build(kind, 0, **more)
         tensors = [t.detach().unsqueeze(0) for t in (torch.ones(STEPS, BATCH, INPUT).double(), *layer.parameters())]
-        cell = member_layer(layer, Scaled).cell
+        cell = MemberRecurrent(layer, Scaled).cell
         assert len(Recurrence.apply(cell, False, False, *tensors, None, None)) == 3
 
 
 def step(layers: list[Any], x: Tensor) -> list[Tensor]:
     """Outputs and parameter gradients of a population, member axis first."""
-    swapped = [member_layer(layer, Scaled) for layer in layers]
+    swapped = [MemberRecurrent(layer, Scaled) for layer in layers]
     params, buffers = stack_module_state(swapped)  # type: ignore[arg-type]
     out, _ = vmap(lambda p: functional_call(swapped[0], (p, buffers), (x,)))(params)  # type: ignore[arg-type]
     return [out.detach(), *torch.autograd.grad(out.square().sum(), list(params.values()))]
@@ -189,7 +190,7 @@ def step(layers: list[Any], x: Tensor) -> list[Tensor]:
 
 def test_retained_graph_gives_the_same_gradients_twice() -> None:
     for kind, more in LAYERS:
-        layer = member_layer(build(kind, 0, **more), Scaled)
+        layer = MemberRecurrent(build(kind, 0, **more), Scaled)
         x, _ = data({}, lstm=False, with_states=False)
         loss = scalar(layer(x))
         assert_same(torch.autograd.grad(loss, x, retain_graph=True), torch.autograd.grad(loss, x))
@@ -199,14 +200,15 @@ def test_only_torchs_own_layers_are_swapped() -> None:
     class Own(nn.RNN):
         pass
 
-    with pytest.raises(ValueError, match=r"but got .*Own"):
-        member_layer(Own(INPUT, HIDDEN), Scaled)
+    own = Own(INPUT, HIDDEN)
+    assert swap(nn.Sequential(own))[0] is own
+    assert isinstance(swap(nn.Sequential(nn.RNN(INPUT, HIDDEN)))[0], MemberRecurrent)
 
 
 def test_what_a_population_cannot_run_is_refused_with_advice() -> None:
     with pytest.raises(ValueError, match=r"proj_size=2.*nn.Linear"):
-        member_layer(nn.LSTM(INPUT, HIDDEN, proj_size=2), Scaled)
-    layer = member_layer(nn.LSTM(INPUT, HIDDEN), Scaled)
+        MemberRecurrent(nn.LSTM(INPUT, HIDDEN, proj_size=2), Scaled)
+    layer = MemberRecurrent(nn.LSTM(INPUT, HIDDEN), Scaled)
     with pytest.raises(ValueError, match="pad the sequences"):
         layer(nn.utils.rnn.pack_sequence([torch.zeros(STEPS, INPUT)]))
     with pytest.raises(ValueError, match="batch axis of size 1"):

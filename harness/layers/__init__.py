@@ -1,16 +1,17 @@
-"""Member-aware stand-ins for the layers that cannot simply be stacked: dropout and recurrences."""
+"""Member-aware stand-ins for layers that stack badly or not at all: dropout, recurrences, linear layers."""
 
 import torch.nn as nn
 
-from harness.layers.dropout import SWAPPED, MemberDropout
-
-RECURRENT = (nn.RNN, nn.LSTM, nn.GRU)
+from harness.layers.dropout import NOISY_AXES, MemberDropout
+from harness.layers.linear import MemberLinear
+from harness.layers.recurrent import MemberRecurrent
 
 
 def swap(module: nn.Module) -> nn.Module:
-    """The module with its dropout and recurrent layers replaced, parameters and their names kept.
+    """The module with such layers replaced, parameters and their names kept.
 
     A layer used in several places stays one layer. The module is changed in place, unless it is itself such a layer.
+    Layers of a class derived from torch's are left alone: they may compute something else.
 
     Raises:
         ValueError: a layer has settings that a population cannot have; the message says which.
@@ -19,16 +20,19 @@ def swap(module: nn.Module) -> nn.Module:
 
 
 def _swap(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
-    if module in done:
-        return done[module]
-    done[module] = module
-    if type(module) in SWAPPED:
-        done[module] = MemberDropout(module.p, SWAPPED[type(module)])  # type: ignore[arg-type, index]
-    elif type(module) in RECURRENT:
-        from harness.layers.recurrent import member_layer
-
-        done[module] = member_layer(module, MemberDropout)
-    else:
-        for name, child in module.named_children():
-            setattr(module, name, _swap(child, done))
+    if module not in done:
+        done[module] = module
+        for name, child in module._modules.items():
+            if child is not None:
+                module._modules[name] = _swap(child, done)
+        done[module] = _stand_in(module)
     return done[module]
+
+
+def _stand_in(layer: nn.Module) -> nn.Module:
+    kind = type(layer)
+    if kind in NOISY_AXES:
+        return MemberDropout(layer.p, NOISY_AXES[kind])  # type: ignore[arg-type]
+    if kind in (nn.RNN, nn.LSTM, nn.GRU):
+        return MemberRecurrent(layer, MemberDropout)  # type: ignore[arg-type]
+    return MemberLinear(layer) if kind is nn.Linear else layer  # type: ignore[arg-type]

@@ -3,11 +3,15 @@
 The mask is U ≥ p for a uniform U that all runs of a seed share, whatever their p: masks are nested in p.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn as nn
 from torch import Tensor
 
-SWAPPED = {nn.Dropout: None, nn.Dropout1d: 2, nn.Dropout2d: 2, nn.Dropout3d: 2}
+from harness.randomness import stream
+
+NOISY_AXES: dict[type[nn.Module], int | None] = {nn.Dropout: None, nn.Dropout1d: 2, nn.Dropout2d: 2, nn.Dropout3d: 2}
 """Layers that `MemberDropout` stands in for, and how many leading axes of their input the noise varies over (None: all)."""
 
 
@@ -52,3 +56,41 @@ class MemberDropout(nn.Module):
             return x
         self.calls += 1
         return x * self.get_buffer(f"mask_{self.calls - 1}")
+
+
+class Mask:
+    """The masks of one call of one dropout layer for all members: (U ≥ p) / (1 − p), with U from each seed's own stream.
+
+    Args:
+        name: of the buffer it stands for; names the streams too.
+        shape: of one member's mask.
+        p: (member,) probabilities of dropping.
+        rows: seed → its members, which lie next to each other.
+
+    Attributes:
+        values: (member, …) the masks of the last `draw`.
+    """
+
+    def __init__(self, name: str, shape: tuple[int, ...], *, p: Tensor, rows: Mapping[int, slice]) -> None:
+        self.name, self._rows = name, rows
+        self._p = p.view(-1, *[1] * len(shape))
+        self._streams = {seed: stream(seed, f"dropout {name}", p.device) for seed in rows}
+        self._noise = torch.empty(shape, device=p.device, dtype=p.dtype)
+        self._allocate()
+
+    def _allocate(self) -> None:
+        self._scale = 1 / (1 - self._p)
+        self.values = self._scale.expand(-1, *self._noise.shape).contiguous()
+        self._kept = torch.empty_like(self.values, dtype=torch.bool)
+
+    def draw(self) -> None:
+        """New masks, one seed after another: its noise is still in the caches when its members compare with it."""
+        for seed, rows in self._rows.items():
+            torch.rand(self._noise.shape, generator=self._streams[seed], out=self._noise)
+            torch.ge(self._noise, self._p[rows], out=self._kept[rows])
+            torch.mul(self._kept[rows], self._scale[rows], out=self.values[rows])
+
+    def keep(self, kept: Tensor, rows: Mapping[int, slice]) -> None:
+        """Go on with some members only; `rows` are where they lie from now on."""
+        self._p, self._rows = self._p[kept], rows
+        self._allocate()

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils.rnn import PackedSequence
 
 from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, Trace
+from harness.layers.members import members_first
 
 States = Tensor | tuple[Tensor, ...]
 _DENSE = torch.contiguous_format
@@ -78,13 +79,8 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], cell: Cell, reverse: bool, keep: bool, *tensors: Any) -> Any:
         """Hand all members, which come as a vmapped axis beside one of size 1, to one call."""
-
-        def members_first(tensor: Tensor | None, axis: int | None) -> Tensor | None:
-            if tensor is None or axis is None:
-                return None if tensor is None else tensor.expand(info.batch_size, *tensor.shape[1:])
-            return tensor.movedim(axis, 0).squeeze(1)
-
-        outputs = _apply(cell, reverse, keep, *map(members_first, tensors, in_dims[3:]))
+        stacked = (members_first(info, tensor, axis) for tensor, axis in zip(tensors, in_dims[3:], strict=True))
+        outputs = _apply(cell, reverse, keep, *stacked)
         return (
             tuple(None if output is None else output.unsqueeze(1) for output in outputs),
             tuple(None if output is None else 0 for output in outputs),
@@ -130,9 +126,9 @@ class MemberRecurrent(nn.Module):
             )
         self.mode, self.input_size, self.hidden_size = layer.mode, layer.input_size, layer.hidden_size
         self.num_layers, self.bidirectional, self.bias = layer.num_layers, layer.bidirectional, layer.bias
-        self.batch_first, self.dropout = layer.batch_first, layer.dropout
+        self.batch_first = layer.batch_first
         self.cell = CELLS[layer.mode]
-        self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1) if layer.dropout)
+        self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1))
         for name, parameter in layer.named_parameters():
             self.register_parameter(name, parameter)
         self.train(layer.training)
@@ -157,7 +153,7 @@ class MemberRecurrent(nn.Module):
         sequence = x.transpose(0, 1) if self.batch_first else x
         last: list[list[Tensor]] = []
         for layer in range(self.num_layers):
-            if layer and self.between:
+            if layer:
                 sequence = self._drop(sequence, layer)
             sequence, outputs = sequence.contiguous(), []
             for direction in ("", "_reverse")[: 1 + self.bidirectional]:
@@ -206,18 +202,3 @@ CELLS: dict[str, Cell] = {
     "LSTM": LongShortTerm(),
     "GRU": GatedUnit(),
 }
-
-
-def member_layer(layer: nn.Module, dropout: Callable[[float], nn.Module]) -> MemberRecurrent:
-    """What a recurrent layer becomes in a population.
-
-    Args:
-        layer: an `nn.RNN`, `nn.LSTM` or `nn.GRU`; not of a class derived from them, which may compute something else.
-        dropout: as in `MemberRecurrent`.
-
-    Raises:
-        ValueError: another layer, or one with settings that a population cannot have.
-    """
-    if type(layer) not in (nn.RNN, nn.LSTM, nn.GRU):
-        raise ValueError(f"nn.RNN, nn.LSTM or nn.GRU itself is needed, but got {type(layer).__qualname__}")
-    return MemberRecurrent(cast(nn.RNNBase, layer), dropout)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from harness.layers.cross_entropy import cross_entropy
 from harness.settings import Component
 
 
@@ -60,8 +60,7 @@ class Task(Component):
         """Loss of each example, (batch,): cross-entropy in nats for classes, mean squared error for real targets."""
         if y.is_floating_point():
             return (output.reshape(y.shape) - y).square().reshape(len(y), -1).mean(1)
-        flat = F.cross_entropy(output.flatten(0, -2), y.flatten(), reduction="none")
-        return flat.reshape(len(y), -1).mean(1)
+        return cross_entropy(output.flatten(0, -2), y.flatten()).reshape(len(y), -1).mean(1)
 
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """Error of each example, (batch,): share of wrong classes, or absolute error for real targets."""

@@ -1,0 +1,299 @@
+"""`python -m harness.bench`: what a training step costs here, against a plain PyTorch loop and against the hardware.
+
+For each workload, in turns: one model trained by a plain loop, a population, and the limit, which is the same arithmetic as
+batched matrix products of the same shapes plus the unavoidable memory traffic. The plain loop has a process of its own,
+since it must not profit from what the harness tells the C library about memory; no two of them ever run at once.
+"""
+
+import json
+import math
+import multiprocessing
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import click
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.clipping import GlobalNorm
+from harness.devices import describe, find_devices, keep_memory
+from harness.feed import Feed
+from harness.models import DropoutNet, Model, SimpleRNN
+from harness.optimizers import SGD, Adam, Optimizer
+from harness.population import Population, Run
+from harness.setup import Setup
+from harness.step import Stepper
+from harness.tasks import Tensors
+
+STEPS, WARM_UP, ROUNDS = 5, 2, 9
+"""Steps between two looks at the clock, and how often each contender has its turn, unmeasured and measured."""
+
+
+class NormNet(nn.Module):
+    """A user's module: linear, layer norm, dropout."""
+
+    def __init__(self, inputs: int, outputs: int, width: int = 128, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.first, self.norm, self.drop = nn.Linear(inputs, width), nn.LayerNorm(width), nn.Dropout(dropout)
+        self.second, self.out = nn.Linear(width, width), nn.Linear(width, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, inputs) → (batch, outputs)."""
+        x = self.drop(self.norm(self.first(x)).relu())
+        out: Tensor = self.out(self.drop(self.second(x).relu()))
+        return out
+
+
+class GatedNet(nn.Module):
+    """A user's recurrent net: `nn.LSTM` or `nn.GRU`, readout at the last step."""
+
+    def __init__(
+        self, inputs: int, outputs: int, layer: type[nn.LSTM] | type[nn.GRU] = nn.LSTM, hidden: int = 64
+    ) -> None:
+        super().__init__()
+        self.rnn, self.out = layer(inputs, hidden, batch_first=True), nn.Linear(hidden, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time, inputs) → (batch, outputs)."""
+        out: Tensor = self.out(self.rnn(x)[0][:, -1])
+        return out
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model, a batch and an optimizer.
+
+    Attributes:
+        model: what is trained.
+        shape: of one example's input; empty dtype floating point, or tokens where `vocabulary` is given.
+        classes: of the output.
+        batch_size: examples of a step.
+        optimizer: that updates.
+        every_step: whether there is a target at every time step.
+        vocabulary: of token inputs; 0 where inputs are floating point.
+    """
+
+    model: Model
+    shape: tuple[int, ...]
+    classes: int = 10
+    batch_size: int = 64
+    optimizer: Optimizer = field(default_factory=Adam)
+    every_step: bool = False
+    vocabulary: int = 0
+
+    def setup(self) -> Setup:
+        """The workload as a setup on random examples."""
+        n, generator = 4 * self.batch_size, torch.Generator().manual_seed(0)
+        if self.vocabulary:
+            x = torch.randint(0, self.vocabulary, (n, *self.shape), generator=generator)
+        else:
+            x = torch.randn(n, *self.shape, generator=generator)
+        y = torch.randint(0, self.classes, (n, self.shape[0]) if self.every_step else (n,), generator=generator)
+        x.view(-1)[0], y.view(-1)[0] = (self.vocabulary - 1 if self.vocabulary else x.view(-1)[0]), self.classes - 1
+        return Setup(
+            task=Tensors(x, y), model=self.model, clipping=GlobalNorm(1.0), optimizer=self.optimizer, batch_size=self.batch_size
+        )  # fmt: skip
+
+
+WORKLOADS = {
+    "mlp-784": Workload(DropoutNet(), (784,)),
+    "mlp-64": Workload(DropoutNet(), (64,)),
+    "mlp-tiny": Workload(DropoutNet(hidden=(64, 32)), (64,)),
+    "rnn-long": Workload(SimpleRNN(hidden=50), (100, 6), classes=4, batch_size=20, optimizer=SGD()),
+    "rnn-rows": Workload(SimpleRNN(hidden=64), (28, 28)),
+    "char-rnn": Workload(SimpleRNN(hidden=64, dropout=0.2, readout="every"), (50,), classes=103, batch_size=32,
+                         optimizer=SGD(), every_step=True, vocabulary=103),
+    "lstm": Workload(Model(GatedNet, layer=nn.LSTM), (28, 28)),
+    "gru": Workload(Model(GatedNet, layer=nn.GRU), (28, 28)),
+    "module": Workload(Model(NormNet), (64,)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """Medians for one workload, in milliseconds per step and model; `ratio` is plain over population."""
+
+    workload: str
+    width: int
+    plain_ms: float
+    population_ms: float
+    limit_ms: float
+    ratio: float
+    share_of_limit: float
+
+
+def plain(name: str, device: torch.device) -> Callable[[], None]:
+    """What a user would write today: one model, `torch.optim`, `clip_grad_norm_`. Runs `STEPS` steps."""
+    setup = WORKLOADS[name].setup()
+    data = setup.task.data(0)
+    model = setup.model.build(setup.task.sizes(data)).to(device)
+    kind = torch.optim.SGD if isinstance(setup.optimizer, SGD) else torch.optim.Adam
+    optimizer = kind(model.parameters(), lr=dict(setup.optimizer.walk())["lr"])
+    x, y = data.x.to(device), data.y.to(device)
+    batches = data.train[: 2 * setup.batch_size].view(2, -1).to(device)
+
+    def steps() -> None:
+        for i in range(STEPS):
+            index = batches[i % 2]
+            optimizer.zero_grad()
+            output = model(x[index])
+            loss: Tensor = F.cross_entropy(output.flatten(0, -2), y[index].flatten())
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+
+    return steps
+
+
+def _plain_process(name: str, device: torch.device, pipe: Connection) -> None:
+    steps = plain(name, device)
+    while pipe.recv():
+        pipe.send(seconds(steps, device))
+
+
+@contextmanager
+def plain_turns(name: str, device: torch.device) -> Iterator[Callable[[], float]]:
+    """The seconds of `STEPS` steps of the plain loop, measured in its own process at each call."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_plain_process, args=(name, device, theirs))
+    process.start()
+
+    def turn() -> float:
+        ours.send(True)
+        return float(ours.recv())
+
+    yield turn
+    ours.send(False)
+    process.join()
+
+
+def seconds(steps: Callable[[], None], device: torch.device) -> float:
+    """How long one call takes, the device's queue included."""
+    start = time.perf_counter()
+    steps()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def population(setup: Setup, width: int, device: torch.device) -> Callable[[], None]:
+    """A population of 8 seeds with several learning rates. Runs `STEPS` steps."""
+    lr = dict(setup.optimizer.walk())["lr"]
+    runs = [Run(i // 8, i % 8, setup.with_value("optimizer.lr", lr * (1 + i // 8) / 8)) for i in range(width)]
+    runs.sort(key=lambda run: run.seed)
+    found = {seed: setup.task.data(seed) for seed in range(8)}
+    data = [found[run.seed] for run in runs]
+    members = Population(runs, data, device=device, dtype=torch.float32)
+    feed = Feed(runs, data, device=device, dtype=torch.float32)
+    stepper, batches = Stepper(runs, members), feed.indices(2)
+    members.prepare(feed.gather(batches[0])[0][0])
+
+    def steps() -> None:
+        for i in range(STEPS):
+            stepper.step(*feed.gather(batches[i % 2]))
+
+    return steps
+
+
+def limit(setup: Setup, width: int, device: torch.device) -> Callable[[], None]:
+    """The matrix products of a step, batched over members, and the optimizer's memory traffic. Runs one step."""
+    data = setup.task.data(0)
+    model = setup.model.build(setup.task.sizes(data))
+    products: list[tuple[int, int, int, int]] = []  # times, rows, inner, columns
+    first = next(m for m in model.modules() if isinstance(m, nn.Linear | nn.RNNBase))
+
+    def record(layer: nn.Module, inputs: tuple[Tensor, ...], _: object) -> None:
+        x = inputs[0]
+        rows = x.numel() // x.shape[-1]
+        if isinstance(layer, nn.Linear):
+            n, m = layer.in_features, layer.out_features
+        else:
+            assert isinstance(layer, nn.RNNBase)
+            gates = {"LSTM": 4, "GRU": 3}.get(layer.mode, 1)
+            n, m, h = layer.input_size, gates * layer.hidden_size, layer.hidden_size
+            products.extend([(x.shape[1], x.shape[0], h, m), (x.shape[1], x.shape[0], m, h), (1, m, rows, h)])
+        products.extend([(1, rows, n, m), (1, m, rows, n)] + ([(1, rows, m, n)] if layer is not first else []))
+
+    hooks = [m.register_forward_hook(record) for m in model.modules() if isinstance(m, nn.Linear | nn.RNNBase)]
+    model(data.x[: setup.batch_size])
+    for hook in hooks:
+        hook.remove()
+    size = sum(p.numel() for p in model.parameters())
+    state = len(setup.optimizer.state_names)
+    # Read parameters, gradient and state, write parameters and state; a copy reads and writes one array each.
+    traffic = torch.empty(2, width, math.ceil(size * (3 + 2 * state) / 2), device=device)
+    arrays = [(times, *_operands(width, rows, inner, cols, device)) for times, rows, inner, cols in products]
+
+    def step() -> None:
+        for times, a, b, out in arrays:
+            for _ in range(times):
+                torch.bmm(a, b, out=out)
+        traffic[0].copy_(traffic[1])
+
+    return step
+
+
+def _operands(width: int, rows: int, inner: int, columns: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    shapes = (rows, inner), (inner, columns), (rows, columns)
+    a, b, out = (torch.randn(width, *shape, device=device) for shape in shapes)
+    return a, b, out
+
+
+def measure(name: str, width: int, device: torch.device) -> Row:
+    """Medians of one workload, the contenders taking turns."""
+    setup = WORKLOADS[name].setup()
+    assert not setup.problems(), setup.problems()
+    ours, bound = population(setup, width, device), limit(setup, width, device)
+    with plain_turns(name, device) as plain_turn:
+        turns: dict[str, Callable[[], float]] = {
+            "plain": lambda: plain_turn() / STEPS,
+            "population": lambda: seconds(ours, device) / STEPS / width,
+            "limit": lambda: seconds(bound, device) / width,
+        }
+        for _ in range(WARM_UP):
+            for turn in turns.values():
+                turn()
+        times = [{who: turn() for who, turn in turns.items()} for _ in range(ROUNDS)]
+    ms = {who: statistics.median(t[who] for t in times) * 1e3 for who in turns}
+    return Row(name, width, ms["plain"], ms["population"], ms["limit"],
+               ms["plain"] / ms["population"], ms["limit"] / ms["population"])  # fmt: skip
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("workloads", nargs=-1, type=click.Choice(list(WORKLOADS)))
+@click.option("--width", default=64, show_default=True, help="Members of the population.")
+@click.option("--devices", default="auto", show_default=True, help="The first of these is measured.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here too.")
+def main(workloads: tuple[str, ...], width: int, devices: str, json_file: Path | None) -> None:
+    """Measure training steps on this machine, for all WORKLOADS or those named."""
+    keep_memory()
+    device = find_devices(devices)[0]
+    machine = f"{describe(device)}, torch {torch.__version__}, Python {platform.python_version()}"
+    click.echo(f"{machine}; milliseconds per step and model\n")
+    click.echo(
+        "| workload | width | plain loop | population | ratio | limit | share of limit |\n|---|--:|--:|--:|--:|--:|--:|"
+    )
+    rows = []
+    for name in workloads or WORKLOADS:
+        row = measure(name, width, device)
+        rows.append(row)
+        click.echo(f"| {name} | {row.width} | {row.plain_ms:.3g} | {row.population_ms:.3g} | {row.ratio:.1f} × "
+                   f"| {row.limit_ms:.3g} | {row.share_of_limit:.0%} |")  # fmt: skip
+    mean = statistics.geometric_mean(row.ratio for row in rows)
+    click.echo(f"\nGeometric mean of the ratios: {mean:.1f} ×")
+    if json_file is not None:
+        document = {"machine": machine, "geometric_mean": mean, "rows": [asdict(row) for row in rows]}
+        json_file.write_text(json.dumps(document, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""A linear layer whose `vmap` rule is one batched product, whatever the number of leading axes of its input.
+
+`vmap` over `nn.Linear` repeats the weights for every leading axis but the last, which costs several times the product.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from harness.layers.members import members_first
+
+
+class Product(torch.autograd.Function):
+    """x (M, R, I), weight (M, O, I) and bias (M, O) or None to x·weightᵀ + bias (M, R, O)."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """One product for all members."""
+        product = torch.bmm(x, weight.transpose(1, 2))
+        return product if bias is None else product.add_(bias.unsqueeze(1))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
+        """Keep input and weight."""
+        ctx.save_for_backward(*inputs[:2])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of what needs one."""
+        (gradient,), (x, weight) = gradients, ctx.saved_tensors
+        return (
+            torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None,
+            torch.bmm(gradient.transpose(1, 2), x) if ctx.needs_input_grad[1] else None,
+            gradient.sum(1) if ctx.needs_input_grad[2] else None,
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor | None) -> tuple[Tensor, int]:
+        """Members are the leading axis; outside `vmap` it has size 1."""
+        stacked = (members_first(info, tensor, axis) for tensor, axis in zip(tensors, in_dims, strict=True))
+        return Product.apply(*stacked).unsqueeze(1), 0  # type: ignore[no-untyped-call]
+
+
+class MemberLinear(nn.Module):
+    """Stands in for an `nn.Linear`, with the same parameters under the same names."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        super().__init__()
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.weight, self.bias = layer.weight, layer.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x` (…, in_features) to (…, out_features)."""
+        rows = x.reshape(1, -1, self.in_features)
+        bias = None if self.bias is None else self.bias.unsqueeze(0)
+        product: Tensor = Product.apply(rows, self.weight.unsqueeze(0), bias)  # type: ignore[no-untyped-call]
+        return product.view(*x.shape[:-1], self.out_features)
