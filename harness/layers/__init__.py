@@ -4,6 +4,7 @@ import torch.nn as nn
 
 from harness.layers.dropout import NOISY_AXES, MemberDropout
 from harness.layers.linear import MemberLinear
+from harness.layers.one_hot import OneHot
 from harness.layers.recurrent import MemberRecurrent
 
 
@@ -35,4 +36,6 @@ def _stand_in(layer: nn.Module) -> nn.Module:
         return MemberDropout(layer.p, NOISY_AXES[kind])  # type: ignore[arg-type]
     if kind in (nn.RNN, nn.LSTM, nn.GRU):
         return MemberRecurrent(layer, MemberDropout)  # type: ignore[arg-type]
+    if kind is OneHot:
+        return nn.Identity()
     return MemberLinear(layer) if kind is nn.Linear else layer  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, Trace
 from harness.layers.members import members_first
+from harness.layers.one_hot import one_hot_product, one_hot_weight_gradient
 
 States = Tensor | tuple[Tensor, ...]
 _DENSE = torch.contiguous_format
@@ -23,7 +24,7 @@ _DENSE = torch.contiguous_format
 class Recurrence(torch.autograd.Function):
     """One layer in one direction, for M members.
 
-    Takes the cell, `reverse`, `keep` (whether a backward pass may follow), x (M, T, B, I), w_ih (M, G, I),
+    Takes the cell, `reverse`, `keep` (whether a backward pass may follow), x (M, T, B, I) or tokens (M, T, B), w_ih (M, G, I),
     w_hh (M, G, H), b_ih and b_hh (M, G) or None, h_0 and c_0 (M, B, H) or None. Returns the states (M, T, B, H), the
     last of them, the last cell state or None, and the tensors that the backward pass reads.
     """
@@ -33,7 +34,8 @@ class Recurrence(torch.autograd.Function):
         """See the class."""
         x, w_ih, w_hh, b_ih, b_hh, h_0, c_0 = tensors
         inner = w_hh.new_tensor(cell.inner).repeat_interleave(w_hh.shape[-1])
-        summed = torch.bmm(_rows(x), (w_ih * inner.unsqueeze(1)).transpose(1, 2))
+        weight = (w_ih * inner.unsqueeze(1)).transpose(1, 2)
+        summed = torch.bmm(_rows(x), weight) if x.is_floating_point() else one_hot_product(x.flatten(1), weight)
         if b_ih is not None:
             summed += ((b_ih + b_hh if cell.folds_bias else b_ih) * inner).unsqueeze(1)
         given = _given(x, w_hh, b_hh, h_0, c_0, reverse)
@@ -67,7 +69,11 @@ class Recurrence(torch.autograd.Function):
             d_w_hh.baddbmm_(signals.recurrent[:, first].transpose(1, 2), h_0)
         rows, turn = _rows(signals.input), cell.turned * w_hh.shape[-1]
         # The narrow factor first: a product with few columns took up to seven times as long as with few rows.
-        d_w_ih = torch.bmm(_rows(x).transpose(1, 2), rows).transpose(1, 2).roll(-turn, 1).contiguous()
+        if x.is_floating_point():
+            d_weight = torch.bmm(_rows(x).transpose(1, 2), rows)
+        else:
+            d_weight = one_hot_weight_gradient(x.flatten(1), rows, w_ih.shape[2])
+        d_w_ih = d_weight.transpose(1, 2).roll(-turn, 1).contiguous()
         d_x = torch.bmm(rows, w_ih.roll(turn, 1)).view(x.shape) if ctx.needs_input_grad[3] else None
         d_b_ih = d_b_hh = None
         if b_hh is not None:
@@ -99,8 +105,8 @@ def _given(
     x: Tensor, w_hh: Tensor, b_hh: Tensor | None, h_0: Tensor | None, c_0: Tensor | None, reverse: bool
 ) -> Given:
     """Zeros in place of initial states that are None."""
-    members, _, batch, _ = x.shape
-    h_0, c_0 = (x.new_zeros(members, batch, w_hh.shape[-1]) if s is None else s for s in (h_0, c_0))
+    members, _, batch = x.shape[:3]
+    h_0, c_0 = (w_hh.new_zeros(members, batch, w_hh.shape[-1]) if s is None else s for s in (h_0, c_0))
     return Given(w_hh, b_hh, h_0, c_0, reverse)
 
 
@@ -140,7 +146,8 @@ class MemberRecurrent(nn.Module):
         """As the layer it stands in for.
 
         Args:
-            x: (batch, time, input) if `batch_first`, else (time, batch, input).
+            x: (batch, time, input) if `batch_first`, else (time, batch, input); integers without the last axis are tokens
+                and stand for their one-hot vectors.
             hx: initial states (layers * directions, batch, hidden), a pair (h_0, c_0) for an LSTM; zeros if None.
 
         Returns:
@@ -168,12 +175,13 @@ class MemberRecurrent(nn.Module):
         """The given initial states as a tuple, empty if there are none, after checking the shapes."""
         if isinstance(x, PackedSequence):
             raise ValueError("a PackedSequence cannot run in a population; pad the sequences and mask the loss")
-        if x.dim() != 3:
+        tokens = not x.is_floating_point()
+        if x.dim() != 3 - tokens:
             raise ValueError(
                 f"a batch of sequences (3 axes) is needed, but got {tuple(x.shape)}; add a batch axis of size 1"
             )
         batch, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
-        if steps == 0 or x.shape[2] != self.input_size:
+        if steps == 0 or not (tokens or x.shape[2] == self.input_size):
             raise ValueError(f"time >= 1 and {self.input_size} features are needed, but got {tuple(x.shape)}")
         first = () if hx is None else (hx,) if isinstance(hx, Tensor) else tuple(hx)
         shape = (self.num_layers * (1 + self.bidirectional), batch, self.hidden_size)

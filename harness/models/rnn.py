@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-import torch
 import torch.nn as nn
 from torch import Tensor
 
+from harness.layers.one_hot import OneHot
 from harness.settings import Count, Probability
 
 
@@ -39,13 +39,12 @@ class SimpleRNN(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.readout = nn.Linear(hidden, outputs)
         self.every_step = readout == "every"
-        self.one_hot: Tensor
-        self.register_buffer("one_hot", torch.eye(inputs), persistent=False)
+        self.one_hot = OneHot(inputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (batch, time, inputs) or tokens (batch, time); returns (batch, outputs) or (batch, time, outputs)."""
         if not x.is_floating_point():
-            x = self.one_hot[x]
+            x = self.one_hot(x)
         states, _ = self.rnn(x)
         output: Tensor = self.readout(self.dropout(states if self.every_step else states[:, -1]))
         return output
