@@ -9,7 +9,7 @@ one atomic entry in the storage; `tell` is the commit point.
 import hashlib
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,10 +90,10 @@ class Design:
             paths = [path for path in stored | description if stored.get(path) != description.get(path)]
             raise StudyChanged([f"{p}: {stored.get(p, 'absent')} → {description.get(p, 'absent')}" for p in paths])
 
-    def remembered(self, key: str, value: Any) -> Any:
-        """A choice that must stay the same when the study is continued: the stored one, or `value`, now stored."""
+    def remembered(self, key: str, choose: Callable[[], Any]) -> Any:
+        """A choice that must stay the same when the study is continued: the stored one, or a new one, now stored."""
         if key not in self._optuna.user_attrs:
-            self._optuna.set_user_attr(key, value)
+            self._optuna.set_user_attr(key, choose())
         return self._optuna.user_attrs[key]
 
     def rounds(self) -> Iterator[list[Trial]]:

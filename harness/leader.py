@@ -21,8 +21,7 @@ from harness.record import FinishedTrial, Recorder
 from harness.settings import Component, show
 from harness.study import Study
 
-WIDTH = 64
-"""Members of a population, at most."""
+MANY = 10**9
 
 TUNE_SEEDS = 1_000_000
 """First seed of the tune phase; the confirm phase has smaller ones, so that the two never meet."""
@@ -68,11 +67,11 @@ def runs_of(study: Study, trial: Trial) -> list[Run]:
     return [Run(trial.number, seed, setup, trial.values, trial.confirm) for seed in seeds]
 
 
-def runs_of_cell(study: Study, count: int) -> list[Run]:
-    """As many runs as given, of the first cell and later ones: what a population of this study looks like."""
+def sample_runs(study: Study) -> list[Run]:
+    """The runs of a round that could train together with those of the first cell: what a population may be cut from."""
     low = {path: tune.low for path, tune in study.tunes().items()}
     trials = [Trial(i, i, True, cell | low, told=False) for i, cell in enumerate(study.cells())]
-    return [run for trial in trials for run in runs_of(study, trial)][:count]
+    return max(plan([run for trial in trials for run in runs_of(study, trial)], MANY), key=len)
 
 
 def n_steps(study: Study) -> int:
@@ -89,14 +88,9 @@ def n_runs(study: Study) -> int:
 
 
 def lead(
-    study: Study,
-    design: Design,
-    recorder: Recorder,
-    executor: Executor,
-    *,
-    progress: Progress,
+    study: Study, design: Design, recorder: Recorder, executor: Executor, *, width: int, progress: Progress,
     deadline: float = np.inf,
-) -> None:
+) -> None:  # fmt: skip
     """Train, record and tell every trial of the study that is not told yet.
 
     Args:
@@ -104,13 +98,13 @@ def lead(
         design: its trials.
         recorder: its records, a launch opened.
         executor: trains populations.
+        width: members of a population, at most; the same whenever the study is continued.
         progress: is kept up to date.
         deadline: `time.monotonic()` after which no population is begun.
 
     Raises:
         OutOfTime: at the deadline.
     """
-    width = design.remembered("width", WIDTH)
     with ThreadPoolExecutor(1, thread_name_prefix="record") as thread:
         for trials in design.rounds():
             runs = {trial.number: runs_of(study, trial) for trial in trials}

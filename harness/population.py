@@ -7,7 +7,7 @@ program. A module becomes a population by swapping the layers that need member-a
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -38,9 +38,15 @@ class Run:
     values: dict[str, Any] = field(default_factory=dict, hash=False)
     confirm: bool = True
 
-    def shortened(self, steps: int) -> "Run":
-        """A run like this with fewer steps that leaves test data alone, to measure what a step costs."""
-        return replace(self, setup=self.setup.replace(steps=steps), confirm=False)
+
+def examples(runs: list[Run]) -> list[Data]:
+    """Each member's data; members with equal task and seed get the same object."""
+    found: dict[tuple[Task, int], Data] = {}
+    for run in runs:
+        key = (run.setup.task, run.seed)
+        if key not in found:
+            found[key] = run.setup.task.data(run.seed)
+    return [found[run.setup.task, run.seed] for run in runs]
 
 
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:

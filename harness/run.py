@@ -21,14 +21,13 @@ from harness import console
 from harness.design import Design, StudyChanged
 from harness.devices import describe, find_devices, keep_memory
 from harness.executors import Executor, InProcess, PerDevice
-from harness.leader import WIDTH, OutOfTime, Progress, lead, n_runs, n_steps, runs_of_cell
+from harness.leader import OutOfTime, Progress, lead, n_runs, n_steps, sample_runs
 from harness.load import Changes, load_study
-from harness.population import plan
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
 from harness.report import build_report
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
-from harness.train import train
+from harness.width import cache_file, choose_width, parse_memory, step_s
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 
@@ -43,6 +42,7 @@ class Options:
     fresh: bool
     devices: str
     workers: int
+    memory: str | None
     storage: str | None
     tracking_uri: str | None
     results: Path
@@ -77,6 +77,7 @@ class Options:
     show_default=True,
     help="Processes on each device; on a CPU they share its threads.",
 )
+@click.option("--memory", metavar="SIZE", help="Memory for populations, e.g. 4G [half of what is free].")
 @click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
 @click.option(
@@ -115,8 +116,11 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     options.say(f"Training on {', '.join(map(describe, devices))}.")
     study, doc = load_study(study_file, changes)
     options.say(overview(study, verbose=options.verbose))
+    memory_bytes = parse_memory(options.memory, devices[0])
     if options.dry_run:
-        options.say(f"Training would take about {console.duration(estimate_s(study, devices))}. Nothing was run.")
+        options.say(
+            f"Training would take about {console.duration(estimate_s(study, devices, memory_bytes))}. Nothing was run."
+        )
         return DONE
     folder = options.results / study.name
     uri = options.tracking_uri or default_tracking_uri(options.results)
@@ -126,6 +130,12 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     executor: Executor = InProcess(places[0], study.evaluations) if one else PerDevice(places, study_file, changes)
     with leadership(folder):
         design, recorder = open_stores(study, options, uri)
+        width = design.remembered(
+            "width",
+            lambda: choose_width(
+                sample_runs(study), devices[0], memory_bytes=memory_bytes // options.workers, cache=cache_file()
+            ),
+        )
         launch = documents(study, study_file, changes, devices)
         recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
         recorder.write_documents(launch)
@@ -133,7 +143,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         try:
             deadline = started + options.timeout if options.timeout is not None else float("inf")
             with console.shown(progress, quiet=options.quiet):
-                lead(study, design, recorder, executor, progress=progress, deadline=deadline)
+                lead(study, design, recorder, executor, width=width, progress=progress, deadline=deadline)
         except (KeyboardInterrupt, OutOfTime) as stop:
             recorder.finish_launch("KILLED")
             why = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Out of time"
@@ -173,19 +183,13 @@ def overview(study: Study, *, verbose: bool) -> str:
     return "\n".join(lines)
 
 
-def estimate_s(study: Study, devices: list[torch.device]) -> float:
-    """Seconds that training will take, from a few steps of a population of the first cell's like."""
+def estimate_s(study: Study, devices: list[torch.device], memory_bytes: int) -> float:
+    """Seconds that training will take, from a few steps of one of the study's populations; evaluations add to it."""
     keep_memory()
-    population = plan(runs_of_cell(study, WIDTH), WIDTH)[0]
-
-    def seconds(steps: int) -> float:
-        shortened = [run.shortened(steps) for run in population]
-        start = time.perf_counter()
-        train(shortened, evaluations=1, device=devices[0])
-        return time.perf_counter() - start
-
-    short, long = min(seconds(2) for _ in range(2)), min(seconds(12) for _ in range(2))
-    return max(long - short, 1e-3) / 10 / len(population) * n_steps(study) / len(devices)
+    runs = sample_runs(study)
+    width = choose_width(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
+    population = runs[:width]
+    return step_s(population, devices[0], budget_s=1.0) / len(population) * n_steps(study) / len(devices)
 
 
 @contextmanager

@@ -14,9 +14,8 @@ from harness import metrics
 from harness.feed import Feed
 from harness.history import History, Schedule
 from harness.metrics import Array
-from harness.population import Population, Run
+from harness.population import Population, Run, examples
 from harness.step import Stepper
-from harness.tasks.task import Data, Task
 
 TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""
@@ -47,7 +46,7 @@ def train(
     runs = sorted(runs, key=lambda run: run.seed)
     setup = runs[0].setup
     schedule = Schedule(setup.steps, evaluations)
-    data = _examples(runs)
+    data = examples(runs)
     population = Population(runs, data, device=device, dtype=dtype)
     feed = Feed(runs, data, device=device, dtype=dtype)
     stepper = Stepper(runs, population)
@@ -162,13 +161,3 @@ def curve_table(runs: list[Run], history: History, logged: list[int]) -> pd.Data
         "step": np.tile(logged, len(runs)),
     }
     return pd.DataFrame(identity | columns)
-
-
-def _examples(runs: list[Run]) -> list[Data]:
-    """Each member's data; members with equal task and seed get the same object."""
-    found: dict[tuple[Task, int], Data] = {}
-    for run in runs:
-        key = (run.setup.task, run.seed)
-        if key not in found:
-            found[key] = run.setup.task.data(run.seed)
-    return [found[run.setup.task, run.seed] for run in runs]

@@ -110,5 +110,5 @@ def test_torn_journal_tail_is_cut(tmp_path: Path) -> None:
 
 
 def test_first_width_is_remembered(tmp_path: Path) -> None:
-    assert Design(make(), str(tmp_path / "j")).remembered("width", 64) == 64
-    assert Design(make(), str(tmp_path / "j")).remembered("width", 32) == 64
+    assert Design(make(), str(tmp_path / "j")).remembered("width", lambda: 64) == 64
+    assert Design(make(), str(tmp_path / "j")).remembered("width", lambda: 32) == 64
