@@ -62,7 +62,7 @@ def textbook(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[list[float], 
 
     def before_step(step: int) -> None:
         for name, layer in drops.items():
-            layer.noise = [torch.rand(s, generator=streams[name, i], dtype=dtype) for i, s in enumerate(shapes[name])]
+            layer.noise = [uniform(s, streams[name, i]) for i, s in enumerate(shapes[name])]
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if target.is_floating_point():
@@ -71,6 +71,17 @@ def textbook(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[list[float], 
 
     bounds = {name: value for name, value in setup.clipping.values().items() if value != inf}
     return train_plain(model, batches, loss, torch_optimizer(setup.optimizer, model), before_step=before_step, **bounds)
+
+
+def uniform(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """Multiples of 2^-16 in [0, 1), four from each 64-bit number."""
+    words = [
+        int(torch.empty((), dtype=torch.int64).random_(-(2**63), None, generator=generator))
+        for _ in range(-(-shape.numel() // 4))
+    ]
+    parts = [(word >> shift) & 0xFFFF for word in words for shift in (0, 16, 32, 48)]
+    signed = [part - 2**16 if part >= 2**15 else part for part in parts[: shape.numel()]]
+    return (torch.tensor(signed, dtype=torch.float64).view(shape) + 2**15) / 2**16
 
 
 def _shapes(model: nn.Module, layer: nn.Module, x: torch.Tensor) -> list[torch.Size]:

@@ -13,6 +13,7 @@ tanh(a) is computed as 2 σ(2 a) − 1, from weights that already carry the inne
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -40,6 +41,12 @@ class Given(NamedTuple):
     h_0: Tensor
     c_0: Tensor
     reverse: bool
+
+    def sequence(self, steps: int, blocks: int = 1, *, keep: bool = True) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """An empty sequence (M, T, B, blocks · H) and its slices in order; unless kept, one step's array for all."""
+        members, batch, units = self.h_0.shape
+        sequence = self.h_0.new_empty(members, steps if keep else 1, batch, blocks * units)
+        return sequence, self.in_order(sequence)[0] * (1 if keep else steps)
 
     def in_order(self, *sequences: Tensor) -> list[tuple[Tensor, ...]]:
         """The slices (M, B, ·) of sequences (M, T, B, ·) as the forward pass visits them."""
@@ -88,11 +95,12 @@ class Cell(ABC):
     turned = 0
 
     @abstractmethod
-    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
+    def forward(self, summed: Iterator[Tensor], steps: int, given: Given, *, keep: bool) -> Trace:
         """Run through time.
 
         Args:
-            summed: `inner` · (x_t W_ih + b), (M, T, B, G); overwritten.
+            summed: `inner` · (x_t W_ih + b) of one step after another, (M, B, G) each, in a buffer to be overwritten.
+            steps: T.
             given: weights and initial states.
             keep: whether to keep what `backward` reads.
         """
@@ -106,18 +114,13 @@ class Cell(ABC):
             d_h: with respect to the last hidden state, on top of `grad`, (M, B, H); overwritten.
             d_c: with respect to the last cell state, (M, B, H); overwritten.
             given: as in `forward`.
-            trace: of `forward` with `keep`.
+            trace: of `forward` with `keep`; what an LSTM or a GRU saved is overwritten.
         """
 
 
 def to_tanh(sigmoid: Tensor) -> Tensor:
     """2 σ − 1 in place."""
     return torch.add(_MINUS_ONE, sigmoid, alpha=2, out=sigmoid)
-
-
-def every_step(buffer: Tensor, steps: int) -> list[tuple[Tensor, ...]]:
-    """One buffer (M, B, ·) for all steps, where nothing is kept."""
-    return [(buffer,) * steps]
 
 
 class Elman(Cell):
@@ -127,17 +130,18 @@ class Elman(Cell):
         self.tanh = nonlinearity == "tanh"
         self.inner = (2.0 if self.tanh else 1.0,)
 
-    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
-        """See `Cell`; the states take the place of `summed`."""
-        weight, before, sums = (self.inner[0] * given.w_hh).transpose(1, 2), given.h_0, torch.empty_like(given.h_0)
-        for state in given.in_order(summed)[0]:
-            torch.baddbmm(state, before, weight, out=sums)
+    def forward(self, summed: Iterator[Tensor], steps: int, given: Given, *, keep: bool) -> Trace:
+        """See `Cell`."""
+        weight, before = (self.inner[0] * given.w_hh).transpose(1, 2), given.h_0
+        states, slices = given.sequence(steps)
+        for sums, state in zip(summed, slices, strict=True):
+            sums.baddbmm_(before, weight)
             if self.tanh:
                 to_tanh(torch.sigmoid(sums, out=state))
             else:
                 torch.clamp_min(sums, 0, out=state)
             before = state
-        return Trace(summed, None, ())
+        return Trace(states, None, ())
 
     def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
         """See `Cell`."""
@@ -157,41 +161,39 @@ class LongShortTerm(Cell):
 
     inner = (1.0, 1.0, 2.0, 1.0)
 
-    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
-        """See `Cell`; the gates take the place of `summed`."""
-        members, steps, batch, _ = summed.shape
+    def forward(self, summed: Iterator[Tensor], steps: int, given: Given, *, keep: bool) -> Trace:
+        """See `Cell`."""
         w_i, w_f, w_g, w_o = given.w_hh.chunk(4, 1)
         weight = torch.cat([w_i, w_f, 2 * w_g, w_o], 1).transpose(1, 2)
-        states = summed.new_empty(members, steps, batch, given.w_hh.shape[-1])
-        cs, squashed = (torch.empty_like(states if keep else given.h_0) for _ in range(2))
-        slices = given.in_order(cs, squashed) if keep else every_step(cs, steps) + every_step(squashed, steps)
-        before, before_c, sums = given.h_0, given.c_0, torch.empty_like(summed[:, 0])
-        for gates, state, c, tanh_c in zip(*given.in_order(summed, states), *slices, strict=True):
-            torch.baddbmm(gates, before, weight, out=sums)
-            i, f, g, o = torch.sigmoid(sums, out=gates).chunk(4, -1)
+        states, *slices = given.sequence(steps)
+        saved = [given.sequence(steps, blocks, keep=keep) for blocks in (4, 1, 1)]
+        before, before_c = given.h_0, given.c_0
+        for sums, state, gate, c, tanh_c in zip(summed, *slices, *(s[1] for s in saved), strict=True):
+            i, f, g, o = torch.sigmoid(sums.baddbmm_(before, weight), out=gate).chunk(4, -1)
             torch.mul(f, before_c, out=c).addcmul_(i, to_tanh(g))
             to_tanh(torch.mul(c, 2, out=tanh_c).sigmoid_())
             torch.mul(o, tanh_c, out=state)
             before, before_c = state, c
-        return Trace(states, before_c, (summed, cs, squashed) if keep else ())
+        return Trace(states, before_c, tuple(s[0] for s in saved) if keep else ())
 
     def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
         """See `Cell`."""
         gates, cs, squashed = trace.saved
-        signals, product = torch.empty_like(gates), torch.empty_like(d_h)
-        c_slices, *slices = given.backwards(cs, gates, squashed, signals, grad)
-        for before_c, gate, tanh_c, d_sums, d_out in zip((*c_slices[1:], given.c_0), *slices, strict=True):
+        product, other = torch.empty_like(d_h), torch.empty_like(d_h)
+        c_slices, *slices = given.backwards(cs, gates, squashed, grad)
+        for before_c, gate, tanh_c, d_out in zip((*c_slices[1:], given.c_0), *slices, strict=True):
             i, f, g, o = gate.chunk(4, -1)
-            d_i, d_f, d_g, d_o = d_sums.chunk(4, -1)
             d_h += d_out
-            _sigmoid_backward(torch.mul(d_h, tanh_c, out=product), o, grad_input=d_o)
             d_c += _tanh_backward(torch.mul(d_h, o, out=product), tanh_c, grad_input=product)
-            _sigmoid_backward(torch.mul(d_c, g, out=product), i, grad_input=d_i)
-            _sigmoid_backward(torch.mul(d_c, before_c, out=product), f, grad_input=d_f)
-            _tanh_backward(torch.mul(d_c, i, out=product), g, grad_input=d_g)
+            _sigmoid_backward(torch.mul(d_h, tanh_c, out=product), o, grad_input=o)
+            torch.mul(d_c, g, out=product)
+            _tanh_backward(torch.mul(d_c, i, out=other), g, grad_input=g)
+            _sigmoid_backward(product, i, grad_input=i)
+            torch.mul(d_c, before_c, out=product)
             d_c *= f
-            torch.bmm(d_sums, given.w_hh, out=d_h)
-        return Signals(signals, signals, d_h, d_c)
+            _sigmoid_backward(product, f, grad_input=f)
+            torch.bmm(gate, given.w_hh, out=d_h)
+        return Signals(gates, gates, d_h, d_c)
 
 
 class GatedUnit(Cell):
@@ -205,40 +207,40 @@ class GatedUnit(Cell):
     folds_bias = False
     turned = 1
 
-    def forward(self, summed: Tensor, given: Given, *, keep: bool) -> Trace:
-        """See `Cell`; r, z and n take the place of `summed`."""
-        members, steps, batch, _ = summed.shape
-        units = given.w_hh.shape[-1]
-        weight, bias = (
-            given.w_hh.transpose(1, 2),
-            summed.new_zeros(1) if given.b_hh is None else given.b_hh.unsqueeze(1),
-        )
-        states = summed.new_empty(members, steps, batch, units)
-        hns = torch.empty_like(states if keep else given.h_0)
-        slices = given.in_order(hns) if keep else every_step(hns, steps)
-        before, sums = given.h_0, torch.empty_like(summed[:, 0])
-        for gates, state, hn in zip(*given.in_order(summed, states), *slices, strict=True):
-            torch.baddbmm(bias, before, weight, out=sums)
-            gates[..., : 2 * units].add_(sums[..., : 2 * units]).sigmoid_()
-            r, z, n = gates.chunk(3, -1)
-            to_tanh(n.addcmul_(r, hn.copy_(sums[..., 2 * units :]), value=2).sigmoid_())
+    def forward(self, summed: Iterator[Tensor], steps: int, given: Given, *, keep: bool) -> Trace:
+        """See `Cell`; the last block of what is saved is that of h_{t-1} W_hn + b_hn."""
+        units, weight = given.w_hh.shape[-1], given.w_hh.transpose(1, 2)
+        bias = weight.new_zeros(1) if given.b_hh is None else given.b_hh.unsqueeze(1)
+        (states, state_slices), (gates, gate_slices) = given.sequence(steps), given.sequence(steps, 4, keep=keep)
+        before = given.h_0
+        recurrent = before.new_empty(*before.shape[:2], 3 * units)
+        for sums, state, gate in zip(summed, state_slices, gate_slices, strict=True):
+            torch.baddbmm(bias, before, weight, out=recurrent)
+            r, z, n, hn = gate.chunk(4, -1)
+            rz = gate[..., : 2 * units]
+            torch.add(sums[..., : 2 * units], recurrent[..., : 2 * units], out=rz).sigmoid_()
+            hn.copy_(recurrent[..., 2 * units :])
+            to_tanh(torch.addcmul(sums[..., 2 * units :], r, hn, value=2, out=n).sigmoid_())
             torch.lerp(n, before, z, out=state)
             before = state
-        return Trace(states, None, (summed, hns) if keep else ())
+        return Trace(states, None, (gates,) if keep else ())
 
     def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
         """See `Cell`."""
-        gates, hns = trace.saved
+        (gates,) = trace.saved
         units = d_h.shape[-1]
-        signals, product = gates.new_empty(*gates.shape[:-1], 4 * units), torch.empty_like(d_h)
-        h_slices, *slices = given.backwards(trace.states, gates, hns, signals, grad)
-        for before, gate, hn, d_sums, d_out in zip((*h_slices[1:], given.h_0), *slices, strict=True):
-            r, z, n = gate.chunk(3, -1)
-            d_n, d_r, d_z, d_hn = d_sums.chunk(4, -1)
+        product, other = torch.empty_like(d_h), torch.empty_like(d_h)
+        h_slices, *slices = given.backwards(trace.states, gates, grad)
+        for before, gate, d_out in zip((*h_slices[1:], given.h_0), *slices, strict=True):
+            r, z, n, hn = d_n, d_r, d_z, d_hn = gate.chunk(4, -1)
             d_h += d_out
-            _tanh_backward(torch.addcmul(d_h, d_h, z, value=-1, out=product), n, grad_input=d_n)
-            _sigmoid_backward(torch.sub(before, n, out=product).mul_(d_h), z, grad_input=d_z)
-            _sigmoid_backward(torch.mul(d_n, hn, out=product), r, grad_input=d_r)
-            torch.mul(d_n, r, out=d_hn)
-            d_h.mul_(z).baddbmm_(d_sums[..., units:], given.w_hh)
-        return Signals(signals[..., : 3 * units], signals[..., units:], d_h, None)
+            torch.sub(before, n, out=product).mul_(d_h)
+            _tanh_backward(torch.addcmul(d_h, d_h, z, value=-1, out=other), n, grad_input=other)
+            d_h.mul_(z)
+            _sigmoid_backward(product, z, grad_input=d_z)
+            torch.mul(other, hn, out=product)
+            torch.mul(other, r, out=d_hn)
+            _sigmoid_backward(product, r, grad_input=d_r)
+            d_n.copy_(other)
+            d_h.baddbmm_(gate[..., units:], given.w_hh)
+        return Signals(gates[..., : 3 * units], gates[..., units:], d_h, None)

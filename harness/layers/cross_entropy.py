@@ -1,19 +1,20 @@
-"""Cross-entropy that keeps what its gradient needs: fewer passes over the logits than torch's, and no zeroed buffer."""
+"""Cross-entropy that keeps what its gradient needs: fewer passes over the logits than torch's, and no buffer of its own."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from harness.layers.members import members_first
 
 
 class CrossEntropy(torch.autograd.Function):
-    """−log softmax(logits)[y] of each row; its gradient is softmax(logits) − onehot(y)."""
-
-    generate_vmap_rule = True
+    """−log softmax(logits)[y] of each row of M members; its gradient is softmax(logits) − onehot(y)."""
 
     @staticmethod
     def forward(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (row, class) and classes (row,) to losses (row,) and probabilities (row, class).
+        """Logits (M, row, class) and classes (M, row) to losses (M, row) and probabilities (M, row, class).
 
         The largest probability is at least 1/classes, so its logarithm loses nothing, however unlikely class y is.
         """
@@ -29,14 +30,21 @@ class CrossEntropy(torch.autograd.Function):
         ctx.save_for_backward(output[1], inputs[1])
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        """Gradient of the losses, (row,), to that of the logits."""
+        """Gradient of the losses, (M, row), to that of the logits, which takes the place of the probabilities."""
         p, y = ctx.saved_tensors
         gradient = gradients[0].unsqueeze(-1)
-        return (p * gradient).scatter_add_(-1, y.unsqueeze(-1), -gradient), None
+        return p.mul_(gradient).scatter_add_(-1, y.unsqueeze(-1), -gradient), None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> Any:
+        """Members are the leading axis; outside `vmap` it has size 1."""
+        stacked = (members_first(info, tensor, axis) for tensor, axis in zip(tensors, in_dims, strict=True))
+        return tuple(output.unsqueeze(1) for output in CrossEntropy.apply(*stacked)), (0, 0)  # type: ignore[no-untyped-call]
 
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Loss of each row in nats, (row,), from logits (row, class) and classes (row,)."""
-    losses: Tensor = CrossEntropy.apply(logits, y)[0]  # type: ignore[no-untyped-call]
-    return losses
+    losses: Tensor = CrossEntropy.apply(logits.unsqueeze(0), y.unsqueeze(0))[0]  # type: ignore[no-untyped-call]
+    return losses.squeeze(0)

@@ -24,17 +24,16 @@ class OneHot(nn.Module):
         return self.vectors[tokens]
 
 
-def one_hot_product(tokens: Tensor, weight: Tensor) -> Tensor:
+def one_hot_product(tokens: Tensor, weight: Tensor, *, out: Tensor) -> Tensor:
     """One-hot vectors times a matrix: the rows that the tokens name.
 
     Args:
         tokens: (M, N).
-        weight: (M, size, G).
-
-    Returns:
-        (M, N, G).
+        weight: (M, size, G), contiguous.
+        out: (M, N, G), contiguous, to be written.
     """
-    return weight.reshape(-1, weight.shape[2]).index_select(0, _row(tokens, weight.shape[1])).view(*tokens.shape, -1)
+    torch.index_select(weight.flatten(0, 1), 0, _row(tokens, weight.shape[1]), out=out.view(-1, weight.shape[2]))
+    return out
 
 
 def one_hot_weight_gradient(tokens: Tensor, gradient: Tensor, size: int) -> Tensor:

@@ -4,7 +4,7 @@ A `MemberRecurrent` is an ordinary module that sees one member. Under `vmap` its
 a rule of its own, receives all members and runs them through one kernel of `harness.layers.cells`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import torch
@@ -34,12 +34,10 @@ class Recurrence(torch.autograd.Function):
         """See the class."""
         x, w_ih, w_hh, b_ih, b_hh, h_0, c_0 = tensors
         inner = w_hh.new_tensor(cell.inner).repeat_interleave(w_hh.shape[-1])
-        weight = (w_ih * inner.unsqueeze(1)).transpose(1, 2)
-        summed = torch.bmm(_rows(x), weight) if x.is_floating_point() else one_hot_product(x.flatten(1), weight)
-        if b_ih is not None:
-            summed += ((b_ih + b_hh if cell.folds_bias else b_ih) * inner).unsqueeze(1)
+        bias = None if b_ih is None else (b_ih + b_hh if cell.folds_bias else b_ih) * inner
         given = _given(x, w_hh, b_hh, h_0, c_0, reverse)
-        trace = cell.forward(summed.view(*x.shape[:3], -1), given, keep=keep)
+        summed = _summed_inputs(given.in_order(x)[0], (w_ih * inner.unsqueeze(1)).transpose(1, 2), bias)
+        trace = cell.forward(summed, x.shape[1], given, keep=keep)
         return trace.states, trace.states[:, 0 if reverse else -1], trace.last_c, *trace.saved
 
     @staticmethod
@@ -94,6 +92,28 @@ class Recurrence(torch.autograd.Function):
 
 
 _apply = cast(Callable[..., tuple[Any, ...]], Recurrence.apply)  # torch's is not annotated
+
+
+def _summed_inputs(steps: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Iterator[Tensor]:
+    """x_t·weight + bias of one step after another, (M, B, G), in one buffer: what is done next finds it in the caches.
+
+    Args:
+        steps: x_t (M, B, I), or tokens (M, B).
+        weight: (M, I, G).
+        bias: (M, G) or None.
+    """
+    summed = weight.new_empty(*steps[0].shape[:2], weight.shape[2])
+    tokens = not steps[0].is_floating_point()
+    if tokens:
+        weight = (weight if bias is None else weight + bias.unsqueeze(1)).contiguous()
+    for x in steps:
+        if tokens:
+            one_hot_product(x, weight, out=summed)
+        elif bias is None:
+            torch.bmm(x, weight, out=summed)
+        else:
+            torch.baddbmm(bias.unsqueeze(1), x, weight, out=summed)
+        yield summed
 
 
 def _rows(sequence: Tensor) -> Tensor:
@@ -201,7 +221,9 @@ class MemberRecurrent(nn.Module):
         tensors = (x, *(getattr(self, f"{name}_{suffix}", None) for name in names), h_0, c_0)
         one_member = (None if tensor is None else tensor.unsqueeze(0) for tensor in tensors)
         outputs = _apply(self.cell, suffix.endswith("_reverse"), torch.is_grad_enabled(), *one_member)
-        return [output[0] for output in outputs[:3] if output is not None]
+        return [
+            output.squeeze(0) for output in outputs[:3] if output is not None
+        ]  # [0] would cost a copy of the gradient
 
 
 CELLS: dict[str, Cell] = {
