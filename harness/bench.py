@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.clipping import GlobalNorm
-from harness.devices import describe, find_devices, keep_memory
+from harness.devices import describe, find_devices, settle
 from harness.feed import Feed
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, Optimizer
@@ -275,7 +275,7 @@ def measure(name: str, width: int, device: torch.device) -> Row:
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here too.")
 def main(workloads: tuple[str, ...], width: int, devices: str, json_file: Path | None) -> None:
     """Measure training steps on this machine, for all WORKLOADS or those named."""
-    keep_memory()
+    settle()
     device = find_devices(devices)[0]
     machine = f"{describe(device)}, torch {torch.__version__}, Python {platform.python_version()}"
     click.echo(f"{machine}; milliseconds per step and model\n")

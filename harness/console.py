@@ -58,6 +58,7 @@ def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
         with Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True) as bar:
             task = bar.add_task("", total=progress.steps)
             progress.show = lambda p: bar.update(task, completed=p.done_steps, description=line(p, rate))
+            progress.say = lambda text: console.print(text, highlight=False)
             yield
     else:
         last = [time.monotonic()]
@@ -68,5 +69,5 @@ def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
                 last[0] = time.monotonic()
                 console.print(text, highlight=False)
 
-        progress.show = show
+        progress.show, progress.say = show, lambda text: console.print(text, highlight=False)
         yield

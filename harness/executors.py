@@ -1,116 +1,127 @@
-"""Executors: where populations are trained, in the leader's process or in a process for each device.
+"""Executors: where populations are trained, in the leader's process or in worker processes, one or more on each device.
 
-Both call the same pure function; whatever is lost with a worker can be trained again from the plan.
+All call the same pure function. What is lost with a worker is trained again by another.
 """
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 import pandas as pd
 import torch
 
 from harness import metrics
-from harness.devices import keep_memory
+from harness.devices import settle
 from harness.load import Changes, load_study
-from harness.population import Run
+from harness.population import Run, cut
 from harness.train import train
 
 Report = Callable[[int, int], None]
 """Told of progress: steps done since the last call, summed over members, and members that diverged."""
 
+DEATHS = 2
+"""A population whose worker died this often is trained in halves: it may have been more than memory bears."""
+
+FRUITLESS_DEATHS = 20
+"""So many workers may die in a row, without any progress, before the study is given up."""
+
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of one population: its tables (see `train`) and the traceback of each run that failed."""
+    """What came of a population, or of a part of it.
+
+    Attributes:
+        runs, curves: its tables, see `harness.train.train`.
+        errors: (trial, seed) → traceback of each run that failed.
+        notes: what the user should know.
+    """
 
     runs: pd.DataFrame
     curves: pd.DataFrame
     errors: dict[tuple[int, int], str]
+    notes: tuple[str, ...] = ()
 
 
 class Executor(Protocol):
-    """Trains populations and yields each one's index and outcome as it is done."""
+    """Trains populations. A context manager: worker processes live as long as the block."""
 
-    def train(self, populations: list[list[Run]], progress: Report) -> Iterator[tuple[int, Trained]]:
-        """Train all of them, in any order."""
+    def __enter__(self) -> Self:
+        """Start what is needed."""
 
+    def __exit__(self, *_: object) -> None:
+        """Stop it, at once."""
 
-@dataclass(frozen=True)
-class InProcess:
-    """Trains in this process, one population after another."""
+    def train(
+        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, Trained]]:
+        """Train all of them, in any order, until `stop()`: no population is begun from then on.
 
-    device: torch.device
-    evaluations: int
-
-    def train(self, populations: list[list[Run]], progress: Report) -> Iterator[tuple[int, Trained]]:
-        """See `Executor`."""
-        keep_memory()
-        for index, runs in enumerate(populations):
-            yield index, attempt(runs, evaluations=self.evaluations, device=self.device, progress=progress)
+        Yields:
+            The index of a population and what came of it, or of the next part of it.
+        """
 
 
-@dataclass(frozen=True)
-class PerDevice:
-    """Trains in a spawned process for each device; workers load the study file themselves."""
+class Trainer:
+    """Trains populations on one device, in parts where they do not fit its memory or where a run raises.
 
-    devices: list[torch.device]
-    study_file: Path
-    changes: Changes
+    Args:
+        device: where to train.
+        evaluations: see `harness.train.train`.
+    """
 
-    def train(self, populations: list[list[Run]], progress: Report) -> Iterator[tuple[int, Trained]]:
-        """See `Executor`. Progress is told when a population is done."""
-        context = multiprocessing.get_context("spawn")
-        free = context.SimpleQueue()
-        for device in self.devices:
-            free.put(str(device))
-        threads = max(1, (os.cpu_count() or 1) // len(self.devices))
-        start = (free, threads, self.study_file, self.changes)
-        with ProcessPoolExecutor(len(self.devices), context, initializer=_start_worker, initargs=start) as pool:
-            jobs = [[(run.trial, run.seed, run.confirm, run.values) for run in runs] for runs in populations]
-            futures = {pool.submit(_work, job): index for index, job in enumerate(jobs)}
-            for future in as_completed(futures):
-                index, trained = futures[future], future.result()
-                steps = populations[index][0].setup.steps * len(populations[index])
-                progress(steps, int((trained.runs["status"] == "diverged").sum()))
-                yield index, trained
+    def __init__(self, device: torch.device, evaluations: int) -> None:
+        settle()
+        self._device, self._evaluations, self._most = device, evaluations, 2**62
 
+    def train(self, runs: list[Run], report: Report) -> Trained:
+        """Train a population; `report` is told of its progress."""
+        return _joined([self._attempt(part, report) for part in cut(runs, -(-len(runs) // self._most))])
 
-_worker: dict[str, object] = {}
+    def _attempt(self, runs: list[Run], report: Report) -> Trained:
+        """Train runs together; where that fails, each half on its own, down to the runs that fail alone."""
+        done, notes = 0, []
 
+        def counted(steps: int, diverged: int) -> None:
+            nonlocal done
+            done += steps
+            report(steps, diverged)
 
-def _start_worker(free: "multiprocessing.SimpleQueue[str]", threads: int, study_file: Path, changes: Changes) -> None:
-    keep_memory()
-    torch.set_num_threads(threads)
-    _worker["device"] = torch.device(free.get())
-    _worker["study"], _ = load_study(study_file, changes)
-
-
-def _work(job: list[tuple[int, int, bool, dict[str, object]]]) -> Trained:
-    study, device = _worker["study"], _worker["device"]
-    runs = [Run(trial, seed, study.setup(values), values, confirm) for trial, seed, confirm, values in job]  # type: ignore[attr-defined]
-    return attempt(runs, evaluations=study.evaluations, device=device, progress=lambda steps, diverged: None)  # type: ignore
+        try:
+            return Trained(*train(runs, evaluations=self._evaluations, device=self._device, progress=counted), {})
+        except Exception as error:
+            if len(runs) == 1:
+                return _failed(runs[0], "".join(traceback.format_exception(error)))
+            if out_of_memory(error):
+                self._most = len(runs) // 2
+                notes = [f"{self._device}: out of memory with {len(runs)} runs at once; going on with {self._most}"]
+        report(-done, 0)
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        halves = [self._attempt(half, report) for half in cut(runs, 2)]
+        return _joined([replace(halves[0], notes=(*notes, *halves[0].notes)), *halves[1:]])
 
 
-def attempt(runs: list[Run], *, evaluations: int, device: torch.device, progress: Report) -> Trained:
-    """Train a population; where that fails, each half on its own, down to the runs that fail alone."""
-    try:
-        return Trained(*train(runs, evaluations=evaluations, device=device, progress=progress), {})
-    except Exception as error:
-        if len(runs) == 1:
-            return _failed(runs[0], "".join(traceback.format_exception(error)))
-    halves = (runs[: len(runs) // 2], runs[len(runs) // 2 :])
-    parts = [attempt(half, evaluations=evaluations, device=device, progress=progress) for half in halves]
+def out_of_memory(error: Exception) -> bool:
+    """Whether an exception says that memory, of a device or of the host, was not enough."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _joined(parts: list[Trained]) -> Trained:
     return Trained(
         pd.concat([part.runs for part in parts], ignore_index=True),
         pd.concat([part.curves for part in parts], ignore_index=True),
-        parts[0].errors | parts[1].errors,
+        {key: error for part in parts for key, error in part.errors.items()},
+        tuple(note for part in parts for note in part.notes),
     )
 
 
@@ -121,3 +132,158 @@ def _failed(run: Run, error: str) -> Trained:
     columns = ["trial", "seed", "step", "loss", "grad_norm", "clipped", "update_ratio", "validation_loss"]
     kinds = {name: "int64" if i < 3 else "float64" for i, name in enumerate(columns)}
     return Trained(pd.DataFrame([row]), pd.DataFrame(columns=columns).astype(kinds), {(run.trial, run.seed): error})
+
+
+class InProcess:
+    """Trains in this process, one population after another."""
+
+    def __init__(self, device: torch.device, evaluations: int) -> None:
+        self._trainer = Trainer(device, evaluations)
+
+    def __enter__(self) -> Self:
+        """Nothing to start."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to stop."""
+
+    def train(
+        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, Trained]]:
+        """See `Executor`."""
+        for index, runs in enumerate(populations):
+            if stop():
+                return
+            yield index, self._trainer.train(runs, report)
+
+
+@dataclass
+class Job:
+    """Runs of one population to be trained by a worker, and how many workers died over them."""
+
+    index: int
+    runs: list[Run]
+    deaths: int = 0
+
+
+@dataclass
+class Worker:
+    """A process that trains on one device, and what it is doing."""
+
+    process: BaseProcess
+    pipe: Connection
+    job: Job | None = None
+
+
+class Workers:
+    """Trains in spawned processes, one for each place; they load the study file themselves.
+
+    Args:
+        places: devices; one named twice gets two workers.
+        threads: of each worker on a CPU.
+        study_file, changes: see `load_study`.
+    """
+
+    def __init__(self, places: list[torch.device], threads: int, study_file: Path, changes: Changes) -> None:
+        self._places = [str(place) for place in places]
+        self._start_with = (threads, study_file, changes)
+        self._workers: list[Worker] = []
+        self._fruitless = 0
+
+    def __enter__(self) -> Self:
+        """Start the processes; they get ready while this one goes on."""
+        self._workers = [self._start(place) for place in self._places]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill them: they hold nothing that could be lost."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+
+    def _start(self, place: str) -> Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, place, *self._start_with), daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(process, ours)
+
+    def train(
+        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, Trained]]:
+        """See `Executor`."""
+        waiting = deque(Job(index, runs) for index, runs in enumerate(populations))
+        while True:
+            for worker in self._workers:
+                if worker.job is None and waiting and not stop():
+                    worker.job = waiting.popleft()
+                    _send(worker.pipe, [(r.trial, r.seed, r.values, r.confirm) for r in worker.job.runs])
+            busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
+            if not busy:
+                return
+            for pipe in wait(list(busy)):
+                worker = busy[cast(Connection, pipe)]
+                assert worker.job is not None
+                try:
+                    answer = worker.pipe.recv()
+                except (EOFError, OSError):
+                    yield from self._replace(worker, waiting)
+                    continue
+                self._fruitless = 0
+                if isinstance(answer, Trained):
+                    index, worker.job = worker.job.index, None
+                    yield index, answer
+                else:
+                    report(*answer)
+
+    def _replace(self, worker: Worker, waiting: deque[Job]) -> Iterator[tuple[int, Trained]]:
+        """Start another in place of a worker that died, and put its job back in the queue."""
+        worker.process.join()
+        self._fruitless += 1
+        if self._fruitless > FRUITLESS_DEATHS:
+            raise RuntimeError(f"{self._fruitless} workers ended in a row without any progress")
+        job, code = worker.job, worker.process.exitcode
+        assert job is not None
+        place = self._places[self._workers.index(worker)]
+        self._workers[self._workers.index(worker)] = self._start(place)
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        job.deaths += 1
+        if job.deaths < DEATHS:
+            waiting.appendleft(job)
+        elif len(job.runs) > 1:
+            waiting.extendleft(Job(job.index, half, DEATHS - 1) for half in cut(job.runs, 2))
+        else:
+            yield job.index, _failed(job.runs[0], f"The process that trained it ended with {how}.")
+        if job.deaths < DEATHS or len(job.runs) > 1:
+            note = f"{place}: a worker ended with {how}; its {len(job.runs)} runs are trained again"
+            nothing = _failed(job.runs[0], "")
+            yield job.index, Trained(nothing.runs[:0], nothing.curves, {}, (note,))
+
+
+def _send(pipe: Connection, message: Any) -> None:
+    with contextlib.suppress(OSError):  # the worker died; `recv` will say so
+        pipe.send(message)
+
+
+def _work(pipe: Connection, place: str, threads: int, study_file: Path, changes: Changes) -> None:
+    """What a worker does until it is killed, or the leader is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's business
+    torch.set_num_threads(threads)
+    study, _ = load_study(study_file, changes)
+    trainer = Trainer(torch.device(place), study.evaluations)
+
+    def report(steps: int, diverged: int) -> None:
+        try:
+            pipe.send((steps, diverged))
+        except OSError:
+            os._exit(1)
+
+    while True:
+        try:
+            job = pipe.recv()
+        except EOFError:
+            return
+        runs = [Run(trial, seed, study.setup(values), values, confirm) for trial, seed, values, confirm in job]
+        pipe.send(trainer.train(runs, report))

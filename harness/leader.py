@@ -6,7 +6,6 @@ A finished trial is committed in this order: MLflow, in place of whatever is the
 not told when the leader dies is trained again and takes the place of the same records.
 """
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,8 +29,8 @@ Plain = float | int | str | bool
 """A setting as it appears in tables."""
 
 
-class OutOfTime(Exception):
-    """The time that `--timeout` gave is over; all finished trials are saved."""
+class Stopped(Exception):
+    """`lead` was asked to stop before all was done; all finished trials are saved."""
 
 
 @dataclass
@@ -41,11 +40,13 @@ class Progress:
     Attributes:
         steps, done_steps: training steps, summed over runs, in all and done.
         runs, done_runs, diverged: numbers of runs.
+        say: is told what the user should know at once.
     """
 
     steps: int
     runs: int
     show: Callable[["Progress"], None] = lambda progress: None
+    say: Callable[[str], None] = lambda text: None
     done_steps: int = 0
     done_runs: int = 0
     diverged: int = 0
@@ -88,8 +89,8 @@ def n_runs(study: Study) -> int:
 
 
 def lead(
-    study: Study, design: Design, recorder: Recorder, executor: Executor, *, width: int, progress: Progress,
-    deadline: float = np.inf,
+    study: Study, design: Design, recorder: Recorder, executor: Executor, *, width: int, abreast: int,
+    progress: Progress, stop: Callable[[], bool] = lambda: False,
 ) -> None:  # fmt: skip
     """Train, record and tell every trial of the study that is not told yet.
 
@@ -98,12 +99,13 @@ def lead(
         design: its trials.
         recorder: its records, a launch opened.
         executor: trains populations.
-        width: members of a population, at most; the same whenever the study is continued.
+        width: see `plan`; the same whenever the study is continued.
+        abreast: likewise.
         progress: is kept up to date.
-        deadline: `time.monotonic()` after which no population is begun.
+        stop: once it returns true, no population is begun any more.
 
     Raises:
-        OutOfTime: at the deadline.
+        Stopped: before all was done.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="record") as thread:
         for trials in design.rounds():
@@ -112,13 +114,14 @@ def lead(
             for number in told:
                 progress.add(steps=sum(run.setup.steps for run in runs[number]), runs=len(runs[number]))
             # Planned from the whole round, so that a continued study trains the very same populations.
-            populations = [
-                p for p in plan([r for rs in runs.values() for r in rs], width) if not {r.trial for r in p} <= told
-            ]
+            planned = plan([r for rs in runs.values() for r in rs], width, abreast)
+            populations = [p for p in planned if not {r.trial for r in p} <= told]
             waiting = {trial.number: (trial, len(runs[trial.number])) for trial in trials if not trial.told}
             arrived: dict[int, list[Trained]] = {number: [] for number in waiting}
             commits: list[Future[None]] = []
-            for index, trained in executor.train(populations, lambda steps, diverged: progress.add(steps=steps)):
+            for index, trained in executor.train(populations, lambda steps, _: progress.add(steps=steps), stop):
+                for note in trained.notes:
+                    progress.say(note)
                 for number in dict.fromkeys(run.trial for run in populations[index]):
                     if number not in waiting:
                         continue
@@ -128,23 +131,23 @@ def lead(
                         commits.append(
                             thread.submit(_commit, study, design, recorder, trial, arrived.pop(number), progress)
                         )
-                if time.monotonic() > deadline:
-                    _finish(commits)
-                    raise OutOfTime
-            _finish(commits)
-
-
-def _finish(commits: list[Future[None]]) -> None:
-    for commit in commits:
-        commit.result()
+            for commit in commits:
+                commit.result()
+            if arrived:
+                raise Stopped
 
 
 def _commit(
     study: Study, design: Design, recorder: Recorder, trial: Trial, parts: list[Trained], progress: Progress
 ) -> None:
     runs, curves = (
-        pd.concat([table[table["trial"] == trial.number] for table in tables]).reset_index(drop=True)
-        for tables in ([part.runs for part in parts], [part.curves for part in parts])
+        pd.concat([table[table["trial"] == trial.number] for table in tables]).sort_values(
+            order, kind="stable", ignore_index=True
+        )  # whatever the order in which parts arrived
+        for tables, order in (
+            ([part.runs for part in parts], ["seed"]),
+            ([part.curves for part in parts], ["seed", "step"]),
+        )
     )
     factors = factor_values(study, trial)
     identity = pd.DataFrame(

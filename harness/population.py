@@ -27,6 +27,9 @@ ALIGNMENT = 16
 """Every member and every parameter starts at a multiple of 64 bytes (16 floats): a member's arithmetic then does not
 depend on where in the stack it lies."""
 
+NARROWEST = 16
+"""From this width on, a member's arithmetic on a CPU does not depend on the width, whatever the sizes of its matrices."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -96,10 +99,15 @@ def companions(run: Run) -> tuple[str, ...]:
     )
 
 
-def plan(runs: list[Run], width: int) -> list[list[Run]]:
-    """Partition a round's runs into populations of at most `width` members, as even as possible, each ordered by seed.
+def plan(runs: list[Run], width: int, abreast: int = 1) -> list[list[Run]]:
+    """Partition a round's runs into populations, as even as possible, each ordered by seed.
 
     Depends on nothing but its arguments, so that an interrupted study trains the same populations again.
+
+    Args:
+        runs: of a round.
+        width: members of a population, at most.
+        abreast: populations that train at the same time; their number is a multiple of it, if none gets too narrow.
     """
     keys: dict[Setup, tuple[str, ...]] = {}
     groups: dict[tuple[str, ...], list[Run]] = {}
@@ -110,9 +118,16 @@ def plan(runs: list[Run], width: int) -> list[list[Run]]:
     populations = []
     for group in groups.values():
         parts = -(-len(group) // width)
-        bounds = [len(group) * i // parts for i in range(parts + 1)]
-        populations += [sorted(group[a:b], key=lambda run: run.seed) for a, b in pairwise(bounds)]
+        multiple = -(-parts // abreast) * abreast
+        parts = multiple if len(group) >= multiple * NARROWEST else parts
+        populations += [sorted(part, key=lambda run: run.seed) for part in cut(group, parts)]
     return populations
+
+
+def cut(runs: list[Run], parts: int) -> list[list[Run]]:
+    """Consecutive parts, as even as possible."""
+    bounds = [len(runs) * i // parts for i in range(parts + 1)]
+    return [runs[a:b] for a, b in pairwise(bounds)]
 
 
 class Population:

@@ -1,9 +1,11 @@
 """`python -m harness.run STUDY.py`: from a study file to a report; the stages of the flow in order."""
 
 import json
+import math
 import os
 import platform
 import shlex
+import signal
 import socket
 import sys
 import time
@@ -19,15 +21,15 @@ import torch
 
 from harness import console
 from harness.design import Design, StudyChanged
-from harness.devices import describe, find_devices, keep_memory
-from harness.executors import Executor, InProcess, PerDevice
-from harness.leader import OutOfTime, Progress, lead, n_runs, n_steps, sample_runs
+from harness.devices import describe, find_devices
+from harness.executors import Executor, InProcess, Workers
+from harness.leader import Progress, Stopped, lead, n_runs, n_steps, sample_runs
 from harness.load import Changes, load_study
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
 from harness.report import build_report
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
-from harness.width import cache_file, choose_width, parse_memory, step_s
+from harness.width import cache_file, measure_costs, parse_memory
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 
@@ -41,7 +43,7 @@ class Options:
     dry_run: bool
     fresh: bool
     devices: str
-    workers: int
+    workers: int | None
     memory: str | None
     storage: str | None
     tracking_uri: str | None
@@ -73,9 +75,7 @@ class Options:
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Processes on each device; on a CPU they share its threads.",
+    help="Processes on each device; on a CPU they share its threads [as many as take the least time].",
 )
 @click.option("--memory", metavar="SIZE", help="Memory for populations, e.g. 4G [half of what is free].")
 @click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
@@ -116,37 +116,33 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     options.say(f"Training on {', '.join(map(describe, devices))}.")
     study, doc = load_study(study_file, changes)
     options.say(overview(study, verbose=options.verbose))
-    memory_bytes = parse_memory(options.memory, devices[0])
+    layout = lay_out(study, devices, options)
     if options.dry_run:
-        options.say(
-            f"Training would take about {console.duration(estimate_s(study, devices, memory_bytes))}. Nothing was run."
-        )
+        options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
         return DONE
     folder = options.results / study.name
     uri = options.tracking_uri or default_tracking_uri(options.results)
     progress = Progress(n_steps(study), n_runs(study))
-    places = devices * options.workers
-    one = len(places) == 1
-    executor: Executor = InProcess(places[0], study.evaluations) if one else PerDevice(places, study_file, changes)
-    with leadership(folder):
+    stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
+    executor: Executor = (
+        InProcess(devices[0], study.evaluations)
+        if len(layout.places) == 1
+        else Workers(layout.places, layout.threads, study_file, changes)
+    )
+    with leadership(folder), executor:
         design, recorder = open_stores(study, options, uri)
-        width = design.remembered(
-            "width",
-            lambda: choose_width(
-                sample_runs(study), devices[0], memory_bytes=memory_bytes // options.workers, cache=cache_file()
-            ),
-        )
+        width = design.remembered("width", lambda: layout.width)
+        abreast = design.remembered("abreast", lambda: len(layout.places))
         launch = documents(study, study_file, changes, devices)
         recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
         recorder.write_documents(launch)
         recorder.keep_only(design.told())
         try:
-            deadline = started + options.timeout if options.timeout is not None else float("inf")
-            with console.shown(progress, quiet=options.quiet):
-                lead(study, design, recorder, executor, width=width, progress=progress, deadline=deadline)
-        except (KeyboardInterrupt, OutOfTime) as stop:
+            with console.shown(progress, quiet=options.quiet), stop.listening():
+                lead(study, design, recorder, executor, width=width, abreast=abreast, progress=progress, stop=stop)
+        except (KeyboardInterrupt, Stopped):
             recorder.finish_launch("KILLED")
-            why = "Interrupted" if isinstance(stop, KeyboardInterrupt) else "Out of time"
+            why = "Interrupted" if stop.asked else "Out of time"
             click.echo(
                 f"{why}: {progress.done_runs} of {progress.runs} runs are saved; the same command continues.", err=True
             )
@@ -183,13 +179,70 @@ def overview(study: Study, *, verbose: bool) -> str:
     return "\n".join(lines)
 
 
-def estimate_s(study: Study, devices: list[torch.device], memory_bytes: int) -> float:
-    """Seconds that training will take, from a few steps of one of the study's populations; evaluations add to it."""
-    keep_memory()
-    runs = sample_runs(study)
-    width = choose_width(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
-    population = runs[:width]
-    return step_s(population, devices[0], budget_s=1.0) / len(population) * n_steps(study) / len(devices)
+@dataclass(frozen=True)
+class Layout:
+    """Where and how a study's populations train.
+
+    Attributes:
+        places: devices, one named twice trains two populations at once.
+        threads: of each process on a CPU.
+        width: members of a population.
+        training_s: about how long training takes; evaluations add to it.
+    """
+
+    places: list[torch.device]
+    threads: int
+    width: int
+    training_s: float
+
+    @property
+    def words(self) -> str:
+        """How many processes there are, where it is not one."""
+        return f", {len(self.places)} populations at once" if len(self.places) > 1 else ""
+
+
+def lay_out(study: Study, devices: list[torch.device], options: Options) -> Layout:
+    """Choose width and number of processes, by a short measurement where there is none of this shape yet."""
+    cores = torch.get_num_threads() if devices[0].type == "cpu" else 1
+    memory_bytes = parse_memory(options.memory, devices[0]) // (options.workers or cores)
+    runs, steps = sample_runs(study), n_steps(study) // len(devices)
+    costs = measure_costs(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
+    populations = -(-len(runs) // costs.width)
+    workers = options.workers or costs.workers(steps, at_most=min(cores, populations))
+    places = devices * workers
+    return Layout(places, max(1, cores // workers), costs.width, costs.training_s(steps, workers))
+
+
+class Stop:
+    """Whether no more work is to be begun: at a deadline, or after Ctrl-C; a second Ctrl-C stops at once.
+
+    Attributes:
+        asked: by Ctrl-C.
+    """
+
+    def __init__(self, deadline: float, progress: Progress) -> None:
+        self.asked = False
+        self._deadline, self._progress = deadline, progress
+
+    def __call__(self) -> bool:
+        """True from the deadline or the first Ctrl-C on."""
+        return self.asked or time.monotonic() > self._deadline
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within the block the first Ctrl-C only asks to stop."""
+
+        def ask(*_: object) -> None:
+            if self.asked:
+                raise KeyboardInterrupt
+            self.asked = True
+            self._progress.say("Finishing what is being trained; Ctrl-C again stops at once.")
+
+        before = signal.signal(signal.SIGINT, ask)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""How many members a population has: as many as make a step cheap, within what memory bears.
+"""How a study's populations lie on a device: how many members each has, and how many processes train them.
 
 Wider populations share the cost of launching operations; too wide ones fall out of the caches. A few steps at doubling
-widths find the turn. The result is cached for the device and shape, and the study keeps it with its plan, so that a
-continued study trains the same populations again.
+widths find the turn. On a CPU several processes with a thread each waste nothing on waiting for one another, but take
+seconds to start. What was measured is cached for the device and shape; the study keeps the width with its plan, so that
+a continued study trains the same populations again.
 """
 
 import hashlib
@@ -10,19 +11,21 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from harness.devices import describe, keep_memory
+from harness.devices import describe, settle
 from harness.feed import Feed
-from harness.population import Population, Run, companions, examples
+from harness.population import NARROWEST, Population, Run, companions, examples
 from harness.settings import InvalidStudy, Problem
 from harness.step import Stepper
 
-NARROWEST, WIDEST = 16, 1024
+WIDEST = 1024
 WORTHWHILE = 0.95
 """A wider population must cost less than this share of the time per member; otherwise the narrower one is kept."""
 
@@ -31,9 +34,39 @@ PATIENCE = 2
 
 SHARE_OF_FREE_MEMORY = 0.5
 
+START_S = 6.0
+"""Until worker processes have imported what they need."""
 
-def choose_width(runs: list[Run], device: torch.device, *, memory_bytes: int, cache: Path) -> int:
-    """The width of populations of runs like these.
+CROWDING = 1.15
+"""How much longer a step takes, at most, as seen, while other processes keep the memory busy."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What was measured of populations like a study's.
+
+    Attributes:
+        width: the best number of members.
+        alone_s: seconds per step and member of that width with one thread (on a CPU).
+        together_s: with all threads.
+    """
+
+    width: int
+    alone_s: float
+    together_s: float
+
+    def workers(self, steps: int, at_most: int) -> int:
+        """The number of processes, up to `at_most`, that takes `steps` training steps, summed over members, in the least time."""
+        apart_s = START_S + steps * self.alone_s * CROWDING / at_most
+        return at_most if apart_s < steps * self.together_s else 1
+
+    def training_s(self, steps: int, workers: int) -> float:
+        """Seconds that `steps` training steps, summed over members, take."""
+        return START_S + steps * self.alone_s * CROWDING / workers if workers > 1 else steps * self.together_s
+
+
+def measure_costs(runs: list[Run], device: torch.device, *, memory_bytes: int, cache: Path) -> Costs:
+    """The best width of populations of runs like these, and what a step of it costs.
 
     Args:
         runs: members of one population, as many as there may be.
@@ -42,30 +75,40 @@ def choose_width(runs: list[Run], device: torch.device, *, memory_bytes: int, ca
         cache: JSON file of earlier results; unreadable or unwritable, it is done without.
     """
     most = min(WIDEST, max(2, memory_bytes // bytes_per_member(runs[0], device)))
-    text = f"{describe(device)} {companions(runs[0])} {min(len(runs), WIDEST).bit_length()}"
+    text = f"{describe(device)} {companions(runs[0])} {min(len(runs), WIDEST).bit_length()} {most.bit_length()}"
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     known = _read(cache)
     if key not in known:
-        keep_memory()
         known[key] = _measured(runs, device, most)
         _write(cache, known)
-    return min(known[key], most)
+    return known[key]
 
 
-def _measured(runs: list[Run], device: torch.device, most: int) -> int:
-    best = width = min(NARROWEST, most)
-    least, tries = step_s(runs[:width], device) / min(width, len(runs)), PATIENCE
-    while tries and width < len(runs) and 2 * width <= most:
-        width *= 2
-        cost = step_s(runs[:width], device) / min(width, len(runs))
-        tries -= 1
-        if cost < WORTHWHILE * least:
-            best, least, tries = width, cost, PATIENCE
-    return best
+def _measured(runs: list[Run], device: torch.device, most: int) -> Costs:
+    settle()
+    with one_thread():
+        best = width = min(NARROWEST, most)
+        least, tries = step_s(runs[:width], device), PATIENCE
+        while tries and width < len(runs) and 2 * width <= most:
+            width *= 2
+            cost = step_s(runs[:width], device)
+            tries -= 1
+            if cost < WORTHWHILE * least:
+                best, least, tries = width, cost, PATIENCE
+    return Costs(best, least, step_s(runs[:best], device))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The block's operations on a CPU run on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.3) -> float:
-    """Seconds of a training step of these runs: the least of several, since whatever disturbs a step makes it longer."""
+    """Seconds per member of a step of these runs: the least of several, since whatever disturbs a step makes it longer."""
     step = _steps(runs, device)
     step()
     times: list[float] = []
@@ -75,7 +118,7 @@ def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.3) -> floa
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         times.append(time.perf_counter() - start)
-    return min(times)
+    return min(times) / len(runs)
 
 
 def bytes_per_member(run: Run, device: torch.device) -> int:
@@ -140,19 +183,19 @@ def cache_file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablation-harness" / "widths.json"
 
 
-def _read(cache: Path) -> dict[str, int]:
+def _read(cache: Path) -> dict[str, Costs]:
     try:
-        known = json.loads(cache.read_text())
-        return {key: width for key, width in known.items() if isinstance(width, int) and 1 < width <= WIDEST}
-    except (OSError, ValueError, AttributeError):
+        known = {key: Costs(**costs) for key, costs in json.loads(cache.read_text()).items()}
+        return {key: costs for key, costs in known.items() if 1 < costs.width <= WIDEST and costs.alone_s > 0}
+    except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _write(cache: Path, known: dict[str, int]) -> None:
+def _write(cache: Path, known: dict[str, Costs]) -> None:
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         part = cache.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps(known, indent=1))
+        part.write_text(json.dumps({key: asdict(costs) for key, costs in known.items()}, indent=1))
         part.replace(cache)
     except OSError:
         pass  # measured again next time
