@@ -123,7 +123,7 @@ def lead(
                 for note in trained.notes:
                     progress.say(note)
                 for number in dict.fromkeys(run.trial for run in populations[index]):
-                    if number not in waiting:
+                    if number not in arrived:
                         continue
                     arrived[number].append(trained)
                     trial, wanted = waiting[number]

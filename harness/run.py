@@ -25,11 +25,12 @@ from harness.devices import describe, find_devices
 from harness.executors import Executor, InProcess, Workers
 from harness.leader import Progress, Stopped, lead, n_runs, n_steps, sample_runs
 from harness.load import Changes, load_study
+from harness.population import NARROWEST
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
 from harness.report import build_report
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
-from harness.width import cache_file, measure_costs, parse_memory
+from harness.width import cache_file, measure_cost, parse_memory
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 
@@ -206,11 +207,10 @@ def lay_out(study: Study, devices: list[torch.device], options: Options) -> Layo
     cores = torch.get_num_threads() if devices[0].type == "cpu" else 1
     memory_bytes = parse_memory(options.memory, devices[0]) // (options.workers or cores)
     runs, steps = sample_runs(study), n_steps(study) // len(devices)
-    costs = measure_costs(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
-    populations = -(-len(runs) // costs.width)
-    workers = options.workers or costs.workers(steps, at_most=min(cores, populations))
-    places = devices * workers
-    return Layout(places, max(1, cores // workers), costs.width, costs.training_s(steps, workers))
+    cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
+    workers = options.workers or cost.workers(steps, cores, populations=max(1, len(runs) // NARROWEST))
+    seconds = cost.training_s(steps, cores, workers)
+    return Layout(devices * workers, max(1, cores // workers), cost.width, seconds)
 
 
 class Stop:

@@ -1,8 +1,8 @@
 """How a study's populations lie on a device: how many members each has, and how many processes train them.
 
 Wider populations share the cost of launching operations; too wide ones fall out of the caches. A few steps at doubling
-widths find the turn. On a CPU several processes with a thread each waste nothing on waiting for one another, but take
-seconds to start. What was measured is cached for the device and shape; the study keeps the width with its plan, so that
+widths find the turn. On a CPU a process with one thread for each core wastes nothing on threads that wait for one
+another, but takes seconds to start. What was measured is cached for the device and shape; the study keeps the width with its plan, so that
 a continued study trains the same populations again.
 """
 
@@ -37,36 +37,33 @@ SHARE_OF_FREE_MEMORY = 0.5
 START_S = 6.0
 """Until worker processes have imported what they need."""
 
-CROWDING = 1.15
-"""How much longer a step takes, at most, as seen, while other processes keep the memory busy."""
+SHARING = 1.25
+"""How much longer a step takes on threads that wait for one another than on as many processes (1.1 to 1.5 by the bench)."""
 
 
 @dataclass(frozen=True)
-class Costs:
+class Cost:
     """What was measured of populations like a study's.
 
     Attributes:
         width: the best number of members.
-        alone_s: seconds per step and member of that width with one thread (on a CPU).
-        together_s: with all threads.
+        step_s: seconds per step and member, on a CPU with one thread.
     """
 
     width: int
-    alone_s: float
-    together_s: float
+    step_s: float
 
-    def workers(self, steps: int, at_most: int) -> int:
-        """The number of processes, up to `at_most`, that takes `steps` training steps, summed over members, in the least time."""
-        apart_s = START_S + steps * self.alone_s * CROWDING / at_most
-        return at_most if apart_s < steps * self.together_s else 1
+    def training_s(self, steps: int, cores: int, workers: int) -> float:
+        """Seconds that `steps` training steps, summed over members, take with so many processes on all cores."""
+        return self.step_s * steps / cores * (SHARING if workers < cores else 1) + START_S * (workers > 1)
 
-    def training_s(self, steps: int, workers: int) -> float:
-        """Seconds that `steps` training steps, summed over members, take."""
-        return START_S + steps * self.alone_s * CROWDING / workers if workers > 1 else steps * self.together_s
+    def workers(self, steps: int, cores: int, populations: int) -> int:
+        """The number of processes on so many cores that takes the least time."""
+        return min((1, min(cores, populations)), key=lambda workers: self.training_s(steps, cores, workers))
 
 
-def measure_costs(runs: list[Run], device: torch.device, *, memory_bytes: int, cache: Path) -> Costs:
-    """The best width of populations of runs like these, and what a step of it costs.
+def measure_cost(runs: list[Run], device: torch.device, *, memory_bytes: int, cache: Path) -> Cost:
+    """The best width of populations of runs like these, and what a step of it cost.
 
     Args:
         runs: members of one population, as many as there may be.
@@ -84,7 +81,7 @@ def measure_costs(runs: list[Run], device: torch.device, *, memory_bytes: int, c
     return known[key]
 
 
-def _measured(runs: list[Run], device: torch.device, most: int) -> Costs:
+def _measured(runs: list[Run], device: torch.device, most: int) -> Cost:
     settle()
     with one_thread():
         best = width = min(NARROWEST, most)
@@ -95,7 +92,7 @@ def _measured(runs: list[Run], device: torch.device, most: int) -> Costs:
             tries -= 1
             if cost < WORTHWHILE * least:
                 best, least, tries = width, cost, PATIENCE
-    return Costs(best, least, step_s(runs[:best], device))
+    return Cost(best, least)
 
 
 @contextmanager
@@ -107,7 +104,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.3) -> float:
+def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.4) -> float:
     """Seconds per member of a step of these runs: the least of several, since whatever disturbs a step makes it longer."""
     step = _steps(runs, device)
     step()
@@ -183,19 +180,19 @@ def cache_file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablation-harness" / "widths.json"
 
 
-def _read(cache: Path) -> dict[str, Costs]:
+def _read(cache: Path) -> dict[str, Cost]:
     try:
-        known = {key: Costs(**costs) for key, costs in json.loads(cache.read_text()).items()}
-        return {key: costs for key, costs in known.items() if 1 < costs.width <= WIDEST and costs.alone_s > 0}
+        known = {key: Cost(**cost) for key, cost in json.loads(cache.read_text()).items()}
+        return {key: cost for key, cost in known.items() if 1 < cost.width <= WIDEST and cost.step_s > 0}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
 
 
-def _write(cache: Path, known: dict[str, Costs]) -> None:
+def _write(cache: Path, known: dict[str, Cost]) -> None:
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         part = cache.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps({key: asdict(costs) for key, costs in known.items()}, indent=1))
+        part.write_text(json.dumps({key: asdict(cost) for key, cost in known.items()}, indent=1))
         part.replace(cache)
     except OSError:
         pass  # measured again next time
