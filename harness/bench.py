@@ -1,8 +1,8 @@
 """`python -m harness.bench`: what a training step costs here, against a plain PyTorch loop and against the hardware.
 
-For each workload, in turns: one model trained by a plain loop, a population, and the limit, which is the same arithmetic as
-batched matrix products of the same shapes plus the unavoidable memory traffic. The plain loop has a process of its own,
-since it must not profit from what the harness tells the C library about memory; no two of them ever run at once.
+For each workload, in turns: one model trained by a plain loop with all threads, populations as a study trains them (on a
+CPU one in each of several processes), and the limit, which is the same arithmetic as batched matrix products of the same
+shapes plus the unavoidable memory traffic, in the same processes. No two contenders ever run at once.
 """
 
 import json
@@ -11,8 +11,7 @@ import multiprocessing
 import platform
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,13 +24,12 @@ from torch import Tensor
 
 from harness.clipping import GlobalNorm
 from harness.devices import describe, find_devices, settle
-from harness.feed import Feed
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, Optimizer
-from harness.population import Population, Run
+from harness.population import Run
 from harness.setup import Setup
-from harness.step import Stepper
 from harness.tasks import Tensors
+from harness.width import cache_file, measure_cost, parse_memory, steps_of
 
 STEPS, WARM_UP, ROUNDS = 5, 2, 9
 """Steps between two looks at the clock, and how often each contender has its turn, unmeasured and measured."""
@@ -122,6 +120,7 @@ class Row:
     """Medians for one workload, in milliseconds per step and model; `ratio` is plain over population."""
 
     workload: str
+    processes: int
     width: int
     plain_ms: float
     population_ms: float
@@ -153,27 +152,44 @@ def plain(name: str, device: torch.device) -> Callable[[], None]:
     return steps
 
 
-def _plain_process(name: str, device: torch.device, pipe: Connection) -> None:
-    steps = plain(name, device)
-    while pipe.recv():
-        pipe.send(seconds(steps, device))
+def _contend(pipe: Connection, name: str, who: tuple[str, ...], width: int, device: torch.device, threads: int) -> None:
+    """What a process does: prepare contenders, run the one that is called, say how many seconds it took."""
+    torch.set_num_threads(threads)
+    setup = WORKLOADS[name].setup()
+    ready: dict[str, Callable[[], None]] = {}
+    if "plain" in who:
+        ready["plain"] = plain(name, device)
+    else:
+        settle()
+        ready["population"], ready["limit"] = population(setup, width, device), limit(setup, width, device)
+    while called := pipe.recv():
+        pipe.send(seconds(ready[called], device))
 
 
-@contextmanager
-def plain_turns(name: str, device: torch.device) -> Iterator[Callable[[], float]]:
-    """The seconds of `STEPS` steps of the plain loop, measured in its own process at each call."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_plain_process, args=(name, device, theirs))
-    process.start()
+class Team:
+    """Processes that run the same contenders at the same time."""
 
-    def turn() -> float:
-        ours.send(True)
-        return float(ours.recv())
+    def __init__(self, size: int, *args: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipes, self._processes = [], []
+        for _ in range(size):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_contend, args=(theirs, *args), daemon=True)
+            process.start()
+            self._pipes.append(ours)
+            self._processes.append(process)
 
-    yield turn
-    ours.send(False)
-    process.join()
+    def turn(self, who: str) -> float:
+        """Seconds until the last of them is done with one call of `who`."""
+        for pipe in self._pipes:
+            pipe.send(who)
+        return max(float(pipe.recv()) for pipe in self._pipes)
+
+    def dismiss(self) -> None:
+        """End the processes."""
+        for pipe, process in zip(self._pipes, self._processes, strict=True):
+            pipe.send("")
+            process.join()
 
 
 def seconds(steps: Callable[[], None], device: torch.device) -> float:
@@ -185,21 +201,20 @@ def seconds(steps: Callable[[], None], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def population(setup: Setup, width: int, device: torch.device) -> Callable[[], None]:
-    """A population of 8 seeds with several learning rates. Runs `STEPS` steps."""
+def members(setup: Setup, width: int) -> list[Run]:
+    """Runs of 8 seeds with several learning rates."""
     lr = dict(setup.optimizer.walk())["lr"]
     runs = [Run(i // 8, i % 8, setup.with_value("optimizer.lr", lr * (1 + i // 8) / 8)) for i in range(width)]
-    runs.sort(key=lambda run: run.seed)
-    found = {seed: setup.task.data(seed) for seed in range(8)}
-    data = [found[run.seed] for run in runs]
-    members = Population(runs, data, device=device, dtype=torch.float32)
-    feed = Feed(runs, data, device=device, dtype=torch.float32)
-    stepper, batches = Stepper(runs, members), feed.indices(2)
-    members.prepare(feed.gather(batches[0])[0][0])
+    return sorted(runs, key=lambda run: run.seed)
+
+
+def population(setup: Setup, width: int, device: torch.device) -> Callable[[], None]:
+    """A population. Runs `STEPS` steps."""
+    step = steps_of(members(setup, width), device)
 
     def steps() -> None:
-        for i in range(STEPS):
-            stepper.step(*feed.gather(batches[i % 2]))
+        for _ in range(STEPS):
+            step()
 
     return steps
 
@@ -248,45 +263,52 @@ def _operands(width: int, rows: int, inner: int, columns: int, device: torch.dev
     return a, b, out
 
 
-def measure(name: str, width: int, device: torch.device) -> Row:
+def measure(name: str, width: int | None, device: torch.device, rounds: int = ROUNDS) -> Row:
     """Medians of one workload, the contenders taking turns."""
     setup = WORKLOADS[name].setup()
     assert not setup.problems(), setup.problems()
-    ours, bound = population(setup, width, device), limit(setup, width, device)
-    with plain_turns(name, device) as plain_turn:
-        turns: dict[str, Callable[[], float]] = {
-            "plain": lambda: plain_turn() / STEPS,
-            "population": lambda: seconds(ours, device) / STEPS / width,
-            "limit": lambda: seconds(bound, device) / width,
-        }
-        for _ in range(WARM_UP):
-            for turn in turns.values():
-                turn()
-        times = [{who: turn() for who, turn in turns.items()} for _ in range(ROUNDS)]
+    cores = torch.get_num_threads() if device.type == "cpu" else 1
+    if width is None:
+        memory_bytes = parse_memory(None, device) // cores
+        width = measure_cost(members(setup, 512), device, memory_bytes=memory_bytes, cache=cache_file()).width
+    alone, ours = (
+        Team(1, name, ("plain",), 1, device, cores),
+        Team(cores, name, ("population", "limit"), width, device, 1),
+    )
+    turns: dict[str, Callable[[], float]] = {
+        "plain": lambda: alone.turn("plain") / STEPS,
+        "population": lambda: ours.turn("population") / STEPS / width / cores,
+        "limit": lambda: ours.turn("limit") / width / cores,
+    }
+    for _ in range(WARM_UP):
+        for turn in turns.values():
+            turn()
+    times = [{who: turn() for who, turn in turns.items()} for _ in range(rounds)]
+    alone.dismiss()
+    ours.dismiss()
     ms = {who: statistics.median(t[who] for t in times) * 1e3 for who in turns}
-    return Row(name, width, ms["plain"], ms["population"], ms["limit"],
+    return Row(name, cores, width, ms["plain"], ms["population"], ms["limit"],
                ms["plain"] / ms["population"], ms["limit"] / ms["population"])  # fmt: skip
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("workloads", nargs=-1, type=click.Choice(list(WORKLOADS)))
-@click.option("--width", default=64, show_default=True, help="Members of the population.")
+@click.option("--width", type=click.IntRange(min=2), help="Members of a population [as a study would choose].")
 @click.option("--devices", default="auto", show_default=True, help="The first of these is measured.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here too.")
-def main(workloads: tuple[str, ...], width: int, devices: str, json_file: Path | None) -> None:
+def main(workloads: tuple[str, ...], width: int | None, devices: str, json_file: Path | None) -> None:
     """Measure training steps on this machine, for all WORKLOADS or those named."""
-    settle()
     device = find_devices(devices)[0]
     machine = f"{describe(device)}, torch {torch.__version__}, Python {platform.python_version()}"
     click.echo(f"{machine}; milliseconds per step and model\n")
     click.echo(
-        "| workload | width | plain loop | population | ratio | limit | share of limit |\n|---|--:|--:|--:|--:|--:|--:|"
+        "| workload | processes × width | plain loop | population | ratio | limit | share of limit |\n|---|--:|--:|--:|--:|--:|--:|"
     )
     rows = []
     for name in workloads or WORKLOADS:
         row = measure(name, width, device)
         rows.append(row)
-        click.echo(f"| {name} | {row.width} | {row.plain_ms:.3g} | {row.population_ms:.3g} | {row.ratio:.1f} × "
+        click.echo(f"| {name} | {row.processes} × {row.width} | {row.plain_ms:.3g} | {row.population_ms:.3g} | {row.ratio:.1f} × "
                    f"| {row.limit_ms:.3g} | {row.share_of_limit:.0%} |")  # fmt: skip
     mean = statistics.geometric_mean(row.ratio for row in rows)
     click.echo(f"\nGeometric mean of the ratios: {mean:.1f} ×")

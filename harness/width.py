@@ -26,7 +26,7 @@ from harness.settings import InvalidStudy, Problem
 from harness.step import Stepper
 
 WIDEST = 1024
-WORTHWHILE = 0.95
+WORTHWHILE = 0.9
 """A wider population must cost less than this share of the time per member; otherwise the narrower one is kept."""
 
 PATIENCE = 2
@@ -106,7 +106,7 @@ def one_thread() -> Iterator[None]:
 
 def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.4) -> float:
     """Seconds per member of a step of these runs: the least of several, since whatever disturbs a step makes it longer."""
-    step = _steps(runs, device)
+    step = steps_of(runs, device)
     step()
     times: list[float] = []
     while len(times) < 3 or sum(times) < budget_s:
@@ -126,7 +126,7 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    step = _steps([run, run], device)
+    step = steps_of([run, run], device)
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         step()
     parameters = sum(
@@ -136,7 +136,8 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
     return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names))
 
 
-def _steps(runs: list[Run], device: torch.device) -> Callable[[], None]:
+def steps_of(runs: list[Run], device: torch.device) -> Callable[[], None]:
+    """A population of these runs, ready to train; each call takes one step, always with the same batch."""
     runs = sorted(runs, key=lambda run: run.seed)
     data = examples(runs)
     population = Population(runs, data, device=device, dtype=torch.float32)

@@ -78,7 +78,7 @@ def render(plot: Plot) -> tuple[bytes, bytes]:
     with style():
         figure = plot.draw(plot.data)
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # solved once is enough for both formats
+        figure.set_layout_engine(None)  # solved once is enough; with any engine set each format draws twice
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
     return svg.getvalue(), png.getvalue()
