@@ -70,6 +70,8 @@ def at(runs: pd.DataFrame, levels: Mapping[str, Any]) -> "pd.Series[bool]":
     """
     chosen = pd.Series(True, index=runs.index)
     for path, level in levels.items():
-        wanted = stored(level)
-        chosen &= pd.Series([stored(value) == wanted for value in runs[path]], index=runs.index, dtype=bool)
+        wanted, column = stored(level), runs[path]
+        if not pd.api.types.is_numeric_dtype(column):
+            column = column.map(stored)
+        chosen &= column == wanted
     return chosen

@@ -138,6 +138,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
         recorder.write_documents(launch)
         recorder.keep_only(design.told())
+        options.say(f"Training begins{f': {len(design.told())} trials are done' if design.told() else ''}.")
         try:
             with console.shown(progress, quiet=options.quiet), stop.listening():
                 lead(study, design, recorder, executor, width=width, abreast=abreast, progress=progress, stop=stop)

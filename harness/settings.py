@@ -5,6 +5,7 @@ where it is written: it keeps what is wrong with it, so that a `Study` can repor
 """
 
 import difflib
+import functools
 import hashlib
 import math
 import typing
@@ -135,6 +136,14 @@ def show(value: Any) -> str:
 
 
 @dataclass_transform(frozen_default=True)
+@functools.cache
+def _kinds(component: type) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for cls in reversed(component.__mro__):
+        hints |= typing.get_type_hints(cls, include_extras=True) if "__annotations__" in cls.__dict__ else {}
+    return {n: k for n, k in hints.items() if not n.startswith("_") and typing.get_origin(k) is not ClassVar}
+
+
 class Component:
     """Base of everything a study is made of: fields are class annotations, values may hold `Sweep` or `Tune`.
 
@@ -181,10 +190,7 @@ class Component:
 
     def kinds(self) -> dict[str, Any]:
         """Field names and their annotated types, base classes first."""
-        hints: dict[str, Any] = {}
-        for cls in reversed(type(self).__mro__):
-            hints |= typing.get_type_hints(cls, include_extras=True) if "__annotations__" in cls.__dict__ else {}
-        return {n: k for n, k in hints.items() if not n.startswith("_") and typing.get_origin(k) is not ClassVar}
+        return _kinds(type(self))  # type: ignore[arg-type]  # a class is hashable, whatever its __hash__
 
     def defaults(self) -> dict[str, Any]:
         """The default value of each field that has one."""

@@ -73,6 +73,7 @@ def measure_cost(runs: list[Run], device: torch.device, *, memory_bytes: int, ca
     """
     most = min(WIDEST, max(2, memory_bytes // bytes_per_member(runs[0], device)))
     text = f"{describe(device)} {companions(runs[0])} {min(len(runs), WIDEST).bit_length()} {most.bit_length()}"
+    text = re.sub(r" at 0x[0-9a-f]+", "", text)  # addresses differ from process to process
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     known = _read(cache)
     if key not in known:

@@ -4,11 +4,12 @@ Each file keeps `data`, which makes a tidy table, apart from `draw`, which draws
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 
 from harness.plots import generalization, seeds, stability, surface, training, tuning
-from harness.plots.style import Plot, render
+from harness.plots.style import Plot, omitted, render
 from harness.study import Study
 
 FIGURES = (generalization, stability, surface, training, seeds, tuning)
@@ -23,7 +24,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         study: names the factors.
     """
     for figure in FIGURES:
-        yield from figure.plots(runs, curves, study)
+        for plot in figure.plots(runs, curves, study):
+            yield replace(plot, caption=plot.caption + omitted(study))
 
 
 __all__ = ["FIGURES", "Plot", "plots", "render"]

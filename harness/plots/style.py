@@ -50,6 +50,10 @@ PALETTE: list[tuple[float, float, float]] = [
 QUIET = "0.4"
 
 
+MOST_LEVELS = 8
+"""Levels of one factor that a figure shows, at most: more could not be told apart."""
+
+
 @dataclass(frozen=True)
 class Plot:
     """A figure to be: its file name, what to see in it, its data and how to draw them."""
@@ -104,8 +108,22 @@ def confirmed(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def levels_of(study: Study, path: str | None) -> list[Any]:
-    """The levels of a swept factor in the order of its axis; a single None for no factor."""
-    return list(ordered(study.sweeps()[path].levels)) if path is not None else [None]
+    """The levels of a swept factor that figures show, in the order of its axis; a single None for no factor.
+
+    Of more than `MOST_LEVELS` evenly spaced ones, the first and the last among them.
+    """
+    if path is None:
+        return [None]
+    levels = ordered(study.sweeps()[path].levels)
+    shown = min(len(levels), MOST_LEVELS)
+    return [levels[i * (len(levels) - 1) // max(1, shown - 1)] for i in range(shown)]
+
+
+def omitted(study: Study) -> str:
+    """A sentence for the captions of a study with more levels than its figures show, else nothing."""
+    counts = {path: (len(levels_of(study, path)), len(ordered(sweep.levels))) for path, sweep in study.sweeps().items()}
+    parts = [f"{shown} of the {there} levels of {path}" for path, (shown, there) in counts.items() if shown < there]
+    return f" Shown: {' and '.join(parts)}." if parts else ""
 
 
 def colour_of(study: Study, path: str | None, order: int) -> int:
@@ -114,7 +132,7 @@ def colour_of(study: Study, path: str | None, order: int) -> int:
     for other in preferred(study):
         if other == path:
             return (before + order) % len(PALETTE)
-        before += len(study.sweeps()[other].levels)
+        before += len(levels_of(study, other))
     return 0
 
 

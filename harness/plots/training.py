@@ -45,8 +45,8 @@ def roles(study: Study) -> tuple[str | None, str | None]:
     first = preferred(study)[:2]
     if len(first) < 2:
         return None, first[0] if first else None
-    fewer, more = sorted(first, key=lambda path: len(study.sweeps()[path].levels))
-    return (more, fewer) if len(study.sweeps()[more].levels) <= FACETS else (fewer, more)
+    fewer, more = sorted(first, key=lambda path: len(levels_of(study, path)))
+    return (more, fewer) if len(levels_of(study, more)) <= FACETS else (fewer, more)
 
 
 def _binned(curves: pd.DataFrame) -> pd.DataFrame:
