@@ -87,12 +87,19 @@ def _shared(component: Component, free: Any) -> str:
     return f"{type(component).__qualname__} {fixed}"
 
 
-def companions(run: Run) -> tuple[str, ...]:
-    """Runs with equal keys can train in one population."""
-    setup = run.setup
+def companions(run: Run, structures: dict[tuple[Any, ...], str] | None = None) -> tuple[str, ...]:
+    """Runs with equal keys can train in one population.
+
+    Args:
+        run: one of them.
+        structures: of the modules met so far, by task and model; saves building the same module again.
+    """
+    setup, structures = run.setup, {} if structures is None else structures
+    if (setup.task, setup.model) not in structures:
+        structures[setup.task, setup.model] = structure(build(setup, setup.task.data(run.seed), run.seed))
     return (
         _shared(setup.task, setup.task.choice_of_examples),
-        structure(build(setup, setup.task.data(run.seed), run.seed)),
+        structures[setup.task, setup.model],
         _shared(setup.clipping, per_member(setup.clipping)),
         _shared(setup.optimizer, per_member(setup.optimizer)),
         f"{setup.batch_size} {setup.steps}",
@@ -109,10 +116,11 @@ def plan(runs: list[Run], width: int, abreast: int = 1) -> list[list[Run]]:
         width: members of a population, at most.
         abreast: populations that train at the same time; their number is a multiple of it, if none gets too narrow.
     """
+    structures: dict[tuple[Any, ...], str] = {}
     keys: dict[Setup, tuple[str, ...]] = {}
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        key = keys.setdefault(run.setup, ()) or companions(run)
+        key = keys.setdefault(run.setup, ()) or companions(run, structures)
         keys[run.setup] = key
         groups.setdefault(key, []).append(run)
     populations = []

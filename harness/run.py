@@ -27,7 +27,6 @@ from harness.leader import Progress, Stopped, lead, n_runs, n_steps, sample_runs
 from harness.load import Changes, load_study
 from harness.population import NARROWEST
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
-from harness.report import build_report
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.width import cache_file, measure_cost, parse_memory
@@ -150,6 +149,8 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
             )
             return INTERRUPTED
         options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
+        from harness.report import build_report  # with all that draws: a second that training need not wait for
+
         command = shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])
         verdicts = build_report(study, doc, recorder, folder, commands=[command, ui_command(uri)])
         recorder.finish_launch("FAILED" if progress.failed else "FINISHED")

@@ -132,10 +132,9 @@ def show(value: Any) -> str:
     if isinstance(value, type):
         return value.__qualname__
     text = repr(value)
-    return text if len(text) <= 200 else text[:200] + "…"
+    return text if len(text) <= 200 else f"{text[:180]}… (sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]})"
 
 
-@dataclass_transform(frozen_default=True)
 @functools.cache
 def _kinds(component: type) -> dict[str, Any]:
     hints: dict[str, Any] = {}
@@ -144,6 +143,7 @@ def _kinds(component: type) -> dict[str, Any]:
     return {n: k for n, k in hints.items() if not n.startswith("_") and typing.get_origin(k) is not ClassVar}
 
 
+@dataclass_transform(frozen_default=True)
 class Component:
     """Base of everything a study is made of: fields are class annotations, values may hold `Sweep` or `Tune`.
 
@@ -183,10 +183,16 @@ class Component:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and repr(self) == repr(other)
+        return type(self) is type(other) and self._as_text() == other._as_text()
 
     def __hash__(self) -> int:
-        return hash(repr(self))
+        return hash(self._as_text())
+
+    def _as_text(self) -> str:
+        """`repr`, made once: a study of thousands of cells compares its settings often."""
+        if "_as_text_" not in self.__dict__:
+            self.__dict__["_as_text_"] = repr(self)
+        return typing.cast(str, self.__dict__["_as_text_"])
 
     def kinds(self) -> dict[str, Any]:
         """Field names and their annotated types, base classes first."""

@@ -160,8 +160,13 @@ class Study(Setup):
     def _trial_run_problems(self) -> list[Problem]:
         """Build every distinct model and feed it two examples, so that what cannot train is known before it starts."""
         found: list[Problem] = []
+        tried = set()
         for cell in self.cells():
-            for problem in trial_run(self.setup(cell | {path: tune.low for path, tune in self.tunes().items()})):
+            setup = self.setup(cell | {path: tune.low for path, tune in self.tunes().items()})
+            key = (setup.task, setup.model, setup.batch_size)
+            problems = setup.problems() if key in tried else trial_run(setup)
+            tried.add(key)
+            for problem in problems:
                 if str(problem) not in map(str, found):
                     found.append(problem)
         return found
@@ -203,10 +208,14 @@ class Study(Setup):
         Args:
             values: a level or tuned value for every swept and tuned factor path.
         """
-        whole: Setup = Setup(**{name: value for name, value in self.values().items() if name in SETUP_FIELDS})
-        for path, value in values.items():
-            whole = whole.with_value(path, value)
-        return whole
+        made: dict[tuple[Any, ...], Setup] = self.__dict__.setdefault("_setups", {})
+        key = tuple(sorted((path, show(value)) for path, value in values.items()))
+        if key not in made:
+            whole: Setup = Setup(**{name: value for name, value in self.values().items() if name in SETUP_FIELDS})
+            for path, value in values.items():
+                whole = whole.with_value(path, value)
+            made[key] = whole
+        return made[key]
 
     def describe(self) -> dict[str, str]:
         """Everything that decides the results, as text by path: two studies with equal descriptions are the same."""
