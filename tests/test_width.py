@@ -1,0 +1,81 @@
+"""Width of populations and number of workers: measured once, within a memory bound, cached."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.models import DropoutNet
+from harness.population import Run
+from harness.settings import InvalidStudy
+from harness.setup import Setup
+from harness.tasks import Images
+from harness.width import Cost, bytes_per_member, measure_cost, parse_memory
+
+CPU = torch.device("cpu")
+RUNS = [Run(0, seed, Setup(task=Images(), model=DropoutNet(hidden=(16,)))) for seed in range(40)]
+PLENTY = 2**34
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4G", 4 * 2**30), ("500M", 500 * 2**20), ("1.5 GiB", 3 * 2**29), ("64k", 65536)]
+)
+def test_memory_sizes(text: str, size: int) -> None:
+    assert parse_memory(text, CPU) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1G", "0", "4X", "1e9"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InvalidStudy, match="--memory: needs a size"):
+        parse_memory(text, CPU)
+
+
+def test_width_stays_within_the_memory_bound(tmp_path: Path) -> None:
+    room = 5 * bytes_per_member(RUNS[0], CPU)
+    assert measure_cost(RUNS, CPU, memory_bytes=room, cache=tmp_path / "c").width <= 5
+    assert measure_cost(RUNS, CPU, memory_bytes=1, cache=tmp_path / "c").width == 2  # at least a population
+
+
+def test_a_member_is_said_to_take_at_least_its_parameters_gradient_and_state() -> None:
+    wide = Setup(task=Images(), model=DropoutNet(hidden=(512,)))
+    parameters = sum(p.numel() * 4 for p in wide.model.build({"inputs": 64, "outputs": 10}).parameters())
+    assert 4 * parameters <= bytes_per_member(Run(0, 0, wide), CPU) < 100 * parameters
+
+
+def test_a_measurement_is_cached_and_a_damaged_cache_is_done_without(tmp_path: Path) -> None:
+    cache = tmp_path / "deep" / "widths.json"
+    first = measure_cost(RUNS, CPU, memory_bytes=PLENTY, cache=cache)
+    assert first.width >= 16
+    assert first.step_s > 0
+    known = json.loads(cache.read_text())
+    (key,) = known
+    cache.write_text(json.dumps({key: {"width": 77, "step_s": 1.0}}))
+    assert measure_cost(RUNS, CPU, memory_bytes=PLENTY, cache=cache) == Cost(77, 1.0)
+    for damage in ("", "[1]", '{"x": 3}', "{", json.dumps({key: {"width": 0, "step_s": 1.0}})):
+        cache.write_text(damage)
+        assert measure_cost(RUNS, CPU, memory_bytes=PLENTY, cache=cache).width >= 16
+
+
+def test_another_process_finds_what_was_measured(tmp_path: Path) -> None:
+    source = f"""
+from pathlib import Path
+from harness.models import SimpleRNN
+from test_width import *
+runs = [Run(0, 0, Setup(task=Images(layout="rows"), model=SimpleRNN(hidden=8)))]
+measure_cost(runs, CPU, memory_bytes=PLENTY, cache=Path({str(tmp_path / "c")!r}))
+"""
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", source], check=True, cwd=Path(__file__).parent)
+    assert len(json.loads((tmp_path / "c").read_text())) == 1
+
+
+def test_workers_are_worth_their_start_in_long_studies_only() -> None:
+    cost = Cost(width=16, step_s=1e-3)
+    assert cost.workers(steps=10**6, cores=8, populations=20) == 8
+    assert cost.workers(steps=10**6, cores=8, populations=3) in (1, 3)
+    assert cost.workers(steps=1000, cores=8, populations=20) == 1
+    assert cost.workers(steps=10**6, cores=1, populations=20) == 1
+    assert cost.training_s(10**6, cores=8, workers=8) < cost.training_s(10**6, cores=8, workers=1)
