@@ -263,7 +263,8 @@ class Workers:
         else:
             yield job.index, _failed(job.runs[0], f"The process that trained it ended with {how}.")
         if job.deaths < DEATHS or len(job.runs) > 1:
-            note = f"{place}: a worker ended with {how}; its {len(job.runs)} runs are trained again"
+            runs = "run is" if len(job.runs) == 1 else f"{len(job.runs)} runs are"
+            note = f"{place}: a worker ended with {how}; its {runs} trained again"
             nothing = _failed(job.runs[0], "")
             yield job.index, Trained(nothing.runs[:0], nothing.curves, {}, (note,))
 

@@ -103,6 +103,9 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
         click.echo(f"{study_file} cannot run:", err=True)
         click.echo("\n".join(f"  {problem}" for problem in error.problems), err=True)
         sys.exit(INVALID)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; what was recorded is saved, and the same command continues.", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def run(study_file: Path, changes: Changes, options: Options) -> int:

@@ -248,3 +248,28 @@ def test_search_without_sweeps(study_file: Path, tmp_path: Path) -> None:
     runs = pd.read_parquet(tmp_path / "mine" / "runs.parquet")
     assert (runs["phase"] == "tune").sum() == 8
     assert runs.loc[runs["phase"] == "confirm", "model.dropout"].nunique() == 1
+
+
+def test_a_configuration_that_kills_its_process_takes_nothing_else_with_it(study_file: Path, tmp_path: Path) -> None:
+    source = MINE.replace("import torch\n", "import os\nimport torch\n", 1).replace(
+        "        return self.net(x)",
+        "        self.calls = getattr(self, 'calls', 0) + 1\n"
+        "        if len(self.net) == 4 and self.net[0].out_features == 9 and self.calls > 5:\n"
+        "            os._exit(3)\n"
+        "        return self.net(x)",
+    )
+    source = source.replace("dropout=Sweep(0.0, 0.5)", "width=Sweep(8, 9)").replace(
+        "optimizer=SGD(lr=Tune(0.05, 1.0, log=True))", "optimizer=SGD(0.1)"
+    )
+    source = source.replace("clipping=GlobalNorm(Sweep(0.5, inf))", "clipping=GlobalNorm(0.5)").replace(
+        "seeds=4", "seeds=2"
+    )
+    study_file.write_text(source[: source.index("    claims=")] + ")\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.run", str(study_file), "--workers", "2", "--devices", "cpu", "--results", str(tmp_path / "r")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "a worker ended with exit code 3; its 2 runs are trained again" in done.stderr
+    runs = pd.read_parquet(tmp_path / "r" / "mine" / "runs.parquet")
+    assert runs.groupby("model.width")["status"].unique().map(list).to_dict() == {8: ["finished"], 9: ["failed"]}
