@@ -22,14 +22,14 @@ import torch
 from harness import console
 from harness.design import Design, StudyChanged
 from harness.devices import describe, find_devices
-from harness.executors import Executor, InProcess, Workers
-from harness.leader import Progress, Stopped, lead, n_runs, n_steps, sample_runs
+from harness.executors import Executor, InProcess
+from harness.layout import lay_out
+from harness.leader import Progress, Stopped, lead, n_runs, n_steps
 from harness.load import Changes, load_study
-from harness.population import NARROWEST
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
-from harness.width import cache_file, measure_cost, parse_memory
+from harness.workers import Workers
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 
@@ -119,7 +119,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     options.say(f"Training on {', '.join(map(describe, devices))}.")
     study, doc = load_study(study_file, changes)
     options.say(overview(study, verbose=options.verbose))
-    layout = lay_out(study, devices, options)
+    layout = lay_out(study, devices, workers=options.workers, memory=options.memory)
     if options.dry_run:
         options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
         return DONE
@@ -183,39 +183,6 @@ def overview(study: Study, *, verbose: bool) -> str:
     if verbose:
         lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
     return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where and how a study's populations train.
-
-    Attributes:
-        places: devices, one named twice trains two populations at once.
-        threads: of each process on a CPU.
-        width: members of a population.
-        training_s: about how long training takes; evaluations add to it.
-    """
-
-    places: list[torch.device]
-    threads: int
-    width: int
-    training_s: float
-
-    @property
-    def words(self) -> str:
-        """How many processes there are, where it is not one."""
-        return f", {len(self.places)} populations at once" if len(self.places) > 1 else ""
-
-
-def lay_out(study: Study, devices: list[torch.device], options: Options) -> Layout:
-    """Choose width and number of processes, by a short measurement where there is none of this shape yet."""
-    cores = torch.get_num_threads() if devices[0].type == "cpu" else 1
-    memory_bytes = parse_memory(options.memory, devices[0]) // (options.workers or cores)
-    runs, steps = sample_runs(study), n_steps(study) // len(devices)
-    cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
-    workers = options.workers or cost.workers(steps, cores, populations=max(1, len(runs) // NARROWEST))
-    seconds = cost.training_s(steps, cores, workers)
-    return Layout(devices * workers, max(1, cores // workers), cost.width, seconds)
 
 
 class Stop:

@@ -1,0 +1,53 @@
+"""How a study lies on the devices at hand: where its populations train, how wide they are, and how long it will take."""
+
+from dataclasses import dataclass
+
+import torch
+
+from harness.leader import n_steps, sample_runs
+from harness.population import NARROWEST
+from harness.study import Study
+from harness.width import cache_file, measure_cost, parse_memory
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where and how a study's populations train.
+
+    Attributes:
+        places: devices, one named twice trains two populations at once.
+        threads: of each process on a CPU.
+        width: members of a population.
+        training_s: about how long training takes; evaluations add to it.
+    """
+
+    places: list[torch.device]
+    threads: int
+    width: int
+    training_s: float
+
+    @property
+    def words(self) -> str:
+        """How many processes there are, where it is not one."""
+        return f", {len(self.places)} populations at once" if len(self.places) > 1 else ""
+
+
+def lay_out(study: Study, devices: list[torch.device], *, workers: int | None, memory: str | None) -> Layout:
+    """Choose width and number of processes, by a short measurement where there is none of this shape yet.
+
+    Args:
+        study: whose populations are laid out.
+        devices: all alike; the first is measured.
+        workers: processes on each device; None for as many as take the least time.
+        memory: bound on what all populations take at a time, such as 4G; None for a share of what is free.
+
+    Raises:
+        InvalidStudy: `memory` is no size.
+    """
+    cores = torch.get_num_threads() if devices[0].type == "cpu" else 1
+    memory_bytes = parse_memory(memory, devices[0]) // (workers or cores)
+    runs, steps = sample_runs(study), n_steps(study) // len(devices)
+    cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
+    workers = workers or cost.workers(steps, cores, populations=max(1, len(runs) // NARROWEST))
+    seconds = cost.training_s(steps, cores, workers)
+    return Layout(devices * workers, max(1, cores // workers), cost.width, seconds)
