@@ -2,8 +2,8 @@
 
 Wider populations share the cost of launching operations; too wide ones fall out of the caches. A few steps at doubling
 widths find the turn. On a CPU a process with one thread for each core wastes nothing on threads that wait for one
-another, but takes seconds to start. What was measured is cached for the device and shape; the study keeps the width with its plan, so that
-a continued study trains the same populations again.
+another, but takes seconds to start. What was measured is cached for the device and shape; the study keeps the width with
+its plan, so that a continued study trains the same populations again.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -79,7 +79,7 @@ def measure_cost(runs: list[Run], device: torch.device, *, memory_bytes: int, ca
     if key not in known:
         known[key] = _measured(runs, device, most)
         _write(cache, known)
-    return known[key]
+    return replace(known[key], width=min(known[key].width, most))  # the bound may be tighter than when it was measured
 
 
 def _measured(runs: list[Run], device: torch.device, most: int) -> Cost:
@@ -101,8 +101,10 @@ def one_thread() -> Iterator[None]:
     """The block's operations on a CPU run on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.4) -> float:
@@ -111,12 +113,17 @@ def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.4) -> floa
     step()
     times: list[float] = []
     while len(times) < 3 or sum(times) < budget_s:
-        start = time.perf_counter()
-        step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        times.append(time.perf_counter() - start)
+        times.append(seconds(step, device))
     return min(times) / len(runs)
+
+
+def seconds(work: Callable[[], None], device: torch.device) -> float:
+    """How long one call takes, the device's queue included."""
+    start = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 def bytes_per_member(run: Run, device: torch.device) -> int:

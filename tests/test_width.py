@@ -36,6 +36,8 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 def test_width_stays_within_the_memory_bound(tmp_path: Path) -> None:
     room = 5 * bytes_per_member(RUNS[0], CPU)
     assert measure_cost(RUNS, CPU, memory_bytes=room, cache=tmp_path / "c").width <= 5
+    room = 4 * bytes_per_member(RUNS[0], CPU)  # found in the cache, where more memory was there
+    assert measure_cost(RUNS, CPU, memory_bytes=room, cache=tmp_path / "c").width <= 4
     assert measure_cost(RUNS, CPU, memory_bytes=1, cache=tmp_path / "c").width == 2  # at least a population
 
 
