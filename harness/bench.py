@@ -10,7 +10,6 @@ import math
 import multiprocessing
 import platform
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
@@ -23,13 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.clipping import GlobalNorm
-from harness.devices import describe, find_devices, settle
+from harness.devices import cores_of, describe, find_devices, settle
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, Optimizer
 from harness.population import Run
 from harness.setup import Setup
 from harness.tasks import Tensors
-from harness.width import cache_file, measure_cost, parse_memory, steps_of
+from harness.width import cache_file, measure_cost, parse_memory, seconds, steps_of
 
 STEPS, WARM_UP, ROUNDS = 5, 2, 9
 """Steps between two looks at the clock, and how often each contender has its turn, unmeasured and measured."""
@@ -192,20 +191,17 @@ class Team:
             process.join()
 
 
-def seconds(steps: Callable[[], None], device: torch.device) -> float:
-    """How long one call takes, the device's queue included."""
-    start = time.perf_counter()
-    steps()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - start
-
-
 def members(setup: Setup, width: int) -> list[Run]:
     """Runs of 8 seeds with several learning rates."""
     lr = dict(setup.optimizer.walk())["lr"]
     runs = [Run(i // 8, i % 8, setup.with_value("optimizer.lr", lr * (1 + i // 8) / 8)) for i in range(width)]
     return sorted(runs, key=lambda run: run.seed)
+
+
+def chosen_width(setup: Setup, device: torch.device) -> int:
+    """Members of a population, as a study would choose."""
+    memory_bytes = parse_memory(None, device) // cores_of(device)
+    return measure_cost(members(setup, 512), device, memory_bytes=memory_bytes, cache=cache_file()).width
 
 
 def population(setup: Setup, width: int, device: torch.device) -> Callable[[], None]:
@@ -263,14 +259,12 @@ def _operands(width: int, rows: int, inner: int, columns: int, device: torch.dev
     return a, b, out
 
 
-def measure(name: str, width: int | None, device: torch.device, rounds: int = ROUNDS) -> Row:
+def measure(name: str, width: int | None, device: torch.device) -> Row:
     """Medians of one workload, the contenders taking turns."""
     setup = WORKLOADS[name].setup()
     assert not setup.problems(), setup.problems()
-    cores = torch.get_num_threads() if device.type == "cpu" else 1
-    if width is None:
-        memory_bytes = parse_memory(None, device) // cores
-        width = measure_cost(members(setup, 512), device, memory_bytes=memory_bytes, cache=cache_file()).width
+    cores = cores_of(device)
+    width = width or chosen_width(setup, device)
     alone, ours = (
         Team(1, name, ("plain",), 1, device, cores),
         Team(cores, name, ("population", "limit"), width, device, 1),
@@ -283,7 +277,7 @@ def measure(name: str, width: int | None, device: torch.device, rounds: int = RO
     for _ in range(WARM_UP):
         for turn in turns.values():
             turn()
-    times = [{who: turn() for who, turn in turns.items()} for _ in range(rounds)]
+    times = [{who: turn() for who, turn in turns.items()} for _ in range(ROUNDS)]
     alone.dismiss()
     ours.dismiss()
     ms = {who: statistics.median(t[who] for t in times) * 1e3 for who in turns}

@@ -52,6 +52,11 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def cores_of(device: torch.device) -> int:
+    """How many threads a device has for training: those that torch would use on a CPU, one to drive a CUDA device."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
 def settle() -> None:
     """Prepare a process for training, once everything is imported.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
+from harness.devices import cores_of
 from harness.leader import n_steps, sample_runs
 from harness.population import NARROWEST
 from harness.study import Study
@@ -44,7 +45,7 @@ def lay_out(study: Study, devices: list[torch.device], *, workers: int | None, m
     Raises:
         InvalidStudy: `memory` is no size.
     """
-    cores = torch.get_num_threads() if devices[0].type == "cpu" else 1
+    cores = cores_of(devices[0])
     memory_bytes = parse_memory(memory, devices[0]) // (workers or cores)
     runs, steps = sample_runs(study), n_steps(study) // len(devices)
     cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())

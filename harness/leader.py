@@ -20,8 +20,6 @@ from harness.record import FinishedTrial, Recorder
 from harness.settings import Component, show
 from harness.study import Study
 
-MANY = 10**9
-
 TUNE_SEEDS = 1_000_000
 """First seed of the tune phase; the confirm phase has smaller ones, so that the two never meet."""
 
@@ -72,7 +70,8 @@ def sample_runs(study: Study) -> list[Run]:
     """The runs of a round that could train together with those of the first cell: what a population may be cut from."""
     low = {path: tune.low for path, tune in study.tunes().items()}
     trials = [Trial(i, i, True, cell | low, told=False) for i, cell in enumerate(study.cells())]
-    return max(plan([run for trial in trials for run in runs_of(study, trial)], MANY), key=len)
+    runs = [run for trial in trials for run in runs_of(study, trial)]
+    return max(plan(runs, len(runs)), key=len)
 
 
 def n_steps(study: Study) -> int:
@@ -137,18 +136,17 @@ def lead(
                 raise Stopped
 
 
+def _of_trial(number: int, tables: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:
+    """A trial's rows of several tables, in an order that does not depend on which came first."""
+    found = pd.concat([table[table["trial"] == number] for table in tables])
+    return found.sort_values(order, kind="stable", ignore_index=True)
+
+
 def _commit(
     study: Study, design: Design, recorder: Recorder, trial: Trial, parts: list[Trained], progress: Progress
 ) -> None:
-    runs, curves = (
-        pd.concat([table[table["trial"] == trial.number] for table in tables]).sort_values(
-            order, kind="stable", ignore_index=True
-        )  # whatever the order in which parts arrived
-        for tables, order in (
-            ([part.runs for part in parts], ["seed"]),
-            ([part.curves for part in parts], ["seed", "step"]),
-        )
-    )
+    runs = _of_trial(trial.number, [part.runs for part in parts], ["seed"])
+    curves = _of_trial(trial.number, [part.curves for part in parts], ["seed", "step"])
     factors = factor_values(study, trial)
     identity = pd.DataFrame(
         {"trial": runs["trial"], "seed": runs["seed"], "phase": "confirm" if trial.confirm else "tune"}

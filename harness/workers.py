@@ -127,17 +127,17 @@ class Workers:
         self._workers[self._workers.index(worker)] = self._start(place)
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         job.deaths += 1
-        if job.deaths < DEATHS:
-            waiting.appendleft(job)
-        elif len(job.runs) > 1:
-            waiting.extendleft(Job(job.index, half, DEATHS - 1) for half in cut(job.runs, 2))
-        else:
+        again = [job]
+        if job.deaths >= DEATHS:
+            again = [Job(job.index, half, DEATHS - 1) for half in cut(job.runs, 2)] if len(job.runs) > 1 else []
+        waiting.extendleft(again)
+        if not again:
             yield job.index, failed(job.runs[0], f"The process that trained it ended with {how}.")
-        if job.deaths < DEATHS or len(job.runs) > 1:
-            runs = "run is" if len(job.runs) == 1 else f"{len(job.runs)} runs are"
-            note = f"{place}: a worker ended with {how}; its {runs} trained again"
-            nothing = failed(job.runs[0], "")
-            yield job.index, Trained(nothing.runs[:0], nothing.curves, {}, (note,))
+            return
+        runs = "run is" if len(job.runs) == 1 else f"{len(job.runs)} runs are"
+        note = f"{place}: a worker ended with {how}; its {runs} trained again"
+        nothing = failed(job.runs[0], "")
+        yield job.index, Trained(nothing.runs[:0], nothing.curves, {}, (note,))
 
 
 def _send(pipe: Connection, message: Any) -> None:

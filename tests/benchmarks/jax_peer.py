@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from harness.bench import ROUNDS, STEPS, WORKLOADS, Team, members
-from harness.width import cache_file, measure_cost, parse_memory
+from harness.bench import ROUNDS, STEPS, WORKLOADS, Team, chosen_width
+from harness.devices import cores_of
 
 WIDTHS = (16, 64, 256)
 CPU = torch.device("cpu")
@@ -156,9 +156,7 @@ def peer(pipe: Connection, name: str, width: int) -> None:
 
 def row(name: str) -> tuple[str, float]:
     """A line of the table and the ratio."""
-    setup, cores = WORKLOADS[name].setup(), torch.get_num_threads()
-    memory_bytes = parse_memory(None, CPU) // cores
-    width = measure_cost(members(setup, 512), CPU, memory_bytes=memory_bytes, cache=cache_file()).width
+    cores, width = cores_of(CPU), chosen_width(WORKLOADS[name].setup(), CPU)
     ours = Team(cores, name, ("population", "limit"), width, CPU, 1)
     context, pipes = multiprocessing.get_context("spawn"), {}
     for w in WIDTHS:
