@@ -1,4 +1,4 @@
-"""The design: a study's cells and trials, kept in Optuna (the only file that imports it).
+"""The design: a study's cells and trials, kept in Optuna.
 
 Second stage of the flow. Trials are asked in rounds: in every round each cell gets the same number of them, and the
 values of the `Tune` factors come from an Optuna sampler that is seeded by study and round and has seen only earlier
@@ -9,18 +9,16 @@ one atomic entry in the storage; `tell` is the commit point.
 import hashlib
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.settings import Tune, show
+from harness.storage import open_storage, reachable
 from harness.study import Levels, Study
 
 WORST = 1e30
@@ -96,42 +94,15 @@ class Design:
             self._optuna.set_user_attr(key, choose())
         return self._optuna.user_attrs[key]
 
-    def rounds(self) -> Iterator[list[Trial]]:
-        """The trials of each round in turn, those already told included; ask for the next one when all are told."""
-        if self._tunes:
-            for first, last in self._batches():
-                yield self._ask(f"tune {first}-{last}", lambda first=first, last=last: self._tune_values(first, last))
-        yield self._ask("confirm", self._confirm_values)
+    def rounds(self) -> list[str]:
+        """The names of all rounds, in order; ask for one when all trials of those before it are told."""
+        return [*(f"tune {first}-{last}" for first, last in self._batches()), "confirm"]
 
-    def n_trials(self) -> int:
-        """Trials of the whole study (with several objectives: at least)."""
-        return len(self._cells) * (1 + (self.study.tune_trials if self._tunes else 0))
-
-    def tell(self, trial: Trial, values: list[float], *, diverged: int) -> None:
-        """Commit a trial's results.
-
-        Args:
-            trial: one that `rounds` gave.
-            values: the mean over seeds of each objective; what is not finite is told as `WORST`.
-            diverged: how many of its runs diverged.
-        """
-        frozen = self._optuna.get_trials(deepcopy=False)[trial.number]
-        optuna.Trial(self._optuna, frozen._trial_id).set_user_attr("diverged", diverged)
-        self._optuna.tell(trial.number, [min(v, WORST) if math.isfinite(v) else WORST for v in values])
-
-    def told(self) -> set[int]:
-        """Numbers of the trials whose results are committed."""
-        return {trial.number for trial in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])}
-
-    def _batches(self) -> list[tuple[int, int]]:
-        """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
-        count = self.study.tune_trials
-        size = max(1, count // 8) if self.study.sampler == "tpe" else count
-        return [(first, min(first + size, count)) for first in range(0, count, size)]
-
-    def _ask(self, name: str, values: Any) -> list[Trial]:
+    @reachable()
+    def ask(self, name: str) -> list[Trial]:
+        """The trials of a round, those already told included."""
         asked = self._of_round(name)
-        wanted: list[tuple[int, Levels]] = values()
+        wanted = self._confirm_values() if name == "confirm" else self._tune_values(*map(int, name[5:].split("-")))
         for cell, tuned in wanted[len(asked) :]:
             levels = self._cells[cell]
             distributions = {path: _categories(sweep.levels) for path, sweep in self.study.sweeps().items()}
@@ -144,6 +115,36 @@ class Design:
                 )
             )
         return [self._trial(frozen) for frozen in self._of_round(name)]
+
+    def n_trials(self) -> int:
+        """Trials of the whole study (with several objectives: at least)."""
+        return len(self._cells) * (1 + (self.study.tune_trials if self._tunes else 0))
+
+    @reachable()
+    def tell(self, trial: Trial, values: list[float], *, diverged: int) -> None:
+        """Commit a trial's results; of one that is told already, nothing changes.
+
+        Args:
+            trial: one that `rounds` gave.
+            values: the mean over seeds of each objective; what is not finite is told as `WORST`.
+            diverged: how many of its runs diverged.
+        """
+        frozen = self._optuna.get_trials(deepcopy=False)[trial.number]
+        if frozen.state == TrialState.COMPLETE:
+            return
+        optuna.Trial(self._optuna, frozen._trial_id).set_user_attr("diverged", diverged)
+        self._optuna.tell(trial.number, [min(v, WORST) if math.isfinite(v) else WORST for v in values])
+
+    @reachable()
+    def told(self) -> set[int]:
+        """Numbers of the trials whose results are committed."""
+        return {trial.number for trial in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])}
+
+    def _batches(self) -> list[tuple[int, int]]:
+        """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
+        count = self.study.tune_trials if self._tunes else 0
+        size = max(1, count // 8) if self.study.sampler == "tpe" else count
+        return [(first, min(first + size, count)) for first in range(0, count, size)]
 
     def _of_round(self, name: str) -> list[FrozenTrial]:
         return [t for t in self._optuna.get_trials(deepcopy=False) if t.user_attrs.get("round") == name]
@@ -204,20 +205,6 @@ class Design:
             tried = [t for t in told if t.user_attrs["cell"] == cell and t.user_attrs["round"] != "confirm"]
             chosen += [(cell, {path: t.params[path] for path in self._tunes}) for t in _best(tried)]
         return chosen
-
-
-def open_storage(storage: str) -> BaseStorage | str:
-    """A journal file for a path, the URL itself for a database. An incomplete last line of a journal is cut off."""
-    if "://" in storage:
-        return storage
-    path = Path(storage)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        with path.open("rb+") as file:
-            content = file.read()
-            if content and not content.endswith(b"\n"):
-                file.truncate(content.rfind(b"\n") + 1)
-    return JournalStorage(JournalFileBackend(str(path)))
 
 
 def _best(trials: list[FrozenTrial]) -> list[FrozenTrial]:

@@ -2,21 +2,21 @@
 
     ask a round (design) → plan populations → train them (executors) → record each finished trial → tell (design)
 
-A finished trial is committed in this order: MLflow, in place of whatever is there of it, then Optuna's `tell`. What is
-not told when the leader dies is trained again and takes the place of the same records.
+A trial that is not committed (`harness.commit`) when the leader dies is committed or trained again by the next one.
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
-import numpy as np
 import pandas as pd
 
-from harness.design import WORST, Design, Trial
+from harness.commit import Commits
+from harness.design import Design, Trial
 from harness.executors import Executor, Trained
+from harness.patience import Stopped
 from harness.population import Run, plan
-from harness.record import FinishedTrial, Recorder
+from harness.record import FinishedTrial
 from harness.settings import Component, show
 from harness.study import Study
 
@@ -25,10 +25,6 @@ TUNE_SEEDS = 1_000_000
 
 Plain = float | int | str | bool
 """A setting as it appears in tables."""
-
-
-class Stopped(Exception):
-    """`lead` was asked to stop before all was done; all finished trials are saved."""
 
 
 @dataclass
@@ -51,12 +47,18 @@ class Progress:
     failed: int = 0
     errors: list[str] = field(default_factory=list)
 
-    def add(self, *, steps: int = 0, runs: int = 0, diverged: int = 0) -> None:
+    def add(self, *, steps: int = 0, runs: int = 0) -> None:
         """Count what was done and show it."""
         self.done_steps += steps
         self.done_runs += runs
-        self.diverged += diverged
         self.show(self)
+
+    def committed(self, finished: FinishedTrial) -> None:
+        """Count a trial that is committed."""
+        self.diverged += int((finished.runs["status"] == "diverged").sum())
+        self.failed += int((finished.runs["status"] == "failed").sum())
+        self.errors += finished.errors.values()
+        self.add(runs=len(finished.runs))
 
 
 def runs_of(study: Study, trial: Trial) -> list[Run]:
@@ -88,83 +90,72 @@ def n_runs(study: Study) -> int:
 
 
 def lead(
-    study: Study, design: Design, recorder: Recorder, executor: Executor, *, width: int, abreast: int,
-    progress: Progress, stop: Callable[[], bool] = lambda: False,
+    study: Study, design: Design, commits: Commits, executor: Executor, progress: Progress,
+    *, width: int, abreast: int, stop: Callable[[], bool] = lambda: False, lost: Collection[int] = (),
 ) -> None:  # fmt: skip
     """Train, record and tell every trial of the study that is not told yet.
 
     Args:
         study: the study.
         design: its trials.
-        recorder: its records, a launch opened.
+        commits: takes those that are trained, its block entered.
         executor: trains populations.
+        progress: is kept up to date.
         width: see `plan`; the same whenever the study is continued.
         abreast: likewise.
-        progress: is kept up to date.
         stop: once it returns true, no population is begun any more.
+        lost: numbers of trials that are told, but whose records are lost: they are trained again.
 
     Raises:
         Stopped: before all was done.
+        OSError: the disk is full or cannot be written.
+        RecordError: MLflow refuses a trial.
     """
-    with ThreadPoolExecutor(1, thread_name_prefix="record") as thread:
-        for trials in design.rounds():
-            runs = {trial.number: runs_of(study, trial) for trial in trials}
-            told = {trial.number for trial in trials if trial.told}
-            for number in told:
-                progress.add(steps=sum(run.setup.steps for run in runs[number]), runs=len(runs[number]))
-            # Planned from the whole round, so that a continued study trains the very same populations.
-            planned = plan([r for rs in runs.values() for r in rs], width, abreast)
-            populations = [p for p in planned if not {r.trial for r in p} <= told]
-            waiting = {trial.number: (trial, len(runs[trial.number])) for trial in trials if not trial.told}
-            arrived: dict[int, list[Trained]] = {number: [] for number in waiting}
-            commits: list[Future[None]] = []
-            for index, trained in executor.train(populations, lambda steps, _: progress.add(steps=steps), stop):
-                for note in trained.notes:
-                    progress.say(note)
-                for number in dict.fromkeys(run.trial for run in populations[index]):
-                    if number not in arrived:
-                        continue
-                    arrived[number].append(trained)
-                    trial, wanted = waiting[number]
-                    if sum(int((t.runs["trial"] == number).sum()) for t in arrived[number]) == wanted:
-                        commits.append(
-                            thread.submit(_commit, study, design, recorder, trial, arrived.pop(number), progress)
-                        )
-            for commit in commits:
-                commit.result()
-            if arrived:
-                raise Stopped
+    for name in design.rounds():
+        trials = commits.patiently(partial(design.ask, name))
+        runs = {trial.number: runs_of(study, trial) for trial in trials}
+        missing = {trial.number: trial for trial in trials if not trial.told or trial.number in lost}
+        for trial in trials:
+            if trial.number not in missing:
+                progress.add(runs=len(runs[trial.number]))
+            elif (finished := commits.trained_before(trial.number)) is not None:
+                commits.add(missing.pop(trial.number), finished)
+            if trial.number not in missing:
+                progress.add(steps=sum(run.setup.steps for run in runs[trial.number]))
+        # Planned from the whole round, so that a continued study trains the very same populations.
+        planned = plan([run for rs in runs.values() for run in rs], width, abreast)
+        populations = [p for p in planned if any(run.trial in missing for run in p)]
+        arrived: dict[int, list[Trained]] = {number: [] for number in missing}
+        for index, trained in executor.train(populations, lambda steps, _: progress.add(steps=steps), stop):
+            for note in trained.notes:
+                progress.say(note)
+            for number in arrived.keys() & {run.trial for run in populations[index]}:
+                arrived[number].append(trained)
+                if sum(int((t.runs["trial"] == number).sum()) for t in arrived[number]) == len(runs[number]):
+                    commits.add(missing[number], finish(study, missing[number], arrived.pop(number)))
+        commits.wait()
+        if arrived:
+            raise Stopped
+
+
+def finish(study: Study, trial: Trial, parts: list[Trained]) -> FinishedTrial:
+    """A trial as it is recorded, from the populations that held its runs."""
+    runs = _of_trial(trial.number, [part.runs for part in parts], ["seed"])
+    factors, phase = factor_values(study, trial), "confirm" if trial.confirm else "tune"
+    identity = pd.DataFrame({"trial": runs["trial"], "seed": runs["seed"], "phase": phase})
+    settings = pd.DataFrame({path: [value] * len(runs) for path, value in factors.items()})
+    return FinishedTrial(
+        number=trial.number, name=_name(study, trial), phase=phase, params=factors,
+        runs=pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1),
+        curves=_of_trial(trial.number, [part.curves for part in parts], ["seed", "step"]),
+        errors={s: error for part in parts for (number, s), error in part.errors.items() if number == trial.number},
+    )  # fmt: skip
 
 
 def _of_trial(number: int, tables: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:
     """A trial's rows of several tables, in an order that does not depend on which came first."""
     found = pd.concat([table[table["trial"] == number] for table in tables])
     return found.sort_values(order, kind="stable", ignore_index=True)
-
-
-def _commit(
-    study: Study, design: Design, recorder: Recorder, trial: Trial, parts: list[Trained], progress: Progress
-) -> None:
-    runs = _of_trial(trial.number, [part.runs for part in parts], ["seed"])
-    curves = _of_trial(trial.number, [part.curves for part in parts], ["seed", "step"])
-    factors = factor_values(study, trial)
-    identity = pd.DataFrame(
-        {"trial": runs["trial"], "seed": runs["seed"], "phase": "confirm" if trial.confirm else "tune"}
-    )
-    settings = pd.DataFrame({path: [value] * len(runs) for path, value in factors.items()})
-    table = pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1)
-    errors = {key: error for part in parts for key, error in part.errors.items() if key[0] == trial.number}
-    recorder.record(
-        FinishedTrial(
-            number=trial.number, name=_name(study, trial), phase=str(identity["phase"][0]), params=factors, runs=table,
-            curves=curves, errors={seed: error for (_, seed), error in errors.items()},
-        )
-    )  # fmt: skip
-    objectives = [table[name].where(np.isfinite(table[name]), WORST).mean() for name in study.objectives()]
-    design.tell(trial, [float(value) for value in objectives], diverged=int((table["status"] == "diverged").sum()))
-    progress.failed += int((table["status"] == "failed").sum())
-    progress.errors += errors.values()
-    progress.add(runs=len(table), diverged=int((table["status"] == "diverged").sum()))
 
 
 def factor_values(study: Study, trial: Trial) -> dict[str, Plain]:

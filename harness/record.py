@@ -30,6 +30,8 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from harness.patience import Unreachable
+
 if TYPE_CHECKING:  # imported when a recorder connects: it takes two seconds, which `--dry-run` should not pay
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
@@ -137,15 +139,32 @@ def without_credentials(text: str) -> str:
     return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
+class LostRecords(RecordError):
+    """Records that should be there are not, or cannot be read: those of `trials`."""
+
+    def __init__(self, trials: set[int]) -> None:
+        self.trials = trials
+        numbers = ", ".join(map(str, sorted(trials)[:10]))
+        super().__init__(f"The records of {len(trials)} trials are missing or damaged ({numbers}).")
+
+
 @contextmanager
 def _own_errors() -> Iterator[None]:
-    """Raises what MLflow raises as `RecordError`: its messages repeat the URI, password and all."""
+    """Raises what MLflow raises as `RecordError`, or as `Unreachable`: its messages repeat the URI, password and all."""
     from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE, ErrorCode
+    from requests import RequestException
 
     try:
         yield
-    except MlflowException as error:
-        raise RecordError(without_credentials(str(error))) from None
+    except (MlflowException, RequestException) as error:
+        text = without_credentials(str(error))
+        silent = re.match(r"API request to (https?://[^/ ]+)", text)
+        if silent or not isinstance(error, MlflowException):
+            raise Unreachable(f"MLflow's server does not answer: {silent[1] if silent else text}") from None
+        if error.error_code == ErrorCode.Name(TEMPORARILY_UNAVAILABLE):
+            raise Unreachable(f"MLflow's database cannot be used: {text.strip().splitlines()[0]}") from None
+        raise RecordError(text) from None
 
 
 class Recorder:
@@ -167,23 +186,18 @@ class Recorder:
         self._tracking_uri = tracking_uri
         self._artifact_folder = None if artifact_folder is None else artifact_folder.absolute() / study_name
         self._client = _connect(tracking_uri)
-        with _own_errors(), _impatient():
+        with _own_errors():
             self._experiment_id = self._find_experiment()
         self._launch: _Record | None = None
         self._records: dict[int, list[_Record]] = {}  # of each trial, finished or not
+        self._uncertain: set[int] = set()  # trials of which there may be records that are not among these
 
     # --- What a leader writes
 
     @_own_errors()
     def start_launch(self, params: Mapping[str, object], *, tags: Mapping[str, str] | None = None) -> None:
         """Opens the parent of all trials recorded from now on; launches that were killed are marked so."""
-        experiment_id = self._require_experiment()
-        launches, self._records = [], {}
-        for record in self._search():
-            if record.trial is None:
-                launches.append(record)
-            else:
-                self._records.setdefault(record.trial, []).append(record)
+        experiment_id, launches = self._require_experiment(), self._launches()
         for launch in launches:
             if not launch.ended_at_ms:
                 self._client.set_terminated(launch.run_id, "KILLED")
@@ -195,14 +209,20 @@ class Recorder:
 
     @_own_errors()
     def keep_only(self, told: Collection[int]) -> None:
-        """Removes records of trials that will be trained again, unfinished records and all but the newest of a trial."""
+        """Removes records of trials that are not told, unfinished records and all but the newest of a trial."""
+        self._records = {}
+        for record in self._search(f"tags.`{KIND}` = 'trial'"):
+            if record.trial is not None:
+                self._records.setdefault(record.trial, []).append(record)
         for trial, records in list(self._records.items()):
-            newest = _newest_finished(records) if trial in told else None
-            self._replace(trial, newest)
+            self._replace(trial, _newest_finished(records) if trial in told else None)
 
     @_own_errors()
     def record(self, finished: FinishedTrial) -> None:
         """Records a trial, in place of what there may be of it. Once this returns, nothing of it can be lost."""
+        if finished.number in self._uncertain:
+            self._records[finished.number] = self._search(f"tags.`{TRIAL}` = '{finished.number}'")
+        self._uncertain.add(finished.number)
         record = self._create(finished)
         with self._outbox(record) as folder:
             _write(finished.runs, folder / RUNS)
@@ -212,6 +232,7 @@ class Recorder:
         self._log(record, finished.params, _metrics(finished))
         self._client.set_terminated(record.run_id, "FINISHED")
         self._replace(finished.number, record)
+        self._uncertain.remove(finished.number)
 
     @_own_errors()
     def finish_launch(self, status: Status) -> None:
@@ -249,20 +270,27 @@ class Recorder:
         return set(self._recorded())
 
     @_own_errors()
-    def read(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def read(self, expected: Collection[int] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
         """All runs and all curves, as they were recorded, sorted by trial and seed (and step).
 
+        Args:
+            expected: trials that must be there.
+
         Raises:
-            RecordError: nothing is recorded, or artifacts are missing.
+            LostRecords: an expected trial is not recorded, or the tables of a recorded one are missing or damaged.
+            RecordError: nothing is recorded.
         """
         recorded = self._recorded()
-        if not recorded:
+        if not recorded and not expected:
             names = ", ".join(sorted(experiment.name for experiment in self._client.search_experiments()))
             raise RecordError(f"No trial of {self._study_name!r} is recorded; MLflow has the experiments {names}.")
         with TemporaryDirectory() as inbox, ThreadPoolExecutor(DOWNLOADS) as pool:
-            folders = list(pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()))
-            runs = _read([folder / RUNS for folder in folders])
-            curves = _read([folder / CURVES for folder in folders])
+            folders = dict(zip(recorded, pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()), strict=True))
+            tables = {trial: (_table(folder / RUNS), _table(folder / CURVES)) for trial, folder in folders.items()}
+        lost = {trial for trial, both in tables.items() if None in both} | set(expected) - recorded.keys()
+        if lost:
+            raise LostRecords(lost)
+        runs, curves = (_joined(same) for same in zip(*tables.values(), strict=True))
         return _sorted(runs, "trial", "seed"), _sorted(curves, "trial", "seed", "step")
 
     @_own_errors()
@@ -387,27 +415,15 @@ def _connect(tracking_uri: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a line for every trial, with the password
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # `Patience` waits, and says so
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised too
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from mlflow import MlflowClient
 
         with _own_errors():
             return MlflowClient(tracking_uri=tracking_uri)
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """Lets a wrong address be known within seconds; later, MLflow waits minutes for a server that restarts."""
-    name = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
-    if name in os.environ:
-        yield
-        return
-    os.environ[name] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[name]
 
 
 def _newest_finished(records: Iterable[_Record]) -> _Record | None:
@@ -436,16 +452,20 @@ def _write(table: pd.DataFrame, path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _read(paths: Iterable[Path]) -> pd.DataFrame:
+def _table(path: Path) -> pa.Table | None:
+    """The table in a file; None where it is missing or damaged."""
+    try:
+        return pq.ParquetFile(path).read()
+    except (OSError, pa.ArrowException):
+        return None
+
+
+def _joined(tables: Iterable[pa.Table]) -> pd.DataFrame:
     """The tables below each other. Those of one schema become one frame first, which takes a tenth of the time."""
-    tables: dict[tuple[pa.Schema, bytes], list[pa.Table]] = {}
-    for path in paths:
-        try:
-            table = pq.ParquetFile(path).read()
-        except FileNotFoundError:
-            raise RecordError(f"{path} is missing, though MLflow has its trial as recorded.") from None
-        tables.setdefault((table.schema, table.schema.metadata[b"pandas"]), []).append(table)
-    frames: list[pd.DataFrame] = [pa.concat_tables(same).to_pandas() for same in tables.values()]
+    kinds: dict[tuple[pa.Schema, bytes], list[pa.Table]] = {}
+    for table in tables:
+        kinds.setdefault((table.schema, table.schema.metadata[b"pandas"]), []).append(table)
+    frames: list[pd.DataFrame] = [pa.concat_tables(same).to_pandas() for same in kinds.values()]
     return pd.concat(frames, ignore_index=True)
 
 

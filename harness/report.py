@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 import click
+import pandas as pd
 
 from harness.load import Changes, load_study
+from harness.patience import Unreachable
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
 from harness.settings import InvalidStudy
 from harness.study import Study
@@ -17,30 +19,30 @@ from harness.tables import write_report
 from harness.verdicts import Verdict
 
 
-def build_report(study: Study, doc: str, recorder: Recorder, folder: Path, *, commands: list[str]) -> list[Verdict]:
+def build_report(
+    study: Study, doc: str, recorder: Recorder, tables: tuple[pd.DataFrame, pd.DataFrame], folder: Path,
+    *, commands: list[str],
+) -> list[Verdict]:  # fmt: skip
     """Write `folder` from the study's records and keep the report with them.
 
     Args:
         study: the study; its claims are judged as they stand now.
         doc: what the study file says of itself.
         recorder: its records.
+        tables: all runs and all curves, from `Recorder.read`.
         folder: results/<study>/.
         commands: command lines that the report names.
 
     Returns:
         The verdict on each claim.
-
-    Raises:
-        RecordError: nothing is recorded.
     """
-    runs, curves = recorder.read()
     about = json.loads(recorder.read_document("environment.json") or "{}")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("study.py", "environment.json"):
         text = recorder.read_document(name)
         if text is not None:
             (folder / name).write_text(text)
-    verdicts = write_report(study, runs, curves, folder, about=about, doc=doc, commands=commands)
+    verdicts = write_report(study, *tables, folder, about=about, doc=doc, commands=commands)
     recorder.log_report(folder)
     return verdicts
 
@@ -67,11 +69,11 @@ def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None)
         study, _ = load_study(study_file, Changes(quick=quick))
         recorder = Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
         study, doc = load_study(study_file, recorded_changes(recorder, Changes(quick=quick)))
-        build_report(study, doc, recorder, results / study.name, commands=[ui_command(uri)])
+        build_report(study, doc, recorder, recorder.read(), results / study.name, commands=[ui_command(uri)])
     except InvalidStudy as error:
         click.echo(str(error), err=True)
         sys.exit(2)
-    except RecordError as error:
+    except (RecordError, Unreachable) as error:
         click.echo(f"--tracking-uri: {error}", err=True)
         sys.exit(2)
     click.echo(f"Report: {results / study.name / 'report.html'}")

@@ -10,24 +10,28 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 import click
 import filelock
+import pandas as pd
 import torch
 
 from harness import console
+from harness.commit import Commits
 from harness.design import Design, StudyChanged
 from harness.devices import describe, find_devices
 from harness.executors import Executor, InProcess
-from harness.layout import lay_out
-from harness.leader import Progress, Stopped, lead, n_runs, n_steps
+from harness.layout import Layout, lay_out
+from harness.leader import Progress, lead, n_runs, n_steps
 from harness.load import Changes, load_study
-from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
+from harness.patience import Patience, Stopped, Unreachable
+from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
 from harness.settings import InvalidStudy, Problem
+from harness.spool import Spool
 from harness.study import Study
 from harness.workers import Workers
 
@@ -133,38 +137,74 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         else Workers(layout.places, layout.threads, study_file, changes)
     )
     with leadership(folder), executor:
-        design, recorder = open_stores(study, options, uri)
-        width = design.remembered("width", lambda: layout.width)
-        abreast = design.remembered("abreast", lambda: len(layout.places))
+        design, recorder, spool = open_stores(study, options, uri)
         launch = documents(study, study_file, changes, devices)
-        recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
-        recorder.write_documents(launch)
-        recorder.keep_only(design.told())
+        with usable("--tracking-uri"):
+            recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
+            recorder.write_documents(launch)
         options.say(f"Training begins{f': {len(design.told())} trials are done' if design.told() else ''}.")
         try:
             with console.shown(progress, quiet=options.quiet), stop.listening():
-                lead(study, design, recorder, executor, width=width, abreast=abreast, progress=progress, stop=stop)
-        except (KeyboardInterrupt, Stopped):
-            recorder.finish_launch("KILLED")
-            why = "Interrupted" if stop.asked else "Out of time"
-            click.echo(
-                f"{why}: {progress.done_runs} of {progress.runs} runs are saved; the same command continues.", err=True
-            )
-            return INTERRUPTED
-        options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
-        from harness.report import build_report  # with all that draws: a second that training need not wait for
+                tables = train_all(study, design, recorder, spool, executor, layout, progress, stop)
+            options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
+            from harness.report import build_report  # with all that draws: a second that training need not wait for
 
-        command = shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])
-        verdicts = build_report(study, doc, recorder, folder, commands=[command, ui_command(uri)])
-        recorder.finish_launch("FAILED" if progress.failed else "FINISHED")
+            command = shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])
+            verdicts = build_report(study, doc, recorder, tables, folder, commands=[command, ui_command(uri)])
+            failed = int((tables[0]["status"] == "failed").sum())
+            recorder.finish_launch("FAILED" if failed else "FINISHED")
+        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
+            with suppress(RecordError, Unreachable):
+                recorder.finish_launch("KILLED")
+            click.echo(
+                f"{why_stopped(error, stop)}: {progress.done_runs} of {progress.runs} runs are saved; "
+                "the same command continues.", err=True,
+            )  # fmt: skip
+            return INTERRUPTED
     for verdict in verdicts:
         options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")
     options.say(f"Report: {folder / 'report.html'}\nRuns:   {ui_command(uri)}")
-    if progress.failed:
-        click.echo(f"{progress.failed} runs failed; their tracebacks are in MLflow." if not options.verbose
-                   else "\n".join(progress.errors), err=True)  # fmt: skip
+    if failed:
+        click.echo("\n".join([*(progress.errors if options.verbose else []),
+                              f"{failed} runs failed; their tracebacks are in MLflow."]), err=True)  # fmt: skip
         return SOME_FAILED
     return DONE
+
+
+def train_all(
+    study: Study, design: Design, recorder: Recorder, spool: Spool, executor: Executor, layout: Layout,
+    progress: Progress, stop: "Stop",
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """Lead the study until all of it is recorded; what has got lost from the records is trained again.
+
+    Returns:
+        All runs and all curves, see `Recorder.read`.
+
+    Raises:
+        Stopped, RecordError, OSError: see `lead`.
+    """
+    width = design.remembered("width", lambda: layout.width)
+    abreast = design.remembered("abreast", lambda: len(layout.places))
+    lost: set[int] = set()
+    while True:
+        with Commits(design, recorder, spool, say=progress.say, stop=stop, done=progress.committed) as commits:
+            lead(study, design, commits, executor, progress, width=width, abreast=abreast, stop=stop, lost=lost)
+        try:
+            return Patience(progress.say, stop)(lambda: recorder.read(design.told()))
+        except LostRecords as error:
+            if error.trials <= lost:
+                raise
+            lost = error.trials
+            progress.say(f"{error} They are trained again.")
+
+
+def why_stopped(error: BaseException, stop: "Stop") -> str:
+    """Why a study ended early, in words."""
+    if isinstance(error, OSError):
+        return f"Stopped, {error.filename or 'disk'}: {error.strerror}"
+    if str(error):
+        return f"Stopped, {error}"
+    return "Interrupted" if stop.asked else "Out of time"
 
 
 def overview(study: Study, *, verbose: bool) -> str:
@@ -240,8 +280,8 @@ def leadership(folder: Path) -> Iterator[None]:
         raise InvalidStudy([Problem(str(folder), f"cannot be written: {error.strerror}")]) from None
 
 
-def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Design, Recorder]:
-    """The study's trials in Optuna and its records in MLflow.
+def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Design, Recorder, Spool]:
+    """The study's trials in Optuna, its records in MLflow, and what is on its way there.
 
     Raises:
         InvalidStudy: they cannot be opened, or hold another study of the same name.
@@ -256,13 +296,22 @@ def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Desi
         ) from None  # fmt: skip
     except Exception as error:
         raise InvalidStudy([Problem("--storage", without_credentials(f"{type(error).__name__}: {error}"))]) from None
-    try:
+    spool = Spool(options.results / study.name / ".unrecorded", study.digest())
+    with usable("--tracking-uri"):
         recorder = Recorder(study.name, tracking_uri, artifact_folder=options.results / "mlartifacts")
         if options.fresh:
             recorder.forget()
-    except RecordError as error:
-        raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
-    return design, recorder
+            spool.clear()
+    return design, recorder, spool
+
+
+@contextmanager
+def usable(option: str) -> Iterator[None]:
+    """Raises as `InvalidStudy` that MLflow cannot be used before anything was trained."""
+    try:
+        yield
+    except (RecordError, Unreachable) as error:
+        raise InvalidStudy([Problem(option, str(error))]) from None
 
 
 def documents(study: Study, study_file: Path, changes: Changes, devices: list[torch.device]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """`Study` and `Claim`: what is fixed, swept, tuned and claimed. Checked as a whole when it is built."""
 
+import hashlib
 import itertools
 import re
 from collections.abc import Sequence
@@ -226,6 +227,10 @@ class Study(Setup):
             name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"
         }
         return kinds | shown | plan | self.fingerprints()
+
+    def digest(self) -> str:
+        """`describe` in short."""
+        return hashlib.sha256(repr(sorted(self.describe().items())).encode()).hexdigest()
 
     def fingerprints(self) -> dict[str, str]:
         """What the tasks' data are, by content: it may come from files or differ between versions of Python."""

@@ -6,9 +6,10 @@ import optuna
 import pytest
 
 from harness import Study, Sweep, Tune
-from harness.design import WORST, Design, StudyChanged, Trial, open_storage
+from harness.design import WORST, Design, StudyChanged, Trial
 from harness.models import DropoutNet
 from harness.optimizers import SGD
+from harness.storage import open_storage
 from harness.tasks import Images
 
 
@@ -25,8 +26,8 @@ def loss(trial: Trial) -> float:
 
 def tell_all(design: Design, stop_after: int | None = None) -> list[Trial]:
     seen: list[Trial] = []
-    for trials in design.rounds():
-        for trial in trials:
+    for name in design.rounds():
+        for trial in design.ask(name):
             if stop_after is not None and len(seen) >= stop_after:
                 return seen
             if not trial.told:
@@ -83,7 +84,7 @@ def test_changed_claims_do_not_change_the_study(tmp_path: Path) -> None:
 
 def test_diverged_trial_is_told_a_finite_worst_value(tmp_path: Path) -> None:
     design = Design(make(), str(tmp_path / "j"))
-    trial = next(design.rounds())[0]
+    trial = design.ask(design.rounds()[0])[0]
     design.tell(trial, [float("inf")], diverged=1)
     stored = optuna.load_study(study_name="x", storage=open_storage(str(tmp_path / "j"))).trials[trial.number]
     assert stored.value == WORST
@@ -94,10 +95,10 @@ def test_diverged_trial_is_told_a_finite_worst_value(tmp_path: Path) -> None:
 def test_several_objectives_confirm_the_pareto_front(tmp_path: Path) -> None:
     study = make(objective=("validation_loss", "grad_norm_q99"), model=DropoutNet(hidden=(8,)), tune_trials=3)
     design = Design(study, str(tmp_path / "j"))
-    rounds = design.rounds()
-    for trial, values in zip(next(rounds), [[1.0, 3.0], [2.0, 2.0], [3.0, 3.0]], strict=True):
+    tune, confirm = design.rounds()
+    for trial, values in zip(design.ask(tune), [[1.0, 3.0], [2.0, 2.0], [3.0, 3.0]], strict=True):
         design.tell(trial, values, diverged=0)
-    assert len(next(rounds)) == 2
+    assert len(design.ask(confirm)) == 2
 
 
 def test_torn_journal_tail_is_cut(tmp_path: Path) -> None:

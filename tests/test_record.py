@@ -12,14 +12,18 @@ import urllib.request
 from collections.abc import Iterator
 from math import inf, nan
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from harness.patience import Unreachable
 from harness.record import (
     MAX_STEPS,
     FinishedTrial,
+    LostRecords,
     Recorder,
     RecordError,
     default_tracking_uri,
@@ -178,11 +182,26 @@ def test_records_are_found_after_all_results_were_moved(launched: Recorder, resu
     assert recorder(moved).read_document("study.py") == "x"
 
 
-def test_a_missing_table_is_named(launched: Recorder, results: Path) -> None:
-    launched.record(trial(0))
-    next(results.rglob("runs.parquet")).unlink()
-    with pytest.raises(RecordError, match=r"runs\.parquet is missing"):
-        launched.read()
+def test_missing_and_damaged_records_are_named(launched: Recorder, results: Path) -> None:
+    for number in range(4):
+        launched.record(trial(number))
+    gone, cut = (folder_of(results, number) for number in (1, 2))
+    (gone / "runs.parquet").unlink()
+    content = (cut / "curves.parquet").read_bytes()
+    (cut / "curves.parquet").write_bytes(content[: len(content) // 2])
+    with pytest.raises(LostRecords) as lost:
+        launched.read(expected=range(6))
+    assert lost.value.trials == {1, 2, 4, 5}
+    for number in (1, 2, 4, 5):
+        launched.record(trial(number))
+    assert_reads(launched, *map(trial, range(6)))
+    assert trials_in(results) == list(range(6))
+
+
+def folder_of(results: Path, number: int) -> Path:
+    """Where the artifacts of a trial are."""
+    run = next(run for run in active_runs(results) if run.data.tags.get("harness.trial") == str(number))
+    return Path(url2pathname(urlsplit(run.info.artifact_uri).path))
 
 
 def test_a_study_without_records_is_told_from_those_that_have_some(launched: Recorder, results: Path) -> None:
@@ -309,7 +328,7 @@ def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
 def test_an_unreachable_server_is_known_soon_and_its_password_not_shown() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with pytest.raises(RecordError, match=rf"\*\*\*@127\.0\.0\.1:{port}") as error:
+    with pytest.raises(Unreachable, match=rf"\*\*\*@127\.0\.0\.1:{port}") as error:
         Recorder("rnn_clip", f"http://me:secret@127.0.0.1:{port}")
     assert "secret" not in str(error.value)
 

@@ -135,7 +135,7 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
 
 
 def run_storage(results: Path) -> object:
-    from harness.design import open_storage
+    from harness.storage import open_storage
 
     return open_storage(str(results / "optuna.journal"))
 

@@ -1,0 +1,57 @@
+"""Patience: what to do while a storage or a server cannot be reached, in the middle of a study.
+
+Whoever talks to one raises `Unreachable` where the same thing can be asked again later.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PAUSE_S = 2.0
+"""Seconds between two attempts."""
+
+
+class Unreachable(Exception):
+    """A storage or server cannot be reached now. What was asked of it can be asked again. Shows no password."""
+
+
+class Stopped(Exception):
+    """The study was asked to stop before all was done; all finished trials are saved."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Asks again until there is an answer.
+
+    Args:
+        say: is told when the waiting begins and when it ends.
+        stop: once it returns true, the waiting ends.
+    """
+
+    say: Callable[[str], None]
+    stop: Callable[[], bool] = lambda: False
+
+    def __call__(self, ask: Callable[[], T]) -> T:
+        """What `ask` returns.
+
+        Raises:
+            Stopped: it was asked to stop while nobody answered.
+        """
+        since = None
+        while True:
+            try:
+                answer = ask()
+            except Unreachable as error:
+                if since is None:
+                    since = time.monotonic()
+                    self.say(f"{error}\nWaiting for it; what is trained is kept on disk. Ctrl-C stops.")
+                if self.stop():
+                    raise Stopped from error
+                time.sleep(PAUSE_S)
+            else:
+                if since is not None:
+                    self.say(f"It answers again, after {time.monotonic() - since:.0f} s.")
+                return answer
