@@ -17,14 +17,13 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from harness.patience import Stopped
 from harness.settings import Tune, show
-from harness.storage import open_storage, reachable
+from harness.storage import Claim, close_storage, open_storage, reachable, this_process
 from harness.study import Levels, Study
 
 WORST = 1e30
 """What a diverged run is told as: Optuna takes finite values only, and a diverged run ranks worst."""
-
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class StudyChanged(Exception):
@@ -33,6 +32,10 @@ class StudyChanged(Exception):
     def __init__(self, differences: list[str]) -> None:
         self.differences = differences
         super().__init__("\n".join(differences))
+
+
+class AlreadyLed(Exception):
+    """Another process, maybe on another machine, runs this study; the message says which."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,18 @@ class Design:
 
     Raises:
         StudyChanged: the storage holds trials of a study with the same name and other settings.
+        AlreadyLed: another process runs the study.
     """
 
     def __init__(self, study: Study, storage: str, *, fresh: bool = False) -> None:
         self.study = study
-        backend = open_storage(storage)
-        if fresh and study.name in optuna.get_all_study_names(backend):
+        self._storage = backend = open_storage(storage)
+        exists = study.name in optuna.get_all_study_names(backend)
+        self._claim = Claim(backend, study.name)
+        if not self._claim.held():
+            attributes = optuna.load_study(study_name=study.name, storage=backend).user_attrs if exists else {}
+            raise AlreadyLed(attributes.get("leader", "another process"))
+        if fresh and exists:
             optuna.delete_study(study_name=study.name, storage=backend)
         self._optuna = optuna.create_study(
             storage=backend, study_name=study.name, directions=["minimize"] * len(study.objectives()),
@@ -78,6 +87,12 @@ class Design:
         self._cells = study.cells()
         self._tunes = study.tunes()
         self._check_unchanged()
+        self._optuna.set_user_attr("leader", this_process())
+
+    def close(self) -> None:
+        """Leave the study to others."""
+        self._claim.end()
+        close_storage(self._storage)
 
     def _check_unchanged(self) -> None:
         description = self.study.describe()
@@ -100,7 +115,12 @@ class Design:
 
     @reachable()
     def ask(self, name: str) -> list[Trial]:
-        """The trials of a round, those already told included."""
+        """The trials of a round, those already told included.
+
+        Raises:
+            Stopped: another process has taken the study over.
+        """
+        self._lead_still()
         asked = self._of_round(name)
         wanted = self._confirm_values() if name == "confirm" else self._tune_values(*map(int, name[5:].split("-")))
         for cell, tuned in wanted[len(asked) :]:
@@ -128,12 +148,21 @@ class Design:
             trial: one that `rounds` gave.
             values: the mean over seeds of each objective; what is not finite is told as `WORST`.
             diverged: how many of its runs diverged.
+
+        Raises:
+            Stopped: another process has taken the study over.
         """
+        self._lead_still()
         frozen = self._optuna.get_trials(deepcopy=False)[trial.number]
         if frozen.state == TrialState.COMPLETE:
             return
         optuna.Trial(self._optuna, frozen._trial_id).set_user_attr("diverged", diverged)
         self._optuna.tell(trial.number, [min(v, WORST) if math.isfinite(v) else WORST for v in values])
+
+    def _lead_still(self) -> None:
+        """A claim is lost when the database was away, and may have gone to another machine meanwhile."""
+        if not self._claim.held():
+            raise Stopped(f"{self._optuna.user_attrs['leader']} runs this study now")
 
     @reachable()
     def told(self) -> set[int]:
@@ -142,7 +171,9 @@ class Design:
 
     def _batches(self) -> list[tuple[int, int]]:
         """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
-        count = self.study.tune_trials if self._tunes else 0
+        if not self._tunes:
+            return []
+        count = self.study.tune_trials
         size = max(1, count // 8) if self.study.sampler == "tpe" else count
         return [(first, min(first + size, count)) for first in range(0, count, size)]
 

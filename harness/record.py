@@ -285,7 +285,9 @@ class Recorder:
             names = ", ".join(sorted(experiment.name for experiment in self._client.search_experiments()))
             raise RecordError(f"No trial of {self._study_name!r} is recorded; MLflow has the experiments {names}.")
         with TemporaryDirectory() as inbox, ThreadPoolExecutor(DOWNLOADS) as pool:
-            folders = dict(zip(recorded, pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()), strict=True))
+            folders = dict(
+                zip(recorded, pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()), strict=True)
+            )
             tables = {trial: (_table(folder / RUNS), _table(folder / CURVES)) for trial, folder in folders.items()}
         lost = {trial for trial, both in tables.items() if None in both} | set(expected) - recorded.keys()
         if lost:

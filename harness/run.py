@@ -2,15 +2,13 @@
 
 import json
 import math
-import os
 import platform
 import shlex
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +20,7 @@ import torch
 
 from harness import console
 from harness.commit import Commits
-from harness.design import Design, StudyChanged
+from harness.design import AlreadyLed, Design, StudyChanged
 from harness.devices import describe, find_devices
 from harness.executors import Executor, InProcess
 from harness.layout import Layout, lay_out
@@ -32,6 +30,7 @@ from harness.patience import Patience, Stopped, Unreachable
 from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
 from harness.settings import InvalidStudy, Problem
 from harness.spool import Spool
+from harness.storage import this_process
 from harness.study import Study
 from harness.workers import Workers
 
@@ -136,8 +135,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         if len(layout.places) == 1
         else Workers(layout.places, layout.threads, study_file, changes)
     )
-    with leadership(folder), executor:
-        design, recorder, spool = open_stores(study, options, uri)
+    with leadership(folder), executor, open_stores(study, options, uri) as (design, recorder, spool):
         launch = documents(study, study_file, changes, devices)
         with usable("--tracking-uri"):
             recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
@@ -268,9 +266,7 @@ def leadership(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock, holder = filelock.FileLock(folder / ".lock"), folder / ".leader"
         with lock.acquire(timeout=0):
-            holder.write_text(
-                f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-            )
+            holder.write_text(this_process())
             yield
             holder.unlink(missing_ok=True)
     except filelock.Timeout:
@@ -280,8 +276,9 @@ def leadership(folder: Path) -> Iterator[None]:
         raise InvalidStudy([Problem(str(folder), f"cannot be written: {error.strerror}")]) from None
 
 
-def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Design, Recorder, Spool]:
-    """The study's trials in Optuna, its records in MLflow, and what is on its way there.
+@contextmanager
+def open_stores(study: Study, options: Options, tracking_uri: str) -> Iterator[tuple[Design, Recorder, Spool]]:
+    """The study's trials in Optuna, its records in MLflow, and what is on its way there; open within the block.
 
     Raises:
         InvalidStudy: they cannot be opened, or hold another study of the same name.
@@ -294,6 +291,8 @@ def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Desi
             [Problem(study.name, "was begun with other settings; --fresh starts it anew, or give the study another name"),
              *(Problem(*difference.split(": ", 1)) for difference in changed.differences)]
         ) from None  # fmt: skip
+    except AlreadyLed as leader:
+        raise InvalidStudy([Problem(study.name, f"this study is being run by {leader}")]) from None
     except Exception as error:
         raise InvalidStudy([Problem("--storage", without_credentials(f"{type(error).__name__}: {error}"))]) from None
     spool = Spool(options.results / study.name / ".unrecorded", study.digest())
@@ -302,7 +301,8 @@ def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Desi
         if options.fresh:
             recorder.forget()
             spool.clear()
-    return design, recorder, spool
+    with closing(design):
+        yield design, recorder, spool
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Optuna's storages: a journal file that outlives crashes, or a database that may be away for a while."""
 
 import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 import filelock
 import optuna
+import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
@@ -63,6 +66,47 @@ class Journal(JournalFileBackend):
                 return
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
+
+
+class Claim:
+    """That one process alone leads a study, among all machines that share a PostgreSQL.
+
+    It is an advisory lock, which ends with its connection: nothing of it stays behind when a machine dies. Other storages
+    belong to one machine, where the lock on the study's folder decides.
+    """
+
+    def __init__(self, storage: BaseStorage, study: str) -> None:
+        engine = storage.engine if isinstance(storage, RDBStorage) else None
+        self._engine = engine if engine is not None and engine.dialect.name == "postgresql" else None
+        self._study = study
+        self._connection: sqlalchemy.Connection | None = None
+
+    def held(self) -> bool:
+        """Whether the claim is this process's, now."""
+        if self._engine is None:
+            return True
+        if self._connection is None or self._connection.invalidated:
+            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        question = "SELECT pg_try_advisory_lock(hashtextextended(:study, 0))"  # its holder may take it again
+        return bool(self._connection.execute(sqlalchemy.text(question), {"study": self._study}).scalar())
+
+    def end(self) -> None:
+        """Leave the study to others."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def close_storage(storage: BaseStorage) -> None:
+    """Close all idle connections to a database."""
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def this_process() -> str:
+    """Who leads, in words."""
+    return f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}"
 
 
 @contextmanager

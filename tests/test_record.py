@@ -3,12 +3,8 @@
 import dataclasses
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from math import inf, nan
 from pathlib import Path
@@ -18,6 +14,7 @@ from urllib.request import url2pathname
 import numpy as np
 import pandas as pd
 import pytest
+from services import MlflowServer, free_port
 
 from harness.patience import Unreachable
 from harness.record import (
@@ -326,8 +323,7 @@ def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
 
 
 def test_an_unreachable_server_is_known_soon_and_its_password_not_shown() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with pytest.raises(Unreachable, match=rf"\*\*\*@127\.0\.0\.1:{port}") as error:
         Recorder("rnn_clip", f"http://me:secret@127.0.0.1:{port}")
     assert "secret" not in str(error.value)
@@ -335,34 +331,9 @@ def test_an_unreachable_server_is_known_soon_and_its_password_not_shown() -> Non
 
 @pytest.fixture
 def server(results: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
-    command += ["--port", address.split(":")[1], "--backend-store-uri", default_tracking_uri(results)]
-    command += ["--artifacts-destination", str(results / "served")]
-    with (
-        (results / "server.log").open("w") as log,
-        subprocess.Popen(
-            command, stdout=log, stderr=log, env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "1"}, start_new_session=True
-        ) as process,
-    ):
-        try:
-            wait_for(f"http://{address}/health", process)
-            yield f"http://{address}"
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)  # the server's workers too: they would take ten seconds to leave
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert process.poll() is None, "the server has ended: see server.log"
-        try:
-            urllib.request.urlopen(url, timeout=5).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    pytest.fail("the server did not start within a minute")
+    server = MlflowServer(default_tracking_uri(results), results / "served").start()
+    yield server.uri
+    server.kill()
 
 
 def test_a_server_keeps_records_and_their_artifacts(server: str, capsys: pytest.CaptureFixture[str]) -> None:

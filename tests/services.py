@@ -1,0 +1,94 @@
+"""Real services for tests: an MLflow server and a PostgreSQL on this machine, which can be stopped and started again."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+import warnings
+from pathlib import Path
+
+import sqlalchemy
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+class MlflowServer:
+    """`mlflow server` on loopback."""
+
+    def __init__(self, store: str, artifacts: Path) -> None:
+        self._port = free_port()
+        self.uri = f"http://127.0.0.1:{self._port}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+        self._command += [
+            "--port",
+            str(self._port),
+            "--backend-store-uri",
+            store,
+            "--artifacts-destination",
+            str(artifacts),
+        ]
+
+    def start(self) -> "MlflowServer":
+        """Returns once the server answers."""
+        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
+                    return self
+            except OSError:
+                assert self._process.poll() is None, "the server did not start"
+                time.sleep(0.2)
+        raise AssertionError("the server did not start in time")
+
+    def kill(self) -> None:
+        """SIGKILL, to the server and its workers."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+class Postgres:
+    """A PostgreSQL on a Unix socket. Its folder is not below pytest's, which only the present user may enter."""
+
+    def __init__(self) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns of the runtime folder that it falls back to
+            import pgserver
+
+        self._folder, self._get_server = Path(tempfile.mkdtemp()), pgserver.get_server
+        self.start()
+        self._server.psql("ALTER SYSTEM SET fsync = off")  # it need not survive a power failure
+        self._server.psql("SELECT pg_reload_conf()")
+        self._server.psql("CREATE DATABASE trials")
+        self._server.psql("CREATE DATABASE tracking")
+
+    def uri(self, database: str) -> str:
+        return str(self._server.get_uri(database))
+
+    def query(self, database: str, sql: str) -> str:
+        """The single value that a query finds."""
+        engine = sqlalchemy.create_engine(self.uri(database), poolclass=sqlalchemy.NullPool)
+        with engine.connect() as connection:
+            return str(connection.execute(sqlalchemy.text(sql)).scalar())
+
+    def stop(self) -> None:
+        """At once: connections break."""
+        self._server.cleanup()
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self._folder)
+
+    def start(self) -> None:
+        self._server = self._get_server(self._folder, cleanup_mode="stop")
