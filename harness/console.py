@@ -52,13 +52,17 @@ def line(progress: Progress, rate: Rate) -> str:
 def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
     """Show `progress` whenever it changes, until the block ends."""
     console, rate = Console(stderr=True), Rate()
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
     if quiet:
         yield
     elif console.is_terminal:
         with Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True) as bar:
             task = bar.add_task("", total=progress.steps)
             progress.show = lambda p: bar.update(task, completed=p.done_steps, description=line(p, rate))
-            progress.say = lambda text: console.print(text, highlight=False)
+            progress.say = say
             yield
     else:
         last = [time.monotonic()]
@@ -69,5 +73,5 @@ def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
                 last[0] = time.monotonic()
                 console.print(text, highlight=False)
 
-        progress.show, progress.say = show, lambda text: console.print(text, highlight=False)
+        progress.show, progress.say = show, say
         yield

@@ -154,16 +154,20 @@ def _own_errors() -> Iterator[None]:
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE, ErrorCode
     from requests import RequestException
+    from sqlalchemy.exc import DBAPIError
 
     try:
         yield
+    except DBAPIError as error:
+        raise RecordError(without_credentials(str(error.orig))) from None
     except (MlflowException, RequestException) as error:
         text = without_credentials(str(error))
         silent = re.match(r"API request to (https?://[^/ ]+)", text)
         if silent or not isinstance(error, MlflowException):
             raise Unreachable(f"MLflow's server does not answer: {silent[1] if silent else text}") from None
         if error.error_code == ErrorCode.Name(TEMPORARILY_UNAVAILABLE):
-            raise Unreachable(f"MLflow's database cannot be used: {text.strip().splitlines()[0]}") from None
+            said = re.search(r"^\(.*Error\) .*", text, re.MULTILINE)
+            raise Unreachable(f"MLflow's database cannot be used: {said[0] if said else text}") from None
         raise RecordError(text) from None
 
 

@@ -188,7 +188,9 @@ def train_all(
         with Commits(design, recorder, spool, say=progress.say, stop=stop, done=progress.committed) as commits:
             lead(study, design, commits, executor, progress, width=width, abreast=abreast, stop=stop, lost=lost)
         try:
-            return Patience(progress.say, stop)(lambda: recorder.read(design.told()))
+            tables = Patience(progress.say, stop)(lambda: recorder.read(design.told()))
+            spool.clear()
+            return tables
         except LostRecords as error:
             if error.trials <= lost:
                 raise

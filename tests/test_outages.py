@@ -89,7 +89,7 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
     assert "It answers again" in said
     assert "Traceback" not in said
     assert tables(tmp_path / "first" / "mine") == whole
-    assert not any(waiting.iterdir())
+    assert not waiting.exists()
 
     elsewhere = harness_run(study_file, *team.options(), results=tmp_path / "second")
     assert elsewhere.exit_code == 0, elsewhere.output
