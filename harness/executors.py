@@ -66,6 +66,8 @@ class Trainer:
 
     def __init__(self, device: torch.device, evaluations: int) -> None:
         settle()
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         self._device, self._evaluations, self._most = device, evaluations, 2**62
 
     def train(self, runs: list[Run], report: Report) -> Trained:

@@ -237,6 +237,10 @@ class Population:
         for mask in self._masks:
             mask.draw()
 
+    def generators(self) -> list[torch.Generator]:
+        """Where the noise of dropout comes from."""
+        return [generator for mask in self._masks for generator in mask.streams.values()]
+
     def masks(self) -> dict[str, Tensor]:
         """The masks of the last `draw_dropout` by the names of the buffers they stand for, (member, …)."""
         return {mask.name: mask.values for mask in self._masks}

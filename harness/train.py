@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harness import metrics
+from harness.capture import Captured
 from harness.feed import Feed
 from harness.history import History, Schedule
 from harness.metrics import Array
@@ -27,6 +28,7 @@ def train(
     evaluations: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
+    capture: bool = True,
     progress: Callable[[int, int], None] = lambda steps, diverged: None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train a population and measure it.
@@ -36,6 +38,7 @@ def train(
         evaluations: how often the validation loss is measured.
         device: where to train.
         dtype: of parameters and activations.
+        capture: let a CUDA device repeat the step as a graph; changes no number.
         progress: called after each evaluation with the steps done since the last call, summed over members, and
             the number of members that diverged since.
 
@@ -51,6 +54,11 @@ def train(
     feed = Feed(runs, data, device=device, dtype=dtype)
     stepper = Stepper(runs, population)
     history = History(setup.steps, len(runs), device, dtype)
+
+    def one_step(batch: Tensor) -> tuple[Tensor, ...]:
+        return stepper.step(*feed.gather(batch))
+
+    take_step = Captured(one_step, population) if capture and device.type == "cuda" else one_step
     logged, done = set(schedule.logged()), 0
     for stop in schedule.evaluated():
         batches = feed.indices(stop - done)
@@ -58,7 +66,7 @@ def train(
             population.prepare(feed.gather(batches[0])[0][0])
         for step, batch in enumerate(batches, start=done + 1):
             before = population.parameters.clone() if step in logged else None
-            history.write(step, *stepper.step(*feed.gather(batch)))
+            history.write(step, *take_step(batch))
             if before is not None:
                 history.write_update(step, before, population.parameters)
         history.evaluate(stop, mean(*scores(population, feed, "validation")))
@@ -68,6 +76,8 @@ def train(
         if len(kept) < len(population):
             for part in (population, feed, stepper, history):
                 part.keep(kept)
+            if isinstance(take_step, Captured):
+                take_step.begin_anew()
         if not len(kept):
             break
     final = measure(population, feed) if len(population) else {}

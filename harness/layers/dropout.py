@@ -71,12 +71,13 @@ class Mask:
 
     Attributes:
         values: (member, …) the masks of the last `draw`.
+        streams: seed → where its noise comes from.
     """
 
     def __init__(self, name: str, shape: tuple[int, ...], *, p: Tensor, rows: Mapping[int, slice]) -> None:
         self.name, self._rows = name, rows
         self._p, size = p.view(-1, *[1] * len(shape)), math.prod(shape)
-        self._streams = {seed: stream(seed, f"dropout {name}", p.device) for seed in rows}
+        self.streams = {seed: stream(seed, f"dropout {name}", p.device) for seed in rows}
         self._words = torch.empty(-(-size // 4), device=p.device, dtype=torch.int64)
         self._noise = self._words.view(torch.int16)[:size].view(shape)
         self._allocate()
@@ -90,7 +91,7 @@ class Mask:
     def draw(self) -> None:
         """New masks, one seed after another: its noise is still in the caches when its members compare with it."""
         for seed, rows in self._rows.items():
-            self._words.random_(-(2**63), None, generator=self._streams[seed])
+            self._words.random_(-(2**63), None, generator=self.streams[seed])
             torch.ge(self._noise, self._bound[rows], out=self._kept[rows])
             torch.mul(self._kept[rows], self._scale[rows], out=self.values[rows])
 
