@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import filelock
 import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -189,7 +190,8 @@ class Recorder:
         self._study_name = study_name
         self._tracking_uri = tracking_uri
         self._artifact_folder = None if artifact_folder is None else artifact_folder.absolute() / study_name
-        self._client = _connect(tracking_uri)
+        with _first_use(tracking_uri):
+            self._client = _connect(tracking_uri)
         with _own_errors():
             self._experiment_id = self._find_experiment()
         self._launch: _Record | None = None
@@ -430,6 +432,17 @@ def _connect(tracking_uri: str) -> "MlflowClient":
 
         with _own_errors():
             return MlflowClient(tracking_uri=tracking_uri)
+
+
+@contextmanager
+def _first_use(tracking_uri: str) -> Iterator[None]:
+    """One process at a time: MLflow makes a SQLite database in many steps, in which two of them spoil each other's."""
+    path = Path(tracking_uri.removeprefix("sqlite:///"))
+    if not tracking_uri.startswith("sqlite:///") or not path.parent.is_dir():
+        yield
+        return
+    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
+        yield
 
 
 def _newest_finished(records: Iterable[_Record]) -> _Record | None:

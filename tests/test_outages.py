@@ -76,6 +76,9 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
         [*command, *team.options()], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     wait_until(lambda: team.n_told() >= 2, running)
+    refused = harness_run(study_file, *team.options(), results=tmp_path / "colleague")
+    assert refused.exit_code == 2
+    assert f"this study is being run by process {running.pid} on " in refused.output
     team.mlflow.kill()
     team.postgres.stop()
     time.sleep(5)

@@ -240,6 +240,20 @@ def test_second_leader_is_told_who_leads(study_file: Path, tmp_path: Path) -> No
     assert f"being run by process {os.getpid()}" in refused.output
 
 
+def test_two_studies_share_a_results_folder(study_file: Path, tmp_path: Path) -> None:
+    other = study_file.with_name("other.py")
+    other.write_text(MINE.replace('name="mine"', 'name="other"').replace("width=8", "width=9"))
+    for file in (study_file, other):
+        assert harness_run(file, results=tmp_path / "alone" / file.stem).exit_code == 0
+    command = [sys.executable, "-m", "harness.run", "--results", str(tmp_path / "shared"), "--devices", "cpu", "-q"]
+    both = [subprocess.Popen([*command, str(file)], stderr=subprocess.PIPE, text=True) for file in (study_file, other)]
+    for process in both:
+        _, said = process.communicate()
+        assert process.returncode == 0, said
+    for name in ("mine", "other"):
+        assert tables(tmp_path / "shared" / name) == tables(tmp_path / "alone" / name / name)
+
+
 def test_search_without_sweeps(study_file: Path, tmp_path: Path) -> None:
     settings = ["--set", "model.dropout=Tune(0.0, 0.5)", "--set", "clipping.max_norm=1.0", "--set", "sampler=tpe",
                 "--set", "claims=()", "--set", "tune_trials=8"]  # fmt: skip
