@@ -82,13 +82,11 @@ class Design:
         self._check_unchanged()
 
     def _check_unchanged(self) -> None:
-        description = self.study.describe()
         stored = self._optuna.user_attrs.get("study")
         if stored is None:
-            self._optuna.set_user_attr("study", description)
-        elif stored != description:
-            paths = [path for path in stored | description if stored.get(path) != description.get(path)]
-            raise StudyChanged([f"{p}: {stored.get(p, 'absent')} → {description.get(p, 'absent')}" for p in paths])
+            self._optuna.set_user_attr("study", self.study.describe())
+        elif differences := self.study.differences(stored):
+            raise StudyChanged(differences)
 
     def remembered(self, key: str, choose: Callable[[], Any]) -> Any:
         """A choice that must stay the same when the study is continued: the stored one, or a new one, now stored."""
@@ -96,10 +94,18 @@ class Design:
             self._optuna.set_user_attr(key, choose())
         return self._optuna.user_attrs[key]
 
+    def collected(self, key: str, value: Any) -> list[Any]:
+        """What the launches that trained something were: their distinct values, the one of this launch included."""
+        stored: list[Any] = self._optuna.user_attrs.get(key, [])
+        if value not in stored and (not stored or len(self.told()) < self.n_trials()):
+            stored = [*stored, value]
+            self._optuna.set_user_attr(key, stored)
+        return stored
+
     def rounds(self) -> Iterator[list[Trial]]:
         """The trials of each round in turn, those already told included; ask for the next one when all are told."""
         if self._tunes:
-            for first, last in self._batches():
+            for first, last in tune_batches(self.study):
                 yield self._ask(f"tune {first}-{last}", lambda first=first, last=last: self._tune_values(first, last))
         yield self._ask("confirm", self._confirm_values)
 
@@ -122,12 +128,6 @@ class Design:
     def told(self) -> set[int]:
         """Numbers of the trials whose results are committed."""
         return {trial.number for trial in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])}
-
-    def _batches(self) -> list[tuple[int, int]]:
-        """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
-        count = self.study.tune_trials
-        size = max(1, count // 8) if self.study.sampler == "tpe" else count
-        return [(first, min(first + size, count)) for first in range(0, count, size)]
 
     def _ask(self, name: str, values: Any) -> list[Trial]:
         asked = self._of_round(name)
@@ -204,6 +204,13 @@ class Design:
             tried = [t for t in told if t.user_attrs["cell"] == cell and t.user_attrs["round"] != "confirm"]
             chosen += [(cell, {path: t.params[path] for path in self._tunes}) for t in _best(tried)]
         return chosen
+
+
+def tune_batches(study: Study) -> list[tuple[int, int]]:
+    """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
+    count = study.tune_trials
+    size = max(1, count // 8) if study.sampler == "tpe" else count
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def open_storage(storage: str) -> BaseStorage | str:

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import platform
 import shlex
 import signal
 import socket
@@ -12,16 +11,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 import filelock
-import torch
 
 from harness import console
 from harness.design import Design, StudyChanged
 from harness.devices import describe, find_devices
+from harness.environment import environment, joint
 from harness.executors import Executor, InProcess
 from harness.layout import lay_out
 from harness.leader import Progress, Stopped, lead, n_runs, n_steps
@@ -32,8 +30,6 @@ from harness.study import Study
 from harness.workers import Workers
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
-
-LIBRARIES = ("torch", "optuna", "mlflow", "pandas", "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -136,7 +132,8 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         design, recorder = open_stores(study, options, uri)
         width = design.remembered("width", lambda: layout.width)
         abreast = design.remembered("abreast", lambda: len(layout.places))
-        launch = documents(study, study_file, changes, devices)
+        where = joint(design.collected("environments", environment(devices)))
+        launch = documents(study, study_file, changes, {"width": width, "abreast": abreast}, where)
         recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
         recorder.write_documents(launch)
         recorder.keep_only(design.told())
@@ -265,21 +262,16 @@ def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Desi
     return design, recorder
 
 
-def documents(study: Study, study_file: Path, changes: Changes, devices: list[torch.device]) -> dict[str, str]:
-    """What is kept with a launch, by file name, so that its results can be understood and its report made again."""
-    environment = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
-        "platform": platform.platform(),
-        "devices": ", ".join(map(describe, devices)),
-        "threads": str(torch.get_num_threads()),
-        **study.fingerprints(),
-    }
+def documents(
+    study: Study, study_file: Path, changes: Changes, plan: dict[str, int], where: dict[str, str]
+) -> dict[str, str]:
+    """What is kept with a launch, by file name, so that its results can be understood, reported and verified again."""
     return {
         "study.py": study_file.read_text(),
         "study.json": json.dumps(study.describe(), indent=1, ensure_ascii=False),
         "changes.json": json.dumps(asdict(changes)),
-        "environment.json": json.dumps(environment, indent=1, ensure_ascii=False),
+        "plan.json": json.dumps(plan),
+        "environment.json": json.dumps(where | study.fingerprints(), indent=1, ensure_ascii=False),
     }
 
 
