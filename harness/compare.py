@@ -132,12 +132,12 @@ def _in_curve(
     recorded: Outcome, again: Outcome, names: list[str], agree: Callable[[Any, Any], NDArray[np.bool_]]
 ) -> Difference | None:
     """The first logged step at which one of the columns does not agree."""
-    steps, others = recorded.curve["step"].to_numpy(), again.curve["step"].to_numpy()
+    steps, others = (outcome.curve["step"].to_numpy() for outcome in (recorded, again))
     if not np.array_equal(steps, others):
         return Difference("logged steps", len(steps), len(others))
-    for row in range(len(steps)):
-        for name in names:
-            a, b = recorded.curve[name].iloc[row], again.curve[name].iloc[row]
-            if not agree(a, b):
-                return Difference(f"{name} at step {steps[row]}", a, b)
-    return None
+    values = [[outcome.curve[name].to_numpy() for name in names] for outcome in (recorded, again)]
+    wrong = np.argwhere(~np.array([agree(a, b) for a, b in zip(*values, strict=True)], dtype=bool).T)
+    if not len(wrong):
+        return None
+    row, column = wrong[0]
+    return Difference(f"{names[column]} at step {steps[row]}", values[0][column][row], values[1][column][row])
