@@ -95,13 +95,11 @@ class Design:
         close_storage(self._storage)
 
     def _check_unchanged(self) -> None:
-        description = self.study.describe()
         stored = self._optuna.user_attrs.get("study")
         if stored is None:
-            self._optuna.set_user_attr("study", description)
-        elif stored != description:
-            paths = [path for path in stored | description if stored.get(path) != description.get(path)]
-            raise StudyChanged([f"{p}: {stored.get(p, 'absent')} → {description.get(p, 'absent')}" for p in paths])
+            self._optuna.set_user_attr("study", self.study.describe())
+        elif differences := self.study.differences(stored):
+            raise StudyChanged(differences)
 
     def remembered(self, key: str, choose: Callable[[], Any]) -> Any:
         """A choice that must stay the same when the study is continued: the stored one, or a new one, now stored."""
@@ -109,9 +107,18 @@ class Design:
             self._optuna.set_user_attr(key, choose())
         return self._optuna.user_attrs[key]
 
+    def collected(self, key: str, value: Any) -> list[Any]:
+        """What the launches that trained something were: their distinct values, the one of this launch included."""
+        stored: list[Any] = self._optuna.user_attrs.get(key, [])
+        n_trials = len(self._cells) * (1 + (self.study.tune_trials if self._tunes else 0))
+        if value not in stored and (not stored or len(self.told()) < n_trials):
+            stored = [*stored, value]
+            self._optuna.set_user_attr(key, stored)
+        return stored
+
     def rounds(self) -> list[str]:
         """The names of all rounds, in order; ask for one when all trials of those before it are told."""
-        return [*(f"tune {first}-{last}" for first, last in self._batches()), "confirm"]
+        return [*(f"tune {first}-{last}" for first, last in tune_batches(self.study)), "confirm"]
 
     @reachable()
     def ask(self, name: str) -> list[Trial]:
@@ -168,14 +175,6 @@ class Design:
     def told(self) -> set[int]:
         """Numbers of the trials whose results are committed."""
         return {trial.number for trial in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])}
-
-    def _batches(self) -> list[tuple[int, int]]:
-        """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
-        if not self._tunes:
-            return []
-        count = self.study.tune_trials
-        size = max(1, count // 8) if self.study.sampler == "tpe" else count
-        return [(first, min(first + size, count)) for first in range(0, count, size)]
 
     def _of_round(self, name: str) -> list[FrozenTrial]:
         return [t for t in self._optuna.get_trials(deepcopy=False) if t.user_attrs.get("round") == name]
@@ -236,6 +235,15 @@ class Design:
             tried = [t for t in told if t.user_attrs["cell"] == cell and t.user_attrs["round"] != "confirm"]
             chosen += [(cell, {path: t.params[path] for path in self._tunes}) for t in _best(tried)]
         return chosen
+
+
+def tune_batches(study: Study) -> list[tuple[int, int]]:
+    """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
+    if not study.tunes():
+        return []
+    count = study.tune_trials
+    size = max(1, count // 8) if study.sampler == "tpe" else count
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
 
 
 def _best(trials: list[FrozenTrial]) -> list[FrozenTrial]:

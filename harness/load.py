@@ -28,6 +28,15 @@ class Changes:
     quick: bool = False
 
 
+def parse_changes(stored: dict[str, Any]) -> Changes:
+    """Changes as `dataclasses.asdict` and JSON keep them.
+
+    Raises:
+        KeyError, TypeError: these are none.
+    """
+    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"])
+
+
 def load_study(path: Path, changes: Changes = Changes()) -> tuple[Study, str]:
     """Run a study file and apply changes to its study.
 

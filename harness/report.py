@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from harness.load import Changes, load_study
+from harness.load import Changes, load_study, parse_changes
 from harness.patience import Unreachable
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
+from harness.recorded import DOCUMENTS
 from harness.settings import InvalidStudy
 from harness.study import Study
 from harness.tables import write_report
@@ -38,7 +39,7 @@ def build_report(
     """
     about = json.loads(recorder.read_document("environment.json") or "{}")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("study.py", "environment.json"):
+    for name in DOCUMENTS:
         text = recorder.read_document(name)
         if text is not None:
             (folder / name).write_text(text)
@@ -50,10 +51,7 @@ def build_report(
 def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
     """The command line's changes with which the study was last launched."""
     text = recorder.read_document("changes.json")
-    if text is None:
-        return changes
-    stored = json.loads(text)
-    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"])
+    return changes if text is None else parse_changes(json.loads(text))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

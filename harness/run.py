@@ -2,7 +2,6 @@
 
 import json
 import math
-import platform
 import shlex
 import signal
 import sys
@@ -10,20 +9,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 import filelock
 import pandas as pd
-import torch
 
 from harness import console
 from harness.commit import Commits
 from harness.design import AlreadyLed, Design, StudyChanged
 from harness.devices import describe, find_devices
+from harness.environment import environment, joint
 from harness.executors import Executor, InProcess
-from harness.layout import Layout, lay_out
+from harness.layout import lay_out
 from harness.leader import Progress, lead, n_runs, n_steps
 from harness.load import Changes, load_study
 from harness.patience import Patience, Stopped, Unreachable
@@ -35,8 +33,6 @@ from harness.study import Study
 from harness.workers import Workers
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
-
-LIBRARIES = ("torch", "optuna", "mlflow", "pandas", "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True)
@@ -136,14 +132,19 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         else Workers(layout.places, layout.threads, study_file, changes)
     )
     with leadership(folder), executor, open_stores(study, options, uri) as (design, recorder, spool):
-        launch = documents(study, study_file, changes, devices)
+        plan = {
+            "width": design.remembered("width", lambda: layout.width),
+            "abreast": design.remembered("abreast", lambda: len(layout.places)),
+        }
+        where = joint(design.collected("environments", environment(devices)))
+        launch = documents(study, study_file, changes, plan, where)
         with usable("--tracking-uri"):
             recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
             recorder.write_documents(launch)
         options.say(f"Training begins{f': {len(design.told())} trials are done' if design.told() else ''}.")
         try:
             with console.shown(progress, quiet=options.quiet), stop.listening():
-                tables = train_all(study, design, recorder, spool, executor, layout, progress, stop)
+                tables = train_all(study, design, recorder, spool, executor, plan, progress, stop)
             options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
             from harness.report import build_report  # with all that draws: a second that training need not wait for
 
@@ -170,7 +171,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
 
 
 def train_all(
-    study: Study, design: Design, recorder: Recorder, spool: Spool, executor: Executor, layout: Layout,
+    study: Study, design: Design, recorder: Recorder, spool: Spool, executor: Executor, plan: dict[str, int],
     progress: Progress, stop: "Stop",
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Lead the study until all of it is recorded; what has got lost from the records is trained again.
@@ -181,12 +182,10 @@ def train_all(
     Raises:
         Stopped, RecordError, OSError: see `lead`.
     """
-    width = design.remembered("width", lambda: layout.width)
-    abreast = design.remembered("abreast", lambda: len(layout.places))
     lost: set[int] = set()
     while True:
         with Commits(design, recorder, spool, say=progress.say, stop=stop, done=progress.committed) as commits:
-            lead(study, design, commits, executor, progress, width=width, abreast=abreast, stop=stop, lost=lost)
+            lead(study, design, commits, executor, progress, **plan, stop=stop, lost=lost)
         try:
             tables = Patience(progress.say, stop)(lambda: recorder.read(design.told()))
             spool.clear()
@@ -316,21 +315,16 @@ def usable(option: str) -> Iterator[None]:
         raise InvalidStudy([Problem(option, str(error))]) from None
 
 
-def documents(study: Study, study_file: Path, changes: Changes, devices: list[torch.device]) -> dict[str, str]:
-    """What is kept with a launch, by file name, so that its results can be understood and its report made again."""
-    environment = {
-        "python": platform.python_version(),
-        **{name: version(name) for name in LIBRARIES},
-        "platform": platform.platform(),
-        "devices": ", ".join(map(describe, devices)),
-        "threads": str(torch.get_num_threads()),
-        **study.fingerprints(),
-    }
+def documents(
+    study: Study, study_file: Path, changes: Changes, plan: dict[str, int], where: dict[str, str]
+) -> dict[str, str]:
+    """What is kept with a launch, by file name, so that its results can be understood, reported and verified again."""
     return {
         "study.py": study_file.read_text(),
         "study.json": json.dumps(study.describe(), indent=1, ensure_ascii=False),
         "changes.json": json.dumps(asdict(changes)),
-        "environment.json": json.dumps(environment, indent=1, ensure_ascii=False),
+        "plan.json": json.dumps(plan),
+        "environment.json": json.dumps(where | study.fingerprints(), indent=1, ensure_ascii=False),
     }
 
 

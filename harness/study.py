@@ -232,6 +232,12 @@ class Study(Setup):
         """`describe` in short."""
         return hashlib.sha256(repr(sorted(self.describe().items())).encode()).hexdigest()
 
+    def differences(self, stored: dict[str, str]) -> list[str]:
+        """A line for each setting in which this study differs from one that was described before; none: the same study."""
+        now = self.describe()
+        paths = [path for path in stored | now if stored.get(path) != now.get(path)]
+        return [f"{path}: {stored.get(path, 'absent')} → {now.get(path, 'absent')}" for path in paths]
+
     def fingerprints(self) -> dict[str, str]:
         """What the tasks' data are, by content: it may come from files or differ between versions of Python."""
         swept = self.task.levels if isinstance(self.task, Sweep) else (self.task,)

@@ -1,0 +1,324 @@
+"""Recorded runs, trained again from nothing but the folder that a colleague would get."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from harness import run, verify
+from harness.compare import Outcome, in_bits, moved, parting, within_tolerances
+from harness.environment import DECISIVE, obstacles
+from harness.layout import Layout
+from harness.recorded import read_results
+
+STUDY = '''"""Some cells diverge at once, one factor mixes numbers and None, seven units are an odd size."""
+import torch
+from torch import nn
+from harness import Model, Study, Sweep, Tune
+from harness.optimizers import SGD
+from harness.tasks import Tensors
+
+x = torch.randn(300, 6, generator=torch.Generator().manual_seed(0))
+
+class Mine(nn.Module):
+    def __init__(self, outputs, width=7, dropout=0.3):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, outputs))
+        self.width, self.calls = width, 0
+
+    def forward(self, x):
+        self.calls += 1
+        if self.width == 9 and self.calls > 6:
+            raise RuntimeError("no more")
+        return self.net(x)
+
+study = Study(
+    name="small",
+    task=Tensors(x, (x[:, 0] * x[:, 1] > 0).long(), train_size=Sweep(None, 100)),
+    model=Model(Mine),
+    optimizer=SGD(lr=Sweep(0.1, 1e38), momentum=Tune(0.0, 0.5)),
+    batch_size=13, steps=40, seeds=4, sampler="tpe", tune_trials=4, evaluations=4,
+)
+'''
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two studies: `small`, narrower than 16, in five rounds; `wide`, half of whose runs fail."""
+    place = tmp_path_factory.mktemp("verify")
+    (place / "mine.py").write_text(STUDY)
+    assert launch(place, "--set", "steps=30", "--seeds", "2,5,7").exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "lay_out", lambda *_, **__: Layout([torch.device("cpu")], 1, 64, 0.0))
+        plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
+        wide = ["name=wide", *plain, "model.width=Sweep(7, 9)", "task.train_size=100"]
+        done = launch(place, "--seeds", "20", *(word for setting in wide for word in ("--set", setting)))
+        assert done.exit_code == 1, done.output
+    (place / "mine.py").unlink()
+    return place / "results"
+
+
+def launch(place: Path, *options: str) -> Result:
+    command = [str(place / "mine.py"), "--results", str(place / "results"), "--devices", "cpu", *options]
+    return CliRunner().invoke(run.main, command)
+
+
+def verified(folder: Path, *options: str) -> Result:
+    return CliRunner().invoke(verify.main, [str(folder), *options])
+
+
+@pytest.fixture
+def small(results: Path, tmp_path: Path) -> Path:
+    """A copy of the folder alone, somewhere else."""
+    return Path(shutil.copytree(results / "small", tmp_path / "from_a_colleague"))
+
+
+def change(folder: Path, name: str, how: Callable[[pd.DataFrame], None]) -> None:
+    table = pd.read_parquet(folder / name)
+    how(table)
+    table.to_parquet(folder / name, index=False)
+
+
+def test_every_run_of_every_phase_is_trained_again_to_the_bit(small: Path) -> None:
+    again = verified(small, "--sample", "100")
+    assert again.exit_code == 0, again.output
+    runs = pd.read_parquet(small / "runs.parquet")
+    assert len(runs) == 4 * (4 + 3)
+    assert set(runs["status"]) == {"finished", "diverged"}
+    assert set(runs["seed"]) == {2, 5, 7, 1_000_000}
+    assert set(runs["task.train_size"]) == {"None", "100"}
+    assert again.output.count("agrees in every bit") == 28
+    assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree bit for bit."
+    assert [len(population) for population in read_results(small).populations] == [4] * 4 + [12]
+
+
+def test_the_choice_is_random_and_can_be_repeated(small: Path) -> None:
+    first, other = (verified(small, "--sample", "2").stdout for _ in range(2))
+    (seed,) = re.findall(r"--seed (\d+)", first)
+    assert f"--seed {seed}" not in other
+    assert verified(small, "--sample", "2", "--seed", seed).stdout == first
+
+
+def test_failed_runs_are_not_sampled(results: Path) -> None:
+    again = verified(results / "wide", "--sample", "100")
+    assert again.exit_code == 0, again.output
+    assert "20 of 40 runs" in again.output
+    assert "20 failed and are not sampled" in again.output
+    assert again.output.count("agrees in every bit") == 20
+
+
+def test_what_trained_beside_failed_runs_is_held_to_tolerances(results: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    change(folder, "runs.parquet", lambda table: table.loc.__setitem__((table["seed"] == 3, "status"), "failed"))
+    for name in ("runs.parquet", "curves.parquet"):
+        change(folder, name, nudge)
+    again = verified(folder, "--sample", "100")
+    assert again.exit_code == 0, again.output
+    assert "21 failed" in again.output
+    assert again.output.count("agrees within tolerances") == 19
+
+
+def test_only_what_lies_beside_a_sampled_run_trains_with_it(results: Path) -> None:
+    population = max(read_results(results / "wide").populations, key=len)
+    keys = [(member.trial, member.seed) for member in population]
+    assert len(keys) == 20
+    assert verify.block(population, {keys[1]}, {keys[2]}) == population[:2] + population[3:16]
+    assert verify.block(population, {keys[17]}, set()) == population[16:]
+    assert verify.block(population, {keys[1], keys[17]}, set()) == population
+
+
+def test_a_run_that_differs_in_a_part_is_trained_in_its_whole_population(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seven units are an odd size: in another place of a stack a member's sums are taken in another order."""
+    recorded = read_results(results / "wide")
+    population = next(p for p in recorded.populations if recorded.runs["status"][p[0].trial, p[0].seed] == "finished")
+    monkeypatch.setattr(verify, "block", lambda *_: population[7:12])
+    chosen = {(member.trial, member.seed) for member in population[7:12]}
+    judged, _ = verify.train_and_judge(recorded, chosen, [torch.device("cpu")], exactly=True)
+    assert [found.words for found in judged] == ["agrees in every bit"] * 5
+
+
+TAMPERED = [
+    ("runs.parquet", "test_loss", None),
+    ("runs.parquet", "steps_done", 7),
+    ("runs.parquet", "status", "diverged"),
+    ("curves.parquet", "validation_loss", None),
+    ("curves.parquet", "clipped", 1.0),
+]
+"""Table, column, and a value; None for the next floating-point number."""
+
+
+def test_a_changed_value_is_found(small: Path) -> None:
+    runs = pd.read_parquet(small / "runs.parquet")
+    confirmed = runs[(runs["phase"] == "confirm") & (runs["status"] == "finished")]
+    keys = list(zip(confirmed["trial"], confirmed["seed"], strict=True))[: len(TAMPERED)]
+    for (trial, seed), (name, column, value) in zip(keys, TAMPERED, strict=True):
+        table = pd.read_parquet(small / name)
+        last = table.index[(table["trial"] == trial) & (table["seed"] == seed)][-1]
+        table.loc[last, column] = np.nextafter(table.loc[last, column], 9.0) if value is None else value
+        table.to_parquet(small / name, index=False)
+    again = verified(small, "--sample", "100")
+    assert again.exit_code == 1, again.output
+    for (trial, seed), (_, column, _) in zip(keys, TAMPERED, strict=True):
+        assert re.search(
+            rf"^{trial} +{seed} .* {column}(: | at step).* recorded, .* again$", again.stdout, re.MULTILINE
+        )
+    assert again.stdout.splitlines()[-1] == "DIFFERS: 23 of 28 runs agree bit for bit."
+
+
+def elsewhere(folder: Path) -> None:
+    environment = json.loads((folder / "environment.json").read_text())
+    (folder / "environment.json").write_text(json.dumps(environment | {"torch": "2.12.0"}))
+
+
+def nudge(table: pd.DataFrame) -> None:
+    """Rounding errors as another processor makes them."""
+    numbers = [name for name in table if table[name].dtype == float and "." not in name]
+    table[numbers] *= 1 + 1e-7 * np.random.default_rng(0).standard_normal((len(table), len(numbers)))
+
+
+def test_another_environment_is_held_to_tolerances_and_named(small: Path) -> None:
+    elsewhere(small)
+    for name in ("runs.parquet", "curves.parquet"):
+        change(small, name, nudge)
+    again = verified(small, "--sample", "100")
+    assert again.exit_code == 0, again.output
+    assert f"torch: 2.12.0 there, {torch.__version__} here" in again.output
+    assert "agrees within tolerances" in again.output
+    assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree within tolerances."
+
+
+def double(column: str) -> Callable[[pd.DataFrame], None]:
+    def apply(table: pd.DataFrame) -> None:
+        table.loc[table["seed"] == 4, column] *= 2
+
+    return apply
+
+
+def swap(table: pd.DataFrame) -> None:
+    table["seed"] = table["seed"].map({2: 5, 5: 2}).fillna(table["seed"]).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("table", "how", "word"),
+    [("runs.parquet", double("grad_norm_median"), "grad_norm_median"), ("curves.parquet", swap, "at step 1"),
+     ("runs.parquet", lambda table: table.update({"status": ["diverged"] * len(table)}), "status")],
+)  # fmt: skip
+def test_tolerances_are_not_blind(
+    table: str, how: Callable[[pd.DataFrame], None], word: str, results: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    elsewhere(folder)
+    change(folder, table, how)
+    again = verified(folder, "--sample", "100")
+    assert again.exit_code == 1, again.output
+    assert word in again.output
+
+
+def test_obstacles_ignore_threads_and_the_number_of_devices() -> None:
+    here = dict.fromkeys(DECISIVE, "same") | {"devices": "cpu (Some(R) CPU, 2 threads)"}
+    there = here | {"devices": "cpu (Some(R) CPU, 1 threads), cpu (Some(R) CPU, 1 threads)", "threads": "9"}
+    assert obstacles(there, here) == []
+    assert obstacles(there | {"devices": "cpu (Other, 2 threads)"}, here) != []
+    assert obstacles({k: v for k, v in here.items() if k != "instructions"}, here) == ["instructions: not recorded"]
+
+
+def test_comparison_of_outcomes() -> None:
+    curve = pd.DataFrame({"step": [1, 2, 3], "loss": [1.0, 0.5, np.nan], "grad_norm": [3.0, 2.0, np.nan]})
+    row = {"status": "finished", "steps_done": 3, "test_loss": 0.5, "test_error": 0.0, "gap": 0.0}
+    outcome = Outcome(row, curve)
+    assert in_bits(outcome, Outcome(dict(row), curve.copy())) is None
+    assert str(in_bits(outcome, Outcome(row | {"gap": -0.0}, curve))) == "gap: 0.0 recorded, -0.0 again"
+    late = Outcome(row | {"test_loss": 9.0}, curve.assign(loss=[1.0, 0.6, np.nan]))
+    assert str(in_bits(outcome, Outcome(row, late.curve))) == "loss at step 2: 0.5 recorded, 0.6 again"
+    assert parting(outcome, late) == 2
+    assert within_tolerances(outcome, late) is None
+    assert moved([(outcome, late)] * 2 + [(outcome, outcome)]) == {"test_loss": pytest.approx(8.5 / 9)}
+    assert moved([(outcome, late)] + [(outcome, outcome)] * 2) == {}
+    assert within_tolerances(outcome, Outcome(row | {"gap": 0.02, "test_error": 0.04}, curve)) is None
+    assert within_tolerances(outcome, Outcome(row | {"gap": 0.04}, curve)) is not None
+    early = Outcome(row, curve.assign(loss=[1.001, 0.5, np.nan]))
+    assert "loss at step 1" in str(within_tolerances(outcome, early))
+    assert "logged steps" in str(within_tolerances(outcome, Outcome(row, curve[:0])))
+
+
+def test_a_study_that_needs_its_neighbours_is_named_by_an_option(small: Path, tmp_path: Path) -> None:
+    needy = STUDY.replace("import torch\n", "import helpers_of_mine\nimport torch\n", 1)
+    original = tmp_path / "mine.py"
+    for file in (small / "study.py", original):
+        file.write_text(needy)
+    refused = verified(small)
+    assert refused.exit_code == 2
+    assert "study.py:2: ModuleNotFoundError: No module named 'helpers_of_mine'" in refused.output
+    assert "name that with --study FILE" in refused.output
+    (tmp_path / "helpers_of_mine.py").write_text("")
+    again = verified(small, "--study", str(original), "--sample", "1")
+    assert again.exit_code == 0, again.output
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def drop_a_run(folder: Path) -> None:
+    table = pd.read_parquet(folder / "runs.parquet")
+    table[table["seed"] != 5].to_parquet(folder / "runs.parquet", index=False)
+
+
+def drop_a_trial(folder: Path) -> None:
+    table = pd.read_parquet(folder / "runs.parquet")
+    table[table["trial"] != 0].to_parquet(folder / "runs.parquet", index=False)
+
+
+def put(column: str, value: object) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        change(folder, "runs.parquet", lambda table: table.update({column: [value] * len(table)}))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "message"),
+    [
+        (lambda folder: (folder / "runs.parquet").unlink(), "runs.parquet", "is missing"),
+        (lambda folder: (folder / "plan.json").unlink(), "plan.json", "is missing"),
+        (lambda folder: cut_short(folder / "runs.parquet"), "runs.parquet", "cannot be read"),
+        (lambda folder: cut_short(folder / "curves.parquet"), "curves.parquet", "cannot be read"),
+        (lambda folder: cut_short(folder / "environment.json"), "environment.json", "cannot be read"),
+        (lambda folder: (folder / "plan.json").write_text('{"width": "16"}'), "plan.json", "needs a width"),
+        (lambda folder: (folder / "changes.json").write_text("{}"), "changes.json", "needs settings"),
+        (lambda folder: (folder / "study.py").write_text("x = 1"), "study.py", "must define `study"),
+        (lambda folder: (folder / "study.py").write_text(STUDY.replace("batch_size=13", "batch_size=14")), "study.py",
+         "does not define the study that was run: batch_size: 13 → 14"),
+        (drop_a_run, "runs.parquet", "trial 16 must have the seeds [2, 5, 7] (got [2, 7])"),
+        (drop_a_trial, "runs.parquet", "holds 15 of 16 tune trials"),
+        (put("model.dropout", 0.4), "runs.parquet", "must have model.dropout = 0.3, as in the study (got 0.4)"),
+        (put("optimizer.lr", 0.4), "runs.parquet", "trial 0 is none of the study"),
+        (put("phase", "other"), "runs.parquet", "trial 0 is none of the study"),
+        (lambda folder: change(folder, "curves.parquet", lambda table: table.update({"trial": [99] * len(table)})),
+         "curves.parquet", "has a curve of trial 99"),
+    ],
+)  # fmt: skip
+def test_a_damaged_folder_is_refused(damage: Callable[[Path], None], file: str, message: str, small: Path) -> None:
+    damage(small)
+    refused = verified(small)
+    assert refused.exit_code == 2, refused.output
+    assert f"{small / file}: " in refused.output
+    assert message in refused.output
+    assert "Traceback" not in refused.output
+
+
+def test_arguments_that_do_not_serve(small: Path, tmp_path: Path) -> None:
+    assert "no such results folder" in verified(tmp_path / "nowhere").output
+    assert verified(small, "--sample", "0").exit_code == 2
+    refused = verified(small, "--devices", "tpu")
+    assert refused.exit_code == 2
+    assert "--devices: no such device here" in refused.output
