@@ -168,7 +168,9 @@ def test_a_changed_value_is_found(small: Path) -> None:
     again = verified(small, "--sample", "100")
     assert again.exit_code == 1, again.output
     for (trial, seed), (_, column, _) in zip(keys, TAMPERED, strict=True):
-        assert re.search(rf"^{trial} +{seed} .* {column}(: | at step).* recorded, .* again$", again.stdout, re.MULTILINE)
+        assert re.search(
+            rf"^{trial} +{seed} .* {column}(: | at step).* recorded, .* again$", again.stdout, re.MULTILINE
+        )
     assert again.stdout.splitlines()[-1] == "DIFFERS: 23 of 28 runs agree bit for bit."
 
 
