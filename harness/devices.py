@@ -3,6 +3,8 @@
 import ctypes
 import gc
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -55,6 +57,16 @@ def _processor() -> str:
 def cores_of(device: torch.device) -> int:
     """How many threads a device has for training: those that torch would use on a CPU, one to drive a CUDA device."""
     return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+@contextmanager
+def threads_kept() -> Iterator[None]:
+    """After the block, or the function it decorates, torch has as many threads as before."""
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def settle() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness import metrics
 from harness.capture import Captured
+from harness.devices import threads_kept
 from harness.feed import Feed
 from harness.history import History, Schedule
 from harness.metrics import Array
@@ -22,6 +23,7 @@ TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""
 
 
+@threads_kept()
 def train(
     runs: list[Run],
     *,
@@ -32,6 +34,8 @@ def train(
     progress: Callable[[int, int], None] = lambda steps, diverged: None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train a population and measure it.
+
+    On a CPU there are never more threads than members: which thread sums what would then decide the last bit.
 
     Args:
         runs: the members; all with the same `population.companions` key.
@@ -60,6 +64,7 @@ def train(
 
     take_step = Captured(one_step, population) if capture and device.type == "cuda" else one_step
     logged, done = set(schedule.logged()), 0
+    torch.set_num_threads(min(torch.get_num_threads(), len(population)))
     for stop in schedule.evaluated():
         batches = feed.indices(stop - done)
         if done == 0:
@@ -80,6 +85,7 @@ def train(
                 take_step.begin_anew()
         if not len(kept):
             break
+        torch.set_num_threads(min(torch.get_num_threads(), len(population)))
     final = measure(population, feed) if len(population) else {}
     tables = run_table(runs, history, final), curve_table(runs, history, schedule.logged())
     return tuple(table.sort_values(["trial", "seed"], kind="stable", ignore_index=True) for table in tables)  # type: ignore

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from reference import GivenDropout, train_plain
 
 from harness.clipping import ClippingRule, GlobalNorm, Value
+from harness.devices import threads_kept
 from harness.feed import Order
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
@@ -176,6 +177,26 @@ def test_curve_does_not_depend_on_companions(name: str) -> None:
         pd.testing.assert_frame_equal(together, pd.concat(pairs), check_exact=True)
         shuffled = curves_of(runs[::-1]).loc[together.index]
         pd.testing.assert_frame_equal(together, shuffled, check_exact=True)
+
+
+def test_a_narrow_population_does_not_depend_on_the_number_of_threads() -> None:
+    """One member alone, and one that is left alone by the others' divergence."""
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(32, 16)), optimizer=SGD(0.1), batch_size=16, steps=60)
+    wild = setup.with_value("optimizer.lr", 1e38)
+    found = []
+    for threads in (1, 2):
+        with threads_kept():
+            torch.set_num_threads(threads)
+            found.append(
+                [
+                    train(runs, evaluations=6, device=CPU)
+                    for runs in ([Run(0, 0, setup)], [Run(0, 0, setup), Run(1, 0, wild)])
+                ]
+            )
+            assert torch.get_num_threads() == threads
+    for one, two in zip(*found, strict=True):
+        for mine, other in zip(one, two, strict=True):
+            pd.testing.assert_frame_equal(mine, other, check_exact=True)
 
 
 def test_seeds_share_randomness_across_settings_and_nothing_across_seeds() -> None:
