@@ -23,7 +23,7 @@ from harness import console
 from harness.design import Design, StudyChanged
 from harness.devices import describe, find_devices
 from harness.executors import Executor, InProcess
-from harness.layout import lay_out
+from harness.layout import Layout, lay_out
 from harness.leader import Progress, Stopped, lead, n_runs, n_steps
 from harness.load import Changes, load_study
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
@@ -45,6 +45,8 @@ class Options:
     devices: str
     workers: int | None
     memory: str | None
+    ray: str | None
+    gpus_per_population: float | None
     storage: str | None
     tracking_uri: str | None
     results: Path
@@ -78,6 +80,12 @@ class Options:
     help="Processes on each device; on a CPU they share its threads [as many as take the least time].",
 )
 @click.option("--memory", metavar="SIZE", help="Memory for populations, e.g. 4G [half of what is free].")
+@click.option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, host:port, ray://host:port, or local.")
+@click.option(
+    "--gpus-per-population",
+    type=click.FloatRange(min=0, max=1),
+    help="With --ray; a fraction lets several share a GPU, 0 is a core [1 if the cluster has GPUs, else 0].",
+)
 @click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
 @click.option(
@@ -116,10 +124,11 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     """
     started = time.monotonic()
     devices = find_devices(options.devices)
-    options.say(f"Training on {', '.join(map(describe, devices))}.")
+    where = ", ".join(map(describe, devices)) if options.ray is None else f"the Ray cluster {options.ray}"
+    options.say(f"Training on {where}.")
     study, doc = load_study(study_file, changes)
     options.say(overview(study, verbose=options.verbose))
-    layout = lay_out(study, devices, workers=options.workers, memory=options.memory)
+    executor, layout = (on_host if options.ray is None else on_cluster)(study, study_file, changes, options)
     if options.dry_run:
         options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
         return DONE
@@ -127,16 +136,11 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     uri = options.tracking_uri or default_tracking_uri(options.results)
     progress = Progress(n_steps(study), n_runs(study))
     stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
-    executor: Executor = (
-        InProcess(devices[0], study.evaluations)
-        if len(layout.places) == 1
-        else Workers(layout.places, layout.threads, study_file, changes)
-    )
     with leadership(folder), executor:
         design, recorder = open_stores(study, options, uri)
         width = design.remembered("width", lambda: layout.width)
         abreast = design.remembered("abreast", lambda: len(layout.places))
-        launch = documents(study, study_file, changes, devices)
+        launch = documents(study, study_file, changes, layout)
         recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
         recorder.write_documents(launch)
         recorder.keep_only(design.told())
@@ -165,6 +169,41 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
                    else "\n".join(progress.errors), err=True)  # fmt: skip
         return SOME_FAILED
     return DONE
+
+
+def on_host(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
+    """What trains the study on devices of this host, and how it lies there.
+
+    Raises:
+        InvalidStudy: a device or the memory cannot be used.
+    """
+    if options.gpus_per_population is not None:
+        raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
+    devices = find_devices(options.devices)
+    layout = lay_out(study, devices, workers=options.workers, memory=options.memory)
+    if len(layout.places) == 1:
+        return InProcess(devices[0], study.evaluations), layout
+    return Workers(layout.places, layout.threads, study_file, changes), layout
+
+
+def on_cluster(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
+    """What trains the study on a Ray cluster, and how it lies there.
+
+    Raises:
+        InvalidStudy: Ray is not installed, the cluster or the memory cannot be used, or options contradict each other.
+    """
+    given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
+    if any(given.values()):
+        message = "is for this host; with --ray, --gpus-per-population says what a population gets"
+        raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
+    try:
+        from harness.cluster import Ray
+    except ModuleNotFoundError:
+        raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
+    assert options.ray is not None
+    cluster = Ray(options.ray, options.gpus_per_population, study, study_file, changes)
+    options.say("Measuring populations on the cluster, as soon as it has room for one.")
+    return cluster, cluster.lay_out(options.memory)
 
 
 def overview(study: Study, *, verbose: bool) -> str:
@@ -265,13 +304,13 @@ def open_stores(study: Study, options: Options, tracking_uri: str) -> tuple[Desi
     return design, recorder
 
 
-def documents(study: Study, study_file: Path, changes: Changes, devices: list[torch.device]) -> dict[str, str]:
+def documents(study: Study, study_file: Path, changes: Changes, layout: Layout) -> dict[str, str]:
     """What is kept with a launch, by file name, so that its results can be understood and its report made again."""
     environment = {
         "python": platform.python_version(),
         **{name: version(name) for name in LIBRARIES},
         "platform": platform.platform(),
-        "devices": ", ".join(map(describe, devices)),
+        "devices": layout.devices,
         "threads": str(torch.get_num_threads()),
         **study.fingerprints(),
     }
