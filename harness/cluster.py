@@ -59,7 +59,11 @@ class Place(Worker):
 
     def receive(self) -> Answer | None:
         """See `Worker`."""
-        answer, self.call = fetch(self.call), None
+        try:
+            answer, self.call = fetch(self.call), None
+        except Lost:
+            ray.kill(self.actor)  # it may only be out of reach
+            raise
         if not self.ready:
             self.ready, (self.place, self.device) = True, answer
             return None

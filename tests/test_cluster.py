@@ -124,9 +124,11 @@ def test_a_host_that_joins_later_is_used_and_its_loss_costs_nothing(study_file: 
 def test_same_bytes_as_on_this_host(tmp_path: Path, cluster: Cluster) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     for name, options in {"here": ["--devices", "cpu", "--workers", "1"], "ray": ["--ray", cluster.address]}.items():
-        done = CliRunner().invoke(run.main, [str(tmp_path / "mine.py"), "--results", str(tmp_path / name), *options])
+        done = CliRunner().invoke(
+            run.main, [str(tmp_path / "mine.py"), "--results", str(tmp_path / name), "--quick", *options]
+        )
         assert done.exit_code == 0, done.output
-    assert tables(tmp_path / "ray" / "mine") == tables(tmp_path / "here" / "mine")
+    assert tables(tmp_path / "ray" / "mine-quick") == tables(tmp_path / "here" / "mine-quick")
 
 
 def test_a_study_that_the_hosts_cannot_load_is_refused(study_file: Path, cluster: Cluster) -> None:
