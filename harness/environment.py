@@ -7,22 +7,20 @@ from importlib.metadata import version
 
 import torch
 
-from harness.devices import describe
-
 LIBRARIES = ("torch", "optuna", "mlflow", "pandas", "numpy", "scipy", "scikit-learn")
 
 DECISIVE = ("python", "torch", "numpy", "platform", "instructions", "devices")
 """What must agree for a run to come out the same to the bit; the number of threads need not."""
 
 
-def environment(devices: list[torch.device]) -> dict[str, str]:
-    """Versions, platform and devices of this process, by name."""
+def environment(devices: str) -> dict[str, str]:
+    """Versions and platform of this process, by name, and the devices that train, in words."""
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in LIBRARIES},
         "platform": platform.platform(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "devices": ", ".join(map(describe, devices)),
+        "devices": devices,
         "threads": str(torch.get_num_threads()),
     }
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.devices import cores_of
+from harness.devices import cores_of, describe
 from harness.leader import n_steps, sample_runs
 from harness.population import NARROWEST
 from harness.study import Study
@@ -20,12 +20,14 @@ class Layout:
         threads: of each process on a CPU.
         width: members of a population.
         training_s: about how long training takes; evaluations add to it.
+        devices: what the places are, in words.
     """
 
     places: list[torch.device]
     threads: int
     width: int
     training_s: float
+    devices: str
 
     @property
     def words(self) -> str:
@@ -51,4 +53,5 @@ def lay_out(study: Study, devices: list[torch.device], *, workers: int | None, m
     cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
     workers = workers or cost.workers(steps, cores, populations=max(1, len(runs) // NARROWEST))
     seconds = cost.training_s(steps, cores, workers)
-    return Layout(devices * workers, max(1, cores // workers), cost.width, seconds)
+    words = ", ".join(map(describe, devices))
+    return Layout(devices * workers, max(1, cores // workers), cost.width, seconds, words)

@@ -18,10 +18,10 @@ import pandas as pd
 from harness import console
 from harness.commit import Commits
 from harness.design import AlreadyLed, Design, StudyChanged
-from harness.devices import describe, find_devices
+from harness.devices import find_devices
 from harness.environment import environment, joint
 from harness.executors import Executor, InProcess
-from harness.layout import lay_out
+from harness.layout import Layout, lay_out
 from harness.leader import Progress, lead, n_runs, n_steps
 from harness.load import Changes, load_study
 from harness.patience import Patience, Stopped, Unreachable
@@ -44,6 +44,8 @@ class Options:
     devices: str
     workers: int | None
     memory: str | None
+    ray: str | None
+    gpus_per_population: float | None
     storage: str | None
     tracking_uri: str | None
     results: Path
@@ -77,6 +79,12 @@ class Options:
     help="Processes on each device; on a CPU they share its threads [as many as take the least time].",
 )
 @click.option("--memory", metavar="SIZE", help="Memory for populations, e.g. 4G [half of what is free].")
+@click.option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, host:port, ray://host:port, or local.")
+@click.option(
+    "--gpus-per-population",
+    type=click.FloatRange(min=0, max=1),
+    help="With --ray; a fraction lets several share a GPU, 0 is a core [1 if the cluster has GPUs, else 0].",
+)
 @click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
 @click.option(
@@ -114,11 +122,10 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         InvalidStudy: the study, a device, a storage or a folder cannot be used.
     """
     started = time.monotonic()
-    devices = find_devices(options.devices)
-    options.say(f"Training on {', '.join(map(describe, devices))}.")
     study, doc = load_study(study_file, changes)
     options.say(overview(study, verbose=options.verbose))
-    layout = lay_out(study, devices, workers=options.workers, memory=options.memory)
+    executor, layout = (on_host if options.ray is None else on_cluster)(study, study_file, changes, options)
+    options.say(f"Training on {layout.devices}.")
     if options.dry_run:
         options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
         return DONE
@@ -126,18 +133,13 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     uri = options.tracking_uri or default_tracking_uri(options.results)
     progress = Progress(n_steps(study), n_runs(study))
     stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
-    executor: Executor = (
-        InProcess(devices[0], study.evaluations)
-        if len(layout.places) == 1
-        else Workers(layout.places, layout.threads, study_file, changes)
-    )
     with leadership(folder), executor, open_stores(study, options, uri) as (design, recorder, spool):
         plan = {
             "width": design.remembered("width", lambda: layout.width),
             "abreast": design.remembered("abreast", lambda: len(layout.places)),
         }
-        where = joint(design.collected("environments", environment(devices)))
-        launch = documents(study, study_file, changes, plan, where)
+        trained_on = joint(design.collected("environments", environment(layout.devices)))
+        launch = documents(study, study_file, changes, plan, trained_on)
         with usable("--tracking-uri"):
             recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
             recorder.write_documents(launch)
@@ -204,6 +206,41 @@ def why_stopped(error: BaseException, stop: "Stop") -> str:
     if str(error):
         return f"Stopped, {error}"
     return "Interrupted" if stop.asked else "Out of time"
+
+
+def on_host(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
+    """What trains the study on devices of this host, and how it lies there.
+
+    Raises:
+        InvalidStudy: a device or the memory cannot be used.
+    """
+    if options.gpus_per_population is not None:
+        raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
+    devices = find_devices(options.devices)
+    layout = lay_out(study, devices, workers=options.workers, memory=options.memory)
+    if len(layout.places) == 1:
+        return InProcess(devices[0], study.evaluations), layout
+    return Workers(layout.places, layout.threads, study_file, changes), layout
+
+
+def on_cluster(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
+    """What trains the study on a Ray cluster, and how it lies there.
+
+    Raises:
+        InvalidStudy: Ray is not installed, the cluster or the memory cannot be used, or options contradict each other.
+    """
+    given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
+    if any(given.values()):
+        message = "is for this host; with --ray, --gpus-per-population says what a population gets"
+        raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
+    try:
+        from harness.cluster import Ray
+    except ModuleNotFoundError:
+        raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
+    assert options.ray is not None
+    cluster = Ray(options.ray, options.gpus_per_population, study, study_file, changes)
+    options.say("Measuring populations on the cluster, as soon as it has room for one.")
+    return cluster, cluster.lay_out(options.memory)
 
 
 def overview(study: Study, *, verbose: bool) -> str:

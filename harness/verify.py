@@ -17,7 +17,7 @@ import torch
 
 from harness import console, levels
 from harness.compare import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
-from harness.devices import cores_of, find_devices
+from harness.devices import cores_of, describe, find_devices
 from harness.environment import environment, obstacles
 from harness.executors import Executor, InProcess
 from harness.leader import Progress
@@ -81,7 +81,7 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
         f"{recorded.study.name}: {len(chosen)} of {len(recorded.runs)} runs, chosen by --seed {seed}"
         + (f"; {failed} failed and are not sampled" if failed else "")
     )
-    why = obstacles(recorded.environment, environment(places))
+    why = obstacles(recorded.environment, environment(", ".join(map(describe, places))))
     if why:
         click.echo("Compared within tolerances, since bits need not be equal here:")
         click.echo("\n".join(f"  {line}" for line in why) + f"\nThat is: {TOLERANCES}.")

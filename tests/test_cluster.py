@@ -1,0 +1,168 @@
+"""Studies on a real Ray cluster of this machine: hosts and workers come and go, and the tables stay the same."""
+
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray")
+
+from click.testing import CliRunner
+from ray.cluster_utils import Cluster
+from test_executors import CPU, never, populations_of, whole
+from test_run import MINE, tables
+
+from harness import run
+from harness.cluster import Ray
+from harness.executors import InProcess, Trained
+from harness.load import Changes, load_study
+from harness.settings import InvalidStudy
+
+STUDY = """
+from beside import Net
+from harness import Model, Study, Sweep
+from harness.optimizers import SGD
+from harness.tasks import Images
+
+study = Study(name="small", task=Images(), model=Model(Net, dropout=Sweep(0.0, 0.5)), optimizer=SGD(0.1),
+              steps=60, seeds=32, evaluations=6)
+"""
+
+BESIDE = """
+import os, signal, time
+from pathlib import Path
+from torch import nn
+
+signs = Path({signs!r})
+
+class Net(nn.Module):
+    def __init__(self, inputs, outputs, dropout=0.1):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(inputs, 16), nn.ReLU(), nn.Dropout(dropout), nn.Linear(16, outputs))
+
+    def forward(self, x):
+        self.calls = getattr(self, "calls", 0) + 1
+        if self.calls > 30:  # it trains
+            if (signs / "kill").exists():
+                (signs / "kill").unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+            while (signs / "wait").exists():
+                time.sleep(0.01)
+        return self.net(x)
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """One host with two cores."""
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield found
+    found.shutdown()
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study whose model is in a module beside it, and does what the files in the folder `signs` say."""
+    monkeypatch.delitem(sys.modules, "beside", raising=False)  # that of the last test
+    for folder in ("study", "signs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "study" / "beside.py").write_text(BESIDE.format(signs=str(tmp_path / "signs")))
+    (tmp_path / "study" / "small.py").write_text(STUDY)
+    return tmp_path / "study" / "small.py"
+
+
+def train_like_one_process(
+    study_file: Path, cluster: Cluster, stop: Callable[[Ray], bool], before: Callable[[], None]
+) -> list[Trained]:
+    """Train on the cluster, from shipped files alone; the same tables and steps as in one process."""
+    populations = populations_of(study_file)
+    assert len(populations) == 4
+    with InProcess(CPU, 6) as here:
+        expected = whole([part for _, part in here.train(populations, lambda *_: None, never)])
+    before()
+    steps: list[int] = []
+    study, _ = load_study(study_file)
+    with Ray(cluster.address, None, study, study_file, Changes()) as workers:
+        shutil.rmtree(study_file.parent)
+        trained = workers.train(populations, lambda done, _: steps.append(done), lambda: stop(workers))
+        parts = [part for _, part in trained]
+    for mine, other in zip(whole(parts), expected, strict=True):
+        assert mine.equals(other)
+    assert sum(steps) == 60 * sum(map(len, populations))
+    return parts
+
+
+def test_a_killed_worker_costs_nothing(study_file: Path, cluster: Cluster) -> None:
+    signs = study_file.parent.parent / "signs"
+    parts = train_like_one_process(study_file, cluster, lambda _: False, (signs / "kill").touch)
+    notes = [note for part in parts for note in part.notes]
+    assert notes == [f"{socket.gethostname()}: a worker was lost; its 16 runs are trained again"]
+
+
+def test_a_host_that_joins_later_is_used_and_its_loss_costs_nothing(study_file: Path, cluster: Cluster) -> None:
+    """The populations of the first host wait in their training until the second one has come, trained and gone."""
+    wait = study_file.parent.parent / "signs" / "wait"
+    joined: list[object] = []
+
+    def watch(workers: Ray) -> bool:
+        busy = sum(worker.job is not None for worker in workers._workers)
+        if not joined and busy == 2:
+            joined.append(cluster.add_node(num_cpus=1))
+        elif busy == 3 and wait.exists():
+            cluster.remove_node(joined[0], allow_graceful=False)
+            wait.unlink()
+        return False
+
+    parts = train_like_one_process(study_file, cluster, watch, wait.touch)
+    assert joined and not wait.exists()
+    assert sum("was lost" in note for part in parts for note in part.notes) == 1
+
+
+def test_same_bytes_as_on_this_host(tmp_path: Path, cluster: Cluster) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    for name, options in {"here": ["--devices", "cpu", "--workers", "1"], "ray": ["--ray", cluster.address]}.items():
+        done = CliRunner().invoke(
+            run.main, [str(tmp_path / "mine.py"), "--results", str(tmp_path / name), "--quick", *options]
+        )
+        assert done.exit_code == 0, done.output
+    assert tables(tmp_path / "ray" / "mine-quick") == tables(tmp_path / "here" / "mine-quick")
+
+
+def test_a_study_that_the_hosts_cannot_load_is_refused(study_file: Path, cluster: Cluster) -> None:
+    """Its data is not on their disks."""
+    (study_file.parent / "data.txt").write_text("32")
+    study_file.write_text(STUDY.replace("seeds=32", "seeds=int(Path(__file__).with_name('data.txt').read_text())")
+                          .replace("\n", "\nfrom pathlib import Path\n", 1))  # fmt: skip
+    study, _ = load_study(study_file)
+    with Ray(cluster.address, None, study, study_file, Changes()) as workers:
+        shutil.rmtree(study_file.parent)
+        with pytest.raises(InvalidStudy, match=r"small\.py:\d+: FileNotFoundError: .*data\.txt"):
+            workers.lay_out(None)
+
+
+def closed_port() -> str:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ray", closed_port()], "--ray: cannot connect: Connection refused"),
+        (["--ray", f"ray://{closed_port()}"], "--ray: cannot connect: Connection refused"),
+        (["--ray", "nonsense"], "--ray: needs auto, local, host:port or ray://host:port"),
+        (["--ray", "local", "--workers", "2"], "--workers: is for this host"),
+        (["--ray", "local", "--devices", "cpu"], "--devices: is for this host"),
+        (["--gpus-per-population", "0.5"], "--gpus-per-population: needs --ray"),
+    ],
+)
+def test_bad_arguments_exit_with_2_and_a_path(options: list[str], message: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    refused = CliRunner().invoke(run.main, [str(tmp_path / "mine.py"), "--results", str(tmp_path), *options])
+    assert refused.exit_code == 2
+    assert message in refused.output
+    assert "Traceback" not in refused.output
