@@ -2,7 +2,9 @@
 
 import ctypes
 import gc
+import os
 import platform
+import re
 from pathlib import Path
 
 import torch
@@ -55,6 +57,17 @@ def _processor() -> str:
 def cores_of(device: torch.device) -> int:
     """How many threads a device has for training: those that torch would use on a CPU, one to drive a CUDA device."""
     return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
+    except OSError:
+        found = None
+    return int(found.group(1)) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
 
 
 def settle() -> None:

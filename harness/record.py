@@ -10,7 +10,6 @@ a killed leader leaves unfinished is recorded again, and the half-written record
 import logging
 import math
 import os
-import re
 import shutil
 import time
 import warnings
@@ -29,6 +28,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from harness.credentials import without_credentials
 
 if TYPE_CHECKING:  # imported when a recorder connects: it takes two seconds, which `--dry-run` should not pay
     from mlflow import MlflowClient
@@ -126,15 +127,6 @@ def ui_command(tracking_uri: str) -> str:
 def is_server(tracking_uri: str) -> bool:
     """Whether a tracking server answers there, which then decides where artifacts go."""
     return urlsplit(tracking_uri).scheme in ("http", "https")
-
-
-def without_credentials(text: str) -> str:
-    """The text with user and password of every URI in it blanked.
-
-    >>> without_credentials("cannot open postgresql://me:secret@db/runs")
-    'cannot open postgresql://***@db/runs'
-    """
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
 
 
 @contextmanager

@@ -20,13 +20,14 @@ import filelock
 import torch
 
 from harness import console
+from harness.credentials import without_credentials
 from harness.design import Design, StudyChanged
 from harness.devices import describe, find_devices
 from harness.executors import Executor, InProcess
 from harness.layout import lay_out
 from harness.leader import Progress, Stopped, lead, n_runs, n_steps
 from harness.load import Changes, load_study
-from harness.record import Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
+from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.workers import Workers

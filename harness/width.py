@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.devices import describe, settle
+from harness.devices import describe, free_memory, settle
 from harness.feed import Feed
 from harness.population import NARROWEST, Population, Run, companions, examples
 from harness.settings import InvalidStudy, Problem
@@ -159,17 +159,6 @@ def steps_of(runs: list[Run], device: torch.device) -> Callable[[], None]:
     return step
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    except OSError:
-        found = None
-    return int(found.group(1)) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
 def parse_memory(text: str | None, device: torch.device) -> int:
     """Bytes of `--memory`, such as 4G or 500M; without it a share of what is free.
 
@@ -178,7 +167,7 @@ def parse_memory(text: str | None, device: torch.device) -> int:
     """
     if text is None:
         return int(SHARE_OF_FREE_MEMORY * free_memory(device))
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
     if not found or float(found.group(1)) == 0:
         raise InvalidStudy([Problem("--memory", "needs a size such as 4G or 500M", text)])
     return int(float(found.group(1)) * 1024 ** " KMGT".index(found.group(2).upper() or " "))
