@@ -131,12 +131,13 @@ def is_server(tracking_uri: str) -> bool:
 
 @contextmanager
 def _own_errors() -> Iterator[None]:
-    """Raises what MLflow raises as `RecordError`: its messages repeat the URI, password and all."""
+    """Raises what MLflow, its database or a driver raises as `RecordError`: messages repeat the URI, password and all."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, SQLAlchemyError, ImportError) as error:
         raise RecordError(without_credentials(str(error))) from None
 
 
@@ -385,7 +386,18 @@ def _connect(tracking_uri: str) -> "MlflowClient":
         from mlflow import MlflowClient
 
         with _own_errors():
+            _try_database(tracking_uri)
             return MlflowClient(tracking_uri=tracking_uri)
+
+
+def _try_database(tracking_uri: str) -> None:
+    """Lets a wrong address be known within seconds: MLflow would try for minutes, and show the errors of each time."""
+    import sqlalchemy
+
+    if urlsplit(tracking_uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        engine = sqlalchemy.create_engine(tracking_uri)
+        engine.connect().close()
+        engine.dispose()
 
 
 @contextmanager
@@ -434,9 +446,11 @@ def _read(paths: Iterable[Path]) -> pd.DataFrame:
     for path in paths:
         try:
             table = pq.ParquetFile(path).read()
+            tables.setdefault((table.schema, table.schema.metadata[b"pandas"]), []).append(table)
         except FileNotFoundError:
             raise RecordError(f"{path} is missing, though MLflow has its trial as recorded.") from None
-        tables.setdefault((table.schema, table.schema.metadata[b"pandas"]), []).append(table)
+        except (pa.ArrowException, OSError, KeyError, TypeError) as error:  # the last two: no table of ours
+            raise RecordError(f"{path} is damaged ({type(error).__name__}); --fresh trains everything anew.") from None
     frames: list[pd.DataFrame] = [pa.concat_tables(same).to_pandas() for same in tables.values()]
     return pd.concat(frames, ignore_index=True)
 

@@ -6,6 +6,7 @@ Last stage of the flow; `harness.run` ends with it too.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,7 +35,7 @@ def build_report(study: Study, doc: str, recorder: Recorder, folder: Path, *, co
         RecordError: nothing is recorded.
     """
     runs, curves = recorder.read()
-    about = json.loads(recorder.read_document("environment.json") or "{}")
+    about = _json(recorder, "environment.json")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("study.py", "environment.json"):
         text = recorder.read_document(name)
@@ -47,11 +48,16 @@ def build_report(study: Study, doc: str, recorder: Recorder, folder: Path, *, co
 
 def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
     """The command line's changes with which the study was last launched."""
-    text = recorder.read_document("changes.json")
-    if text is None:
-        return changes
-    stored = json.loads(text)
-    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"])
+    stored = _json(recorder, "changes.json")
+    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"]) if stored else changes
+
+
+def _json(recorder: Recorder, name: str) -> dict[str, Any]:
+    """A document of the study's last launch; empty if there is none."""
+    try:
+        return dict(json.loads(recorder.read_document(name) or "{}"))
+    except ValueError as error:
+        raise RecordError(f"{name}, recorded with the study, is damaged: {error}") from None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -28,7 +28,7 @@ from harness.layout import lay_out
 from harness.leader import Progress, Stopped, lead, n_runs, n_steps
 from harness.load import Changes, load_study
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
-from harness.settings import InvalidStudy, Problem
+from harness.settings import InvalidStudy, Problem, printable
 from harness.study import Study
 from harness.workers import Workers
 
@@ -56,7 +56,7 @@ class Options:
     def say(self, text: str) -> None:
         """Print unless `--quiet`."""
         if not self.quiet:
-            click.echo(text)
+            click.echo(printable(text))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -101,8 +101,12 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     try:
         sys.exit(run(study_file, Changes(settings, seeds, quick), Options(**options)))  # type: ignore[arg-type]
     except InvalidStudy as error:
-        click.echo(f"{study_file} cannot run:", err=True)
+        click.echo(printable(f"{study_file} cannot run:"), err=True)
         click.echo("\n".join(f"  {problem}" for problem in error.problems), err=True)
+        sys.exit(INVALID)
+    except RecordError as error:
+        problem = Problem("--tracking-uri", f"{error}; what was recorded is saved, and the same command continues")
+        click.echo(str(problem), err=True)
         sys.exit(INVALID)
     except KeyboardInterrupt:
         click.echo("Interrupted; what was recorded is saved, and the same command continues.", err=True)
@@ -155,7 +159,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
         from harness.report import build_report  # with all that draws: a second that training need not wait for
 
-        command = shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])
+        command = shlex.join(["python", "-m", "harness.run", *map(without_credentials, sys.argv[1:])])
         verdicts = build_report(study, doc, recorder, folder, commands=[command, ui_command(uri)])
         recorder.finish_launch("FAILED" if progress.failed else "FINISHED")
     for verdict in verdicts:
@@ -163,7 +167,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     options.say(f"Report: {folder / 'report.html'}\nRuns:   {ui_command(uri)}")
     if progress.failed:
         click.echo(f"{progress.failed} runs failed; their tracebacks are in MLflow." if not options.verbose
-                   else "\n".join(progress.errors), err=True)  # fmt: skip
+                   else printable("\n".join(progress.errors)), err=True)  # fmt: skip
         return SOME_FAILED
     return DONE
 

@@ -62,6 +62,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def first_line(error: Exception) -> str:
+    """An exception in short.
+
+    >>> first_line(ValueError("one\\ntwo"))
+    'ValueError: one'
+    """
+    return f"{type(error).__name__}: {without_credentials(str(error).strip().partition('\n')[0])}".rstrip(": ")
+
+
 class InvalidStudy(Exception):
     """A study that cannot run; `problems` lists everything that is wrong with it."""
 
@@ -205,7 +214,7 @@ class Component:
             values[name], found = _check(kind, given[name] if name in given else defaults[name])
             problems += [problem.under(name) for problem in found]
         # Annotated fields are attributes too; arguments of a user's module are not: one may be called `values`.
-        self.__dict__.update({name: value for name, value in values.items() if name in _kinds(type(self))})
+        self.__dict__.update({name: value for name, value in values.items() if name in Component.kinds(self)})
         self.__dict__.update(_values=values, _problems=problems)
         if not problems and not any(isinstance(value, Sweep | Tune) for value in values.values()):
             problems += self.check()
@@ -292,7 +301,9 @@ def _check(kind: Any, value: Any) -> tuple[Any, list[Problem]]:
     """The value as its type wants it, and what is wrong with it."""
     if isinstance(value, Sweep):
         if any(_has_role(level) for level in value.levels):
-            return value, [Problem("", "a level of a Sweep cannot hold a Sweep or Tune; write out all levels", show(value))]
+            return value, [
+                Problem("", "a level of a Sweep cannot hold a Sweep or Tune; write out all levels", show(value))
+            ]
         pairs = [_check_one(kind, level) for level in value.levels]
         checked = Sweep(*(level for level, _ in pairs))
         return checked, [problem for _, found in pairs for problem in found] or checked.problems()

@@ -9,7 +9,7 @@ from harness.devices import free_memory
 from harness.models.model import FROM_TASK
 from harness.optimizers import SGD
 from harness.population import Population, Run
-from harness.settings import InvalidStudy, Problem, show
+from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.setup import Setup
 from harness.step import Stepper
 from harness.tasks.task import Data, Task
@@ -30,7 +30,7 @@ def trial_run(setup: Setup) -> list[Problem]:
     except InvalidStudy as error:
         return [problem.under("task") for problem in error.problems]
     except Exception as error:
-        return [Problem("task", f"gives no data: {_first_line(error)}", show(setup.task))]
+        return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
     if setup.batch_size > examples:
         message = f"must not exceed the {examples} training examples"
         return [Problem("batch_size", message, str(setup.batch_size))]
@@ -46,7 +46,7 @@ def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
         with torch.random.fork_rng(devices=[]):
             setup.model.build(sizes)
     except Exception as error:
-        return [Problem("model", f"cannot be built: {_first_line(error)}{_hint(setup, sizes)}", show(setup.model))]
+        return [Problem("model", f"cannot be built: {first_line(error)}{_hint(setup, sizes)}", show(setup.model))]
     return []
 
 
@@ -71,7 +71,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
             return [Problem("model", f"{message}{_hint(setup, sizes)}", show(setup.model)) for message in found]
         population.losses(torch.stack([x, x]), torch.stack([y, y]))
     except Exception as error:
-        message = f"does not train on {show(setup.task)}: {_first_line(error)}{_hint(setup, sizes)}"
+        message = f"does not train on {show(setup.task)}: {first_line(error)}{_hint(setup, sizes)}"
         return [Problem("model", message, show(setup.model))]
     if not population.gradient(slice(None)).isfinite().all():
         return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
@@ -79,7 +79,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
         try:
             Stepper(_pair(tried), population).step(torch.stack([x, x]), torch.stack([y, y]))
         except Exception as error:
-            return [Problem(path, f"cannot take a step: {_first_line(error)}", show(setup.values()[path]))]
+            return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
     return []
 
 
@@ -109,7 +109,3 @@ def _hint(setup: Setup, sizes: dict[str, int]) -> str:
     given = setup.model.values()
     wrong = [name for name in FROM_TASK if name in given and name in sizes and given[name] != sizes[name]]
     return "".join(f"; leave out {name}, which the task gives as {sizes[name]}" for name in wrong)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

@@ -34,6 +34,9 @@ PATIENCE = 2
 
 SHARE_OF_FREE_MEMORY = 0.5
 
+HISTORY_BYTES = 64
+"""What is kept of a step of one member, until its tables are made."""
+
 START_S = 6.0
 """Until worker processes have imported what they need."""
 
@@ -127,7 +130,7 @@ def seconds(work: Callable[[], None], device: torch.device) -> float:
 
 
 def bytes_per_member(run: Run, device: torch.device) -> int:
-    """Memory of one member: parameters, their gradient, copies and state, and what the forward pass keeps, twice."""
+    """Memory of one member: parameters, their gradient, copies and state, its history, and what the forward pass keeps, twice."""
     kept: dict[int, int] = {}
 
     def record(tensor: Tensor) -> Tensor:
@@ -141,7 +144,8 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
         p.numel() * p.element_size()
         for p in run.setup.model.build(run.setup.task.sizes(examples([run])[0])).parameters()
     )
-    return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names))
+    history = run.setup.steps * HISTORY_BYTES
+    return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names)) + history
 
 
 def steps_of(runs: list[Run], device: torch.device) -> Callable[[], None]:
