@@ -40,7 +40,7 @@ def build_report(study: Study, doc: str, recorder: Recorder, folder: Path, *, co
     for name in ("study.py", "environment.json"):
         text = recorder.read_document(name)
         if text is not None:
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
     verdicts = write_report(study, runs, curves, folder, about=about, doc=doc, commands=commands)
     recorder.log_report(folder)
     return verdicts

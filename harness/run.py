@@ -1,5 +1,6 @@
 """`python -m harness.run STUDY.py`: from a study file to a report; the stages of the flow in order."""
 
+import importlib.util
 import json
 import math
 import os
@@ -227,10 +228,15 @@ def leadership(folder: Path) -> Iterator[None]:
     """Be the only leader of a study while the block runs.
 
     Raises:
-        InvalidStudy: another process leads it, or the folder cannot be written.
+        InvalidStudy: another process leads it, or the folder cannot be written or could be confused with another.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        names = [path.name for path in folder.parent.iterdir() if path.name != folder.name]
+        if alike := [name for name in names if name.lower() == folder.name.lower()]:
+            message = f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
+            raise InvalidStudy([Problem(str(folder), message)])
+        folder.mkdir(exist_ok=True)
         lock, holder = filelock.FileLock(folder / ".lock"), folder / ".leader"
         with lock.acquire(timeout=0):
             holder.write_text(
@@ -281,7 +287,7 @@ def documents(study: Study, study_file: Path, changes: Changes, devices: list[to
         **study.fingerprints(),
     }
     return {
-        "study.py": study_file.read_text(),
+        "study.py": importlib.util.decode_source(study_file.read_bytes()),
         "study.json": json.dumps(study.describe(), indent=1, ensure_ascii=False),
         "changes.json": json.dumps(asdict(changes)),
         "environment.json": json.dumps(environment, indent=1, ensure_ascii=False),

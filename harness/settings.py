@@ -36,6 +36,10 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
+LONGEST = 1000
+"""Characters of a problem that are shown."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with a study: where (`path`), what (`message`) and, if it helps, the value `got`."""
@@ -46,7 +50,8 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.message}" + (f" (got {self.got})" if self.got else "")
-        return printable(" ".join(text.split()))
+        line = printable(" ".join(without_credentials(text).split()))
+        return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
     def under(self, parent: str) -> "Problem":
         """The same problem, seen from a component that holds this one under the name `parent`."""
@@ -68,7 +73,8 @@ def first_line(error: Exception) -> str:
     >>> first_line(ValueError("one\\ntwo"))
     'ValueError: one'
     """
-    return f"{type(error).__name__}: {without_credentials(str(error).strip().partition('\n')[0])}".rstrip(": ")
+    said, _, _ = str(error).strip().partition("\n")
+    return f"{type(error).__name__}: {without_credentials(said)}".removesuffix(": ")
 
 
 class InvalidStudy(Exception):
