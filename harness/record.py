@@ -137,7 +137,7 @@ def _own_errors() -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, ImportError) as error:
+    except (MlflowException, SQLAlchemyError, ImportError, OSError) as error:
         raise RecordError(without_credentials(str(error))) from None
 
 
@@ -395,7 +395,10 @@ def _try_database(tracking_uri: str) -> None:
     import sqlalchemy
 
     if urlsplit(tracking_uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
-        engine = sqlalchemy.create_engine(tracking_uri)
+        try:
+            engine = sqlalchemy.create_engine(tracking_uri)
+        except ValueError as error:
+            raise RecordError(f"is no address of a database: {error}") from None
         engine.connect().close()
         engine.dispose()
 

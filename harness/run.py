@@ -234,7 +234,9 @@ def leadership(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         names = [path.name for path in folder.parent.iterdir() if path.name != folder.name]
         if alike := [name for name in names if name.lower() == folder.name.lower()]:
-            message = f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
+            message = (
+                f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
+            )
             raise InvalidStudy([Problem(str(folder), message)])
         folder.mkdir(exist_ok=True)
         lock, holder = filelock.FileLock(folder / ".lock"), folder / ".leader"

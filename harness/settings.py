@@ -68,9 +68,9 @@ def printable(text: str) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """An exception in short.
+    r"""An exception in short.
 
-    >>> first_line(ValueError("one\\ntwo"))
+    >>> first_line(ValueError("one\ntwo"))
     'ValueError: one'
     """
     said, _, _ = str(error).strip().partition("\n")
