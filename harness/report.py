@@ -12,7 +12,7 @@ import click
 
 from harness.load import Changes, load_study
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
-from harness.settings import InvalidStudy
+from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.tables import write_report
 from harness.verdicts import Verdict
@@ -78,7 +78,7 @@ def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None)
         click.echo(str(error), err=True)
         sys.exit(2)
     except RecordError as error:
-        click.echo(f"--tracking-uri: {error}", err=True)
+        click.echo(str(Problem("--tracking-uri", str(error))), err=True)
         sys.exit(2)
     click.echo(f"Report: {results / study.name / 'report.html'}")
 
