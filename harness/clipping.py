@@ -8,7 +8,7 @@ from math import inf
 
 from torch import Tensor
 
-from harness.settings import Component, Positive
+from harness.settings import Bound, Component
 
 
 class ClippingRule(Component):
@@ -37,7 +37,7 @@ class GlobalNorm(ClippingRule):
         max_norm: the bound c; `inf` changes nothing.
     """
 
-    max_norm: Positive = inf
+    max_norm: Bound = inf
 
     def clip(self, gradient: Tensor, norm: Tensor, *, max_norm: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """See `ClippingRule.clip`.
@@ -58,7 +58,7 @@ class Value(ClippingRule):
         max_value: the bound v; `inf` changes nothing.
     """
 
-    max_value: Positive = inf
+    max_value: Bound = inf
 
     def clip(self, gradient: Tensor, norm: Tensor, *, max_value: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         """See `ClippingRule.clip`.

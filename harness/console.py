@@ -9,6 +9,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from harness.leader import Progress
+from harness.settings import printable
 
 PLAIN_EVERY_S = 10.0
 
@@ -51,15 +52,15 @@ def line(progress: Progress, rate: Rate) -> str:
 @contextmanager
 def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
     """Show `progress` whenever it changes, until the block ends."""
-    console, rate = Console(stderr=True), Rate()
+    console, rate = Console(stderr=True, markup=False, highlight=False, emoji=False), Rate()
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(text), soft_wrap=True)
 
     if quiet:
         yield
     elif console.is_terminal:
-        with Bar(BarColumn(), TextColumn("{task.description}"), console=console, transient=True) as bar:
+        with Bar(BarColumn(), TextColumn("{task.description}", markup=False), console=console, transient=True) as bar:
             task = bar.add_task("", total=progress.steps)
             progress.show = lambda p: bar.update(task, completed=p.done_steps, description=line(p, rate))
             progress.say = say
@@ -71,7 +72,7 @@ def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
             text = line(p, rate)
             if time.monotonic() - last[0] >= PLAIN_EVERY_S:
                 last[0] = time.monotonic()
-                console.print(text, highlight=False)
+                console.print(text)
 
         progress.show, progress.say = show, say
         yield

@@ -2,6 +2,7 @@
 
 import base64
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -106,7 +107,7 @@ def interval(verdict: Verdict) -> str:
 
 def markdown(page: Page) -> str:
     """The report in short: verdicts and cells."""
-    parts = [f"# {_plain(page.title)}", page.question]
+    parts = [f"# {_plain(page.title)}", *map(_plain, page.question.split("\n\n"))]
     if page.verdicts:
         head = ["verdict", "claim", "metric", "Δ [interval]", "δ", "n", "level", "why"]
         rows = [
@@ -135,4 +136,6 @@ def _markdown_table(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Text that stays text: no tag, no end of a table's cell, no link and no definition of one."""
+    text = text.replace("\\", "\\\\").replace("|", "\\|").replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"\](?=[(:\[])", r"\\]", text).replace("\n", " ")

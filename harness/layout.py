@@ -7,6 +7,7 @@ import torch
 from harness.devices import cores_of, describe
 from harness.leader import n_steps, sample_runs
 from harness.population import NARROWEST
+from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.study import Study
 from harness.width import cache_file, measure_cost, parse_memory
 
@@ -45,12 +46,16 @@ def lay_out(study: Study, devices: list[torch.device], *, workers: int | None, m
         memory: bound on what all populations take at a time, such as 4G; None for a share of what is free.
 
     Raises:
-        InvalidStudy: `memory` is no size.
+        InvalidStudy: `memory` is no size, or a population cannot take the steps that are measured.
     """
     cores = cores_of(devices[0])
     memory_bytes = parse_memory(memory, devices[0]) // (workers or cores)
     runs, steps = sample_runs(study), n_steps(study) // len(devices)
-    cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
+    try:
+        cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file())
+    except Exception as error:
+        message = f"cannot take a few steps on {devices[0]}: {first_line(error)}"
+        raise InvalidStudy([Problem("model", message, show(runs[0].setup.model))]) from error
     workers = workers or cost.workers(steps, cores, populations=max(1, len(runs) // NARROWEST))
     seconds = cost.training_s(steps, cores, workers)
     words = ", ".join(map(describe, devices))

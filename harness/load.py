@@ -13,8 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.settings import Component, InvalidStudy, Problem, Sweep, Tune, nearest
-from harness.study import Study
+from harness.credentials import without_credentials
+from harness.settings import Component, InvalidStudy, Problem, Sweep, Tune, nearest, show
+from harness.study import MOST_SEEDS, Study
 
 QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS = 60, 3, 2
 
@@ -62,24 +63,26 @@ def _run(path: Path) -> ModuleType:
     if not path.is_file():
         what = "is a folder, not a study file" if path.is_dir() else "no such study file"
         raise InvalidStudy([Problem(str(path), what)])
-    spec = importlib.util.spec_from_file_location(path.stem, path.resolve())
+    name = f"study {path.stem}"  # no name that a module could have: a study file may be called json.py
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise InvalidStudy([Problem(str(path), "is not a Python file")])
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # so that its classes can be found by name
+    sys.modules[name] = module  # so that its classes can be found by name
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except InvalidStudy:
         raise
-    except Exception as error:
-        raise InvalidStudy([Problem(f"{path}:{_line(error, path)}", f"{type(error).__name__}: {error}")]) from error
+    except (Exception, SystemExit) as error:
+        message = without_credentials(f"{type(error).__name__}: {error}")
+        raise InvalidStudy([Problem(f"{path}:{_line(error, path)}", message)]) from error
     finally:
         sys.path.pop(0)
     return module
 
 
-def _line(error: Exception, path: Path) -> int:
+def _line(error: BaseException, path: Path) -> int:
     """The line of the study file at which an error arose."""
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return error.lineno
@@ -92,7 +95,8 @@ def _changed(study: Study, changes: Changes) -> Study:
     problems: list[Problem] = []
     for text in changes.settings:
         name, equals, value = text.partition("=")
-        head, _, rest = name.strip().partition(".")
+        name = name.strip()
+        head, _, rest = name.partition(".")
         try:
             if not equals or not name:
                 raise ValueError("needs the form path=value")
@@ -102,14 +106,14 @@ def _changed(study: Study, changes: Changes) -> Study:
             settings[head] = _inside(settings[head], rest, new) if rest else new
         except KeyError:
             valid = [*study.factors(), *(n for n, v in study.values().items() if not isinstance(v, Component))]
-            problems.append(Problem(name, f"unknown setting{nearest(name, list(dict.fromkeys(valid)))}", text))
+            problems.append(Problem(name, f"unknown setting{nearest(name, list(dict.fromkeys(valid)))}", show(text)))
         except ValueError as error:
-            problems.append(Problem(name or "--set", str(error), text))
+            problems.append(Problem(name or "--set", str(error), show(text)))
     if changes.seeds is not None:
         try:
             settings["seeds"] = parse_seeds(changes.seeds)
         except ValueError as error:
-            problems.append(Problem("seeds", str(error), changes.seeds))
+            problems.append(Problem("seeds", str(error), show(changes.seeds)))
     if changes.quick:
         settings |= _quick(settings)
     if problems:
@@ -125,14 +129,21 @@ def _inside(component: Any, path: str, value: Any) -> Component:
 
 def _quick(settings: dict[str, Any]) -> dict[str, Any]:
     """A small version under a name of its own: same cells, few steps, seeds and trials."""
-    steps, seeds = settings["steps"], settings["seeds"]
+    steps = settings["steps"]
     return {
         "name": f"{settings['name']}-quick",
-        "steps": min(steps, QUICK_STEPS) if isinstance(steps, int) else QUICK_STEPS,
-        "seeds": min(seeds, QUICK_SEEDS) if isinstance(seeds, int) else seeds[:QUICK_SEEDS],
-        "tune_trials": min(settings["tune_trials"], QUICK_TRIALS),
-        "tune_seeds": 1,
+        "steps": QUICK_STEPS if isinstance(steps, Sweep | Tune) else _at_most(QUICK_STEPS, steps),
+        "seeds": _at_most(QUICK_SEEDS, settings["seeds"]),
+        "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
+        "tune_seeds": _at_most(1, settings["tune_seeds"]),
     }
+
+
+def _at_most(most: int, value: Any) -> Any:
+    """A number or list cut down; anything else is left for the study to refuse."""
+    if isinstance(value, list | tuple):
+        return value[:most]
+    return min(value, most) if isinstance(value, int) else value
 
 
 def parse_value(text: str) -> Any:
@@ -143,7 +154,7 @@ def parse_value(text: str) -> Any:
     """
     try:
         return _literal(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, TypeError):
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):  # the last two: too many brackets
         if text.strip().startswith(("Sweep(", "Tune(")):
             raise ValueError("is not a Sweep or Tune of plain values") from None
         return text
@@ -174,7 +185,9 @@ def parse_seeds(text: str) -> int | list[int]:
         seeds: list[int] = []
         for part in text.split(","):
             first, _, last = part.strip().partition("-")
+            if max(int(last or first), len(seeds)) >= MOST_SEEDS:
+                raise ValueError
             seeds += range(int(first), int(last or first) + 1)
         return seeds
     except ValueError:
-        raise ValueError("needs a number of seeds, or seeds such as 0,3,7 or 5-9") from None
+        raise ValueError(f"needs a number of seeds, or seeds below {MOST_SEEDS} such as 0,3,7 or 5-9") from None

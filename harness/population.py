@@ -19,7 +19,7 @@ from torch.func import functional_call, vmap
 from harness.layers import swap
 from harness.layers.dropout import Mask, MemberDropout
 from harness.randomness import stream_seed
-from harness.settings import Component, Problem, show
+from harness.settings import Component, show
 from harness.setup import Setup
 from harness.tasks.task import Data, Task
 
@@ -302,41 +302,3 @@ class Population:
         layers = dropouts(self.template).values()
         masks = self.masks() if train else {}
         return vmap(member)(self._leaves | self._stacked | masks, x, y)
-
-
-def trial_run(setup: Setup) -> list[Problem]:
-    """What would go wrong when the setup trains: builds the data and a population of two, takes one gradient."""
-    found = setup.problems()
-    if found:
-        return found
-    data = setup.task.data(0)
-    if setup.batch_size > len(data.train):
-        return [
-            Problem("batch_size", f"must not exceed the {len(data.train)} training examples", str(setup.batch_size))
-        ]
-    try:
-        with torch.random.fork_rng(devices=[]):
-            setup.model.build(setup.task.sizes(data))
-    except Exception as error:
-        return [Problem("model", f"cannot be built: {_first_line(error)}", repr(setup.model))]
-    try:
-        population = Population(
-            [Run(0, 0, setup), Run(1, 1, setup)], [data, data], device=torch.device("cpu"), dtype=torch.float32
-        )
-        index = data.train[: setup.batch_size]
-        x, y = data.x[index], data.y[index]
-        population.prepare(x)
-        population.draw_dropout()
-        output = population.template.eval()(x)
-        population.losses(torch.stack([x, x]), torch.stack([y, y]))
-    except Exception as error:
-        return [Problem("model", f"does not train on {setup.task!r}: {_first_line(error)}", repr(setup.model))]
-    if not population.gradient(slice(None)).isfinite().all():
-        found.append(Problem("model", "has a non-finite gradient at its first step", repr(setup.model)))
-    if not isinstance(output, Tensor):
-        found.append(Problem("model", "must return one tensor", type(output).__name__))
-    return found
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

@@ -31,6 +31,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from harness.credentials import without_credentials
 from harness.patience import Unreachable
 
 if TYPE_CHECKING:  # imported when a recorder connects: it takes two seconds, which `--dry-run` should not pay
@@ -131,15 +132,6 @@ def is_server(tracking_uri: str) -> bool:
     return urlsplit(tracking_uri).scheme in ("http", "https")
 
 
-def without_credentials(text: str) -> str:
-    """The text with user and password of every URI in it blanked.
-
-    >>> without_credentials("cannot open postgresql://me:secret@db/runs")
-    'cannot open postgresql://***@db/runs'
-    """
-    return re.sub(r"://[^/@\s]+@", "://***@", text)
-
-
 class LostRecords(RecordError):
     """Records that should be there are not, or cannot be read: those of `trials`."""
 
@@ -155,12 +147,10 @@ def _own_errors() -> Iterator[None]:
     from mlflow.exceptions import MlflowException
     from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE, ErrorCode
     from requests import RequestException
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except DBAPIError as error:
-        raise RecordError(without_credentials(str(error.orig))) from None
     except (MlflowException, RequestException) as error:
         text = without_credentials(str(error))
         silent = re.match(r"API request to (https?://[^/ ]+)", text)
@@ -170,6 +160,8 @@ def _own_errors() -> Iterator[None]:
             said = re.search(r"^\(.*Error\) .*", text, re.MULTILINE)
             raise Unreachable(f"MLflow's database cannot be used: {said[0] if said else text}") from None
         raise RecordError(text) from None
+    except (SQLAlchemyError, ImportError, OSError) as error:
+        raise RecordError(without_credentials(str(getattr(error, "orig", None) or error))) from None
 
 
 class Recorder:
@@ -431,7 +423,21 @@ def _connect(tracking_uri: str) -> "MlflowClient":
         from mlflow import MlflowClient
 
         with _own_errors():
+            _try_database(tracking_uri)
             return MlflowClient(tracking_uri=tracking_uri)
+
+
+def _try_database(tracking_uri: str) -> None:
+    """Lets a wrong address be known within seconds: MLflow would try for minutes, and show the errors of each time."""
+    import sqlalchemy
+
+    if urlsplit(tracking_uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
+        try:
+            engine = sqlalchemy.create_engine(tracking_uri)
+        except ValueError as error:
+            raise RecordError(f"is no address of a database: {error}") from None
+        engine.connect().close()
+        engine.dispose()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Last stage of the flow; `harness.run` ends with it too.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
@@ -14,7 +15,7 @@ from harness.load import Changes, load_study, parse_changes
 from harness.patience import Unreachable
 from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
 from harness.recorded import DOCUMENTS
-from harness.settings import InvalidStudy
+from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.tables import write_report
 from harness.verdicts import Verdict
@@ -37,12 +38,12 @@ def build_report(
     Returns:
         The verdict on each claim.
     """
-    about = json.loads(recorder.read_document("environment.json") or "{}")
+    about = _json(recorder, "environment.json")
     folder.mkdir(parents=True, exist_ok=True)
     for name in DOCUMENTS:
         text = recorder.read_document(name)
         if text is not None:
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, encoding="utf-8")
     verdicts = write_report(study, *tables, folder, about=about, doc=doc, commands=commands)
     recorder.log_report(folder)
     return verdicts
@@ -50,8 +51,16 @@ def build_report(
 
 def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
     """The command line's changes with which the study was last launched."""
-    text = recorder.read_document("changes.json")
-    return changes if text is None else parse_changes(json.loads(text))
+    stored = _json(recorder, "changes.json")
+    return parse_changes(stored) if stored else changes
+
+
+def _json(recorder: Recorder, name: str) -> dict[str, Any]:
+    """A document of the study's last launch; empty if there is none."""
+    try:
+        return dict(json.loads(recorder.read_document(name) or "{}"))
+    except ValueError as error:
+        raise RecordError(f"{name}, recorded with the study, is damaged: {error}") from None
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,7 +81,7 @@ def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None)
         click.echo(str(error), err=True)
         sys.exit(2)
     except (RecordError, Unreachable) as error:
-        click.echo(f"--tracking-uri: {error}", err=True)
+        click.echo(str(Problem("--tracking-uri", str(error))), err=True)
         sys.exit(2)
     click.echo(f"Report: {results / study.name / 'report.html'}")
 

@@ -1,5 +1,6 @@
 """`python -m harness.run STUDY.py`: from a study file to a report; the stages of the flow in order."""
 
+import importlib.util
 import json
 import math
 import shlex
@@ -17,6 +18,7 @@ import pandas as pd
 
 from harness import console
 from harness.commit import Commits
+from harness.credentials import without_credentials
 from harness.design import AlreadyLed, Design, StudyChanged
 from harness.devices import find_devices
 from harness.environment import environment, joint
@@ -25,8 +27,8 @@ from harness.layout import Layout, lay_out
 from harness.leader import Progress, lead, n_runs, n_steps
 from harness.load import Changes, load_study
 from harness.patience import Patience, Stopped, Unreachable
-from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri, ui_command, without_credentials
-from harness.settings import InvalidStudy, Problem
+from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri, ui_command
+from harness.settings import InvalidStudy, Problem, printable
 from harness.spool import Spool
 from harness.storage import this_process
 from harness.study import Study
@@ -56,7 +58,7 @@ class Options:
     def say(self, text: str) -> None:
         """Print unless `--quiet`."""
         if not self.quiet:
-            click.echo(text)
+            click.echo(printable(text))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,7 +109,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     try:
         sys.exit(run(study_file, Changes(settings, seeds, quick), Options(**options)))  # type: ignore[arg-type]
     except InvalidStudy as error:
-        click.echo(f"{study_file} cannot run:", err=True)
+        click.echo(printable(f"{study_file} cannot run:"), err=True)
         click.echo("\n".join(f"  {problem}" for problem in error.problems), err=True)
         sys.exit(INVALID)
     except KeyboardInterrupt:
@@ -150,7 +152,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
             options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
             from harness.report import build_report  # with all that draws: a second that training need not wait for
 
-            command = shlex.join(["python", "-m", "harness.run", *sys.argv[1:]])
+            command = shlex.join(["python", "-m", "harness.run", *map(without_credentials, sys.argv[1:])])
             verdicts = build_report(study, doc, recorder, tables, folder, commands=[command, ui_command(uri)])
             failed = int((tables[0]["status"] == "failed").sum())
             recorder.finish_launch("FAILED" if failed else "FINISHED")
@@ -166,7 +168,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")
     options.say(f"Report: {folder / 'report.html'}\nRuns:   {ui_command(uri)}")
     if failed:
-        click.echo("\n".join([*(progress.errors if options.verbose else []),
+        click.echo("\n".join([*(map(printable, progress.errors) if options.verbose else []),
                               f"{failed} runs failed; their tracebacks are in MLflow."]), err=True)  # fmt: skip
         return SOME_FAILED
     return DONE
@@ -298,10 +300,17 @@ def leadership(folder: Path) -> Iterator[None]:
     """Be the only leader of a study while the block runs.
 
     Raises:
-        InvalidStudy: another process leads it, or the folder cannot be written.
+        InvalidStudy: another process leads it, or the folder cannot be written or could be confused with another.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        names = [path.name for path in folder.parent.iterdir() if path.name != folder.name]
+        if alike := [name for name in names if name.lower() == folder.name.lower()]:
+            message = (
+                f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
+            )
+            raise InvalidStudy([Problem(str(folder), message)])
+        folder.mkdir(exist_ok=True)
         lock, holder = filelock.FileLock(folder / ".lock"), folder / ".leader"
         with lock.acquire(timeout=0):
             holder.write_text(this_process())
@@ -357,7 +366,7 @@ def documents(
 ) -> dict[str, str]:
     """What is kept with a launch, by file name, so that its results can be understood, reported and verified again."""
     return {
-        "study.py": study_file.read_text(),
+        "study.py": importlib.util.decode_source(study_file.read_bytes()),
         "study.json": json.dumps(study.describe(), indent=1, ensure_ascii=False),
         "changes.json": json.dumps(asdict(changes)),
         "plan.json": json.dumps(plan),

@@ -9,19 +9,35 @@ import functools
 import hashlib
 import math
 import typing
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, dataclass_transform
 
 import torch
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
 from torch.utils.weak import WeakIdKeyDictionary
 
-Positive = Annotated[float, Field(gt=0)]
+from harness.credentials import holds_password, without_credentials
+
+
+@dataclass(frozen=True)
+class Hint:
+    """In an annotation: what the user should know about a value that it refuses."""
+
+    text: str
+
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Bound = Annotated[float, Field(gt=0), Hint("inf means no bound")]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, lt=1), Hint("p = 1 would drop everything")]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+
+
+LONGEST = 1000
+"""Characters of a problem that are shown."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +49,32 @@ class Problem:
     got: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" + (f" (got {self.got})" if self.got else "")
+        text = f"{self.path}: {self.message}" + (f" (got {self.got})" if self.got else "")
+        line = printable(" ".join(without_credentials(text).split()))
+        return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
     def under(self, parent: str) -> "Problem":
         """The same problem, seen from a component that holds this one under the name `parent`."""
         return Problem(f"{parent}.{self.path}" if self.path else parent, self.message, self.got)
+
+
+def printable(text: str) -> str:
+    r"""The text as a terminal may safely show it: control characters, surrogates and such as escapes, lines kept.
+
+    >>> printable("a\x1b[31m\u202e δ")
+    'a\\x1b[31m\\u202e δ'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def first_line(error: Exception) -> str:
+    r"""An exception in short.
+
+    >>> first_line(ValueError("one\ntwo"))
+    'ValueError: one'
+    """
+    said, _, _ = str(error).strip().partition("\n")
+    return f"{type(error).__name__}: {without_credentials(said)}".removesuffix(": ")
 
 
 class InvalidStudy(Exception):
@@ -75,17 +112,19 @@ class Sweep:
         return f"Sweep({', '.join(map(show, self.levels))})"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sweep) and self.levels == other.levels
+        return isinstance(other, Sweep) and repr(self) == repr(other)
 
     def __hash__(self) -> int:
-        return hash(self.levels)
+        return hash(repr(self))
 
     def problems(self) -> list[Problem]:
         """What is wrong with the levels as such; each level's own value is checked by the component."""
         if not self.levels:
-            return [Problem("", "Sweep needs at least one level", repr(self))]
-        shown = [show(level) for level in self.levels]
-        return [Problem("", "the levels of a Sweep must differ", repr(self))] if len(set(shown)) < len(shown) else []
+            return [Problem("", "Sweep needs at least one level", show(self))]
+        # As tables hold them: there 1, 1.0 and True are one number, None and "None" one text.
+        told_apart = {level if isinstance(level, int | float | str) else show(level) for level in self.levels}
+        same = len(told_apart) < len(self.levels)
+        return [Problem("", "the levels of a Sweep must differ", show(self))] if same else []
 
 
 class Tune:
@@ -101,7 +140,7 @@ class Tune:
         self.low, self.high, self.log = low, high, log
 
     def __repr__(self) -> str:
-        return f"Tune({self.low}, {self.high}{', log=True' if self.log else ''})"
+        return f"Tune({show(self.low)}, {show(self.high)}{f', log={show(self.log)}' if self.log is not False else ''})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tune) and repr(self) == repr(other)
@@ -112,30 +151,43 @@ class Tune:
     def problems(self) -> list[Problem]:
         """What is wrong with the range as such; both ends are checked by the component too."""
         ends = (self.low, self.high)
-        if not all(isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end) for end in ends):
-            return [Problem("", "Tune needs two finite numbers", repr(self))]
+        if not all(isinstance(end, int | float) and not isinstance(end, bool) and abs(end) <= LARGEST for end in ends):
+            return [Problem("", f"Tune needs two finite numbers, at most {LARGEST:g}", show(self))]
+        if not isinstance(self.log, bool):
+            return [Problem("", "log must be True or False", show(self))]
         if not self.low < self.high:
-            return [Problem("", "low < high must hold", repr(self))]
+            return [Problem("", "low < high must hold", show(self))]
         if self.log and self.low <= 0:
-            return [Problem("", "log=True needs low > 0", repr(self))]
+            return [Problem("", "log=True needs low > 0", show(self))]
         return []
 
+
+LARGEST = 1e15
+"""Largest number of a `Tune`: between whole numbers as large as this there is still room in a float."""
 
 _shown_tensors = WeakIdKeyDictionary()  # hashing a user's data once is enough
 
 
 def show(value: Any) -> str:
     """A value as a reader would write it; tensors by shape and content, classes by name."""
-    if isinstance(value, torch.Tensor):
-        if value not in _shown_tensors:
-            flat = value.detach().cpu().to_dense().contiguous().reshape(-1)
-            digest = hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
-            _shown_tensors[value] = f"tensor({'×'.join(map(str, value.shape))} {value.dtype}, sha256 {digest})"
-        return str(_shown_tensors[value])
     if isinstance(value, type):
         return value.__qualname__
-    text = repr(value)
-    return text if len(text) <= 200 else f"{text[:180]}… (sha256 {hashlib.sha256(text.encode()).hexdigest()[:16]})"
+    try:
+        text = _show_tensor(value) if isinstance(value, torch.Tensor) else repr(value)
+    except Exception as error:  # of a user's own class, a list that is too deep, a tensor without content
+        text = f"a {type(value).__name__} that cannot be shown: {type(error).__name__}"
+    if len(text) <= 200:
+        return text
+    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+    return f"{text[:180]}… (sha256 {digest[:16]})"
+
+
+def _show_tensor(tensor: torch.Tensor) -> str:
+    if tensor not in _shown_tensors:
+        flat = tensor.detach().cpu().to_dense().contiguous().reshape(-1)
+        digest = hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+        _shown_tensors[tensor] = f"tensor({'×'.join(map(str, tensor.shape))} {tensor.dtype}, sha256 {digest})"
+    return str(_shown_tensors[tensor])
 
 
 @functools.cache
@@ -154,28 +206,31 @@ class Component:
     """
 
     _problems: list[Problem]
-    _adapters: ClassVar[dict[Any, TypeAdapter[Any]]] = {}
+    _values: dict[str, Any]
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, /, *args: Any, **settings: Any) -> None:
         kinds, defaults = self.kinds(), self.defaults()
         problems: list[Problem] = []
+        values: dict[str, Any] = {}
         if len(args) > len(kinds):
             problems.append(Problem("", f"takes at most {len(kinds)} positional values", str(len(args))))
         given = dict(zip(kinds, args, strict=False))
         problems += [Problem(name, "given twice") for name in given if name in settings]
         for name in settings:
             if name not in kinds:
-                problems.append(Problem(name, f"unknown setting{nearest(name, list(kinds))}", show(settings[name])))
+                message = f"unknown setting{nearest(name, list(kinds))}"
+                problems.append(Problem(name.strip() or repr(name), message, show(settings[name])))
         given |= {name: value for name, value in settings.items() if name in kinds}
         for name, kind in kinds.items():
             if name not in given and name not in defaults:
                 problems.append(Problem(name, "is required"))
                 continue
-            value, found = self._check(kind, given[name] if name in given else defaults[name])
+            values[name], found = _check(kind, given[name] if name in given else defaults[name])
             problems += [problem.under(name) for problem in found]
-            self.__dict__[name] = value
-        self.__dict__["_problems"] = problems
-        if not problems and not any(isinstance(value, Sweep | Tune) for value in self.values().values()):
+        # Annotated fields are attributes too; arguments of a user's module are not: one may be called `values`.
+        self.__dict__.update({name: value for name, value in values.items() if name in Component.kinds(self)})
+        self.__dict__.update(_values=values, _problems=problems)
+        if not problems and not any(isinstance(value, Sweep | Tune) for value in values.values()):
             problems += self.check()
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -207,7 +262,7 @@ class Component:
 
     def values(self) -> dict[str, Any]:
         """Field names and values, in the order of the class; fields with no value (a problem) left out."""
-        return {name: self.__dict__[name] for name in self.kinds() if name in self.__dict__}
+        return dict(self._values)
 
     def check(self) -> list[Problem]:
         """Rules between fields; overridden where there are any. Called only with plain, valid values."""
@@ -223,7 +278,7 @@ class Component:
                     found += [problem.under(f"{name}[{i}]" if several else name) for problem in part.problems()]
         return found
 
-    def replace(self, **settings: Any) -> typing.Self:
+    def replace(self, /, **settings: Any) -> typing.Self:
         """A copy with some settings changed."""
         return type(self)(**(self.values() | settings))
 
@@ -255,34 +310,60 @@ class Component:
             value = inner.with_value(rest, value)
         return self.replace(**{head: value})
 
-    @classmethod
-    def _check(cls, kind: Any, value: Any) -> tuple[Any, list[Problem]]:
-        """The value as its type wants it, and what is wrong with it."""
-        if isinstance(value, Sweep):
-            pairs = [cls._check_one(kind, level) for level in value.levels]
-            return Sweep(*(v for v, _ in pairs)), value.problems() + [p for _, found in pairs for p in found]
-        if isinstance(value, Tune):
-            found = value.problems()
-            return value, found or [p for end in (value.low, value.high) for p in cls._check_one(kind, end)[1]]
-        return cls._check_one(kind, value)
 
-    @classmethod
-    def _check_one(cls, kind: Any, value: Any) -> tuple[Any, list[Problem]]:
-        if isinstance(value, Sweep | Tune):
-            return value, [Problem("", "a Sweep or Tune cannot hold another one", repr(value))]
-        if isinstance(value, float) and math.isnan(value):
-            return value, [Problem("", "must be a number", "nan")]
-        adapter = cls._adapters.get(kind)
-        if adapter is None:
-            config = ConfigDict(arbitrary_types_allowed=True, strict=True)
-            adapter = cls._adapters[kind] = TypeAdapter(kind, config=config)
-        try:
-            return adapter.validate_python(value), []
-        except ValidationError as error:
-            first = error.errors()[0]
-            return value, [Problem("", _message(first), show(value))]
+def _check(kind: Any, value: Any) -> tuple[Any, list[Problem]]:
+    """The value as its type wants it, and what is wrong with it."""
+    if isinstance(value, Sweep):
+        if any(_has_role(level) for level in value.levels):
+            return value, [
+                Problem("", "a level of a Sweep cannot hold a Sweep or Tune; write out all levels", show(value))
+            ]
+        pairs = [_check_one(kind, level) for level in value.levels]
+        checked = Sweep(*(level for level, _ in pairs))
+        return checked, [problem for _, found in pairs for problem in found] or checked.problems()
+    if isinstance(value, Tune):
+        found = value.problems()
+        return value, found or [p for end in (value.low, value.high) for p in _check_one(kind, end)[1]]
+    return _check_one(kind, value)
 
 
-def _message(error: Any) -> str:
-    text = str(error["msg"])
-    return text[0].lower() + text[1:]
+def _has_role(value: Any) -> bool:
+    values = (inner for _, inner in value.walk()) if isinstance(value, Component) else (value,)
+    return any(isinstance(inner, Sweep | Tune) for inner in values)
+
+
+def _check_one(kind: Any, value: Any) -> tuple[Any, list[Problem]]:
+    if isinstance(value, float) and math.isnan(value):
+        return value, [Problem("", "must be a number", "nan")]
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return value, [Problem("", "must be a number of at most 64 bits", show(value))]
+    if isinstance(value, str) and (unfit := _unfit(value)):
+        return value, [Problem("", unfit, show(without_credentials(value)))]
+    try:
+        return _adapter(kind).validate_python(value), []
+    except ValidationError as error:
+        text = str(error.errors()[0]["msg"])
+        hint = next((f"; {h.text}" for h in typing.get_args(kind) if isinstance(h, Hint)), "")
+        return value, [Problem("", text[0].lower() + text[1:] + hint, show(value))]
+
+
+def _unfit(text: str) -> str:
+    """Why a text cannot be a setting, which is written to tables, figures and databases; "" if it can."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+        return "must hold no control characters or lone surrogates"
+    if holds_password(text):
+        return "must hold no password, since settings are recorded; read it from the environment instead"
+    return ""
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks values of an annotated type; anything goes where a user's annotation is none that pydantic knows."""
+    try:
+        if kind not in _adapters:
+            _adapters[kind] = TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+        return _adapters[kind]
+    except (PydanticUserError, NameError, TypeError):
+        return TypeAdapter(Any)
+
+
+_adapters: dict[Any, TypeAdapter[Any]] = {}

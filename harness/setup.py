@@ -1,5 +1,9 @@
 """`Setup`: everything that decides how one trial trains, with no sweep or search left in it."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from harness.clipping import ClippingRule, GlobalNorm
 from harness.models.model import Model
 from harness.optimizers import Adam, Optimizer
@@ -15,4 +19,4 @@ class Setup(Component):
     clipping: ClippingRule = GlobalNorm()
     optimizer: Optimizer = Adam()
     batch_size: Count = 64
-    steps: Count = 1000
+    steps: Annotated[int, Field(ge=1, le=10**7)] = 1000

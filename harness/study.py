@@ -2,18 +2,31 @@
 
 import hashlib
 import itertools
+import math
 import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from harness import metrics
+from harness.levels import stored
 from harness.models.model import Model
-from harness.population import trial_run
 from harness.settings import Component, Count, InvalidStudy, Positive, Problem, Sweep, Tune, nearest, show
 from harness.setup import Setup
+from harness.trial_run import trial_run
 
 Levels = dict[str, Any]
 """Factor path → one level of its sweep."""
+
+MOST_SEEDS = 10**6
+MOST_RUNS = 10**6
+"""Runs of a study, at most: all are planned, and end in one table."""
+
+RESERVED = re.compile(
+    r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|mlartifacts|mlflow\.db.*|optuna\.journal.*|default|.*\.", re.IGNORECASE
+)
+"""Names that mean something else: a device on Windows, what lies beside the studies' folders, MLflow's own experiment."""
 
 
 class Claim(Component):
@@ -43,8 +56,8 @@ class Claim(Component):
         if set(self.treatment) != set(self.baseline):
             found.append(Problem("baseline", f"must name the factors of treatment, {sorted(self.treatment)}",
                                  str(sorted(self.baseline))))  # fmt: skip
-        elif self.treatment == self.baseline:
-            found.append(Problem("treatment", "must differ from baseline", str(self.treatment)))
+        elif all(stored(level) == stored(self.baseline[path]) for path, level in self.treatment.items()):
+            found.append(Problem("treatment", "must differ from baseline", show(self.treatment)))
         return found
 
     def arms(self) -> list[tuple[str, Levels]]:
@@ -98,15 +111,15 @@ class Study(Setup):
     """
 
     name: str = ""
-    seeds: Count | list[int] | tuple[int, ...] = 10
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] = 10
     claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
     tune_trials: Count = 8
     tune_seeds: Count = 1
     sampler: Literal["qmc", "tpe", "random"] = "qmc"
-    objective: str | tuple[str, ...] = "validation_loss"
+    objective: str | list[str] | tuple[str, ...] = "validation_loss"
     evaluations: Count = 10
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
+    def __init__(self, /, *args: Any, **settings: Any) -> None:
         if args:
             raise InvalidStudy([Problem("study", "takes keyword arguments only, e.g. Study(name=…, task=…)")])
         if isinstance(settings.get("model"), type):
@@ -119,31 +132,48 @@ class Study(Setup):
 
     def _study_problems(self, broken: set[str]) -> list[Problem]:
         """Rules between the parts, as far as the parts named in `broken` do not get in the way."""
-        found: list[Problem] = []
-        if "name" not in broken and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.name):
-            found.append(
-                Problem(
-                    "name", "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit", repr(self.name)
-                )
-            )
-        if "seeds" not in broken and not (isinstance(self.seeds, int | Sweep | Tune) or _valid_seeds(self.seeds)):
-            found.append(Problem("seeds", "must be different whole numbers from 0 to 999999", str(list(self.seeds))))
-        plan = {name: value for name, value in self.values().items() if name not in SETUP_FIELDS}
-        found += [
-            Problem(name, "cannot be swept or tuned", repr(value))
-            for name, value in plan.items()
-            if isinstance(value, Sweep | Tune)
-        ]
+        found = self._role_problems(broken)
+        broken = broken | {problem.path.partition("[")[0] for problem in found}
+        if "name" not in broken:
+            found += _name_problems(self.name)
+        if "seeds" not in broken and not (isinstance(self.seeds, int) or _valid_seeds(self.seeds)):
+            message = f"must be different whole numbers from 0 to {MOST_SEEDS - 1}"
+            found.append(Problem("seeds", message, show(list(self.seeds))))
         if "objective" not in broken:
-            for name in self.objectives():
-                if name not in metrics.METRICS or not metrics.METRICS[name].tunable:
-                    valid = [n for n, m in metrics.METRICS.items() if m.tunable]
-                    found.append(Problem("objective", f"cannot be tuned for{nearest(name, valid)}", name))
+            found += self._objective_problems()
         if "claims" not in broken:
             found += self._claim_problems()
         if not found and not broken:
-            found += self._trial_run_problems()
+            found += self._size_problems() or self._trial_run_problems()
         return found
+
+    def _role_problems(self, broken: set[str]) -> list[Problem]:
+        """Only what decides how a run trains can be swept or tuned."""
+        plan = {name: value for name, value in self.values().items() if name not in SETUP_FIELDS}
+        if "claims" not in broken and not isinstance(self.claims, Sweep | Tune):
+            for i, claim in enumerate(self.claims):
+                plan |= {f"claims[{i}].{name}": value for name, value in claim.values().items()}
+        return [
+            Problem(path, "cannot be swept or tuned", show(value))
+            for path, value in plan.items()
+            if isinstance(value, Sweep | Tune)
+        ]
+
+    def _objective_problems(self) -> list[Problem]:
+        objectives, valid = self.objectives(), [n for n, m in metrics.METRICS.items() if m.tunable]
+        if not objectives or len(set(objectives)) < len(objectives):
+            return [Problem("objective", "needs one metric, or several different ones", show(objectives))]
+        wrong = (name for name in objectives if name not in valid)
+        return [Problem("objective", f"cannot be tuned for{nearest(name, valid)}", show(name)) for name in wrong]
+
+    def _size_problems(self) -> list[Problem]:
+        cells = math.prod(len(sweep.levels) for sweep in self.sweeps().values())
+        confirm = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        runs = cells * (confirm + (self.tune_trials * self.tune_seeds if self.tunes() else 0))
+        if runs <= MOST_RUNS:
+            return []
+        message = f"has {runs:,} runs, more than {MOST_RUNS:,}; take fewer levels, seeds or tune trials"
+        return [Problem("study", message, f"{cells:,} cells")]
 
     def _claim_problems(self) -> list[Problem]:
         found = []
@@ -154,23 +184,22 @@ class Study(Setup):
                     where = f"claims[{i}].{field}.{path}"
                     if path not in sweeps:
                         found.append(Problem(where, f"is not a swept factor{nearest(path, list(sweeps))}"))
-                    elif level not in sweeps[path].levels:
-                        found.append(Problem(where, f"is not a level of {sweeps[path]}", show(level)))
+                    elif stored(level) not in map(stored, sweeps[path].levels):
+                        found.append(Problem(where, f"is not a level of {show(sweeps[path])}", show(level)))
         return found
 
     def _trial_run_problems(self) -> list[Problem]:
-        """Build every distinct model and feed it two examples, so that what cannot train is known before it starts."""
-        found: list[Problem] = []
+        """Take a step of every distinct model, at both ends of what is tuned, so that what cannot train is known before."""
+        found: dict[str, Problem] = {}
         tried = set()
-        for cell in self.cells():
-            setup = self.setup(cell | {path: tune.low for path, tune in self.tunes().items()})
-            key = (setup.task, setup.model, setup.batch_size)
+        shape = any(path.partition(".")[0] in ("task", "model", "batch_size") for path in self.tunes())
+        for cell, end in itertools.product(self.cells(), ("low", "high") if shape else ("low",)):
+            setup = self.setup(cell | {path: getattr(tune, end) for path, tune in self.tunes().items()})
+            key = (setup.task, setup.model, setup.batch_size, type(setup.clipping), type(setup.optimizer))
             problems = setup.problems() if key in tried else trial_run(setup)
             tried.add(key)
-            for problem in problems:
-                if str(problem) not in map(str, found):
-                    found.append(problem)
-        return found
+            found |= {str(problem): problem for problem in problems}
+        return list(found.values())
 
     def factors(self) -> dict[str, Any]:
         """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`."""
@@ -197,7 +226,7 @@ class Study(Setup):
 
     def objectives(self) -> tuple[str, ...]:
         """The metrics that tuning minimises."""
-        return (self.objective,) if isinstance(self.objective, str) else self.objective
+        return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
 
     def confirm_seeds(self) -> list[int]:
         """The seeds of the confirm phase."""
@@ -249,8 +278,15 @@ class Study(Setup):
         return {f"data of {name}": digest for name, digest in tasks.items() if digest}
 
 
+def _name_problems(name: str) -> list[Problem]:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        message = "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit"
+        return [Problem("name", message, show(name))]
+    return [Problem("name", "is reserved; choose another one", show(name))] if RESERVED.fullmatch(name) else []
+
+
 def _valid_seeds(seeds: Sequence[int]) -> bool:
-    return len(set(seeds)) == len(seeds) > 0 and all(0 <= seed < 10**6 for seed in seeds)
+    return len(set(seeds)) == len(seeds) > 0 and all(0 <= seed < MOST_SEEDS for seed in seeds)
 
 
 SETUP_FIELDS = tuple(Setup.__annotations__)

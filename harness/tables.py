@@ -118,8 +118,17 @@ def parquet(table: pd.DataFrame) -> bytes:
 
 
 def csv(table: pd.DataFrame) -> bytes:
-    """A table as CSV: every digit, no value as an empty field, infinity as `inf`."""
-    return table.to_csv(index=False, lineterminator="\n").encode()
+    """A table as CSV: every digit, no value as an empty field, infinity as `inf`.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe; the Parquet file has it as it is.
+    """
+    numeric = pd.api.types.is_numeric_dtype
+    shown = {name: column if numeric(column) else column.map(_no_formula) for name, column in table.items()}
+    return pd.DataFrame(shown).rename(columns=_no_formula).to_csv(index=False, lineterminator="\n").encode()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
 
 
 def claims_json(found: Iterable[Verdict]) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.devices import describe, settle, threads_kept
+from harness.devices import describe, free_memory, settle, threads_kept
 from harness.feed import Feed
 from harness.population import NARROWEST, Population, Run, companions, examples
 from harness.settings import InvalidStudy, Problem
@@ -32,6 +32,9 @@ PATIENCE = 2
 """Widths in a row that may bring nothing before the search ends."""
 
 SHARE_OF_FREE_MEMORY = 0.5
+
+HISTORY_BYTES = 64
+"""What is kept of a step of one member, until its tables are made."""
 
 START_S = 6.0
 """Until worker processes have imported what they need."""
@@ -116,7 +119,7 @@ def seconds(work: Callable[[], None], device: torch.device) -> float:
 
 
 def bytes_per_member(run: Run, device: torch.device) -> int:
-    """Memory of one member: parameters, their gradient, copies and state, and what the forward pass keeps, twice."""
+    """Memory of one member: parameters, their gradient, copies and state, its history, and what the forward pass keeps, twice."""
     kept: dict[int, int] = {}
 
     def record(tensor: Tensor) -> Tensor:
@@ -130,7 +133,8 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
         p.numel() * p.element_size()
         for p in run.setup.model.build(run.setup.task.sizes(examples([run])[0])).parameters()
     )
-    return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names))
+    history = run.setup.steps * HISTORY_BYTES
+    return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names)) + history
 
 
 def steps_of(runs: list[Run], device: torch.device) -> Callable[[], None]:
@@ -148,17 +152,6 @@ def steps_of(runs: list[Run], device: torch.device) -> Callable[[], None]:
     return step
 
 
-def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    except OSError:
-        found = None
-    return int(found.group(1)) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
 def parse_memory(text: str | None, device: torch.device) -> int:
     """Bytes of `--memory`, such as 4G or 500M; without it a share of what is free.
 
@@ -167,7 +160,7 @@ def parse_memory(text: str | None, device: torch.device) -> int:
     """
     if text is None:
         return int(SHARE_OF_FREE_MEMORY * free_memory(device))
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
     if not found or float(found.group(1)) == 0:
         raise InvalidStudy([Problem("--memory", "needs a size such as 4G or 500M", text)])
     return int(float(found.group(1)) * 1024 ** " KMGT".index(found.group(2).upper() or " "))

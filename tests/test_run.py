@@ -196,7 +196,7 @@ def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, t
     """A module that raises for one configuration, once training has begun."""
     source = MINE.replace(
         "return self.net(x)",
-        """if self.net[2].__class__.__name__ != 'Dropout' and self.width == 9 and len(x) == 16 and self.calls > 3:
+        """if self.net[2].__class__.__name__ != 'Dropout' and self.width == 9 and len(x) == 16 and self.calls > 9:
             raise RuntimeError('no more')
         self.calls += 1
         return self.net(x)""",
@@ -268,7 +268,7 @@ def test_a_configuration_that_kills_its_process_takes_nothing_else_with_it(study
     source = MINE.replace("import torch\n", "import os\nimport torch\n", 1).replace(
         "        return self.net(x)",
         "        self.calls = getattr(self, 'calls', 0) + 1\n"
-        "        if len(self.net) == 4 and self.net[0].out_features == 9 and self.calls > 5:\n"
+        "        if len(self.net) == 4 and self.net[0].out_features == 9 and self.calls > 9:\n"
         "            os._exit(3)\n"
         "        return self.net(x)",
     )

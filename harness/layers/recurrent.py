@@ -198,7 +198,8 @@ class MemberRecurrent(nn.Module):
         tokens = not x.is_floating_point()
         if x.dim() != 3 - tokens:
             raise ValueError(
-                f"a batch of sequences (3 axes) is needed, but got {tuple(x.shape)}; add a batch axis of size 1"
+                f"a batch of sequences ({3 - tokens} axes) is needed, but got {tuple(x.shape)}; images are sequences "
+                "with layout='rows', and a single sequence needs a batch axis of size 1"
             )
         batch, steps = x.shape[:2] if self.batch_first else x.shape[1::-1]
         if steps == 0 or not (tokens or x.shape[2] == self.input_size):

@@ -27,36 +27,40 @@ class Model(Component):
     def __init__(self, module: type[nn.Module], /, **settings: Any) -> None:
         self.__dict__["_module"] = module
         self.__dict__["_given"] = tuple(settings)
-        if isinstance(module, type) and issubclass(module, nn.Module):
-            super().__init__(**settings)
-        else:
-            got = f"a {type(module).__name__} object"
-            self.__dict__["_problems"] = [
-                Problem("", "needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", got)
-            ]
+        super().__init__(**settings)
+        if not self._names_a_module():
+            got = module.__qualname__ if isinstance(module, type) else f"a {type(module).__name__} object"
+            problem = Problem("", "needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", got)
+            self.__dict__["_problems"] = [problem]
 
     @property
     def module(self) -> type[nn.Module]:
         """The class that `build` calls."""
         return typing.cast(type[nn.Module], self.__dict__["_module"])
 
+    def _names_a_module(self) -> bool:
+        return isinstance(self.module, type) and issubclass(self.module, nn.Module)
+
     def kinds(self) -> dict[str, Any]:
         """The constructor's arguments and their annotations; `inputs` and `outputs` only where given."""
-        if not isinstance(self.module, type):
+        if not self._names_a_module():
             return {}
         signature = inspect.signature(self.module).parameters
-        hints = typing.get_type_hints(self.module.__init__, include_extras=True)
+        try:
+            hints = typing.get_type_hints(self.module.__init__, include_extras=True)
+        except Exception:  # annotations that were never meant to be evaluated: their arguments go unchecked
+            hints = {}
         named = [p.name for p in signature.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if any(p.kind is p.VAR_KEYWORD for p in signature.values()):
-            named += [name for name in self.__dict__["_given"] if name not in named]
+            named += [name for name in self.__dict__["_given"] if name not in named and name.isidentifier()]
         return {n: hints.get(n, Any) for n in named if n not in FROM_TASK or n in self.__dict__["_given"]}
 
     def defaults(self) -> dict[str, Any]:
         """The constructor's own defaults."""
-        parameters = inspect.signature(self.module).parameters.values()
+        parameters = inspect.signature(self.module).parameters.values() if self._names_a_module() else ()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
 
-    def replace(self, **settings: Any) -> "Model":
+    def replace(self, /, **settings: Any) -> "Model":
         """A copy with some arguments changed."""
         return Model(self.module, **(self.values() | settings))
 

@@ -6,6 +6,7 @@ The data of a figure is a tidy table that holds all its drawing needs; it is sav
 import io
 import math
 import textwrap
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ def style() -> AbstractContextManager[None]:
 def render(plot: Plot) -> tuple[bytes, bytes]:
     """The figure as SVG and as PNG, the same bytes for the same data."""
     svg, png = io.BytesIO(), io.BytesIO()
-    with style():
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
         figure = plot.draw(plot.data)
         figure.draw_without_rendering()
         figure.set_layout_engine(None)  # solved once is enough; with any engine set each format draws twice
@@ -279,8 +281,8 @@ def level_axis(ax: Axes, data: pd.DataFrame, role: str) -> None:
 
 
 def wrapped(text: str, width: int) -> str:
-    """A label in lines of some characters, at most four."""
-    return "\n".join(textwrap.wrap(text, width, max_lines=4, placeholder="…"))
+    """A label in lines of some characters, at most four; a `$` in it is no formula."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=4, placeholder="…")).replace("$", r"\$")
 
 
 def tick(text: str) -> str:

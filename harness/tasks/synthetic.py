@@ -7,9 +7,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
+from harness.devices import free_memory
 from harness.randomness import stream
-from harness.settings import Count
+from harness.settings import Count, Problem
 from harness.tasks.task import Data, Task
+
+BYTES = 100
+"""Of memory for every uniform number, at most: itself, and the symbols and one-hot vectors made from it."""
 
 
 class _Drawn(Task):
@@ -27,6 +31,17 @@ class _Drawn(Task):
         x, y = self._examples(torch.rand(sum(parts), self._draws(), generator=stream(seed, "data")))
         test, validation, train = torch.split(torch.arange(len(x)), parts)
         return Data(x, y, train, validation, test)
+
+    def check(self) -> list[Problem]:
+        """The examples of a seed fit in memory."""
+        examples = sum(self.values()[f"{part}_size"] for part in ("test", "validation", "train"))
+        needed, free = examples * self._draws() * BYTES, free_memory(torch.device("cpu"))
+        if needed <= free:
+            return []
+        message = (
+            f"so long, {examples:,} sequences need {needed / 2**30:,.0f} GiB of memory; {free / 2**30:.0f} are free"
+        )
+        return [Problem("length", message, str(self.values()["length"]))]
 
     def _draws(self) -> int:
         """Uniform numbers that make one example."""

@@ -1,0 +1,28 @@
+"""Credentials in URIs are blanked wherever a URI may be seen: messages, tables, records, reports."""
+
+import re
+
+SECRET_NAMES = r"[\w.-]*(?:pass|pwd|secret|token|key|credential)[\w.-]*"
+
+
+def without_credentials(text: str) -> str:
+    """The text with user and password of every URI in it blanked, and what its query calls a password or key.
+
+    What follows `://` goes up to the last `@` of the line: a password may itself hold any character, `@` and `/` included.
+
+    >>> without_credentials("cannot open postgresql://me:p@ss/word@db/runs?sslpassword=secret&x=1")
+    'cannot open postgresql://***@db/runs?sslpassword=***&x=1'
+    """
+    text = re.sub(r"://.*@", "://***@", text)
+    return re.sub(rf"([?&;]{SECRET_NAMES}=)[^&;\s]+", r"\1***", text, flags=re.IGNORECASE)
+
+
+def holds_password(text: str) -> bool:
+    """Whether the text has a URI with a password in it.
+
+    >>> holds_password("postgresql://me:secret@db/runs"), holds_password("see https://example.org/@me")
+    (True, False)
+    """
+    return re.search(r"://[^/?#\s]*:.*@", text) is not None or re.search(
+        rf"://\S*[?&;]{SECRET_NAMES}=", text, flags=re.IGNORECASE
+    ) is not None  # fmt: skip

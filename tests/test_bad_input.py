@@ -1,0 +1,348 @@
+"""Bad input of every kind ends with exit code 2 and `path: message`: no traceback, no password, nothing written."""
+
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn as nn
+from click.testing import CliRunner, Result
+
+from harness import InvalidStudy, Model, Study, Sweep, Tune, report, run
+from harness.clipping import ClippingRule, GlobalNorm
+from harness.models import DropoutNet, SimpleRNN
+from harness.optimizers import SGD, Optimizer
+from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
+
+SOUND = """
+import torch
+from harness import Study, Sweep
+from harness.models import DropoutNet
+from harness.tasks import CharLM, Images, Tensors
+study = Study(name="sound", task=Images(), model=DropoutNet(hidden=(4,)), steps=2, seeds=2)
+"""
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> Path:
+    (tmp_path / "sound.py").write_text(SOUND)
+    return tmp_path / "sound.py"
+
+
+def refused(file: Path, *options: str, results: Path | None = None, message: str = "") -> str:
+    """What the command says of input that it refuses; afterwards no results are there."""
+    results = results or file.parent / "results"
+    done: Result = CliRunner().invoke(run.main, [str(file), "--devices", "cpu", "--results", str(results), *options])
+    assert done.exit_code == 2, done.output
+    assert "Traceback" not in done.output
+    assert "secret" not in done.output
+    assert message in done.output
+    return done.output
+
+
+def problems(**settings: Any) -> list[str]:
+    with pytest.raises(InvalidStudy) as caught:
+        Study(**({"name": "x", "task": Images(), "model": DropoutNet(hidden=(4,)), "steps": 2} | settings))
+    assert all(problem.path and problem.message for problem in caught.value.problems)
+    return list(map(str, caught.value.problems))
+
+
+# --- Study files
+
+FILES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "must define `study = Study(…)` (got nothing of that name)"),
+    "another study": (b"study = 3", "must define `study = Study(…)` (got a int)"),
+    "prints": (b"print('hello')", "must define `study = Study(…)`"),
+    "binary": (bytes(range(256)), "study.py:"),
+    "not UTF-8": (b"x = '\xff'", "study.py:"),
+    "syntax error": (b"x = 1\ny = (\n", "study.py:2: SyntaxError"),
+    "raises": (b"x = 1\n1 / 0", "study.py:2: ZeroDivisionError"),
+    "exits": (b"import sys\nsys.exit('stop')", "study.py:2: SystemExit: stop"),
+    "recursion": (b"def f(): f()\nf()", "study.py:1: RecursionError"),
+    "a password in an error": (b"open('http://me:secret@host/x')", "study.py:1: FileNotFoundError"),
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_study_file_that_defines_no_study_is_refused(kind: str, tmp_path: Path) -> None:
+    content, message = FILES[kind]
+    (tmp_path / "study.py").write_bytes(content)
+    refused(tmp_path / "study.py", message=message)
+    assert not (tmp_path / "results").exists()
+
+
+def test_what_is_no_study_file_is_refused(tmp_path: Path) -> None:
+    refused(tmp_path / "nothing.py", message="nothing.py: no such study file")
+    refused(tmp_path, message="is a folder, not a study file")
+    (tmp_path / "study.txt").write_text(SOUND)
+    refused(tmp_path / "study.txt", message="study.txt: is not a Python file")
+
+
+def test_a_study_file_may_have_the_name_of_a_module(tmp_path: Path) -> None:
+    """It does not take the module's place."""
+    import json
+
+    (tmp_path / "json.py").write_text(SOUND)
+    refused(tmp_path / "json.py", "--set", "steps=0", message="steps: ")
+    assert sys.modules["json"] is json
+
+
+# --- The command line
+
+OPTIONS = [
+    (["--devices", "gpu7"], "--devices: no such device here"),
+    (["--devices", ""], "--devices: no such device here"),
+    (["--devices", "cpu,,cpu"], "--devices: no such device here"),
+    *(
+        (["--memory", size], "--memory: needs a size")
+        for size in ("", "x", "-1G", "0", "1e3", "9" * 400, "4 elephants", "nan")
+    ),
+    (["--workers", "0"], "--workers"),
+    (["--timeout", "-1"], "--timeout"),
+    (["--seeds", "0-999999999999"], "seeds: needs a number of seeds"),
+    (["--seeds", "1,1"], "seeds: must be different"),
+    (["--seeds", "5-3"], "seeds: must be different"),
+    (["--set", "steps=" + "(" * 5000], "steps: input should be a valid integer"),
+    (["--set", "steps=" + "-" * 9000 + "1"], "steps: input should be a valid integer"),
+    (["--set", "steps=(1"], "steps: input should be a valid integer"),
+    (["--set", "steps=" + "9" * 5000], "steps: input should be a valid integer"),
+    (["--set", "steps=1\0"], "steps: must hold no control characters"),
+    (["--set", "task.source=\ud800"], "task.source: must hold no control characters or lone surrogates"),
+    (["--set", "model.hidden=(10000000000,)"], "model.hidden: input should be less than or equal to 1000000000"),
+    (["--set", "model.hidden=(1000000, 1000000)"], "GiB of memory"),
+    (["--set", "model.dropout=1"], "model.dropout: input should be less than 1; p = 1 would drop everything"),
+    (["--set", "clipping.max_norm=0"], "clipping.max_norm: input should be greater than 0; inf means no bound"),
+    (["--set", "=1"], "--set: needs the form path=value"),
+    (["--set", "tune_trials=x", "--quick"], "tune_trials: input should be a valid integer"),
+    (["--set", "seeds=None", "--quick"], "seeds: input should be a valid integer"),
+    (["--set", "name=a/b"], "name: 1 to 64 letters"),
+    (["--set", "task.source=idx:/no/such/folder"], "task.source: idx:FOLDER needs a folder that exists"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), OPTIONS, ids=lambda value: ascii(value)[:40])
+def test_bad_options_are_refused(options: list[str], message: str, sound: Path) -> None:
+    refused(sound, *options, message=message)
+    assert not (sound.parent / "results").exists()
+
+
+def test_results_that_cannot_be_a_folder_are_refused(sound: Path) -> None:
+    refused(sound, results=sound, message="--results")
+    refused(sound, results=sound / "inside", message="cannot be written")
+    refused(sound, results=Path("/proc/nothing"), message="cannot be written")
+
+
+@pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
+@pytest.mark.parametrize(
+    "uri",
+    ["postgresql://user:secret@127.0.0.1:1/x", "http://user:secret@127.0.0.1:1", "mysql://user:secret@127.0.0.1:1/x",
+     "nonsense://user:secret@host", "postgresql://user:secret@127.0.0.1:port/x", "sqlite:////proc/no/x?password=secret",
+     "://user:secret@host"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Query string argument")
+def test_databases_and_servers_out_of_reach_are_refused_without_their_password(
+    option: str, uri: str, sound: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sound.parent)
+    refused(sound, option, uri, message=f"{option}: ")
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "optuna.journal"])
+def test_damaged_databases_are_refused(name: str, sound: Path) -> None:
+    (sound.parent / "results").mkdir()
+    (sound.parent / "results" / name).write_bytes(b"\x80 no database\n" * 50)
+    refused(sound, message="--tracking-uri: " if name == "mlflow.db" else "--storage: ")
+
+
+def test_a_damaged_record_is_named_by_the_report(sound: Path) -> None:
+    results = sound.parent / "results"
+    assert CliRunner().invoke(run.main, [str(sound), "--devices", "cpu", "--results", str(results)]).exit_code == 0
+    for table, content in (("runs", b""), ("curves", b"PAR1"), ("runs", b"\0" * 100)):
+        path = next(results.rglob(f"artifacts/{table}.parquet"))
+        before = path.read_bytes()
+        path.write_bytes(content)
+        done = CliRunner().invoke(report.main, [str(sound), "--results", str(results)])
+        assert done.exit_code == 2, done.output
+        assert f"{path} is damaged" in done.output
+        path.write_bytes(before)
+    next(results.rglob("artifacts/study/environment.json")).write_text("{")
+    done = CliRunner().invoke(report.main, [str(sound), "--results", str(results)])
+    assert done.exit_code == 2
+    assert "environment.json, recorded with the study, is damaged" in done.output
+
+
+def test_a_model_beyond_memory_is_refused_by_a_process_that_lives(sound: Path) -> None:
+    """In a process of its own: the kernel would kill one that asks for so much."""
+    done = subprocess.run(
+        [sys.executable, "-m", "harness.run", str(sound), "--set", "model.hidden=(200000, 200000)", "--results",
+         str(sound.parent / "results")],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "model: needs 1,49" in done.stderr
+    assert "make it smaller" in done.stderr
+
+
+# --- Files of data
+
+IDX = bytes([0, 0, 8, 3, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0, 2]) + bytes(20)
+LABELS = bytes([0, 0, 8, 1, 0, 0, 0, 5, 0, 1, 2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (b"", LABELS, "the file is empty"),
+        (IDX[:-1], LABELS, "is damaged"),
+        (IDX[:3], LABELS, "is not an IDX file"),
+        (b"\1" + IDX[1:], LABELS, "is not an IDX file"),
+        (IDX, IDX, "is not an IDX file"),
+        (IDX, LABELS[:-1], "is damaged"),
+        (IDX, LABELS[:-1] + b"\xff", "must be 0 to 9"),
+        (gzip.compress(IDX, mtime=0)[:-9], LABELS, "is not a whole gzip file"),
+        (IDX[:7] + b"\4" + IDX[8:-4], LABELS, "4 images"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else f"{len(value)} bytes",
+)
+def test_damaged_images_are_refused(images: bytes, labels: bytes, message: str, sound: Path) -> None:
+    (sound.parent / "train-images-idx3-ubyte").write_bytes(images)
+    (sound.parent / "train-labels-idx1-ubyte").write_bytes(labels)
+    refused(sound, "--set", f"task.source=idx:{sound.parent}", message="task.source: ")
+    assert message in refused(sound, "--set", f"task.source=idx:{sound.parent}")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "the file is empty"), (b"ab\xff", "must be UTF-8"), (b"ab", "must be less than"), (None, "folder")],
+)
+def test_damaged_text_is_refused(content: bytes | None, message: str, tmp_path: Path) -> None:
+    path = tmp_path
+    if content is not None:
+        path = tmp_path / "text.txt"
+        path.write_bytes(content)
+    found = problems(task=CharLM(text=path), model=SimpleRNN(hidden=4, readout="every"))
+    assert message in found[0]
+
+
+# --- Users' tensors, tasks, models and rules
+
+X, Y = torch.randn(60, 4), torch.arange(60) % 3
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X.to(torch.complex64), Y, "task.x: must be float32 or int64"),
+        (X > 0, Y, "task.x: must be float32 or int64"),
+        (X.double(), Y, "use x.float()"),
+        (X, Y.to(torch.uint8), "y.long() for classes"),
+        (X, Y[:7], "task.y: needs as many examples as x, 60"),
+        (X[:0], Y[:0], "must hold at least one example"),
+        (X[:, :0], Y, "must hold at least one example"),
+        (torch.tensor(1.0), Y, "task.x: must hold at least one example"),
+        (X[:, 0], Y, "use x.unsqueeze(1)"),
+        (X.masked_fill(X > 1, torch.nan), Y, "task.x: all 240 values must be finite"),
+        (X.masked_fill(X > 1, torch.inf), Y, "infinite"),
+        (X, Y - 1, "task.y: classes must be ≥ 0"),
+        (X, Y * 10**12, "of memory"),
+        (X, Y.view(30, 2), "as many examples"),
+        (X.to_sparse(), Y, "task.x: must not be sparse; use x.to_dense()"),
+        (torch.empty(60, 4, device="meta"), Y, "task.x: must be on the CPU"),
+        (X.clone().requires_grad_(), Y, "use x.detach()"),
+        (X[:2], Y[:2], "at least one"),
+        (X.tolist(), Y, "task.x: input should be an instance of Tensor"),
+    ],
+)
+def test_unusable_tensors_are_refused(x: Any, y: Any, message: str) -> None:
+    found = problems(task=Tensors(x, y), batch_size=4)
+    assert any(message in line for line in found), found
+
+
+def test_float_labels_need_one_output_each() -> None:
+    found = problems(task=Tensors(X, Y.float()), model=DropoutNet(hidden=(4,), outputs=3), batch_size=4)
+    assert "model: its output (4, 3) does not fit the targets (4,)" in found[0]
+    assert "leave out outputs, which the task gives as 1" in found[0]
+
+
+class Unfit(nn.Module):
+    def __init__(self, inputs: int, outputs: int, fault: str = "") -> None:
+        super().__init__()
+        self.net, self.fault = nn.Linear(inputs, outputs), fault
+        if fault == "constructor":
+            raise RuntimeError("cannot be made")
+
+    def forward(self, x: torch.Tensor) -> Any:
+        output = self.net(x)
+        return {"forward": output[:, :, :, 0] if self.fault == "forward" else None, "tuple": (output, output),
+                "nan": output * torch.nan, "constant": x.new_zeros(len(x), 10), "flat": output.flatten()}[self.fault]  # fmt: skip
+
+
+class NoData(Task):
+    def data(self, seed: int) -> Any:
+        return None
+
+
+class Hidden:
+    """Cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def deep() -> Any:
+    nested: Any = 1
+    for _ in range(5000):
+        nested = [nested]
+    return nested
+
+
+COMBINATIONS: list[tuple[Callable[[], dict[str, Any]], str]] = [
+    (lambda: {"model": SimpleRNN(hidden=4)}, "images are sequences with layout='rows'"),
+    (lambda: {"model": SimpleRNN(hidden=4, readout="every"), "task": Images(layout="rows")}, "for a recurrent network, readout='last'"),
+    (lambda: {"model": SimpleRNN(hidden=4), "task": CharLM(length=9)}, "for a recurrent network, readout='every'"),
+    (lambda: {"model": DropoutNet(outputs=3)}, "model: has 3 outputs for 10 classes; leave out outputs"),
+    (lambda: {"model": DropoutNet(inputs=3)}, "leave out inputs, which the task gives as 64"),
+    (lambda: {"batch_size": 1080}, "batch_size: must not exceed the 1079 training examples"),
+    (lambda: {"batch_size": Tune(1, 1080)}, "batch_size: must not exceed the 1079 training examples"),
+    (lambda: {"task": Images(train_size=Tune(100, 1080))}, "task.train_size: at most 1079"),
+    (lambda: {"task": Images(validation_size=1797)}, "task.validation_size: "),
+    (lambda: {"task": AddingProblem(length=10**9)}, "task.length: so long, 8,000 sequences need"),
+    (lambda: {"steps": 10**8}, "steps: input should be less than or equal to 10000000"),
+    (lambda: {"seeds": 10**9}, "seeds: input should be less than or equal to 1000000"),
+    (lambda: {"seeds": 10**6, "optimizer": SGD(Sweep(0.1, 0.2))}, "study: has 2,000,000 runs, more than 1,000,000"),
+    (lambda: {"optimizer": SGD(Tune(0.1, 1.0)), "tune_trials": 10**9}, "take fewer levels, seeds or tune trials"),
+    (lambda: {"objective": ()}, "objective: needs one metric"),
+    (lambda: {"objective": ["train_loss", "train_loss"]}, "objective: needs one metric, or several different ones"),
+    (lambda: {"optimizer": Sweep(SGD(Tune(0.1, 1.0)), SGD())}, "optimizer: a level of a Sweep cannot hold a Sweep or Tune"),
+    (lambda: {"clipping": GlobalNorm(Sweep(1, 1.0))}, "clipping.max_norm: the levels of a Sweep must differ"),
+    (lambda: {"optimizer": SGD(float("inf"))}, "optimizer.lr: input should be a finite number"),
+    (lambda: {"optimizer": SGD(Tune(1, 10**400))}, "optimizer.lr: Tune needs two finite numbers"),
+    (lambda: {"objective": Sweep("train_loss")}, "objective: cannot be swept or tuned"),
+    (lambda: {"name": Sweep("a", "b")}, "name: cannot be swept or tuned"),
+    (lambda: {"clipping": ClippingRule()}, "clipping: cannot take a step: NotImplementedError"),
+    (lambda: {"optimizer": Optimizer()}, "optimizer: cannot take a step: NotImplementedError"),
+    (lambda: {"task": Task()}, "task: gives no data: NotImplementedError"),
+    (lambda: {"task": NoData()}, "task: gives no data: AttributeError"),
+    (lambda: {"model": int}, "model: needs a torch.nn.Module class"),
+    (lambda: {"model": nn.Module}, "model: does not train"),
+    *((lambda fault=fault: {"model": Model(Unfit, fault=fault)}, message) for fault, message in [
+        ("constructor", "model: cannot be built: RuntimeError: cannot be made"), ("forward", "model: does not train"),
+        ("tuple", "model: must return one tensor, not a tuple"), ("nan", "model: has a non-finite gradient"),
+        ("flat", "model: its output (640,) does not fit the targets (64,)")]),
+    (lambda: {"steps": Hidden()}, "steps: input should be a valid integer (got a Hidden that cannot be shown: RuntimeError)"),
+    (lambda: {"steps": deep()}, "steps: input should be a valid integer (got a list that cannot be shown: RecursionError)"),
+    (lambda: {"": 3}, "'': unknown setting"),
+    (lambda: {"\x1b[31m": 3}, "\\x1b[31m: unknown setting"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "message"), COMBINATIONS, ids=[message[:50] for _, message in COMBINATIONS])
+def test_what_cannot_train_is_refused_with_the_way_out(settings: Callable[[], dict[str, Any]], message: str) -> None:
+    found = problems(**settings())
+    assert any(message in line for line in found), found
