@@ -40,6 +40,10 @@ class Problem:
         return Problem(f"{parent}.{self.path}" if self.path else parent, self.message, self.got)
 
 
+class Note(Problem):
+    """Something that is not wrong, but that the user of a study should know before it runs."""
+
+
 class InvalidStudy(Exception):
     """A study that cannot run; `problems` lists everything that is wrong with it."""
 

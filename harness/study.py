@@ -2,13 +2,14 @@
 
 import itertools
 import re
+import typing
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from harness import metrics
 from harness.models.model import Model
 from harness.population import trial_run
-from harness.settings import Component, Count, InvalidStudy, Positive, Problem, Sweep, Tune, nearest, show
+from harness.settings import Component, Count, InvalidStudy, Note, Positive, Problem, Sweep, Tune, nearest, show
 from harness.setup import Setup
 
 Levels = dict[str, Any]
@@ -105,6 +106,11 @@ class Study(Setup):
     objective: str | tuple[str, ...] = "validation_loss"
     evaluations: Count = 10
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know before the study runs."""
+        return typing.cast(list[str], self.__dict__["_notes"])
+
     def __init__(self, *args: Any, **settings: Any) -> None:
         if args:
             raise InvalidStudy([Problem("study", "takes keyword arguments only, e.g. Study(name=…, task=…)")])
@@ -169,7 +175,8 @@ class Study(Setup):
             for problem in problems:
                 if str(problem) not in map(str, found):
                     found.append(problem)
-        return found
+        self.__dict__["_notes"] = [str(problem) for problem in found if isinstance(problem, Note)]
+        return [problem for problem in found if not isinstance(problem, Note)]
 
     def factors(self) -> dict[str, Any]:
         """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`."""

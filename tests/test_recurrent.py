@@ -214,12 +214,19 @@ def test_only_torchs_own_layers_are_swapped() -> None:
     assert isinstance(swap(nn.Sequential(nn.RNN(INPUT, HIDDEN)))[0], MemberRecurrent)
 
 
+def test_packed_sequences_go_through_torchs_own_layer() -> None:
+    theirs = build(nn.LSTM, 0, num_layers=2)
+    packed = nn.utils.rnn.pack_sequence([torch.ones(3, INPUT).double(), torch.ones(2, INPUT).double()])
+    ours = MemberRecurrent(theirs, Scaled)
+    assert_same(*(flat([layer(packed)[0].data, layer(packed)[1]]) for layer in (ours, theirs)))
+    doubled = {name: 2 * p for name, p in ours.named_parameters()}
+    assert_same(*(flat(functional_call(layer, doubled, (packed,))[1]) for layer in (ours, theirs)))  # type: ignore[arg-type]
+
+
 def test_what_a_population_cannot_run_is_refused_with_advice() -> None:
     with pytest.raises(ValueError, match=r"proj_size=2.*nn.Linear"):
         MemberRecurrent(nn.LSTM(INPUT, HIDDEN, proj_size=2), Scaled)
     layer = MemberRecurrent(nn.LSTM(INPUT, HIDDEN), Scaled)
-    with pytest.raises(ValueError, match="pad the sequences"):
-        layer(nn.utils.rnn.pack_sequence([torch.zeros(STEPS, INPUT)]))
     with pytest.raises(ValueError, match="batch axis of size 1"):
         layer(torch.zeros(STEPS, INPUT))
     with pytest.raises(ValueError, match="3 features"):

@@ -11,6 +11,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.func import functional_call
 from torch.nn.utils.rnn import PackedSequence
 
 from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, Trace
@@ -157,6 +158,7 @@ class MemberRecurrent(nn.Module):
         self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1))
         for name, parameter in layer.named_parameters():
             self.register_parameter(name, parameter)
+        self._torchs_own = (layer,)  # in a tuple, so that it is no part of this module
         self.train(layer.training)
 
     def flatten_parameters(self) -> None:
@@ -168,6 +170,7 @@ class MemberRecurrent(nn.Module):
         Args:
             x: (batch, time, input) if `batch_first`, else (time, batch, input); integers without the last axis are tokens
                 and stand for their one-hot vectors.
+                A `PackedSequence` goes through torch's own layer, which `vmap` cannot batch.
             hx: initial states (layers * directions, batch, hidden), a pair (h_0, c_0) for an LSTM; zeros if None.
 
         Returns:
@@ -176,6 +179,10 @@ class MemberRecurrent(nn.Module):
         Raises:
             ValueError: an input of a form that a population cannot have, or of the wrong shape.
         """
+        if isinstance(x, PackedSequence):
+            layer = self._torchs_own[0].train(self.training)
+            packed: tuple[Tensor, States] = functional_call(layer, dict(self.named_parameters(recurse=False)), (x, hx))
+            return packed
         first = self._first_states(x, hx)
         sequence = x.transpose(0, 1) if self.batch_first else x
         last: list[list[Tensor]] = []
@@ -193,8 +200,6 @@ class MemberRecurrent(nn.Module):
 
     def _first_states(self, x: Tensor, hx: States | None) -> tuple[Tensor, ...]:
         """The given initial states as a tuple, empty if there are none, after checking the shapes."""
-        if isinstance(x, PackedSequence):
-            raise ValueError("a PackedSequence cannot run in a population; pad the sequences and mask the loss")
         tokens = not x.is_floating_point()
         if x.dim() != 3 - tokens:
             raise ValueError(
