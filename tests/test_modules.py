@@ -17,7 +17,7 @@ from harness import Study, Sweep
 from harness.layers import swap
 from harness.models import Model
 from harness.optimizers import SGD
-from harness.population import Run, trial_run
+from harness.population import Run, plan, trial_run
 from harness.run import overview
 from harness.settings import Note
 from harness.setup import Setup
@@ -117,6 +117,11 @@ def test_member_equals_the_textbook_loop_alone_and_among_others(name: str) -> No
         for curves in [together, alone] if run == runs[3] else [together]:
             np.testing.assert_allclose(curves.loc[run.trial, run.seed]["loss"], losses, rtol=1e-9)
             np.testing.assert_allclose(curves.loc[run.trial, run.seed]["grad_norm"], norms, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_runs_with_different_p_share_a_population(name: str) -> None:
+    assert len(plan(runs_at(*BATCHED[name], (0.0, 0.3, 0.6)), 100)) == 1
 
 
 @pytest.mark.parametrize("name", ["alpha dropout", "batch norm", "convolution", "lstm"])

@@ -11,6 +11,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
 from harness.layers import swap
+from harness.layers.cells import RecurrentNoise
+from harness.layers.dropout import MemberDropout
 from harness.layers.recurrent import MemberRecurrent, Recurrence
 
 LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
@@ -181,7 +183,7 @@ class TestEveryCell:
         layer = build(kind, 0, **more)
         tensors = [t.detach().unsqueeze(0) for t in (torch.ones(STEPS, BATCH, INPUT).double(), *layer.parameters())]
         cell = MemberRecurrent(layer, Scaled).cell
-        assert len(Recurrence.apply(cell, False, False, *tensors, None, None)) == 3
+        assert len(Recurrence.apply(cell, False, False, *tensors, None, None, *RecurrentNoise())) == 3
 
 
 def step(layers: list[Any], x: Tensor) -> list[Tensor]:
@@ -217,7 +219,7 @@ def test_only_torchs_own_layers_are_swapped() -> None:
 def test_packed_sequences_go_through_torchs_own_layer() -> None:
     theirs = build(nn.LSTM, 0, num_layers=2)
     packed = nn.utils.rnn.pack_sequence([torch.ones(3, INPUT).double(), torch.ones(2, INPUT).double()])
-    ours = MemberRecurrent(theirs, Scaled)
+    ours = MemberRecurrent(theirs, MemberDropout)
     assert_same(*(flat([layer(packed)[0].data, layer(packed)[1]]) for layer in (ours, theirs)))
     doubled = {name: 2 * p for name, p in ours.named_parameters()}
     assert_same(*(flat(functional_call(layer, doubled, (packed,))[1]) for layer in (ours, theirs)))  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
 """Dropout whose mask comes from outside, so that each member of a population has its own p and its seed's own noise.
 
-All runs of a seed share the noise, whatever their p: the mask of Bernoulli dropout is U ≥ p, so masks are nested in p.
+All runs of a seed share the noise, whatever their p: where U < p a unit is dropped, so masks are nested in p.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,8 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.layers.masks import Levels, Mask
+from harness.layers.masks import BernoulliMask, GaussianMask, Levels, Mask
+from harness.layers.noise import GaussianDropout, Zoneout
 from harness.schedules import Schedule
 
 
@@ -43,7 +44,7 @@ class MemberDropout(nn.Module):
 
     def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
         """What draws the masks of one call; arguments as of `Mask`."""
-        return Mask(name, shape, levels, rows)
+        return BernoulliMask(name, shape, levels, rows)
 
     def measure(self) -> None:
         """Forget the masks; until `rewind` every call adds a mask of ones and records its shape."""
@@ -85,7 +86,7 @@ class MemberAlphaDropout(MemberDropout):
 
     def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
         """See `MemberDropout.mask_of`; what is kept is scaled by a."""
-        return Mask(name, shape, levels, rows, self._scale)
+        return BernoulliMask(name, shape, levels, rows, self._scale)
 
     def _scale(self, p: Tensor) -> Tensor:
         return ((1 - p) * (1 + self.ALPHA**2 * p)).rsqrt()
@@ -96,6 +97,29 @@ class MemberAlphaDropout(MemberDropout):
         return x if mask is None else (x + self.ALPHA) * mask - self.ALPHA * (1 - self.p) * self._scale(self.p)
 
 
+class MemberGaussianDropout(MemberDropout):
+    """Stands in for a `GaussianDropout`."""
+
+    def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
+        """See `MemberDropout.mask_of`."""
+        return GaussianMask(name, shape, levels, rows)
+
+
+class MemberZoneout(MemberDropout):
+    """Stands in for a `Zoneout`: units keep their last value where U < p."""
+
+    reads_p = True
+
+    def forward(self, shape: Tensor) -> Tensor | None:  # type: ignore[override]
+        """See `Zoneout.forward`."""
+        if not self.active:
+            return None
+        if not self.training:
+            return self.p.view([1] * shape.dim())
+        mask = self.next_mask(shape)
+        return None if mask is None else (mask == 0).to(mask.dtype)
+
+
 STAND_INS: dict[type[nn.Module], Callable[[Any], MemberDropout]] = {
     nn.Dropout: lambda layer: MemberDropout(layer.p),
     nn.Dropout1d: lambda layer: MemberDropout(layer.p, noisy_axes=2, unbatched=2),
@@ -103,6 +127,8 @@ STAND_INS: dict[type[nn.Module], Callable[[Any], MemberDropout]] = {
     nn.Dropout3d: lambda layer: MemberDropout(layer.p, noisy_axes=2, unbatched=4),
     nn.AlphaDropout: lambda layer: MemberAlphaDropout(layer.p),
     nn.FeatureAlphaDropout: lambda layer: MemberAlphaDropout(layer.p, noisy_axes=2),
+    GaussianDropout: lambda layer: MemberGaussianDropout(layer.p),
+    Zoneout: lambda layer: MemberZoneout(layer.p),
 }
 """By the layer that they stand in for."""
 

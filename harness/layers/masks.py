@@ -5,6 +5,7 @@ training step.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -61,53 +62,99 @@ def inverted(p: Tensor) -> Tensor:
     return 1 / (1 - p)
 
 
-class Mask:
-    """The masks of one call of one dropout layer for all members: scale(p)·(U ≥ p), U from each seed's own stream.
+class Mask(ABC):
+    """The masks of one call of one dropout layer for all members.
 
     Args:
         name: of the buffer it stands for; names the streams too.
         shape: of one member's mask.
         levels: the layer's p.
         rows: seed → its members, which lie next to each other.
-        scale: of what is kept.
 
     Attributes:
         values: (member, …) the masks of the last `draw`.
+    """
+
+    values: Tensor
+
+    def __init__(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> None:
+        self.name, self._shape, self._levels, self._rows = name, shape, levels, rows
+        self._streams = {seed: stream(seed, f"dropout {name}", levels.p.device) for seed in rows}
+        self._allocate()
+
+    def draw(self) -> None:
+        """New masks, one seed after another: its noise is still in the caches when its members use it."""
+        if self._levels.varies:
+            self._set(self._p())
+        for seed, rows in self._rows.items():
+            self._draw(self._streams[seed], rows)
+
+    def keep(self, rows: Mapping[int, slice]) -> None:
+        """Go on with the members that the levels have kept; `rows` are where they lie from now on."""
+        self._rows = rows
+        self._allocate()
+
+    def _p(self) -> Tensor:
+        """The members' p, with the axes of the masks."""
+        return self._levels.p.view(-1, *[1] * len(self._shape))
+
+    @abstractmethod
+    def _allocate(self) -> None:
+        """Make what depends on the number of members; `values` are those that drop nothing."""
+
+    @abstractmethod
+    def _set(self, p: Tensor) -> None:
+        """Take over the members' p."""
+
+    @abstractmethod
+    def _draw(self, generator: torch.Generator, rows: slice) -> None:
+        """New values for the members of one seed."""
+
+
+class BernoulliMask(Mask):
+    """scale(p)·(U ≥ p) for a uniform U.
+
+    Args:
+        name, shape, levels, rows: see `Mask`.
+        scale: of what is kept.
     """
 
     def __init__(
         self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice],
         scale: Callable[[Tensor], Tensor] = inverted,
     ) -> None:  # fmt: skip
-        self.name, self._shape, self._levels, self._rows, self._scale_of = name, shape, levels, rows, scale
-        device = levels.p.device
-        self._streams = {seed: stream(seed, f"dropout {name}", device) for seed in rows}
-        size = math.prod(shape)
-        self._words = torch.empty(-(-size // 4), device=device, dtype=torch.int64)
+        self._scale_of, size = scale, math.prod(shape)
+        self._words = torch.empty(-(-size // 4), device=levels.p.device, dtype=torch.int64)
         self._noise = self._words.view(torch.int16)[:size].view(shape)
-        self._allocate()
+        super().__init__(name, shape, levels, rows)
 
     def _allocate(self) -> None:
-        self._set()
+        self._set(self._p())
         self.values = self._scale.expand(-1, *self._shape).contiguous()
         self._kept = torch.empty_like(self.values, dtype=torch.bool)
 
-    def _set(self) -> None:
-        """Take over the members' p."""
-        p = self._levels.p.view(-1, *[1] * len(self._shape))
+    def _set(self, p: Tensor) -> None:
         self._bound = ((p * 2**16).ceil() - 2**15).clamp(max=2**15 - 1).to(torch.int16)
         self._scale = self._scale_of(p)
 
-    def draw(self) -> None:
-        """New masks, one seed after another: its noise is still in the caches when its members compare with it."""
-        if self._levels.varies:
-            self._set()
-        for seed, rows in self._rows.items():
-            self._words.random_(-(2**63), None, generator=self._streams[seed])
-            torch.ge(self._noise, self._bound[rows], out=self._kept[rows])
-            torch.mul(self._kept[rows], self._scale[rows], out=self.values[rows])
+    def _draw(self, generator: torch.Generator, rows: slice) -> None:
+        self._words.random_(-(2**63), None, generator=generator)
+        torch.ge(self._noise, self._bound[rows], out=self._kept[rows])
+        torch.mul(self._kept[rows], self._scale[rows], out=self.values[rows])
 
-    def keep(self, rows: Mapping[int, slice]) -> None:
-        """Go on with the members that the levels have kept; `rows` are where they lie from now on."""
-        self._rows = rows
-        self._allocate()
+
+class GaussianMask(Mask):
+    """1 + √(p/(1 − p))·z for a standard normal z, drawn in single precision whatever that of the masks."""
+
+    def _allocate(self) -> None:
+        p = self._p()
+        self._set(p)
+        self._noise = torch.empty(self._shape, device=p.device, dtype=torch.float32)
+        self.values = torch.ones_like(p).expand(-1, *self._shape).contiguous()
+
+    def _set(self, p: Tensor) -> None:
+        self._deviation = (p / (1 - p)).sqrt()
+
+    def _draw(self, generator: torch.Generator, rows: slice) -> None:
+        self._noise.normal_(generator=generator)
+        torch.mul(self._noise, self._deviation[rows], out=self.values[rows]).add_(1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch.nn as nn
 
+from harness.schedules import Schedule
 from harness.settings import Component, Problem
 
 FROM_TASK = ("inputs", "outputs")
@@ -55,6 +56,11 @@ class Model(Component):
         """The constructor's own defaults."""
         parameters = inspect.signature(self.module).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    @classmethod
+    def _check_one(cls, kind: Any, value: Any) -> tuple[Any, list[Problem]]:
+        """As any component's, but that a schedule may stand for any number."""
+        return (value, []) if isinstance(value, Schedule) else super()._check_one(kind, value)
 
     def replace(self, **settings: Any) -> "Model":
         """A copy with some arguments changed."""
