@@ -1,14 +1,18 @@
 """The oracle: the textbook loop, one model at a time, with plain `nn.Module`, `torch.optim` and `torch.nn.utils`.
 
-Shares no code with the population engine. Fed the same initial state, batches and dropout noise, it must give the same
+Shares no code with the population engine, and knows the layers of its own by name only. Fed the same initial state, batches and dropout noise, it must give the same
 curve. Slow and obvious on purpose.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn as nn
 from torch import Tensor
+
+from harness.layers.noise import GaussianDropout, Zoneout
+from harness.layers.noisy_recurrent import NoisyRecurrent
 
 
 class GivenDropout(nn.Module):
@@ -73,6 +77,64 @@ class GivenRecurrent(nn.Module):
         return x, None
 
 
+class GivenGaussian(GivenDropout):
+    """Srivastava et al. 2014, section 10: times 1 + √(p/(1 − p))·z; the noise is a standard normal."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 + (self.p / (1 - self.p)) ** 0.5 * self.noise.pop(0).to(x.dtype)) if self.training else x
+
+
+class GivenZoneout(GivenDropout):
+    """Krueger et al. 2017, equation 4: the share of the old state, 0 or 1, and its mean p in evaluation."""
+
+    def forward(self, shape: Tensor) -> Tensor:
+        return (self.noise.pop(0) < self.p).to(shape.dtype) if self.training else torch.full_like(shape, self.p)
+
+
+class GivenNoisyRecurrent(nn.Module):
+    """A recurrent layer with noise inside, step by step as the papers write it; takes over what it stands in for."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.mode, self.hidden, self.variational = layer.mode, layer.hidden_size, layer.variational
+        for name, parameter in layer.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        for name in ("between", "recurrent_dropout", "weight_dropout", "zoneout", "cell_zoneout"):
+            setattr(self, name, getattr(layer, name))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """x (batch, time, input)."""
+        for k in range(1 + len(self.between)):
+            x = x if k == 0 else self.between[k - 1](x)
+            w_ih, w_hh, b_ih, b_hh = (
+                getattr(self, f"{n}_l{k}") for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            w_hh = self.weight_dropout(w_hh)
+            ones = x.new_ones(x.shape[1], len(x), self.hidden)
+            factor = self.recurrent_dropout(ones[:1] if self.variational else ones).expand_as(ones)
+            hold_h, hold_c = self.zoneout(ones), self.cell_zoneout(ones)
+            h = c = x.new_zeros(len(x), self.hidden)
+            states = []
+            for t in range(x.shape[1]):
+                new_h, new_c = self.step(x[:, t] @ w_ih.T + b_ih, (h * factor[t]) @ w_hh.T + b_hh, h, c)
+                h = hold_h[t] * h + (1 - hold_h[t]) * new_h
+                c = hold_c[t] * c + (1 - hold_c[t]) * new_c
+                states.append(h)
+            x = torch.stack(states, 1)
+        return x, None
+
+    def step(self, outer: Tensor, inner: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        if self.mode == "LSTM":
+            i, f, g, o = (outer + inner).chunk(4, -1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            return o.sigmoid() * c.tanh(), c
+        if self.mode == "GRU":
+            (r, z, n), (hr, hz, hn) = outer.chunk(3, -1), inner.chunk(3, -1)
+            r, z = (r + hr).sigmoid(), (z + hz).sigmoid()
+            return (1 - z) * (n + r * hn).tanh() + z * h, c
+        return ((outer + inner).tanh() if self.mode == "RNN_TANH" else (outer + inner).relu()), c
+
+
 GIVEN: dict[type[nn.Module], Callable[[float], GivenDropout]] = {
     nn.Dropout: GivenDropout,
     nn.Dropout1d: GivenFeatureDropout,
@@ -80,6 +142,8 @@ GIVEN: dict[type[nn.Module], Callable[[float], GivenDropout]] = {
     nn.Dropout3d: GivenFeatureDropout,
     nn.AlphaDropout: GivenAlphaDropout,
     nn.FeatureAlphaDropout: GivenFeatureAlphaDropout,
+    GaussianDropout: GivenGaussian,
+    Zoneout: GivenZoneout,
 }
 
 
@@ -88,6 +152,8 @@ def with_given_noise(model: nn.Module) -> dict[str, GivenDropout]:
     for name, layer in list(model.named_modules()):
         if type(layer) in GIVEN:
             _replace(model, name, GIVEN[type(layer)](layer.p))
+        elif isinstance(layer, NoisyRecurrent):
+            _replace(model, name, GivenNoisyRecurrent(layer))
         elif isinstance(layer, nn.RNNBase) and layer.num_layers > 1:
             _replace(model, name, GivenRecurrent(layer))
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, GivenDropout)}

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from reference import GivenDropout, train_plain, with_given_noise
+from reference import GivenDropout, GivenGaussian, train_plain, with_given_noise
 
 from harness.clipping import ClippingRule, GlobalNorm, Value
 from harness.feed import Order
@@ -16,6 +16,7 @@ from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
 from harness.population import Run, plan
 from harness.randomness import stream, stream_seed
+from harness.schedules import Early, Late, Linear, Schedule
 from harness.setup import Setup
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
 from harness.train import train
@@ -53,18 +54,23 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
     torch.manual_seed(stream_seed(seed, "init"))
     model = setup.model.build(setup.task.sizes(data))
     drops = with_given_noise(model)
+    levels = {name: layer.p for name, layer in drops.items()}
     model.to(dtype)
     order = Order(data.train, setup.batch_size, stream(seed, "order")).take(setup.steps)
     x = data.x.to(dtype) if data.x.is_floating_point() else data.x
     y = data.y.to(dtype) if data.y.is_floating_point() else data.y
     batches = [(x[index], y[index]) for index in order]
+    for name, layer in drops.items():
+        layer.p = p_at(levels[name], 1, setup.steps)
     shapes = {name: _shapes(model, layer, batches[0][0]) for name, layer in drops.items()}
     own = stream(seed, "module")
     streams = {(n, i): stream(seed, f"dropout {n}.mask_{i}") for n in drops for i in range(len(shapes[n]))}
 
     def before_step(step: int) -> None:
         for name, layer in drops.items():
-            layer.noise = [uniform(s, streams[name, i]) for i, s in enumerate(shapes[name])]
+            draw = normal if isinstance(layer, GivenGaussian) else uniform
+            layer.noise = [draw(s, streams[name, i]) for i, s in enumerate(shapes[name])]
+            layer.p = p_at(levels[name], step + 1, setup.steps)
         torch.manual_seed(int(torch.randint(2**62, (), generator=own)))  # for what a module draws itself
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -83,6 +89,24 @@ def uniform(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
     parts = (words.unsqueeze(1) >> torch.tensor([0, 16, 32, 48])).flatten()[: shape.numel()] & 0xFFFF
     signed = torch.where(parts >= 2**15, parts - 2**16, parts)
     return (signed.double().view(shape) + 2**15) / 2**16
+
+
+def normal(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """Standard normals in single precision."""
+    return torch.empty(shape, dtype=torch.float32).normal_(generator=generator)
+
+
+def p_at(level: float | Schedule, step: int, steps: int) -> float:
+    """The probability at a step that is counted from 1."""
+    match level:
+        case Early():
+            return level.p if step <= level.until else 0.0
+        case Late():
+            return level.p if step > level.after else 0.0
+        case Linear():
+            return float(np.interp(step, [1, level.until or steps], [level.start, level.end]))
+        case _:
+            return level
 
 
 def _shapes(model: nn.Module, layer: GivenDropout, x: torch.Tensor) -> list[torch.Size]:
