@@ -7,6 +7,7 @@ program. A module becomes a population by swapping the layers that need member-a
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.func import functional_call, vmap
 from torch.nn.parameter import is_lazy
 
+from harness.devices import one_thread
 from harness.layers import swap
 from harness.layers.dropout import MemberDropout, dropouts
 from harness.noise import Noise
@@ -311,9 +313,10 @@ class Population:
             x: (member, batch, …).
             y: (member, batch, …).
         """
-        losses = self._each(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
-        leaves = list(self._leaves.values())
-        self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
+        with self._settled():
+            losses = self._each(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
+            leaves = list(self._leaves.values())
+            self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
         return losses.detach()
 
     def gradient(self, rows: slice) -> Tensor:
@@ -340,7 +343,12 @@ class Population:
 
     def _each(self, score: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, *, train: bool) -> Tensor:
         """`score` of each member's output and `y`, (member, …)."""
-        return self._forward(score, self._tensors(train=train), x, y, train=train)
+        with self._settled():
+            return self._forward(score, self._tensors(train=train), x, y, train=train)
+
+    def _settled(self) -> AbstractContextManager[None]:
+        """One by one on a CPU, a member's arithmetic depends on the number of threads: then there is one, always."""
+        return one_thread() if self.why_one_by_one else nullcontext()
 
     def _tensors(self, *, train: bool) -> dict[str, Tensor]:
         """What differs between members, by name, (member, …)."""

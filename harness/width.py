@@ -11,15 +11,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from harness.devices import describe, settle
+from harness.devices import describe, one_thread, settle
 from harness.feed import Feed
 from harness.population import NARROWEST, Population, Run, build, companions, examples
 from harness.settings import InvalidStudy, Problem
@@ -94,17 +93,6 @@ def _measured(runs: list[Run], device: torch.device, most: int) -> Cost:
             if cost < WORTHWHILE * least:
                 best, least, tries = width, cost, PATIENCE
     return Cost(best, least)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """The block's operations on a CPU run on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.4) -> float:

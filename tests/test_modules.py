@@ -244,6 +244,19 @@ def test_one_by_one_companions_do_not_change_a_bit_even_if_one_diverges(name: st
     pd.testing.assert_frame_equal(together.loc[[0]], curves_of(runs[:2]), check_exact=True)
 
 
+def test_one_by_one_the_number_of_threads_does_not_change_a_bit() -> None:
+    wide = module(lambda p: {"a": nn.Linear(6, 600), "drop": nn.Dropout(p), "b": nn.Linear(600, 2)}, by_value)
+    runs, threads, curves = runs_at(FLAT, wide, (0.3,)), torch.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            curves.append(curves_of(runs))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+    pd.testing.assert_frame_equal(*curves, check_exact=True)
+
+
 def test_a_study_says_beforehand_what_trains_one_by_one_and_why() -> None:
     task, model, why = ALONE["decides"]
     study = Study(name="x", task=task, model=model.replace(dropout=Sweep(0.0, 0.5)), steps=5)
