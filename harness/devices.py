@@ -96,3 +96,14 @@ def settle() -> None:
             libc.mallopt(option, value)
     except (OSError, AttributeError):
         pass  # not glibc: nothing to tell
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The block's operations on a CPU run on one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -17,7 +17,7 @@ from harness.executors import Executor, Trained
 from harness.patience import Stopped
 from harness.population import Run, plan
 from harness.record import FinishedTrial
-from harness.settings import Component, show
+from harness.settings import show
 from harness.study import Study
 
 TUNE_SEEDS = 1_000_000
@@ -159,15 +159,10 @@ def _of_trial(number: int, tables: list[pd.DataFrame], order: list[str]) -> pd.D
 
 
 def factor_values(study: Study, trial: Trial) -> dict[str, Plain]:
-    """Every setting of a trial by factor path; what is not a plain value as text."""
-    setup = study.setup(trial.values)
-    found: dict[str, Plain] = {}
-    for name, value in setup.values().items():
-        inner = dict(value.walk(f"{name}.")) if isinstance(value, Component) else {name: value}
-        found |= {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in inner.items()}
-        if name in study.sweeps():
-            found[name] = show(value)
-    return found
+    """Every setting of a trial by factor path, and every level of a sweep; what is not a plain value as text."""
+    levels = {path: trial.values[path] for path in study.sweeps()}  # may be components, which `walk` enters
+    values = dict(study.setup(trial.values).walk()) | levels
+    return {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in values.items()}
 
 
 def _name(study: Study, trial: Trial) -> str:

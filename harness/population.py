@@ -5,9 +5,11 @@ program. A module becomes a population by swapping the layers that need member-a
 `vmap`ping the forward pass (PyTorch's model ensembling); the gradient is taken outside.
 """
 
-import copy
+import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,10 +17,14 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.func import functional_call, vmap
+from torch.nn.parameter import is_lazy
 
+from harness.devices import one_thread
 from harness.layers import swap
-from harness.layers.dropout import Mask, MemberDropout
-from harness.randomness import stream_seed
+from harness.layers.dropout import MemberDropout, dropouts
+from harness.noise import Noise
+from harness.one_by_one import one_by_one, own_tensors, reason
+from harness.randomness import stream, stream_seed
 from harness.settings import Component, show
 from harness.setup import Setup
 from harness.tasks.task import Data, Task
@@ -56,12 +62,26 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
     """The run's own module, swapped, initialised from the seed's `init` stream (on the CPU, whatever the device)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "init"))
-        return swap(setup.model.build(setup.task.sizes(data)))
+        module = setup.model.build(setup.task.sizes(data))
+        if any(map(is_lazy, module.parameters())):
+            module.eval()(data.x[data.train[:1]])
+        return swap(module)
 
 
-def dropouts(module: nn.Module) -> dict[str, MemberDropout]:
-    """The member-aware dropout layers by name."""
-    return {name: layer for name, layer in module.named_modules() if isinstance(layer, MemberDropout)}
+def aliases(module: nn.Module) -> dict[str, str]:
+    """Further names of parameters and buffers that have several (tied weights), each with the first.
+
+    `functional_call` ties them too, but leaves its own tensors behind in a layer that has several names.
+    """
+    found: dict[int, str] = {}
+    again: dict[str, str] = {}
+    for prefix, layer in module.named_modules():
+        for key, tensor in (layer._parameters | layer._buffers).items():
+            if tensor is not None:
+                name = f"{prefix}.{key}".lstrip(".")
+                if found.setdefault(id(tensor), name) != name:
+                    again[name] = found[id(tensor)]
+    return again
 
 
 def structure(module: nn.Module) -> str:
@@ -149,16 +169,18 @@ class Population:
 
     Attributes:
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
+        template: the module that stands for all members.
+        why_one_by_one: what keeps members from being batched, so that they train one after another; "" for nothing.
     """
 
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
         self.runs, self.device, self.dtype = runs, device, dtype
         self.task: Task = runs[0].setup.task
         modules = [build(run.setup, examples, run.seed) for run, examples in zip(runs, data, strict=True)]
-        self.template = copy.deepcopy(modules[0]).to(device, dtype)
+        self._modules = modules
         self._slices: dict[str, tuple[slice, torch.Size]] = {}
         start = 0
-        for name, parameter in self.template.named_parameters():
+        for name, parameter in modules[0].named_parameters():
             if parameter.requires_grad:
                 self._slices[name] = (slice(start, start + parameter.numel()), parameter.shape)
                 start += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
@@ -166,16 +188,17 @@ class Population:
         states = [dict(m.named_parameters()) | dict(m.named_buffers()) for m in modules]
         for name, (where, _) in self._slices.items():
             self.parameters[:, where] = torch.stack([s[name].detach().flatten() for s in states]).to(device, dtype)
+        self._noise = Noise(modules, steps=runs[0].setup.steps, device=device, dtype=dtype)
         self._shared: dict[str, Tensor] = {}
         self._stacked: dict[str, Tensor] = {}
-        for name in states[0].keys() - self._slices.keys():
+        for name in states[0].keys() - self._slices.keys() - self._noise.probabilities().keys():
             stack = torch.stack([s[name].detach() for s in states]).to(device)
             self._stacked[name] = stack.to(dtype) if stack.is_floating_point() else stack
-        self._p = {
-            name: torch.tensor([dropouts(m)[name].p for m in modules], device=device, dtype=dtype)
-            for name in dropouts(self.template)
-        }
-        self._masks: list[Mask] = []
+        self.template = modules[0].to(device, dtype)
+        self._aliases = aliases(self.template)
+        self.why_one_by_one = ""
+        self._own_noise: dict[int, torch.Generator] = {}
+        self._own_seeds: dict[int, int] = {}
         self._bind()
 
     def __len__(self) -> int:
@@ -196,28 +219,56 @@ class Population:
         return {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._slices.items()}
 
     def prepare(self, x: Tensor) -> None:
-        """Learn from one member's training batch which masks dropout needs and which buffers training changes.
+        """Learn from one member's training batch: masks that dropout needs, buffers that change, what cannot be batched.
 
         Args:
             x: (batch, …).
+
+        Raises:
+            Exception: whatever the module's own forward or backward pass raises.
         """
-        layers = dropouts(self.template)
-        for name, layer in layers.items():
-            layer.measure()
-            layer.active = bool(self._p[name].any())
-        before = {name: buffer._version for name, buffer in self.template.named_buffers()}
-        self.template.train()
-        with torch.no_grad():
-            self.template(x)
+        before = {name: buffer.clone() for name, buffer in self.template.named_buffers()}
+        self._measure(self.template, x)
         for name, buffer in self.template.named_buffers():
-            constant = name in self._stacked and buffer._version == before.get(name)
+            constant = name in self._stacked and torch.equal(buffer, before[name])
             if constant and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
-        self._masks = [
-            Mask(f"{name}.mask_{i}", shape, p=self._p[name], rows=self._rows)
-            for name, layer in layers.items()
-            for i, shape in enumerate(layer.shapes)
-        ]
+        self._noise.measured(self.template, self._rows)
+        self.why_one_by_one = self._obstacle(x)
+        if self.why_one_by_one:
+            for module in self._modules[1:]:
+                self._measure(module.to(self.device, self.dtype), x)
+            self._own_noise = {seed: stream(seed, "module") for seed in self._rows}
+            self._own_seeds = dict.fromkeys(self._rows, 0)
+        else:
+            self._modules = [self.template]
+
+    def _measure(self, module: nn.Module, x: Tensor) -> None:
+        """Let a module's dropout layers see the shapes of their inputs."""
+        self._noise.ready(module)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            module.train()(x)
+
+    def _obstacle(self, x: Tensor) -> str:
+        """Why members cannot be batched, found by trying with two of them; "" if they can."""
+        if name := own_tensors(self._modules):
+            return f"it holds a tensor, `{name}`, that is no parameter or buffer and differs from run to run"
+        pair = torch.stack([x] * min(2, len(self)))
+
+        def attempt() -> None:
+            for train in (True, False):
+                tensors = {name: tensor[: len(pair)].clone() for name, tensor in self._tensors(train=train).items()}
+                output = self._forward(lambda output, _: output, tensors, pair, pair, train=train)
+                torch.autograd.grad(output.sum(), [tensors[name] for name in self._leaves], materialize_grads=True)
+
+        try:
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # of operations that `vmap` repeats
+                attempt()
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            return reason(error)
+        return ""
 
     def keep(self, kept: Tensor) -> None:
         """Go on with some members only; the others stop costing.
@@ -228,22 +279,24 @@ class Population:
         self.runs = [self.runs[i] for i in kept.tolist()]
         self.parameters = self.parameters[kept]
         self._stacked = {name: tensor[kept] for name, tensor in self._stacked.items()}
+        if self.why_one_by_one:
+            self._modules = [self._modules[i] for i in kept.tolist()]
         self._bind()
-        for mask in self._masks:
-            mask.keep(kept, self._rows)
+        self._noise.keep(kept, self._rows)
 
     def draw_dropout(self) -> None:
-        """New dropout masks for every member, from its seed's streams."""
-        for mask in self._masks:
-            mask.draw()
+        """New dropout masks for every member, from its seed's streams, at its p of the next step."""
+        self._noise.draw()
+        for seed, generator in self._own_noise.items():
+            self._own_seeds[seed] = int(torch.randint(2**62, (), generator=generator))
 
     def generators(self) -> list[torch.Generator]:
         """Where the noise of dropout comes from."""
-        return [generator for mask in self._masks for generator in mask.streams.values()]
+        return self._noise.generators()
 
     def masks(self) -> dict[str, Tensor]:
         """The masks of the last `draw_dropout` by the names of the buffers they stand for, (member, …)."""
-        return {mask.name: mask.values for mask in self._masks}
+        return self._noise.masks()
 
     def outputs(self, x: Tensor, *, train: bool) -> Tensor:
         """Forward pass of every member.
@@ -255,7 +308,7 @@ class Population:
         Returns:
             (member, batch, …) outputs.
         """
-        return self._vmap(lambda output, _: output, x, x, train=train)
+        return self._each(lambda output, _: output, x, x, train=train)
 
     def losses(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean training loss of each member's batch, (member,); its gradient is then to be had from `gradient`.
@@ -264,9 +317,10 @@ class Population:
             x: (member, batch, …).
             y: (member, batch, …).
         """
-        losses = self._vmap(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
-        leaves = list(self._leaves.values())
-        self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
+        with self._settled():
+            losses = self._each(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
+            leaves = list(self._leaves.values())
+            self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
         return losses.detach()
 
     def gradient(self, rows: slice) -> Tensor:
@@ -286,19 +340,37 @@ class Population:
     @torch.no_grad()
     def scores(self, x: Tensor, y: Tensor) -> Tensor:
         """Loss and error of each example, dropout off: (2, member, batch)."""
-        return self._vmap(
+        return self._each(
             lambda output, target: torch.stack([self.task.losses(output, target), self.task.errors(output, target)]),
             x, y, train=False,
         ).transpose(0, 1)  # fmt: skip
 
-    def _vmap(self, score: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, *, train: bool) -> Tensor:
-        self.template.train(train)
+    def _each(self, score: Callable[[Tensor, Tensor], Tensor], x: Tensor, y: Tensor, *, train: bool) -> Tensor:
+        """`score` of each member's output and `y`, (member, …)."""
+        with self._settled():
+            return self._forward(score, self._tensors(train=train), x, y, train=train)
 
-        def member(stacked: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
-            for layer in layers:
+    def _settled(self) -> AbstractContextManager[None]:
+        """One by one on a CPU, a member's arithmetic depends on the number of threads: then there is one, always."""
+        return one_thread() if self.why_one_by_one else nullcontext()
+
+    def _tensors(self, *, train: bool) -> dict[str, Tensor]:
+        """What differs between members, by name, (member, …)."""
+        return self._leaves | self._stacked | self._noise.probabilities() | (self.masks() if train else {})
+
+    def _forward(
+        self, score: Callable[[Tensor, Tensor], Tensor], tensors: dict[str, Tensor], x: Tensor, y: Tensor,
+        *, train: bool,
+    ) -> Tensor:  # fmt: skip
+        def member(module: nn.Module, own: dict[str, Tensor], x: Tensor, y: Tensor) -> Tensor:
+            for layer in layers[module]:
                 layer.rewind()
-            return score(functional_call(self.template, stacked | self._shared, (x,)), y)
+            named = own | self._shared
+            tied = {alias: named[name] for alias, name in self._aliases.items()}
+            return score(functional_call(module, named | tied, (x,), tie_weights=False), y)
 
-        layers = dropouts(self.template).values()
-        masks = self.masks() if train else {}
-        return vmap(member)(self._leaves | self._stacked | masks, x, y)
+        layers = {module.train(train): dropouts(module).values() for module in self._modules}
+        if self.why_one_by_one:
+            seeds = [self._own_seeds[run.seed] for run in self.runs]
+            return one_by_one(member, self._modules, seeds, tensors, x, y)
+        return vmap(partial(member, self.template))(tensors, x, y)

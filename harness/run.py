@@ -258,6 +258,7 @@ def overview(study: Study, *, verbose: bool) -> str:
     lines.append(
         f"  confirm: {len(study.confirm_seeds())} seeds a cell; {n_runs(study)} runs of {study.steps} steps in all"
     )
+    lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
         lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
     return "\n".join(lines)

@@ -58,6 +58,10 @@ class Problem:
         return Problem(f"{parent}.{self.path}" if self.path else parent, self.message, self.got)
 
 
+class Note(Problem):
+    """Something that is not wrong, but that the user of a study should know before it runs."""
+
+
 def printable(text: str) -> str:
     r"""The text as a terminal may safely show it: control characters, surrogates and such as escapes, lines kept.
 
@@ -205,6 +209,9 @@ class Component:
     Every field is checked with pydantic, strictly, on construction; `problems()` returns what was found.
     """
 
+    stand_ins: ClassVar[tuple[type, ...]] = ()
+    """Classes whose values may stand where a field wants a number."""
+
     _problems: list[Problem]
     _values: dict[str, Any]
 
@@ -225,7 +232,7 @@ class Component:
             if name not in given and name not in defaults:
                 problems.append(Problem(name, "is required"))
                 continue
-            values[name], found = _check(kind, given[name] if name in given else defaults[name])
+            values[name], found = _check(kind, given[name] if name in given else defaults[name], self.stand_ins)
             problems += [problem.under(name) for problem in found]
         # Annotated fields are attributes too; arguments of a user's module are not: one may be called `values`.
         self.__dict__.update({name: value for name, value in values.items() if name in Component.kinds(self)})
@@ -311,20 +318,20 @@ class Component:
         return self.replace(**{head: value})
 
 
-def _check(kind: Any, value: Any) -> tuple[Any, list[Problem]]:
+def _check(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, list[Problem]]:
     """The value as its type wants it, and what is wrong with it."""
     if isinstance(value, Sweep):
         if any(_has_role(level) for level in value.levels):
             return value, [
                 Problem("", "a level of a Sweep cannot hold a Sweep or Tune; write out all levels", show(value))
             ]
-        pairs = [_check_one(kind, level) for level in value.levels]
+        pairs = [_check_one(kind, level, stand_ins) for level in value.levels]
         checked = Sweep(*(level for level, _ in pairs))
         return checked, [problem for _, found in pairs for problem in found] or checked.problems()
     if isinstance(value, Tune):
         found = value.problems()
-        return value, found or [p for end in (value.low, value.high) for p in _check_one(kind, end)[1]]
-    return _check_one(kind, value)
+        return value, found or [p for end in (value.low, value.high) for p in _check_one(kind, end, stand_ins)[1]]
+    return _check_one(kind, value, stand_ins)
 
 
 def _has_role(value: Any) -> bool:
@@ -332,7 +339,9 @@ def _has_role(value: Any) -> bool:
     return any(isinstance(inner, Sweep | Tune) for inner in values)
 
 
-def _check_one(kind: Any, value: Any) -> tuple[Any, list[Problem]]:
+def _check_one(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, list[Problem]]:
+    if isinstance(value, stand_ins):
+        return value, []
     if isinstance(value, float) and math.isnan(value):
         return value, [Problem("", "must be a number", "nan")]
     if isinstance(value, int) and abs(value) >= 2**63:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import math
 import re
+import typing
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
@@ -12,7 +13,7 @@ from pydantic import Field
 from harness import metrics
 from harness.levels import stored
 from harness.models.model import Model
-from harness.settings import Component, Count, InvalidStudy, Positive, Problem, Sweep, Tune, nearest, show
+from harness.settings import Component, Count, InvalidStudy, Note, Positive, Problem, Sweep, Tune, nearest, show
 from harness.setup import Setup
 from harness.trial_run import trial_run
 
@@ -119,6 +120,11 @@ class Study(Setup):
     objective: str | list[str] | tuple[str, ...] = "validation_loss"
     evaluations: Count = 10
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know before the study runs."""
+        return typing.cast(list[str], self.__dict__["_notes"])
+
     def __init__(self, /, *args: Any, **settings: Any) -> None:
         if args:
             raise InvalidStudy([Problem("study", "takes keyword arguments only, e.g. Study(name=…, task=…)")])
@@ -199,7 +205,8 @@ class Study(Setup):
             problems = setup.problems() if key in tried else trial_run(setup)
             tried.add(key)
             found |= {str(problem): problem for problem in problems}
-        return list(found.values())
+        self.__dict__["_notes"] = [text for text, problem in found.items() if isinstance(problem, Note)]
+        return [problem for problem in found.values() if not isinstance(problem, Note)]
 
     def factors(self) -> dict[str, Any]:
         """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`."""

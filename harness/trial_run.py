@@ -7,9 +7,10 @@ from torch import Tensor
 
 from harness.devices import free_memory
 from harness.models.model import FROM_TASK
+from harness.one_by_one import COST
 from harness.optimizers import SGD
 from harness.population import Population, Run
-from harness.settings import InvalidStudy, Problem, first_line, show
+from harness.settings import InvalidStudy, Note, Problem, first_line, show
 from harness.setup import Setup
 from harness.step import Stepper
 from harness.tasks.task import Data, Task
@@ -80,6 +81,8 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
             Stepper(_pair(tried), population).step(torch.stack([x, x]), torch.stack([y, y]))
         except Exception as error:
             return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
+    if population.why_one_by_one:
+        return [Note("model", f"cannot be batched: {population.why_one_by_one}. {COST}")]
     return []
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from harness.devices import describe, free_memory, settle, threads_kept
 from harness.feed import Feed
-from harness.population import NARROWEST, Population, Run, companions, examples
+from harness.population import NARROWEST, Population, Run, build, companions, examples
 from harness.settings import InvalidStudy, Problem
 from harness.step import Stepper
 
@@ -129,10 +129,8 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
     step = steps_of([run, run], device)
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         step()
-    parameters = sum(
-        p.numel() * p.element_size()
-        for p in run.setup.model.build(run.setup.task.sizes(examples([run])[0])).parameters()
-    )
+    module = build(run.setup, examples([run])[0], run.seed)
+    parameters = sum(p.numel() * p.element_size() for p in module.parameters())
     history = run.setup.steps * HISTORY_BYTES
     return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names)) + history
 

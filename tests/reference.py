@@ -1,14 +1,18 @@
 """The oracle: the textbook loop, one model at a time, with plain `nn.Module`, `torch.optim` and `torch.nn.utils`.
 
-Shares no code with the population engine. Fed the same initial state, batches and dropout noise, it must give the same
+Shares no code with the population engine, and knows the layers of its own by name only. Fed the same initial state, batches and dropout noise, it must give the same
 curve. Slow and obvious on purpose.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn as nn
 from torch import Tensor
+
+from harness.layers.noise import GaussianDropout, Zoneout
+from harness.layers.noisy_recurrent import NoisyRecurrent
 
 
 class GivenDropout(nn.Module):
@@ -19,10 +23,149 @@ class GivenDropout(nn.Module):
         self.p = p
         self.noise: list[Tensor] = []
 
+    def noise_shape(self, x: Tensor) -> torch.Size:
+        return x.shape
+
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
         return x * (self.noise.pop(0) >= self.p).to(x.dtype) / (1 - self.p)
+
+
+class GivenFeatureDropout(GivenDropout):
+    """`nn.Dropout1d` to `nn.Dropout3d` on a batch: whole features are dropped."""
+
+    def noise_shape(self, x: Tensor) -> torch.Size:
+        return torch.Size([*x.shape[:2], *[1] * (x.dim() - 2)])
+
+
+class GivenAlphaDropout(GivenDropout):
+    """`nn.AlphaDropout` as in Klambauer et al. 2017, section 3: a·(x·d + α'(1 − d)) + b, α' what SELU saturates at."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        saturated, keep = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717, 1 - self.p
+        a = (keep + saturated**2 * keep * (1 - keep)) ** -0.5
+        b = -a * (1 - keep) * saturated
+        return a * torch.where(self.noise.pop(0) >= self.p, x, torch.full_like(x, saturated)) + b
+
+
+class GivenFeatureAlphaDropout(GivenFeatureDropout, GivenAlphaDropout):
+    """`nn.FeatureAlphaDropout`."""
+
+
+class GivenRecurrent(nn.Module):
+    """An `nn.RNN`, `nn.LSTM` or `nn.GRU` of several layers as that many of torch's, with the given dropout in between."""
+
+    def __init__(self, layer: nn.RNNBase) -> None:
+        super().__init__()
+        self.between = nn.ModuleList(GivenDropout(layer.dropout) for _ in range(layer.num_layers - 1))
+        self.layers = nn.ModuleList()
+        more = {"nonlinearity": layer.nonlinearity} if isinstance(layer, nn.RNN) else {}
+        for k in range(layer.num_layers):
+            width = layer.input_size if k == 0 else layer.hidden_size * (1 + layer.bidirectional)
+            one = type(layer)(width, layer.hidden_size, batch_first=layer.batch_first,
+                              bidirectional=layer.bidirectional, **more)  # fmt: skip
+            own = {n.replace(f"_l{k}", "_l0"): p for n, p in layer.named_parameters() if f"_l{k}" in n}
+            one.load_state_dict(own)
+            self.layers.append(one)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        for k, layer in enumerate(self.layers):
+            x, _ = layer(x if k == 0 else self.between[k - 1](x))
+        return x, None
+
+
+class GivenGaussian(GivenDropout):
+    """Srivastava et al. 2014, section 10: times 1 + √(p/(1 − p))·z; the noise is a standard normal."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * (1 + (self.p / (1 - self.p)) ** 0.5 * self.noise.pop(0).to(x.dtype)) if self.training else x
+
+
+class GivenZoneout(GivenDropout):
+    """Krueger et al. 2017, equation 4: the share of the old state, 0 or 1, and its mean p in evaluation."""
+
+    def forward(self, shape: Tensor) -> Tensor:
+        return (self.noise.pop(0) < self.p).to(shape.dtype) if self.training else torch.full_like(shape, self.p)
+
+
+class GivenNoisyRecurrent(nn.Module):
+    """A recurrent layer with noise inside, step by step as the papers write it; takes over what it stands in for."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.mode, self.hidden, self.variational = layer.mode, layer.hidden_size, layer.variational
+        for name, parameter in layer.named_parameters(recurse=False):
+            self.register_parameter(name, parameter)
+        for name in ("between", "recurrent_dropout", "weight_dropout", "zoneout", "cell_zoneout"):
+            setattr(self, name, getattr(layer, name))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """x (batch, time, input)."""
+        for k in range(1 + len(self.between)):
+            x = x if k == 0 else self.between[k - 1](x)
+            w_ih, w_hh, b_ih, b_hh = (
+                getattr(self, f"{n}_l{k}") for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            )
+            w_hh = self.weight_dropout(w_hh)
+            ones = x.new_ones(x.shape[1], len(x), self.hidden)
+            factor = self.recurrent_dropout(ones[:1] if self.variational else ones).expand_as(ones)
+            hold_h, hold_c = self.zoneout(ones), self.cell_zoneout(ones)
+            h = c = x.new_zeros(len(x), self.hidden)
+            states = []
+            for t in range(x.shape[1]):
+                new_h, new_c = self.step(x[:, t] @ w_ih.T + b_ih, (h * factor[t]) @ w_hh.T + b_hh, h, c)
+                h = hold_h[t] * h + (1 - hold_h[t]) * new_h
+                c = hold_c[t] * c + (1 - hold_c[t]) * new_c
+                states.append(h)
+            x = torch.stack(states, 1)
+        return x, None
+
+    def step(self, outer: Tensor, inner: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        if self.mode == "LSTM":
+            i, f, g, o = (outer + inner).chunk(4, -1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            return o.sigmoid() * c.tanh(), c
+        if self.mode == "GRU":
+            (r, z, n), (hr, hz, hn) = outer.chunk(3, -1), inner.chunk(3, -1)
+            r, z = (r + hr).sigmoid(), (z + hz).sigmoid()
+            return (1 - z) * (n + r * hn).tanh() + z * h, c
+        return ((outer + inner).tanh() if self.mode == "RNN_TANH" else (outer + inner).relu()), c
+
+
+GIVEN: dict[type[nn.Module], Callable[[float], GivenDropout]] = {
+    nn.Dropout: GivenDropout,
+    nn.Dropout1d: GivenFeatureDropout,
+    nn.Dropout2d: GivenFeatureDropout,
+    nn.Dropout3d: GivenFeatureDropout,
+    nn.AlphaDropout: GivenAlphaDropout,
+    nn.FeatureAlphaDropout: GivenFeatureAlphaDropout,
+    GaussianDropout: GivenGaussian,
+    Zoneout: GivenZoneout,
+}
+
+
+def with_given_noise(model: nn.Module) -> dict[str, GivenDropout]:
+    """Put such layers in place of torch's; returns them by name."""
+    for name, layer in list(model.named_modules()):
+        if type(layer) in GIVEN:
+            _replace(model, name, GIVEN[type(layer)](layer.p))
+        elif isinstance(layer, NoisyRecurrent):
+            _replace(model, name, GivenNoisyRecurrent(layer))
+        elif isinstance(layer, nn.RNNBase) and layer.num_layers > 1:
+            _replace(model, name, GivenRecurrent(layer))
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, GivenDropout)}
+
+
+def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
+    """Everywhere the layer is used, under whatever name."""
+    old = model.get_submodule(name)
+    for parent in list(model.modules()):
+        for key, child in parent._modules.items():
+            if child is old:
+                parent._modules[key] = new
 
 
 def train_plain(

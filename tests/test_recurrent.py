@@ -1,17 +1,21 @@
 """Recurrent layers of a population against torch's own, in float64."""
 
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn as nn
+from reference import GivenNoisyRecurrent
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
 from harness.layers import swap
-from harness.layers.recurrent import MemberRecurrent, Recurrence
+from harness.layers.cells import RecurrentNoise
+from harness.layers.dropout import MemberDropout
+from harness.layers.recurrent import CELLS, MemberRecurrent, Recurrence
 
 LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
 OPTIONS = [
@@ -181,7 +185,7 @@ class TestEveryCell:
         layer = build(kind, 0, **more)
         tensors = [t.detach().unsqueeze(0) for t in (torch.ones(STEPS, BATCH, INPUT).double(), *layer.parameters())]
         cell = MemberRecurrent(layer, Scaled).cell
-        assert len(Recurrence.apply(cell, False, False, *tensors, None, None)) == 3
+        assert len(Recurrence.apply(cell, False, False, *tensors, None, None, *RecurrentNoise())) == 3
 
 
 def step(layers: list[Any], x: Tensor) -> list[Tensor]:
@@ -214,15 +218,55 @@ def test_only_torchs_own_layers_are_swapped() -> None:
     assert isinstance(swap(nn.Sequential(nn.RNN(INPUT, HIDDEN)))[0], MemberRecurrent)
 
 
+def test_packed_sequences_go_through_torchs_own_layer() -> None:
+    theirs = build(nn.LSTM, 0, num_layers=2)
+    packed = nn.utils.rnn.pack_sequence([torch.ones(3, INPUT).double(), torch.ones(2, INPUT).double()])
+    ours = MemberRecurrent(theirs, MemberDropout)
+    assert_same(*(flat([layer(packed)[0].data, layer(packed)[1]]) for layer in (ours, theirs)))
+    doubled = {name: 2 * p for name, p in ours.named_parameters()}
+    assert_same(*(flat(functional_call(layer, doubled, (packed,))[1]) for layer in (ours, theirs)))  # type: ignore[arg-type]
+
+
 def test_what_a_population_cannot_run_is_refused_with_advice() -> None:
     with pytest.raises(ValueError, match=r"proj_size=2.*nn.Linear"):
         MemberRecurrent(nn.LSTM(INPUT, HIDDEN, proj_size=2), Scaled)
     layer = MemberRecurrent(nn.LSTM(INPUT, HIDDEN), Scaled)
-    with pytest.raises(ValueError, match="pad the sequences"):
-        layer(nn.utils.rnn.pack_sequence([torch.zeros(STEPS, INPUT)]))
     with pytest.raises(ValueError, match="batch axis of size 1"):
         layer(torch.zeros(STEPS, INPUT))
     with pytest.raises(ValueError, match="3 features"):
         layer(torch.zeros(STEPS, BATCH, INPUT + 1))
     with pytest.raises(ValueError, match="hx must have shapes"):
         layer(torch.zeros(STEPS, BATCH, INPUT), torch.zeros(1, BATCH, HIDDEN))
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("mode", CELLS)
+def test_noise_inside_the_recurrence_equals_the_papers_formulas(mode: str, reverse: bool) -> None:
+    """Any share of the old state, not only 0 and 1; in reverse, everything runs from the last step to the first."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    gates = {"LSTM": 4, "GRU": 3}.get(mode, 1) * HIDDEN
+    x, weights = draw(STEPS, BATCH, INPUT), [draw(gates, INPUT), draw(gates, HIDDEN), draw(gates), draw(gates)]
+    states = [draw(BATCH, HIDDEN) for _ in range(1 + (mode == "LSTM"))]
+    factor, hold_h, hold_c = (torch.rand(STEPS, BATCH, HIDDEN, generator=generator).double() for _ in range(3))
+    tensors = [x, *weights, *states, *[None] * (2 - len(states)), factor, hold_h, hold_c if mode == "LSTM" else None]
+    ours = Recurrence.apply(CELLS[mode], reverse, True, *(None if t is None else t.unsqueeze(0) for t in tensors))[0][0]
+
+    w_ih, w_hh, b_ih, b_hh = weights
+    formula = GivenNoisyRecurrent.step
+    h, c = states if mode == "LSTM" else (states[0], torch.zeros(BATCH, HIDDEN))
+    theirs: list[Any] = [None] * STEPS
+    for t in range(STEPS)[:: -1 if reverse else 1]:
+        inner = (h * factor[t]) @ w_hh.T + b_hh
+        new_h, new_c = formula(SimpleNamespace(mode=mode), x[t] @ w_ih.T + b_ih, inner, h, c)  # type: ignore[arg-type]
+        h, c = hold_h[t] * h + (1 - hold_h[t]) * new_h, hold_c[t] * c + (1 - hold_c[t]) * new_c
+        theirs[t] = h
+    outputs = [ours, torch.stack(theirs)]
+    assert_same(*([o] for o in outputs))
+    assert_same(*(torch.autograd.grad(scalar(o), [x, *weights, *states]) for o in outputs))
+    with torch.no_grad():  # where nothing is kept for a backward pass
+        again = Recurrence.apply(CELLS[mode], reverse, False, *(None if t is None else t.unsqueeze(0) for t in tensors))
+    assert_same([again[0][0]], [ours])

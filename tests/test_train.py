@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from reference import GivenDropout, train_plain
+from reference import GivenDropout, GivenGaussian, train_plain, with_given_noise
 
 from harness.clipping import ClippingRule, GlobalNorm, Value
 from harness.devices import threads_kept
@@ -17,6 +17,7 @@ from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
 from harness.population import Run, plan
 from harness.randomness import stream, stream_seed
+from harness.schedules import Early, Late, Linear, Schedule
 from harness.setup import Setup
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
 from harness.train import train
@@ -44,26 +45,34 @@ def curves_of(runs: list[Run], *, device: torch.device = CPU, dtype: torch.dtype
 
 
 def textbook(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[list[float], list[float]]:
-    """The run by `reference.train_plain`, from the streams' documented names alone."""
+    """Losses and gradient norms of the run by `reference.train_plain`."""
+    return textbook_model(setup, seed, dtype)[1:]
+
+
+def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Module, list[float], list[float]]:
+    """The run by `reference.train_plain`, from the streams' documented names alone, and the model it leaves behind."""
     data = setup.task.data(seed)
     torch.manual_seed(stream_seed(seed, "init"))
     model = setup.model.build(setup.task.sizes(data))
-    drops = {}
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, nn.Dropout):
-            drops[name] = GivenDropout(layer.p)
-            setattr(model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], drops[name])
+    drops = with_given_noise(model)
+    levels = {name: layer.p for name, layer in drops.items()}
     model.to(dtype)
     order = Order(data.train, setup.batch_size, stream(seed, "order")).take(setup.steps)
     x = data.x.to(dtype) if data.x.is_floating_point() else data.x
     y = data.y.to(dtype) if data.y.is_floating_point() else data.y
     batches = [(x[index], y[index]) for index in order]
+    for name, layer in drops.items():
+        layer.p = p_at(levels[name], 1, setup.steps)
     shapes = {name: _shapes(model, layer, batches[0][0]) for name, layer in drops.items()}
+    own = stream(seed, "module")
     streams = {(n, i): stream(seed, f"dropout {n}.mask_{i}") for n in drops for i in range(len(shapes[n]))}
 
     def before_step(step: int) -> None:
         for name, layer in drops.items():
-            layer.noise = [uniform(s, streams[name, i]) for i, s in enumerate(shapes[name])]
+            draw = normal if isinstance(layer, GivenGaussian) else uniform
+            layer.noise = [draw(s, streams[name, i]) for i, s in enumerate(shapes[name])]
+            layer.p = p_at(levels[name], step + 1, setup.steps)
+        torch.manual_seed(int(torch.randint(2**62, (), generator=own)))  # for what a module draws itself
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if target.is_floating_point():
@@ -71,23 +80,39 @@ def textbook(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[list[float], 
         return F.cross_entropy(output.flatten(0, -2), target.flatten())
 
     bounds = {name: value for name, value in setup.clipping.values().items() if value != inf}
-    return train_plain(model, batches, loss, torch_optimizer(setup.optimizer, model), before_step=before_step, **bounds)
+    optimizer = torch_optimizer(setup.optimizer, model)
+    return model, *train_plain(model, batches, loss, optimizer, before_step=before_step, **bounds)
 
 
 def uniform(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
     """Multiples of 2^-16 in [0, 1), four from each 64-bit number."""
-    words = [
-        int(torch.empty((), dtype=torch.int64).random_(-(2**63), None, generator=generator))
-        for _ in range(-(-shape.numel() // 4))
-    ]
-    parts = [(word >> shift) & 0xFFFF for word in words for shift in (0, 16, 32, 48)]
-    signed = [part - 2**16 if part >= 2**15 else part for part in parts[: shape.numel()]]
-    return (torch.tensor(signed, dtype=torch.float64).view(shape) + 2**15) / 2**16
+    words = torch.empty(-(-shape.numel() // 4), dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    parts = (words.unsqueeze(1) >> torch.tensor([0, 16, 32, 48])).flatten()[: shape.numel()] & 0xFFFF
+    signed = torch.where(parts >= 2**15, parts - 2**16, parts)
+    return (signed.double().view(shape) + 2**15) / 2**16
 
 
-def _shapes(model: nn.Module, layer: nn.Module, x: torch.Tensor) -> list[torch.Size]:
+def normal(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """Standard normals in single precision."""
+    return torch.empty(shape, dtype=torch.float32).normal_(generator=generator)
+
+
+def p_at(level: float | Schedule, step: int, steps: int) -> float:
+    """The probability at a step that is counted from 1."""
+    match level:
+        case Early():
+            return level.p if step <= level.until else 0.0
+        case Late():
+            return level.p if step > level.after else 0.0
+        case Linear():
+            return float(np.interp(step, [1, level.until or steps], [level.start, level.end]))
+        case _:
+            return level
+
+
+def _shapes(model: nn.Module, layer: GivenDropout, x: torch.Tensor) -> list[torch.Size]:
     shapes: list[torch.Size] = []
-    hook = layer.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape))
+    hook = layer.register_forward_hook(lambda _, inputs, __: shapes.append(layer.noise_shape(inputs[0])))
     model.eval()(x)
     hook.remove()
     return shapes

@@ -2,7 +2,7 @@
 
 import torch.nn as nn
 
-from harness.layers.dropout import NOISY_AXES, MemberDropout
+from harness.layers.dropout import STAND_INS, MemberDropout
 from harness.layers.linear import MemberLinear
 from harness.layers.one_hot import OneHot
 from harness.layers.recurrent import MemberRecurrent
@@ -12,10 +12,11 @@ def swap(module: nn.Module) -> nn.Module:
     """The module with such layers replaced, parameters and their names kept.
 
     A layer used in several places stays one layer. The module is changed in place, unless it is itself such a layer.
-    Layers of a class derived from torch's are left alone: they may compute something else.
+    Layers of a class derived from torch's, and layers with hooks, are left alone: they may compute something else. So are
+    LSTMs with projections.
 
     Raises:
-        ValueError: a layer has settings that a population cannot have; the message says which.
+        ValueError: a dropout probability is 1.
     """
     return _swap(module, {})
 
@@ -32,10 +33,12 @@ def _swap(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
 
 def _stand_in(layer: nn.Module) -> nn.Module:
     kind = type(layer)
-    if kind in NOISY_AXES:
-        return MemberDropout(layer.p, NOISY_AXES[kind])  # type: ignore[arg-type]
-    if kind in (nn.RNN, nn.LSTM, nn.GRU):
-        return MemberRecurrent(layer, MemberDropout)  # type: ignore[arg-type]
+    if layer._forward_hooks or layer._forward_pre_hooks:
+        return layer
+    if kind in STAND_INS:
+        return STAND_INS[kind](layer)
+    if isinstance(layer, nn.RNNBase) and kind in (nn.RNN, nn.LSTM, nn.GRU) and not layer.proj_size:
+        return MemberRecurrent(layer, MemberDropout)
     if kind is OneHot:
         return nn.Identity()
     return MemberLinear(layer) if kind is nn.Linear else layer  # type: ignore[arg-type]

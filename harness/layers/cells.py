@@ -25,8 +25,22 @@ _tanh_backward = torch.ops.aten.tanh_backward.grad_input
 _threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
+class RecurrentNoise(NamedTuple):
+    """Noise within a recurrence: (M, T, B, H) each, with size 1 where it is the same along an axis, or None for none.
+
+    Attributes:
+        factor: multiplies h_{t-1} in the recurrent product at step t.
+        hold_h: the share of h_{t-1} in h_t, in place of what the cell computes: h_t = z h_{t-1} + (1 − z) h̃_t.
+        hold_c: likewise for an LSTM's cell state; h̃_t is computed from c̃_t (Krueger et al. 2017, arXiv:1606.01305).
+    """
+
+    factor: Tensor | None = None
+    hold_h: Tensor | None = None
+    hold_c: Tensor | None = None
+
+
 class Given(NamedTuple):
-    """What does not change over time.
+    """What does not change over time, and the noise.
 
     Attributes:
         w_hh: recurrent weights (M, G, H).
@@ -34,6 +48,7 @@ class Given(NamedTuple):
         h_0: hidden state before the first step, (M, B, H).
         c_0: an LSTM's cell state before the first step, (M, B, H); unused elsewhere.
         reverse: whether the recurrence runs from the last time step to the first.
+        noise: of every step.
     """
 
     w_hh: Tensor
@@ -41,6 +56,7 @@ class Given(NamedTuple):
     h_0: Tensor
     c_0: Tensor
     reverse: bool
+    noise: RecurrentNoise
 
     def sequence(self, steps: int, blocks: int = 1, *, keep: bool = True) -> tuple[Tensor, tuple[Tensor, ...]]:
         """An empty sequence (M, T, B, blocks · H) and its slices in order; unless kept, one step's array for all."""
@@ -55,6 +71,15 @@ class Given(NamedTuple):
     def backwards(self, *sequences: Tensor) -> list[tuple[Tensor, ...]]:
         """The slices as the backward pass visits them."""
         return [slices[::-1] for slices in self.in_order(*sequences)]
+
+    def noise_in_order(self, steps: int) -> list[tuple[Tensor | None, ...]]:
+        """Each kind of noise, step by step, as the forward pass visits them."""
+        kinds = ((None,) if kind is None else self.in_order(kind)[0] for kind in self.noise)
+        return [slices * (steps // len(slices)) for slices in kinds]
+
+    def noise_backwards(self, steps: int) -> list[tuple[Tensor | None, ...]]:
+        """Likewise, as the backward pass visits them."""
+        return [slices[::-1] for slices in self.noise_in_order(steps)]
 
 
 class Trace(NamedTuple):
@@ -123,6 +148,23 @@ def to_tanh(sigmoid: Tensor) -> Tensor:
     return torch.add(_MINUS_ONE, sigmoid, alpha=2, out=sigmoid)
 
 
+def held(d_state: Tensor, hold: Tensor | None) -> Tensor | None:
+    """Take the share that belongs to the state before out of a state's gradient."""
+    if hold is None:
+        return None
+    share = d_state * hold
+    d_state -= share
+    return share
+
+
+def through(d_before: Tensor, factor: Tensor | None, share: Tensor | None) -> None:
+    """Complete the gradient of a state: the noise on its recurrent product, and the share that the next state held."""
+    if factor is not None:
+        d_before *= factor
+    if share is not None:
+        d_before += share
+
+
 class Elman(Cell):
     """h_t = φ(x_t W_ih + h_{t-1} W_hh + b) with φ tanh or ReLU (Elman 1990)."""
 
@@ -133,26 +175,36 @@ class Elman(Cell):
     def forward(self, summed: Iterator[Tensor], steps: int, given: Given, *, keep: bool) -> Trace:
         """See `Cell`."""
         weight, before = (self.inner[0] * given.w_hh).transpose(1, 2), given.h_0
-        states, slices = given.sequence(steps)
-        for sums, state in zip(summed, slices, strict=True):
-            sums.baddbmm_(before, weight)
+        states, slices = computed, own = given.sequence(steps)
+        holds = given.noise.hold_h is not None
+        if holds:
+            computed, own = given.sequence(steps, keep=keep)
+        noise = given.noise_in_order(steps)
+        for sums, new, state, factor, hold, _ in zip(summed, own, slices, *noise, strict=True):
+            sums.baddbmm_(before if factor is None else before * factor, weight)
             if self.tanh:
-                to_tanh(torch.sigmoid(sums, out=state))
+                to_tanh(torch.sigmoid(sums, out=new))
             else:
-                torch.clamp_min(sums, 0, out=state)
+                torch.clamp_min(sums, 0, out=new)
+            if hold is not None:
+                torch.lerp(new, before, hold, out=state)
             before = state
-        return Trace(states, None, ())
+        return Trace(states, None, (computed,) if holds and keep else ())
 
     def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, given: Given, trace: Trace) -> Signals:
         """See `Cell`."""
         signals = torch.empty_like(trace.states)
-        for state, d_sum, d_out in zip(*given.backwards(trace.states, signals, grad), strict=True):
+        computed = trace.saved[0] if trace.saved else trace.states
+        noise, slices = given.noise_backwards(grad.shape[1]), given.backwards(computed, signals, grad)
+        for state, d_sum, d_out, factor, hold, _ in zip(*slices, *noise, strict=True):
             d_h += d_out
+            share = held(d_h, hold)
             if self.tanh:
                 _tanh_backward(d_h, state, grad_input=d_sum)
             else:
                 _threshold_backward(d_h, state, 0, grad_input=d_sum)
             torch.bmm(d_sum, given.w_hh, out=d_h)
+            through(d_h, factor, share)
         return Signals(signals, signals, d_h, None)
 
 
@@ -168,11 +220,18 @@ class LongShortTerm(Cell):
         states, *slices = given.sequence(steps)
         saved = [given.sequence(steps, blocks, keep=keep) for blocks in (4, 1, 1)]
         before, before_c = given.h_0, given.c_0
-        for sums, state, gate, c, tanh_c in zip(summed, *slices, *(s[1] for s in saved), strict=True):
-            i, f, g, o = torch.sigmoid(sums.baddbmm_(before, weight), out=gate).chunk(4, -1)
+        slices, noise = [*slices, *(s[1] for s in saved)], given.noise_in_order(steps)
+        for sums, state, gate, c, tanh_c, factor, hold, hold_c in zip(summed, *slices, *noise, strict=True):
+            sums.baddbmm_(before if factor is None else before * factor, weight)
+            i, f, g, o = torch.sigmoid(sums, out=gate).chunk(4, -1)
+            old_c = None if hold_c is None else before_c.clone()  # `c` may be the same array
             torch.mul(f, before_c, out=c).addcmul_(i, to_tanh(g))
             to_tanh(torch.mul(c, 2, out=tanh_c).sigmoid_())
             torch.mul(o, tanh_c, out=state)
+            if hold is not None:
+                state.lerp_(before, hold)
+            if old_c is not None:
+                c.lerp_(old_c, hold_c)
             before, before_c = state, c
         return Trace(states, before_c, tuple(s[0] for s in saved) if keep else ())
 
@@ -181,18 +240,21 @@ class LongShortTerm(Cell):
         gates, cs, squashed = trace.saved
         product, other = torch.empty_like(d_h), torch.empty_like(d_h)
         c_slices, *slices = given.backwards(cs, gates, squashed, grad)
-        for before_c, gate, tanh_c, d_out in zip((*c_slices[1:], given.c_0), *slices, strict=True):
+        slices, noise = [(*c_slices[1:], given.c_0), *slices], given.noise_backwards(grad.shape[1])
+        for before_c, gate, tanh_c, d_out, factor, hold, hold_c in zip(*slices, *noise, strict=True):
             i, f, g, o = gate.chunk(4, -1)
             d_h += d_out
+            share, share_c = held(d_h, hold), held(d_c, hold_c)
             d_c += _tanh_backward(torch.mul(d_h, o, out=product), tanh_c, grad_input=product)
             _sigmoid_backward(torch.mul(d_h, tanh_c, out=product), o, grad_input=o)
             torch.mul(d_c, g, out=product)
             _tanh_backward(torch.mul(d_c, i, out=other), g, grad_input=g)
             _sigmoid_backward(product, i, grad_input=i)
             torch.mul(d_c, before_c, out=product)
-            d_c *= f
+            through(d_c, f, share_c)
             _sigmoid_backward(product, f, grad_input=f)
             torch.bmm(gate, given.w_hh, out=d_h)
+            through(d_h, factor, share)
         return Signals(gates, gates, d_h, d_c)
 
 
@@ -213,15 +275,17 @@ class GatedUnit(Cell):
         bias = weight.new_zeros(1) if given.b_hh is None else given.b_hh.unsqueeze(1)
         (states, state_slices), (gates, gate_slices) = given.sequence(steps), given.sequence(steps, 4, keep=keep)
         before = given.h_0
-        recurrent = before.new_empty(*before.shape[:2], 3 * units)
-        for sums, state, gate in zip(summed, state_slices, gate_slices, strict=True):
-            torch.baddbmm(bias, before, weight, out=recurrent)
+        recurrent, noise = before.new_empty(*before.shape[:2], 3 * units), given.noise_in_order(steps)
+        for sums, state, gate, factor, hold, _ in zip(summed, state_slices, gate_slices, *noise, strict=True):
+            torch.baddbmm(bias, before if factor is None else before * factor, weight, out=recurrent)
             r, z, n, hn = gate.chunk(4, -1)
             rz = gate[..., : 2 * units]
             torch.add(sums[..., : 2 * units], recurrent[..., : 2 * units], out=rz).sigmoid_()
             hn.copy_(recurrent[..., 2 * units :])
             to_tanh(torch.addcmul(sums[..., 2 * units :], r, hn, value=2, out=n).sigmoid_())
             torch.lerp(n, before, z, out=state)
+            if hold is not None:
+                state.lerp_(before, hold)
             before = state
         return Trace(states, None, (gates,) if keep else ())
 
@@ -231,9 +295,11 @@ class GatedUnit(Cell):
         units = d_h.shape[-1]
         product, other = torch.empty_like(d_h), torch.empty_like(d_h)
         h_slices, *slices = given.backwards(trace.states, gates, grad)
-        for before, gate, d_out in zip((*h_slices[1:], given.h_0), *slices, strict=True):
+        slices, noise = [(*h_slices[1:], given.h_0), *slices], given.noise_backwards(grad.shape[1])
+        for before, gate, d_out, factor, hold, _ in zip(*slices, *noise, strict=True):
             r, z, n, hn = d_n, d_r, d_z, d_hn = gate.chunk(4, -1)
             d_h += d_out
+            share = held(d_h, hold)
             torch.sub(before, n, out=product).mul_(d_h)
             _tanh_backward(torch.addcmul(d_h, d_h, z, value=-1, out=other), n, grad_input=other)
             d_h.mul_(z)
@@ -242,5 +308,9 @@ class GatedUnit(Cell):
             torch.mul(other, r, out=d_hn)
             _sigmoid_backward(product, r, grad_input=d_r)
             d_n.copy_(other)
-            d_h.baddbmm_(gate[..., units:], given.w_hh)
+            if factor is None:
+                d_h.baddbmm_(gate[..., units:], given.w_hh)
+            else:
+                d_h.addcmul_(torch.bmm(gate[..., units:], given.w_hh, out=product), factor)
+            through(d_h, None, share)
         return Signals(gates[..., : 3 * units], gates[..., units:], d_h, None)

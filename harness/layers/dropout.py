@@ -1,41 +1,50 @@
 """Dropout whose mask comes from outside, so that each member of a population has its own p and its seed's own noise.
 
-The mask is U ≥ p for a uniform U that all runs of a seed share, whatever their p: masks are nested in p. U is a multiple of
-2^-16, four of which come from one 64-bit random number: drawing single floats took up to a seventh of a training step.
+All runs of a seed share the noise, whatever their p: where U < p a unit is dropped, so masks are nested in p.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.randomness import stream
-
-NOISY_AXES: dict[type[nn.Module], int | None] = {nn.Dropout: None, nn.Dropout1d: 2, nn.Dropout2d: 2, nn.Dropout3d: 2}
-"""Layers that `MemberDropout` stands in for, and how many leading axes of their input the noise varies over (None: all)."""
+from harness.layers.masks import BernoulliMask, GaussianMask, Levels, Mask
+from harness.layers.noise import GaussianDropout, Zoneout
+from harness.schedules import Schedule
 
 
 class MemberDropout(nn.Module):
-    """Stands in for a dropout layer: multiplies by a mask, scaled by 1/(1 − p), that is one of its buffers.
+    """Stands in for a dropout layer: multiplies by a mask that is one of its buffers.
 
     A layer that is called several times in one forward pass has one mask for each call. Their shapes are found by
     a forward pass in measuring mode (`measure`). While `active` is false the layer passes everything on.
 
     Args:
-        p: probability of dropping, below 1.
+        level: probability of dropping, below 1, or a schedule of it.
         noisy_axes: leading axes of the input over which the noise varies; None for all.
+        unbatched: number of axes at which torch's layer takes its input for one example without a batch axis.
     """
 
-    def __init__(self, p: float, noisy_axes: int | None = None) -> None:
+    reads_p = False
+    """Whether the layer needs p itself, in a buffer `p`, and not only masks."""
+
+    def __init__(self, level: float | Schedule, noisy_axes: int | None = None, unbatched: int = 0) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ValueError(f"dropout probability must lie in [0, 1), but got {p}")
-        self.p, self.noisy_axes = p, noisy_axes
+        if not (isinstance(level, Schedule) or 0 <= level < 1):
+            raise ValueError(f"dropout probability must lie in [0, 1), but got {level}")
+        self.level, self.noisy_axes, self.unbatched = level, noisy_axes, unbatched
         self.shapes: list[tuple[int, ...]] = []
         self.calls: int | None = None
         self.active = True
+        if self.reads_p:
+            self.p: Tensor
+            self.register_buffer("p", torch.zeros(()))
+
+    def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
+        """What draws the masks of one call; arguments as of `Mask`."""
+        return BernoulliMask(name, shape, levels, rows)
 
     def measure(self) -> None:
         """Forget the masks; until `rewind` every call adds a mask of ones and records its shape."""
@@ -49,53 +58,81 @@ class MemberDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` times this call's mask; `x` itself in eval mode."""
+        mask = self.next_mask(x)
+        return x if mask is None else x * mask
+
+    def next_mask(self, x: Tensor) -> Tensor | None:
+        """The mask of this call with `x`; None where there is nothing to drop, or its shape is only being measured."""
         if not self.training or not self.active:
-            return x
+            return None
         if self.calls is None:
-            axes = x.dim() if self.noisy_axes is None else self.noisy_axes
+            axes = x.dim() if self.noisy_axes is None else self.noisy_axes - (x.dim() == self.unbatched)
             self.shapes.append((*x.shape[:axes], *[1] * (x.dim() - axes)))
             self.register_buffer(f"mask_{len(self.shapes) - 1}", torch.ones(self.shapes[-1], dtype=x.dtype))
-            return x
+            return None
         self.calls += 1
-        return x * self.get_buffer(f"mask_{self.calls - 1}")
+        return self.get_buffer(f"mask_{self.calls - 1}")
 
 
-class Mask:
-    """The masks of one call of one dropout layer for all members: (U ≥ p) / (1 − p), with U from each seed's own stream.
+class MemberAlphaDropout(MemberDropout):
+    """Stands in for `nn.AlphaDropout`: what is dropped becomes −α, and mean and variance of a SELU's output stay.
 
-    Args:
-        name: of the buffer it stands for; names the streams too.
-        shape: of one member's mask.
-        p: (member,) probabilities of dropping.
-        rows: seed → its members, which lie next to each other.
-
-    Attributes:
-        values: (member, …) the masks of the last `draw`.
-        streams: seed → where its noise comes from.
+    Of m = U ≥ p: (x·m − α·(1 − m))·a + α·a·p with a = 1/√((1 − p)(1 + α²·p)) (Klambauer et al. 2017, arXiv:1706.02515).
     """
 
-    def __init__(self, name: str, shape: tuple[int, ...], *, p: Tensor, rows: Mapping[int, slice]) -> None:
-        self.name, self._rows = name, rows
-        self._p, size = p.view(-1, *[1] * len(shape)), math.prod(shape)
-        self.streams = {seed: stream(seed, f"dropout {name}", p.device) for seed in rows}
-        self._words = torch.empty(-(-size // 4), device=p.device, dtype=torch.int64)
-        self._noise = self._words.view(torch.int16)[:size].view(shape)
-        self._allocate()
+    reads_p = True
+    ALPHA = 1.7580993408473766
+    """λ·α of the SELU, minus its value far below zero."""
 
-    def _allocate(self) -> None:
-        self._bound = ((self._p * 2**16).ceil() - 2**15).clamp(max=2**15 - 1).to(torch.int16)
-        self._scale = 1 / (1 - self._p)
-        self.values = self._scale.expand(-1, *self._noise.shape).contiguous()
-        self._kept = torch.empty_like(self.values, dtype=torch.bool)
+    def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
+        """See `MemberDropout.mask_of`; what is kept is scaled by a."""
+        return BernoulliMask(name, shape, levels, rows, self._scale)
 
-    def draw(self) -> None:
-        """New masks, one seed after another: its noise is still in the caches when its members compare with it."""
-        for seed, rows in self._rows.items():
-            self._words.random_(-(2**63), None, generator=self.streams[seed])
-            torch.ge(self._noise, self._bound[rows], out=self._kept[rows])
-            torch.mul(self._kept[rows], self._scale[rows], out=self.values[rows])
+    def _scale(self, p: Tensor) -> Tensor:
+        return ((1 - p) * (1 + self.ALPHA**2 * p)).rsqrt()
 
-    def keep(self, kept: Tensor, rows: Mapping[int, slice]) -> None:
-        """Go on with some members only; `rows` are where they lie from now on."""
-        self._p, self._rows = self._p[kept], rows
-        self._allocate()
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        mask = self.next_mask(x)
+        return x if mask is None else (x + self.ALPHA) * mask - self.ALPHA * (1 - self.p) * self._scale(self.p)
+
+
+class MemberGaussianDropout(MemberDropout):
+    """Stands in for a `GaussianDropout`."""
+
+    def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
+        """See `MemberDropout.mask_of`."""
+        return GaussianMask(name, shape, levels, rows)
+
+
+class MemberZoneout(MemberDropout):
+    """Stands in for a `Zoneout`: units keep their last value where U < p."""
+
+    reads_p = True
+
+    def forward(self, shape: Tensor) -> Tensor | None:  # type: ignore[override]
+        """See `Zoneout.forward`."""
+        if not self.active:
+            return None
+        if not self.training:
+            return self.p.view([1] * shape.dim())
+        mask = self.next_mask(shape)
+        return None if mask is None else (mask == 0).to(mask.dtype)
+
+
+STAND_INS: dict[type[nn.Module], Callable[[Any], MemberDropout]] = {
+    nn.Dropout: lambda layer: MemberDropout(layer.p),
+    nn.Dropout1d: lambda layer: MemberDropout(layer.p, noisy_axes=2, unbatched=2),
+    nn.Dropout2d: lambda layer: MemberDropout(layer.p, noisy_axes=2),
+    nn.Dropout3d: lambda layer: MemberDropout(layer.p, noisy_axes=2, unbatched=4),
+    nn.AlphaDropout: lambda layer: MemberAlphaDropout(layer.p),
+    nn.FeatureAlphaDropout: lambda layer: MemberAlphaDropout(layer.p, noisy_axes=2),
+    GaussianDropout: lambda layer: MemberGaussianDropout(layer.p),
+    Zoneout: lambda layer: MemberZoneout(layer.p),
+}
+"""By the layer that they stand in for."""
+
+
+def dropouts(module: nn.Module) -> dict[str, MemberDropout]:
+    """The member-aware dropout layers of a module by name."""
+    return {name: layer for name, layer in module.named_modules() if isinstance(layer, MemberDropout)}

@@ -5,19 +5,22 @@ a rule of its own, receives all members and runs them through one kernel of `har
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from typing import Any, cast
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.func import functional_call
 from torch.nn.utils.rnn import PackedSequence
 
-from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, Trace
+from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, RecurrentNoise, Trace
 from harness.layers.members import members_first
 from harness.layers.one_hot import one_hot_product, one_hot_weight_gradient
 
 States = Tensor | tuple[Tensor, ...]
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _DENSE = torch.contiguous_format
 
 
@@ -25,17 +28,17 @@ class Recurrence(torch.autograd.Function):
     """One layer in one direction, for M members.
 
     Takes the cell, `reverse`, `keep` (whether a backward pass may follow), x (M, T, B, I) or tokens (M, T, B), w_ih (M, G, I),
-    w_hh (M, G, H), b_ih and b_hh (M, G) or None, h_0 and c_0 (M, B, H) or None. Returns the states (M, T, B, H), the
-    last of them, the last cell state or None, and the tensors that the backward pass reads.
+    w_hh (M, G, H), b_ih and b_hh (M, G) or None, h_0 and c_0 (M, B, H) or None, and the tensors of a `RecurrentNoise`. Returns the
+    states (M, T, B, H), the last of them, the last cell state or None, and the tensors that the backward pass reads.
     """
 
     @staticmethod
     def forward(cell: Cell, reverse: bool, keep: bool, *tensors: Tensor) -> tuple[Tensor | None, ...]:
         """See the class."""
-        x, w_ih, w_hh, b_ih, b_hh, h_0, c_0 = tensors
+        x, w_ih, w_hh, b_ih, b_hh, h_0, c_0, *noise = tensors
         inner = w_hh.new_tensor(cell.inner).repeat_interleave(w_hh.shape[-1])
         bias = None if b_ih is None else (b_ih + b_hh if cell.folds_bias else b_ih) * inner
-        given = _given(x, w_hh, b_hh, h_0, c_0, reverse)
+        given = _given(x, w_hh, b_hh, h_0, c_0, reverse, RecurrentNoise(*noise))
         summed = _summed_inputs(given.in_order(x)[0], (w_ih * inner.unsqueeze(1)).transpose(1, 2), bias)
         trace = cell.forward(summed, x.shape[1], given, keep=keep)
         return trace.states, trace.states[:, 0 if reverse else -1], trace.last_c, *trace.saved
@@ -43,18 +46,18 @@ class Recurrence(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor | None, ...]) -> None:
         """Keep what `backward` reads."""
-        ctx.cell, ctx.reverse, _, x, w_ih, w_hh, _, b_hh, h_0, c_0 = inputs
+        ctx.cell, ctx.reverse, _, x, w_ih, w_hh, _, b_hh, h_0, c_0, *noise = inputs
         states, _, _, *saved = output
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*saved)
-        ctx.save_for_backward(x, w_ih, w_hh, b_hh, h_0, c_0, states, *saved)
+        ctx.save_for_backward(x, w_ih, w_hh, b_hh, h_0, c_0, *noise, states, *saved)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor | None, *last: Tensor | None) -> tuple[Tensor | None, ...]:
         """Gradients of all tensors; each weight's is one product over the whole sequence."""
-        x, w_ih, w_hh, b_hh, h_0, c_0, states, *saved = ctx.saved_tensors
-        cell, given = ctx.cell, _given(x, w_hh, b_hh, h_0, c_0, ctx.reverse)
+        x, w_ih, w_hh, b_hh, h_0, c_0, factor, hold_h, hold_c, states, *saved = ctx.saved_tensors
+        cell, given = ctx.cell, _given(x, w_hh, b_hh, h_0, c_0, ctx.reverse, RecurrentNoise(factor, hold_h, hold_c))
         grad = states.new_zeros(()).expand_as(states) if grad is None else grad
         d_h, d_c = (torch.zeros_like(given.h_0) if d is None else d.clone(memory_format=_DENSE) for d in last[:2])
         signals = cell.backward(grad, d_h, d_c, given, Trace(states, None, tuple(saved)))
@@ -62,9 +65,13 @@ class Recurrence(torch.autograd.Function):
         before, after, first = slice(-1), slice(1, None), 0
         if ctx.reverse:
             before, after, first = after, before, -1
-        d_w_hh = torch.bmm(_rows(signals.recurrent[:, after]).transpose(1, 2), _rows(states[:, before]))
-        if h_0 is not None:
-            d_w_hh.baddbmm_(signals.recurrent[:, first].transpose(1, 2), h_0)
+        h, h_first = states[:, before], h_0
+        if factor is not None:
+            h = h * (factor if factor.shape[1] == 1 else factor[:, after])
+            h_first = None if h_0 is None else h_0 * factor[:, first]
+        d_w_hh = torch.bmm(_rows(signals.recurrent[:, after]).transpose(1, 2), _rows(h))
+        if h_first is not None:
+            d_w_hh.baddbmm_(signals.recurrent[:, first].transpose(1, 2), h_first)
         rows, turn = _rows(signals.input), cell.turned * w_hh.shape[-1]
         # The narrow factor first: a product with few columns took up to seven times as long as with few rows.
         if x.is_floating_point():
@@ -78,7 +85,7 @@ class Recurrence(torch.autograd.Function):
             d_b_hh = _rows(signals.recurrent).sum(1)
             d_b_ih = d_b_hh if cell.folds_bias else rows.sum(1).roll(-turn, 1)
         d_h_0, d_c_0 = (None if s is None else d for s, d in ((h_0, signals.h_0), (c_0, signals.c_0)))
-        return None, None, None, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_h_0, d_c_0
+        return None, None, None, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_h_0, d_c_0, None, None, None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], cell: Cell, reverse: bool, keep: bool, *tensors: Any) -> Any:
@@ -122,12 +129,18 @@ def _rows(sequence: Tensor) -> Tensor:
 
 
 def _given(
-    x: Tensor, w_hh: Tensor, b_hh: Tensor | None, h_0: Tensor | None, c_0: Tensor | None, reverse: bool
+    x: Tensor,
+    w_hh: Tensor,
+    b_hh: Tensor | None,
+    h_0: Tensor | None,
+    c_0: Tensor | None,
+    reverse: bool,
+    noise: RecurrentNoise,
 ) -> Given:
     """Zeros in place of initial states that are None."""
     members, _, batch = x.shape[:3]
     h_0, c_0 = (w_hh.new_zeros(members, batch, w_hh.shape[-1]) if s is None else s for s in (h_0, c_0))
-    return Given(w_hh, b_hh, h_0, c_0, reverse)
+    return Given(w_hh, b_hh, h_0, c_0, reverse, noise)
 
 
 class MemberRecurrent(nn.Module):
@@ -157,6 +170,8 @@ class MemberRecurrent(nn.Module):
         self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1))
         for name, parameter in layer.named_parameters():
             self.register_parameter(name, parameter)
+        self._original = (copy(layer),)  # in a tuple, so that it is no part of this module
+        self._original[0].dropout = 0.0  # runs with different p train together
         self.train(layer.training)
 
     def flatten_parameters(self) -> None:
@@ -168,6 +183,7 @@ class MemberRecurrent(nn.Module):
         Args:
             x: (batch, time, input) if `batch_first`, else (time, batch, input); integers without the last axis are tokens
                 and stand for their one-hot vectors.
+                A `PackedSequence` goes through torch's own layer, which `vmap` cannot batch.
             hx: initial states (layers * directions, batch, hidden), a pair (h_0, c_0) for an LSTM; zeros if None.
 
         Returns:
@@ -176,6 +192,9 @@ class MemberRecurrent(nn.Module):
         Raises:
             ValueError: an input of a form that a population cannot have, or of the wrong shape.
         """
+        if isinstance(x, PackedSequence):
+            packed: tuple[Tensor, States] = functional_call(self._torchs_own(), dict(self._parameters), (x, hx))
+            return packed
         first = self._first_states(x, hx)
         sequence = x.transpose(0, 1) if self.batch_first else x
         last: list[list[Tensor]] = []
@@ -191,10 +210,14 @@ class MemberRecurrent(nn.Module):
         h_n, *c_n = (torch.stack(states) for states in zip(*last, strict=True))
         return sequence.transpose(0, 1) if self.batch_first else sequence, (h_n, *c_n) if c_n else h_n
 
+    def _torchs_own(self) -> nn.RNNBase:
+        """The layer that this one stands in for; its parameters are to be replaced."""
+        (layer,) = self._original
+        layer.dropout = self.between[0].level if self.between else 0.0  # type: ignore[assignment]
+        return layer.train(self.training)
+
     def _first_states(self, x: Tensor, hx: States | None) -> tuple[Tensor, ...]:
         """The given initial states as a tuple, empty if there are none, after checking the shapes."""
-        if isinstance(x, PackedSequence):
-            raise ValueError("a PackedSequence cannot run in a population; pad the sequences and mask the loss")
         tokens = not x.is_floating_point()
         if x.dim() != 3 - tokens:
             raise ValueError(
@@ -218,13 +241,22 @@ class MemberRecurrent(nn.Module):
 
     def _run(self, x: Tensor, suffix: str, h_0: Tensor | None = None, c_0: Tensor | None = None) -> list[Tensor]:
         """One layer in one direction on x (T, B, I): states (T, B, H), last states (B, H)."""
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        tensors = (x, *(getattr(self, f"{name}_{suffix}", None) for name in names), h_0, c_0)
+        w_ih, w_hh, b_ih, b_hh = (self._parameters.get(f"{name}_{suffix}") for name in PARAMETERS)
+        assert w_hh is not None
+        tensors = (x, w_ih, self._recurrent_weight(w_hh), b_ih, b_hh, h_0, c_0, *self._noise(x))
         one_member = (None if tensor is None else tensor.unsqueeze(0) for tensor in tensors)
         outputs = _apply(self.cell, suffix.endswith("_reverse"), torch.is_grad_enabled(), *one_member)
         return [
             output.squeeze(0) for output in outputs[:3] if output is not None
         ]  # [0] would cost a copy of the gradient
+
+    def _recurrent_weight(self, weight: Tensor) -> Tensor:
+        """W_hh as this forward pass uses it; for subclasses with noise of their own."""
+        return weight
+
+    def _noise(self, x: Tensor) -> RecurrentNoise:
+        """Of one layer in one direction for x (T, B, I), without the member axis; likewise."""
+        return RecurrentNoise()
 
 
 CELLS: dict[str, Cell] = {

@@ -1,11 +1,16 @@
 """Multilayer perceptrons."""
 
 from itertools import pairwise
+from typing import Literal
 
 import torch.nn as nn
 from torch import Tensor
 
-from harness.settings import Count, Probability
+from harness.layers.noise import DROPOUTS, NoiseKind
+from harness.models.init import Init, set_linear
+from harness.settings import Count, Positive, Probability
+
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "silu": nn.SiLU}
 
 
 class DropoutNet(nn.Module):
@@ -14,23 +19,39 @@ class DropoutNet(nn.Module):
     Args:
         inputs: features per example; taken from the task.
         outputs: classes; taken from the task.
-        hidden: widths of the hidden layers.
-        dropout: probability p of dropping a hidden activation (Srivastava et al. 2014, inverted form).
+        hidden: widths of the hidden layers; `()` for none.
+        dropout: probability p of dropping a hidden activation (Srivastava et al. 2014, inverted form), or a schedule of it.
+        input_dropout: likewise an input.
+        noise: of both; `bernoulli`, or `gaussian` of the same mean and variance (Srivastava et al. 2014, section 10).
+        activation: after each hidden layer.
+        init: of the hidden layers' weights, see `harness.models.init.set_linear`; the readout keeps PyTorch's default.
+        gain: factor on the initial weights of the hidden layers; above 1 gradients grow with depth.
     """
 
     def __init__(
-        self, inputs: Count, outputs: Count, hidden: tuple[Count, ...] = (256, 128), dropout: Probability = 0.5
+        self,
+        inputs: Count,
+        outputs: Count,
+        hidden: tuple[Count, ...] = (256, 128),
+        dropout: Probability = 0.5,
+        input_dropout: Probability = 0.0,
+        noise: NoiseKind = "bernoulli",
+        activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu"] = "relu",
+        init: Init = "default",
+        gain: Positive = 1.0,
     ) -> None:
         super().__init__()
         widths = (inputs, *hidden)
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.dropout = nn.Dropout(dropout)
+        self.activation = ACTIVATIONS[activation]()
+        self.input_dropout, self.dropout = DROPOUTS[noise](input_dropout), DROPOUTS[noise](dropout)
         self.readout = nn.Linear(widths[-1], outputs)
+        set_linear(self.hidden, init, gain)  # type: ignore[arg-type]  # last: the readout is the same for all
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (batch, …) is flattened to (batch, inputs); returns logits (batch, outputs)."""
-        x = x.flatten(1)
+        x = self.input_dropout(x.flatten(1))
         for layer in self.hidden:
-            x = self.dropout(layer(x).relu())
+            x = self.dropout(self.activation(layer(x)))
         logits: Tensor = self.readout(x)
         return logits

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch.nn as nn
 
+from harness.schedules import Schedule
 from harness.settings import Component, Problem
 
 FROM_TASK = ("inputs", "outputs")
@@ -23,6 +24,8 @@ class Model(Component):
         module: a subclass of `torch.nn.Module`; it may hold `nn.Dropout`, `nn.RNN`, `nn.LSTM` and `nn.GRU` layers.
         **settings: arguments of its constructor; values may be `Sweep` or `Tune`.
     """
+
+    stand_ins = (Schedule,)
 
     def __init__(self, module: type[nn.Module], /, **settings: Any) -> None:
         self.__dict__["_module"] = module

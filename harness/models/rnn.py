@@ -5,12 +5,17 @@ from typing import Literal
 import torch.nn as nn
 from torch import Tensor
 
+from harness.layers.noise import DROPOUTS, NoiseKind, Variational, Zoneout
+from harness.layers.noisy_recurrent import NoisyRecurrent
 from harness.layers.one_hot import OneHot
-from harness.settings import Count, Probability
+from harness.models.init import set_recurrent
+from harness.settings import Count, Positive, Probability
+
+CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class SimpleRNN(nn.Module):
-    """The textbook's recurrent net: `nn.RNN`, dropout on its states, a linear readout.
+    """The textbook's recurrent net: `nn.RNN`, dropout on its states, a linear readout. Probabilities may be schedules.
 
     Args:
         inputs: features per time step, or the vocabulary size where inputs are tokens; taken from the task.
@@ -18,8 +23,21 @@ class SimpleRNN(nn.Module):
         hidden: units of each recurrent layer.
         layers: recurrent layers.
         dropout: probability p, between layers and before the readout, a new mask at each step (Zaremba et al. 2014).
-        nonlinearity: of the recurrence.
+        nonlinearity: of the recurrence of `cell` rnn.
         readout: at the `last` time step, or at `every` step.
+        cell: `rnn`, `lstm` or `gru`.
+        embedding: size of learned vectors for tokens; None for one-hot vectors.
+        input_dropout: p of the features of every step's input; of an embedding, where inputs are tokens.
+        recurrent_dropout: p of h_{t-1} where W_hh multiplies it (Gal & Ghahramani 2016, with `variational`).
+        weight_dropout: p of the elements of W_hh, one mask for a forward pass: DropConnect (Merity et al. 2018, AWD-LSTM).
+        zoneout: probability that a unit keeps its last state instead of the new one (Krueger et al. 2017); in
+            evaluation the mean of both.
+        cell_zoneout: likewise the cell state of an lstm.
+        variational: one mask for all steps of a sequence, for `dropout`, `input_dropout` and `recurrent_dropout`
+            (Gal & Ghahramani 2016), instead of a new one at each step.
+        noise: of the same three; `bernoulli`, or `gaussian` of the same mean and variance.
+        init: of the recurrent matrices, PyTorch's default or `orthogonal`.
+        spectral_radius: to which they are scaled; None to leave them. An rnn's gradients can grow along time above 1.
     """
 
     def __init__(
@@ -31,20 +49,67 @@ class SimpleRNN(nn.Module):
         dropout: Probability = 0.0,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         readout: Literal["last", "every"] = "last",
+        cell: Literal["rnn", "lstm", "gru"] = "rnn",
+        embedding: Count | None = None,
+        input_dropout: Probability = 0.0,
+        recurrent_dropout: Probability = 0.0,
+        weight_dropout: Probability = 0.0,
+        zoneout: Probability = 0.0,
+        cell_zoneout: Probability = 0.0,
+        variational: bool = False,
+        noise: NoiseKind = "bernoulli",
+        init: Literal["default", "orthogonal"] = "default",
+        spectral_radius: Positive | None = None,
     ) -> None:
         super().__init__()
-        self.rnn = nn.RNN(
-            inputs, hidden, layers, nonlinearity=nonlinearity, batch_first=True, dropout=dropout if layers > 1 else 0.0
-        )
-        self.dropout = nn.Dropout(dropout)
-        self.readout = nn.Linear(hidden, outputs)
+        if nonlinearity == "relu" and cell != "rnn":
+            raise ValueError(f"nonlinearity='relu' needs cell='rnn', but got cell={cell!r}")
+        if cell_zoneout and cell != "lstm":
+            raise ValueError(
+                f"cell_zoneout needs cell='lstm', but got cell={cell!r}; zoneout acts on every cell's state"
+            )
+
+        def dropped(p: float, *, sequence: bool = True) -> nn.Module:
+            layer: nn.Module = DROPOUTS[noise](p)
+            return Variational(layer) if variational and sequence else layer
+
+        self.embedding = None if embedding is None else nn.Embedding(inputs, embedding)
+        self.input_dropout = dropped(input_dropout) if input_dropout else None
+        options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
+        rnn: nn.RNNBase = CELLS[cell](embedding or inputs, hidden, layers, batch_first=True, **options)
+        if layers > 1:
+            rnn.dropout = dropout  # given to its constructor, a schedule would be refused
+        special = layers > 1 and (variational or noise != "bernoulli")
+        if special or recurrent_dropout or weight_dropout or zoneout or cell_zoneout:
+            self.rnn: nn.Module = NoisyRecurrent(
+                rnn, dropped, variational=variational, recurrent_dropout=dropped(recurrent_dropout, sequence=False),
+                weight_dropout=nn.Dropout(weight_dropout), zoneout=Zoneout(zoneout), cell_zoneout=Zoneout(cell_zoneout),
+            )  # fmt: skip
+        else:
+            self.rnn = rnn
         self.every_step = readout == "every"
+        self.dropout, self.readout = dropped(dropout, sequence=self.every_step), nn.Linear(hidden, outputs)
         self.one_hot = OneHot(inputs)
+        set_recurrent(rnn, init, spectral_radius)  # last: the readout is the same for all
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (batch, time, inputs) or tokens (batch, time); returns (batch, outputs) or (batch, time, outputs)."""
-        if not x.is_floating_point():
-            x = self.one_hot(x)
+        x = self._vectors(x)
         states, _ = self.rnn(x)
         output: Tensor = self.readout(self.dropout(states if self.every_step else states[:, -1]))
         return output
+
+    def _vectors(self, x: Tensor) -> Tensor:
+        """The input of the first recurrent layer."""
+        tokens = not x.is_floating_point()
+        if self.embedding is not None:
+            if not tokens:
+                raise ValueError("embedding is for tokens; leave it out for inputs that are numbers")
+            x = self.embedding(x)
+        elif tokens:
+            x = self.one_hot(x)
+        if self.input_dropout is not None:
+            if tokens and self.embedding is None:
+                raise ValueError("input_dropout of tokens needs an embedding, e.g. embedding=64")
+            x = self.input_dropout(x)
+        return x

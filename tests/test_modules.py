@@ -1,0 +1,273 @@
+"""Any module of a user's, unmodified: what becomes per-member inside it, and what is trained one by one."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from test_train import curves_of, textbook, textbook_model
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from harness import Study, Sweep
+from harness.layers import swap
+from harness.models import Model
+from harness.optimizers import SGD
+from harness.population import Run, plan, trial_run
+from harness.run import overview
+from harness.settings import Note
+from harness.setup import Setup
+from harness.tasks import Tensors
+
+GENERATOR = torch.Generator().manual_seed(0)
+ROWS = torch.randn(200, 6, generator=GENERATOR)
+SEQUENCES = torch.randn(200, 5, 6, generator=GENERATOR)
+FLAT = Tensors(ROWS, (ROWS.sum(1) > 0).long())
+TIME = Tensors(SEQUENCES, (SEQUENCES.sum((1, 2)) > 0).long())
+
+
+def module(layers: Callable[[float], dict[str, nn.Module]], forward: Callable[[Any, Tensor], Tensor]) -> Model:
+    """A user's class, written down short."""
+
+    class Users(nn.Module):
+        def __init__(self, dropout: float = 0.3) -> None:
+            super().__init__()
+            for name, layer in layers(dropout).items():
+                setattr(self, name, layer)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return forward(self, x)
+
+    return Model(Users)
+
+
+def nested(p: float) -> dict[str, nn.Module]:
+    """One dropout layer under three names, in containers within containers."""
+    drop = nn.Dropout(p)
+    block = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), drop)
+    return {"net": nn.ModuleList([nn.Sequential(nn.Linear(6, 16), drop), block, block]), "out": nn.Linear(16, 2)}
+
+
+def in_turn(s: Any, x: Tensor) -> Tensor:
+    for part in s.net:
+        x = part(x)
+    return s.out(s.net[1][2](x))
+
+
+class Tied(nn.Module):
+    """The readout's weights are those of the first layer."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.first, self.drop, self.last = nn.Linear(6, 2), nn.Dropout(dropout), nn.Linear(6, 2)
+        self.last.weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.drop(x)) + self.first(x)
+
+
+def recurrent(kind: type[nn.RNNBase], **options: Any) -> Model:
+    return module(
+        lambda p: {
+            "rnn": kind(6, 16, 3, dropout=p, bidirectional=True, batch_first=True, **options),
+            "out": nn.Linear(32, 2),
+        },
+        lambda s, x: s.out(s.rnn(x)[0][:, -1]),
+    )
+
+
+BATCHED = {
+    "alpha dropout": (FLAT, module(
+        lambda p: {"a": nn.Linear(6, 16), "drop": nn.AlphaDropout(p), "b": nn.Linear(16, 2)},
+        lambda s, x: s.b(s.drop(F.selu(s.a(x)))))),
+    "feature alpha dropout": (TIME, module(
+        lambda p: {"drop": nn.FeatureAlphaDropout(p), "b": nn.Linear(30, 2)},
+        lambda s, x: s.b(s.drop(F.selu(x)).flatten(1)))),
+    "batch norm": (FLAT, module(
+        lambda p: {"a": nn.Linear(6, 16), "norm": nn.BatchNorm1d(16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)},
+        lambda s, x: s.b(s.drop(s.norm(s.a(x)).relu())))),
+    "convolution": (TIME, module(
+        lambda p: {"a": nn.Conv1d(5, 8, 3), "norm": nn.BatchNorm1d(8), "drop": nn.Dropout1d(p), "b": nn.Linear(32, 2)},
+        lambda s, x: s.b(s.drop(s.norm(s.a(x))).flatten(1)))),
+    "nested and reused": (FLAT, module(nested, in_turn)),
+    "tied": (FLAT, Model(Tied)),
+    "tanh": (TIME, recurrent(nn.RNN)),
+    "relu": (TIME, recurrent(nn.RNN, nonlinearity="relu")),
+    "lstm": (TIME, recurrent(nn.LSTM)),
+    "gru": (TIME, recurrent(nn.GRU)),
+}  # fmt: skip
+
+
+def runs_at(task: Tensors, model: Model, ps: tuple[float, ...], seeds: tuple[int, ...] = (3, 4)) -> list[Run]:
+    setup = Setup(task=task, model=model, optimizer=SGD(0.2), batch_size=16, steps=15)
+    return [Run(i, s, setup.with_value("model.dropout", p)) for i, p in enumerate(ps) for s in seeds]
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_member_equals_the_textbook_loop_alone_and_among_others(name: str) -> None:
+    runs = runs_at(*BATCHED[name], (0.0, 0.3, 0.6))
+    assert trial_run(runs[0].setup) == []
+    together, alone = curves_of(runs, dtype=torch.float64), curves_of(runs[3:4], dtype=torch.float64)
+    for run in runs:
+        losses, norms = textbook(run.setup, run.seed, torch.float64)
+        for curves in [together, alone] if run == runs[3] else [together]:
+            np.testing.assert_allclose(curves.loc[run.trial, run.seed]["loss"], losses, rtol=1e-9)
+            np.testing.assert_allclose(curves.loc[run.trial, run.seed]["grad_norm"], norms, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_runs_with_different_p_share_a_population(name: str) -> None:
+    assert len(plan(runs_at(*BATCHED[name], (0.0, 0.3, 0.6)), 100)) == 1
+
+
+@pytest.mark.parametrize("name", ["alpha dropout", "batch norm", "convolution", "lstm"])
+def test_companions_do_not_change_a_bit(name: str) -> None:
+    runs = runs_at(*BATCHED[name], (0.2, 0.5), tuple(range(16)))
+    pd.testing.assert_frame_equal(curves_of(runs).loc[[1]], curves_of(runs[16:]), check_exact=True)
+
+
+def test_batch_norm_evaluates_with_each_members_own_statistics() -> None:
+    runs = runs_at(*BATCHED["batch norm"], (0.0, 0.3))
+    curves = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        model, _, _ = textbook_model(run.setup, run.seed, torch.float64)
+        data = run.setup.task.data(run.seed)
+        loss = F.cross_entropy(model.eval()(data.x[data.validation].double()), data.y[data.validation])
+        assert curves.loc[run.trial, run.seed]["validation_loss"].iloc[-1] == pytest.approx(loss.item(), rel=1e-9)
+
+
+def test_lazy_layers_get_their_shapes_from_the_data() -> None:
+    lazy = module(lambda p: {"a": nn.LazyLinear(16), "b": nn.LazyLinear(2)}, lambda s, x: s.b(s.a(x).relu()))
+    eager = module(lambda p: {"a": nn.Linear(6, 16), "b": nn.Linear(16, 2)}, lambda s, x: s.b(s.a(x).relu()))
+    assert trial_run(Setup(task=FLAT, model=lazy)) == []
+    pd.testing.assert_frame_equal(*(curves_of(runs_at(FLAT, model, (0.0,))) for model in (lazy, eager)))
+
+
+def test_dropout_of_features_takes_an_example_without_a_batch_axis_as_torch_does() -> None:
+    for layer, shape in [
+        (nn.Dropout1d(0.5), (3, 4)),
+        (nn.Dropout3d(0.5), (3, 4, 2, 2)),
+        (nn.Dropout2d(0.5), (5, 3, 4, 2)),
+    ]:
+        x = torch.ones(shape)
+        features = layer(x).flatten(len(shape) - {nn.Dropout1d: 1, nn.Dropout3d: 3, nn.Dropout2d: 2}[type(layer)])
+        assert all(len(set(f.tolist())) == 1 for f in features.reshape(-1, features.shape[-1]))
+        member = swap(layer)
+        member.measure()
+        member.train()(x)
+        assert member.get_buffer("mask_0").numel() == features.numel() // features.shape[-1]
+
+
+def by_value(s: Any, x: Tensor) -> Tensor:
+    hidden = s.drop(s.a(x))
+    return s.b(hidden if hidden.sum() > 0 else hidden.relu())
+
+
+def packed(s: Any, x: Tensor) -> Tensor:
+    lengths = (x[:, :, 0] > -0.5).sum(1).clamp(min=1).cpu()
+    sequence = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+    return s.b(s.drop(s.a(sequence)[1][0][-1]))
+
+
+def two_layers(p: float) -> dict[str, nn.Module]:
+    return {"a": nn.Linear(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}
+
+
+class RandomFeatures(nn.Module):
+    """Its projection is a plain attribute: `state_dict` does not know it."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.projection = torch.randn(6, 16, dtype=torch.float64).float()
+        self.drop, self.b = nn.Dropout(dropout), nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.drop(x @ self.projection.to(x.dtype)))
+
+
+class OwnDropout(nn.Module):
+    """Dropout as many write it."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.a, self.b, self.p = nn.Linear(6, 16), nn.Linear(16, 2), dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.dropout(self.a(x).relu(), self.p, self.training))
+
+
+ALONE = {
+    "decides": (FLAT, module(two_layers, by_value), "decides by the values of a tensor"),
+    "reads": (FLAT, module(two_layers, lambda s, x: s.b(s.drop(s.a(x)) * s.a.weight.norm().item())), "`.item()`"),
+    "draws": (FLAT, Model(OwnDropout), "draws random numbers itself"),
+    "own tensors": (FLAT, Model(RandomFeatures), "holds a tensor, `projection`, that is no parameter or buffer"),
+    "mean of batch norm": (FLAT, module(
+        lambda p: two_layers(p) | {"norm": nn.BatchNorm1d(16, momentum=None)},
+        lambda s, x: s.b(s.drop(s.norm(s.a(x))))), "reads values of a tensor"),
+    "packed sequences": (TIME, module(
+        lambda p: {"a": nn.LSTM(6, 16, batch_first=True), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}, packed),
+        "reads values of a tensor"),
+    "subclass": (TIME, module(
+        lambda p: {"a": type("Own", (nn.GRU,), {})(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)},
+        lambda s, x: s.b(s.drop(s.a(x)[0][:, -1]))), "Batching rule not implemented for aten::gru"),
+    "spectral norm": (FLAT, module(
+        lambda p: two_layers(p) | {"a": nn.utils.parametrizations.spectral_norm(nn.Linear(6, 16))},
+        lambda s, x: s.b(s.drop(s.a(x)))), "torch.func.vmap says"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_what_cannot_be_batched_is_trained_one_by_one_and_equals_the_textbook_loop(name: str) -> None:
+    task, model, why = ALONE[name]
+    runs = runs_at(task, model, (0.3, 0.6))
+    (note,) = trial_run(runs[0].setup)
+    assert isinstance(note, Note)
+    assert why in note.message
+    assert "one after another" in note.message
+    curves = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        losses, norms = textbook(run.setup, run.seed, torch.float64)
+        np.testing.assert_allclose(curves.loc[run.trial, run.seed]["loss"], losses, rtol=1e-9)
+        np.testing.assert_allclose(curves.loc[run.trial, run.seed]["grad_norm"], norms, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["decides", "draws", "mean of batch norm"])
+def test_one_by_one_companions_do_not_change_a_bit_even_if_one_diverges(name: str) -> None:
+    runs = runs_at(*ALONE[name][:2], (0.3, 0.6))
+    wild = [Run(9, run.seed, run.setup.with_value("optimizer.lr", 1e30)) for run in runs[:1]]
+    together = curves_of(wild + runs)
+    assert together.loc[9]["loss"].isna().any()
+    pd.testing.assert_frame_equal(together.loc[[0]], curves_of(runs[:2]), check_exact=True)
+
+
+def test_one_by_one_the_number_of_threads_does_not_change_a_bit() -> None:
+    wide = module(lambda p: {"a": nn.Linear(6, 600), "drop": nn.Dropout(p), "b": nn.Linear(600, 2)}, by_value)
+    runs, threads, curves = runs_at(FLAT, wide, (0.3,)), torch.get_num_threads(), []
+    try:
+        for n in (1, 2):
+            torch.set_num_threads(n)
+            curves.append(curves_of(runs))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+    pd.testing.assert_frame_equal(*curves, check_exact=True)
+
+
+def test_a_study_says_beforehand_what_trains_one_by_one_and_why() -> None:
+    task, model, why = ALONE["decides"]
+    study = Study(name="x", task=task, model=model.replace(dropout=Sweep(0.0, 0.5)), steps=5)
+    (note,) = study.notes
+    assert note.startswith("model: cannot be batched")
+    assert why in note
+    assert note in overview(study, verbose=False)
+
+
+def test_layers_with_hooks_keep_them() -> None:
+    """Weight normalisation in its older form is a hook: the layer's weight is made from two parameters of its own."""
+    with pytest.warns(FutureWarning):
+        layer = nn.utils.weight_norm(nn.Linear(6, 2))
+    assert swap(nn.Sequential(layer))[0] is layer
