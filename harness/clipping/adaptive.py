@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.clipping.rule import ClippingRule, Gradient, shrinkage
-from harness.settings import Count, Fraction, Positive
+from harness.settings import Bound, Count, Fraction
 
 SMALLEST_WEIGHTS = 1e-3
 """ε of AGC: units with a smaller norm, such as biases that start at 0, are clipped as if they had this one."""
@@ -24,7 +24,7 @@ class AGC(ClippingRule):
         clip_factor: λ, the largest ratio of the norm of a unit's gradient to that of its weights; `inf` changes nothing.
     """
 
-    clip_factor: Positive = 0.01
+    clip_factor: Bound = 0.01
 
     def clip(self, gradient: Gradient, *, clip_factor: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`. A member counts as clipped if one of its units was."""
@@ -94,7 +94,7 @@ class ZClip(ClippingRule):
         warmup: steps before the first that may be clipped.
     """
 
-    z: Positive = 2.5
+    z: Bound = 2.5
     alpha: Fraction = 0.97
     warmup: Count = 25
 

@@ -1,14 +1,12 @@
 """Rules with a bound that stays the same over training."""
 
 from math import inf
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from harness.clipping.rule import ClippingRule, Gradient, shrinkage
-from harness.settings import Positive
+from harness.settings import Bound, Positive
 
 
 class GlobalNorm(ClippingRule):
@@ -20,7 +18,7 @@ class GlobalNorm(ClippingRule):
         max_norm: the bound c; `inf` changes nothing.
     """
 
-    max_norm: Positive = inf
+    max_norm: Bound = inf
 
     def clip(self, gradient: Gradient, *, max_norm: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`."""
@@ -37,7 +35,7 @@ class PerTensorNorm(ClippingRule):
         max_norm: the bound of every tensor; `inf` changes nothing.
     """
 
-    max_norm: Positive = inf
+    max_norm: Bound = inf
 
     def clip(self, gradient: Gradient, *, max_norm: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`. A member counts as clipped if one of its tensors was."""
@@ -56,7 +54,7 @@ class Value(ClippingRule):
         max_value: the bound v; `inf` changes nothing.
     """
 
-    max_value: Positive = inf
+    max_value: Bound = inf
 
     def clip(self, gradient: Gradient, *, max_value: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`."""
@@ -74,7 +72,7 @@ class Normalized(ClippingRule):
         norm: the norm c of every step.
     """
 
-    norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    norm: Positive = 1.0
 
     def clip(self, gradient: Gradient, *, norm: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`. Every gradient but 0 counts as clipped: the rule left none as it was."""

@@ -16,6 +16,7 @@ from harness.plots.style import (
     estimate,
     factor_name,
     keys,
+    level_ticks,
     levels_of,
     metric_name,
     preferred,
@@ -75,15 +76,11 @@ def _heatmap(ax: Axes, data: pd.DataFrame, *, rate: bool) -> None:
     for y, x in zip(*np.nonzero(~np.isfinite(values.to_numpy(float))), strict=True):
         ax.add_patch(Rectangle((x, y), 1, 1, fill=False, hatch="///", ec="0.75", lw=0))
         ax.text(x + 0.5, y + 0.5, text.iloc[y, x], ha="center", va="center", fontsize=8, linespacing=1.25)
-    for role, name in (("x", "xticklabels"), ("y", "yticklabels")):
-        levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order", ascending=role == "x")
-        ax.set(
-            **{
-                name: [tick(label) for label in levels[role]],
-                f"{role}label": factor_name(data[f"{role}_factor"].iloc[0]),
-            }
-        )
+    columns, rows = (data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order") for role in ("x", "y"))
+    ax.set(xlabel=factor_name(columns["x_factor"].iloc[0]), ylabel=factor_name(rows["y_factor"].iloc[0]))
     ax.tick_params(axis="both", rotation=0, length=0)
+    ax.set_yticklabels([tick(level) for level in rows["y"][::-1]])
+    level_ticks(ax, columns["x"].to_list())
 
 
 def _text(row: "pd.Series[Any]", *, rate: bool) -> str:
