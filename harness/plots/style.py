@@ -292,14 +292,22 @@ def level_ticks(ax: Axes, levels: Sequence[str]) -> None:
     figure, grid = ax.get_figure(root=True), ax.get_subplotspec()
     assert isinstance(figure, Figure) and grid is not None
     ticks = [tick(text) for text in levels]
-    widths = [max(map(len, text.splitlines())) * CHARACTER for text in ticks]
+    widths = [text_width(text) for text in ticks]
     room = ax.get_window_extent().width / figure.dpi / len(levels)
     if all((a + b) / 2 < room for a, b in pairwise(widths)):
         ax.set_xticklabels(ticks)
     else:
-        ax.set_xticklabels(levels, rotation=SLANT, ha="right", rotation_mode="anchor")
-        height = max(map(len, levels)) * CHARACTER * math.sin(math.radians(SLANT))
-        figure.set_figheight(figure.get_figheight() + height / grid.get_gridspec().ncols)  # every panel of a row adds a part
+        ticks = [wrapped(text, 26) for text in levels]
+        ax.set_xticklabels(ticks, rotation=SLANT, ha="right", rotation_mode="anchor")
+        height = max(map(text_width, ticks)) * math.sin(math.radians(SLANT))
+        figure.set_figheight(
+            figure.get_figheight() + height / grid.get_gridspec().ncols
+        )  # every panel of a row adds a part
+
+
+def text_width(text: str) -> float:
+    """About how wide a text is, in inches."""
+    return max(map(len, text.split("\n"))) * CHARACTER
 
 
 def wrapped(text: str, width: int) -> str:
@@ -319,7 +327,7 @@ def tick(text: str) -> str:
     >>> tick("∞ (no clipping)"), tick("GlobalNorm(max_norm=1)")
     ('∞\n(no clipping)', 'GlobalNorm\n(max_norm=1)')
     """
-    return "\n".join(wrapped(part, 16) for part in text.replace("(", "\n(", 1).splitlines())
+    return "\n".join(wrapped(part, 18) for part in text.replace("(", "\n(", 1).splitlines())
 
 
 def factor_name(path: str) -> str:
@@ -369,9 +377,7 @@ def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "g
 def legend_columns(labels: Sequence[str], width: float) -> int:
     """Columns of a legend, at most six, that fit into a width in inches: each is as wide as its longest label."""
     for columns in range(min(len(labels), 6), 1, -1):
-        longest = [
-            max(len(line) for label in part for line in label.split("\n")) for part in np.array_split(labels, columns)
-        ]
-        if sum(longest) * CHARACTER + columns * HANDLE < width:
+        longest = [max(map(text_width, part)) for part in np.array_split(labels, columns)]
+        if sum(longest) + columns * HANDLE < width:
             return columns
     return 1

@@ -21,6 +21,7 @@ from harness.plots.style import (
     metric_name,
     preferred,
     rows_at,
+    text_width,
     tick,
 )
 from harness.study import Study
@@ -46,7 +47,7 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame
 def draw(data: pd.DataFrame) -> Figure:
     """One heatmap per metric, every cell with its number, interval and count of diverged runs."""
     metrics = list(dict.fromkeys(data["metric"]))
-    width = max(3.0, 0.88 * data["x_order"].nunique() + 0.5)
+    width = max(3.0, 0.88 * data["x_order"].nunique() + 0.3 + max(text_width(tick(level)) for level in data["y"]))
     height = max(2.4, 0.72 * data["y_order"].nunique() + 1.0)
     figure = Figure(figsize=(width * len(metrics), height), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
