@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.settings import show
+from harness.settings import Component, show
 
 Stored = float | int | str
 
@@ -33,7 +33,12 @@ def label(path: str, level: Any) -> str:
 
     >>> label("clipping.max_norm", math.inf), label("optimizer.lr", 0.1)
     ('∞ (no clipping)', '0.1')
+
+    Of a component only what tells it apart: its first setting and those that differ from their default.
     """
+    if isinstance(level, Component):
+        shown = [f"{name}={label(name, value)}" for name, value in level.notable().items()]
+        return f"{level.class_name()}({', '.join(shown)})" if shown else level.class_name()
     value = stored(level)
     if isinstance(value, str | bool):
         return str(value)
@@ -51,15 +56,19 @@ def describe(levels: Mapping[str, Any]) -> str:
     return ", ".join(f"{path} = {label(path, level)}" for path, level in levels.items()) or "all runs"
 
 
-def ordered(levels: Iterable[Any]) -> list[Stored]:
+def ordered(levels: Iterable[Any]) -> list[Any]:
     """Distinct levels, numbers ascending (∞ last), anything else as given.
 
     >>> ordered([math.inf, 1, 0.25]), ordered(["b", "a", "b"])
     ([0.25, 1, inf], ['b', 'a'])
     """
-    distinct = list(dict.fromkeys(stored(level) for level in levels))
-    numbers = [level for level in distinct if not isinstance(level, str)]
-    return sorted(numbers, key=float) if len(numbers) == len(distinct) else distinct
+    distinct = list({stored(level): level for level in levels}.values())
+    return sorted(distinct, key=float) if all(map(is_number, distinct)) else distinct
+
+
+def is_number(level: Any) -> bool:
+    """Whether a level has a place on an axis of numbers."""
+    return not isinstance(stored(level), str)
 
 
 def at(runs: pd.DataFrame, levels: Mapping[str, Any]) -> "pd.Series[bool]":

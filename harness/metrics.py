@@ -48,7 +48,9 @@ METRICS: dict[str, Metric] = {
     "grad_norm_median": Metric("median gradient norm before clipping", "norm", None, "stability", True),
     "grad_norm_q99": Metric("99 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True),
     "grad_norm_max": Metric("largest gradient norm before clipping", "norm", "lower", "stability", True),
-    "clip_fraction": Metric("share of steps whose gradient was clipped", "share of steps", None, "stability", True),
+    "clip_fraction": Metric(
+        "share of steps at which the clipping rule acted", "share of steps", None, "stability", True
+    ),
     "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over steps", "ratio", None, "stability", True),
     "spike_rate": Metric(
         "share of steps with loss > median + 6·MAD of the trailing 100", "share of steps", "lower", "stability", True

@@ -27,7 +27,7 @@ class Optimizer(Component):
         """What this step's `update` multiplies with.
 
         Args:
-            step: number of this update, a float64 scalar that starts at 1.
+            step: number of this update of each member, float64 (member, 1), from 1.
             **settings: the optimizer's fields, float64.
         """
         raise NotImplementedError

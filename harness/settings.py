@@ -245,7 +245,7 @@ class Component:
 
     def __repr__(self) -> str:
         shown = (f"{name}={show(value)}" for name, value in self.values().items())
-        return f"{type(self).__name__}({', '.join(shown)})"
+        return f"{self.class_name()}({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._as_text() == other._as_text()
@@ -259,6 +259,10 @@ class Component:
             self.__dict__["_as_text_"] = repr(self)
         return typing.cast(str, self.__dict__["_as_text_"])
 
+    def class_name(self) -> str:
+        """The name that `repr` begins with."""
+        return type(self).__name__
+
     def kinds(self) -> dict[str, Any]:
         """Field names and their annotated types, base classes first."""
         return _kinds(type(self))  # type: ignore[arg-type]  # a class is hashable, whatever its __hash__
@@ -270,6 +274,11 @@ class Component:
     def values(self) -> dict[str, Any]:
         """Field names and values, in the order of the class; fields with no value (a problem) left out."""
         return dict(self._values)
+
+    def notable(self) -> dict[str, Any]:
+        """The settings that a reader wants to see: the first one, and those that differ from their default."""
+        values, defaults = self.values(), self.defaults()
+        return {n: v for i, (n, v) in enumerate(values.items()) if i == 0 or n not in defaults or v != defaults[n]}
 
     def check(self) -> list[Problem]:
         """Rules between fields; overridden where there are any. Called only with plain, valid values."""

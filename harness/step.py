@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from harness.clipping import Gradient
 from harness.optimizers import Columns
 from harness.population import Population, Run, per_member
 from harness.settings import Component
@@ -32,7 +33,8 @@ class Stepper:
         rates = columns([run.setup.optimizer for run in runs], population.device)
         self._rates = {name: column if bool(column.any()) else None for name, column in rates.items()}
         self._state = [torch.zeros_like(population.parameters) for _ in setup.optimizer.state_names]
-        self._updates = torch.zeros((), dtype=torch.float64, device=population.device)
+        self._memory = self._rule.initial_state(torch.zeros_like(population.parameters[:, :1]), setup.steps)
+        self._updates = torch.zeros(len(runs), 1, dtype=torch.float64, device=population.device)
 
     def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Train on one batch.
@@ -42,27 +44,38 @@ class Stepper:
             y: (member, batch, …).
 
         Returns:
-            Losses (member,), gradient norms before clipping (member, 1) and whether each was clipped (member, 1).
+            Losses (member,), gradient norms before clipping (member, 1) and whether the rule acted on each (member, 1).
         """
         population, dtype = self._population, self._population.dtype
         population.draw_dropout()
         losses = population.losses(x, y)
-        self._updates += 1
-        coefficients = _cast(self._optimizer.coefficients(self._updates, **self._rates), dtype)
+        coefficients = _cast(self._optimizer.coefficients(self._updates + 1, **self._rates), dtype)
         bounds = _cast(self._bounds, dtype)
-        norms, clipped = [], []
+        norms, acted = [], []
         for rows in self._blocks():
-            gradient = population.gradient(rows)
-            norms.append(torch.linalg.vector_norm(gradient, dim=1, keepdim=True))
-            gradient, over = self._rule.clip(gradient, norms[-1], **_rows(bounds, rows))
-            clipped.append(over)
-            state = [tensor[rows] for tensor in self._state]
-            self._optimizer.update(population.parameters[rows], gradient, *state, **_rows(coefficients, rows))
-        return losses, torch.cat(norms), torch.cat(clipped)
+            flat = population.gradient(rows)
+            norms.append(torch.linalg.vector_norm(flat, dim=1, keepdim=True))
+            gradient = Gradient(flat, norms[-1], population.parameters[rows], population.views)
+            memory = [tensor[rows] for tensor in self._memory]
+            acted.append(self._rule.clip(gradient, *memory, **_rows(bounds, rows)))  # type: ignore[arg-type]
+            self._update(rows, flat, coefficients, skipped=acted[-1] if self._rule.skips else None)
+        clipped = torch.cat(acted)
+        self._updates += ~clipped if self._rule.skips else 1
+        return losses, torch.cat(norms), clipped
+
+    def _update(self, rows: slice, gradient: Tensor, coefficients: Columns, *, skipped: Tensor | None) -> None:
+        """Let the optimizer change some members; of those that skip the step, (member, 1), nothing changes."""
+        changed = [tensor[rows] for tensor in (self._population.parameters, *self._state)]
+        before = [] if skipped is None else [tensor.clone() for tensor in changed]
+        self._optimizer.update(changed[0], gradient, *changed[1:], **_rows(coefficients, rows))
+        if skipped is not None:
+            for tensor, old in zip(changed, before, strict=True):
+                torch.where(skipped, old, tensor, out=tensor)
 
     def keep(self, kept: Tensor) -> None:
         """Go on with some members only; call it after the population's own `keep`."""
-        self._state = [tensor[kept] for tensor in self._state]
+        self._state, self._memory = ([tensor[kept] for tensor in kind] for kind in (self._state, self._memory))
+        self._updates = self._updates[kept]
         self._bounds, self._rates = _rows(self._bounds, kept), _rows(self._rates, kept)
 
     def _blocks(self) -> list[slice]:

@@ -201,9 +201,12 @@ def readable(study: Study, summary: pd.DataFrame) -> html.Table:
     ):
         shown = ["validation_loss", *shown]
     head = [*study.sweeps(), *(f"{path} (tuned)" for path in study.tunes()), "n", "diverged", *shown]
+    names = {
+        path: {stored(level): label(path, level) for level in sweep.levels} for path, sweep in study.sweeps().items()
+    }
     rows = []
     for row in summary.to_dict("records"):
-        levels = [label(path, row[path]) for path in (*study.sweeps(), *study.tunes())]
+        levels = [names[path][row[path]] for path in names] + [label(path, row[path]) for path in study.tunes()]
         rate = f"{row['n_diverged']}/{row['n']}"
         if row["n"]:
             rate += f" [{row['diverged_low']:.2f},\u00a0{row['diverged_high']:.2f}]"

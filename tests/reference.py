@@ -174,11 +174,13 @@ def train_plain(
     loss: Callable[[Tensor, Tensor], Tensor],
     optimizer: torch.optim.Optimizer,
     *,
-    max_norm: float | None = None,
-    max_value: float | None = None,
+    clip: Callable[[nn.Module], bool] = lambda model: True,
     before_step: Callable[[int], None] = lambda step: None,
 ) -> tuple[list[float], list[float]]:
-    """Train one model; returns its losses and its gradient norms before clipping, a number for each batch."""
+    """Train one model; returns its losses and its gradient norms before clipping, a number for each batch.
+
+    `clip` changes the gradients and says whether the step is to be taken.
+    """
     losses, norms = [], []
     model.train()
     for step, (x, y) in enumerate(batches):
@@ -187,10 +189,7 @@ def train_plain(
         value = loss(model(x), y)
         value.backward()
         norms.append(float(torch.cat([p.grad.flatten() for p in model.parameters()]).norm()))
-        if max_norm is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-        if max_value is not None:
-            torch.nn.utils.clip_grad_value_(model.parameters(), max_value)
-        optimizer.step()
+        if clip(model):
+            optimizer.step()
         losses.append(float(value.detach()))
     return losses, norms

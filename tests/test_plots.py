@@ -1,15 +1,19 @@
 """Figures: data apart from drawing, nothing dropped, colours that stay with their level, axes with names."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
-from synthetic import rnn_clip, simulate
+from synthetic import FakeStudy, rnn_clip, simulate
 
 from harness import plots
+from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
+from harness.models import DropoutNet, SimpleRNN
 from harness.plots import generalization, seeds, style, surface, training, tuning
+from harness.settings import Sweep
 
 STUDY = rnn_clip()
 RUNS, CURVES = simulate(STUDY, every=6)
@@ -119,3 +123,25 @@ def test_tuning_marks_the_confirmed_value_in_every_cell():
     assert data is not None
     assert (data[data["chosen"]].groupby(["facet", "group"]).size() == 1).all()
     assert data["chosen"].sum() == len(STUDY.cells())
+
+
+def test_labels_of_levels_that_are_components_fit():
+    rules = Sweep(
+        NoClipping(), GlobalNorm(1.0), PerTensorNorm(0.5), AGC(), ZClip(alpha=0.9, warmup=50), SkipNonfinite()
+    )
+    models = Sweep(DropoutNet(hidden=(16,)), DropoutNet(dropout=0.2), SimpleRNN(hidden=32))
+    study = FakeStudy(settings={"model": models, "clipping": rules, "steps": 60}, seeds=3)
+    runs, curves = simulate(study, every=12)
+    for plot in plots.plots(runs, curves, study):
+        with style.style():
+            figure = plot.draw(plot.data)
+            figure.draw_without_rendering()
+        for legend in figure.legends:
+            box = legend.get_window_extent()
+            assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1, plot.name
+        for ax in (ax for ax in figure.axes if ax.axison):
+            labels = [text for text in ax.get_xticklabels() if text.get_text()]
+            for one, other in pairwise(labels):
+                apart = one.get_window_extent().x1 <= other.get_window_extent().x0
+                assert apart or one.get_rotation() == other.get_rotation() == style.SLANT, plot.name
+            assert ax.get_window_extent().height > 0.9 * figure.dpi, plot.name

@@ -67,8 +67,9 @@ class Model(Component):
         """A copy with some arguments changed."""
         return Model(self.module, **(self.values() | settings))
 
-    def __repr__(self) -> str:
-        return super().__repr__().replace("Model", getattr(self.module, "__qualname__", "Model"), 1)
+    def class_name(self) -> str:
+        """The name of the module class."""
+        return str(getattr(self.module, "__qualname__", "Model"))
 
     def identity(self) -> str:
         """Name of the class and, where its source can be read, a digest of it."""

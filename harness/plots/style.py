@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -20,7 +21,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.levels import at, label, ordered
+from harness.levels import at, is_number, label, ordered
 from harness.metrics import METRICS
 from harness.statistics import median, median_interval, wilson
 from harness.study import Study
@@ -37,6 +38,10 @@ LINES: tuple[Any, ...] = (
 UNITS = {
     "dropout": "probability",
     "max_norm": "gradient norm",
+    "max_value": "gradient entry",
+    "clip_factor": "gradient norm / weight norm",
+    "percentile": "percentile of norms",
+    "z": "standard deviations",
     "lr": "learning rate",
     "length": "time steps",
     "train_size": "examples",
@@ -49,7 +54,10 @@ PALETTE: list[tuple[float, float, float]] = [
     if i not in (6, 8)  # pink and yellow are too light on white
 ]
 QUIET = "0.4"
-
+CHARACTER, HANDLE = 0.075, 0.55
+"""Width of a character and of a legend's line with its spaces, in inches."""
+SLANT = 35
+"""Degrees by which labels of ticks without room are turned."""
 
 MOST_LEVELS = 8
 """Levels of one factor that a figure shows, at most: more could not be told apart."""
@@ -141,7 +149,7 @@ def colour_of(study: Study, path: str | None, order: int) -> int:
 def keys(study: Study, role: str, path: str | None, order: int, level: Any) -> dict[str, Any]:
     """The columns by which a figure's data names one level in one role (`x`, `group`, `facet`)."""
     text = label(path, level) if path is not None else ""
-    numeric = path is None or all(not isinstance(other, str) for other in levels_of(study, path))
+    numeric = path is None or all(map(is_number, levels_of(study, path)))
     return {
         f"{role}_factor": path or "", role: text, f"{role}_order": order, f"{role}_colour": colour_of(study, path, order),
         f"{role}_numeric": numeric,
@@ -275,20 +283,55 @@ def look(colour: int, order: int) -> dict[str, Any]:
 def level_axis(ax: Axes, data: pd.DataFrame, role: str) -> None:
     """Name the x axis and its levels."""
     levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
-    ax.set_xticks(levels[f"{role}_order"].to_list(), [tick(text) for text in levels[role]])
+    ax.set_xticks(levels[f"{role}_order"].to_list())
     ax.set_xlim(levels[f"{role}_order"].min() - 0.5, levels[f"{role}_order"].max() + 0.5)
     ax.set_xlabel(factor_name(str(levels[f"{role}_factor"].iloc[0])))
+    level_ticks(ax, levels[role].to_list())
+
+
+def level_ticks(ax: Axes, levels: Sequence[str]) -> None:
+    """Label the ticks of the x axis with levels: upright where there is room, else slanted, in a higher figure."""
+    figure, grid = ax.get_figure(root=True), ax.get_subplotspec()
+    assert isinstance(figure, Figure) and grid is not None
+    ticks = [tick(text) for text in levels]
+    widths = [text_width(text) for text in ticks]
+    room = ax.get_window_extent().width / figure.dpi / len(levels)
+    if all((a + b) / 2 < room for a, b in pairwise(widths)):
+        ax.set_xticklabels(ticks)
+    else:
+        ticks = [wrapped(text, 26) for text in levels]
+        ax.set_xticklabels(ticks, rotation=SLANT, ha="right", rotation_mode="anchor")
+        height = max(map(text_width, ticks)) * math.sin(math.radians(SLANT))
+        figure.set_figheight(
+            figure.get_figheight() + height / grid.get_gridspec().ncols
+        )  # every panel of a row adds a part
+
+
+def text_width(text: str) -> float:
+    """About how wide a text is, in inches."""
+    return max(map(len, text.split("\n"))) * CHARACTER
 
 
 def wrapped(text: str, width: int) -> str:
-    """A label in lines of some characters, at most four; a `$` in it is no formula."""
-    return "\n".join(textwrap.wrap(text, width, max_lines=4, placeholder="…")).replace("$", r"\$")
+    r"""A label in lines of some characters, at most four; what is too long is first broken at its bracket.
+
+    A `$` in it is no formula.
+
+    >>> wrapped("PerTensorNorm(max_norm=0.5)", 24)
+    'PerTensorNorm\n(max_norm=0.5)'
+    """
+    parts = (text if len(text) <= width else text.replace("(", "\n(", 1)).splitlines()
+    lines = [line for part in parts for line in textwrap.wrap(part, width)]
+    return "\n".join(lines if len(lines) <= 4 else [*lines[:3], lines[3][: width - 1] + "…"]).replace("$", r"\$")
 
 
 def tick(text: str) -> str:
-    """A level as a narrow tick label: a remark in brackets goes below."""
-    value, bracket, remark = text.partition(" (no ")
-    return wrapped(value, 16) + (f"\n(no {remark}" if bracket else "")
+    r"""A level as a narrow tick label: what stands in brackets goes below.
+
+    >>> tick("∞ (no clipping)"), tick("GlobalNorm(max_norm=1)")
+    ('∞\n(no clipping)', 'GlobalNorm\n(max_norm=1)')
+    """
+    return "\n".join(wrapped(part, 18) for part in text.replace("(", "\n(", 1).splitlines())
 
 
 def factor_name(path: str) -> str:
@@ -331,6 +374,14 @@ def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "g
     if note:
         handles.append(Line2D([], [], ls="", label=note))
     if handles:
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(len(handles), 6), handlelength=2.6, columnspacing=1.2
-        )
+        columns = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2)
+
+
+def legend_columns(labels: Sequence[str], width: float) -> int:
+    """Columns of a legend, at most six, that fit into a width in inches: each is as wide as its longest label."""
+    for columns in range(min(len(labels), 6), 1, -1):
+        longest = [max(map(text_width, part)) for part in np.array_split(labels, columns)]
+        if sum(longest) + columns * HANDLE < width:
+            return columns
+    return 1

@@ -16,10 +16,12 @@ from harness.plots.style import (
     estimate,
     factor_name,
     keys,
+    level_ticks,
     levels_of,
     metric_name,
     preferred,
     rows_at,
+    text_width,
     tick,
 )
 from harness.study import Study
@@ -45,7 +47,7 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame
 def draw(data: pd.DataFrame) -> Figure:
     """One heatmap per metric, every cell with its number, interval and count of diverged runs."""
     metrics = list(dict.fromkeys(data["metric"]))
-    width = max(3.0, 0.88 * data["x_order"].nunique() + 0.5)
+    width = max(3.0, 0.88 * data["x_order"].nunique() + 0.3 + max(text_width(tick(level)) for level in data["y"]))
     height = max(2.4, 0.72 * data["y_order"].nunique() + 1.0)
     figure = Figure(figsize=(width * len(metrics), height), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
@@ -75,15 +77,11 @@ def _heatmap(ax: Axes, data: pd.DataFrame, *, rate: bool) -> None:
     for y, x in zip(*np.nonzero(~np.isfinite(values.to_numpy(float))), strict=True):
         ax.add_patch(Rectangle((x, y), 1, 1, fill=False, hatch="///", ec="0.75", lw=0))
         ax.text(x + 0.5, y + 0.5, text.iloc[y, x], ha="center", va="center", fontsize=8, linespacing=1.25)
-    for role, name in (("x", "xticklabels"), ("y", "yticklabels")):
-        levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order", ascending=role == "x")
-        ax.set(
-            **{
-                name: [tick(label) for label in levels[role]],
-                f"{role}label": factor_name(data[f"{role}_factor"].iloc[0]),
-            }
-        )
+    columns, rows = (data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order") for role in ("x", "y"))
+    ax.set(xlabel=factor_name(columns["x_factor"].iloc[0]), ylabel=factor_name(rows["y_factor"].iloc[0]))
     ax.tick_params(axis="both", rotation=0, length=0)
+    ax.set_yticklabels([tick(level) for level in rows["y"][::-1]])
+    level_ticks(ax, columns["x"].to_list())
 
 
 def _text(row: "pd.Series[Any]", *, rate: bool) -> str:

@@ -1,0 +1,64 @@
+"""What all clipping rules share: the gradient as they see it, the base class and how a norm is bounded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from typing import ClassVar
+
+from torch import Tensor
+
+from harness.settings import Component
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """The gradient of some members at one step, with what a rule may want to know.
+
+    Attributes:
+        flat: (member, parameters), the gradient; padding between parameters is zero.
+        norm: (member, 1), its Euclidean norm.
+        parameters: (member, parameters), what it is the gradient of.
+        views: the rows of a (member, parameters) tensor as the module's parameters by name, (member, …) each.
+    """
+
+    flat: Tensor
+    norm: Tensor
+    parameters: Tensor
+    views: Callable[[Tensor], dict[str, Tensor]]
+
+
+class ClippingRule(Component):
+    """Base of all rules. Fields that are numbers are per-member: `clip` gets them as columns (member, 1)."""
+
+    skips: ClassVar[bool] = False
+    """Whether a member that the rule acted on takes no step: its parameters and the optimizer's state stay as they are."""
+
+    def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
+        """What the rule remembers of each member, before the first step: (member, …) each. Nothing by default.
+
+        Args:
+            zeros: (member, 1), of the type of the gradients and where they live.
+            steps: how many steps will be taken.
+        """
+        return []
+
+    def clip(self, gradient: Gradient, *state: Tensor, **settings: Tensor) -> Tensor:
+        """Clip each member's gradient: change `gradient.flat` and the state in place.
+
+        Args:
+            gradient: of some members.
+            *state: theirs, in the order of `initial_state`.
+            **settings: the rule's fields as columns (member, 1), in the type of the gradients.
+
+        Returns:
+            Whether the rule acted on each member, (member, 1): what counts as a clipped step.
+        """
+        raise NotImplementedError
+
+
+def shrinkage(norm: Tensor, bound: Tensor) -> Tensor:
+    """What to multiply a gradient with so that its norm stays within a bound: min(1, c / (‖g‖ + 1e-6)), 1 for c = ∞.
+
+    As `torch.nn.utils.clip_grad_norm_`.
+    """
+    return (bound / (norm + 1e-6)).clamp(max=1.0).masked_fill(bound == inf, 1.0)
