@@ -26,7 +26,7 @@ _threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 class RecurrentNoise(NamedTuple):
-    """RecurrentNoise within a recurrence: (M, T, B, H) each, with size 1 where it is the same along an axis, or None for none.
+    """Noise within a recurrence: (M, T, B, H) each, with size 1 where it is the same along an axis, or None for none.
 
     Attributes:
         factor: multiplies h_{t-1} in the recurrent product at step t.
