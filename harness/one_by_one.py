@@ -32,14 +32,14 @@ def reason(error: Exception) -> str:
     return next((words for part, words in WHY.items() if part in text), f"torch.func.vmap says: {said}")
 
 
-def own_tensors(modules: Sequence[nn.Module]) -> str:
-    """Name of a tensor that is neither parameter nor buffer and differs between modules; "" where there is none."""
-    first, *others = [
-        {f"{name}.{key}".lstrip("."): v for name, layer in module.named_modules() for key, v in vars(layer).items()
-         if isinstance(v, Tensor)}
-        for module in modules
+def loose_tensor(module: nn.Module, other: nn.Module) -> str:
+    """Name of a tensor that is neither parameter nor buffer and differs between two modules; "" where there is none."""
+    tensors = [
+        {f"{name}.{key}".lstrip("."): value for name, layer in each.named_modules() for key, value in vars(layer).items()
+         if isinstance(value, Tensor)}
+        for each in (module, other)
     ]  # fmt: skip
-    return next((n for n, v in first.items() if any(n in o and not torch.equal(o[n], v) for o in others)), "")
+    return next((name for name, t in tensors[0].items() if not torch.equal(t, tensors[1].get(name, t))), "")
 
 
 def one_by_one(

@@ -23,7 +23,7 @@ from harness.devices import one_thread
 from harness.layers import swap
 from harness.layers.dropout import MemberDropout, dropouts
 from harness.noise import Noise
-from harness.one_by_one import one_by_one, own_tensors, reason
+from harness.one_by_one import loose_tensor, one_by_one, reason
 from harness.randomness import stream, stream_seed
 from harness.settings import Component, show
 from harness.setup import Setup
@@ -178,6 +178,7 @@ class Population:
         self.task: Task = runs[0].setup.task
         modules = [build(run.setup, examples, run.seed) for run, examples in zip(runs, data, strict=True)]
         self._modules = modules
+        self._loose_tensor = loose_tensor(modules[0], build(runs[0].setup, data[0], runs[0].seed + 1))
         self._slices: dict[str, tuple[slice, torch.Size]] = {}
         start = 0
         for name, parameter in modules[0].named_parameters():
@@ -251,8 +252,10 @@ class Population:
 
     def _obstacle(self, x: Tensor) -> str:
         """Why members cannot be batched, found by trying with two of them; "" if they can."""
-        if name := own_tensors(self._modules):
-            return f"it holds a tensor, `{name}`, that is no parameter or buffer and differs from run to run"
+        if self._loose_tensor:
+            return (
+                f"it holds a tensor, `{self._loose_tensor}`, that is no parameter or buffer and differs between seeds"
+            )
         pair = torch.stack([x] * min(2, len(self)))
 
         def attempt() -> None:

@@ -244,6 +244,13 @@ def test_one_by_one_companions_do_not_change_a_bit_even_if_one_diverges(name: st
     pd.testing.assert_frame_equal(together.loc[[0]], curves_of(runs[:2]), check_exact=True)
 
 
+def test_runs_of_one_seed_are_trained_one_by_one_too_if_seeds_differ_in_a_loose_tensor() -> None:
+    """Or a curve would depend on which runs share its population."""
+    runs = runs_at(*ALONE["own tensors"][:2], (0.3, 0.6))
+    together, apart = curves_of(runs), curves_of([run for run in runs if run.seed == 3])
+    pd.testing.assert_frame_equal(together.xs(3, level="seed"), apart.xs(3, level="seed"), check_exact=True)
+
+
 def test_one_by_one_the_number_of_threads_does_not_change_a_bit() -> None:
     wide = module(lambda p: {"a": nn.Linear(6, 600), "drop": nn.Dropout(p), "b": nn.Linear(600, 2)}, by_value)
     runs, threads, curves = runs_at(FLAT, wide, (0.3,)), torch.get_num_threads(), []
