@@ -19,7 +19,7 @@ from torch.func import functional_call, vmap
 from harness.layers import swap
 from harness.layers.dropout import Mask, MemberDropout
 from harness.randomness import stream_seed
-from harness.settings import Component, Problem, show
+from harness.settings import Component, InvalidStudy, Problem, show
 from harness.setup import Setup
 from harness.tasks.task import Data, Task
 
@@ -305,7 +305,12 @@ def trial_run(setup: Setup) -> list[Problem]:
     found = setup.problems()
     if found:
         return found
-    data = setup.task.data(0)
+    try:
+        data = setup.task.data(0)
+    except InvalidStudy as error:
+        return [problem.under("task") for problem in error.problems]
+    if unusable := data.problems():
+        return [problem.under("task") for problem in unusable]
     if setup.batch_size > len(data.train):
         return [
             Problem("batch_size", f"must not exceed the {len(data.train)} training examples", str(setup.batch_size))

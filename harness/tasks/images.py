@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harness.settings import Count, nearest
+from harness.settings import nearest
 from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
 
 Bytes = npt.NDArray[np.uint8]
@@ -36,16 +36,11 @@ class Images(Pooled):
         source: where the images come from.
         layout: of an example, `flat` (pixels,) for perceptrons or `rows` (rows, columns), a sequence of rows for
             recurrent networks.
-        train_size: examples; None is all that are not held out.
-        validation_size: examples; None is a fifth of all, at most 10,000.
-        test_size: likewise.
+        train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
     source: str = "digits"
     layout: Literal["flat", "rows"] = "flat"
-    train_size: Count | None = None
-    validation_size: Count | None = None
-    test_size: Count | None = None
 
     def pool(self) -> tuple[Tensor, Tensor]:
         """Grey values x (n, pixels) or (n, rows, columns), float32 in [0, 1], and classes y (n,), int64."""

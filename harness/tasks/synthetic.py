@@ -1,5 +1,6 @@
 """Long memory made to order: `AddingProblem` and `TemporalOrder`, drawn anew for every seed."""
 
+from dataclasses import KW_ONLY
 from typing import Annotated, ClassVar
 
 import torch
@@ -8,21 +9,34 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.randomness import stream
-from harness.settings import Count
+from harness.settings import Count, Problem
 from harness.tasks.task import Data, Task
 
 
 class _Drawn(Task):
-    """A task with the sizes of the splits as fields, whose examples are made from uniform numbers, a row for each.
+    """A task whose examples are made from uniform numbers, a row for each.
 
     The rows come from the seed's stream "data", those of the test first, then of the validation, then of the training
     set. So a smaller training set is part of a larger one, and neither changes what is tested on.
+
+    Args:
+        train_size, validation_size, test_size: examples.
     """
 
-    choice_of_examples: ClassVar[frozenset[str]] = frozenset({"train_size"})
+    _: KW_ONLY
+    train_size: Count = 5000
+    validation_size: Count = 1000
+    test_size: Count = 2000
 
-    def data(self, seed: int) -> Data:
-        """A fixed finite set of examples; see `Task.data`."""
+    choice_of_examples: ClassVar[frozenset[str]] = Task.choice_of_examples | {"train_size"}
+
+    def check(self) -> list[Problem]:
+        """There are classes for label noise to replace."""
+        _, y = self._examples(torch.rand(64, self._draws(), generator=stream(0, "data")))
+        return self.label_noise_problems(y)
+
+    def draw(self, seed: int) -> Data:
+        """A fixed finite set of examples; see `Task.draw`."""
         parts = [self.values()[f"{part}_size"] for part in ("test", "validation", "train")]
         x, y = self._examples(torch.rand(sum(parts), self._draws(), generator=stream(seed, "data")))
         test, validation, train = torch.split(torch.arange(len(x)), parts)
@@ -55,9 +69,6 @@ class AddingProblem(_Drawn):
     """
 
     length: Annotated[int, Field(ge=2)] = 50
-    train_size: Count = 5000
-    validation_size: Count = 1000
-    test_size: Count = 2000
 
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """1 where the answer is off by more than 0.04, else 0, (batch,).
@@ -90,9 +101,6 @@ class TemporalOrder(_Drawn):
     """
 
     length: Annotated[int, Field(ge=10)] = 50
-    train_size: Count = 5000
-    validation_size: Count = 1000
-    test_size: Count = 2000
 
     def _draws(self) -> int:
         return self.length + 4
