@@ -11,6 +11,7 @@ from harness.models.model import Model
 from harness.population import trial_run
 from harness.settings import Component, Count, InvalidStudy, Positive, Problem, Sweep, Tune, nearest, show
 from harness.setup import Setup
+from harness.tasks.task import Task
 
 Levels = dict[str, Any]
 """Factor path → one level of its sweep."""
@@ -234,13 +235,12 @@ class Study(Setup):
 
     def fingerprints(self) -> dict[str, str]:
         """What the tasks' data are, by content: it may come from files or differ between versions of Python."""
-        swept = self.task.levels if isinstance(self.task, Sweep) else (self.task,)
-        tasks = {
-            repr(task): task.fingerprint()
-            for task in swept
-            if not any(isinstance(v, Sweep) for v in task.values().values())
-        }
-        return {f"data of {name}": digest for name, digest in tasks.items() if digest}
+        lowest = {path: tune.low for path, tune in self.tunes().items()}
+        tasks = dict.fromkeys(self.setup(cell | lowest).task for cell in self.cells())
+        first: dict[str, Task] = {}
+        for task in tasks:
+            first.setdefault(task.fingerprint(), task)
+        return {f"data of {task!r}": digest for digest, task in first.items() if digest}
 
 
 def _valid_seeds(seeds: Sequence[int]) -> bool:
