@@ -89,7 +89,8 @@ def _digits() -> _Pictures:
 
 
 def _openml(name: str) -> _Pictures:
-    found = download(name, instead="'digits' or 'idx:FOLDER'", as_frame=False)
+    plain = {"dtype": None}  # numbers are just numbers, the classes too
+    found = download(name, instead="'digits' or 'idx:FOLDER'", as_frame=False, parser="pandas", read_csv_kwargs=plain)
     try:
         pixels, classes = np.asarray(found.data, dtype=np.float32), np.unique(found.target, return_inverse=True)[1]
     except (TypeError, ValueError) as error:

@@ -15,7 +15,8 @@ def download(name: str, *, instead: str, **settings: Any) -> Any:
     Args:
         name: of the data set, whose version 1 is taken, or its number.
         instead: what to use without a network.
-        **settings: for `fetch_openml`.
+        **settings: for `fetch_openml`. Its default way to read categories that are whole numbers, such as the classes of MNIST, fails
+            with pandas 3.1 (scikit-learn issue 34892).
 
     Raises:
         InvalidStudy: it cannot be had; the problem's path is `source`.
@@ -27,7 +28,7 @@ def download(name: str, *, instead: str, **settings: Any) -> Any:
     with warnings.catch_warnings(record=True) as said:  # "retrying", "Invalid cache": the problem below says it
         warnings.simplefilter("always")
         try:
-            return fetch_openml(**which, parser="auto", n_retries=1, delay=0.1, **settings)
+            return fetch_openml(**which, n_retries=1, delay=0.1, **settings)
         except Exception as error:  # of many kinds: network, proxy, disk, damage, an unknown name, a missing parser
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
     damaged = any("Invalid cache" in str(warning.message) for warning in said)

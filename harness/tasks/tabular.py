@@ -39,6 +39,7 @@ class Tabular(Pooled):
     Args:
         source: where the table comes from.
         target: the column to predict; None is the one that the source names, if it does.
+        without: columns to leave out, such as names, numbers that only identify, or what is known after the target.
         regression: whether the target is a number rather than a class; None: it is if its column holds floating-point
             numbers. Errors and losses of numbers are in training standard deviations.
         train_size, validation_size, test_size: examples; see `Pooled`.
@@ -46,6 +47,7 @@ class Tabular(Pooled):
 
     source: str | Path = "breast_cancer"
     target: str | None = None
+    without: tuple[str, ...] = ()
     regression: bool | None = None
 
     def pool(self) -> tuple[Tensor, Tensor]:
@@ -70,7 +72,7 @@ class Tabular(Pooled):
     def _table(self) -> "_Table":
         source = str(self.source)
         file = find(source, "source") if os.path.splitext(source)[1].lower() in _READERS else None
-        return _load(source, file, self.target, self.regression)
+        return _load(source, file, self.target, self.without, self.regression)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -94,7 +96,9 @@ _SHIPPED = ("breast_cancer", "wine", "diabetes")
 
 
 @lru_cache(maxsize=4)
-def _load(source: str, file: File | None, target: str | None, regression: bool | None) -> _Table:
+def _load(
+    source: str, file: File | None, target: str | None, without: tuple[str, ...], regression: bool | None
+) -> _Table:
     """The table of a source; `file` is the one it names, as it is now."""
     kind, _, name = source.partition(":")
     if file:
@@ -102,7 +106,7 @@ def _load(source: str, file: File | None, target: str | None, regression: bool |
     elif source in _SHIPPED:
         frame, own = _shipped(source), "target"
     elif kind == "openml" and name:
-        found = download(name, instead="a file, FILE.csv", as_frame=True)
+        found = download(name, instead="a file, FILE.csv", as_frame=True, parser="liac-arff")
         frame, own = found.frame, found.target_names[0] if len(found.target_names) == 1 else None
     else:
         valid = [*_SHIPPED, "openml:ID", "FILE.csv", "FILE.parquet"]
@@ -117,6 +121,10 @@ def _load(source: str, file: File | None, target: str | None, regression: bool |
             "" if target is None else target,
         )
     y = frame.pop(target)
+    for name in without:
+        if name not in frame:
+            raise unusable("without", f"no such column{nearest(name, list(map(str, frame.columns)))}", name)
+        del frame[name]
     if frame.empty:
         raise unusable("source", "the table needs rows, and columns besides the target", f"{len(y)} rows")
     numbers, others = _columns(frame)
@@ -153,7 +161,7 @@ def _columns(frame: pd.DataFrame) -> tuple[list[Any], list[Any]]:
     for name, column in frame.items():
         missing = column.isna().to_numpy()
         if missing.all():
-            raise unusable("source", f"column {name!r} has no values; remove it")
+            raise unusable("source", f"column {name!r} has no values; leave it out, without=({name!r},)")
         if _numeric(column):
             numbers.append(_floats(column, "source")[:, None])
             if missing.any():
@@ -178,26 +186,19 @@ def _floats(column: "pd.Series[Any]", field: str) -> Any:
 def _one_hot(column: "pd.Series[Any]", missing: Any) -> Any:
     """A column of ones and zeros for each text of a column, in their order, and one for what is missing, if any is."""
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        raise unusable("source", f"column {column.name!r} holds dates; turn them into numbers or remove it")
-    codes, levels = _coded(column, "source")
+        raise unusable("source", f"column {column.name!r} holds dates; turn them into numbers or leave it out")
+    codes, levels = _coded(column, "source", f"is it a name? Leave it out, without=({column.name!r},)")
     vectors = np.eye(len(levels) + 1)[np.where(missing, len(levels), codes)]
     return vectors if missing.any() else vectors[:, :-1]
 
 
-def _coded(column: "pd.Series[Any]", field: str) -> tuple[Any, Any]:
+def _coded(column: "pd.Series[Any]", field: str, way_out: str) -> tuple[Any, Any]:
     """Each value as the place of its kind among all, in order (−1 where missing), and the kinds."""
     values = column if _numeric(column) else column.astype("str")
     codes, levels = pd.factorize(values.where(column.notna()), sort=True)
     if len(levels) > MOST_LEVELS:
-        way = (
-            "use regression=True"
-            if _numeric(column)
-            else "is it a name? Remove it"
-            if field == "source"
-            else "merge some"
-        )
         message = f"column {column.name!r} has {len(levels):,} different values, at most {MOST_LEVELS} are categories"
-        raise unusable(field, f"{message}; {way}")
+        raise unusable(field, f"{message}; {way_out}")
     return codes, levels
 
 
@@ -219,4 +220,5 @@ def _targets(y: "pd.Series[Any]", regression: bool | None) -> Tensor:
         raise unusable(
             "regression", f"column {y.name!r} holds fractions, which are no classes; use regression=True", "False"
         )
-    return torch.tensor(_coded(y, "target")[0], dtype=torch.int64)
+    way_out = "use regression=True" if _numeric(y) else "merge some"
+    return torch.tensor(_coded(y, "target", way_out)[0], dtype=torch.int64)
