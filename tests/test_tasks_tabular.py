@@ -277,8 +277,8 @@ def test_a_kept_download_needs_no_network(no_network):
     task = Tabular("openml:40945", without=("name", "ticket", "cabin", "home.dest", "boat", "body"))
     data = task.data(0)
     assert data.y.bincount().tolist() == [809, 500]  # as on the ship
-    # age, sibsp, parch, fare; whether age and fare are missing; 3 classes, 2 sexes, 3 ports or none
-    assert task.problems() == [] and task.sizes(data) == {"inputs": 3 + 2 + 4 + 2 + 4, "outputs": 2}
+    # class, age, siblings, parents, fare; whether age and fare are missing; sex; one of three ports or none
+    assert task.problems() == [] and task.sizes(data) == {"inputs": 5 + 2 + 2 + 4, "outputs": 2}
 
 
 @bundled
