@@ -1,5 +1,7 @@
 """Batches for a population: each seed's own order of its own examples, gathered for all members at once."""
 
+import itertools
+
 import torch
 from torch import Tensor
 
@@ -37,20 +39,18 @@ class Feed:
 
     Args:
         runs: the members.
-        data: each member's examples. Members with the same `Data` object get the same batches; tensors are held once.
+        data: each member's examples. Members with the same `Data` object get the same batches; each tensor is held once.
         device: where batches are wanted.
         dtype: of floating-point inputs and targets.
     """
 
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
         self._device = device
-        pools = {id(d.x): d for d in data}
-        offsets = dict(
-            zip(pools, torch.tensor([0, *(len(d.x) for d in pools.values())]).cumsum(0).tolist(), strict=False)
-        )
-        self._x = _cast(torch.cat([d.x for d in pools.values()]), device, dtype)
-        self._y = _cast(torch.cat([d.y for d in pools.values()]), device, dtype)
-        self._data, self._offsets = data, [offsets[id(d.x)] for d in data]
+        x, self._offsets = _pool([d.x for d in data])
+        y, y_offsets = _pool([d.y for d in data])
+        self._x, self._y, self._data = _cast(x, device, dtype), _cast(y, device, dtype), data
+        shifts = [there - here for here, there in zip(self._offsets, y_offsets, strict=True)]
+        self._shifts = torch.tensor(shifts, device=device).unsqueeze(1)  # from an example's place in _x to that in _y
         sources = {key: i for i, key in enumerate(dict.fromkeys(map(id, data)))}
         self._source = [sources[id(d)] for d in data]
         first = [self._source.index(i) for i in range(len(sources))]
@@ -63,6 +63,7 @@ class Feed:
     def keep(self, kept: Tensor) -> None:
         """Go on with some members only; `kept` are their indices among the present ones."""
         self._members = [self._members[i] for i in kept.tolist()]
+        self._shifts = self._shifts[kept]
 
     def indices(self, steps: int) -> Tensor:
         """The next training batches as (step, member, batch) indices for `gather`."""
@@ -82,8 +83,19 @@ class Feed:
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """The examples at (member, batch) indices: x and y, (member, batch, …)."""
-        return tuple(pool.index_select(0, indices.flatten()).view(*indices.shape, *pool.shape[1:])
-                     for pool in (self._x, self._y))  # type: ignore[return-value]  # fmt: skip
+        return _at(self._x, indices), _at(self._y, indices + self._shifts)
+
+
+def _pool(tensors: list[Tensor]) -> tuple[Tensor, list[int]]:
+    """All different tensors one after another, and where each of `tensors` starts."""
+    different = {id(tensor): tensor for tensor in tensors}
+    ends = itertools.accumulate(map(len, different.values()))
+    starts = dict(zip(different, [0, *ends], strict=False))
+    return torch.cat(list(different.values())), [starts[id(tensor)] for tensor in tensors]
+
+
+def _at(pool: Tensor, indices: Tensor) -> Tensor:
+    return pool.index_select(0, indices.flatten()).view(*indices.shape, *pool.shape[1:])
 
 
 def _cast(values: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

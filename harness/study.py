@@ -15,6 +15,7 @@ from harness.levels import stored
 from harness.models.model import Model
 from harness.settings import Component, Count, InvalidStudy, Note, Positive, Problem, Sweep, Tune, nearest, show
 from harness.setup import Setup
+from harness.tasks.task import Task
 from harness.trial_run import trial_run
 
 Levels = dict[str, Any]
@@ -276,13 +277,12 @@ class Study(Setup):
 
     def fingerprints(self) -> dict[str, str]:
         """What the tasks' data are, by content: it may come from files or differ between versions of Python."""
-        swept = self.task.levels if isinstance(self.task, Sweep) else (self.task,)
-        tasks = {
-            repr(task): task.fingerprint()
-            for task in swept
-            if not any(isinstance(v, Sweep) for v in task.values().values())
-        }
-        return {f"data of {name}": digest for name, digest in tasks.items() if digest}
+        lowest = {path: tune.low for path, tune in self.tunes().items()}
+        tasks = dict.fromkeys(self.setup(cell | lowest).task for cell in self.cells())
+        first: dict[str, Task] = {}
+        for task in tasks:
+            first.setdefault(task.fingerprint(), task)
+        return {f"data of {task!r}": digest for digest, task in first.items() if digest}
 
 
 def _name_problems(name: str) -> list[Problem]:

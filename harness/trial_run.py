@@ -32,6 +32,8 @@ def trial_run(setup: Setup) -> list[Problem]:
         return [problem.under("task") for problem in error.problems]
     except Exception as error:
         return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
+    if unusable := data.problems():
+        return [problem.under("task") for problem in unusable]
     if setup.batch_size > examples:
         message = f"must not exceed the {examples} training examples"
         return [Problem("batch_size", message, str(setup.batch_size))]

@@ -9,15 +9,29 @@ from pydoc_data.topics import topics
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_friedman1
 from sklearn.utils import Bunch
 
+from harness import tasks
 from harness.randomness import stream
 from harness.settings import InvalidStudy, Problem, Sweep
-from harness.tasks import AddingProblem, CharLM, Data, Images, Task, TemporalOrder, Tensors, images
+from harness.tasks import (
+    AddingProblem,
+    CharLM,
+    CopyMemory,
+    Data,
+    Friedman,
+    Images,
+    Tabular,
+    Task,
+    TemporalOrder,
+    Tensors,
+)
+from harness.tasks.pooled import Pooled
 from harness.tasks.task import split
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -29,16 +43,16 @@ def tensors(n=40, **settings):
     return Tensors(**({"x": x, "y": torch.arange(n) % 3} | settings))
 
 
+SMALL = {"train_size": 30, "validation_size": 7, "test_size": 9}
+
+
 def every_task():
-    small = {"train_size": 30, "validation_size": 7, "test_size": 9}
-    return [
-        tensors(60, **small),
-        CharLM(length=20, **small),
-        Images(**small),
-        Images(layout="rows", **small),
-        AddingProblem(length=12, **small),
-        TemporalOrder(length=12, **small),
+    """One small task of every exported class, with its defaults where it has them, and further variants."""
+    exported = [
+        cls for name in tasks.__all__ if isinstance(cls := getattr(tasks, name), type) and issubclass(cls, Task)
     ]
+    made = [tensors(60, **SMALL) if cls is Tensors else cls(**SMALL) for cls in exported if cls is not Task]
+    return [*made, Images(layout="rows", **SMALL), Images(layout="pixels", **SMALL), Tabular("diabetes", **SMALL)]
 
 
 def only_problem(task):
@@ -110,33 +124,43 @@ def test_global_random_state_is_left_alone(task):
 
 
 def test_train_size_changes_only_how_many_examples_are_trained_on(task):
-    assert task.choice_of_examples == {"train_size"}
+    assert "train_size" in task.choice_of_examples
     large, small = task.data(2), task.replace(train_size=11).data(2)
     for part, n in (("validation", 7), ("test", 9), ("train", 11)):
         one, two = getattr(large, part)[:n], getattr(small, part)
-        assert torch.equal(large.x[one], small.x[two]) and torch.equal(large.y[one], small.y[two])
+        if isinstance(task, Tabular):  # standardised by its training set; the pool is one
+            assert torch.equal(one, two)
+        else:
+            assert torch.equal(large.x[one], small.x[two]) and torch.equal(large.y[one], small.y[two])
     assert len(small.train) == 11
 
 
-@pytest.mark.parametrize("task", every_task()[:4], ids=lambda task: type(task).__name__)
+def pooled(*, but=()):
+    return [task for task in every_task() if isinstance(task, Pooled) and not isinstance(task, but)]
+
+
+@pytest.mark.parametrize("task", pooled(but=Tabular), ids=lambda task: type(task).__name__)
 def test_seeds_and_training_sizes_share_one_pool_in_memory(task):
     one, other = task.data(0), task.replace(train_size=5).data(1)
     assert one.x is other.x and one.y is other.y
 
 
-@pytest.mark.parametrize("cls", [CharLM, Images, AddingProblem, TemporalOrder])
+DEFAULTS = [CharLM, Images, AddingProblem, TemporalOrder, CopyMemory, Friedman, Tabular]
+
+
+@pytest.mark.parametrize("cls", DEFAULTS)
 def test_defaults_are_valid(cls):
     assert cls().problems() == []
 
 
-@pytest.mark.parametrize("task", every_task()[:4], ids=lambda task: type(task).__name__)
+@pytest.mark.parametrize("task", pooled(), ids=lambda task: type(task).__name__)
 @pytest.mark.parametrize("size", ["train_size", "validation_size", "test_size"])
 def test_sizes_beyond_the_pool_are_a_problem(task, size):
     problem = only_problem(task.replace(**{size: 10**7}))
     assert problem.path in ("train_size", "validation_size")
 
 
-@pytest.mark.parametrize("cls", [CharLM, Images, AddingProblem, TemporalOrder])
+@pytest.mark.parametrize("cls", DEFAULTS)
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "3", math.nan])
 def test_a_size_that_is_no_count_is_a_problem(cls, wrong):
     assert [problem.path for problem in cls(train_size=wrong).problems()] == ["train_size"]
@@ -326,10 +350,11 @@ def write_idx(folder, *, names=("train", "t10k"), n=20, shape=(4, 3), ending="",
 
 def test_digits_are_those_of_scikit_learn():
     expected = load_digits()
-    flat, rows = Images().data(0), Images(layout="rows").data(0)
+    flat, rows, pixels = (Images(layout=layout).data(0) for layout in ("flat", "rows", "pixels"))
     assert flat.x.dtype == torch.float32 and flat.x.shape == (1797, 64)
     assert np.array_equal(flat.x.numpy() * 16, expected.data)
     assert np.array_equal(rows.x.numpy() * 16, expected.images)
+    assert np.array_equal(pixels.x.numpy() * 16, expected.data[:, :, None])
     assert np.array_equal(flat.y.numpy(), expected.target)
     assert flat.x.min() == 0 and flat.x.max() == 1
     assert Images().sizes(flat) == {"inputs": 64, "outputs": 10}
@@ -338,7 +363,7 @@ def test_digits_are_those_of_scikit_learn():
 
 
 def test_layouts_share_their_memory():
-    assert Images().data(0).x.data_ptr() == Images(layout="rows").data(0).x.data_ptr()
+    assert len({Images(layout=layout).data(0).x.data_ptr() for layout in ("flat", "rows", "pixels")}) == 1
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])
@@ -443,7 +468,7 @@ def test_unreachable_openml_is_one_problem_that_says_what_to_do(tmp_path, monkey
 def test_openml_images_are_scaled_and_made_square(monkeypatch, pixels, valid):
     found = Bunch(data=pixels, target=np.array(["3", "0", "1"] * 10, dtype=object))
     monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda *args, **settings: found)
-    monkeypatch.setattr("harness.tasks.images._load", images._load.__wrapped__)
+    monkeypatch.setattr("harness.tasks.images._load", tasks.images._load.__wrapped__)
     task = Images("openml:some", layout="rows")
     assert (task.problems() == []) == valid
     if valid:
@@ -516,6 +541,57 @@ def test_temporal_order_classes_follow_from_the_sequence(length):
 @pytest.mark.parametrize("task", [AddingProblem(length=1), TemporalOrder(length=9), AddingProblem(length=2.5)])
 def test_too_short_sequences_are_a_problem(task):
     assert [problem.path for problem in task.problems()] == ["length"]
+
+
+@pytest.mark.parametrize("delay", [1, 2, 30])
+def test_copy_memory_asks_for_the_first_ten_symbols(delay):
+    task = CopyMemory(delay=delay, train_size=500, validation_size=50, test_size=50)
+    data = task.data(1)
+    assert data.x.shape == data.y.shape == (600, delay + 20) and data.x.dtype == data.y.dtype == torch.int64
+    for x, y in zip(data.x.tolist(), data.y.tolist(), strict=True):
+        symbols = x[:10]
+        assert x == symbols + [8] * (delay - 1) + [9] + [8] * 10
+        assert y == [8] * (delay + 10) + symbols
+    assert data.x[:, :10].flatten().bincount(minlength=8).shape == (8,)
+    assert (data.x[:, :10].flatten().bincount() / 6000 - 1 / 8).abs().max() < 0.02
+    assert task.sizes(data) == {"inputs": 10, "outputs": 9}
+
+
+@pytest.mark.parametrize("delay", [1, 80])
+def test_copy_memory_without_memory_costs_what_is_published(delay):
+    task = CopyMemory(delay=delay)
+    y = task.data(0).y[:100]
+    output = torch.full((*y.shape, 9), -1e9)
+    output[:, :-10, 8] = 0.0
+    output[:, -10:, :8] = 0.0
+    assert task.losses(output, y).mean().item() == pytest.approx(10 * math.log(8) / (delay + 20), rel=1e-5)
+    output[:, :, 3] += 1.0  # always answers 3
+    assert task.errors(output, y).mean().item() == pytest.approx((y[:, -10:] != 3).float().mean().item())
+
+
+@pytest.mark.parametrize("features", [5, 12])
+def test_friedman_is_that_of_scikit_learn(monkeypatch, features):
+    task = Friedman(features=features, noise=0.0, train_size=200, validation_size=20, test_size=20)
+    data = task.data(1)
+
+    class Given:
+        def uniform(self, size):
+            return data.x.double().numpy()
+
+        def standard_normal(self, size):
+            return np.zeros(size)
+
+    monkeypatch.setattr("sklearn.datasets._samples_generator.check_random_state", lambda state: Given())
+    _, y = make_friedman1(240, features)
+    assert data.x.shape == (240, features) and data.x.min() >= 0 and data.x.max() < 1
+    np.testing.assert_allclose(data.y.numpy(), y, rtol=1e-4, atol=1e-4)
+
+
+def test_friedman_noise_is_normal_and_of_the_size_asked_for():
+    plain, noisy = (Friedman(noise=noise, train_size=20_000).data(0) for noise in (0.0, 2.0))
+    assert torch.equal(plain.x, noisy.x)
+    noise = (noisy.y - plain.y).double().numpy() / 2
+    assert scipy.stats.kstest(noise, "norm").pvalue > 0.01
 
 
 # ---------------------------------------------------------------- Tensors

@@ -3,7 +3,6 @@
 import gzip
 import math
 import os
-import warnings
 import zlib
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
@@ -13,7 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harness.settings import Count, nearest
+from harness.settings import nearest
+from harness.tasks.openml import download
 from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
 
 Bytes = npt.NDArray[np.uint8]
@@ -24,8 +24,8 @@ class Images(Pooled):
 
     Sources:
         `digits`: 1,797 handwritten digits of 8 × 8, with scikit-learn (UCI, Alpaydin and Kaynak 1998).
-        `openml:NAME`: a set of square images from openml.org, e.g. `openml:mnist_784` (LeCun et al. 1998) or
-            `openml:Fashion-MNIST` (Xiao et al. 2017, arXiv:1708.07747); downloaded once, then kept by scikit-learn.
+        `openml:NAME`, `openml:ID`: a set of square images from openml.org, e.g. `openml:mnist_784` (LeCun et al. 1998)
+            or `openml:Fashion-MNIST` (Xiao et al. 2017, arXiv:1708.07747); downloaded once, then kept and checked.
         `idx:FOLDER`: a folder with MNIST's files, plain or gzipped: `train-images-idx3-ubyte`,
             `train-labels-idx1-ubyte` and, if there, the same for `t10k`.
 
@@ -34,23 +34,18 @@ class Images(Pooled):
 
     Args:
         source: where the images come from.
-        layout: of an example, `flat` (pixels,) for perceptrons or `rows` (rows, columns), a sequence of rows for
-            recurrent networks.
-        train_size: examples; None is all that are not held out.
-        validation_size: examples; None is a fifth of all, at most 10,000.
-        test_size: likewise.
+        layout: of an example, `flat` (pixels,) for perceptrons; for recurrent networks `rows` (rows, columns), a sequence
+            of rows, or `pixels` (pixels, 1), one by one in reading order (Le et al. 2015, arXiv:1504.00941).
+        train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
     source: str = "digits"
-    layout: Literal["flat", "rows"] = "flat"
-    train_size: Count | None = None
-    validation_size: Count | None = None
-    test_size: Count | None = None
+    layout: Literal["flat", "rows", "pixels"] = "flat"
 
     def pool(self) -> tuple[Tensor, Tensor]:
-        """Grey values x (n, pixels) or (n, rows, columns), float32 in [0, 1], and classes y (n,), int64."""
+        """Grey values x (n, …), float32 in [0, 1], in the layout asked for, and classes y (n,), int64."""
         pictures = self._pictures()
-        return (pictures.flat if self.layout == "flat" else pictures.rows), pictures.y
+        return pictures.layouts[self.layout], pictures.y
 
     def fingerprint(self) -> str:
         """SHA-256 of the grey values and the classes."""
@@ -65,10 +60,11 @@ class _Pictures:
     """Images (n, rows, columns) of grey values from 0 to `white`, and their classes (n,), as tensors."""
 
     def __init__(self, images: npt.NDArray[Any], classes: npt.NDArray[Any], *, white: int) -> None:
-        self.rows = torch.from_numpy(images.astype(np.float32)).div_(white)
-        self.flat = self.rows.flatten(1)  # a view: both layouts share one memory
+        rows = torch.from_numpy(images.astype(np.float32)).div_(white)
+        flat = rows.flatten(1)
+        self.layouts = {"flat": flat, "rows": rows, "pixels": flat.unsqueeze(2)}  # views of one memory
         self.y = torch.from_numpy(classes.astype(np.int64))
-        self.sha256 = digest(self.rows, self.y)
+        self.sha256 = digest(rows, self.y)
 
 
 @lru_cache(maxsize=2)
@@ -93,20 +89,12 @@ def _digits() -> _Pictures:
 
 
 def _openml(name: str) -> _Pictures:
-    from sklearn.datasets import fetch_openml  # type: ignore[import-untyped,unused-ignore]
-
+    plain = {"dtype": None}  # numbers are just numbers, the classes too
+    found = download(name, instead="'digits' or 'idx:FOLDER'", as_frame=False, parser="pandas", read_csv_kwargs=plain)
     try:
-        with warnings.catch_warnings(
-            action="ignore"
-        ):  # "a network error occurred, retrying": the problem below says it
-            found = fetch_openml(name, version=1, as_frame=False, parser="auto", n_retries=1, delay=0.1)
         pixels, classes = np.asarray(found.data, dtype=np.float32), np.unique(found.target, return_inverse=True)[1]
-    except (
-        Exception
-    ) as error:  # of many kinds: network, proxy, disk, a damaged download, an unknown name, a missing parser
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        message = f"openml.org did not give {name!r}; without a network use 'digits' or 'idx:FOLDER'"
-        raise unusable("source", message, reason) from None
+    except (TypeError, ValueError) as error:
+        raise unusable("source", f"{name!r} must hold images: {error}") from None
     side = math.isqrt(pixels.shape[1])
     if side * side != pixels.shape[1] or not (pixels.min() >= 0 and pixels.max() <= 255):  # "not": NaN fails too
         raise unusable("source", f"{name!r} must hold square images with grey values from 0 to 255", str(pixels.shape))

@@ -3,13 +3,13 @@
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
 from harness.randomness import stream
-from harness.settings import InvalidStudy, Problem
+from harness.settings import Count, InvalidStudy, Problem
 from harness.tasks.task import Data, Task, split
 
 
@@ -46,14 +46,24 @@ class Sizes:
 
 
 class Pooled(Task):
-    """A task with the fields `train_size`, `validation_size` and `test_size` and a `pool` shared by all seeds.
+    """A task with a `pool` of examples shared by all seeds.
 
     A seed puts the pool in a random order (stream "split") and takes from it the test, the validation, then the
     training examples. So runs of one seed share what they are tested on, and a smaller training set is part of a
     larger one.
+
+    Args:
+        train_size: examples; None is all that are not held out.
+        validation_size: examples; None is a fifth of all, at most `most_held_out`.
+        test_size: likewise.
     """
 
-    choice_of_examples: ClassVar[frozenset[str]] = frozenset({"train_size"})
+    _: KW_ONLY
+    train_size: Count | None = None
+    validation_size: Count | None = None
+    test_size: Count | None = None
+
+    choice_of_examples: ClassVar[frozenset[str]] = Task.choice_of_examples | {"train_size"}
     most_held_out: ClassVar[int] = 10_000
     """Upper limit of the default validation and test sizes."""
 
@@ -70,26 +80,24 @@ class Pooled(Task):
         return 1
 
     def check(self) -> list[Problem]:
-        """The pool can be had and is large enough."""
+        """The pool can be had and is large enough, and has classes for label noise to replace."""
         try:
-            x, _ = self.pool()
+            x, y = self.pool()
         except InvalidStudy as error:
             return error.problems
-        return self._sizes(len(x)).problems(len(x))
+        return self._sizes(len(x)).problems(len(x)) + self.label_noise_problems(y)
 
-    def data(self, seed: int) -> Data:
-        """The pool and the seed's split of it; see `Task.data`.
+    def scaled(self, x: Tensor, y: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
+        """The pool as networks see it; what is learned for that is learned from the examples `train` alone."""
+        return x, y
 
-        Raises:
-            InvalidStudy: the task has problems.
-        """
-        if found := self.problems():
-            raise InvalidStudy(found)
+    def draw(self, seed: int) -> Data:
+        """The pool and the seed's split of it; see `Task.draw`."""
         x, y = self.pool()
         sizes = self._sizes(len(x))
         parts = (sizes.test, sizes.validation, sizes.train)
         test, validation, train = split(len(x), parts, stream(seed, "split"), block=self.block())
-        return Data(x, y, train, validation, test)
+        return Data(*self.scaled(x, y, train), train, validation, test)
 
     def _sizes(self, n: int) -> Sizes:
         asked = {part: self.values()[f"{part}_size"] for part in ("train", "validation", "test")}

@@ -1,5 +1,10 @@
-"""Long memory made to order: `AddingProblem` and `TemporalOrder`, drawn anew for every seed."""
+"""Examples made to order and drawn anew for every seed.
 
+Long memory: `AddingProblem`, `TemporalOrder`, `CopyMemory`. Regression: `Friedman`.
+"""
+
+import math
+from dataclasses import KW_ONLY
 from typing import Annotated, ClassVar
 
 import torch
@@ -9,7 +14,7 @@ from torch import Tensor
 
 from harness.devices import free_memory
 from harness.randomness import stream
-from harness.settings import Count, Problem
+from harness.settings import Count, NonNegative, Problem
 from harness.tasks.task import Data, Task
 
 BYTES = 100
@@ -17,31 +22,41 @@ BYTES = 100
 
 
 class _Drawn(Task):
-    """A task with the sizes of the splits as fields, whose examples are made from uniform numbers, a row for each.
+    """A task whose examples are made from uniform numbers, a row for each.
 
     The rows come from the seed's stream "data", those of the test first, then of the validation, then of the training
     set. So a smaller training set is part of a larger one, and neither changes what is tested on.
+
+    Args:
+        train_size, validation_size, test_size: examples.
     """
 
-    choice_of_examples: ClassVar[frozenset[str]] = frozenset({"train_size"})
+    _: KW_ONLY
+    train_size: Count = 5000
+    validation_size: Count = 1000
+    test_size: Count = 2000
 
-    def data(self, seed: int) -> Data:
-        """A fixed finite set of examples; see `Task.data`."""
+    choice_of_examples: ClassVar[frozenset[str]] = Task.choice_of_examples | {"train_size"}
+
+    def draw(self, seed: int) -> Data:
+        """A fixed finite set of examples; see `Task.draw`."""
         parts = [self.values()[f"{part}_size"] for part in ("test", "validation", "train")]
         x, y = self._examples(torch.rand(sum(parts), self._draws(), generator=stream(seed, "data")))
         test, validation, train = torch.split(torch.arange(len(x)), parts)
         return Data(x, y, train, validation, test)
 
     def check(self) -> list[Problem]:
-        """The examples of a seed fit in memory."""
+        """The examples of a seed fit in memory, and there are classes for label noise to replace."""
         examples = sum(self.values()[f"{part}_size"] for part in ("test", "validation", "train"))
         needed, free = examples * self._draws() * BYTES, free_memory(torch.device("cpu"))
-        if needed <= free:
-            return []
-        message = (
-            f"so long, {examples:,} sequences need {needed / 2**30:,.0f} GiB of memory; {free / 2**30:.0f} are free"
-        )
-        return [Problem("length", message, str(self.values()["length"]))]
+        if needed > free:
+            path = "length" if "length" in self.values() else "train_size"
+            message = (
+                f"so large, {examples:,} examples need {needed / 2**30:,.0f} GiB of memory; {free / 2**30:.0f} are free"
+            )
+            return [Problem(path, message, str(self.values()[path]))]
+        _, y = self._examples(torch.rand(64, self._draws(), generator=stream(0, "data")))
+        return self.label_noise_problems(y)
 
     def _draws(self) -> int:
         """Uniform numbers that make one example."""
@@ -57,6 +72,10 @@ def _whole(uniform: Tensor, low: int, high: int) -> Tensor:
     return low + (uniform * (high - low + 1)).long()
 
 
+RECALLED = 10
+"""Symbols to be recalled in `CopyMemory`, as published."""
+
+
 class AddingProblem(_Drawn):
     """Add the two marked numbers of a sequence (Hochreiter and Schmidhuber 1997, experiment 4).
 
@@ -70,9 +89,6 @@ class AddingProblem(_Drawn):
     """
 
     length: Annotated[int, Field(ge=2)] = 50
-    train_size: Count = 5000
-    validation_size: Count = 1000
-    test_size: Count = 2000
 
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """1 where the answer is off by more than 0.04, else 0, (batch,).
@@ -105,9 +121,6 @@ class TemporalOrder(_Drawn):
     """
 
     length: Annotated[int, Field(ge=10)] = 50
-    train_size: Count = 5000
-    validation_size: Count = 1000
-    test_size: Count = 2000
 
     def _draws(self) -> int:
         return self.length + 4
@@ -120,3 +133,55 @@ class TemporalOrder(_Drawn):
         relevant = _whole(choices[:, 2:], 0, 1)  # 0: a, 1: b
         symbols = _whole(uniform[:, :length], 2, 5).scatter_(1, torch.stack(places, 1), relevant)
         return F.one_hot(symbols, 6).float(), 2 * relevant[:, 0] + relevant[:, 1]
+
+
+class CopyMemory(_Drawn):
+    """Recall ten symbols after a delay (Arjovsky et al. 2016, arXiv:1511.06464, after Hochreiter and Schmidhuber 1997).
+
+    x (n, delay + 20) holds int64 tokens: ten symbols 0 … 7, then `delay` − 1 blanks (8), the signal to recall (9) and ten
+    blanks. The classes y (n, delay + 20) are blanks but for the last ten, the symbols. Without memory the best loss is
+    that of blanks and then guesses, 10 ln 8 / (delay + 20) nats a step.
+
+    Args:
+        delay: T, time steps from the last symbol to the signal.
+    """
+
+    delay: Count = 50
+
+    def errors(self, output: Tensor, y: Tensor) -> Tensor:
+        """Share of the ten symbols that are not recalled, (batch,); 7/8 when guessed."""
+        return super().errors(output[:, -RECALLED:], y[:, -RECALLED:])
+
+    def _draws(self) -> int:
+        return RECALLED
+
+    def _examples(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        symbols, waiting = _whole(uniform, 0, 7), torch.full((len(uniform), self.delay + RECALLED), 8)
+        x, y = torch.cat([symbols, waiting], 1), torch.cat([waiting, symbols], 1)
+        x[:, -RECALLED - 1] = 9
+        return x, y
+
+
+class Friedman(_Drawn):
+    """Regress a smooth function of five features among others that do not matter (Friedman 1991, problem 1).
+
+    x (n, features) from U(0, 1); the target y (n,) is 10 sin(π x₁ x₂) + 20 (x₃ − 1/2)² + 10 x₄ + 5 x₅ + ε with normal ε.
+
+    Args:
+        features: at least 5; the first five matter.
+        noise: standard deviation of ε, a mean squared error that no network can undercut is its square.
+    """
+
+    features: Annotated[int, Field(ge=5)] = 10
+    noise: NonNegative = 1.0
+
+    choice_of_examples: ClassVar[frozenset[str]] = _Drawn.choice_of_examples | {"noise"}
+
+    def _draws(self) -> int:
+        return self.features + 2
+
+    def _examples(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
+        x, (one, other) = uniform[:, : self.features].contiguous(), uniform[:, self.features :].unbind(1)
+        normal = (-2 * torch.log1p(-one)).sqrt() * torch.cos(2 * math.pi * other)  # Box and Muller 1958
+        smooth = 10 * torch.sin(math.pi * x[:, 0] * x[:, 1]) + 20 * (x[:, 2] - 0.5).square()
+        return x, smooth + 10 * x[:, 3] + 5 * x[:, 4] + self.noise * normal

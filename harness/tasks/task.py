@@ -1,13 +1,16 @@
 """`Task`: what a network is asked to learn, and from which examples."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+import functools
+import inspect
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from harness.layers.cross_entropy import cross_entropy
-from harness.settings import Component
+from harness.randomness import stream
+from harness.settings import Component, Fraction, InvalidStudy, Problem
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,9 @@ class Data:
 
     Attributes:
         x: (examples, …) floating-point inputs, or int64 tokens. Seeds may share one tensor.
-        y: (examples, …) int64 classes or floating-point targets.
-        train, validation, test: int64 indices of examples, disjoint.
+        y: (examples, …) int64 classes or floating-point targets, as the network is given them.
+        train, validation, test: int64 indices of examples; no example is in two of them. A bootstrap repeats some in `train`.
+        clean: y without label noise; None where there is none.
     """
 
     x: Tensor
@@ -25,24 +29,96 @@ class Data:
     train: Tensor
     validation: Tensor
     test: Tensor
+    clean: Tensor | None = None
+
+    @property
+    def flipped(self) -> Tensor:
+        """The training examples whose classes label noise has replaced: int64 indices, in the order of `train`."""
+        if self.clean is None:
+            return self.train[:0]
+        changed = self.y[self.train] != self.clean[self.train]
+        return self.train[changed.reshape(len(changed), -1).any(1)]
+
+    def problems(self) -> list[Problem]:
+        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets."""
+        found = []
+        for name in ("train", "validation", "test"):
+            split = getattr(self, name)
+            if not len(split):
+                found.append(Problem(name, "must hold at least one example", "none"))
+            elif split.min() < 0 or split.max() >= min(len(self.x), len(self.y)):
+                message = f"must be indices of the examples, 0 to {min(len(self.x), len(self.y)) - 1}"
+                found.append(Problem(name, message, f"{split.min()} to {split.max()}"))
+        if not self.y.is_floating_point() and self.y.numel() and self.y.min() < 0:
+            found.append(Problem("y", "classes must be ≥ 0", f"smallest {self.y.min()}"))
+        elif not self.y.isfinite().all():
+            found.append(Problem("y", "all targets must be finite", f"{int((~self.y.isfinite()).sum())} are not"))
+        return found
 
 
 class Task(Component):
     """Base of all tasks: examples, split by seed, and how an output is scored.
 
-    A task of a user's own overrides `data` and, where the defaults do not fit, `sizes`, `losses` and `errors`.
+    A task of a user's own overrides `draw` and, where the defaults do not fit, `sizes`, `losses` and `errors`.
+
+    Args:
+        label_noise: probability with which the class of a training example is replaced by another one, drawn uniformly
+            (symmetric label noise; van Rooyen et al. 2015, arXiv:1505.07634). Where every step of a sequence has a class,
+            all of an example are replaced or none. Examples replaced at one level are at every higher one. Validation
+            and test keep their classes.
+        resample: what differs between the data of two seeds. `split`: the examples are split, or drawn, anew. `bootstrap`: all
+            share the splits of seed 0, and each trains on a bootstrap sample of the training set, as large as it (Efron 1979):
+            what churn is measured on. `none`: nothing, so that the spread over seeds is that of the training alone
+            (Bouthillier et al. 2021, arXiv:2103.03098).
     """
 
-    choice_of_examples: ClassVar[frozenset[str]] = frozenset()
+    _: KW_ONLY
+    label_noise: Fraction = 0.0
+    resample: Literal["split", "bootstrap", "none"] = "split"
+
+    choice_of_examples: ClassVar[frozenset[str]] = frozenset({"label_noise", "resample"})
     """Fields that change which examples are drawn and nothing else: runs that differ in them train together."""
 
+    def kinds(self) -> dict[str, Any]:
+        """Field names and their annotated types, a task's own before those that it shares with others."""
+        kinds = super().kinds()
+        return {name: kinds[name] for name in _own_first(type(self)) if name in kinds}  # type: ignore[arg-type]
+
     def data(self, seed: int) -> Data:
-        """The examples of one seed; the same seed gives the same ones, always.
+        """The examples of one seed, with label noise and resampled; the same seed gives the same ones, always.
+
+        Args:
+            seed: index of the replicate.
+
+        Raises:
+            InvalidStudy: the task has problems.
+        """
+        if found := self.problems():
+            raise InvalidStudy(found)
+        origin = seed if self.resample == "split" else 0
+        data = self.draw(origin)
+        if found := self.label_noise_problems(data.y):
+            raise InvalidStudy(found)
+        if self.label_noise:
+            classes = self.sizes(data)["outputs"]
+            data = with_label_noise(data, self.label_noise, classes, stream(origin, "label noise"))
+        return bootstrap(data, stream(seed, "bootstrap")) if self.resample == "bootstrap" else data
+
+    def draw(self, seed: int) -> Data:
+        """The examples of one seed before `label_noise` and `resample` act; the same seed gives the same ones, always.
 
         Args:
             seed: index of the replicate.
         """
         raise NotImplementedError
+
+    def label_noise_problems(self, y: Tensor) -> list[Problem]:
+        """Why the targets y cannot have the label noise asked for, if they cannot."""
+        if not self.label_noise or (not y.is_floating_point() and y.max() > 0):
+            return []
+        there = "are numbers" if y.is_floating_point() else "hold one class only"
+        message = f"needs two classes or more, and the targets of this task {there}; leave it at 0"
+        return [Problem("label_noise", message, str(self.label_noise))]
 
     def fingerprint(self) -> str:
         """SHA-256 of the data where a file or an installed version decides it; "" where settings and seed do."""
@@ -50,10 +126,10 @@ class Task(Component):
 
     def sizes(self, data: Data) -> dict[str, int]:
         """`inputs` and `outputs` of a model for this task."""
-        classes = not data.y.is_floating_point()
+        y = data.y if data.clean is None else data.clean
         return {
             "inputs": data.x.shape[-1] if data.x.is_floating_point() else int(data.x.max()) + 1,
-            "outputs": int(data.y.max()) + 1 if classes else data.y[0].numel(),
+            "outputs": y[0].numel() if y.is_floating_point() else int(y.max()) + 1,
         }
 
     def losses(self, output: Tensor, y: Tensor) -> Tensor:
@@ -67,6 +143,38 @@ class Task(Component):
         if y.is_floating_point():
             return (output.reshape(y.shape) - y).abs().reshape(len(y), -1).mean(1)
         return (output.argmax(-1) != y).to(output.dtype).reshape(len(y), -1).mean(1)
+
+
+@functools.cache
+def _own_first(task: type) -> tuple[str, ...]:
+    """Everything annotated in a class and then in its bases."""
+    return tuple(dict.fromkeys(name for cls in task.__mro__ for name in inspect.get_annotations(cls)))
+
+
+def with_label_noise(data: Data, probability: float, classes: int, generator: torch.Generator) -> Data:
+    """The same examples, some of those to be trained on with other classes; see `Task`.
+
+    Every example of the pool has uniform numbers of its own: one that decides whether it is replaced, and one for each
+    of its classes that decides by which. So what is replaced is nested in `probability` and in the training set.
+
+    Args:
+        data: with int64 classes y, (examples,) or (examples, steps).
+        probability: of an example to be replaced.
+        classes: there are, at least 2.
+        generator: at the start of a stream.
+    """
+    y = data.y.reshape(len(data.y), -1)
+    uniform = torch.rand(len(y), 1 + y.shape[1], generator=generator)
+    trained = torch.zeros(len(y), dtype=torch.bool).index_fill_(0, data.train, True)
+    replaced = trained & (uniform[:, 0] < probability)
+    other = (y + 1 + (uniform[:, 1:] * (classes - 1)).long()) % classes
+    return replace(data, y=torch.where(replaced[:, None], other, y).view_as(data.y), clean=data.y)
+
+
+def bootstrap(data: Data, generator: torch.Generator) -> Data:
+    """The same examples, trained on a sample of `train` with replacement, as large as it."""
+    n = len(data.train)
+    return replace(data, train=data.train[torch.randint(n, (n,), generator=generator)])
 
 
 def split(n: int, parts: tuple[int, ...], generator: torch.Generator, *, block: int = 1) -> list[Tensor]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from harness.settings import Count, Problem
+from harness.settings import Problem
 from harness.tasks.pooled import Pooled, digest
 
 
@@ -15,16 +15,11 @@ class Tensors(Pooled):
     Args:
         x: inputs (n, …), float32 features (n, …, features) or int64 tokens (n, time) from 0.
         y: targets; int64 classes from 0, (n,) or one for every step of x, or float32 numbers (n, …).
-        train_size: examples; None is all that are not held out.
-        validation_size: examples; None is a fifth of all.
-        test_size: likewise.
+        train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
     x: Tensor
     y: Tensor
-    train_size: Count | None = None
-    validation_size: Count | None = None
-    test_size: Count | None = None
 
     most_held_out: ClassVar[int] = 2**63
 

@@ -1,0 +1,283 @@
+"""What all tasks share: label noise, resampled training sets, and that runs which differ in them train together."""
+
+import pandas as pd
+import pytest
+import torch
+from test_tasks import every_task, only_problem, tensors
+
+from harness import Study, Sweep
+from harness.feed import Feed, Order
+from harness.models import DropoutNet, SimpleRNN
+from harness.population import Run, companions
+from harness.randomness import stream
+from harness.settings import InvalidStudy
+from harness.setup import Setup
+from harness.tasks import CharLM, CopyMemory, Data, Friedman, Images, Tabular, Task, TemporalOrder, Tensors
+from harness.train import train
+
+CPU = torch.device("cpu")
+
+
+def ids(task):
+    return type(task).__name__
+
+
+def classes(task):
+    return not task.data(0).y.is_floating_point()
+
+
+ALL = every_task()
+CLASSES = [task for task in ALL if classes(task)]
+NUMBERS = [task for task in ALL if not classes(task)]
+
+
+# ---------------------------------------------------------------- label noise
+
+
+@pytest.mark.parametrize("task", CLASSES, ids=ids)
+def test_label_noise_replaces_training_classes_and_nothing_else(task):
+    plain, noisy = task.data(3), task.replace(label_noise=0.5).data(3)
+    assert torch.equal(plain.x, noisy.x) and noisy.clean is not None and torch.equal(plain.y, noisy.clean)
+    for part in ("train", "validation", "test"):
+        assert torch.equal(getattr(plain, part), getattr(noisy, part))
+    changed = (noisy.y != plain.y).reshape(len(plain.y), -1)
+    assert sorted(noisy.flipped.tolist()) == changed.any(1).nonzero().flatten().tolist()
+    assert set(noisy.flipped.tolist()) < set(noisy.train.tolist())
+    assert changed[noisy.flipped].all()  # each step of a sequence
+    assert 5 <= len(noisy.flipped) <= 25
+    outputs = task.sizes(plain)["outputs"]
+    assert task.sizes(noisy)["outputs"] == outputs and noisy.y.min() >= 0 and noisy.y.max() < outputs
+    assert len(plain.flipped) == 0
+
+
+@pytest.mark.parametrize("task", CLASSES, ids=ids)
+def test_label_noise_is_nested_in_its_level_and_in_the_training_set(task):
+    before: dict[int, list[int]] = {}
+    for noise in (0.0, 0.1, 0.4, 0.9):
+        data = task.replace(label_noise=noise).data(2)
+        flipped = {int(i): data.y[i].tolist() for i in data.flipped}
+        assert before.items() <= flipped.items()
+        before = flipped
+        few = task.replace(label_noise=noise, train_size=11).data(2)
+        large = [data.y[i].tolist() for i in data.train[:11]]
+        assert [few.y[i].tolist() for i in few.train] == large
+
+
+def test_label_noise_has_the_probability_asked_for_and_its_classes_are_uniform():
+    y = torch.arange(40_000) % 5
+    data = Tensors(torch.zeros(40_000, 1), y, label_noise=0.3).data(0)
+    assert len(data.flipped) / len(data.train) == pytest.approx(0.3, abs=0.01)
+    shift = (data.y - y)[data.flipped] % 5
+    counts = shift.bincount(minlength=5)
+    assert counts[0] == 0
+    assert (counts[1:] / len(shift) - 1 / 4).abs().max() < 0.02
+
+
+def test_label_noise_follows_the_documented_stream():
+    task = tensors(50, label_noise=0.4)
+    data = task.data(7)
+    uniform = torch.rand(50, 2, generator=stream(7, "label noise"))
+    expected = [i for i in data.train.tolist() if uniform[i, 0] < 0.4]
+    assert data.flipped.tolist() == expected
+    assert [int(data.y[i]) for i in expected] == [(i % 3 + 1 + int(uniform[i, 1] * 2)) % 3 for i in expected]
+
+
+def test_label_noise_differs_between_seeds_and_leaves_the_global_state_alone():
+    state = torch.get_rng_state()
+    task = Images(label_noise=0.2, resample="split")
+    assert set(task.data(0).flipped.tolist()) != set(task.data(1).flipped.tolist())
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_the_last_class_counts_even_where_noise_has_replaced_all_of_it():
+    y = torch.zeros(50, dtype=torch.int64)
+    y[Tensors(torch.zeros(50, 1), y).data(0).train[:1]] = 1
+    task = Tensors(torch.zeros(50, 1), y, label_noise=0.99)
+    data = task.data(0)
+    assert task.sizes(data)["outputs"] == 2
+
+
+@pytest.mark.parametrize("task", [*NUMBERS, tensors(y=torch.zeros(40, dtype=torch.int64))], ids=ids)
+def test_label_noise_without_classes_to_choose_from_is_a_problem(task):
+    problem = only_problem(task.replace(label_noise=0.1))
+    assert problem.path == "label_noise" and "leave it at 0" in problem.message
+    assert task.replace(label_noise=0.0).problems() == []
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 1.0, 2, "a", True, float("nan")])
+def test_a_label_noise_that_is_no_probability_is_a_problem(wrong):
+    assert [p.path for p in Images(label_noise=wrong).problems()] == ["label_noise"]
+
+
+# ---------------------------------------------------------------- resampled training sets
+
+
+@pytest.mark.parametrize("task", ALL, ids=ids)
+def test_bootstrap_shares_all_but_the_training_set(task):
+    one, two = (task.replace(resample="bootstrap").data(seed) for seed in (1, 2))
+    base = task.data(0)
+    for data in (one, two):
+        assert torch.equal(data.x, base.x) and torch.equal(data.y, base.y)
+        assert torch.equal(data.test, base.test) and torch.equal(data.validation, base.validation)
+        assert len(data.train) == len(base.train) and set(data.train.tolist()) < set(base.train.tolist())
+    assert not torch.equal(one.train, two.train)
+    assert torch.equal(one.train, task.replace(resample="bootstrap").data(1).train)
+
+
+def test_bootstrap_leaves_out_a_share_of_one_over_e():
+    data = Images(resample="bootstrap").data(4)
+    assert len(set(data.train.tolist())) / len(data.train) == pytest.approx(1 - 0.368, abs=0.03)
+
+
+@pytest.mark.parametrize("task", ALL, ids=ids)
+def test_without_resampling_all_seeds_have_the_data_of_seed_zero(task):
+    task = task if task in NUMBERS else task.replace(label_noise=0.3)
+    base, other = task.data(0), task.replace(resample="none").data(5)
+    for name in ("x", "y", "train", "validation", "test", "flipped"):
+        assert torch.equal(getattr(base, name), getattr(other, name))
+
+
+def test_a_bootstrap_repeats_noisy_labels():
+    task = Images(label_noise=0.3, train_size=200, resample="bootstrap")
+    data, base = task.data(6), task.replace(resample="none").data(6)
+    assert set(data.flipped.tolist()) <= set(base.flipped.tolist())
+    assert len(data.flipped) > len(set(data.flipped.tolist()))  # some of them twice
+    assert torch.equal(data.y, base.y)
+
+
+# ---------------------------------------------------------------- together
+
+
+def run_of(task, seed, trial=0):
+    data = task.data(0)
+    steps = not data.y.is_floating_point() and data.y.dim() > 1
+    flat = data.x.is_floating_point() and data.x.dim() == 2
+    model = DropoutNet(hidden=(8,), dropout=0.1) if flat else SimpleRNN(hidden=6, readout="every" if steps else "last")
+    return Run(trial, seed, Setup(task=task, model=model, batch_size=5, steps=4))
+
+
+def variants(task):
+    changed = [{"train_size": 11}, {"resample": "bootstrap"}, {"resample": "none"}]
+    changed += [{"label_noise": 0.2}, {"label_noise": 0.6, "resample": "bootstrap"}] if task in CLASSES else []
+    return [task, *(task.replace(**change) for change in changed)]
+
+
+@pytest.mark.parametrize("task", ALL, ids=ids)
+def test_runs_of_all_options_train_in_one_population(task):
+    runs = [run_of(t, seed, trial) for trial, t in enumerate(variants(task)) for seed in (0, 1)]
+    assert len({companions(run) for run in runs}) == 1
+    table, curves = train(runs, evaluations=2, device=CPU)
+    assert len(table) == len(runs) and (table.status == "finished").all()
+    assert table[["train_loss", "validation_loss", "test_loss", "test_error"]].notna().all().all()
+    assert curves.loss.notna().all()
+    # seed 0 draws the same splits, whether other seeds do or not
+    alike = curves[(curves.seed == 0)].pivot(index="step", columns="trial", values="loss")
+    pd.testing.assert_series_equal(alike[0], alike[3], check_names=False)
+
+
+@pytest.mark.parametrize("task", [TemporalOrder(length=10), CharLM(length=7), Tabular("wine")], ids=ids)
+def test_each_member_is_fed_its_own_examples(task):
+    small = task.replace(train_size=40, validation_size=8, test_size=9)
+    settings = [{}, {"label_noise": 0.3}, {"label_noise": 0.7}, {"resample": "bootstrap"}, {"train_size": 20}]
+    runs = sorted((run_of(small.replace(**s), seed) for s in settings for seed in (0, 1)), key=lambda run: run.seed)
+    data = [run.setup.task.data(run.seed) for run in runs]
+    feed = Feed(runs, data, device=CPU, dtype=torch.float32)
+    orders = [Order(d.train, 5, stream(run.seed, "order")).take(9) for run, d in zip(runs, data, strict=True)]
+    kept = list(range(len(runs)))
+    for _ in range(3):
+        for batch in feed.indices(3):
+            x, y = feed.gather(batch)
+            for member, i in enumerate(kept):
+                index, orders[i] = orders[i][0], orders[i][1:]
+                assert torch.equal(x[member], data[i].x[index]) and torch.equal(y[member], data[i].y[index])
+        indices, counts = feed.split("train")
+        x, y = feed.gather(indices)
+        for member, i in enumerate(kept):
+            assert counts[member] == len(data[i].train)
+            assert torch.equal(y[member, : counts[member]], data[i].y[data[i].train])
+        gone = torch.tensor([i for i in range(len(kept)) if i != 1])  # one member leaves, as if it had diverged
+        feed.keep(gone)
+        kept = [kept[i] for i in gone.tolist()]
+
+
+def test_options_are_factors_of_a_study():
+    study = Study(
+        name="noise",
+        task=TemporalOrder(length=10, train_size=Sweep(50, 100), label_noise=Sweep(0.0, 0.4), resample="bootstrap"),
+        model=SimpleRNN(hidden=4),
+        steps=3,
+        batch_size=5,
+    )
+    assert list(study.sweeps()) == ["task.train_size", "task.label_noise"] and len(study.cells()) == 4
+
+
+def test_label_noise_on_numbers_is_refused_when_the_study_is_checked():
+    with pytest.raises(InvalidStudy) as raised:
+        Study(name="noise", task=Friedman(label_noise=Sweep(0.0, 0.4)), model=DropoutNet(), steps=3)
+    assert [p.path for p in raised.value.problems] == ["task.label_noise"]
+
+
+def test_data_of_a_swept_task_belong_to_the_identity_of_a_study():
+    def study(x):
+        task = Tensors(x, torch.arange(40) % 3, train_size=Sweep(10, 20), label_noise=Sweep(0.0, 0.1))
+        return Study(name="swept", task=task, model=DropoutNet(hidden=(4,)), batch_size=5, steps=3)
+
+    (digest,) = study(torch.ones(40, 2)).fingerprints().values()
+    assert digest != next(iter(study(torch.zeros(40, 2)).fingerprints().values()))
+
+
+# ---------------------------------------------------------------- a task of a user's own
+
+
+class Mine(Task):
+    """Classes of random points, as a user would write it."""
+
+    points: int
+    last: int = 2
+
+    def draw(self, seed):
+        x = torch.randn(self.points, 3, generator=stream(seed, "mine"))
+        y = (x[:, 0] > 0).long() * self.last
+        train, validation, test = torch.arange(self.points).split([self.points - 8, 4, 4])
+        return Data(x, y, train, validation, test)
+
+
+def test_a_task_of_ones_own_has_the_options_after_its_own_fields():
+    task = Mine(30, 1, label_noise=0.5)
+    assert task.points == 30 and task.last == 1 and list(task.values())[:2] == ["points", "last"]
+    assert 0 < len(task.data(0).flipped) < 22
+    assert torch.equal(task.replace(resample="bootstrap").data(3).test, task.data(0).test)
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "said"),
+    [
+        ({"last": -1}, "task.y", "classes must be ≥ 0"),
+        ({"points": 8}, "task.train", "at least one example"),
+        ({"last": 0, "label_noise": 0.1}, "task.label_noise", "one class only"),
+    ],
+)
+def test_unusable_data_of_a_task_of_ones_own_are_refused(change, path, said):
+    with pytest.raises(InvalidStudy) as raised:
+        Study(name="mine", task=Mine(30).replace(**change), model=DropoutNet(hidden=(4,)), batch_size=2, steps=3)
+    (problem,) = raised.value.problems
+    assert problem.path == path and said in problem.message
+
+
+@pytest.mark.parametrize(
+    ("data", "paths"),
+    [
+        (Data(torch.zeros(3, 1), torch.zeros(3), torch.tensor([0]), torch.tensor([1]), torch.tensor([3])), ["test"]),
+        (Data(torch.zeros(3, 1), torch.zeros(3), torch.tensor([-1]), torch.tensor([1]), torch.tensor([2])), ["train"]),
+        (Data(torch.zeros(3, 1), torch.zeros(2), torch.tensor([0]), torch.tensor([1]), torch.tensor([2])), ["test"]),
+        (Data(torch.zeros(3, 1), torch.full((3,), float("nan")), *torch.arange(3).split(1)), ["y"]),
+        (Data(torch.zeros(3, 1), torch.zeros(3), *torch.arange(3).split(1)), []),
+    ],
+)
+def test_data_say_what_is_wrong_with_them(data, paths):
+    assert [problem.path for problem in data.problems()] == paths
+
+
+def test_copy_memory_noise_replaces_the_whole_sequence():
+    data = CopyMemory(delay=3, train_size=50, label_noise=0.5).data(0)
+    assert (data.y != data.clean)[data.flipped].all()

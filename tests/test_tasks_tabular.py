@@ -1,0 +1,402 @@
+"""Tables and data sets of a user's own: columns, training statistics, downloads, and what is said about bad input."""
+
+import gzip
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.datasets
+import torch
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.compose import make_column_transformer
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from test_tasks import only_problem
+from torch.utils.data import ConcatDataset, Dataset, IterableDataset, TensorDataset
+
+from harness import run
+from harness.settings import InvalidStudy
+from harness.tasks import Images, Tabular, from_dataset
+
+BUNDLED = Path(sklearn.datasets.__file__).parent / "tests/data/openml"
+
+
+def table(path, **columns):
+    """A file with 20 rows of a number, a category and a class, some columns changed."""
+    n = 20
+    frame = {"size": np.arange(n) * 1.5, "kind": ["a", "b"] * 10, "y": ["yes", "no", "no", "yes"] * 5} | columns
+    frame = pd.DataFrame({name: column for name, column in frame.items() if column is not None})
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
+    return Tabular(path, target="y")
+
+
+# ---------------------------------------------------------------- columns
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "wine", "diabetes"])
+def test_shipped_tables_are_those_of_scikit_learn_standardised_by_the_training_split(name):
+    raw = {"scaled": False} if name == "diabetes" else {}
+    expected = getattr(sklearn.datasets, f"load_{name}")(**raw)
+    data = Tabular(name, train_size=70).data(3)
+    scaler = StandardScaler().fit(expected.data[data.train])
+    np.testing.assert_allclose(data.x.numpy(), scaler.transform(expected.data), rtol=1e-4, atol=1e-5)
+    if name == "diabetes":
+        y = StandardScaler().fit(expected.target[data.train, None]).transform(expected.target[:, None])[:, 0]
+        np.testing.assert_allclose(data.y.numpy(), y, rtol=1e-5, atol=1e-6)
+    else:
+        assert np.array_equal(data.y.numpy(), expected.target)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_columns_become_what_scikit_learn_makes_of_them(tmp_path, ending):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "kind": random.choice(["x", "é", "b c"], 90),
+            "size": random.normal(5, 3, 90),
+            "flag": random.random(90) < 0.5,
+            "count": random.integers(0, 9, 90),
+            "y": random.choice(["no", "yes"], 90),
+        }
+    )
+    path = tmp_path / f"mine{ending}"
+    frame.to_csv(path, index=False) if ending == ".csv" else frame.to_parquet(path)
+    data = Tabular(path, target="y").data(1)
+    oracle = make_column_transformer(
+        (StandardScaler(), ["size", "count"]), (OneHotEncoder(sparse_output=False), ["kind", "flag"])
+    )
+    oracle.fit(frame)
+    oracle.named_transformers_["standardscaler"].fit(frame.iloc[data.train][["size", "count"]])
+    np.testing.assert_allclose(data.x.numpy(), oracle.transform(frame), atol=1e-5)
+    assert data.x.dtype == torch.float32
+    assert np.array_equal(data.y.numpy(), (frame.y == "yes").to_numpy().astype(int))
+
+
+def test_held_out_values_do_not_reach_the_training_examples(tmp_path):
+    before = table(tmp_path / "t.csv").data(0)
+    size = np.arange(20) * 1.5
+    size[torch.cat([before.validation, before.test])] = 1e6
+    after = table(tmp_path / "t.csv", size=size).data(0)
+    assert torch.equal(before.x[before.train], after.x[after.train])
+    assert after.x[after.test, 0].min() > 1e4
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_missing_values_by_hand(tmp_path, ending):
+    size, kind = [1.0, None, 3.0, 5.0] * 5, ["a", "b", None, "a"] * 5
+    data = table(tmp_path / f"t{ending}", size=size, kind=kind).data(0)
+    numbers = pd.Series(size, dtype=float)
+    seen = numbers.iloc[data.train]
+    scaled = ((numbers - seen.mean()) / seen.std(ddof=0)).fillna(0)
+    columns = [scaled, numbers.isna(), *([k == level for k in kind] for level in ("a", "b", None))]
+    np.testing.assert_allclose(data.x.numpy(), np.array([*map(np.asarray, columns)], dtype=float).T, atol=1e-6)
+
+
+def test_a_column_that_is_constant_in_training_is_zero_everywhere(tmp_path):
+    base = table(tmp_path / "t.csv").data(0)
+    size = np.full(20, 0.1)
+    size[base.test] = 7.0
+    data = table(tmp_path / "t.csv", size=size).data(0)
+    assert (data.x[:, 0] == 0).all()
+
+
+def test_classes_and_numbers_follow_from_the_target_column(tmp_path):
+    def y(column, **settings):
+        return table(tmp_path / "t.csv", y=column).replace(**settings).data(0).y
+
+    assert y([10, 9, 2, 9] * 5).tolist() == [2, 1, 0, 1] * 5  # in the order of numbers, not of texts
+    assert y([True, False] * 10).tolist() == [1, 0] * 10
+    assert y([1.0, 2.0] * 10).dtype == torch.float32
+    assert y([1.0, 2.0] * 10, regression=False).tolist() == [0, 1] * 10
+    assert y([10, 20] * 10, regression=True).dtype == torch.float32
+
+
+def test_fingerprints_tell_contents_apart(tmp_path):
+    one = table(tmp_path / "t.csv").fingerprint()
+    assert table(tmp_path / "u.csv").fingerprint() == one
+    assert table(tmp_path / "u.csv", size=np.ones(20)).fingerprint() != one
+
+
+def test_a_changed_table_is_read_again(tmp_path):
+    task = table(tmp_path / "t.csv")
+    table(tmp_path / "t.csv", extra=np.arange(20))
+    assert task.data(0).x.shape == (20, 4)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "path", "said"),
+    [
+        ({}, {"target": None}, "target", "must name the column to predict; valid names: size, kind, y"),
+        ({}, {"target": "Y"}, "target", "no such column"),
+        ({}, {"target": "siz"}, "target", "did you mean size?"),
+        ({"y": ["yes"] * 19 + [None]}, {}, "target", "must have a value in every row; remove the others (got 1 lack it)"),
+        ({"y": ["yes"] * 20}, {}, "target", "one value only"),
+        ({"y": [1.5] * 20}, {}, "target", "one value only"),
+        ({}, {"regression": True}, "regression", "needs a column of numbers, and 'y' holds texts; use regression=False"),
+        ({"y": [1.5, 2] * 10}, {"regression": False}, "regression", "use regression=True"),
+        ({"y": [np.inf, 2] * 10}, {}, "target", "must be finite (got 10 are not)"),
+        ({"y": [*range(20)] * 15, "size": None, "kind": ["a", "b"] * 150}, {}, None, None),
+        ({"y": [*range(300)], "size": None, "kind": ["a", "b"] * 150}, {}, "target", "300 different values"),
+        ({"y": ["a", "b"] * 150, "size": None, "kind": [f"n{i}" for i in range(300)]}, {}, "source", "is it a name?"),
+        ({"size": [np.nan] * 20}, {}, "source", "column 'size' has no values; leave it out, without=('size',)"),
+        ({"size": [np.inf] + [1.0] * 19}, {}, "source", "numbers of column 'size' must be finite (got 1 are not)"),
+        ({"size": None, "kind": None}, {}, "source", "columns besides the target"),
+        ({}, {"without": ("kinds",)}, "without", "no such column; did you mean kind?"),
+        ({}, {"without": ("size", "kind")}, "source", "columns besides the target"),
+        ({}, {"train_size": 13}, "train_size", "at most 12"),
+        ({"y": [1.5, 2] * 10}, {"label_noise": 0.1}, "label_noise", "leave it at 0"),
+    ],
+)  # fmt: skip
+def test_unusable_tables_are_one_problem_with_the_way_out(tmp_path, columns, settings, path, said):
+    task = table(tmp_path / "t.csv", **columns).replace(**settings)
+    if path is None:
+        assert task.problems() == []
+    else:
+        problem = only_problem(task)
+        assert problem.path == path and said in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "the file is empty"),
+        (b"\n\n", "cannot be read as .csv"),
+        (b"a,y\n", "needs rows"),
+        (b"a,y\n\xff\xfe,1\n", "cannot be read as .csv"),
+        (b"a,y\n1,2\n3,4,5,6\n", "cannot be read as .csv"),
+        (b"a,y\n1,2,3\n4,5,6\n2,2,2\n", "more values than the header"),
+        (b'a,y\n"1,2\n', "cannot be read as .csv"),
+    ],
+)
+def test_damaged_csv_files_are_one_clear_problem(tmp_path, content, said):
+    (tmp_path / "t.csv").write_bytes(content)
+    problem = only_problem(Tabular(tmp_path / "t.csv", target="y"))
+    assert problem.path == "source" and said in str(problem)
+
+
+def test_dates_are_a_problem(tmp_path):
+    dates = pd.date_range("2020-01-01", periods=20)
+    assert "column 'size' holds dates" in only_problem(table(tmp_path / "t.parquet", size=dates)).message
+
+
+def test_what_is_no_table_is_one_clear_problem(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    assert "not a folder" in only_problem(Tabular(tmp_path / "folder.csv")).message
+    assert only_problem(Tabular(tmp_path / "none.csv")).message == "no such file"
+    for source in ("", "win", "openml:", "data.xlsx", str(tmp_path)):
+        assert only_problem(Tabular(source)).message.startswith("unknown; ")
+    assert "did you mean wine?" in only_problem(Tabular("win")).message
+    assert [p.path for p in Tabular(3).problems()] == ["source"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(data=st.data())
+def test_a_damaged_parquet_file_is_a_problem_or_a_table(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("any") / "t.parquet"
+    table(path)
+    raw = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        del raw[data.draw(st.integers(1, len(raw) - 1)) :]
+    for at in data.draw(st.lists(st.integers(0, len(raw) - 1), min_size=1, max_size=5)):
+        raw[at] = data.draw(st.integers(0, 255))
+    path.write_bytes(raw)
+    task = Tabular(path, target="y")
+    assert all(problem.path in ("source", "target", "validation_size") for problem in task.problems())
+    if not task.problems():
+        assert task.data(0).x.isfinite().all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.lists(
+        st.tuples(st.none() | st.floats(width=32), st.none() | st.text(max_size=3), st.sampled_from("uvw")),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_any_table_gives_finite_examples_or_problems(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("any") / "t.parquet"
+    number, text, y = zip(*rows, strict=True)
+    pd.DataFrame({"number": pd.Series(number, dtype=float), "text": pd.Series(text, dtype=object), "y": y}).to_parquet(
+        path
+    )
+    task = Tabular(path, target="y")
+    if not task.problems():
+        data = task.data(0)
+        assert data.x.isfinite().all() and data.x.shape[1] == task.sizes(data)["inputs"]
+
+
+# ---------------------------------------------------------------- openml.org
+
+
+@pytest.fixture
+def no_network(tmp_path, monkeypatch):
+    """A data folder of scikit-learn's own, and nowhere to download from."""
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setattr("harness.tasks.tabular._load", Tabular._table.__globals__["_load"].__wrapped__)
+    return tmp_path
+
+
+def kept(folder, number, data, change=lambda text: text):
+    """A data set of openml.org that scikit-learn ships for its tests, as if it had been downloaded; returns its data file."""
+    base = folder / "openml/openml.org"
+    (raw,) = (gzip.decompress(path.read_bytes()) for path in (BUNDLED / f"id_{number}").glob("data-*.arff.gz"))
+    raw = change(raw.decode()).encode()
+    for short, long in (("jd", ""), ("jdf", "features/"), ("jdq", "qualities/")):
+        described = gzip.decompress((BUNDLED / f"id_{number}/api-v1-{short}-{number}.json.gz").read_bytes()).decode()
+        described = re.sub(r'(?<="md5_checksum":")[^"]*', hashlib.md5(raw).hexdigest(), change(described))
+        put(base / f"api/v1/json/data/{long}{number}.gz", described.encode())
+    put(base / f"{data}.gz", raw)
+    return base / f"{data}.gz"
+
+
+def put(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(content))
+
+
+IRIS, TITANIC = (61, "data/v1/download/61/iris.arff"), (40945, "data/v1/download/16826755/Titanic.arff")
+bundled = pytest.mark.skipif(not BUNDLED.is_dir(), reason="this scikit-learn was installed without its tests")
+
+
+@bundled
+def test_a_kept_download_needs_no_network(no_network):
+    kept(no_network, *TITANIC)
+    assert "is it a name? Leave it out, without=('name',)" in only_problem(Tabular("openml:40945")).message
+    task = Tabular("openml:40945", without=("name", "ticket", "cabin", "home.dest", "boat", "body"))
+    data = task.data(0)
+    assert data.y.bincount().tolist() == [809, 500]  # as on the ship
+    # class, age, siblings, parents, fare; whether age and fare are missing; sex; one of three ports or none
+    assert task.problems() == [] and task.sizes(data) == {"inputs": 5 + 2 + 2 + 4, "outputs": 2}
+
+
+@bundled
+def test_a_damaged_download_is_noticed(no_network):
+    path = kept(no_network, *IRIS)
+    assert Tabular("openml:61").data(0).y.bincount().tolist() == [50, 50, 50]
+    put(path, gzip.decompress(path.read_bytes()).replace(b"5.1", b"5.2"))
+    problem = only_problem(Tabular("openml:61"))
+    assert "the copy that was kept is damaged and has been removed" in problem.message and not path.exists()
+    assert "without a network use a file, FILE.csv" in problem.message
+
+
+@bundled
+@pytest.mark.parametrize("names", [("Iris-setosa", "Iris-versicolor", "Iris-virginica"), ("0", "1", "2")])
+def test_images_of_openml_may_have_numbers_as_classes(no_network, monkeypatch, names):
+    def renamed(text):
+        for old, new in zip(("Iris-setosa", "Iris-versicolor", "Iris-virginica"), names, strict=True):
+            text = text.replace(old, new)
+        return text
+
+    kept(no_network, *IRIS, renamed)
+    monkeypatch.setattr("harness.tasks.images._load", Images._pictures.__globals__["_load"].__wrapped__)
+    data = Images("openml:61", layout="rows").data(0)
+    expected = sklearn.datasets.load_iris()
+    assert data.x.shape == (150, 2, 2) and np.array_equal(data.y.numpy(), expected.target)
+    differs = np.abs(data.x.flatten(1).numpy() * 255 - expected.data).max(1) > 1e-5
+    assert differs.sum() <= 2  # Fisher's table and openml.org's are known to differ in two flowers
+
+
+@pytest.mark.parametrize("name", ["61", "iris"])
+def test_unreachable_openml_is_one_problem_that_says_what_to_do(no_network, name):
+    problem = only_problem(Tabular(f"openml:{name}"))
+    assert problem.path == "source" and f"openml.org did not give '{name}'; without a network use" in problem.message
+    assert "'digits' or 'idx:FOLDER'" in only_problem(Images(f"openml:{name}")).message
+
+
+# ---------------------------------------------------------------- a Dataset of a user's own
+
+
+class Squares(Dataset):
+    def __init__(self, n, shape=lambda i: 3, target=lambda i: i % 2):
+        self.n, self.shape, self.target = n, shape, target
+
+    def __len__(self):
+        return self.n
+
+    def __getitem__(self, i):
+        if i >= self.n:
+            raise IndexError
+        return np.full(self.shape(i), i, dtype=np.float64), self.target(i)
+
+
+def test_a_dataset_gives_its_items_in_order():
+    task = from_dataset(ConcatDataset([Squares(15), Squares(5)]), train_size=4, label_noise=0.1)
+    assert task.problems() == [] and task.train_size == 4 and task.label_noise == 0.1
+    assert torch.equal(task.x, torch.tensor([*range(15), *range(5)]).float()[:, None].expand(20, 3))
+    assert task.y.tolist() == [i % 2 for i in [*range(15), *range(5)]]
+    numbers = from_dataset(Squares(10, target=lambda i: i / 2))
+    assert numbers.y.dtype == torch.float32 and numbers.y.tolist() == [i / 2 for i in range(10)]
+    tokens = TensorDataset(torch.arange(20).view(10, 2), torch.arange(10, dtype=torch.int32))
+    assert from_dataset(tokens).x.dtype == from_dataset(tokens).y.dtype == torch.int64
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield torch.zeros(2), 0
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        (Endless(), "needs a length"),
+        (Squares(0), "it is empty"),
+        (Squares(4, shape=lambda i: i), "of one shape"),
+        (Squares(4, target=lambda i: "cat"), "found str"),
+        (Squares(4, target=lambda i: {"a": 1}), "found dict"),
+        (Squares(4, target=lambda i: 1 // (2 - i)), "item 2 is not a pair (x, y) that can be read: ZeroDivisionError"),
+        ([torch.zeros(2)] * 3 + [(1, 2, 3)], "item 3 is not a pair"),
+    ],
+)
+def test_unusable_datasets_are_one_clear_line(dataset, said):
+    with pytest.raises(InvalidStudy) as raised:
+        from_dataset(dataset)
+    (problem,) = raised.value.problems
+    assert problem.path == "dataset" and said in problem.message and "\n" not in str(problem)
+
+
+def test_values_of_a_dataset_are_checked_as_those_of_tensors():
+    problem = only_problem(from_dataset(Squares(10, target=lambda i: i - 1)))
+    assert problem.path == "y" and "classes must be ≥ 0" in problem.message
+
+
+# ---------------------------------------------------------------- as a user runs it
+
+STUDY = '''"""Does dropout help on my table, with and without wrong labels?"""
+from harness import Study, Sweep
+from harness.models import DropoutNet
+from harness.tasks import Tabular
+
+study = Study(
+    name="table", task=Tabular("FILE", target="y", train_size=Sweep(6, 12), label_noise=Sweep(0.0, 0.4)),
+    model=DropoutNet(hidden=(8,)), batch_size=4, steps=6, seeds=2, evaluations=2,
+)
+'''
+
+
+def test_a_study_of_ones_own_table_runs_from_the_command_line(tmp_path):
+    table(tmp_path / "mine.csv")
+    (tmp_path / "study.py").write_text(STUDY.replace("FILE", str(tmp_path / "mine.csv")))
+    command = [str(tmp_path / "study.py"), "--results", str(tmp_path / "results"), "--devices", "cpu", "-q"]
+    done = CliRunner().invoke(run.main, command)
+    assert done.exit_code == 0, done.output
+    runs = pd.read_parquet(tmp_path / "results/table/runs.parquet")
+    assert len(runs) == 8 and runs.groupby(["task.train_size", "task.label_noise"]).size().eq(2).all()
+    assert (runs.status == "finished").all()
+    table(tmp_path / "mine.csv", size=np.ones(20))
+    changed = CliRunner().invoke(run.main, command)
+    assert changed.exit_code == 2 and "data of Tabular" in changed.output
+    (tmp_path / "mine.csv").write_text("size,y\n1,\n")
+    refused = CliRunner().invoke(run.main, command)
+    assert refused.exit_code == 2 and "task.target: column 'y' must have a value in every row" in refused.output
