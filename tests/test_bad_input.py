@@ -312,7 +312,7 @@ COMBINATIONS: list[tuple[Callable[[], dict[str, Any]], str]] = [
     (lambda: {"batch_size": Tune(1, 1080)}, "batch_size: must not exceed the 1079 training examples"),
     (lambda: {"task": Images(train_size=Tune(100, 1080))}, "task.train_size: at most 1079"),
     (lambda: {"task": Images(validation_size=1797)}, "task.validation_size: "),
-    (lambda: {"task": AddingProblem(length=10**9)}, "task.length: so long, 8,000 sequences need"),
+    (lambda: {"task": AddingProblem(length=10**9)}, "task.length: so large, 8,000 examples need"),
     (lambda: {"steps": 10**8}, "steps: input should be less than or equal to 10000000"),
     (lambda: {"seeds": 10**9}, "seeds: input should be less than or equal to 1000000"),
     (lambda: {"seeds": 10**6, "optimizer": SGD(Sweep(0.1, 0.2))}, "study: has 2,000,000 runs, more than 1,000,000"),
