@@ -63,7 +63,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     if not folder.is_dir():
         raise InvalidStudy([Problem(str(folder), "no such results folder")])
     wanted = [name for name in (RUNS, CURVES, *DOCUMENTS) if study_file is None or name != "study.py"]
-    message = "is missing; the study's command writes it, also when all is trained"
+    message = "is missing; the study's command, run again, writes it without training what is trained"
     if missing := [Problem(str(folder / name), message) for name in wanted if not (folder / name).is_file()]:
         raise InvalidStudy(missing)
     changes = _changes(folder / "changes.json")

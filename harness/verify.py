@@ -35,10 +35,11 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True)
 class Judged:
-    """A sampled run, whether it agrees, and how or where not."""
+    """A sampled run, whether it agrees, whether it does so in every bit, and how or where not."""
 
     run: Run
     agrees: bool
+    exactly: bool
     words: str
 
 
@@ -92,10 +93,9 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     off = {} if not why else moved(pairs)
     for name, median in off.items():
         click.echo(f"{name}: the median difference is {median:.0%}")
-    agreeing = sum(run.agrees for run in judged)
-    how = "within tolerances" if why else "bit for bit"
+    agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
     good = agreeing == len(judged) and not off
-    click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {len(judged)} runs agree {how}"
+    click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {len(judged)} runs agree, {bits} of them in every bit"
                + (f"; the medians of {', '.join(off)} do not." if off else "."))  # fmt: skip
     return AGREE if good else DIFFER
 
@@ -105,7 +105,7 @@ def _places(recorded: Recorded, devices: str | None) -> list[torch.device]:
     kind = "cuda" if "cuda" in recorded.environment.get("devices", "") else "cpu"
     places = find_devices(devices or ("auto" if kind == "cuda" else "cpu"))
     if {place.type for place in places} != {kind}:
-        message = f"the runs were trained on {recorded.environment['devices']}, and other devices draw other dropout"
+        message = f"the runs were trained on {kind}, and another kind of device draws other dropout noise"
         raise InvalidStudy([Problem("--devices", message, ", ".join(map(str, places)))])
     return places
 
@@ -165,14 +165,14 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged
     """Compare one run with its record."""
     difference = in_bits(before, again)
     if difference is None:
-        return Judged(run, True, "agrees in every bit")
+        return Judged(run, True, True, "agrees in every bit")
     if exactly:
-        return Judged(run, False, str(difference))
+        return Judged(run, False, False, str(difference))
     difference = within_tolerances(before, again)
     if difference is not None:
-        return Judged(run, False, str(difference))
+        return Judged(run, False, False, str(difference))
     step = parting(before, again)
-    return Judged(run, True, "agrees within tolerances" + (f" until it parts at step {step}" if step else ""))
+    return Judged(run, True, False, "agrees within tolerances" + (f" until it parts at step {step}" if step else ""))
 
 
 def block(population: list[Run], chosen: set[Key], failed: set[Key]) -> list[Run]:

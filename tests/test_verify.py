@@ -95,7 +95,7 @@ def test_every_run_of_every_phase_is_trained_again_to_the_bit(small: Path) -> No
     assert set(runs["seed"]) == {2, 5, 7, 1_000_000}
     assert set(runs["task.train_size"]) == {"None", "100"}
     assert again.output.count("agrees in every bit") == 28
-    assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree bit for bit."
+    assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree, 28 of them in every bit."
     assert [len(population) for population in read_results(small).populations] == [4] * 4 + [12]
 
 
@@ -122,7 +122,7 @@ def test_what_trained_beside_failed_runs_is_held_to_tolerances(results: Path, tm
     again = verified(folder, "--sample", "100")
     assert again.exit_code == 0, again.output
     assert "21 failed" in again.output
-    assert again.output.count("agrees within tolerances") == 19
+    assert again.output.splitlines()[-1] == "AGREES: 19 of 19 runs agree, 0 of them in every bit."
 
 
 def test_only_what_lies_beside_a_sampled_run_trains_with_it(results: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_changed_value_is_found(small: Path) -> None:
         assert re.search(
             rf"^{trial} +{seed} .* {column}(: | at step).* recorded, .* again$", again.stdout, re.MULTILINE
         )
-    assert again.stdout.splitlines()[-1] == "DIFFERS: 23 of 28 runs agree bit for bit."
+    assert again.stdout.splitlines()[-1] == "DIFFERS: 23 of 28 runs agree, 23 of them in every bit."
 
 
 def elsewhere(folder: Path) -> None:
@@ -193,7 +193,7 @@ def test_another_environment_is_held_to_tolerances_and_named(small: Path) -> Non
     assert again.exit_code == 0, again.output
     assert f"torch: 2.12.0 there, {torch.__version__} here" in again.output
     assert "agrees within tolerances" in again.output
-    assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree within tolerances."
+    assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree, 0 of them in every bit."
 
 
 def double(column: str) -> Callable[[pd.DataFrame], None]:
