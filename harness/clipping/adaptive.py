@@ -36,7 +36,7 @@ class AGC(ClippingRule):
             size = torch.linalg.vector_norm(_units(weights[name]), dim=2)
             bound = clip_factor * size.clamp(min=SMALLEST_WEIGHTS)
             over = norm > bound
-            entries.mul_(torch.where(over, bound / norm, 1.0).unsqueeze(2))
+            entries.mul_((bound / norm).masked_fill(~over, 1.0).unsqueeze(2))
             clipped |= over.any(1, keepdim=True)
         return clipped
 
@@ -111,7 +111,7 @@ class ZClip(ClippingRule):
         warm, deviation = count <= warmup, variance.sqrt()
         score = (gradient.norm - mean) / (deviation + 1e-6)
         spike = (score > z) & ~warm
-        bound = torch.where(spike, mean + deviation * z.square() / score, inf)
+        bound = (mean + deviation * z.square() / score).masked_fill(~spike, inf)
         norm = torch.minimum(gradient.norm, bound)
         weight, before = torch.where(warm, 1 / count, 1 - alpha), norm - mean
         mean.lerp_(norm, weight)

@@ -29,6 +29,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
             caption = (
                 f"Stability against {factor}. Share of runs that diverged (95 % Wilson interval); medians over seeds with "
                 "95 % interval for the share of steps with a loss spike, the 99 % quantile of the gradient norm before "
-                "clipping, and the share of steps at which the clipping rule acted. Diverged runs are measured up to the step they diverged."
+                "clipping, and the share of steps at which the clipping rule acted. Diverged runs are measured up to the "
+                "step they diverged."
             )
             yield Plot(f"stability_{factor}", caption, table, draw)

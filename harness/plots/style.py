@@ -302,9 +302,8 @@ def level_ticks(ax: Axes, levels: Sequence[str]) -> None:
         ticks = [wrapped(text, 26) for text in levels]
         ax.set_xticklabels(ticks, rotation=SLANT, ha="right", rotation_mode="anchor")
         height = max(map(text_width, ticks)) * math.sin(math.radians(SLANT))
-        figure.set_figheight(
-            figure.get_figheight() + height / grid.get_gridspec().ncols
-        )  # every panel of a row adds a part
+        part = height / grid.get_gridspec().ncols  # which every panel of a row adds
+        figure.set_figheight(figure.get_figheight() + part)
 
 
 def text_width(text: str) -> float:
