@@ -35,9 +35,8 @@ class _Drawn(Task):
     choice_of_examples: ClassVar[frozenset[str]] = Task.choice_of_examples | {"train_size"}
 
     def check(self) -> list[Problem]:
-        """There are classes for label noise to replace."""
-        _, y = self._examples(torch.rand(64, self._draws(), generator=stream(0, "data")))
-        return self.label_noise_problems(y)
+        """There are classes for label noise, if any, to replace."""
+        return self.label_noise_problems(self.draw(0).y) if self.label_noise else []
 
     def draw(self, seed: int) -> Data:
         """A fixed finite set of examples; see `Task.draw`."""
@@ -157,7 +156,7 @@ class Friedman(_Drawn):
 
     Args:
         features: at least 5; the first five matter.
-        noise: standard deviation of ε, a mean squared error that no network can undercut is its square.
+        noise: standard deviation of ε; its square is the least mean squared error there can be.
     """
 
     features: Annotated[int, Field(ge=5)] = 10
