@@ -39,7 +39,7 @@ class Feed:
 
     Args:
         runs: the members.
-        data: each member's examples. Members with the same `Data` object get the same batches; each tensor is held once.
+        data: each member's examples. Members with the same `Data` object get the same batches; a tensor is held once.
         device: where batches are wanted.
         dtype: of floating-point inputs and targets.
     """

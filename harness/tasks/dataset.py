@@ -13,8 +13,8 @@ from harness.tasks.tensors import Tensors
 def from_dataset(dataset: Dataset[Any], **settings: Any) -> Tensors:
     """A task with the examples of a `torch.utils.data.Dataset`, each read once, in order.
 
-    Of a data set with a part for training and one for testing, give both, `ConcatDataset([train, test])`: every seed draws its
-    splits from all examples. What a data set does at random, such as augmentation, is done once.
+    Of a data set with a part for training and one for testing, give both, `ConcatDataset([train, test])`: every seed
+    draws its splits from all examples. What a data set does at random, such as augmentation, is done once.
 
     Args:
         dataset: its items are pairs (x, y) of tensors, arrays or numbers, the same shapes for all. Real numbers become

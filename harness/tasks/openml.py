@@ -9,14 +9,14 @@ from harness.tasks.pooled import unusable
 def download(name: str, *, instead: str, **settings: Any) -> Any:
     """A data set of openml.org, as scikit-learn's `fetch_openml` gives it.
 
-    Kept in scikit-learn's data folder (`SCIKIT_LEARN_DATA`, else `~/scikit_learn_data`) and checked against the MD5 sum that
-    openml.org states whenever it is loaded; a damaged copy is removed and downloaded again.
+    It is kept in scikit-learn's data folder (`SCIKIT_LEARN_DATA`, else `~/scikit_learn_data`). Whenever it is loaded, it is
+    checked against the MD5 sum that openml.org states; a damaged copy is removed and downloaded again.
 
     Args:
         name: of the data set, whose version 1 is taken, or its number.
         instead: what to use without a network.
-        **settings: for `fetch_openml`. Its default way to read categories that are whole numbers, such as the classes of MNIST, fails
-            with pandas 3.1 (scikit-learn issue 34892).
+        **settings: for `fetch_openml`; its default parser fails with pandas 3.1 on categories that are whole numbers, such
+            as the classes of MNIST (scikit-learn issue 34892).
 
     Raises:
         InvalidStudy: it cannot be had; the problem's path is `source`.

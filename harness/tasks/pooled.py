@@ -87,9 +87,9 @@ class Pooled(Task):
             return error.problems
         return self._sizes(len(x)).problems(len(x)) + self.label_noise_problems(y)
 
-    def scaled(self, x: Tensor, y: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
-        """The pool as networks see it; what is learned for that is learned from the examples `train` alone."""
-        return x, y
+    def scaled(self, x: Tensor, train: Tensor) -> Tensor:
+        """The pool's x as networks see it; what is learned for that is learned from the examples `train` alone."""
+        return x
 
     def draw(self, seed: int) -> Data:
         """The pool and the seed's split of it; see `Task.draw`."""
@@ -97,7 +97,7 @@ class Pooled(Task):
         sizes = self._sizes(len(x))
         parts = (sizes.test, sizes.validation, sizes.train)
         test, validation, train = split(len(x), parts, stream(seed, "split"), block=self.block())
-        return Data(*self.scaled(x, y, train), train, validation, test)
+        return Data(self.scaled(x, train), y, train, validation, test)
 
     def _sizes(self, n: int) -> Sizes:
         asked = {part: self.values()[f"{part}_size"] for part in ("train", "validation", "test")}

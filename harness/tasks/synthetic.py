@@ -55,8 +55,7 @@ class _Drawn(Task):
                 f"so large, {examples:,} examples need {needed / 2**30:,.0f} GiB of memory; {free / 2**30:.0f} are free"
             )
             return [Problem(path, message, str(self.values()[path]))]
-        _, y = self._examples(torch.rand(64, self._draws(), generator=stream(0, "data")))
-        return self.label_noise_problems(y)
+        return self.label_noise_problems(self.draw(0).y) if self.label_noise else []
 
     def _draws(self) -> int:
         """Uniform numbers that make one example."""
@@ -169,7 +168,7 @@ class Friedman(_Drawn):
 
     Args:
         features: at least 5; the first five matter.
-        noise: standard deviation of ε, a mean squared error that no network can undercut is its square.
+        noise: standard deviation of ε; its square is the least mean squared error there can be.
     """
 
     features: Annotated[int, Field(ge=5)] = 10

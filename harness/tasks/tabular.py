@@ -24,10 +24,11 @@ MOST_LEVELS = 256
 class Tabular(Pooled):
     """Predict one column of a table from all others.
 
-    Numeric columns, and a target of numbers, are given in standard deviations from their mean, both of the training examples
-    alone; a column that is constant there is 0. A column of texts, booleans or categories becomes one-hot, with a place for
-    each value that the whole table has. Where a number is missing it is replaced by the training mean, and one more column
-    says so with a 1; a missing category is a category of its own. A missing target is refused.
+    Numeric columns are given in standard deviations from their mean, both of the training examples alone; a column that is
+    constant there is 0. A column of texts, booleans or categories becomes one-hot, with a place for each value that the
+    whole table has. Where a number is missing it is replaced by the training mean, and one more column says so with a 1; a
+    missing category is a category of its own. A missing target is refused. A target of numbers is given in standard
+    deviations from its mean, both of the whole table: one unit of losses and errors for all seeds and training sizes.
 
     Sources:
         `breast_cancer`: 569 examples, 30 features, 2 classes (UCI, Wolberg et al. 1995), with scikit-learn.
@@ -41,7 +42,7 @@ class Tabular(Pooled):
         target: the column to predict; None is the one that the source names, if it does.
         without: columns to leave out, such as names, numbers that only identify, or what is known after the target.
         regression: whether the target is a number rather than a class; None: it is if its column holds floating-point
-            numbers. Errors and losses of numbers are in training standard deviations.
+            numbers.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
@@ -51,19 +52,14 @@ class Tabular(Pooled):
     regression: bool | None = None
 
     def pool(self) -> tuple[Tensor, Tensor]:
-        """Columns x (n, features), float64, numeric ones first, NaN where missing; y (n,), int64 or float64."""
+        """Columns x (n, features), float64, numeric ones first, NaN where missing; y (n,), int64 or float32."""
         table = self._table()
         return table.x, table.y
 
-    def scaled(self, x: Tensor, y: Tensor, train: Tensor) -> tuple[Tensor, Tensor]:
-        """Columns and targets with numbers in float32, standardised by the examples `train`; missing ones are 0."""
+    def scaled(self, x: Tensor, train: Tensor) -> Tensor:
+        """Columns in float32, numbers standardised by the examples `train`, missing ones 0."""
         numbers, others = x.tensor_split([self._table().numeric], 1)
-        mean, deviation = _moments(numbers[train])
-        scaled = torch.where((deviation > 0) & ~numbers.isnan(), (numbers - mean) / deviation, 0.0)
-        if y.is_floating_point():
-            mean, deviation = _moments(y[train])
-            y = ((y - mean) / torch.where(deviation > 0, deviation, 1.0)).float()
-        return torch.cat([scaled, others], 1).float(), y
+        return torch.cat([_standardised(numbers, train), others], 1).float()
 
     def fingerprint(self) -> str:
         """SHA-256 of the columns and the target."""
@@ -75,11 +71,12 @@ class Tabular(Pooled):
         return _load(source, file, self.target, self.without, self.regression)
 
 
-def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column, NaN left out; the deviation is 0 where only rounding is left of it."""
-    mean = values.nanmean(0)
-    deviation = (values - mean).square().nanmean(0).sqrt()
-    return mean, torch.where(deviation > 1e-12 * mean.abs(), deviation, 0.0)
+def _standardised(values: Tensor, train: Tensor) -> Tensor:
+    """Columns in standard deviations from the mean of the rows `train`; 0 if missing, or constant there but for rounding."""
+    mean = values[train].nanmean(0)
+    deviation = (values[train] - mean).square().nanmean(0).sqrt()
+    varies = deviation > 1e-12 * mean.abs()
+    return torch.where(varies & ~values.isnan(), (values - mean) / deviation, 0.0)
 
 
 @dataclass(frozen=True)
@@ -203,7 +200,7 @@ def _coded(column: "pd.Series[Any]", field: str, way_out: str) -> tuple[Any, Any
 
 
 def _targets(y: "pd.Series[Any]", regression: bool | None) -> Tensor:
-    """The target column as classes (n,), int64, or as numbers (n,), float64."""
+    """The target column as classes (n,), int64, or as standardised numbers (n,), float32."""
     if missing := int(y.isna().sum()):
         raise unusable(
             "target", f"column {y.name!r} must have a value in every row; remove the others", f"{missing} lack it"
@@ -215,7 +212,8 @@ def _targets(y: "pd.Series[Any]", regression: bool | None) -> Tensor:
         if not _numeric(y):
             message = f"needs a column of numbers, and {y.name!r} holds texts; use regression=False"
             raise unusable("regression", message, repr(y.iloc[0]))
-        return torch.tensor(_floats(y, "target"))
+        numbers = torch.tensor(_floats(y, "target"))
+        return _standardised(numbers, torch.arange(len(numbers))).float()
     if types.is_float_dtype(y) and (_floats(y, "target") % 1 != 0).any():
         raise unusable(
             "regression", f"column {y.name!r} holds fractions, which are no classes; use regression=True", "False"

@@ -20,7 +20,7 @@ class Data:
     Attributes:
         x: (examples, …) floating-point inputs, or int64 tokens. Seeds may share one tensor.
         y: (examples, …) int64 classes or floating-point targets, as the network is given them.
-        train, validation, test: int64 indices of examples; no example is in two of them. A bootstrap repeats some in `train`.
+        train, validation, test: int64 indices of examples, none in two of them; a bootstrap repeats some in `train`.
         clean: y without label noise; None where there is none.
     """
 
@@ -66,10 +66,10 @@ class Task(Component):
             (symmetric label noise; van Rooyen et al. 2015, arXiv:1505.07634). Where every step of a sequence has a class,
             all of an example are replaced or none. Examples replaced at one level are at every higher one. Validation
             and test keep their classes.
-        resample: what differs between the data of two seeds. `split`: the examples are split, or drawn, anew. `bootstrap`: all
-            share the splits of seed 0, and each trains on a bootstrap sample of the training set, as large as it (Efron 1979):
-            what churn is measured on. `none`: nothing, so that the spread over seeds is that of the training alone
-            (Bouthillier et al. 2021, arXiv:2103.03098).
+        resample: what differs between the data of two seeds. `split`: the examples are split, or drawn, anew.
+            `bootstrap`: all share the splits of seed 0, and each trains on a bootstrap sample of the training set, as large
+            as it (Efron 1979): what churn is measured on. `none`: nothing, so that the spread over seeds is that of
+            training alone (Bouthillier et al. 2021, arXiv:2103.03098).
     """
 
     _: KW_ONLY
