@@ -15,10 +15,11 @@ from harness.layers.noise import GaussianDropout, Variational, Zoneout
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.models.init import set_recurrent
 from harness.optimizers import SGD
-from harness.population import Population, Run, plan, trial_run
+from harness.population import Population, Run, plan
 from harness.schedules import Early, Late, Linear
 from harness.setup import Setup
 from harness.tasks import CharLM, Images, Task
+from harness.trial_run import trial_run
 
 MLP, ROWS, TEXT = Images(), Images(layout="rows"), CharLM(length=8)
 

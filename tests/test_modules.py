@@ -17,11 +17,12 @@ from harness import Study, Sweep
 from harness.layers import swap
 from harness.models import Model
 from harness.optimizers import SGD
-from harness.population import Run, plan, trial_run
+from harness.population import Run, plan
 from harness.run import overview
 from harness.settings import Note
 from harness.setup import Setup
 from harness.tasks import Tensors
+from harness.trial_run import trial_run
 
 GENERATOR = torch.Generator().manual_seed(0)
 ROWS = torch.randn(200, 6, generator=GENERATOR)

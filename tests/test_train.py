@@ -79,7 +79,7 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
         return F.cross_entropy(output.flatten(0, -2), target.flatten())
 
     optimizer, clip = torch_optimizer(setup.optimizer, model), plain(setup.clipping)
-    return train_plain(model, batches, loss, optimizer, before_step=before_step, clip=clip)
+    return model, *train_plain(model, batches, loss, optimizer, before_step=before_step, clip=clip)
 
 
 def uniform(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
