@@ -183,7 +183,7 @@ class Population:
 
     def _bind(self) -> None:
         """Make the leaves of the graph, a view for each parameter of the module, and find each seed's members."""
-        self._leaves = {name: view.detach().requires_grad_() for name, view in self._views(self.parameters).items()}
+        self._leaves = {name: view.detach().requires_grad_() for name, view in self.views(self.parameters).items()}
         self._gradients: list[Tensor] = []
         self._flat, self._slots, self._gaps = self.parameters[:0], list[Tensor](), list[Tensor]()
         seeds = [run.seed for run in self.runs]
@@ -191,7 +191,7 @@ class Population:
         self._rows = {seed: slice(start, start + seeds.count(seed)) for seed, start in first.items()}
         assert all(set(seeds[rows]) == {seed} for seed, rows in self._rows.items()), "members must be ordered by seed"
 
-    def _views(self, flat: Tensor) -> dict[str, Tensor]:
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
         """The rows of (member, parameters) seen as the module's parameters, (member, …) each."""
         return {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._slices.items()}
 
@@ -253,14 +253,15 @@ class Population:
         """
         return self._vmap(lambda output, _: output, x, x, train=train)
 
-    def losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mean training loss of each member's batch, (member,); its gradient is then to be had from `gradient`.
+    def losses(self, x: Tensor, y: Tensor, *, train: bool = True) -> Tensor:
+        """Mean loss of each member's batch, (member,); its gradient is then to be had from `gradient`.
 
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
+            train: whether dropout acts, with the masks of the last `draw_dropout`.
         """
-        losses = self._vmap(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
+        losses = self._vmap(lambda output, target: self.task.losses(output, target).mean(), x, y, train=train)
         leaves = list(self._leaves.values())
         self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
         return losses.detach()
@@ -270,7 +271,7 @@ class Population:
         count = len(self.parameters[rows])
         if len(self._flat) < count:
             self._flat = torch.zeros_like(self.parameters[rows])
-            self._slots = list(self._views(self._flat).values())
+            self._slots = list(self.views(self._flat).values())
             ends = [*[where.start for where, _ in self._slices.values()][1:], self._flat.shape[1]]
             self._gaps = [
                 self._flat[:, where.stop : end] for (where, _), end in zip(self._slices.values(), ends, strict=True)
