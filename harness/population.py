@@ -195,6 +195,10 @@ class Population:
         """The rows of (member, parameters) seen as the module's parameters, (member, …) each."""
         return {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._slices.items()}
 
+    def state(self) -> list[Tensor]:
+        """All that training changes in the members, (member, …) each: what is kept to come back to."""
+        return [self.parameters, *self._stacked.values()]
+
     def prepare(self, x: Tensor) -> None:
         """Learn from one member's training batch which masks dropout needs and which buffers training changes.
 

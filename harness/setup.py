@@ -1,6 +1,7 @@
 """`Setup`: everything that decides how one trial trains, with no sweep or search left in it."""
 
 from harness.clipping import ClippingRule, GlobalNorm
+from harness.diagnostics import Diagnostics
 from harness.models.model import Model
 from harness.optimizers import Adam, Optimizer
 from harness.settings import Component, Count
@@ -16,3 +17,4 @@ class Setup(Component):
     optimizer: Optimizer = Adam()
     batch_size: Count = 64
     steps: Count = 1000
+    metrics: Diagnostics = Diagnostics()

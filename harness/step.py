@@ -34,7 +34,7 @@ class Stepper:
         self._state = [torch.zeros_like(population.parameters) for _ in setup.optimizer.state_names]
         self._updates = torch.zeros((), dtype=torch.float64, device=population.device)
 
-    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Train on one batch.
 
         Args:
@@ -42,7 +42,7 @@ class Stepper:
             y: (member, batch, …).
 
         Returns:
-            Losses (member,), gradient norms before clipping (member, 1) and whether each was clipped (member, 1).
+            Losses (member,), gradient norms before and after clipping (member, 1) and whether each was clipped (member, 1).
         """
         population, dtype = self._population, self._population.dtype
         population.draw_dropout()
@@ -50,15 +50,16 @@ class Stepper:
         self._updates += 1
         coefficients = _cast(self._optimizer.coefficients(self._updates, **self._rates), dtype)
         bounds = _cast(self._bounds, dtype)
-        norms, clipped = [], []
+        norms, clipped_norms, clipped = [], [], []
         for rows in self._blocks():
             gradient = population.gradient(rows)
             norms.append(torch.linalg.vector_norm(gradient, dim=1, keepdim=True))
             gradient, over = self._rule.clip(gradient, norms[-1], **_rows(bounds, rows))
+            clipped_norms.append(torch.linalg.vector_norm(gradient, dim=1, keepdim=True))
             clipped.append(over)
             state = [tensor[rows] for tensor in self._state]
             self._optimizer.update(population.parameters[rows], gradient, *state, **_rows(coefficients, rows))
-        return losses, torch.cat(norms), torch.cat(clipped)
+        return losses, torch.cat(norms), torch.cat(clipped_norms), torch.cat(clipped)
 
     def keep(self, kept: Tensor) -> None:
         """Go on with some members only; call it after the population's own `keep`."""
