@@ -184,7 +184,7 @@ def test_what_does_not_apply_is_not_measured() -> None:
 def some(level: str, *, confirm: bool = True) -> list[Run]:
     setup = Setup(
         task=POINTS, model=DropoutNet(hidden=(32, 16), dropout=0.3), clipping=GlobalNorm(0.5), optimizer=SGD(0.3),
-        batch_size=16, steps=60, metrics=Diagnostics(level),
+        batch_size=64, steps=60, metrics=Diagnostics(level),
     )  # fmt: skip
     wild = setup.with_value("optimizer.lr", 1e6).with_value("clipping.max_norm", 1e6)
     setups = [setup, setup.with_value("model.dropout", 0.0), setup.with_value("optimizer.lr", 0.1), wild]
