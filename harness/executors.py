@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from harness import metrics
 from harness.credentials import without_credentials
 from harness.devices import settle
 from harness.population import Run, cut
@@ -117,7 +116,7 @@ def joined(parts: list[Trained]) -> Trained:
 def failed(run: Run, error: str) -> Trained:
     """The outcome of a run that failed for good: no numbers, no curve, the traceback without credentials."""
     row = {"trial": run.trial, "seed": run.seed, "status": "failed", "steps_done": 0} | dict.fromkeys(
-        metrics.METRICS, np.nan
+        run.setup.metrics.metrics(), np.nan
     )
     columns = ["trial", "seed", "step", "loss", "grad_norm", "clipped", "update_ratio", "validation_loss"]
     kinds = {name: "int64" if i < 3 else "float64" for i, name in enumerate(columns)}

@@ -12,7 +12,7 @@ from harness.metrics import Array
 LOGGED_POINTS = 100
 """Points of a curve: at most this many steps are logged, evenly spaced, and those at which runs are evaluated."""
 
-LOG = ("loss", "grad_norm", "clipped", "update_ratio")
+LOG = ("loss", "grad_norm", "clipped_norm", "clipped", "update_ratio")
 """What is kept of every step (the update ratio: of logged steps only)."""
 
 
@@ -44,19 +44,20 @@ class History:
     """
 
     def __init__(self, steps: int, members: int, device: torch.device, dtype: torch.dtype) -> None:
-        self._log = torch.full((steps, 4, members), torch.nan, device=device, dtype=dtype)
+        self._log = torch.full((steps, len(LOG), members), torch.nan, device=device, dtype=dtype)
         self.validation = np.full((steps, 2, members), np.nan)
         self.alive = torch.arange(members, device=device)
         self.diverged_at = np.zeros(members, dtype=np.int64)
 
-    def write(self, step: int, losses: Tensor, norms: Tensor, clipped: Tensor) -> None:
-        """Keep one step: losses (member,), norms and clipped (member, 1)."""
-        self._log[step - 1, :3, self.alive] = torch.stack([losses, norms[:, 0], clipped[:, 0].to(losses.dtype)])
+    def write(self, step: int, losses: Tensor, norms: Tensor, clipped_norms: Tensor, clipped: Tensor) -> None:
+        """Keep one step: losses (member,), norms before and after clipping and clipped (member, 1)."""
+        columns = (losses, norms[:, 0], clipped_norms[:, 0], clipped[:, 0].to(losses.dtype))
+        self._log[step - 1, :4, self.alive] = torch.stack(columns)
 
     def write_update(self, step: int, before: Tensor, after: Tensor) -> None:
         """Keep ‖Δθ‖ / ‖θ‖ of one step from the parameters around it, (member, parameters)."""
         ratio = torch.linalg.vector_norm(after - before, dim=1) / torch.linalg.vector_norm(before, dim=1)
-        self._log[step - 1, 3, self.alive] = ratio
+        self._log[step - 1, 4, self.alive] = ratio
 
     def evaluate(self, step: int, values: Array) -> None:
         """Keep validation loss and error, (2, member)."""

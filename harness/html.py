@@ -44,6 +44,8 @@ class Page:
         doc: its docstring.
         verdicts: on its claims.
         cells: the summary per cell.
+        diagnostics: likewise, of the metrics that `Diagnostics` add.
+        meanings: of the metrics.
         trials: the best tuned trials.
         pictures: the figures.
         about: environment, by name.
@@ -55,6 +57,8 @@ class Page:
     doc: str
     verdicts: Sequence[Verdict]
     cells: Table
+    diagnostics: Table
+    meanings: Table
     trials: Table
     pictures: Sequence[Picture]
     about: Mapping[str, str]
@@ -124,8 +128,12 @@ def markdown(page: Page) -> str:
         ]
     if page.cells.rows:
         parts += ["## Cells", _markdown_table(page.cells), "Mean [95 % interval] over seeds of the confirm phase."]
+    if page.diagnostics.rows:
+        parts += ["## Diagnostics", _markdown_table(page.diagnostics)]
     if page.trials.rows:
         parts += ["## Best trials of the search", _markdown_table(page.trials)]
+    if page.meanings.rows:
+        parts += ["## Metrics", _markdown_table(page.meanings)]
     parts += ["Runs: " + ", ".join(f"{count} {kind}" for kind, count in page.counts.items()) + "."]
     return "\n\n".join(part for part in parts if part) + "\n"
 

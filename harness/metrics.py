@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+LEVELS = ("light", "standard", "full")
+"""How much a study measures, see `harness.diagnostics`; each level has the metrics of those before it."""
+
 WINDOW = 100
 """Trailing steps that spikes and explosions are measured against."""
 
@@ -28,6 +31,7 @@ class Metric:
         better: which direction is good, if one is.
         group: which part of the question it speaks to.
         tunable: measured on training and validation data alone, so that tuning may use it.
+        level: from which level of `Diagnostics` on runs have it.
     """
 
     meaning: str
@@ -35,6 +39,7 @@ class Metric:
     better: Literal["lower", "higher", None]
     group: Literal["generalization", "stability", "check"]
     tunable: bool = False
+    level: Literal["light", "standard", "full"] = "light"
 
 
 METRICS: dict[str, Metric] = {
@@ -45,11 +50,21 @@ METRICS: dict[str, Metric] = {
     "validation_error": Metric("error on the validation split", "error", "lower", "generalization", True),
     "test_error": Metric("error on the test split", "error", "lower", "generalization"),
     "gap": Metric("test loss − train loss, dropout off, same number of examples", "loss", "lower", "generalization"),
+    "grad_norm_mean": Metric("mean gradient norm before clipping", "norm", None, "stability", True),
     "grad_norm_median": Metric("median gradient norm before clipping", "norm", None, "stability", True),
+    "grad_norm_q95": Metric("95 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True),
     "grad_norm_q99": Metric("99 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True),
     "grad_norm_max": Metric("largest gradient norm before clipping", "norm", "lower", "stability", True),
+    "clipped_norm_mean": Metric("mean gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_median": Metric("median gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_q95": Metric("95 % quantile of the gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_q99": Metric("99 % quantile of the gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_max": Metric("largest gradient norm after clipping", "norm", None, "stability", True),
     "clip_fraction": Metric(
         "share of steps at which the clipping rule acted", "share of steps", None, "stability", True
+    ),
+    "mean_shrink": Metric(
+        "mean of the gradient norm after clipping / before; 1: clipping never changed it", "ratio", None, "stability", True
     ),
     "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over steps", "ratio", None, "stability", True),
     "spike_rate": Metric(
@@ -75,7 +90,47 @@ METRICS: dict[str, Metric] = {
     "eval_noise": Metric(
         "largest change of an output between two draws of dropout, eval mode", "output", None, "check"
     ),
-}
+    "best_step": Metric(
+        "step of the least validation loss, of the steps evaluated", "step", None, "generalization", level="standard"
+    ),
+    "best_test_loss": Metric(
+        "loss on the test split at the weights of least validation loss", "loss", "lower", "generalization", level="standard"
+    ),
+    "best_test_error": Metric(
+        "error on the test split at the weights of least validation loss", "error", "lower", "generalization",
+        level="standard",
+    ),
+    "brier": Metric(
+        "Brier score on the test split: mean of Σ (p − y)² over classes", "score", "lower", "generalization",
+        level="standard",
+    ),
+    "calibration_error": Metric(
+        "expected calibration error on the test split: mean |accuracy − confidence| over 15 bins of confidence",
+        "probability", "lower", "generalization", level="standard",
+    ),
+    "noise_error": Metric(
+        "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of the inputs", "error", "lower",
+        "generalization", level="standard",
+    ),
+    "recurrent_radius": Metric(
+        "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
+    ),
+    "recurrent_gain": Metric(
+        "largest singular value of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
+    ),
+    "sharpness": Metric(
+        "largest eigenvalue of the Hessian of the training loss at the end", "loss per squared weight", None, "stability",
+        level="full",
+    ),
+    "gradient_noise_scale": Metric(
+        "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike", "examples",
+        None, "stability", level="full",
+    ),
+    "weight_rank": Metric(
+        "effective rank of a weight matrix as a share of its full rank, mean over matrices", "share of rank", None,
+        "stability", level="full",
+    ),
+}  # fmt: skip
 
 
 def divergence_step(losses: Array, *, factor: float = 3.0, patience: int = 50) -> NDArray[np.int64]:
@@ -129,15 +184,23 @@ def stability(history: dict[str, Array]) -> dict[str, Array]:
     """The metrics of group `stability` that follow from what was logged at every step, (member,) each.
 
     Args:
-        history: `loss`, `grad_norm`, `clipped` and `update_ratio`, (step, member), NaN after a run diverged.
+        history: `loss`, `grad_norm`, `clipped_norm`, `clipped` and `update_ratio`, (step, member), NaN after a run diverged.
     """
-    norms = history["grad_norm"]
+    norms, after = history["grad_norm"], history["clipped_norm"]
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.filterwarnings("ignore", message="All-NaN|Mean of empty")  # a run that diverged at its first step
         return {
+            "grad_norm_mean": np.nanmean(norms, axis=0),
             "grad_norm_median": np.nanmedian(norms, axis=0),
+            "grad_norm_q95": np.nanquantile(norms, 0.95, axis=0),
             "grad_norm_q99": np.nanquantile(norms, 0.99, axis=0),
             "grad_norm_max": np.nanmax(norms, axis=0),
+            "clipped_norm_mean": np.nanmean(after, axis=0),
+            "clipped_norm_median": np.nanmedian(after, axis=0),
+            "clipped_norm_q95": np.nanquantile(after, 0.95, axis=0),
+            "clipped_norm_q99": np.nanquantile(after, 0.99, axis=0),
+            "clipped_norm_max": np.nanmax(after, axis=0),
+            "mean_shrink": np.nanmean(np.divide(after, norms, out=np.ones_like(norms), where=norms != 0), axis=0),
             "clip_fraction": np.nanmean(history["clipped"], axis=0),
             "update_ratio": np.nanmedian(history["update_ratio"], axis=0),
             "spike_rate": spike_rate(history["loss"]),

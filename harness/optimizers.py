@@ -90,7 +90,7 @@ class Adam(Optimizer):
     lr: Positive = 1e-3
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
-    eps: NonNegative = 1e-8
+    eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
     state_names = ("mean", "square")
 

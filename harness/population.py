@@ -34,7 +34,8 @@ ALIGNMENT = 16
 depend on where in the stack it lies."""
 
 NARROWEST = 16
-"""From this width on, a member's arithmetic on a CPU does not depend on the width, whatever the sizes of its matrices."""
+"""From this width on, a member's arithmetic on a CPU seldom depends on the width; with odd sizes it may, in the last bit,
+which is why whole planned populations train, whatever the interruptions."""
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,10 @@ class Population:
         """The rows of (member, parameters) seen as the module's parameters, (member, …) each."""
         return {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._slices.items()}
 
+    def state(self) -> list[Tensor]:
+        """All that training changes in the members, (member, …) each: what is kept to come back to."""
+        return [self.parameters, *self._stacked.values()]
+
     def prepare(self, x: Tensor) -> None:
         """Learn from one member's training batch: masks that dropout needs, buffers that change, what cannot be batched.
 
@@ -313,15 +318,16 @@ class Population:
         """
         return self._each(lambda output, _: output, x, x, train=train)
 
-    def losses(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mean training loss of each member's batch, (member,); its gradient is then to be had from `gradient`.
+    def losses(self, x: Tensor, y: Tensor, *, train: bool = True) -> Tensor:
+        """Mean loss of each member's batch, (member,); its gradient is then to be had from `gradient`.
 
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
+            train: whether dropout acts, with the masks of the last `draw_dropout`.
         """
         with self._settled():
-            losses = self._each(lambda output, target: self.task.losses(output, target).mean(), x, y, train=True)
+            losses = self._each(lambda output, target: self.task.losses(output, target).mean(), x, y, train=train)
             leaves = list(self._leaves.values())
             self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
         return losses.detach()

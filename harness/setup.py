@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from harness.clipping import ClippingRule, GlobalNorm
+from harness.diagnostics import Diagnostics
 from harness.models.model import Model
 from harness.optimizers import Adam, Optimizer
 from harness.settings import Component, Count
@@ -20,3 +21,4 @@ class Setup(Component):
     optimizer: Optimizer = Adam()
     batch_size: Count = 64
     steps: Annotated[int, Field(ge=1, le=10**7)] = 1000
+    metrics: Diagnostics = Diagnostics()

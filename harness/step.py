@@ -36,7 +36,7 @@ class Stepper:
         self._memory = self._rule.initial_state(torch.zeros_like(population.parameters[:, :1]), setup.steps)
         self._updates = torch.zeros(len(runs), 1, dtype=torch.float64, device=population.device)
 
-    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Train on one batch.
 
         Args:
@@ -44,24 +44,25 @@ class Stepper:
             y: (member, batch, …).
 
         Returns:
-            Losses (member,), gradient norms before clipping (member, 1) and whether the rule acted on each (member, 1).
+            Losses (member,), gradient norms before and after clipping (member, 1) and whether the rule acted on each (member, 1).
         """
         population, dtype = self._population, self._population.dtype
         population.draw_dropout()
         losses = population.losses(x, y)
         coefficients = _cast(self._optimizer.coefficients(self._updates + 1, **self._rates), dtype)
         bounds = _cast(self._bounds, dtype)
-        norms, acted = [], []
+        norms, clipped_norms, acted = [], [], []
         for rows in self._blocks():
             flat = population.gradient(rows)
             norms.append(torch.linalg.vector_norm(flat, dim=1, keepdim=True))
             gradient = Gradient(flat, norms[-1], population.parameters[rows], population.views)
             memory = [tensor[rows] for tensor in self._memory]
             acted.append(self._rule.clip(gradient, *memory, **_rows(bounds, rows)))  # type: ignore[arg-type]
+            clipped_norms.append(torch.linalg.vector_norm(flat, dim=1, keepdim=True))
             self._update(rows, flat, coefficients, skipped=acted[-1] if self._rule.skips else None)
         clipped = torch.cat(acted)
         self._updates += ~clipped if self._rule.skips else 1
-        return losses, torch.cat(norms), clipped
+        return losses, torch.cat(norms), torch.cat(clipped_norms), clipped
 
     def _update(self, rows: slice, gradient: Tensor, coefficients: Columns, *, skipped: Tensor | None) -> None:
         """Let the optimizer change some members; of those that skip the step, (member, 1), nothing changes."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from harness import metrics
+from harness.diagnostics import Diagnostics
 from harness.levels import stored
 from harness.models.model import Model
 from harness.settings import Component, Count, InvalidStudy, Note, Positive, Problem, Sweep, Tune, nearest, show
@@ -62,6 +63,10 @@ class Claim(Component):
             found.append(Problem("treatment", "must differ from baseline", show(self.treatment)))
         return found
 
+    def measured(self) -> dict[str, str]:
+        """The metrics it names, by field."""
+        return {"metric": self.metric}
+
     def arms(self) -> list[tuple[str, Levels]]:
         """The field names and levels that must exist in the study."""
         return [("treatment", self.treatment), ("baseline", self.baseline)]
@@ -84,9 +89,12 @@ class Exact(Component):
 
     def check(self) -> list[Problem]:
         """The metrics exist."""
-        named = {"metric": self.metric} | ({"unless": self.unless} if self.unless is not None else {})
         return [Problem(field, f"unknown metric{nearest(name, list(metrics.METRICS))}", name)
-                for field, name in named.items() if name not in metrics.METRICS]  # fmt: skip
+                for field, name in self.measured().items() if name not in metrics.METRICS]  # fmt: skip
+
+    def measured(self) -> dict[str, str]:
+        """The metrics it names, by field."""
+        return {"metric": self.metric} | ({"unless": self.unless} if self.unless is not None else {})
 
     def arms(self) -> list[tuple[str, Levels]]:
         """No levels: all cells."""
@@ -99,6 +107,7 @@ class Study(Setup):
     Args:
         name: names the results folder, the Optuna study and the MLflow experiment.
         task, model, clipping, optimizer, batch_size, steps: what one run trains; see `Setup`.
+        metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`.
         seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
         claims: `Claim` and `Exact` statements to be given verdicts.
         tune_trials: values of the `Tune` factors tried in every cell.
@@ -185,7 +194,13 @@ class Study(Setup):
     def _claim_problems(self) -> list[Problem]:
         found = []
         sweeps = self.sweeps()
+        known = isinstance(self.metrics, Diagnostics) and not self.metrics.problems()
+        measured = self.metrics.metrics() if known else metrics.METRICS
         for i, claim in enumerate(self.claims):
+            for field, name in claim.measured().items():
+                if name in metrics.METRICS and name not in measured:
+                    way_out = f'needs metrics=Diagnostics("{metrics.METRICS[name].level}")'
+                    found.append(Problem(f"claims[{i}].{field}", way_out, name))
             for field, levels in claim.arms():
                 for path, level in levels.items():
                     where = f"claims[{i}].{field}.{path}"
@@ -249,7 +264,9 @@ class Study(Setup):
         made: dict[tuple[Any, ...], Setup] = self.__dict__.setdefault("_setups", {})
         key = tuple(sorted((path, show(value)) for path, value in values.items()))
         if key not in made:
-            whole: Setup = Setup(**{name: value for name, value in self.values().items() if name in SETUP_FIELDS})
+            whole: Setup = Setup(
+                **{name: value for name, value in self.values().items() if name in Setup.__annotations__}
+            )
             for path, value in values.items():
                 whole = whole.with_value(path, value)
             made[key] = whole
@@ -296,4 +313,5 @@ def _valid_seeds(seeds: Sequence[int]) -> bool:
     return len(set(seeds)) == len(seeds) > 0 and all(0 <= seed < MOST_SEEDS for seed in seeds)
 
 
-SETUP_FIELDS = tuple(Setup.__annotations__)
+SETUP_FIELDS = tuple(name for name in Setup.__annotations__ if name != "metrics")
+"""Settings that decide how a run trains: those that may be swept and tuned."""

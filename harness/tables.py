@@ -21,7 +21,7 @@ from harness.study import Study
 from harness.verdicts import Verdict
 
 SHOWN = ("test_loss", "test_error", "gap", "spike_rate", "grad_norm_q99", "clip_fraction")
-"""Metrics in the tables of `report.html` and `summary.md`; `summary.csv` has all."""
+"""Metrics in the first table of `report.html` and `summary.md`; `summary.csv` has all."""
 
 BEST_TRIALS = 10
 
@@ -55,11 +55,14 @@ def write_report(
     summary = summarize(study, runs)
     drawn = list(plots.plots(runs, curves, study))
     images = [plots.render(plot) for plot in drawn]
+    extra = [name for name in measured(summary) if METRICS[name].level != "light"]
     page = html.Page(
         title=study.name,
         doc=doc,
         verdicts=found,
-        cells=readable(study, summary),
+        cells=readable(study, summary, _shown(summary)),
+        diagnostics=readable(study, summary, extra) if extra else html.Table([], []),
+        meanings=meanings(summary),
         trials=best_trials(study, runs),
         pictures=[html.Picture(plot.name, plot.caption, svg) for plot, (svg, _) in zip(drawn, images, strict=True)],
         about=about,
@@ -162,19 +165,19 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     The interval is Wilson's for `diverged`, else t of the mean. A cell with a diverged run has the mean `inf` in
     metrics that are infinite there, and no interval: nothing is dropped.
     """
-    rows = []
+    rows, names = [], [name for name in METRICS if name in runs]
     for cell, inside in cells(study, runs):
         row: dict[str, Any] = {path: stored(level) for path, level in cell.items()}
         row |= {path: inside[path].iloc[0] for path in study.tunes()}
         statuses = inside["status"]
         row |= {"n": int((statuses != "failed").sum()), "n_diverged": int((statuses == "diverged").sum())}
         row["n_failed"] = int((statuses == "failed").sum())
-        for name in METRICS:
+        for name in names:
             row |= {f"{name}_{key}": value for key, value in _estimate(name, inside[name]).items()}
         rows.append(row)
     keys = ("mean", "median", "low", "high")
-    names = [*study.sweeps(), *study.tunes(), "n", "n_diverged", "n_failed"]
-    return pd.DataFrame(rows, columns=names + [f"{name}_{key}" for name in METRICS for key in keys])
+    head = [*study.sweeps(), *study.tunes(), "n", "n_diverged", "n_failed"]
+    return pd.DataFrame(rows, columns=head + [f"{name}_{key}" for name in names for key in keys])
 
 
 def _estimate(name: str, column: "pd.Series[float]") -> dict[str, float]:
@@ -189,17 +192,28 @@ def _estimate(name: str, column: "pd.Series[float]") -> dict[str, float]:
     return {"mean": float(values.mean()), "median": statistics.median(values), "low": bounded[0], "high": bounded[1]}
 
 
-def readable(study: Study, summary: pd.DataFrame) -> html.Table:
-    """The summary as a reader wants it: levels, tuned values, rate of divergence, main metrics "mean [low, high]".
+def measured(summary: pd.DataFrame) -> list[str]:
+    """The metrics that have a number somewhere in a summary."""
+    return [name for name in METRICS if f"{name}_median" in summary and summary[f"{name}_median"].notna().any()]
+
+
+def _shown(summary: pd.DataFrame) -> list[str]:
+    shown = [name for name in SHOWN if name in measured(summary)]
+    tested = any(name in shown for name in ("test_loss", "test_error"))
+    return shown if tested or "validation_loss" not in measured(summary) else ["validation_loss", *shown]
+
+
+def meanings(summary: pd.DataFrame) -> html.Table:
+    """What each measured metric means, its unit and which direction is good."""
+    rows = [[n, METRICS[n].meaning, METRICS[n].unit, METRICS[n].better or "–"] for n in measured(summary)]
+    return html.Table(["metric", "meaning", "unit", "better"], rows)
+
+
+def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> html.Table:
+    """The summary as a reader wants it: levels, tuned values, rate of divergence, some metrics "mean [low, high]".
 
     Where runs diverged a mean would be infinite; the median over all runs stands in its place, marked "median".
     """
-    shown = [name for name in SHOWN if summary[f"{name}_median"].notna().any()]
-    if (
-        not any(name in shown for name in ("test_loss", "test_error"))
-        and summary["validation_loss_median"].notna().any()
-    ):
-        shown = ["validation_loss", *shown]
     head = [*study.sweeps(), *(f"{path} (tuned)" for path in study.tunes()), "n", "diverged", *shown]
     names = {
         path: {stored(level): label(path, level) for level in sweep.levels} for path, sweep in study.sweeps().items()

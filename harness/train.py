@@ -13,11 +13,16 @@ from torch import Tensor
 from harness import metrics
 from harness.capture import Captured
 from harness.devices import threads_kept
+from harness.diagnostics.diagnosis import Diagnosis
+from harness.evaluation import mean, scores
 from harness.feed import Feed
 from harness.history import History, Schedule
 from harness.metrics import Array
 from harness.population import Population, Run, examples
 from harness.step import Stepper
+
+CURVES = ("loss", "grad_norm", "clipped", "update_ratio", "validation_loss")
+"""Columns of a curve."""
 
 TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""
@@ -58,6 +63,7 @@ def train(
     feed = Feed(runs, data, device=device, dtype=dtype)
     stepper = Stepper(runs, population)
     history = History(setup.steps, len(runs), device, dtype)
+    diagnosis = Diagnosis(population, feed)
 
     def one_step(batch: Tensor) -> tuple[Tensor, ...]:
         return stepper.step(*feed.gather(batch))
@@ -74,40 +80,23 @@ def train(
             history.write(step, *take_step(batch))
             if before is not None:
                 history.write_update(step, before, population.parameters)
-        history.evaluate(stop, mean(*scores(population, feed, "validation")))
+        validation = mean(*scores(population, feed, "validation"))
+        history.evaluate(stop, validation)
+        diagnosis.evaluate(stop, validation[0])
         kept = history.surviving(stop, population.parameters)
         progress(len(population) * (stop - done), len(population) - len(kept))
         done = stop
         if len(kept) < len(population):
-            for part in (population, feed, stepper, history):
+            for part in (population, feed, stepper, history, diagnosis):
                 part.keep(kept)
             if isinstance(take_step, Captured):
                 take_step.begin_anew()
         if not len(kept):
             break
         torch.set_num_threads(min(torch.get_num_threads(), len(population)))
-    final = measure(population, feed) if len(population) else {}
+    final = measure(population, feed) | diagnosis.final() if len(population) else {}
     tables = run_table(runs, history, final), curve_table(runs, history, schedule.logged())
     return tuple(table.sort_values(["trial", "seed"], kind="stable", ignore_index=True) for table in tables)  # type: ignore
-
-
-@torch.no_grad()
-def scores(population: Population, feed: Feed, split: str, at_most: int | None = None) -> tuple[Array, Array]:
-    """Loss and error of every example of a split, dropout off.
-
-    Returns:
-        (2, member, example) scores and how many examples of each member count, (member,).
-    """
-    indices, counts = feed.split(split, at_most)
-    chunk = population.runs[0].setup.batch_size  # as large as memory and caches are known to bear
-    parts = [population.scores(*feed.gather(part)) for part in torch.split(indices, chunk, dim=1)]
-    return torch.cat(parts, 2).double().cpu().numpy(), counts.cpu().numpy()
-
-
-def mean(values: Array, counts: Array) -> Array:
-    """Mean over the first `counts` examples, (…, member) from (…, member, example)."""
-    inside = np.arange(values.shape[-1]) < counts[:, None]
-    return np.asarray(np.where(inside, values, 0.0).sum(-1) / counts)
 
 
 def measure(population: Population, feed: Feed) -> dict[str, Array]:
@@ -142,16 +131,16 @@ def _dropout_noise(population: Population, x: Tensor, *, train: bool) -> Array:
 
 
 def run_table(runs: list[Run], history: History, final: dict[str, Array]) -> pd.DataFrame:
-    """One row per run: trial, seed, status, steps_done and every metric, in the order of `metrics.METRICS`."""
+    """One row per run: trial, seed, status, steps_done and every metric of the study's level, in the order of `metrics.METRICS`."""
     diverged = history.diverged_at > 0
-    steps = len(history.validation)
+    steps, measured = len(history.validation), runs[0].setup.metrics.metrics()
     columns = metrics.stability(history.arrays()) | {"diverged": diverged.astype(float)}
     final = final | dict(
         zip(
             ("validation_loss", "validation_error"), history.validation[-1][:, history.alive.cpu().numpy()], strict=True
         )
     )
-    for name, metric in metrics.METRICS.items():
+    for name, metric in measured.items():
         if name not in columns:
             columns[name] = np.full(len(runs), np.nan)
             if name in final:
@@ -164,13 +153,14 @@ def run_table(runs: list[Run], history: History, final: dict[str, Array]) -> pd.
         "status": np.where(diverged, "diverged", "finished"),
         "steps_done": np.where(diverged, history.diverged_at, steps),
     }
-    return pd.DataFrame(identity | {name: columns[name] for name in metrics.METRICS})
+    return pd.DataFrame(identity | {name: columns[name] for name in measured})
 
 
 def curve_table(runs: list[Run], history: History, logged: list[int]) -> pd.DataFrame:
     """One row per run and logged step."""
     rows = np.array(logged) - 1
-    columns = {name: values[rows].T.ravel() for name, values in history.arrays().items()}
+    arrays = history.arrays()
+    columns = {name: arrays[name][rows].T.ravel() for name in CURVES}
     identity = {
         "trial": np.repeat([run.trial for run in runs], len(rows)),
         "seed": np.repeat([run.seed for run in runs], len(rows)),

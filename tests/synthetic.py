@@ -90,7 +90,8 @@ def simulate(study: FakeStudy, *, tune_trials: int = 6, every: int = 2) -> tuple
                 shown = {path: stored(value) for path, value in values.items()}
                 runs.append({"trial": trial, "seed": seed, "phase": phase} | shown | run)
                 curves.append(curve.assign(trial=trial, seed=seed))
-    columns = ["trial", "seed", "phase", *study.settings, "status", "steps_done", *METRICS]
+    simulated = [name for name in METRICS if name in runs[0]]
+    columns = ["trial", "seed", "phase", *study.settings, "status", "steps_done", *simulated]
     names = ["trial", "seed", "step", "loss", "grad_norm", "clipped", "update_ratio", "validation_loss"]
     return pd.DataFrame(runs)[columns], pd.concat(curves, ignore_index=True)[names]
 
@@ -161,5 +162,5 @@ def fail(runs: pd.DataFrame, chosen: "pd.Series[bool]") -> pd.DataFrame:
     """The same table with some runs failed."""
     runs = runs.copy()
     runs.loc[chosen, "status"] = "failed"
-    runs.loc[chosen, list(METRICS)] = math.nan
+    runs.loc[chosen, [name for name in METRICS if name in runs]] = math.nan
     return runs

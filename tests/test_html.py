@@ -18,6 +18,7 @@ def page(**changes: object) -> html.Page:
     fields = {
         "title": EVIL, "doc": EVIL, "verdicts": [verdict, Verdict("t", "gap", "supported", "exact", "s", estimate=0.0, n=3)],
         "cells": html.Table([EVIL, "n"], [[EVIL, "3"]]), "trials": html.Table(["trial"], [[EVIL]]),
+        "diagnostics": html.Table(["n"], [[EVIL]]), "meanings": html.Table(["metric"], [[EVIL]]),
         "pictures": [html.Picture(EVIL, EVIL, b"<svg xmlns='http://www.w3.org/2000/svg'/>")],
         "about": {EVIL: EVIL}, "commands": [EVIL], "counts": {"confirm runs": 3},
     }  # fmt: skip

@@ -15,8 +15,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from harness import report, run
-from harness.metrics import METRICS
+from harness import Diagnostics, report, run
 
 MINE = '''"""Does my net like dropout?"""
 import torch
@@ -81,7 +80,14 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     runs = pd.read_parquet(folder / "runs.parquet")
     assert len(runs) == 4 * (2 + 4)
     assert list(runs.columns[:3]) == ["trial", "seed", "phase"]
-    assert {"model.dropout", "clipping.max_norm", "optimizer.lr", "status", "steps_done", *METRICS} <= set(runs.columns)
+    assert {
+        "model.dropout",
+        "clipping.max_norm",
+        "optimizer.lr",
+        "status",
+        "steps_done",
+        *Diagnostics().metrics(),
+    } <= set(runs.columns)
     assert not runs.duplicated(["trial", "seed"]).any()
     confirm, tune = (runs[runs["phase"] == phase] for phase in ("confirm", "tune"))
     assert set(confirm["seed"]) == {0, 1, 2, 3}

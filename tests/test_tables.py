@@ -159,3 +159,17 @@ def test_a_file_is_never_half_written(tmp_path: Path, monkeypatch: pytest.Monkey
         tables.write(tmp_path / "x.csv", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
     assert (tmp_path / "x.csv").read_bytes() == b"old"
+
+
+def test_report_says_what_each_measured_metric_means_and_shows_diagnostics(tmp_path: Path):
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, curves = simulate(study, every=4)
+    write(study, runs, curves, tmp_path / "light")
+    write(study, runs.assign(sharpness=np.where(runs["phase"] == "confirm", 12.5, np.nan)), curves, tmp_path / "full")
+    for name in ("summary.md", "report.html"):
+        light, full = ((tmp_path / level / name).read_text() for level in ("light", "full"))
+        assert "test loss − train loss, dropout off, same number of examples" in light
+        assert "Hessian" not in light
+        assert "Diagnostics" not in light
+        assert "largest eigenvalue of the Hessian" in full
+        assert "12.5" in full.partition("Diagnostics")[2]

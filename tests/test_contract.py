@@ -1,0 +1,158 @@
+"""The contract of every piece: it fits some other pieces, and trains in a population as it does alone.
+
+A new task, model, clipping rule or optimizer is picked up by its export alone; one that cannot be made without
+arguments needs its line in `GIVEN`. Sizes are made small by the names that settings have in common.
+"""
+
+import typing
+from collections.abc import Iterator
+from functools import cache
+from math import inf
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_train import textbook
+
+from harness import checks, clipping, models, optimizers, tasks
+from harness.clipping import ClippingRule, GlobalNorm
+from harness.layers import swap
+from harness.models import Model
+from harness.optimizers import SGD, Optimizer
+from harness.settings import Component
+from harness.setup import Setup
+from harness.tasks import Task
+from harness.train import train
+
+SMALL = {"length": 12, "train_size": 60, "validation_size": 20, "test_size": 20, "dropout": 0.3}
+"""Values of settings by name, where a piece has a setting of that name."""
+
+HIDDEN = ((8, 16), 16)
+"""Likewise, of the widths of hidden layers: the first that the model takes."""
+
+X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+GIVEN: dict[str, dict[str, Any]] = {"Tensors": {"x": X, "y": X.argmax(1)}}
+"""What a piece cannot be made without."""
+
+F64, RTOL = torch.float64, 1e-9
+
+
+def exported(module: ModuleType, base: type) -> dict[str, type[Any]]:
+    """The subclasses of `base` that a module exports, by name."""
+    names = getattr(module, "__all__", vars(module))
+    found = {name: getattr(module, name) for name in names}
+    return {n: k for n, k in found.items() if isinstance(k, type) and issubclass(k, base) and k is not base}
+
+
+TASKS, RULES, OPTIMIZERS = exported(tasks, Task), exported(clipping, ClippingRule), exported(optimizers, Optimizer)
+MODELS = {name: getattr(models, name) for name in models.__all__ if name != "Model"}
+
+
+def variants(component: Component) -> Iterator[Any]:
+    """The component in small, and with each other word of every setting that is a choice of words."""
+    settings = {name: SMALL[name] for name in component.kinds() if name in SMALL}
+    small = component.replace(**settings)
+    if "hidden" in component.kinds():
+        made = (small.replace(hidden=hidden) for hidden in HIDDEN)
+        small = next(component for component in made if not component.problems())
+    yield small
+    for name, kind in component.kinds().items():
+        if typing.get_origin(kind) is typing.Literal:
+            for word in typing.get_args(kind):
+                if word != small.values()[name]:
+                    yield small.replace(**{name: word})
+
+
+@cache
+def task_variants(name: str) -> list[Task]:
+    return list(variants(TASKS[name](**GIVEN.get(name, {}))))
+
+
+@cache
+def model_variants(name: str) -> list[Model]:
+    return list(variants(MODELS[name](**GIVEN.get(name, {}))))
+
+
+@cache
+def fits(task: Task, model: Model) -> bool:
+    """Whether the module takes the task's inputs and its outputs can be scored."""
+    data = task.data(0)
+    x, y = data.x[data.train[:2]], data.y[data.train[:2]]
+    try:
+        task.losses(swap(model.build(task.sizes(data)))(x), y)  # swapped: torch's RNN would take (2, 6) for a sequence
+    except (RuntimeError, ValueError, IndexError):
+        return False
+    return True
+
+
+def fitting(task_names: Any, model_names: Any) -> list[Setup]:
+    """Every variant of these tasks with every variant of these models that fits it."""
+    return [
+        Setup(task=task, model=model, clipping=GlobalNorm(0.5), optimizer=SGD(0.1), batch_size=8, steps=checks.STEPS)
+        for task_name in task_names for task in task_variants(task_name)
+        for model_name in model_names for model in model_variants(model_name)
+        if fits(task, model)
+    ]  # fmt: skip
+
+
+@cache
+def one_for_each_model() -> list[Setup]:
+    found = {setup.model.module: setup for setup in reversed(fitting(TASKS, MODELS))}
+    return list(found.values())
+
+
+def arms(setup: Setup) -> list[Setup]:
+    """The setup, and two that differ from it in numbers: of the optimizer, of the clipping rule."""
+    numbers = {name: value for name, value in setup.clipping.values().items() if isinstance(value, float)}
+    halved = setup.clipping.replace(**{name: value / 2 for name, value in numbers.items()})
+    return [setup, setup.with_value("optimizer.lr", 0.03), setup.replace(clipping=halved)]
+
+
+def assert_contract(setup: Setup) -> None:
+    finding = checks.companions(arms(setup), F64)
+    assert finding.level == "ok", f"{setup}: {finding.sentence}"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_model_fits_a_task(model: str) -> None:
+    found = {repr(setup.model) for setup in fitting(TASKS, [model])}
+    assert found == {repr(variant) for variant in model_variants(model)}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_task_trains_every_model_that_fits_as_alone_and_as_the_plain_module(task: str) -> None:
+    setups = fitting([task], MODELS)
+    assert {repr(setup.task) for setup in setups} == {repr(variant) for variant in task_variants(task)}
+    for setup in setups:
+        assert_contract(setup)
+        finding = checks.plain_module(setup, F64)
+        assert finding.level == "ok", f"{setup}: {finding.sentence}"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_task_trains_as_in_the_plain_loop(task: str) -> None:
+    """Without dropout, which `test_train` compares; tasks with a loss of their own are left to the plain module."""
+    for setup in fitting([task], MODELS):
+        if type(setup.task).losses is Task.losses:
+            setup = setup.replace(model=setup.model.replace(dropout=0.0))
+            _, curves = train(checks.runs_of([setup]), evaluations=1, device=checks.CPU, dtype=F64)
+            for seed, curve in curves.groupby("seed"):
+                losses, norms = textbook(setup, seed, F64)
+                np.testing.assert_allclose(curve["loss"], losses, rtol=RTOL, err_msg=repr(setup))
+                np.testing.assert_allclose(curve["grad_norm"], norms, rtol=RTOL, err_msg=repr(setup))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_clipping_rule_acts_in_a_population_as_alone(rule: str) -> None:
+    made = RULES[rule](**GIVEN.get(rule, {}))
+    closed = made.replace(**{name: 0.5 for name, value in made.values().items() if value == inf})
+    for setup in one_for_each_model():
+        assert_contract(setup.replace(clipping=closed))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_optimizer_steps_in_a_population_as_alone(optimizer: str) -> None:
+    for setup in one_for_each_model():
+        assert_contract(setup.replace(optimizer=OPTIMIZERS[optimizer](**GIVEN.get(optimizer, {}))))

@@ -1,0 +1,279 @@
+"""The doctor finds each kind of broken piece, and nothing wrong with sound ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn as nn
+from click.testing import CliRunner, Result
+
+from harness import Model, Study, Sweep, Tune, checks, data_checks, doctor
+from harness.clipping import ClippingRule, Gradient
+from harness.models import DropoutNet
+from harness.optimizers import SGD, Adam
+from harness.setup import Setup
+from harness.tasks import Data, Images, Task, Tensors
+
+STUDY = '''"""Sound."""
+import torch
+from torch import nn
+from harness import Model, Study, Sweep, Tune
+from harness.optimizers import SGD
+from harness.tasks import Tensors
+
+x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+
+class Net(nn.Module):
+    def __init__(self, outputs, dropout=0.5):
+        super().__init__()
+        self.hidden, self.drop, self.readout = nn.Linear(4, 8), nn.Dropout(dropout), nn.Linear(8, outputs)
+        self.spare = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.readout(self.drop(self.hidden(x).relu()))
+
+study = Study(name="mine", task=Tensors(x, (x[:, 0] > 0).long()), model=Model(Net, dropout=Sweep(0.0, 0.5)),
+              optimizer=SGD(lr=Tune(0.01, 1.0, log=True)), batch_size=16, steps=20)
+'''
+
+
+def examined(source: str, folder: Path) -> Result:
+    (folder / "mine.py").write_text(source)
+    return CliRunner().invoke(doctor.main, [str(folder / "mine.py")])
+
+
+def test_a_sound_study_passes_every_check(tmp_path: Path) -> None:
+    result = examined(STUDY.replace("        self.spare = nn.Linear(2, 2)\n", ""), tmp_path)
+    lines = result.output.splitlines()
+    assert result.exit_code == 0, result.output
+    assert len(lines) == 10
+    assert all(line.startswith("ok ") for line in lines)
+
+
+def test_a_failed_check_names_what_is_wrong_and_the_exit_code_is_1(tmp_path: Path) -> None:
+    result = examined(STUDY, tmp_path)
+    (failed,) = [line for line in result.output.splitlines() if line.startswith("failed")]
+    assert "spare.weight, spare.bias" in failed
+    assert "readout" not in failed
+    assert result.exit_code == 1
+
+
+def test_an_invalid_study_is_refused_with_exit_code_2(tmp_path: Path) -> None:
+    result = examined(STUDY.replace("dropout=Sweep(0.0, 0.5)", "dropout=1.5"), tmp_path)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+    assert CliRunner().invoke(doctor.main, [str(tmp_path / "none.py")]).exit_code == 2
+
+
+X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))
+Y = (X.sum(1) > 0).long()
+
+
+class Net(nn.Module):
+    """Sound; the broken ones below change one thing each."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.hidden, self.drop, self.readout = nn.Linear(inputs, 8), nn.Dropout(dropout), nn.Linear(8, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.readout(self.noise(self.hidden(x).relu()))
+
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        return self.drop(x)
+
+
+class SharedNoise(Net):
+    """NumPy's generator: one mask for the whole population, other masks at the next training."""
+
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return x
+        return x * torch.from_numpy(np.random.rand(*x.shape) >= 0.5).to(x.dtype) * 2
+
+
+class AlwaysNoisy(Net):
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.from_numpy(np.random.rand(*x.shape) >= 0.5).to(x.dtype) * 2
+
+
+class Forgetful(Net):
+    """Takes dropout and makes no use of it."""
+
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class Detached(Net):
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        return x.detach()
+
+
+class Blind(Net):
+    """Its output does not depend on the input."""
+
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(x)
+
+
+class Huge(Net):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        nn.init.normal_(self.readout.weight, std=100.0)
+
+
+class Counting(Net):
+    """Keeps a count between calls: what it computes depends on how often it was called."""
+
+    calls = 0
+
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        type(self).calls += 1
+        return x * (1 + 0.1 * type(self).calls)
+
+
+class OwnLinear(nn.Linear):
+    """Its forward pass knows when it runs for a whole population, and then does something else."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * (2.0 if torch._C._functorch.is_batchedtensor(x) else 1.0)
+
+
+class Deviating(Net):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.readout = OwnLinear(8, outputs)
+
+
+class OverTheStack(ClippingRule):
+    """Clips the population's gradient as if it were one."""
+
+    def clip(self, gradient: Gradient) -> torch.Tensor:  # type: ignore[override]
+        gradient.flat.div_(torch.linalg.vector_norm(gradient.flat))
+        return gradient.norm > 0
+
+
+class RandomStep(SGD):
+    def update(self, parameters: torch.Tensor, *rest: torch.Tensor, **coefficients: torch.Tensor | None) -> None:
+        super().update(parameters, *rest, **coefficients)  # type: ignore[arg-type]
+        parameters.add_(torch.randn_like(parameters), alpha=1e-3)
+
+
+def setup(model: type[nn.Module] | Model = Net, task: Task | None = None, **changes: object) -> Setup:
+    made = Setup(
+        task=task or Tensors(X, Y),
+        model=model if isinstance(model, Model) else Model(model),
+        optimizer=SGD(0.1),
+        batch_size=16,
+        steps=20,
+    )
+    return made.replace(**changes)
+
+
+BROKEN_MODELS = [
+    (checks.dropout, SharedNoise, "share their dropout noise"),
+    (checks.repeats, SharedNoise, "two trainings of the same runs differ"),
+    (checks.dropout, AlwaysNoisy, "evaluation is random"),
+    (checks.repeats, Counting, "two trainings of the same runs differ"),
+    (checks.companions, Counting, "in a population a run takes another course than alone"),
+    (checks.plain_module, Deviating, "outputs or gradients differ"),
+    (checks.reach, Detached, "does not reach hidden.weight, hidden.bias"),
+    (checks.learns, Blind, "by heart brought the loss from"),
+]
+GROUPED = (checks.companions, checks.dropout, checks.repeats)
+
+
+@pytest.mark.parametrize(("check", "model", "sentence"), BROKEN_MODELS, ids=lambda v: getattr(v, "__name__", ""))
+def test_a_broken_model_fails_the_check(check: object, model: type[nn.Module], sentence: str) -> None:
+    subject = [setup(model)] if check in GROUPED else setup(model)
+    finding = check(subject)  # type: ignore[operator]
+    assert finding.level == "failed"
+    assert sentence in finding.sentence
+    assert finding.way_out
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "sentence"),
+    [
+        (checks.companions, {"clipping": OverTheStack()}, "another course than alone"),
+        (checks.repeats, {"optimizer": RandomStep(0.1)}, "two trainings of the same runs differ"),
+    ],
+    ids=["clipping", "optimizer"],
+)
+def test_a_broken_rule_or_optimizer_fails_the_check(check: object, change: dict[str, object], sentence: str) -> None:
+    finding = check([setup(**change)])  # type: ignore[operator]
+    assert finding.level == "failed"
+    assert sentence in finding.sentence
+
+
+def test_what_may_be_meant_so_is_a_warning() -> None:
+    forgetful = setup(Model(Forgetful, dropout=0.5))
+    assert checks.dropout([forgetful]).level == "warning"
+    assert "model.dropout is 0.5" in checks.dropout([forgetful]).sentence
+    assert checks.first_loss(setup(Huge)).level == "warning"
+
+
+class Fixed(Task):
+    """Whatever data a test wants."""
+
+    made: object
+
+    def data(self, seed: int) -> Data:
+        return self.made(seed)  # type: ignore[operator,no-any-return]
+
+
+def parts(x: torch.Tensor = X, y: torch.Tensor = Y, train: slice = slice(120), test: slice = slice(160, 200)) -> Fixed:
+    index = torch.arange(len(x))
+    return Fixed(lambda seed: Data(x, y, index[train], index[120:160], index[test]))
+
+
+BROKEN_DATA = [
+    (
+        data_checks.same_data,
+        Fixed(lambda seed: Data(torch.rand(9, 2), Y[:9], Y[:3], Y[3:6], Y[6:9])),
+        "failed",
+        "other",
+    ),
+    (data_checks.splits, parts(train=slice(130)), "failed", "train and validation share 10 examples"),
+    (data_checks.splits, parts(test=slice(0)), "failed", "test is empty"),
+    (data_checks.splits, parts(x=torch.cat([X[:160], X[:40]])), "warning", "40 of 40 test examples"),
+    (data_checks.sane, parts(x=torch.where(X > 3, torch.nan, X)), "failed", "in x are NaN or infinite"),
+    (data_checks.sane, parts(y=torch.ones(200, dtype=torch.int64)), "failed", "y is the same"),
+    (data_checks.sane, parts(x=torch.ones(200, 6)), "failed", "x is the same"),
+    (data_checks.sane, parts(y=(X[:, 0] > 2).long()), "warning", "of the training targets are class 0"),
+    (data_checks.sane, parts(y=Y + 2 * (torch.arange(200) > 150)), "warning", "never trained on"),
+    (data_checks.sane, parts(x=X * torch.tensor([1, 0, 0, 0, 0, 1])), "warning", "4 of 6 inputs are the same"),
+    (data_checks.sane, parts(x=X * torch.tensor([1, 1, 1, 1, 1, 1e4])), "warning", "a thousand times"),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "task", "level", "sentence"), BROKEN_DATA, ids=lambda v: str(v) if isinstance(v, str) else ""
+)
+def test_broken_data_are_found(check: object, task: Task, level: str, sentence: str) -> None:
+    finding = check(task)  # type: ignore[operator]
+    assert (finding.level, sentence in finding.sentence) == (level, True), finding
+
+
+def test_sound_data_pass() -> None:
+    for task in (parts(), Images(), Tensors(X, X.sum(1))):
+        assert all(c(task).level == "ok" for c in (data_checks.same_data, data_checks.splits, data_checks.sane))
+
+
+def test_a_check_that_raises_has_failed() -> None:
+    def raises(task: Task) -> checks.Finding:
+        raise RuntimeError("no data today\nmore")
+
+    finding = doctor._worst(raises, [Images()])
+    assert (finding.level, finding.sentence) == ("failed", "raised RuntimeError: no data today")
+
+
+def test_cells_are_grouped_as_they_train_together() -> None:
+    study = Study(
+        name="x", task=Images(), model=DropoutNet(hidden=Sweep((8,), (16,)), dropout=Sweep(0.0, 0.1, 0.2, 0.3, 0.5)),
+        optimizer=Adam(lr=Tune(1e-3, 1e-1, log=True)),
+    )  # fmt: skip
+    found = list(doctor.groups(study))
+    assert [[s.model.values()["dropout"] for s in group] for group in found] == [[0.0, 0.1, 0.2, 0.5]] * 2
+    assert found[0][0].optimizer.values()["lr"] == pytest.approx(1e-2)
