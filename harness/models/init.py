@@ -53,7 +53,7 @@ def set_recurrent(layer: nn.RNNBase, init: Literal["default", "orthogonal"], rad
 def spectral_radius(matrix: Tensor) -> float:
     """Largest modulus of a square matrix's eigenvalues.
 
-    >>> spectral_radius(torch.tensor([[0.0, 2.0], [-2.0, 0.0]]))
+    >>> round(spectral_radius(torch.tensor([[0.0, 2.0], [-2.0, 0.0]])), 4)
     2.0
     """
     return float(torch.linalg.eigvals(matrix).abs().max())
