@@ -74,8 +74,8 @@ class Trainer:
         """Train a population; `report` is told of its progress."""
         return joined([self._attempt(part, report) for part in cut(runs, -(-len(runs) // self._most))])
 
-    def _attempt(self, runs: list[Run], report: Report) -> Trained:
-        """Train runs together; where that fails, each half on its own, down to the runs that fail alone."""
+    def _attempt(self, runs: list[Run], report: Report, *, again: bool = False) -> Trained:
+        """Train runs together; where that fails, each half on its own, down to the runs that fail alone once more."""
         done, notes = 0, []
 
         def counted(steps: int, diverged: int) -> None:
@@ -86,15 +86,15 @@ class Trainer:
         try:
             return Trained(*train(runs, evaluations=self._evaluations, device=self._device, progress=counted), {})
         except Exception as error:
-            if len(runs) == 1:
+            if len(runs) == 1 and again:
                 return failed(runs[0], "".join(traceback.format_exception(error)))
-            if out_of_memory(error):
+            if out_of_memory(error) and len(runs) > 1:
                 self._most = len(runs) // 2
                 notes = [f"{self._device}: out of memory with {len(runs)} runs at once; going on with {self._most}"]
         report(-done, 0)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        halves = [self._attempt(half, report) for half in cut(runs, 2)]
+        halves = [self._attempt(half, report, again=True) for half in cut(runs, min(2, len(runs)))]
         return joined([replace(halves[0], notes=(*notes, *halves[0].notes)), *halves[1:]])
 
 
