@@ -298,7 +298,8 @@ def test_rules_are_equivariant_to_scale(rule: type[ClippingRule], seed: int, fac
     """
     rules = members_of(rule)
     weights, steps = draw(seed, 3, 12)
-    weights["first.bias"].abs_().add_(1)  # off AGC's ε
+    for name in ("first.bias", "norm.gain"):
+        weights[name].abs_().add_(1)  # off AGC's ε
     name = {AGC: None, AutoClip: None, ZClip: None, Normalized: "norm"}.get(rule, BOUNDED.get(rule))
     larger = [r.replace(**{name: r.values()[name] * factor}) if name else r for r in rules]
     small = Members(rules, weights)
