@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from harness.design import Trial, tune_batches
-from harness.history import LOG
 from harness.leader import factor_values, runs_of
 from harness.load import Changes, load_study, parse_changes
 from harness.metrics import METRICS
@@ -19,13 +18,14 @@ from harness.population import Run, plan
 from harness.record import CURVES, RUNS
 from harness.settings import InvalidStudy, Problem, show
 from harness.study import Study
+from harness.train import CURVES as CURVE_COLUMNS
 
 DOCUMENTS = ("study.py", "study.json", "changes.json", "plan.json", "environment.json")
 """What lies beside the tables so that their study can be built again as it was launched."""
 
 IDENTITY = ("trial", "seed", "phase")
 OUTCOME = ("status", "steps_done")
-CURVE = ("trial", "seed", "step", *LOG, "validation_loss")
+CURVE = ("trial", "seed", "step", *CURVE_COLUMNS)
 
 
 @dataclass(frozen=True)

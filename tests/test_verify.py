@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from harness import run, verify
 from harness.compare import Outcome, in_bits, moved, parting, within_tolerances
+from harness.devices import describe
 from harness.environment import DECISIVE, obstacles
 from harness.layout import Layout
 from harness.recorded import read_results
@@ -35,7 +36,7 @@ class Mine(nn.Module):
 
     def forward(self, x):
         self.calls += 1
-        if self.width == 9 and self.calls > 6:
+        if self.width == 9 and self.calls > 9:
             raise RuntimeError("no more")
         return self.net(x)
 
@@ -56,7 +57,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "mine.py").write_text(STUDY)
     assert launch(place, "--set", "steps=30", "--seeds", "2,5,7").exit_code == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "lay_out", lambda *_, **__: Layout([torch.device("cpu")], 1, 64, 0.0))
+        cpu = torch.device("cpu")
+        patch.setattr(run, "lay_out", lambda *_, **__: Layout([cpu], 1, 64, 0.0, describe(cpu)))
         plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
         wide = ["name=wide", *plain, "model.width=Sweep(7, 9)", "task.train_size=100"]
         done = launch(place, "--seeds", "20", *(word for setting in wide for word in ("--set", setting)))
