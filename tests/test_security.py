@@ -27,6 +27,7 @@ from harness.models import DropoutNet
 from harness.population import Run
 from harness.record import _joined, _table
 from harness.settings import Problem
+from harness.setup import Setup
 from harness.tables import csv
 from harness.tasks import Images
 
@@ -270,7 +271,8 @@ def test_numbers_in_csv_stay_numbers() -> None:
 
 def test_escaping_is_what_protects_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check above does fail for a page that is not escaped."""
-    page = html.Page(title=PAYLOADS["script"], doc="", verdicts=[], cells=html.Table([], []), trials=html.Table([], []),
+    none = html.Table([], [])
+    page = html.Page(title=PAYLOADS["script"], doc="", verdicts=[], cells=none, diagnostics=none, meanings=none, trials=none,
                      pictures=[], about={}, commands=[], counts={})  # fmt: skip
     assert {tag for tag, _ in Page(html.render(page)).elements} <= EXPECTED
     monkeypatch.setattr(html, "Environment", lambda autoescape, **kw: pytest.importorskip("jinja2").Environment(**kw))
@@ -320,7 +322,8 @@ def test_a_setting_that_holds_a_password_is_refused_without_showing_it() -> None
 
 
 def test_tracebacks_are_kept_without_credentials() -> None:
-    outcome = failed(Run(0, 0, None), "Traceback\nOSError: cannot reach http://me:hunter2@host/x")  # type: ignore[arg-type]
+    setup = Setup(Images(), DropoutNet())
+    outcome = failed(Run(0, 0, setup), "Traceback\nOSError: cannot reach http://me:hunter2@host/x")
     assert "hunter2" not in outcome.errors[0, 0]
 
 
