@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from harness.executors import Report, Trained, failed
+from harness.patience import Stopped
 from harness.population import Run, cut
 from harness.study import Study
 
@@ -140,7 +141,7 @@ class Foreman(ABC, Generic[W]):
     def _count_death(self) -> None:
         self._fruitless += 1
         if self._fruitless > FRUITLESS_DEATHS:
-            raise RuntimeError(f"{self._fruitless} workers ended in a row without any progress")
+            raise Stopped(f"{self._fruitless} workers ended in a row without any progress")
 
 
 def after_death(job: Job, place: str, lost: Lost) -> tuple[list[Job], Trained]:
