@@ -64,6 +64,10 @@ class Commits:
             RecordError: an earlier trial could not be recorded.
         """
         self._spool.save(finished)
+        self.resume(trial, finished)
+
+    def resume(self, trial: Trial, finished: FinishedTrial) -> None:
+        """Queue the steps of a trial that was trained before; raises what kept an earlier one from them."""
         while self._pending and self._pending[0].done():
             self._pending.pop(0).result()  # what cannot be committed ends the study now, not when all is trained
         self._submit(partial(self._record_and_tell, trial, finished))
@@ -78,9 +82,8 @@ class Commits:
 
     def _record_and_tell(self, trial: Trial, finished: FinishedTrial) -> None:
         self._recorder.record(finished)
-        diverged = int((finished.runs["status"] == "diverged").sum())
         objectives = [finished.runs[name] for name in self._design.study.objectives()]
         means = [float(values.where(np.isfinite(values), WORST).mean()) for values in objectives]
-        self._design.tell(trial, means, diverged=diverged)
+        self._design.tell(trial, means, diverged=finished.count("diverged"))
         self._spool.discard(finished.number)
         self._done(finished)

@@ -101,9 +101,6 @@ def settle() -> None:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """The block's operations on a CPU run on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads_kept():
+        torch.set_num_threads(1)
         yield
-    finally:
-        torch.set_num_threads(threads)

@@ -15,7 +15,7 @@ import torch
 from harness.credentials import without_credentials
 from harness.devices import settle
 from harness.population import Run, cut
-from harness.train import train
+from harness.train import CURVE_COLUMNS, CURVES, train
 
 Report = Callable[[int, int], None]
 """Told of progress: steps done since the last call, summed over members, and members that diverged."""
@@ -118,11 +118,10 @@ def failed(run: Run, error: str) -> Trained:
     row = {"trial": run.trial, "seed": run.seed, "status": "failed", "steps_done": 0} | dict.fromkeys(
         run.setup.metrics.metrics(), np.nan
     )
-    columns = ["trial", "seed", "step", "loss", "grad_norm", "clipped", "update_ratio", "validation_loss"]
-    kinds = {name: "int64" if i < 3 else "float64" for i, name in enumerate(columns)}
+    kinds = {name: "float64" if name in CURVES else "int64" for name in CURVE_COLUMNS}
     return Trained(
         pd.DataFrame([row]),
-        pd.DataFrame(columns=columns).astype(kinds),
+        pd.DataFrame(columns=list(kinds)).astype(kinds),
         {(run.trial, run.seed): without_credentials(error)},
     )
 

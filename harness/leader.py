@@ -55,8 +55,8 @@ class Progress:
 
     def committed(self, finished: FinishedTrial) -> None:
         """Count a trial that is committed."""
-        self.diverged += int((finished.runs["status"] == "diverged").sum())
-        self.failed += int((finished.runs["status"] == "failed").sum())
+        self.diverged += finished.count("diverged")
+        self.failed += finished.count("failed")
         self.errors += finished.errors.values()
         self.add(runs=len(finished.runs))
 
@@ -119,7 +119,7 @@ def lead(
             if trial.number not in missing:
                 progress.add(runs=len(runs[trial.number]))
             elif (finished := commits.trained_before(trial.number)) is not None:
-                commits.add(missing.pop(trial.number), finished)
+                commits.resume(missing.pop(trial.number), finished)
             if trial.number not in missing:
                 progress.add(steps=sum(run.setup.steps for run in runs[trial.number]))
         # Planned from the whole round, so that a continued study trains the very same populations.

@@ -83,6 +83,10 @@ class FinishedTrial:
     started_at_s: float | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
 
+    def count(self, status: str) -> int:
+        """How many of its runs have a status."""
+        return int((self.runs["status"] == status).sum())
+
 
 @dataclass(frozen=True)
 class _Record:
@@ -255,8 +259,11 @@ class Recorder:
 
     @_own_errors()
     def forget(self) -> None:
-        """Deletes all runs of the study, the way MLflow does: `mlflow gc` would free the space."""
-        for record in self._search():
+        """Deletes all launches and trials, the way MLflow does: `mlflow gc` would free the space.
+
+        Runs of others in the same experiment stay.
+        """
+        for record in [*self._launches(), *self._search(f"tags.`{KIND}` = 'trial'")]:
             self._client.delete_run(record.run_id)
         self._launch, self._records = None, {}
 
@@ -293,15 +300,24 @@ class Recorder:
         runs, curves = (_joined(same) for same in zip(*tables.values(), strict=True))
         return _sorted(runs, "trial", "seed"), _sorted(curves, "trial", "seed", "step")
 
-    @_own_errors()
     def read_document(self, name: str) -> str | None:
         """The text that the newest launch which has one kept under this name."""
+        return self.read_documents([name]).get(name)
+
+    @_own_errors()
+    def read_documents(self, names: Iterable[str]) -> dict[str, str]:
+        """Name → text, of each name that a launch kept one under; where several did, of the newest of them."""
+        found: dict[str, str] = {}
+        wanted = set(names)
         with TemporaryDirectory() as inbox:
             for launch in self._launches():
+                if not wanted:
+                    break
                 folder = self._fetch(launch, inbox=Path(inbox), path=DOCUMENTS)
-                if (folder / name).is_file():
-                    return (folder / name).read_text(encoding="utf-8")
-        return None
+                texts = {name: folder / name for name in wanted if (folder / name).is_file()}
+                found |= {name: path.read_text(encoding="utf-8") for name, path in texts.items()}
+                wanted -= found.keys()
+        return found
 
     # --- Runs and artifacts of MLflow
 

@@ -18,14 +18,13 @@ from harness.population import Run, plan
 from harness.record import CURVES, RUNS
 from harness.settings import InvalidStudy, Problem, show
 from harness.study import Study
-from harness.train import CURVES as CURVE_COLUMNS
+from harness.train import CURVE_COLUMNS as CURVE
 
 DOCUMENTS = ("study.py", "study.json", "changes.json", "plan.json", "environment.json")
 """What lies beside the tables so that their study can be built again as it was launched."""
 
 IDENTITY = ("trial", "seed", "phase")
 OUTCOME = ("status", "steps_done")
-CURVE = ("trial", "seed", "step", *CURVE_COLUMNS)
 
 
 @dataclass(frozen=True)

@@ -38,12 +38,11 @@ def build_report(
     Returns:
         The verdict on each claim.
     """
-    about = _json(recorder, "environment.json")
+    documents = recorder.read_documents(DOCUMENTS)
+    about = _json("environment.json", documents.get("environment.json"))
     folder.mkdir(parents=True, exist_ok=True)
-    for name in DOCUMENTS:
-        text = recorder.read_document(name)
-        if text is not None:
-            (folder / name).write_text(text, encoding="utf-8")
+    for name, text in documents.items():
+        (folder / name).write_text(text, encoding="utf-8")
     verdicts = write_report(study, *tables, folder, about=about, doc=doc, commands=commands)
     recorder.log_report(folder)
     return verdicts
@@ -51,14 +50,14 @@ def build_report(
 
 def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
     """The command line's changes with which the study was last launched."""
-    stored = _json(recorder, "changes.json")
+    stored = _json("changes.json", recorder.read_document("changes.json"))
     return parse_changes(stored) if stored else changes
 
 
-def _json(recorder: Recorder, name: str) -> dict[str, Any]:
-    """A document of the study's last launch; empty if there is none."""
+def _json(name: str, text: str | None) -> dict[str, Any]:
+    """What a recorded document holds; nothing if there is none."""
     try:
-        return dict(json.loads(recorder.read_document(name) or "{}"))
+        return dict(json.loads(text or "{}"))
     except ValueError as error:
         raise RecordError(f"{name}, recorded with the study, is damaged: {error}") from None
 

@@ -145,7 +145,8 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
         with usable("--tracking-uri"):
             recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
             recorder.write_documents(launch)
-        options.say(f"Training begins{f': {len(design.told())} trials are done' if design.told() else ''}.")
+        told = design.told()
+        options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
         try:
             with console.shown(progress, quiet=options.quiet), stop.listening():
                 tables = train_all(study, design, recorder, spool, executor, plan, progress, stop)

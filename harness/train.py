@@ -22,7 +22,10 @@ from harness.population import Population, Run, examples
 from harness.step import Stepper
 
 CURVES = ("loss", "grad_norm", "clipped", "update_ratio", "validation_loss")
-"""Columns of a curve."""
+"""Values of a curve."""
+
+CURVE_COLUMNS = ("trial", "seed", "step", *CURVES)
+"""Columns of the table of curves: three whole numbers, then the values."""
 
 TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""

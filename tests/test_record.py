@@ -297,10 +297,14 @@ def test_a_deleted_experiment_is_restored(launched: Recorder, results: Path) -> 
     assert_reads(recorder(results), trial(0), trial(1))
 
 
-def test_forgetting_deletes_all_runs(launched: Recorder, results: Path) -> None:
+def test_forgetting_deletes_all_that_was_recorded_here_and_nothing_else(launched: Recorder, results: Path) -> None:
+    client = mlflow_client(results)
+    experiment = client.get_experiment_by_name("rnn_clip")
+    foreign = client.create_run(experiment.experiment_id, tags={"owner": "someone else"}).info
     launched.record(trial(0))
     launched.forget()
-    assert active_runs(results) == []
+    assert [run.info.run_id for run in active_runs(results)] == [foreign.run_id]
+    assert client.get_run(foreign.run_id).info.status == "RUNNING"
     launched.start_launch({})
     launched.record(trial(1))
     assert_reads(launched, trial(1))

@@ -446,12 +446,8 @@ def test_an_almost_right_source_gets_the_right_name():
     assert "did you mean digits?" in only_problem(Images("digit")).message
 
 
-def test_unreachable_openml_is_one_problem_that_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
-    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+@pytest.mark.usefixtures("offline")
+def test_unreachable_openml_is_one_problem_that_says_what_to_do():
     problem = only_problem(Images("openml:Fashion-MNIST"))
     assert problem.path == "source" and "idx:FOLDER" in problem.message and "digits" in problem.message
 

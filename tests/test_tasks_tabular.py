@@ -238,15 +238,10 @@ def test_any_table_gives_finite_examples_or_problems(tmp_path_factory, rows):
 
 
 @pytest.fixture
-def no_network(tmp_path, monkeypatch):
-    """A data folder of scikit-learn's own, and nowhere to download from."""
-    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
-    for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
+def no_network(offline, monkeypatch):
+    """`offline`, and nothing kept in memory from before."""
     monkeypatch.setattr("harness.tasks.tabular._load", Tabular._table.__globals__["_load"].__wrapped__)
-    return tmp_path
+    return offline
 
 
 def kept(folder, number, data, change=lambda text: text):
