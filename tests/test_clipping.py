@@ -37,9 +37,9 @@ from harness.optimizers import SGD, Adam, AdamW
 from harness.population import ALIGNMENT, Run, plan
 from harness.settings import InvalidStudy
 from harness.setup import Setup
-from harness.step import columns
 from harness.tasks import Images, Tensors
 from harness.train import train
+from harness.update import columns
 
 CPU = torch.device("cpu")
 RULES = [

@@ -16,11 +16,13 @@ class CrossEntropy(torch.autograd.Function):
     def forward(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (M, row, class) and classes (M, row) to losses (M, row) and probabilities (M, row, class).
 
-        The largest probability is at least 1/classes, so its logarithm loses nothing, however unlikely class y is.
+        By hand, since `torch.softmax` on a CPU takes six times as long for ten classes.
         """
-        p = logits.softmax(-1)
-        log_sum = logits.amax(-1) - p.amax(-1).log()
-        return log_sum - logits.gather(-1, y.unsqueeze(-1)).squeeze(-1), p
+        largest = logits.amax(-1, keepdim=True)
+        p = torch.sub(logits, largest).exp_()
+        total = p.sum(-1, keepdim=True)
+        p.div_(total)
+        return (total.log_().add_(largest) - logits.gather(-1, y.unsqueeze(-1))).squeeze(-1), p
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:

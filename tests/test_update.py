@@ -1,0 +1,84 @@
+"""Both ways to update members, by formula and by torch's fused kernels, against `torch.optim` on one member at a time."""
+
+import pytest
+import torch
+
+from harness.clipping import GlobalNorm
+from harness.models import DropoutNet
+from harness.optimizers import SGD, Adam, AdamW, Optimizer
+from harness.population import Population, Run, examples
+from harness.setup import Setup
+from harness.tasks import Tensors
+from harness.update import FusedUpdate, Update, update_of
+
+CPU, STEPS = torch.device("cpu"), 7
+OPTIMIZERS: list[list[Optimizer]] = [
+    [Adam(lr=1e-2), Adam(lr=1e-3, beta1=0.0, weight_decay=0.1), Adam(lr=1e-2), Adam(beta2=0.9, eps=1e-3)],
+    [AdamW(lr=1e-2), AdamW(lr=1e-2, weight_decay=0.0), AdamW(lr=3e-2, weight_decay=0.3), AdamW(lr=1e-2)],
+    [SGD(), SGD(momentum=0.9), SGD(weight_decay=0.1), SGD(lr=1.0, momentum=0.5, weight_decay=0.2)],
+]
+TORCHS = {Adam: torch.optim.Adam, AdamW: torch.optim.AdamW, SGD: torch.optim.SGD}
+
+
+def population_of(optimizers: list[Optimizer]) -> tuple[list[Run], Population]:
+    x, y = torch.zeros(40, 3), torch.arange(40) % 2
+    setups = [Setup(task=Tensors(x, y), model=DropoutNet(hidden=(5,)), clipping=GlobalNorm(), optimizer=optimizer)
+              for optimizer in optimizers]  # fmt: skip
+    runs = [Run(i, 0, setup) for i, setup in enumerate(setups)]
+    return runs, Population(runs, examples(runs), device=CPU, dtype=torch.float64)
+
+
+def torchs_parameters(optimizer: Optimizer, start: torch.Tensor, gradients: list[torch.Tensor]) -> torch.Tensor:
+    """What torch's own optimizer makes of one member's parameters."""
+    parameters = start.clone().requires_grad_()
+    settings = dict(optimizer.values())
+    if not isinstance(optimizer, SGD):
+        settings["betas"] = settings.pop("beta1"), settings.pop("beta2")
+    torchs = TORCHS[type(optimizer)]([parameters], **settings)
+    for gradient in gradients:
+        parameters.grad = gradient.clone()
+        torchs.step()
+    return parameters.detach()
+
+
+@pytest.mark.parametrize("optimizers", OPTIMIZERS, ids=lambda optimizers: type(optimizers[0]).__name__)
+@pytest.mark.parametrize("kind", [Update, FusedUpdate])
+@pytest.mark.parametrize("skipping", [False, True])
+def test_every_member_is_updated_as_by_its_own_optimizer_of_torch(kind, optimizers, skipping):
+    if kind is FusedUpdate and isinstance(optimizers[0], SGD):
+        pytest.skip("torch's fused SGD is not used: the formula has as few passes")
+    runs, population = population_of(optimizers)
+    start, update = population.parameters.clone(), kind(runs, population)
+    generator = torch.Generator().manual_seed(0)
+    gradients = torch.randn(STEPS, *start.shape, generator=generator, dtype=torch.float64)
+    skips = torch.rand(STEPS, len(runs), 1, generator=generator) < 0.4 * skipping
+    kept = torch.arange(len(runs))
+    for step in range(STEPS):
+        if step == STEPS - 2:  # a member leaves in mid-training
+            kept = torch.tensor([0, 1, 3])
+            population.keep(kept)
+            update.keep(kept)
+        skipped = skips[step, kept] if skipping else None
+        update.begin()
+        for rows in (slice(0, 2), slice(2, len(kept))):
+            part = None if skipped is None else skipped[rows]
+            update(rows, gradients[step, kept][rows].contiguous(), part)
+        update.end(skipped)
+    for row, member in enumerate(kept.tolist()):
+        taken = [gradients[step, member] for step in range(STEPS) if not skips[step, member]]
+        expected = torchs_parameters(optimizers[member], start[member], taken)
+        torch.testing.assert_close(population.parameters[row], expected, rtol=1e-12, atol=1e-12)
+
+
+class Halved(Adam):
+    """A user's optimizer, derived from one that has a fused kernel."""
+
+    def update(self, parameters, gradient, *state, **coefficients):  # type: ignore[override]
+        super().update(parameters, gradient.mul_(0.5), *state, **coefficients)
+
+
+def test_a_derived_optimizer_keeps_its_own_formula():
+    runs, population = population_of([Halved()])
+    assert type(update_of(runs, population)) is Update
+    runs, population = population_of([Adam()])
+    assert type(update_of(runs, population)) is FusedUpdate
