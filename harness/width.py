@@ -25,7 +25,7 @@ from harness.settings import InvalidStudy, Problem
 from harness.step import Stepper
 
 WIDEST = 1024
-WORTHWHILE = 0.9
+WORTHWHILE = 0.95
 """A wider population must cost less than this share of the time per member; otherwise the narrower one is kept."""
 
 PATIENCE = 2
