@@ -73,12 +73,17 @@ class Feed:
     def split(self, name: str, at_most: int | None = None) -> tuple[Tensor, Tensor]:
         """One of the splits for every member, as (member, example) indices and how many of them count, (member,).
 
-        Members with fewer examples repeat their first one; those do not count.
+        Members with fewer examples are given training examples in place of those they lack; these do not count.
+
+        Args:
+            name: "train", "validation", "test", or "flipped", the training examples whose classes label noise replaced.
+            at_most: so many, the first ones.
         """
         chosen = [getattr(self._data[m], name)[:at_most] + self._offsets[m] for m in self._members]
+        fillers = [self._data[m].train[:1] + self._offsets[m] for m in self._members]
         counts = torch.tensor([len(c) for c in chosen])
         longest = int(counts.max())
-        padded = torch.stack([torch.cat([c, c[:1].expand(longest - len(c))]) for c in chosen])
+        padded = torch.stack([torch.cat([c, f.expand(longest - len(c))]) for c, f in zip(chosen, fillers, strict=True)])
         return padded.to(self._device), counts.to(self._device)
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:

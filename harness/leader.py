@@ -13,6 +13,7 @@ import pandas as pd
 
 from harness.commit import Commits
 from harness.design import Design, Trial
+from harness.diagnostics.churn import with_churn
 from harness.executors import Executor, Trained
 from harness.patience import Stopped
 from harness.population import Run, plan
@@ -140,7 +141,7 @@ def lead(
 
 def finish(study: Study, trial: Trial, parts: list[Trained]) -> FinishedTrial:
     """A trial as it is recorded, from the populations that held its runs."""
-    runs = _of_trial(trial.number, [part.runs for part in parts], ["seed"])
+    runs = with_churn(_of_trial(trial.number, [part.runs for part in parts], ["seed"]))
     factors, phase = factor_values(study, trial), "confirm" if trial.confirm else "tune"
     identity = pd.DataFrame({"trial": runs["trial"], "seed": runs["seed"], "phase": phase})
     settings = pd.DataFrame({path: [value] * len(runs) for path, value in factors.items()})

@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 LEVELS = ("light", "standard", "full")
 """How much a study measures, see `harness.diagnostics`; each level has the metrics of those before it."""
 
+RATE = "share of runs"
+"""Unit of metrics that are 0 or 1 for each run."""
+
 WINDOW = 100
 """Trailing steps that spikes and explosions are measured against."""
 
@@ -32,6 +35,7 @@ class Metric:
         group: which part of the question it speaks to.
         tunable: measured on training and validation data alone, so that tuning may use it.
         level: from which level of `Diagnostics` on runs have it.
+        across_seeds: it compares the runs of a cell, so that none of them has it by itself.
     """
 
     meaning: str
@@ -40,6 +44,7 @@ class Metric:
     group: Literal["generalization", "stability", "check"]
     tunable: bool = False
     level: Literal["light", "standard", "full"] = "light"
+    across_seeds: bool = False
 
 
 METRICS: dict[str, Metric] = {
@@ -79,10 +84,18 @@ METRICS: dict[str, Metric] = {
     ),
     "diverged": Metric(
         "1 if loss or parameters became non-finite or loss > 3 × initial for 50 steps",
-        "share of runs",
+        RATE,
         "lower",
         "stability",
         True,
+    ),
+    "solved": Metric(
+        "1 if the validation error came below the task's `target_error` and the run did not diverge", RATE,
+        "higher", "stability", True,
+    ),
+    "solve_step": Metric(
+        "first evaluated step with a validation error below the task's `target_error`; all steps where there was none, so "
+        "that the mean is Kaplan and Meier's restricted mean", "step", "lower", "stability", True,
     ),
     "train_noise": Metric(
         "largest change of an output between two draws of dropout, train mode", "output", None, "check"
@@ -112,6 +125,14 @@ METRICS: dict[str, Metric] = {
         "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of the inputs", "error", "lower",
         "generalization", level="standard",
     ),
+    "memorization": Metric(
+        "accuracy on the training examples whose class label noise replaced, dropout off", "share of examples", "lower",
+        "generalization", level="standard",
+    ),
+    "churn": Metric(
+        "share of test points that two seeds of a cell predict differently; of a run, its jackknife value", "share of points",
+        "lower", "generalization", level="standard", across_seeds=True,
+    ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
     ),
@@ -125,6 +146,10 @@ METRICS: dict[str, Metric] = {
     "gradient_noise_scale": Metric(
         "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike", "examples",
         None, "stability", level="full",
+    ),
+    "gradient_flow": Metric(
+        "slope of ln ‖∂L/∂h‖ over the time steps of recurrent layers, mean over evaluations; above 0 gradients shrink on "
+        "their way back", "per step", None, "stability", level="full",
     ),
     "weight_rank": Metric(
         "effective rank of a weight matrix as a share of its full rank, mean over matrices", "share of rank", None,
@@ -178,6 +203,22 @@ def _share(values: Array, bound: Callable[[Array, Array], Array]) -> Array:
     over = values[WINDOW:] > bound(past, np.median(past, axis=-1))
     judged: Array = np.maximum(np.isfinite(values[WINDOW:]).sum(0), 1)
     return np.asarray(over.sum(0) / judged)
+
+
+def solving(errors: Array, target: Array, diverged: NDArray[np.bool_]) -> dict[str, Array]:
+    """`solved` and `solve_step`, (member,) each; NaN where there is no target.
+
+    All runs are censored at the same step, so the mean of the steps is the area under Kaplan and Meier's curve.
+
+    Args:
+        errors: (step, member) validation errors, NaN where not measured.
+        target: (member,) what the error must come below; 0 for none.
+        diverged: (member,) who diverged.
+    """
+    below = (errors < target) & ~diverged
+    solved, first = below.any(0), below.argmax(0) + 1.0
+    found = {"solved": solved.astype(float), "solve_step": np.where(solved, first, float(len(errors)))}
+    return {name: np.where(target > 0, values, np.nan) for name, values in found.items()}
 
 
 def stability(history: dict[str, Array]) -> dict[str, Array]:

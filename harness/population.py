@@ -346,6 +346,22 @@ class Population:
         torch._foreach_copy_([slot[:count] for slot in self._slots], [gradient[rows] for gradient in self._gradients])
         return self._flat[:count]
 
+    def sensitivity(self, buffer: str, values: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Gradient of each member's mean loss with respect to a buffer of its module, dropout off, shaped as `values`.
+
+        Args:
+            buffer: its name.
+            values: of the buffer, (member, …).
+            x: (member, batch, …).
+            y: (member, batch, …).
+        """
+        own = {buffer: values.detach().requires_grad_()}
+        losses = self._forward(
+            lambda output, target: self.task.losses(output, target).mean(), self._tensors(train=False) | own, x, y,
+            train=False,
+        )  # fmt: skip
+        return torch.autograd.grad(losses.sum(), own[buffer])[0]
+
     @torch.no_grad()
     def scores(self, x: Tensor, y: Tensor) -> Tensor:
         """Loss and error of each example, dropout off: (2, member, batch)."""

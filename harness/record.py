@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
@@ -45,7 +45,7 @@ REPORT_FILES = ("summary.md", "summary.csv", "report.html", "claims.json", "figu
 KIND, TRIAL, PHASE = "harness.kind", "harness.trial", "harness.phase"
 PARENT = "mlflow.parentRunId"
 
-MAX_STEPS = 50
+MAX_STEPS = 25
 """Points of a curve that MLflow keeps, at .12 ms each; the artifact has them all."""
 
 MAX_PARAMETER_LENGTH = 6000
@@ -82,6 +82,11 @@ class FinishedTrial:
     curves: pd.DataFrame
     started_at_s: float | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
+
+    @cached_property
+    def files(self) -> dict[str, bytes]:
+        """File name → content of its tables, as they are kept on disk and in MLflow."""
+        return {RUNS: _parquet(self.runs), CURVES: _parquet(self.curves)}
 
     def count(self, status: str) -> int:
         """How many of its runs have a status."""
@@ -227,8 +232,8 @@ class Recorder:
         self._uncertain.add(finished.number)
         record = self._create(finished)
         with self._outbox(record) as folder:
-            _write(finished.runs, folder / RUNS)
-            _write(finished.curves, folder / CURVES)
+            for name, content in finished.files.items():
+                _write(content, folder / name)
             for seed, error in finished.errors.items():
                 (folder / f"error_seed_{seed}.txt").write_text(error, encoding="utf-8")
         self._log(record, finished.params, _metrics(finished))
@@ -485,10 +490,16 @@ def _local_path(uri: str) -> Path | None:
 # --- Tables and their means
 
 
-def _write(table: pd.DataFrame, path: Path) -> None:
-    """Writes a table so that it survives a power failure, as the databases do that say it is there."""
+def _parquet(table: pd.DataFrame) -> bytes:
+    buffer = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
+    return bytes(buffer.getvalue().to_pybytes())
+
+
+def _write(content: bytes, path: Path) -> None:
+    """Writes a file so that it survives a power failure, as the databases do that say it is there."""
     with path.open("wb") as file:
-        pq.write_table(pa.Table.from_pandas(table, preserve_index=False), file)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 

@@ -37,8 +37,8 @@ class Spool:
         beside = place.with_name(f"{place.name}.partial")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-        finished.runs.to_parquet(beside / RUNS, index=False)
-        finished.curves.to_parquet(beside / CURVES, index=False)
+        for name, content in finished.files.items():
+            (beside / name).write_bytes(content)
         about = {
             "study": self._study, "name": finished.name, "phase": finished.phase, "params": dict(finished.params),
             "errors": list(finished.errors.items()),

@@ -16,7 +16,7 @@ import pandas as pd
 
 from harness import html, plots, statistics, verdicts
 from harness.levels import at, label, stored
-from harness.metrics import METRICS
+from harness.metrics import METRICS, RATE
 from harness.study import Study
 from harness.verdicts import Verdict
 
@@ -184,7 +184,7 @@ def _estimate(name: str, column: "pd.Series[float]") -> dict[str, float]:
     values = column.dropna().to_numpy(float)
     if not len(values):
         return dict.fromkeys(("mean", "median", "low", "high"), math.nan)
-    if name == "diverged":
+    if METRICS[name].unit == RATE:
         low, high = statistics.wilson(values.sum(), len(values))
     else:
         low, high = statistics.t_interval(values)

@@ -4,6 +4,7 @@ A pure function of its arguments: no storage, no tracking, so that any process c
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from torch import Tensor
 from harness import metrics
 from harness.capture import Captured
 from harness.devices import threads_kept
+from harness.diagnostics.churn import PREDICTIONS
 from harness.diagnostics.diagnosis import Diagnosis
 from harness.evaluation import mean, scores
 from harness.feed import Feed
@@ -133,11 +135,16 @@ def _dropout_noise(population: Population, x: Tensor, *, train: bool) -> Array:
     return (outputs[0] - outputs[1]).abs().flatten(1).amax(1).double().cpu().numpy()
 
 
-def run_table(runs: list[Run], history: History, final: dict[str, Array]) -> pd.DataFrame:
-    """One row per run: trial, seed, status, steps_done and every metric of the study's level, in the order of `metrics.METRICS`."""
+def run_table(runs: list[Run], history: History, final: dict[str, Any]) -> pd.DataFrame:
+    """One row per run: trial, seed, status, steps_done and every metric of the study's level, in the order of `metrics.METRICS`.
+
+    Where runs are compared across seeds, also their `PREDICTIONS`, which the leader takes out.
+    """
     diverged = history.diverged_at > 0
     steps, measured = len(history.validation), runs[0].setup.metrics.metrics()
     columns = metrics.stability(history.arrays()) | {"diverged": diverged.astype(float)}
+    target = np.array([run.setup.task.target_error for run in runs])
+    columns |= metrics.solving(history.validation[:, 1], target, diverged)
     final = final | dict(
         zip(
             ("validation_loss", "validation_error"), history.validation[-1][:, history.alive.cpu().numpy()], strict=True
@@ -156,7 +163,12 @@ def run_table(runs: list[Run], history: History, final: dict[str, Array]) -> pd.
         "status": np.where(diverged, "diverged", "finished"),
         "steps_done": np.where(diverged, history.diverged_at, steps),
     }
-    return pd.DataFrame(identity | {name: columns[name] for name in measured})
+    table = pd.DataFrame(identity | {name: columns[name] for name in measured})
+    if PREDICTIONS in final:
+        table.loc[history.alive.tolist(), PREDICTIONS] = pd.Series(
+            final[PREDICTIONS], history.alive.tolist(), dtype=object
+        )
+    return table
 
 
 def curve_table(runs: list[Run], history: History, logged: list[int]) -> pd.DataFrame:

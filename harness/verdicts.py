@@ -24,14 +24,14 @@ import pandas as pd
 
 from harness import statistics
 from harness.levels import at, describe, stored
-from harness.metrics import METRICS
+from harness.metrics import METRICS, RATE
 from harness.settings import Component
 from harness.statistics import EVERYTHING, Array, Bounds, Estimated
 from harness.study import Claim, Exact
 
 ALPHA = 0.05
 SEEDS_FOR_ROBUST_ESTIMATES = 20
-SHARES = ("error", "share of steps", "share of runs")
+SHARES = ("error", "share of steps", RATE)
 """Units of metrics that lie in [0, 1]."""
 
 Word = Literal["supported", "refuted", "inconclusive"]
@@ -230,7 +230,7 @@ def _bounded(levels: Mapping[str, Any]) -> bool:
 
 
 def _binary(metric: str, pairs: Pairs) -> bool:
-    return METRICS[metric].unit == "share of runs" and pairs.treatment.shape[1] == 1
+    return METRICS[metric].unit == RATE and pairs.treatment.shape[1] == 1
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ from harness.workers import Workers
 
 AGREE, DIFFER, INVALID, INTERRUPTED = 0, 1, 2, 130
 
+OWN = [name for name, metric in METRICS.items() if not metric.across_seeds]
+
 Key = tuple[int, int]
 """Trial and seed of a run."""
 
@@ -207,10 +209,10 @@ def train(trainer: Executor, populations: list[list[Run]], progress: Progress) -
 
 
 def outcome(runs: pd.DataFrame, curves: pd.DataFrame, key: Key) -> Outcome:
-    """What two tables, indexed by trial and seed, hold of a run."""
+    """What two tables, indexed by trial and seed, hold of a run; not what compares it with other seeds."""
     (row,) = runs.loc[[key]].to_dict("records")
     curve = curves.loc[[key]] if key in curves.index else curves[:0]
-    return Outcome({name: row[name] for name in (*OUTCOME, *METRICS) if name in row}, curve)
+    return Outcome({name: row[name] for name in (*OUTCOME, *OWN) if name in row}, curve)
 
 
 def table(judged: list[Judged]) -> list[str]:

@@ -21,7 +21,7 @@ N_RANDOM_KILLS = 11
 
 SEAMS = [
     "harness.spool.Spool.save:before",
-    "pandas.DataFrame.to_parquet:halfway",
+    "pathlib.Path.write_bytes:halfway",
     "harness.spool.Spool.save:after",
     "harness.record.Recorder._create:after",
     "harness.record._write:halfway",
@@ -58,7 +58,7 @@ def rig(seam, count):
         answer = whole(*args, **kwargs)
         if left[0] == 0:
             if when == "halfway":
-                path = next(str(a) for a in (getattr(args[0], "_file_path", None), *args[1:]) if isinstance(a, (str, os.PathLike)))
+                path = next(str(a) for a in (getattr(args[0], "_file_path", None), *args) if isinstance(a, (str, os.PathLike)))
                 os.truncate(path, os.path.getsize(path) - 20)
             die()
         return answer

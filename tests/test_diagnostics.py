@@ -1,5 +1,6 @@
 """Every diagnostic against an independent computation; and that measuring changes nothing."""
 
+import itertools
 import math
 
 import numpy as np
@@ -14,14 +15,18 @@ from test_train import CPU
 
 from harness import Claim, Diagnostics, InvalidStudy, Study, Sweep
 from harness.clipping import GlobalNorm
+from harness.design import Trial
+from harness.diagnostics.churn import churn, with_churn
 from harness.diagnostics.predictions import calibration_error
-from harness.executors import failed
-from harness.metrics import LEVELS, METRICS
+from harness.executors import Trained, failed
+from harness.leader import finish
+from harness.metrics import LEVELS, METRICS, solving
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
 from harness.population import Run
 from harness.randomness import stream, stream_seed
 from harness.setup import Setup
+from harness.statistics import t_interval
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
 from harness.train import train
 
@@ -171,6 +176,171 @@ def test_matrices_are_measured_as_by_scipy() -> None:
     assert row["weight_rank"] == pytest.approx(np.mean(ranks))
 
 
+class StepByStep(nn.Module):
+    """The recurrent layers of torch in `nn.RNN`, `nn.LSTM` or `nn.GRU` one step at a time; keeps every h_t and its gradient."""
+
+    def __init__(self, rnn: nn.RNNBase) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList()
+        kinds = {"RNN_TANH": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
+        for i in range(rnn.num_layers):
+            one = kinds[rnn.mode](rnn.hidden_size if i else rnn.input_size, rnn.hidden_size, batch_first=True)
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                setattr(one, f"{name}_l0", getattr(rnn, f"{name}_l{i}"))
+            self.layers.append(one.to(F64))
+        self.states: list[list[torch.Tensor]] = []
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        for one in self.layers:
+            hx, states = None, []
+            for now in x.split(1, dim=1):
+                _, hx = one(now, hx)
+                h = hx[0] if isinstance(hx, tuple) else hx
+                h.retain_grad()
+                states.append(h)
+            self.states.append(states)
+            x = torch.cat(states).transpose(0, 1)
+        return x, None
+
+
+@pytest.mark.parametrize("readout", ["last", "every"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_gradient_flow_is_the_slope_of_the_gradients_of_every_state(cell: str, readout: str) -> None:
+    task: Task = SMALL_SUM if readout == "last" else SMALL_TEXT
+    model = SimpleRNN(hidden=5, layers=2, cell=cell, readout=readout, dropout=0.5)
+    row, module, setup = untrained(task, model, "full")
+    x, y = examples(task, "train", setup.batch_size)
+    module.rnn = steps = StepByStep(module.rnn)  # type: ignore[arg-type]
+    output = module(x)
+    loss = F.cross_entropy(output.flatten(0, -2), y.flatten()) if readout == "every" else F.mse_loss(output[:, 0], y)
+    loss.backward()
+    slopes = []
+    for states in steps.states:
+        norms = [float(h.grad.norm()) for h in states]  # type: ignore[union-attr]
+        slopes.append(scipy.stats.linregress(range(len(norms)), np.log(norms)).slope)
+    assert row["gradient_flow"] == pytest.approx(np.mean(slopes), rel=1e-6)
+
+
+def test_gradients_vanish_below_spectral_radius_one_and_grow_above() -> None:
+    flows = []
+    for radius in (0.5, 0.9, 1.8):
+        model = SimpleRNN(hidden=32, spectral_radius=radius, init="orthogonal")
+        row, _, _ = untrained(AddingProblem(length=12, train_size=50, validation_size=5, test_size=5), model, "full")
+        flows.append(row["gradient_flow"])
+    assert flows[0] > flows[1] > 0 > flows[2]
+
+
+NOISY_POINTS = POINTS.replace(label_noise=0.3)
+
+
+def test_memorization_is_the_accuracy_on_replaced_classes() -> None:
+    row, module, _ = untrained(NOISY_POINTS, DropoutNet(hidden=(8,)), "standard")
+    data = NOISY_POINTS.data(1)
+    assert 0 < len(data.flipped) < len(data.train)
+    correct = module(data.x[data.flipped].to(F64)).argmax(1) == data.y[data.flipped]
+    assert row["memorization"] == pytest.approx(float(correct.double().mean()))
+
+
+def test_memorization_counts_each_members_own_replaced_classes() -> None:
+    setups = [Setup(task=task, model=DropoutNet(hidden=(8,)), steps=2, metrics=Diagnostics("standard"))
+              for task in (POINTS, NOISY_POINTS, POINTS.replace(label_noise=0.7))]  # fmt: skip
+    together, _ = train([Run(i, 0, setup) for i, setup in enumerate(setups)], evaluations=1, device=CPU)
+    alone, _ = train([Run(1, 0, setups[1])], evaluations=1, device=CPU)
+    assert together["memorization"].isna().tolist() == [True, False, False]
+    assert together["memorization"][1] == alone["memorization"][0]
+
+
+def shared_setup(task: Task) -> Setup:
+    return Setup(task=task, model=DropoutNet(hidden=(8,)), optimizer=SGD(1e-300), batch_size=16, steps=2,
+                 metrics=Diagnostics("standard"))  # fmt: skip
+
+
+@pytest.mark.parametrize("resample", ["bootstrap", "none"])
+def test_churn_is_the_share_of_test_points_on_which_seeds_disagree(resample: str) -> None:
+    """Of a trial whose runs trained in two populations, beside runs of another trial."""
+    task = POINTS.replace(resample=resample)
+    setup, seeds = shared_setup(task), range(5)
+    study = Study(
+        name="x", task=task, model=setup.model, optimizer=setup.optimizer, batch_size=16, steps=2, seeds=5,
+        metrics=setup.metrics,
+    )  # fmt: skip
+    parts = [
+        [Run(0, s, setup) for s in (0, 1)] + [Run(1, s, setup) for s in (1,)],
+        [Run(0, s, setup) for s in (2, 3, 4)],
+    ]
+    trained = [Trained(*train(part, evaluations=1, device=CPU), {}) for part in parts]
+    finished = finish(study, Trial(0, 0, True, {}, told=False), trained)
+    assert list(finished.runs.columns[-len(setup.metrics.metrics()) :]) == list(setup.metrics.metrics())
+    data, predicted = task.data(0), []
+    for seed in seeds:
+        torch.manual_seed(stream_seed(seed, "init"))
+        predicted.append(setup.model.build(task.sizes(data)).eval()(data.x[data.test]).argmax(1).numpy())
+    pairs = [(a != b).mean() for a, b in itertools.combinations(predicted, 2)]
+    assert np.mean(pairs) > 0.1
+    assert finished.runs["churn"].mean() == pytest.approx(np.mean(pairs))
+
+
+def test_churn_needs_a_shared_test_split_classes_and_three_seeds() -> None:
+    assert "predictions" not in train([Run(0, 0, shared_setup(POINTS))], evaluations=1, device=CPU)[0]
+    sums = SMALL_SUM.replace(resample="none")
+    setup = Setup(task=sums, model=SimpleRNN(hidden=4), steps=2, metrics=Diagnostics("standard"))
+    assert "predictions" not in train([Run(0, 0, setup)], evaluations=1, device=CPU)[0]
+    setup = shared_setup(POINTS.replace(resample="none"))
+    two = with_churn(train([Run(0, 0, setup), Run(0, 1, setup)], evaluations=1, device=CPU)[0])
+    assert two["churn"].isna().all() and "predictions" not in two
+
+
+def test_churn_leaves_out_runs_without_predictions() -> None:
+    rows = [np.array([0, 1, 2, 0], np.int32), np.array([0, 1, 1, 1], np.int32), np.array([2, 1, 2, 0], np.int32)]
+    table = pd.DataFrame({"seed": range(4), "churn": [np.nan, np.inf, np.nan, np.nan]})
+    table["predictions"] = [rows[0].tobytes(), None, rows[1].tobytes(), rows[2].tobytes()]
+    found = with_churn(table)["churn"]
+    assert found[1] == math.inf
+    assert found[[0, 2, 3]].mean() == pytest.approx((2 + 1 + 3) / 4 / 3)
+
+
+def test_churn_values_are_the_jackknifes() -> None:
+    classes = np.random.default_rng(0).integers(0, 3, (6, 40))
+
+    def over_pairs(rows: np.ndarray) -> float:
+        return float(np.mean([(a != b).mean() for a, b in itertools.combinations(rows, 2)]))
+
+    expected = [6 * over_pairs(classes) - 5 * over_pairs(np.delete(classes, i, 0)) for i in range(6)]
+    np.testing.assert_allclose(churn(classes), expected, rtol=1e-12)
+
+
+def test_intervals_from_churn_values_cover() -> None:
+    """Seeds that flip a share r of the points, r uniform: two of them disagree on 2·E[r](1 − E[r])."""
+    generator, covered = np.random.default_rng(0), 0
+    for _ in range(300):
+        shares = generator.uniform(0, 0.4, (20, 1))
+        low, high = t_interval(churn((generator.uniform(size=(20, 100)) < shares).astype(int)))
+        covered += low <= 2 * 0.2 * 0.8 <= high
+    assert 0.92 <= covered / 300 <= 0.98
+
+
+def test_solved_by_hand() -> None:
+    nan = np.nan
+    errors = np.array([[0.5, 0.5, 0.5, 0.5], [nan] * 4, [0.04, 0.05, 0.3, 0.04], [0.2, 0.01, 0.3, nan]])
+    target, diverged = np.array([0.05, 0.05, 0.05, 0.05]), np.array([False, False, False, True])
+    found = solving(errors, target, diverged)
+    assert found["solved"].tolist() == [1, 1, 0, 0]
+    assert found["solve_step"].tolist() == [3, 4, 4, 4]
+    assert np.isnan(solving(errors, np.zeros(4), diverged)["solved"]).all()
+
+
+def test_runs_are_solved_from_the_evaluation_on_that_is_below_their_own_target() -> None:
+    setup = Setup(task=POINTS, model=DropoutNet(hidden=(16,)), optimizer=SGD(0.3), batch_size=16, steps=400)
+    targets = [0.0, 1e-9, 0.22, 0.9]
+    runs = [Run(i, 0, setup.with_value("task.target_error", target)) for i, target in enumerate(targets)]
+    found, _ = train(runs, evaluations=8, device=CPU)
+    assert found["solved"].isna().tolist() == [True, False, False, False]
+    assert found["solved"][1:].tolist() == [0, 1, 1]
+    assert found["solve_step"][1] == 400 > found["solve_step"][2] > found["solve_step"][3] == 50
+    until = setup.replace(steps=int(found["solve_step"][2]))
+    assert train([Run(0, 0, until)], evaluations=1, device=CPU)[0]["validation_error"][0] < 0.22
+
+
 def test_what_does_not_apply_is_not_measured() -> None:
     row, _, _ = untrained(SMALL_SUM, SimpleRNN(hidden=4), "standard")
     assert row[["brier", "calibration_error"]].isna().all()
@@ -210,7 +380,7 @@ def test_diagnostics_do_not_depend_on_companions_and_a_diverged_run_ranks_worst(
     ranked = [n for n, m in METRICS.items() if m.group == "generalization" and m.better == "lower"]
     assert len(wild) == 8
     assert np.isinf(wild[ranked]).all(axis=None)
-    assert np.isfinite(calm[ranked]).all(axis=None)
+    assert np.isfinite(calm[ranked].drop(columns=["memorization", "churn"])).all(axis=None)
 
 
 def test_the_tune_phase_is_not_diagnosed() -> None:

@@ -1,11 +1,15 @@
 """`Diagnosis`: what a population's training hands over to diagnostics, while it trains and when it is done."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from harness.diagnostics.best import BestWeights
+from harness.diagnostics.churn import predictions
 from harness.diagnostics.curvature import NoiseScale, sharpness
-from harness.diagnostics.predictions import calibration, noise_error
+from harness.diagnostics.flow import GradientFlow
+from harness.diagnostics.predictions import calibration, memorization, noise_error
 from harness.diagnostics.weights import recurrent_matrices, weight_rank
 from harness.feed import Feed
 from harness.metrics import Array
@@ -26,6 +30,7 @@ class Diagnosis:
         self._level = run.setup.metrics.level if run.confirm else "light"
         self._best = None if self._level == "light" else BestWeights(population)
         self._noise_scale = NoiseScale(population) if self._level == "full" else None
+        self._flow = GradientFlow(population) if self._level == "full" else None
 
     def evaluate(self, step: int, validation_loss: Array) -> None:
         """See the weights after some step, with their validation loss (member,)."""
@@ -33,21 +38,30 @@ class Diagnosis:
             self._best.see(step, validation_loss)
         if self._noise_scale is not None:
             self._noise_scale.see(self._feed)
+        if self._flow is not None:
+            self._flow.see(self._feed)
 
     def keep(self, kept: Tensor) -> None:
         """Go on with some members only; call it after the population's own `keep`."""
-        for part in (self._best, self._noise_scale):
+        for part in (self._best, self._noise_scale, self._flow):
             if part is not None:
                 part.keep(kept)
 
-    def final(self) -> dict[str, Array]:
-        """Metrics of the members that are left, (member,) each. Test data is touched here, once."""
-        found: dict[str, Array] = {}
+    def final(self) -> dict[str, Any]:
+        """Metrics of the members that are left, and their predictions (see `churn`), (member,) each.
+
+        Test data is touched here, once.
+        """
+        found: dict[str, Any] = {}
         with torch.no_grad():
             if self._best is not None:
                 found |= recurrent_matrices(self._population) | calibration(self._population, self._feed)
+                found |= predictions(self._population, self._feed)
+                found["memorization"] = memorization(self._population, self._feed)
                 found["noise_error"] = noise_error(self._population, self._feed)
                 found |= self._best.test(self._feed)
+        if self._flow is not None:
+            found["gradient_flow"] = self._flow.value()
         if self._noise_scale is not None:
             found["gradient_noise_scale"] = self._noise_scale.value()
             found["sharpness"] = sharpness(self._population, self._feed)

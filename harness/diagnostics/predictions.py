@@ -1,10 +1,10 @@
-"""What predictions on the test split are worth beyond their error: calibration, and robustness to input noise."""
+"""What predictions are worth beyond their error: calibration, robustness to input noise, and what was only memorized."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.evaluation import mean
+from harness.evaluation import mean, scores
 from harness.feed import Feed
 from harness.metrics import Array
 from harness.population import Population
@@ -75,3 +75,15 @@ def noise_error(population: Population, feed: Feed) -> Array:
         parts.append(torch.stack([population.scores(x + sigma * noise, y)[1] for sigma in SIGMAS]))
     errors: Tensor = torch.cat(parts, 2).mean(0)
     return mean(errors.double().cpu().numpy(), counts.cpu().numpy())
+
+
+def memorization(population: Population, feed: Feed) -> Array:
+    """Accuracy on training examples whose class label noise replaced, (member,): what cannot be had by generalizing.
+
+    Arpit et al. 2017 (arXiv:1706.05394). NaN for a member without such examples.
+    """
+    if not bool(feed.split("flipped")[1].any()):
+        return np.full(len(population), np.nan)
+    (_, errors), counts = scores(population, feed, "flipped")
+    with np.errstate(invalid="ignore"):
+        return np.asarray(1 - mean(errors, counts))

@@ -17,7 +17,8 @@ class OneHot(nn.Module):
     def __init__(self, size: int) -> None:
         super().__init__()
         self.vectors: Tensor
-        self.register_buffer("vectors", torch.eye(size), persistent=False)
+        # Not `eye`: on the "meta" device, where sizes are found, it imports for more than a second.
+        self.register_buffer("vectors", torch.zeros(size, size).fill_diagonal_(1.0), persistent=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """See the class."""

@@ -5,7 +5,9 @@ a rule of its own, receives all members and runs them through one kernel of `har
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -170,6 +172,8 @@ class MemberRecurrent(nn.Module):
         self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1))
         for name, parameter in layer.named_parameters():
             self.register_parameter(name, parameter)
+        self.probe: Tensor | None
+        self.register_buffer("probe", None, persistent=False)
         self._original = (copy(layer),)  # in a tuple, so that it is no part of this module
         self._original[0].dropout = 0.0  # runs with different p train together
         self.train(layer.training)
@@ -203,12 +207,25 @@ class MemberRecurrent(nn.Module):
                 sequence = self._drop(sequence, layer)
             sequence, outputs = sequence.contiguous(), []
             for direction in ("", "_reverse")[: 1 + self.bidirectional]:
-                states, *final = self._run(sequence, f"l{layer}{direction}", *(s[len(last)] for s in first))
+                run = self._run if self.probe is None or direction else partial(self._run_probed, self.probe[layer])
+                states, *final = run(sequence, f"l{layer}{direction}", *(s[len(last)] for s in first))
                 outputs.append(states)
                 last.append(final)
             sequence = torch.cat(outputs, -1) if self.bidirectional else outputs[0]
         h_n, *c_n = (torch.stack(states) for states in zip(*last, strict=True))
         return sequence.transpose(0, 1) if self.batch_first else sequence, (h_n, *c_n) if c_n else h_n
+
+    @contextmanager
+    def probed(self, shape: tuple[int, ...], *, like: Tensor) -> Iterator[None]:
+        """Within the block a buffer `probe`, zeros (layer, time, batch, hidden), is added to the states h_t of each layer.
+
+        The gradient with respect to it is ∂L/∂h_t, by all effects of h_t. Forward direction only.
+        """
+        self.probe = like.new_zeros(shape)
+        try:
+            yield
+        finally:
+            self.probe = None
 
     def _torchs_own(self) -> nn.RNNBase:
         """The layer that this one stands in for; its parameters are to be replaced."""
@@ -249,6 +266,15 @@ class MemberRecurrent(nn.Module):
         return [
             output.squeeze(0) for output in outputs[:3] if output is not None
         ]  # [0] would cost a copy of the gradient
+
+    def _run_probed(self, probe: Tensor, x: Tensor, suffix: str, *state: Tensor) -> list[Tensor]:
+        """`_run` step by step, with `probe` (T, B, H) added to the states."""
+        states = []
+        for now, added in zip(torch.split(x, 1), probe, strict=True):
+            _, h, *c = self._run(now, suffix, *state)
+            state = (h + added, *c)
+            states.append(state[0])
+        return [torch.stack(states), *state]
 
     def _recurrent_weight(self, weight: Tensor) -> Tensor:
         """W_hh as this forward pass uses it; for subclasses with noise of their own."""

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from harness.levels import at, is_number, label, ordered
-from harness.metrics import METRICS
+from harness.metrics import METRICS, RATE
 from harness.statistics import median, median_interval, wilson
 from harness.study import Study
 
@@ -162,13 +162,13 @@ def rows_at(runs: pd.DataFrame, levels: dict[str | None, Any]) -> pd.DataFrame:
 
 
 def estimate(metric: str, rows: pd.DataFrame) -> dict[str, float]:
-    """Median and 95 % order-statistic interval over seeds (rate and Wilson interval for `diverged`).
+    """Median and 95 % order-statistic interval over seeds (of what is 0 or 1 the rate and Wilson's interval).
 
     Runs of one seed in several cells are first reduced to their median. Infinite values count as what they are.
     """
     rows = rows[rows[metric].notna()]
     counted = {"n": len(rows), "n_diverged": int((rows["status"] == "diverged").sum())}
-    if metric == "diverged":
+    if METRICS[metric].unit == RATE:
         rate = float(rows[metric].mean()) if len(rows) else math.nan
         low, high = wilson(float(rows[metric].sum()), len(rows))
         return {"estimate": rate, "low": low, "high": high} | counted
@@ -199,7 +199,7 @@ def point_panels(data: pd.DataFrame, *, columns: int, logarithmic: Sequence[str]
     for ax, metric in zip(axes, metrics, strict=False):
         _points(ax, data[data["metric"] == metric], logarithmic=metric in logarithmic)
         ax.set_ylabel(metric_name(metric) + (", log scale" if metric in logarithmic else ""))
-        if metric == "diverged":
+        if METRICS[metric].unit == RATE:
             ax.set_ylim(-0.04, 1.04)
     for ax in axes[len(metrics) :]:
         ax.set_axis_off()

@@ -89,6 +89,9 @@ class AddingProblem(_Drawn):
 
     length: Annotated[int, Field(ge=2)] = 50
 
+    _: KW_ONLY
+    target_error: NonNegative = 0.01
+
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """1 where the answer is off by more than 0.04, else 0, (batch,).
 
@@ -112,7 +115,7 @@ class TemporalOrder(_Drawn):
     As in Pascanu et al. 2013 (arXiv:1211.5063): x (n, length, 6) is a sequence of symbols a … f, one-hot.
     Two of them are a or b: one at a step, counted from 0, within [T/10, 2T/10] and one within [4T/10, 5T/10], bounds
     rounded down and included. All others are distractors c … f. The classes y (n,) are 0 for aa, 1 for ab, 2 for ba,
-    3 for bb. A network has solved the task when it errs on fewer than 1 % of new sequences.
+    3 for bb. As there, the task is solved by fewer than 1 % of errors.
 
     Args:
         length: time steps T, at least 10.
@@ -120,6 +123,9 @@ class TemporalOrder(_Drawn):
     """
 
     length: Annotated[int, Field(ge=10)] = 50
+
+    _: KW_ONLY
+    target_error: NonNegative = 0.01
 
     def _draws(self) -> int:
         return self.length + 4
@@ -146,6 +152,9 @@ class CopyMemory(_Drawn):
     """
 
     delay: Count = 50
+
+    _: KW_ONLY
+    target_error: NonNegative = 0.01
 
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """Share of the ten symbols that are not recalled, (batch,); 7/8 when guessed."""

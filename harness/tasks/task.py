@@ -10,7 +10,7 @@ from torch import Tensor
 
 from harness.layers.cross_entropy import cross_entropy
 from harness.randomness import stream
-from harness.settings import Component, Fraction, InvalidStudy, Problem
+from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Problem
 
 
 @dataclass(frozen=True)
@@ -70,14 +70,16 @@ class Task(Component):
             `bootstrap`: all share the splits of seed 0, and each trains on a bootstrap sample of the training set, as large
             as it (Efron 1979): what churn is measured on. `none`: nothing, so that the spread over seeds is that of
             training alone (Bouthillier et al. 2021, arXiv:2103.03098).
+        target_error: the task counts as solved once the error on validation examples is below this; 0: never asked.
     """
 
     _: KW_ONLY
     label_noise: Fraction = 0.0
     resample: Literal["split", "bootstrap", "none"] = "split"
+    target_error: NonNegative = 0.0
 
-    choice_of_examples: ClassVar[frozenset[str]] = frozenset({"label_noise", "resample"})
-    """Fields that change which examples are drawn and nothing else: runs that differ in them train together."""
+    choice_of_examples: ClassVar[frozenset[str]] = frozenset({"label_noise", "resample", "target_error"})
+    """Fields that change which examples are drawn, or nothing of training: runs that differ in them train together."""
 
     def kinds(self) -> dict[str, Any]:
         """Field names and their annotated types, a task's own before those that it shares with others."""
