@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, simulate
 
 from harness import plots
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
 from harness.models import DropoutNet, SimpleRNN
-from harness.plots import generalization, seeds, style, surface, training, tuning
+from harness.plots import generalization, seeds, solving, style, surface, training, tuning
 from harness.settings import Sweep
 
 STUDY = rnn_clip()
@@ -145,3 +146,27 @@ def test_labels_of_levels_that_are_components_fit():
                 apart = one.get_window_extent().x1 <= other.get_window_extent().x0
                 assert apart or one.get_rotation() == other.get_rotation() == style.SLANT, plot.name
             assert ax.get_window_extent().height > 0.9 * figure.dpi, plot.name
+
+
+def test_time_to_solve_is_kaplan_and_meiers_estimate_and_its_mean_the_area_below():
+    generator, last = np.random.default_rng(0), 100.0
+    runs = RUNS[RUNS["phase"] == "confirm"].copy()
+    solved = generator.random(len(runs)) < 0.6
+    runs["solved"] = solved.astype(float)
+    runs["solve_step"] = np.where(solved, generator.integers(1, 10, len(runs)) * 10.0, last)
+    (plot,) = solving.plots(runs, CURVES, STUDY)
+    for (norm, dropout), line in plot.data.groupby(["facet", "group"]):
+        bound = math.inf if norm.startswith("∞") else float(norm)
+        cell = runs[(runs["clipping.max_norm"] == bound) & (runs["model.dropout"] == float(dropout))]
+        survival = SurvfuncRight(cell["solve_step"], cell["solved"])
+        expected = dict(zip(survival.surv_times, 1 - survival.surv_prob, strict=True))
+        assert {step: share for step, share in line[["step", "share"]].to_numpy() if step in expected} == pytest.approx(
+            expected
+        )
+        steps, shares = np.array([*line["step"], last]), line["share"].to_numpy()
+        assert cell["solve_step"].mean() == pytest.approx(((1 - shares) * np.diff(steps)).sum())
+    plots.render(plot)
+
+
+def test_a_task_that_is_never_called_solved_has_no_such_figure():
+    assert not list(solving.plots(RUNS, CURVES, STUDY))

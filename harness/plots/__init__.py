@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pandas as pd
 
-from harness.plots import generalization, seeds, stability, surface, training, tuning
+from harness.plots import generalization, seeds, solving, stability, surface, training, tuning
 from harness.plots.style import Plot, omitted, render
 from harness.study import Study
 
-FIGURES = (generalization, stability, surface, training, seeds, tuning)
+FIGURES = (generalization, stability, surface, training, solving, seeds, tuning)
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
