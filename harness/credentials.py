@@ -26,3 +26,12 @@ def holds_password(text: str) -> bool:
     return re.search(r"://[^/?#\s]*:.*@", text) is not None or re.search(
         rf"://\S*[?&;]{SECRET_NAMES}=", text, flags=re.IGNORECASE
     ) is not None  # fmt: skip
+
+
+def ambiguous(uri: str) -> bool:
+    """Whether a URI has several `@` before its query: what stands between them would be taken for a host, and shown.
+
+    >>> ambiguous("postgresql://me:p@ss@db/runs"), ambiguous("postgresql://me:p%40ss@db/runs?options=a@b")
+    (True, False)
+    """
+    return uri.partition("://")[2].partition("?")[0].count("@") > 1

@@ -3,6 +3,7 @@
 Whoever talks to one raises `Unreachable` where the same thing can be asked again later.
 """
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ T = TypeVar("T")
 
 PAUSE_S = 2.0
 """Seconds between two attempts."""
+
+os.environ.setdefault("PGCONNECT_TIMEOUT", "10")  # seconds: for a host that says nothing, PostgreSQL waits for minutes
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 
 class Unreachable(Exception):

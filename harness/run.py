@@ -4,35 +4,32 @@ import importlib.util
 import json
 import math
 import shlex
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
-import filelock
 import pandas as pd
 
 from harness import console
 from harness.commit import Commits
 from harness.credentials import without_credentials
-from harness.design import AlreadyLed, Design, StudyChanged
-from harness.devices import find_devices
+from harness.design import Design
 from harness.environment import environment, joint
-from harness.executors import Executor, InProcess
-from harness.layout import Layout, lay_out
+from harness.executors import Executor
+from harness.interruption import Stop, why_stopped
+from harness.layout import Layout
 from harness.leader import Progress, lead, n_runs, n_steps
 from harness.load import Changes, load_study
 from harness.patience import Patience, Stopped, Unreachable
+from harness.placement import on_cluster, on_host
 from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri, ui_command
 from harness.settings import InvalidStudy, Problem, printable
 from harness.spool import Spool
-from harness.storage import this_process
+from harness.stores import leadership, open_stores, usable
 from harness.study import Study
-from harness.workers import Workers
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 
@@ -126,7 +123,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     started = time.monotonic()
     study, doc = load_study(study_file, changes)
     options.say(overview(study, verbose=options.verbose))
-    executor, layout = (on_host if options.ray is None else on_cluster)(study, study_file, changes, options)
+    executor, layout = place(study, study_file, changes, options)
     options.say(f"Training on {layout.devices}.")
     if options.dry_run:
         options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
@@ -135,7 +132,8 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     uri = options.tracking_uri or default_tracking_uri(options.results)
     progress = Progress(n_steps(study), n_runs(study))
     stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
-    with leadership(folder), executor, open_stores(study, options, uri) as (design, recorder, spool):
+    stores = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
+    with leadership(folder), executor, stores as (design, recorder, spool):
         plan = {
             "width": design.remembered("width", lambda: layout.width),
             "abreast": design.remembered("abreast", lambda: len(layout.places)),
@@ -177,7 +175,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
 
 def train_all(
     study: Study, design: Design, recorder: Recorder, spool: Spool, executor: Executor, plan: dict[str, int],
-    progress: Progress, stop: "Stop",
+    progress: Progress, stop: Stop,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Lead the study until all of it is recorded; what has got lost from the records is trained again.
 
@@ -202,48 +200,26 @@ def train_all(
             progress.say(f"{error} They are trained again.")
 
 
-def why_stopped(error: BaseException, stop: "Stop") -> str:
-    """Why a study ended early, in words."""
-    if isinstance(error, OSError):
-        return f"Stopped, {error.filename or 'disk'}: {error.strerror}"
-    if str(error):
-        return f"Stopped, {error}"
-    return "Interrupted" if stop.asked else "Out of time"
-
-
-def on_host(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
-    """What trains the study on devices of this host, and how it lies there.
+def place(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
+    """What trains the study, and how it lies there.
 
     Raises:
-        InvalidStudy: a device or the memory cannot be used.
+        InvalidStudy: it cannot train there, or options contradict each other.
     """
-    if options.gpus_per_population is not None:
-        raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
-    devices = find_devices(options.devices)
-    layout = lay_out(study, devices, workers=options.workers, memory=options.memory)
-    if len(layout.places) == 1:
-        return InProcess(devices[0], study.evaluations), layout
-    return Workers(layout.places, layout.threads, study_file, changes), layout
-
-
-def on_cluster(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
-    """What trains the study on a Ray cluster, and how it lies there.
-
-    Raises:
-        InvalidStudy: Ray is not installed, the cluster or the memory cannot be used, or options contradict each other.
-    """
+    if options.ray is None:
+        if options.gpus_per_population is not None:
+            raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
+        return on_host(
+            study, study_file, changes, devices=options.devices, workers=options.workers, memory=options.memory
+        )
     given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
     if any(given.values()):
         message = "is for this host; with --ray, --gpus-per-population says what a population gets"
         raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
-    try:
-        from harness.cluster import Ray
-    except ModuleNotFoundError:
-        raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
-    assert options.ray is not None
-    cluster = Ray(options.ray, options.gpus_per_population, study, study_file, changes)
-    options.say("Measuring populations on the cluster, as soon as it has room for one.")
-    return cluster, cluster.lay_out(options.memory)
+    return on_cluster(
+        study, study_file, changes, address=options.ray, gpus=options.gpus_per_population, memory=options.memory,
+        say=options.say,
+    )  # fmt: skip
 
 
 def overview(study: Study, *, verbose: bool) -> str:
@@ -263,104 +239,6 @@ def overview(study: Study, *, verbose: bool) -> str:
     if verbose:
         lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
     return "\n".join(lines)
-
-
-class Stop:
-    """Whether no more work is to be begun: at a deadline, or after Ctrl-C; a second Ctrl-C stops at once.
-
-    Attributes:
-        asked: by Ctrl-C.
-    """
-
-    def __init__(self, deadline: float, progress: Progress) -> None:
-        self.asked = False
-        self._deadline, self._progress = deadline, progress
-
-    def __call__(self) -> bool:
-        """True from the deadline or the first Ctrl-C on."""
-        return self.asked or time.monotonic() > self._deadline
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Within the block the first Ctrl-C only asks to stop."""
-
-        def ask(*_: object) -> None:
-            if self.asked:
-                raise KeyboardInterrupt
-            self.asked = True
-            self._progress.say("Finishing what is being trained; Ctrl-C again stops at once.")
-
-        before = signal.signal(signal.SIGINT, ask)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def leadership(folder: Path) -> Iterator[None]:
-    """Be the only leader of a study while the block runs.
-
-    Raises:
-        InvalidStudy: another process leads it, or the folder cannot be written or could be confused with another.
-    """
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        names = [path.name for path in folder.parent.iterdir() if path.name != folder.name]
-        if alike := [name for name in names if name.lower() == folder.name.lower()]:
-            message = (
-                f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
-            )
-            raise InvalidStudy([Problem(str(folder), message)])
-        folder.mkdir(exist_ok=True)
-        lock, holder = filelock.FileLock(folder / ".lock"), folder / ".leader"
-        with lock.acquire(timeout=0):
-            holder.write_text(this_process())
-            yield
-            holder.unlink(missing_ok=True)
-    except filelock.Timeout:
-        who = holder.read_text() if holder.exists() else "another process"
-        raise InvalidStudy([Problem(str(folder), f"this study is being run by {who}")]) from None
-    except OSError as error:
-        raise InvalidStudy([Problem(str(folder), f"cannot be written: {error.strerror}")]) from None
-
-
-@contextmanager
-def open_stores(study: Study, options: Options, tracking_uri: str) -> Iterator[tuple[Design, Recorder, Spool]]:
-    """The study's trials in Optuna, its records in MLflow, and what is on its way there; open within the block.
-
-    Raises:
-        InvalidStudy: they cannot be opened, or hold another study of the same name.
-    """
-    storage = options.storage or str(options.results / "optuna.journal")
-    try:
-        design = Design(study, storage, fresh=options.fresh)
-    except StudyChanged as changed:
-        raise InvalidStudy(
-            [Problem(study.name, "was begun with other settings; --fresh starts it anew, or give the study another name"),
-             *(Problem(*difference.split(": ", 1)) for difference in changed.differences)]
-        ) from None  # fmt: skip
-    except AlreadyLed as leader:
-        raise InvalidStudy([Problem(study.name, f"this study is being run by {leader}")]) from None
-    except Exception as error:
-        raise InvalidStudy([Problem("--storage", without_credentials(f"{type(error).__name__}: {error}"))]) from None
-    spool = Spool(options.results / study.name / ".unrecorded", study.digest())
-    with usable("--tracking-uri"):
-        recorder = Recorder(study.name, tracking_uri, artifact_folder=options.results / "mlartifacts")
-        if options.fresh:
-            recorder.forget()
-            spool.clear()
-    with closing(design):
-        yield design, recorder, spool
-
-
-@contextmanager
-def usable(option: str) -> Iterator[None]:
-    """Raises as `InvalidStudy` that MLflow cannot be used before anything was trained."""
-    try:
-        yield
-    except (RecordError, Unreachable) as error:
-        raise InvalidStudy([Problem(option, str(error))]) from None
 
 
 def documents(

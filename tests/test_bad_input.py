@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,6 +152,28 @@ def test_databases_and_servers_out_of_reach_are_refused_without_their_password(
     monkeypatch.chdir(sound.parent)
     refused(sound, option, uri, message=f"{option}: ")
     assert "secret" not in caplog.text
+    assert not list((sound.parent / "results").glob("*"))
+
+
+@pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
+def test_a_password_with_an_at_is_to_be_written_otherwise(option: str, sound: Path) -> None:
+    refused(sound, option, "postgresql://user:p@secret@127.0.0.1:1/x", message=f"{option}: has several @")
+    assert not list((sound.parent / "results").glob("*"))
+
+
+@pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
+@pytest.mark.parametrize("scheme", ["postgresql", "http"])
+def test_a_host_that_says_nothing_is_given_up(
+    option: str, scheme: str, sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (option, scheme) == ("--storage", "http"):
+        pytest.skip("Optuna has no storage of this kind")
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "2")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        uri = f"{scheme}://user:secret@127.0.0.1:{silent.getsockname()[1]}/x"
+        refused(sound, option, uri, message=f"{option}: ")
+    assert not list((sound.parent / "results").glob("*"))
 
 
 @pytest.mark.parametrize("name", ["mlflow.db", "optuna.journal"])
