@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -69,6 +70,21 @@ def threads_kept() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """In the block, matrix products, convolutions and recurrences on CUDA devices are in TF32 only if that is allowed."""
+    backends: Any = torch.backends
+    parts = backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "tf32" if allowed else "ieee"
+        yield
+    finally:
+        for part, precision in zip(parts, before, strict=True):
+            part.fp32_precision = precision
 
 
 def free_memory(device: torch.device) -> int:

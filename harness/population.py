@@ -123,7 +123,7 @@ def companions(run: Run, structures: dict[tuple[Any, ...], str] | None = None) -
         structures[setup.task, setup.model],
         _shared(setup.clipping, per_member(setup.clipping)),
         _shared(setup.optimizer, per_member(setup.optimizer)),
-        f"{setup.batch_size} {setup.steps}",
+        f"{setup.batch_size} {setup.steps} {setup.tf32}",
     )
 
 

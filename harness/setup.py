@@ -13,7 +13,11 @@ from harness.tasks.task import Task
 
 
 class Setup(Component):
-    """The settings of one trial: a study's training part with every sweep and tuned value filled in."""
+    """The settings of one trial: a study's training part with every sweep and tuned value filled in.
+
+    Args:
+        tf32: let CUDA devices round the factors of matrix products to ten bits: faster, and another result.
+    """
 
     task: Task
     model: Model
@@ -21,4 +25,5 @@ class Setup(Component):
     optimizer: Optimizer = Adam()
     batch_size: Count = 64
     steps: Annotated[int, Field(ge=1, le=10**7)] = 1000
+    tf32: bool = False
     metrics: Diagnostics = Diagnostics()

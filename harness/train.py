@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness import metrics
 from harness.capture import Captured
-from harness.devices import threads_kept
+from harness.devices import tf32, threads_kept
 from harness.diagnostics.churn import PREDICTIONS
 from harness.diagnostics.diagnosis import Diagnosis
 from harness.evaluation import mean, scores
@@ -33,7 +33,6 @@ TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""
 
 
-@threads_kept()
 def train(
     runs: list[Run],
     *,
@@ -60,6 +59,19 @@ def train(
         The runs (trial, seed, status, steps_done and every metric; one row per run) and their curves (trial,
         seed, step, loss, grad_norm, clipped, update_ratio, validation_loss; one row per run and logged step), ordered by trial and seed.
     """
+    with threads_kept(), tf32(runs[0].setup.tf32):
+        tables = _train(runs, evaluations, device, dtype, capture, progress)
+    return tuple(table.sort_values(["trial", "seed"], kind="stable", ignore_index=True) for table in tables)  # type: ignore
+
+
+def _train(
+    runs: list[Run],
+    evaluations: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    capture: bool,
+    progress: Callable[[int, int], None],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     runs = sorted(runs, key=lambda run: run.seed)
     setup = runs[0].setup
     schedule = Schedule(setup.steps, evaluations)
@@ -100,8 +112,7 @@ def train(
             break
         torch.set_num_threads(min(torch.get_num_threads(), len(population)))
     final = measure(population, feed) | diagnosis.final() if len(population) else {}
-    tables = run_table(runs, history, final), curve_table(runs, history, schedule.logged())
-    return tuple(table.sort_values(["trial", "seed"], kind="stable", ignore_index=True) for table in tables)  # type: ignore
+    return run_table(runs, history, final), curve_table(runs, history, schedule.logged())
 
 
 def measure(population: Population, feed: Feed) -> dict[str, Array]:

@@ -321,3 +321,30 @@ def test_plan_covers_every_run_once_within_the_width() -> None:
     assert max(map(len, populations)) <= 8
     assert all(len({r.setup.model.values()["hidden"] for r in p}) == 1 for p in populations)
     assert populations == plan(runs, 8)
+
+
+class Spy(nn.Module):
+    """Notes how CUDA devices would multiply during its forward pass."""
+
+    seen: set[str] = set()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(64, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        backends = torch.backends
+        self.seen |= {backends.cuda.matmul.fp32_precision, backends.cudnn.conv.fp32_precision}
+        return self.out(x)
+
+
+@pytest.mark.parametrize(("asked", "precision"), [(False, "ieee"), (True, "tf32")])
+def test_tf32_is_used_only_if_asked_for(asked: bool, precision: str):
+    Spy.seen.clear()
+    parts = torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn
+    before = [part.fp32_precision for part in parts]
+    train([Run(0, 0, Setup(task=Images(), model=Model(Spy), steps=2, tf32=asked))], evaluations=1, device=CPU)
+    assert Spy.seen == {precision}
+    assert [part.fp32_precision for part in parts] == before
+    runs = [Run(0, 0, Setup(task=Images(), model=DropoutNet(), tf32=each)) for each in (asked, not asked)]
+    assert len(plan(runs, width=8)) == 2

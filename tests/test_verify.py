@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from harness import run, verify
+from harness import placement, run, verify
 from harness.compare import Outcome, in_bits, moved, parting, within_tolerances
 from harness.devices import describe
 from harness.environment import DECISIVE, obstacles
@@ -58,7 +58,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert launch(place, "--set", "steps=30", "--seeds", "2,5,7").exit_code == 0
     with pytest.MonkeyPatch.context() as patch:
         cpu = torch.device("cpu")
-        patch.setattr(run, "lay_out", lambda *_, **__: Layout([cpu], 1, 64, 0.0, describe(cpu)))
+        patch.setattr(placement, "lay_out", lambda *_, **__: Layout([cpu], 1, 64, 0.0, describe(cpu)))
         plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
         wide = ["name=wide", *plain, "model.width=Sweep(7, 9)", "task.train_size=100"]
         done = launch(place, "--seeds", "20", *(word for setting in wide for word in ("--set", setting)))
