@@ -360,7 +360,7 @@ def seeds_note(data: pd.DataFrame) -> str:
 
 
 def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "group", markers: bool = True) -> None:
-    """Below the figure: the levels of a role, and a note."""
+    """Below the figure: factor and levels of a role, and a note, in one row; where it has no room, the levels below the others."""
     handles: list[Line2D] = []
     levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
     factor = str(levels[f"{role}_factor"].iloc[0])
@@ -368,13 +368,16 @@ def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "g
         for _, row in levels.iterrows():
             kind = look(int(row[f"{role}_colour"]), int(row[f"{role}_order"]))
             handles.append(Line2D([], [], label=wrapped(row[role], 40), **(kind if markers else kind | {"marker": ""})))
-    if handles:
-        handles.insert(0, Line2D([], [], ls="", label=factor))
-    if note:
-        handles.append(Line2D([], [], ls="", label=note))
-    if handles:
-        columns = legend_columns([str(handle.get_label()) for handle in handles], figure.get_figwidth())
-        figure.legend(handles=handles, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2)
+    before, after = ([Line2D([], [], ls="", label=text)] if text else [] for text in (factor, note))
+    every, width, title = [*before, *handles, *after], figure.get_figwidth(), None
+    columns = legend_columns([str(handle.get_label()) for handle in every], width)
+    if handles and columns < len(every):
+        title = ";  ".join(filter(None, (factor, note)))
+        every = handles
+        columns = legend_columns([str(handle.get_label()) for handle in every], width)
+    if every:
+        figure.legend(handles=every, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2,
+                      title=title)  # fmt: skip
 
 
 def legend_columns(labels: Sequence[str], width: float) -> int:
