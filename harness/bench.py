@@ -25,7 +25,7 @@ from harness.clipping import GlobalNorm
 from harness.devices import cores_of, describe, find_devices, settle
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, Optimizer
-from harness.population import Run
+from harness.planning import Run
 from harness.setup import Setup
 from harness.tasks import Tensors
 from harness.width import cache_file, measure_cost, parse_memory, seconds, steps_of

@@ -14,7 +14,8 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.feed import Feed
-from harness.population import Population, Run, examples
+from harness.planning import Run, examples
+from harness.population import Population
 from harness.randomness import stream_seed
 from harness.setup import Setup
 from harness.step import Stepper

@@ -10,6 +10,7 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -22,13 +23,15 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
 import harness
-from harness.executors import Trained
+from harness.executors import Report, Trained
 from harness.jobs import Answer, Foreman, Lost, Message, Worker
 from harness.layout import Layout
 from harness.leader import n_steps
 from harness.load import Changes
+from harness.patience import Stopped
+from harness.planning import Run
 from harness.remote import SHIPPED, Remote, description
-from harness.settings import InvalidStudy, Problem
+from harness.settings import InvalidStudy, Problem, first_line
 from harness.study import Study
 from harness.width import Cost, parse_memory
 
@@ -104,6 +107,19 @@ class Ray(Foreman[Place]):
     def __exit__(self, *_: object) -> None:
         """End the connection, and with it the actors: they hold nothing that could be lost."""
         ray.shutdown()
+
+    def train(
+        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+    ) -> Iterator[tuple[int, Trained]]:
+        """See `Executor`.
+
+        Raises:
+            Stopped: the connection to the cluster is lost.
+        """
+        try:
+            yield from super().train(populations, report, stop)
+        except ConnectionError as error:
+            raise Stopped(f"the connection to the cluster is lost: {first_line(error)}") from None
 
     def lay_out(self, memory: str | None) -> Layout:
         """Choose the width by a short measurement on the first actor.

@@ -15,7 +15,7 @@ from harness import checks, data_checks
 from harness.checks import Finding
 from harness.devices import one_thread, settle
 from harness.load import load_study
-from harness.population import Run, companions
+from harness.planning import Run, companions
 from harness.settings import InvalidStudy
 from harness.setup import Setup
 from harness.study import Study

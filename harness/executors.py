@@ -14,7 +14,7 @@ import torch
 
 from harness.credentials import without_credentials
 from harness.devices import settle
-from harness.population import Run, cut
+from harness.planning import Run, cut
 from harness.train import CURVE_COLUMNS, CURVES, train
 
 Report = Callable[[int, int], None]

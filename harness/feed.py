@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from harness.population import Run
+from harness.planning import Run
 from harness.randomness import stream
 from harness.tasks.task import Data
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from harness.executors import Report, Trained, failed
 from harness.patience import Stopped
-from harness.population import Run, cut
+from harness.planning import Run, cut
 from harness.study import Study
 
 DEATHS = 2

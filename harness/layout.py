@@ -6,7 +6,7 @@ import torch
 
 from harness.devices import cores_of, describe
 from harness.leader import n_steps, sample_runs
-from harness.population import NARROWEST
+from harness.planning import NARROWEST
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.study import Study
 from harness.width import cache_file, measure_cost, parse_memory

@@ -16,7 +16,7 @@ from harness.design import Design, Trial
 from harness.diagnostics.churn import with_churn
 from harness.executors import Executor, Trained
 from harness.patience import Stopped
-from harness.population import Run, plan
+from harness.planning import Run, plan
 from harness.record import FinishedTrial
 from harness.settings import show
 from harness.study import Study

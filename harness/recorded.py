@@ -14,7 +14,7 @@ from harness.design import Trial, tune_batches
 from harness.leader import factor_values, runs_of
 from harness.load import Changes, load_study, parse_changes
 from harness.metrics import METRICS
-from harness.population import Run, plan
+from harness.planning import Run, plan
 from harness.record import CURVES, RUNS
 from harness.settings import InvalidStudy, Problem, show
 from harness.study import Study

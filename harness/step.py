@@ -9,7 +9,8 @@ from torch import Tensor
 
 from harness.clipping import Gradient
 from harness.optimizers import Columns
-from harness.population import Population, Run
+from harness.planning import Run
+from harness.population import Population
 from harness.update import cast, columns, of_rows, update_of
 
 BLOCK_BYTES = 16 * 2**20

@@ -20,7 +20,8 @@ from harness.evaluation import mean, scores
 from harness.feed import Feed
 from harness.history import History, Schedule
 from harness.metrics import Array
-from harness.population import Population, Run, examples
+from harness.planning import Run, examples
+from harness.population import Population
 from harness.step import Stepper
 
 CURVES = ("loss", "grad_norm", "clipped", "update_ratio", "validation_loss")
@@ -47,7 +48,7 @@ def train(
     On a CPU there are never more threads than members: which thread sums what would then decide the last bit.
 
     Args:
-        runs: the members; all with the same `population.companions` key.
+        runs: the members; all with the same `planning.companions` key.
         evaluations: how often the validation loss is measured.
         device: where to train.
         dtype: of parameters and activations.

@@ -9,7 +9,8 @@ from harness.devices import free_memory
 from harness.models.model import FROM_TASK
 from harness.one_by_one import COST
 from harness.optimizers import SGD
-from harness.population import Population, Run
+from harness.planning import Run
+from harness.population import Population
 from harness.settings import InvalidStudy, Note, Problem, first_line, show
 from harness.setup import Setup
 from harness.step import Stepper

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from harness.optimizers import Adam, AdamW, Columns, Optimizer
-from harness.population import Population, Run, per_member
+from harness.planning import Run, per_member
+from harness.population import Population
 from harness.settings import Component
 
 FUSED: dict[type[Optimizer], Callable[..., None]] = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}

@@ -22,7 +22,7 @@ from harness.environment import environment, obstacles
 from harness.executors import Executor, InProcess
 from harness.leader import Progress
 from harness.metrics import METRICS
-from harness.population import NARROWEST, Run
+from harness.planning import NARROWEST, Run
 from harness.recorded import OUTCOME, Recorded, read_results
 from harness.settings import InvalidStudy, Problem
 from harness.workers import Workers

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from harness.devices import describe, free_memory, settle, threads_kept
 from harness.feed import Feed
-from harness.population import NARROWEST, Population, Run, build, companions, examples
+from harness.planning import NARROWEST, Run, build, companions, examples
+from harness.population import Population
 from harness.settings import InvalidStudy, Problem
 from harness.step import Stepper
 
@@ -119,7 +120,7 @@ def seconds(work: Callable[[], None], device: torch.device) -> float:
 
 
 def bytes_per_member(run: Run, device: torch.device) -> int:
-    """Memory of one member: parameters, their gradient, copies and state, its history, and what the forward pass keeps, twice."""
+    """Memory of one member: parameters with gradient, copies and state, histories, and what the forward pass keeps, twice."""
     kept: dict[int, int] = {}
 
     def record(tensor: Tensor) -> Tensor:
@@ -131,7 +132,8 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
         step()
     module = build(run.setup, examples([run])[0], run.seed)
     parameters = sum(p.numel() * p.element_size() for p in module.parameters())
-    history = run.setup.steps * HISTORY_BYTES
+    remembered = run.setup.clipping.initial_state(torch.zeros(1, 1), run.setup.steps)
+    history = run.setup.steps * HISTORY_BYTES + sum(tensor.numel() * tensor.element_size() for tensor in remembered)
     return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names)) + history
 
 

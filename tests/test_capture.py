@@ -9,7 +9,7 @@ import torch
 from harness.clipping import GlobalNorm
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam
-from harness.population import Run
+from harness.planning import Run
 from harness.settings import Component
 from harness.setup import Setup
 from harness.tasks import AddingProblem, Images

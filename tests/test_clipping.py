@@ -34,7 +34,8 @@ from harness.clipping import (
 from harness.levels import label
 from harness.models import DropoutNet, Model
 from harness.optimizers import SGD, Adam, AdamW
-from harness.population import ALIGNMENT, Run, plan
+from harness.planning import Run, plan
+from harness.population import ALIGNMENT
 from harness.settings import InvalidStudy
 from harness.setup import Setup
 from harness.tasks import Images, Tensors

@@ -23,7 +23,7 @@ from harness.leader import finish
 from harness.metrics import LEVELS, METRICS, solving
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
-from harness.population import Run
+from harness.planning import Run
 from harness.randomness import stream, stream_seed
 from harness.setup import Setup
 from harness.statistics import t_interval

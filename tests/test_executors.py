@@ -14,7 +14,7 @@ from harness.design import Trial
 from harness.executors import InProcess, Trained
 from harness.leader import runs_of
 from harness.load import Changes, load_study
-from harness.population import Run, plan
+from harness.planning import Run, plan
 from harness.workers import Workers
 
 CPU = torch.device("cpu")

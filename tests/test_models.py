@@ -15,7 +15,8 @@ from harness.layers.noise import GaussianDropout, Variational, Zoneout
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.models.init import set_recurrent
 from harness.optimizers import SGD
-from harness.population import Population, Run, plan
+from harness.planning import Run, plan
+from harness.population import Population
 from harness.schedules import Early, Late, Linear
 from harness.setup import Setup
 from harness.tasks import CharLM, Images, Task

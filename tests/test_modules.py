@@ -17,7 +17,7 @@ from harness import Study, Sweep
 from harness.layers import swap
 from harness.models import Model
 from harness.optimizers import SGD
-from harness.population import Run, plan
+from harness.planning import Run, plan
 from harness.run import overview
 from harness.settings import Note
 from harness.setup import Setup

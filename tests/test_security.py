@@ -24,7 +24,7 @@ from harness.credentials import without_credentials
 from harness.executors import failed
 from harness.leader import Progress
 from harness.models import DropoutNet
-from harness.population import Run
+from harness.planning import Run
 from harness.record import _joined, _table
 from harness.settings import Problem
 from harness.setup import Setup

@@ -8,7 +8,7 @@ from test_tasks import every_task, only_problem, tensors
 from harness import Study, Sweep
 from harness.feed import Feed, Order
 from harness.models import DropoutNet, SimpleRNN
-from harness.population import Run, companions
+from harness.planning import Run, companions
 from harness.randomness import stream
 from harness.settings import InvalidStudy
 from harness.setup import Setup

@@ -14,7 +14,7 @@ from harness.devices import threads_kept
 from harness.feed import Order
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
-from harness.population import Run, plan
+from harness.planning import Run, plan
 from harness.randomness import stream, stream_seed
 from harness.schedules import Early, Late, Linear, Schedule
 from harness.setup import Setup

@@ -6,7 +6,8 @@ import torch
 from harness.clipping import GlobalNorm
 from harness.models import DropoutNet
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
-from harness.population import Population, Run, examples
+from harness.planning import Run, examples
+from harness.population import Population
 from harness.setup import Setup
 from harness.tasks import Tensors
 from harness.update import FusedUpdate, Update, update_of

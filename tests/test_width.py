@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness.models import DropoutNet
-from harness.population import Run
+from harness.planning import Run
 from harness.settings import InvalidStudy
 from harness.setup import Setup
 from harness.tasks import Images
