@@ -14,8 +14,9 @@ from typing import Self
 import numpy as np
 
 from harness.design import WORST, Design, Trial
+from harness.finished import FinishedTrial
 from harness.patience import Patience
-from harness.record import FinishedTrial, Recorder
+from harness.record import Recorder
 from harness.spool import Spool
 
 

@@ -15,9 +15,9 @@ from harness.commit import Commits
 from harness.design import Design, Trial
 from harness.diagnostics.churn import with_churn
 from harness.executors import Executor, Trained
+from harness.finished import FinishedTrial
 from harness.patience import Stopped
 from harness.planning import Run, plan
-from harness.record import FinishedTrial
 from harness.settings import show
 from harness.study import Study
 

@@ -71,7 +71,7 @@ METRICS: dict[str, Metric] = {
     "mean_shrink": Metric(
         "mean of the gradient norm after clipping / before; 1: clipping never changed it", "ratio", None, "stability", True
     ),
-    "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over steps", "ratio", None, "stability", True),
+    "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps", "ratio", None, "stability", True),
     "spike_rate": Metric(
         "share of steps with loss > median + 6·MAD of the trailing 100", "share of steps", "lower", "stability", True
     ),

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from harness.design import Trial, tune_batches
+from harness.finished import CURVES, RUNS
 from harness.leader import factor_values, runs_of
 from harness.load import Changes, load_study, parse_changes
 from harness.metrics import METRICS
 from harness.planning import Run, plan
-from harness.record import CURVES, RUNS
 from harness.settings import InvalidStudy, Problem, show
 from harness.study import Study
 from harness.train import CURVE_COLUMNS as CURVE

@@ -16,17 +16,9 @@ import pandas as pd
 import pytest
 from services import MlflowServer, free_port
 
+from harness.finished import MAX_STEPS, FinishedTrial, mean_curves, seed_means
 from harness.patience import Unreachable
-from harness.record import (
-    MAX_STEPS,
-    FinishedTrial,
-    LostRecords,
-    Recorder,
-    RecordError,
-    default_tracking_uri,
-    mean_curves,
-    seed_means,
-)
+from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri
 
 FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
 
@@ -314,7 +306,7 @@ def test_forgetting_deletes_all_that_was_recorded_here_and_nothing_else(launched
 
 
 def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
-    code = "from harness.record import Recorder; Recorder('x', 'sqlite:///results/mlflow.db').start_launch({})"
+    code = "from harness.record import Recorder; Recorder'x', 'sqlite:///results/mlflow.db'.start_launch{}"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
