@@ -306,7 +306,7 @@ def test_forgetting_deletes_all_that_was_recorded_here_and_nothing_else(launched
 
 
 def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
-    code = "from harness.record import Recorder; Recorder'x', 'sqlite:///results/mlflow.db'.start_launch{}"
+    code = "from harness.record import Recorder; Recorder('x', 'sqlite:///results/mlflow.db').start_launch({})"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
