@@ -36,6 +36,7 @@ class Metric:
         tunable: measured on training and validation data alone, so that tuning may use it.
         level: from which level of `Diagnostics` on runs have it.
         across_seeds: it compares the runs of a cell, so that none of them has it by itself.
+        needs: a factor, and the value of it at which the metric is not measured.
     """
 
     meaning: str
@@ -45,6 +46,7 @@ class Metric:
     tunable: bool = False
     level: Literal["light", "standard", "full"] = "light"
     across_seeds: bool = False
+    needs: tuple[str, object] | None = None
 
 
 METRICS: dict[str, Metric] = {
@@ -91,11 +93,12 @@ METRICS: dict[str, Metric] = {
     ),
     "solved": Metric(
         "1 if the validation error came below the task's `target_error` and the run did not diverge", RATE,
-        "higher", "stability", True,
+        "higher", "stability", True, needs=("task.target_error", 0.0),
     ),
     "solve_step": Metric(
         "first evaluated step with a validation error below the task's `target_error`; all steps where there was none, so "
         "that the mean is Kaplan and Meier's restricted mean", "step", "lower", "stability", True,
+        needs=("task.target_error", 0.0),
     ),
     "train_noise": Metric(
         "largest change of an output between two draws of dropout, train mode", "output", None, "check"
@@ -127,11 +130,11 @@ METRICS: dict[str, Metric] = {
     ),
     "memorization": Metric(
         "accuracy on the training examples whose class label noise replaced, dropout off", "share of examples", "lower",
-        "generalization", level="standard",
+        "generalization", level="standard", needs=("task.label_noise", 0.0),
     ),
     "churn": Metric(
         "share of test points that two seeds of a cell predict differently; of a run, its jackknife value", "share of points",
-        "lower", "generalization", level="standard", across_seeds=True,
+        "lower", "generalization", level="standard", across_seeds=True, needs=("task.resample", "split"),
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"

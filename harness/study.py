@@ -176,11 +176,20 @@ class Study(Setup):
         ]
 
     def _objective_problems(self) -> list[Problem]:
-        objectives, valid = self.objectives(), [n for n, m in metrics.METRICS.items() if m.tunable]
+        objectives = self.objectives()
+        valid = [name for name, metric in metrics.METRICS.items() if metric.tunable and metric.better != "higher"]
         if not objectives or len(set(objectives)) < len(objectives):
             return [Problem("objective", "needs one metric, or several different ones", show(objectives))]
-        wrong = (name for name in objectives if name not in valid)
-        return [Problem("objective", f"cannot be tuned for{nearest(name, valid)}", show(name)) for name in wrong]
+        wrong = {name: f"cannot be tuned for{nearest(name, valid)}" for name in objectives if name not in valid}
+        lacking = {name: self._lacks(name) for name in objectives if name in valid}
+        return [Problem("objective", message, show(name)) for name, message in (wrong | lacking).items() if message]
+
+    def _lacks(self, metric: str) -> str:
+        """What the study must set so that a metric is measured, "" for nothing."""
+        path, value = metrics.METRICS[metric].needs or ("", None)
+        return (
+            f"needs {path}: at {show(value)} it is not measured" if path and self.factors().get(path) == value else ""
+        )
 
     def _size_problems(self) -> list[Problem]:
         cells = math.prod(len(sweep.levels) for sweep in self.sweeps().values())
@@ -201,6 +210,8 @@ class Study(Setup):
                 if name in metrics.METRICS and name not in measured:
                     way_out = f'needs metrics=Diagnostics("{metrics.METRICS[name].level}")'
                     found.append(Problem(f"claims[{i}].{field}", way_out, name))
+                elif name in measured and (lacking := self._lacks(name)):
+                    found.append(Problem(f"claims[{i}].{field}", lacking, name))
             for field, levels in claim.arms():
                 for path, level in levels.items():
                     where = f"claims[{i}].{field}.{path}"

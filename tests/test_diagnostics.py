@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from sklearn.metrics import brier_score_loss
 from test_train import CPU
 
-from harness import Claim, Diagnostics, InvalidStudy, Study, Sweep
+from harness import Claim, Diagnostics, InvalidStudy, Study, Sweep, Tune
 from harness.clipping import GlobalNorm
 from harness.design import Trial
 from harness.diagnostics.churn import churn, with_churn
@@ -410,3 +410,32 @@ def test_a_claim_on_what_is_not_measured_is_refused_with_the_way_out() -> None:
             Study(**settings, metrics=wrong)
     with pytest.raises(InvalidStudy, match=r"metrics.level: input should be 'light'"):
         Study(**settings, metrics=Diagnostics("huge"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "better", "path", "value", "unmeasured"),
+    [("solved", "higher", "target_error", 0.1, "0"), ("solve_step", "lower", "target_error", 0.1, "0"),
+     ("memorization", "lower", "label_noise", 0.2, "0"), ("churn", "lower", "resample", "bootstrap", "'split'")],
+)  # fmt: skip
+def test_a_claim_on_what_the_task_does_not_allow_is_refused_with_the_way_out(
+    metric: str, better: str, path: str, value: object, unmeasured: str
+) -> None:
+    arms = {"treatment": {"model.dropout": 0.5}, "baseline": {"model.dropout": 0.0}}
+    settings = {
+        "name": "x", "model": DropoutNet(dropout=Sweep(0.0, 0.5)), "metrics": Diagnostics("standard"),
+        "claims": [Claim("so", metric=metric, better=better, smallest_effect=0.1, **arms)],
+    }  # fmt: skip
+    with pytest.raises(InvalidStudy) as caught:
+        Study(**settings, task=POINTS)
+    assert str(caught.value).startswith(f"claims[0].metric: needs task.{path}: at {unmeasured}")
+    Study(**settings, task=POINTS.replace(**{path: value}))
+    Study(**settings, task=POINTS.replace(**{path: Sweep(POINTS.values()[path], value)}))
+
+
+def test_tuning_for_success_is_refused_and_for_the_time_to_it_needs_a_target() -> None:
+    settings = {"name": "x", "model": DropoutNet(), "optimizer": SGD(Tune(0.1, 1.0))}
+    with pytest.raises(InvalidStudy, match="objective: cannot be tuned for"):
+        Study(**settings, task=POINTS.replace(target_error=0.1), objective="solved")
+    with pytest.raises(InvalidStudy, match=r"objective: needs task\.target_error"):
+        Study(**settings, task=POINTS, objective="solve_step")
+    Study(**settings, task=POINTS.replace(target_error=0.1), objective="solve_step")
