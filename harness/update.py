@@ -62,10 +62,13 @@ class Update:
             skipped: (member, 1), those whose parameters and state stay as they are; None for none.
         """
         changed = [tensor[rows] for tensor in (self._population.parameters, *self._state)]
-        before = [] if skipped is None else [tensor.clone() for tensor in changed]
+        if skipped is None:
+            self._change(rows, gradient, changed)
+            return
+        before = [tensor.clone() for tensor in changed]
         self._change(rows, gradient, changed)
-        for tensor, old in zip(changed, before, strict=False):
-            torch.where(skipped, old, tensor, out=tensor)  # type: ignore[arg-type]
+        for tensor, old in zip(changed, before, strict=True):
+            torch.where(skipped, old, tensor, out=tensor)
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
         self._optimizer.update(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
