@@ -6,8 +6,9 @@ of their own, and training goes on.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
@@ -20,30 +21,41 @@ from harness.record import Recorder
 from harness.spool import Spool
 
 
+@dataclass(frozen=True)
+class Launch:
+    """What is recorded of one launch of a study: its command line, and texts by file name."""
+
+    params: Mapping[str, object]
+    documents: Mapping[str, str]
+
+
 class Commits:
     """Commits finished trials, one after another, while the leader goes on. A context manager.
 
     Args:
         design: where trials are told.
-        recorder: where they are recorded, a launch opened. Within the block, only the thread of this object uses it.
+        recorder: where they are recorded. Within the block, only the thread of this object uses it, but after `wait`.
         spool: where they are kept until then.
+        launch: what to record of this launch, see `Recorder.start_launch` and `write_documents`.
         say: is told what the user should know at once.
         stop: once it returns true, nobody waits for a storage or server any more.
         done: is given each trial that is committed.
     """
 
     def __init__(
-        self, design: Design, recorder: Recorder, spool: Spool, *, say: Callable[[str], None], stop: Callable[[], bool],
-        done: Callable[[FinishedTrial], None],
+        self, design: Design, recorder: Recorder, spool: Spool, *, launch: Launch, say: Callable[[str], None],
+        stop: Callable[[], bool], done: Callable[[FinishedTrial], None],
     ) -> None:  # fmt: skip
-        self._design, self._recorder, self._spool, self._done = design, recorder, spool, done
+        self._design, self._recorder, self._spool, self._launch, self._done = design, recorder, spool, launch, done
         self._over = threading.Event()
         self.patiently = Patience(say, lambda: self._over.is_set() or stop())
         self._pending: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        """Start the thread; the first that it does is to clear away what earlier leaders left half recorded."""
+        """Start the thread, which begins with the launch, and with what earlier leaders left half recorded."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._submit(partial(self._recorder.start_launch, self._launch.params))
+        self._submit(partial(self._recorder.write_documents, self._launch.documents))
         self._submit(lambda: self._recorder.keep_only(self._design.told()))
         return self
 

@@ -1,38 +1,33 @@
 """Records: finished trials go into MLflow, and the report reads everything back from MLflow alone.
 
-Sixth stage of the flow (study → design → populations → train → record → report), and the only file that imports mlflow.
-A study is an experiment; every launch of the command is a run of it, and every finished trial a run nested in its launch:
+Sixth stage of the flow (study → design → populations → train → record → report), and beside `harness.tracking` the only file
+that imports mlflow. A study is an experiment; every launch of the command is a run of it, and every finished trial a run nested in its launch:
 factors are parameters, means over the seeds metrics, mean curves metric histories, and the exact tables of the runs
 and their curves artifacts. A trial counts as recorded once its run is FINISHED, which is the last thing written: whatever
 a killed leader leaves unfinished is recorded again, and the half-written record removed.
 """
 
-import logging
 import math
 import os
-import re
 import shutil
 import time
-import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import filelock
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from harness.credentials import without_credentials
 from harness.finished import CURVES, RUNS, FinishedTrial, mean_curves, seed_means
-from harness.patience import Unreachable
+from harness.tracking import RecordError, check, connect, own_errors
 
 if TYPE_CHECKING:  # imported when a recorder connects: it takes two seconds, which `--dry-run` should not pay
     from mlflow import MlflowClient
@@ -49,10 +44,6 @@ PAGE = 1000
 DOWNLOADS = 8
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
-
-
-class RecordError(Exception):
-    """MLflow refused, or could not be reached, or does not have what was asked for. Shows no password."""
 
 
 @dataclass(frozen=True)
@@ -77,32 +68,6 @@ class _Record:
         )
 
 
-def default_tracking_uri(results: Path) -> str:
-    """The embedded default, as given: relative if `results` is.
-
-    >>> default_tracking_uri(Path("results"))
-    'sqlite:///results/mlflow.db'
-    """
-    return f"sqlite:///{(results / 'mlflow.db').as_posix()}"
-
-
-def ui_command(tracking_uri: str) -> str:
-    """What shows the records: a command, or the address of the server. Shows no password.
-
-    >>> ui_command("sqlite:///results/mlflow.db")
-    'mlflow ui --backend-store-uri sqlite:///results/mlflow.db'
-    >>> ui_command("https://me:secret@mlflow.example.org")
-    'https://***@mlflow.example.org'
-    """
-    shown = without_credentials(tracking_uri)
-    return shown if is_server(tracking_uri) else f"mlflow ui --backend-store-uri {shown}"
-
-
-def is_server(tracking_uri: str) -> bool:
-    """Whether a tracking server answers there, which then decides where artifacts go."""
-    return urlsplit(tracking_uri).scheme in ("http", "https")
-
-
 class LostRecords(RecordError):
     """Records that should be there are not, or cannot be read: those of `trials`."""
 
@@ -112,58 +77,42 @@ class LostRecords(RecordError):
         super().__init__(f"The records of {len(trials)} trials are missing or damaged ({numbers}).")
 
 
-@contextmanager
-def _own_errors() -> Iterator[None]:
-    """Raises what MLflow raises as `RecordError`, or as `Unreachable`: its messages repeat the URI, password and all."""
-    from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE, ErrorCode
-    from requests import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (MlflowException, RequestException) as error:
-        text = without_credentials(str(error))
-        silent = re.match(r"API request to (https?://[^/ ]+)", text)
-        if silent or not isinstance(error, MlflowException):
-            raise Unreachable(f"MLflow's server does not answer: {silent[1] if silent else text}") from None
-        if error.error_code == ErrorCode.Name(TEMPORARILY_UNAVAILABLE):
-            said = re.search(r"^\(.*Error\) .*", text, re.MULTILINE)
-            raise Unreachable(f"MLflow's database cannot be used: {said[0] if said else text}") from None
-        raise RecordError(text) from None
-    except (SQLAlchemyError, ImportError, OSError) as error:
-        raise RecordError(without_credentials(str(getattr(error, "orig", None) or error))) from None
-
-
 class Recorder:
-    """Records of one study in MLflow.
+    """Records of one study in MLflow, which is connected to at the first use: it takes seconds.
 
     Safe to use from any one thread at a time.
 
     Args:
         study_name: name of the study, and of its experiment.
-        tracking_uri: database or server. A database is migrated at its first use, which takes seconds.
+        tracking_uri: database or server.
         artifact_folder: where artifacts of a new experiment go; None leaves it to the server.
 
     Raises:
-        RecordError: the database or server cannot be used.
+        RecordError: the database is a file that is none.
     """
 
     def __init__(self, study_name: str, tracking_uri: str, *, artifact_folder: Path | None = None) -> None:
+        check(tracking_uri)
         self._study_name = study_name
         self._tracking_uri = tracking_uri
         self._artifact_folder = None if artifact_folder is None else artifact_folder.absolute() / study_name
-        with _first_use(tracking_uri):
-            self._client = _connect(tracking_uri)
-        with _own_errors():
-            self._experiment_id = self._find_experiment()
+        self._experiment_id: str | None = None
         self._launch: _Record | None = None
         self._records: dict[int, list[_Record]] = {}  # of each trial, finished or not
         self._uncertain: set[int] = set()  # trials of which there may be records that are not among these
 
+    @own_errors()
+    def connect(self) -> None:
+        """Connects already now.
+
+        Raises:
+            RecordError, Unreachable: the database or server cannot be used.
+        """
+        self._client  # noqa: B018
+
     # --- What a leader writes
 
-    @_own_errors()
+    @own_errors()
     def start_launch(self, params: Mapping[str, object], *, tags: Mapping[str, str] | None = None) -> None:
         """Opens the parent of all trials recorded from now on; launches that were killed are marked so."""
         experiment_id, launches = self._require_experiment(), self._launches()
@@ -176,7 +125,7 @@ class Recorder:
         self._launch = _Record.of(run)
         self._log(self._launch, params, [])
 
-    @_own_errors()
+    @own_errors()
     def keep_only(self, told: Collection[int]) -> None:
         """Removes records of trials that are not told, unfinished records and all but the newest of a trial."""
         self._records = {}
@@ -186,7 +135,7 @@ class Recorder:
         for trial, records in list(self._records.items()):
             self._replace(trial, _newest_finished(records) if trial in told else None)
 
-    @_own_errors()
+    @own_errors()
     def record(self, finished: FinishedTrial) -> None:
         """Records a trial, in place of what there may be of it. Once this returns, nothing of it can be lost."""
         if finished.number in self._uncertain:
@@ -203,19 +152,20 @@ class Recorder:
         self._replace(finished.number, record)
         self._uncertain.remove(finished.number)
 
-    @_own_errors()
+    @own_errors()
     def finish_launch(self, status: Status) -> None:
-        """Closes the launch: FINISHED, KILLED (interrupted, saved) or FAILED (some runs failed for good)."""
-        self._client.set_terminated(self._current_launch().run_id, status)
+        """Closes the launch, if it was opened: FINISHED, KILLED (interrupted, saved) or FAILED (some runs failed for good)."""
+        if self._launch is not None:
+            self._client.set_terminated(self._launch.run_id, status)
 
-    @_own_errors()
+    @own_errors()
     def write_documents(self, documents: Mapping[str, str]) -> None:
         """Keeps texts, file name → content, with the launch: the study's source and description, the environment."""
         with self._outbox(self._current_launch(), DOCUMENTS) as folder:
             for name, text in documents.items():
                 (folder / name).write_text(text, encoding="utf-8")
 
-    @_own_errors()
+    @own_errors()
     def log_report(self, folder: Path) -> None:
         """Keeps the report's files (`REPORT_FILES`) with the launch, or with the last one if none is open here."""
         with self._outbox(self._current_launch(), REPORT) as kept:
@@ -224,7 +174,7 @@ class Recorder:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
 
-    @_own_errors()
+    @own_errors()
     def forget(self) -> None:
         """Deletes all launches and trials, the way MLflow does: `mlflow gc` would free the space.
 
@@ -236,12 +186,12 @@ class Recorder:
 
     # --- What a report reads
 
-    @_own_errors()
+    @own_errors()
     def trials(self) -> set[int]:
         """Numbers of the recorded trials."""
         return set(self._recorded())
 
-    @_own_errors()
+    @own_errors()
     def read(self, expected: Collection[int] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
         """All runs and all curves, as they were recorded, sorted by trial and seed (and step).
 
@@ -271,7 +221,7 @@ class Recorder:
         """The text that the newest launch which has one kept under this name."""
         return self.read_documents([name]).get(name)
 
-    @_own_errors()
+    @own_errors()
     def read_documents(self, names: Iterable[str]) -> dict[str, str]:
         """Name → text, of each name that a launch kept one under; where several did, of the newest of them."""
         found: dict[str, str] = {}
@@ -288,31 +238,37 @@ class Recorder:
 
     # --- Runs and artifacts of MLflow
 
-    def _find_experiment(self) -> str | None:
-        experiment = self._client.get_experiment_by_name(self._study_name)
-        return None if experiment is None or experiment.lifecycle_stage == "deleted" else experiment.experiment_id
+    @cached_property
+    def _client(self) -> "MlflowClient":
+        """The connection; with it comes the experiment, if there is one."""
+        client = connect(self._tracking_uri)
+        experiment = client.get_experiment_by_name(self._study_name)
+        if experiment is not None and experiment.lifecycle_stage != "deleted":
+            self._experiment_id = experiment.experiment_id
+        return client
 
     def _require_experiment(self) -> str:
         """The experiment, created, or restored if somebody deleted it: MLflow keeps its name taken."""
+        client = self._client
         if self._experiment_id is not None:
             return self._experiment_id
-        deleted = self._client.get_experiment_by_name(self._study_name)
+        deleted = client.get_experiment_by_name(self._study_name)
         if deleted is None:
             location = None if self._artifact_folder is None else self._artifact_folder.as_uri()
-            self._experiment_id = self._client.create_experiment(
+            self._experiment_id = client.create_experiment(
                 self._study_name, artifact_location=location, tags={"mlflow.experimentKind": "custom_model_development"}
             )
         else:
-            self._client.restore_experiment(deleted.experiment_id)
+            client.restore_experiment(deleted.experiment_id)
             self._experiment_id = deleted.experiment_id
         return self._experiment_id
 
     def _search(self, condition: str = "") -> list[_Record]:
         """The experiment's runs that are not deleted, newest first."""
-        records: list[_Record] = []
+        client, records = self._client, list[_Record]()
         token: str | None = None
         while self._experiment_id is not None:
-            found = self._client.search_runs([self._experiment_id], condition, max_results=PAGE, page_token=token)
+            found = client.search_runs([self._experiment_id], condition, max_results=PAGE, page_token=token)
             records += map(_Record.of, found)
             token = found.token
             if not token:
@@ -393,47 +349,6 @@ class Recorder:
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(target), tracking_uri=self._tracking_uri))
 
 
-def _connect(tracking_uri: str) -> "MlflowClient":
-    """A client, quietly: MLflow reports on every migration, and its libraries on each other."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # a line for every trial, with the password
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # `Patience` waits, and says so
-    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised too
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from mlflow import MlflowClient
-
-        with _own_errors():
-            _try_database(tracking_uri)
-            return MlflowClient(tracking_uri=tracking_uri)
-
-
-def _try_database(tracking_uri: str) -> None:
-    """Lets a wrong address be known within seconds: MLflow would try for minutes, and show the errors of each time."""
-    import sqlalchemy
-
-    if urlsplit(tracking_uri).scheme.partition("+")[0] in ("postgresql", "mysql", "mssql"):
-        try:
-            engine = sqlalchemy.create_engine(tracking_uri)
-        except ValueError as error:
-            raise RecordError(f"is no address of a database: {error}") from None
-        engine.connect().close()
-        engine.dispose()
-
-
-@contextmanager
-def _first_use(tracking_uri: str) -> Iterator[None]:
-    """One process at a time: MLflow makes a SQLite database in many steps, in which two of them spoil each other's."""
-    path = Path(tracking_uri.removeprefix("sqlite:///"))
-    if not tracking_uri.startswith("sqlite:///") or not path.parent.is_dir():
-        yield
-        return
-    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
-        yield
-
-
 def _newest_finished(records: Iterable[_Record]) -> _Record | None:
     finished = [record for record in records if record.finished]
     return max(finished, key=lambda record: record.ended_at_ms, default=None)
@@ -473,7 +388,8 @@ def _joined(tables: Iterable[pa.Table]) -> pd.DataFrame:
     kinds: dict[tuple[pa.Schema, bytes], list[pa.Table]] = {}
     for table in tables:
         kinds.setdefault((table.schema, table.schema.metadata[b"pandas"]), []).append(table)
-    frames: list[pd.DataFrame] = [pa.concat_tables(same).to_pandas() for same in kinds.values()]
+    # In one chunk: of text in a thousand, pandas takes rows fifty times slower.
+    frames: list[pd.DataFrame] = [pa.concat_tables(same).combine_chunks().to_pandas() for same in kinds.values()]
     return pd.concat(frames, ignore_index=True)
 
 

@@ -13,11 +13,12 @@ import pandas as pd
 
 from harness.load import Changes, load_study, parse_changes
 from harness.patience import Unreachable
-from harness.record import Recorder, RecordError, default_tracking_uri, ui_command
+from harness.record import Recorder
 from harness.recorded import DOCUMENTS
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.tables import write_report
+from harness.tracking import RecordError, default_tracking_uri, ui_command
 from harness.verdicts import Verdict
 
 

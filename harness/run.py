@@ -1,20 +1,25 @@
 """`python -m harness.run STUDY.py`: from a study file to a report; the stages of the flow in order."""
 
+import atexit
+import gc
 import importlib.util
 import json
 import math
 import shlex
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
+from threading import Timer
 
 import click
 import pandas as pd
 
 from harness import console
-from harness.commit import Commits
+from harness.commit import Commits, Launch
 from harness.credentials import without_credentials
 from harness.design import Design
 from harness.environment import environment, joint
@@ -23,15 +28,17 @@ from harness.interruption import Stop, why_stopped
 from harness.layout import Layout
 from harness.leader import Progress, lead, n_runs, n_steps
 from harness.load import Changes, load_study
-from harness.patience import Patience, Stopped, Unreachable
+from harness.patience import Stopped, Unreachable
 from harness.placement import on_cluster, on_host
-from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri, ui_command
+from harness.record import LostRecords, Recorder
 from harness.settings import InvalidStudy, Problem, printable
-from harness.spool import Spool
-from harness.stores import leadership, open_stores, usable
+from harness.stores import leadership, open_stores
 from harness.study import Study
+from harness.tracking import RecordError, default_tracking_uri, ui_command
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
+
+IMPORT_REPORT_AFTER_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,7 @@ class Options:
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: object) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
+    atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
     try:
         sys.exit(run(study_file, Changes(settings, seeds, quick), Options(**options)))  # type: ignore[arg-type]
     except InvalidStudy as error:
@@ -139,17 +147,23 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
             "abreast": design.remembered("abreast", lambda: len(layout.places)),
         }
         trained_on = joint(design.collected("environments", environment(layout.devices)))
-        launch = documents(study, study_file, changes, plan, trained_on)
-        with usable("--tracking-uri"):
-            recorder.start_launch({"study_file": str(study_file), **asdict(changes)})
-            recorder.write_documents(launch)
+        launch = Launch(
+            {"study_file": str(study_file), **asdict(changes)}, documents(study, study_file, changes, plan, trained_on)
+        )
         told = design.told()
         options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
         try:
-            with console.shown(progress, quiet=options.quiet), stop.listening():
-                tables = train_all(study, design, recorder, spool, executor, plan, progress, stop)
+            with (
+                _importing_report(),
+                console.shown(progress, quiet=options.quiet),
+                stop.listening(),
+                Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=progress.committed)
+                as commits,
+            ):  # fmt: skip
+                tables = train_all(study, design, recorder, commits, executor, plan, progress, stop)
+            spool.clear()
             options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
-            from harness.report import build_report  # with all that draws: a second that training need not wait for
+            from harness.report import build_report
 
             command = shlex.join(["python", "-m", "harness.run", *map(without_credentials, sys.argv[1:])])
             verdicts = build_report(study, doc, recorder, tables, folder, commands=[command, ui_command(uri)])
@@ -173,8 +187,19 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     return DONE
 
 
+@contextmanager
+def _importing_report() -> Iterator[None]:
+    """Import all that draws, which takes a second, while others train; in a block shorter than this it is left."""
+    timer = Timer(IMPORT_REPORT_AFTER_S, import_module, ["harness.report"])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 def train_all(
-    study: Study, design: Design, recorder: Recorder, spool: Spool, executor: Executor, plan: dict[str, int],
+    study: Study, design: Design, recorder: Recorder, commits: Commits, executor: Executor, plan: dict[str, int],
     progress: Progress, stop: Stop,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
     """Lead the study until all of it is recorded; what has got lost from the records is trained again.
@@ -187,12 +212,9 @@ def train_all(
     """
     lost: set[int] = set()
     while True:
-        with Commits(design, recorder, spool, say=progress.say, stop=stop, done=progress.committed) as commits:
-            lead(study, design, commits, executor, progress, **plan, stop=stop, lost=lost)
+        lead(study, design, commits, executor, progress, **plan, stop=stop, lost=lost)
         try:
-            tables = Patience(progress.say, stop)(lambda: recorder.read(design.told()))
-            spool.clear()
-            return tables
+            return commits.patiently(lambda: recorder.read(design.told()))
         except LostRecords as error:
             if error.trials <= lost:
                 raise

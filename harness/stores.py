@@ -9,11 +9,12 @@ import filelock
 from harness.credentials import ambiguous, without_credentials
 from harness.design import AlreadyLed, Design, StudyChanged
 from harness.patience import Unreachable
-from harness.record import Recorder, RecordError, default_tracking_uri
+from harness.record import Recorder
 from harness.settings import InvalidStudy, Problem
 from harness.spool import Spool
 from harness.storage import this_process
 from harness.study import Study
+from harness.tracking import RecordError, default_tracking_uri
 
 
 @contextmanager
@@ -71,19 +72,15 @@ def open_stores(
     if unclear := [option for option, uri in addresses.items() if uri and ambiguous(uri)]:
         raise InvalidStudy([Problem(option, "has several @; write one in a password as %40") for option in unclear])
     spool = Spool(results / study.name / ".unrecorded", study.digest())
-
-    def open_recorder() -> Recorder:
-        with usable("--tracking-uri"):
-            uri = tracking_uri or default_tracking_uri(results)
-            return Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
-
-    # What may be a wrong address comes before anything is written here.
-    recorder = open_recorder() if tracking_uri else None
+    uri = tracking_uri or default_tracking_uri(results)
+    with _usable("--tracking-uri"):
+        recorder = Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
+        if tracking_uri:  # may be a wrong address: known before anything is written here
+            recorder.connect()
     design = _open_design(study, storage or str(results / "optuna.journal"), fresh=fresh)
     with closing(design):
-        recorder = recorder or open_recorder()
         if fresh:
-            with usable("--tracking-uri"):
+            with _usable("--tracking-uri"):
                 recorder.forget()
             spool.clear()
         yield design, recorder, spool
@@ -104,7 +101,7 @@ def _open_design(study: Study, storage: str, *, fresh: bool) -> Design:
 
 
 @contextmanager
-def usable(option: str) -> Iterator[None]:
+def _usable(option: str) -> Iterator[None]:
     """Raises as `InvalidStudy` that MLflow cannot be used before anything was trained."""
     try:
         yield

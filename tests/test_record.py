@@ -18,7 +18,8 @@ from services import MlflowServer, free_port
 
 from harness.finished import MAX_STEPS, FinishedTrial, mean_curves, seed_means
 from harness.patience import Unreachable
-from harness.record import LostRecords, Recorder, RecordError, default_tracking_uri
+from harness.record import LostRecords, Recorder
+from harness.tracking import RecordError, default_tracking_uri
 
 FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
 
@@ -27,7 +28,7 @@ FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A results folder with an empty MLflow database: making one takes seconds, copying it does not."""
     results = tmp_path_factory.mktemp("migrated")
-    Recorder("no study", default_tracking_uri(results))
+    Recorder("no study", default_tracking_uri(results)).connect()
     return results
 
 
@@ -318,10 +319,24 @@ def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_database_whose_maker_died_half_way_is_made_anew(tmp_path: Path) -> None:
+    uri = default_tracking_uri(tmp_path)
+    code = (
+        "import os, mlflow.store.db.utils as utils; utils._upgrade_db = lambda engine: os._exit(7); "
+        f"from harness.record import Recorder; Recorder('x', {uri!r}).connect()"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 7
+    assert not (tmp_path / "mlflow.db").exists()
+    again = Recorder("x", uri, artifact_folder=tmp_path / "mlartifacts")
+    again.start_launch({})
+    again.finish_launch("FINISHED")
+    assert {path.name for path in tmp_path.glob("*mlflow.db*")} == {".mlflow.db.lock", "mlflow.db"}
+
+
 def test_an_unreachable_server_is_known_soon_and_its_password_not_shown() -> None:
     port = free_port()
     with pytest.raises(Unreachable, match=rf"\*\*\*@127\.0\.0\.1:{port}") as error:
-        Recorder("rnn_clip", f"http://me:secret@127.0.0.1:{port}")
+        Recorder("rnn_clip", f"http://me:secret@127.0.0.1:{port}").connect()
     assert "secret" not in str(error.value)
 
 

@@ -91,8 +91,9 @@ def render(plot: Plot) -> tuple[bytes, bytes]:
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
         figure = plot.draw(plot.data)
-        figure.draw_without_rendering()
-        figure.set_layout_engine(None)  # solved once is enough; with any engine set each format draws twice
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine(None)  # solved once is enough; with any engine set each format draws twice
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
     return svg.getvalue(), png.getvalue()
