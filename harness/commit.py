@@ -47,16 +47,13 @@ class Commits:
         stop: Callable[[], bool], done: Callable[[FinishedTrial], None],
     ) -> None:  # fmt: skip
         self._design, self._recorder, self._spool, self._launch, self._done = design, recorder, spool, launch, done
-        self._over = threading.Event()
+        self._over, self._begun = threading.Event(), False
         self.patiently = Patience(say, lambda: self._over.is_set() or stop())
         self._pending: list[Future[None]] = []
 
     def __enter__(self) -> Self:
-        """Start the thread, which begins with the launch, and with what earlier leaders left half recorded."""
+        """Start the thread."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
-        self._submit(partial(self._recorder.start_launch, self._launch.params))
-        self._submit(partial(self._recorder.write_documents, self._launch.documents))
-        self._submit(lambda: self._recorder.keep_only(self._design.told()))
         return self
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
@@ -64,6 +61,17 @@ class Commits:
         if error is not None:
             self._over.set()
         self._thread.shutdown(cancel_futures=error is not None)
+
+    def begin(self) -> None:
+        """Queue what comes before all trials: the launch, and an end to what earlier leaders left half recorded.
+
+        It takes seconds of this process, which has nothing to do once others train.
+        """
+        if not self._begun:
+            self._begun = True
+            self._submit(partial(self._recorder.start_launch, self._launch.params))
+            self._submit(partial(self._recorder.write_documents, self._launch.documents))
+            self._submit(lambda: self._recorder.keep_only(self._design.told()))
 
     def trained_before(self, number: int) -> FinishedTrial | None:
         """A trial that an earlier leader trained and did not commit."""
@@ -81,12 +89,14 @@ class Commits:
 
     def resume(self, trial: Trial, finished: FinishedTrial) -> None:
         """Queue the steps of a trial that was trained before; raises what kept an earlier one from them."""
+        self.begin()
         while self._pending and self._pending[0].done():
             self._pending.pop(0).result()  # what cannot be committed ends the study now, not when all is trained
         self._submit(partial(self._record_and_tell, trial, finished))
 
     def wait(self) -> None:
         """Until all that was added is committed; raises what kept a trial from it."""
+        self.begin()
         while self._pending:
             self._pending.pop(0).result()
 

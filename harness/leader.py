@@ -127,6 +127,7 @@ def lead(
         planned = plan([run for rs in runs.values() for run in rs], width, abreast)
         populations = [p for p in planned if any(run.trial in missing for run in p)]
         arrived: dict[int, list[Trained]] = {number: [] for number in missing}
+        commits.begin()
         for index, trained in executor.train(populations, lambda steps, _: progress.add(steps=steps), stop):
             for note in trained.notes:
                 progress.say(note)

@@ -6,13 +6,11 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import torch
 
@@ -20,12 +18,9 @@ from harness.executors import Trainer
 from harness.jobs import Answer, Foreman, Lost, Message, Worker, received
 from harness.load import Changes, load_study
 
-FRESH = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-"""How processes start: as copies of one that has imported everything and done nothing, where there can be such a one."""
-
 
 class Process(Worker):
-    """A process that trains on one device, at the other end of a pipe."""
+    """A spawned process that trains on one device, at the other end of a pipe."""
 
     def __init__(self, place: str, process: BaseProcess, pipe: Connection) -> None:
         self.place, self.process, self.pipe = place, process, pipe
@@ -47,7 +42,7 @@ class Process(Worker):
 
 
 class Workers(Foreman[Process]):
-    """Trains in processes, one for each place; they load the study file themselves.
+    """Trains in spawned processes, one for each place; they load the study file themselves.
 
     Args:
         places: devices; one named twice gets two workers.
@@ -61,11 +56,8 @@ class Workers(Foreman[Process]):
         self._start_with = (threads, study_file, changes)
 
     def __enter__(self) -> Self:
-        """Start the process that all others are copies of; it gets ready while this one goes on."""
-        if FRESH == "forkserver":
-            multiprocessing.set_forkserver_preload([__name__])
-            with _deaf_to_interrupts(), _no_main_module():
-                forkserver.ensure_running()
+        """Start the processes; they get ready while this one goes on."""
+        self._hire(self._places.total())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -85,38 +77,21 @@ class Workers(Foreman[Process]):
         return [busy[cast(Connection, pipe)] for pipe in wait(list(busy))]
 
     def _start(self, place: str) -> Process:
-        context: Any = multiprocessing.get_context(FRESH)
+        context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, place, *self._start_with), daemon=True)
-        with _no_main_module():
-            process.start()
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            process.start()  # would import the main module again, which a worker has no use for
+        finally:
+            sys.modules["__main__"] = main
         theirs.close()
         return Process(place, process, ours)
 
 
-@contextlib.contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Processes started in the block ignore Ctrl-C from their first instruction on: it is the leader's business."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
-    """Processes started in the block do not import the main module again, which they have no use for."""
-    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
 def _work(pipe: Connection, place: str, threads: int, study_file: Path, changes: Changes) -> None:
     """What a worker does until it is killed, or the leader is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's business
     torch.set_num_threads(threads)
     study, _ = load_study(study_file, changes)
     trainer = Trainer(torch.device(place), study.evaluations)

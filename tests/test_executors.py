@@ -73,9 +73,7 @@ def test_a_killed_worker_is_replaced_and_its_population_trained_again(study_file
 
 def test_workers_are_gone_when_the_block_ends(study_file: Path) -> None:
     with Workers([CPU, CPU], 1, study_file, Changes()) as workers:
-        next(workers.train(populations_of(study_file), lambda *_: None, never))
         pids = [worker.process.pid for worker in workers._workers]
-    assert len(pids) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
