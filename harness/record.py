@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,6 +26,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from harness.files import put_in_place
 from harness.finished import CURVES, RUNS, FinishedTrial, mean_curves, seed_means
 from harness.tracking import RecordError, check, connect, own_errors
 
@@ -40,7 +41,8 @@ KIND, TRIAL, PHASE = "harness.kind", "harness.trial", "harness.phase"
 PARENT = "mlflow.parentRunId"
 
 MAX_PARAMETER_LENGTH = 6000
-PAGE = 1000
+PAGE = 200
+TABLES_AT_ONCE = 100
 DOWNLOADS = 8
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
@@ -192,10 +194,11 @@ class Recorder:
         return set(self._recorded())
 
     @own_errors()
-    def read(self, expected: Collection[int] = ()) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """All runs and all curves, as they were recorded, sorted by trial and seed (and step).
+    def read(self, curves: Path, expected: Collection[int] = ()) -> pd.DataFrame:
+        """All runs, as they were recorded, sorted by trial and seed; all curves go into a file.
 
         Args:
+            curves: the Parquet file to be, sorted by trial, seed and step; never as a whole in memory.
             expected: trials that must be there.
 
         Raises:
@@ -206,16 +209,24 @@ class Recorder:
         if not recorded and not expected:
             names = ", ".join(sorted(experiment.name for experiment in self._client.search_experiments()))
             raise RecordError(f"No trial of {self._study_name!r} is recorded; MLflow has the experiments {names}.")
-        with TemporaryDirectory() as inbox, ThreadPoolExecutor(DOWNLOADS) as pool:
-            folders = dict(
-                zip(recorded, pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()), strict=True)
-            )
-            tables = {trial: (_table(folder / RUNS), _table(folder / CURVES)) for trial, folder in folders.items()}
-        lost = {trial for trial, both in tables.items() if None in both} | set(expected) - recorded.keys()
-        if lost:
-            raise LostRecords(lost)
-        runs, curves = (_joined(same) for same in zip(*tables.values(), strict=True))
-        return _sorted(runs, "trial", "seed"), _sorted(curves, "trial", "seed", "step")
+        lost, runs = set(expected) - recorded.keys(), list[pa.Table]()
+        with (
+            TemporaryDirectory() as inbox,
+            ThreadPoolExecutor(DOWNLOADS) as pool,
+            put_in_place(curves) as path,
+            closing(_Gathered(path)) as gathered,
+        ):
+            folders = pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values())
+            for trial, folder in zip(recorded, folders, strict=True):
+                of_trial, its_curves = _table(folder / RUNS), _table(folder / CURVES)
+                if of_trial is None or its_curves is None:
+                    lost.add(trial)
+                else:
+                    runs.append(of_trial)
+                    gathered.add(its_curves)
+            if lost:
+                raise LostRecords(lost)
+        return _joined(runs).sort_values(["trial", "seed"], kind="stable", ignore_index=True)
 
     def read_document(self, name: str) -> str | None:
         """The text that the newest launch which has one kept under this name."""
@@ -393,8 +404,31 @@ def _joined(tables: Iterable[pa.Table]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _sorted(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
-    return table.sort_values(list(columns), kind="stable", ignore_index=True)
+class _Gathered:
+    """One Parquet file of many tables below each other, some at a time; all have the columns of the first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: list[pa.Table] = []
+        self._writer: pq.ParquetWriter = None  # made from the first tables
+
+    def add(self, table: pa.Table) -> None:
+        self._waiting.append(table.replace_schema_metadata())
+        if len(self._waiting) == TABLES_AT_ONCE:
+            self._write()
+
+    def close(self) -> None:
+        self._write()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _write(self) -> None:
+        if self._waiting:
+            joined = pa.concat_tables(self._waiting, promote_options="permissive")
+            self._writer = self._writer or pq.ParquetWriter(self._path, joined.schema)
+            schema = self._writer.schema
+            self._writer.write_table(joined.select(schema.names).cast(schema))
+            self._waiting = []
 
 
 def _metrics(finished: FinishedTrial) -> list["Metric"]:

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from harness.finished import CURVES
 from harness.load import Changes, load_study, parse_changes
 from harness.patience import Unreachable
 from harness.record import Recorder
@@ -23,7 +24,7 @@ from harness.verdicts import Verdict
 
 
 def build_report(
-    study: Study, doc: str, recorder: Recorder, tables: tuple[pd.DataFrame, pd.DataFrame], folder: Path,
+    study: Study, doc: str, recorder: Recorder, runs: pd.DataFrame, folder: Path,
     *, commands: list[str],
 ) -> list[Verdict]:  # fmt: skip
     """Write `folder` from the study's records and keep the report with them.
@@ -32,8 +33,8 @@ def build_report(
         study: the study; its claims are judged as they stand now.
         doc: what the study file says of itself.
         recorder: its records.
-        tables: all runs and all curves, from `Recorder.read`.
-        folder: results/<study>/.
+        runs: all of them, from `Recorder.read`.
+        folder: results/<study>/, where it wrote the curves.
         commands: command lines that the report names.
 
     Returns:
@@ -41,10 +42,9 @@ def build_report(
     """
     documents = recorder.read_documents(DOCUMENTS)
     about = _json("environment.json", documents.get("environment.json"))
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
-    verdicts = write_report(study, *tables, folder, about=about, doc=doc, commands=commands)
+    verdicts = write_report(study, runs, folder, about=about, doc=doc, commands=commands)
     recorder.log_report(folder)
     return verdicts
 
@@ -76,7 +76,8 @@ def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None)
         study, _ = load_study(study_file, Changes(quick=quick))
         recorder = Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
         study, doc = load_study(study_file, recorded_changes(recorder, Changes(quick=quick)))
-        build_report(study, doc, recorder, recorder.read(), results / study.name, commands=[ui_command(uri)])
+        folder = results / study.name
+        build_report(study, doc, recorder, recorder.read(folder / CURVES), folder, commands=[ui_command(uri)])
     except InvalidStudy as error:
         click.echo(str(error), err=True)
         sys.exit(2)

@@ -24,6 +24,7 @@ from harness.credentials import without_credentials
 from harness.design import Design
 from harness.environment import environment, joint
 from harness.executors import Executor
+from harness.finished import CURVES
 from harness.interruption import Stop, why_stopped
 from harness.layout import Layout
 from harness.leader import Progress, lead, n_runs, n_steps
@@ -160,14 +161,14 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
                 Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=progress.committed)
                 as commits,
             ):  # fmt: skip
-                tables = train_all(study, design, recorder, commits, executor, plan, progress, stop)
+                runs = train_all(study, design, recorder, commits, executor, plan, folder / CURVES, progress, stop)
             spool.clear()
             options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
             from harness.report import build_report
 
             command = shlex.join(["python", "-m", "harness.run", *map(without_credentials, sys.argv[1:])])
-            verdicts = build_report(study, doc, recorder, tables, folder, commands=[command, ui_command(uri)])
-            failed = int((tables[0]["status"] == "failed").sum())
+            verdicts = build_report(study, doc, recorder, runs, folder, commands=[command, ui_command(uri)])
+            failed = int((runs["status"] == "failed").sum())
             recorder.finish_launch("FAILED" if failed else "FINISHED")
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
             with suppress(RecordError, Unreachable):
@@ -200,12 +201,12 @@ def _importing_report() -> Iterator[None]:
 
 def train_all(
     study: Study, design: Design, recorder: Recorder, commits: Commits, executor: Executor, plan: dict[str, int],
-    progress: Progress, stop: Stop,
-) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    curves: Path, progress: Progress, stop: Stop,
+) -> pd.DataFrame:  # fmt: skip
     """Lead the study until all of it is recorded; what has got lost from the records is trained again.
 
     Returns:
-        All runs and all curves, see `Recorder.read`.
+        All runs; the curves go into a file, see `Recorder.read`.
 
     Raises:
         Stopped, RecordError, OSError: see `lead`.
@@ -214,7 +215,7 @@ def train_all(
     while True:
         lead(study, design, commits, executor, progress, **plan, stop=stop, lost=lost)
         try:
-            return commits.patiently(lambda: recorder.read(design.told()))
+            return commits.patiently(lambda: recorder.read(curves, design.told()))
         except LostRecords as error:
             if error.trials <= lost:
                 raise

@@ -1,13 +1,11 @@
 """Last stage of the flow: recorded runs → `results/<study>/`, tables, figures, verdicts and the report.
 
-Everything is a function of `runs` and `curves`: the same tables give the same bytes. Every file is written
-beside its place and renamed into it, so that a reader never meets half of one.
+Everything is a function of `runs` and `curves`: the same tables give the same bytes.
 """
 
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,8 @@ from typing import Any
 import pandas as pd
 
 from harness import html, plots, statistics, verdicts
+from harness.files import put_in_place
+from harness.finished import CURVES, RUNS
 from harness.levels import at, label, stored
 from harness.metrics import METRICS, RATE
 from harness.study import Study
@@ -29,7 +29,6 @@ BEST_TRIALS = 10
 def write_report(
     study: Study,
     runs: pd.DataFrame,
-    curves: pd.DataFrame,
     folder: Path,
     *,
     about: dict[str, str],
@@ -41,8 +40,7 @@ def write_report(
     Args:
         study: what was asked.
         runs: one row per run, columns as in the public contract; left as it is.
-        curves: one row per run and logged step.
-        folder: `results/<study>`; made if it is not there.
+        folder: `results/<study>`, which has `curves.parquet`: one row per run and logged step.
         about: what ran and where, by name, for the report's last table.
         doc: the study's docstring.
         commands: shell lines that reproduce the study.
@@ -50,10 +48,10 @@ def write_report(
     Returns:
         The verdicts, in the order of the study's claims.
     """
-    runs, curves = sort_runs(study, runs), curves.sort_values(["trial", "seed", "step"], ignore_index=True)
+    runs = sort_runs(study, runs)
     found = verdicts.judge(study.claims, runs, study.sweeps())
     summary = summarize(study, runs)
-    drawn = list(plots.plots(runs, curves, study))
+    drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES, runs, study), study))
     images = [plots.render(plot) for plot in drawn]
     extra = [name for name in measured(summary) if METRICS[name].level != "light"]
     page = html.Page(
@@ -69,9 +67,8 @@ def write_report(
         commands=commands,
         counts=counts(runs),
     )
-    write(folder / "runs.parquet", parquet(runs))
+    write(folder / RUNS, parquet(runs))
     write(folder / "runs.csv", csv(runs))
-    write(folder / "curves.parquet", parquet(curves))
     write(folder / "summary.csv", csv(summary))
     write(folder / "claims.json", claims_json(found))
     for plot, (svg, png) in zip(drawn, images, strict=True):
@@ -86,13 +83,8 @@ def write_report(
 
 def write(path: Path, content: bytes) -> None:
     """Put a file in place whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
+    with put_in_place(path) as beside:
         beside.write_bytes(content)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def remove_stale(figures: Path, names: set[str]) -> None:

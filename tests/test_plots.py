@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, simulate
@@ -170,3 +171,25 @@ def test_time_to_solve_is_kaplan_and_meiers_estimate_and_its_mean_the_area_below
 
 def test_a_task_that_is_never_called_solved_has_no_such_figure():
     assert not list(solving.plots(RUNS, CURVES, STUDY))
+
+
+def luminance(colour: tuple[float, ...]) -> float:
+    """Relative luminance of an sRGB colour, as WCAG 2 defines it."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_numbers_on_a_surface_are_legible_on_every_colour():
+    """Contrast of at least 4.5 : 1 (WCAG 2, level AA)."""
+    figure = PLOTS["surface"].draw(PLOTS["surface"].data)
+    checked = 0
+    for ax in figure.axes:
+        mesh = ax.collections[0]
+        columns = mesh.get_array().shape[1]
+        for text in ax.texts:
+            x, y = (int(at) for at in text.get_position())
+            if not np.ma.getmaskarray(mesh.get_array())[y, x]:
+                pair = luminance(to_rgb(text.get_color())), luminance(mesh.get_facecolor()[y * columns + x])
+                assert (max(pair) + 0.05) / (min(pair) + 0.05) > 4.5, text.get_text()
+                checked += 1
+    assert checked > 20

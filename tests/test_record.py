@@ -8,15 +8,17 @@ import sys
 from collections.abc import Iterator
 from math import inf, nan
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from services import MlflowServer, free_port
 
-from harness.finished import MAX_STEPS, FinishedTrial, mean_curves, seed_means
+from harness.finished import CURVES, MAX_STEPS, FinishedTrial, mean_curves, seed_means
 from harness.patience import Unreachable
 from harness.record import LostRecords, Recorder
 from harness.tracking import RecordError, default_tracking_uri
@@ -86,13 +88,31 @@ def trials_in(results: Path) -> list[int]:
 
 
 def assert_reads(recorder: Recorder, *trials: FinishedTrial) -> None:
-    runs, curves = recorder.read()
+    with TemporaryDirectory() as folder:
+        runs = recorder.read(Path(folder) / CURVES)
+        curves = pd.read_parquet(Path(folder) / CURVES)
     pd.testing.assert_frame_equal(
         runs, pd.concat([trial.runs for trial in trials], ignore_index=True), check_exact=True
     )
     pd.testing.assert_frame_equal(
         curves, pd.concat([trial.curves for trial in trials], ignore_index=True), check_exact=True
     )
+
+
+def test_curves_are_written_some_tables_at_a_time(
+    launched: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = [trial(number) for number in range(5)]
+    for each in trials:
+        launched.record(each)
+    monkeypatch.setattr("harness.record.TABLES_AT_ONCE", 2)
+    launched.read(tmp_path / CURVES)
+    groups = pq.ParquetFile(tmp_path / CURVES).metadata
+    lengths = [len(each.curves) for each in trials]
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [
+        lengths[0] + lengths[1], lengths[2] + lengths[3], lengths[4],
+    ]  # fmt: skip
+    assert_reads(launched, *trials)
 
 
 # --- The public contract: what MLflow shows
@@ -161,7 +181,7 @@ def test_a_factor_may_have_levels_of_different_types(launched: Recorder, results
     trials = [dataclasses.replace(trial(i), runs=trial(i).runs.assign(x=[x] * 3)) for i, x in enumerate(levels)]
     for one in trials:
         launched.record(one)
-    assert recorder(results).read()[0]["x"].tolist() == [level for level in levels for _ in range(3)]
+    assert recorder(results).read(results / CURVES)["x"].tolist() == [level for level in levels for _ in range(3)]
 
 
 def test_records_are_found_after_all_results_were_moved(launched: Recorder, results: Path) -> None:
@@ -180,7 +200,7 @@ def test_missing_and_damaged_records_are_named(launched: Recorder, results: Path
     content = (cut / "curves.parquet").read_bytes()
     (cut / "curves.parquet").write_bytes(content[: len(content) // 2])
     with pytest.raises(LostRecords) as lost:
-        launched.read(expected=range(6))
+        launched.read(results / CURVES, expected=range(6))
     assert lost.value.trials == {1, 2, 4, 5}
     for number in (1, 2, 4, 5):
         launched.record(trial(number))
@@ -198,7 +218,7 @@ def test_a_study_without_records_is_told_from_those_that_have_some(launched: Rec
     other = recorder(results, "rnn_clop")
     assert other.trials() == set()
     with pytest.raises(RecordError, match=r"rnn_clop.*experiments.*rnn_clip"):
-        other.read()
+        other.read(results / CURVES)
 
 
 def test_documents_come_back_from_the_newest_launch_that_has_them(launched: Recorder, results: Path) -> None:

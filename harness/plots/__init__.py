@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness.plots import generalization, seeds, solving, stability, surface, training, tuning
 from harness.plots.style import Plot, omitted, render
+from harness.plots.training import curves_to_show
 from harness.study import Study
 
 FIGURES = (generalization, stability, surface, training, solving, seeds, tuning)
@@ -20,7 +21,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
 
     Args:
         runs: one row per run.
-        curves: one row per run and logged step.
+        curves: one row per run and logged step, from `curves_to_show`.
         study: names the factors.
     """
     for figure in FIGURES:
@@ -28,4 +29,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
             yield replace(plot, caption=plot.caption + omitted(study))
 
 
-__all__ = ["FIGURES", "Plot", "plots", "render"]
+__all__ = ["FIGURES", "Plot", "curves_to_show", "plots", "render"]

@@ -28,6 +28,9 @@ from harness.study import Study
 
 METRICS = ("test_loss", "test_error", "diverged")
 
+EQUAL_CONTRAST = 0.18
+"""Relative luminance against which black and white have the same contrast (WCAG 2)."""
+
 
 def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     """Estimates at every pair of levels of the first two factors; None for less than two."""
@@ -73,14 +76,19 @@ def _heatmap(ax: Axes, data: pd.DataFrame, *, rate: bool) -> None:
     sns.heatmap(
         finite, ax=ax, annot=text.to_numpy() if known else None, fmt="", cmap="cividis_r", vmin=low, vmax=high, linewidths=1.5,
         cbar=False, annot_kws={"fontsize": 8, "linespacing": 1.25}, mask=finite.isna(),
+        xticklabels=False, yticklabels=False,  # seaborn would draw them to see whether they overlap
     )  # fmt: skip
+    colours: Any = ax.collections[0].get_facecolor()[np.isfinite(values.to_numpy(float)).ravel()]
+    for label, colour in zip(ax.texts, colours, strict=True):  # seaborn writes white on middling colours too
+        label.set_color("black" if sns.utils.relative_luminance(colour) > EQUAL_CONTRAST else "white")
     for y, x in zip(*np.nonzero(~np.isfinite(values.to_numpy(float))), strict=True):
         ax.add_patch(Rectangle((x, y), 1, 1, fill=False, hatch="///", ec="0.75", lw=0))
         ax.text(x + 0.5, y + 0.5, text.iloc[y, x], ha="center", va="center", fontsize=8, linespacing=1.25)
     columns, rows = (data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order") for role in ("x", "y"))
     ax.set(xlabel=factor_name(columns["x_factor"].iloc[0]), ylabel=factor_name(rows["y_factor"].iloc[0]))
     ax.tick_params(axis="both", rotation=0, length=0)
-    ax.set_yticklabels([tick(level) for level in rows["y"][::-1]])
+    ax.set_xticks(np.arange(len(columns)) + 0.5)
+    ax.set_yticks(np.arange(len(rows)) + 0.5, [tick(level) for level in rows["y"][::-1]])
     level_ticks(ax, columns["x"].to_list())
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,19 +26,30 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame
 
     After its divergence a run counts as infinite. Without confirm runs, the tune runs are shown.
     """
+    binned = _binned(curves)
+    rows: list[dict[str, Any]] = []
+    for names, inside in _panels(runs, study):
+        for quantity in QUANTITIES:
+            rows += [names | {"quantity": quantity} | row for row in _bands(binned, inside, quantity)]
+    return pd.DataFrame(rows) if rows else None
+
+
+def curves_to_show(file: Path, runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Of a file of curves what `data` needs: all of them may be more than memory should hold."""
+    trials = {int(trial) for _, inside in _panels(runs, study) for trial in inside["trial"].unique()}
+    return pd.read_parquet(file, columns=["trial", "seed", "step", *QUANTITIES], filters=[("trial", "in", trials)])
+
+
+def _panels(runs: pd.DataFrame, study: Study) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The names of each line and its runs."""
     shown = confirmed(runs)
     if shown.empty:
         shown = runs[runs["status"] != "failed"]
     facet_factor, group_factor = roles(study)
-    binned = _binned(curves)
-    rows: list[dict[str, Any]] = []
     for i, facet in enumerate(levels_of(study, facet_factor)):
         for j, group in enumerate(levels_of(study, group_factor)):
-            inside = rows_at(shown, {facet_factor: facet, group_factor: group})
             names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
-            for quantity in QUANTITIES:
-                rows += [names | {"quantity": quantity} | row for row in _bands(binned, inside, quantity)]
-    return pd.DataFrame(rows) if rows else None
+            yield names, rows_at(shown, {facet_factor: facet, group_factor: group})
 
 
 def roles(study: Study) -> tuple[str | None, str | None]:
