@@ -1,4 +1,4 @@
-"""What a study costs as it grows: time per run, peak memory, start after an interruption, report. Run by hand:
+"""What a study costs as it grows: time of each further run, peak memory, start after an interruption, report. Run by hand:
 
 python tests/benchmarks/scale.py [RUNS ...]      # default: 100 1000 10000; prints a table
 """
@@ -36,8 +36,8 @@ def seconds_until(process: subprocess.Popen[str], text: str) -> float:
     raise RuntimeError(f"ended without {text!r}")
 
 
-def row(runs: int) -> str:
-    """One line of the table."""
+def row(runs: int, before: tuple[int, float]) -> tuple[str, float]:
+    """One line of the table, and the seconds of training; `before`: runs and seconds of the line above."""
     cells = runs // SEEDS
     levels = 10 if cells >= 100 else 5
     with tempfile.TemporaryDirectory() as folder:
@@ -68,15 +68,22 @@ def row(runs: int) -> str:
         resumed_s = seconds_until(process, "Training begins")
         process.wait()
     peak_gib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    return f"| {runs} | {ready_s:.1f} s | {training_s / runs * 1e3:.1f} ms | {peak_gib:.2f} GiB | {resumed_s:.1f} s | {report_s:.1f} s |"
+    further_ms = (training_s - before[1]) / (runs - before[0]) * 1e3 if before[0] else None
+    shown = [runs, f"{ready_s:.1f} s", f"{training_s:.1f} s", f"{further_ms:.1f} ms" if further_ms else "", f"{peak_gib:.2f} GiB",
+             f"{resumed_s:.1f} s", f"{report_s:.1f} s"]  # fmt: skip
+    return f"| {' | '.join(map(str, shown))} |", training_s
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("runs", nargs="*", type=int, default=[100, 1000, 10000])
-    print("| runs | start | per run | peak memory | resumed start | report |\n|--:|--:|--:|--:|--:|--:|")
+    print("| runs | start | training | each further run | peak memory | resumed start | report |")
+    print("|--:" * 7 + "|")
+    before = (0, 0.0)
     for runs in parser.parse_args().runs:
-        print(row(runs), flush=True)
+        line, training_s = row(runs, before)
+        before = (runs, training_s)
+        print(line, flush=True)
 
 
 if __name__ == "__main__":
