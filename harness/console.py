@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from harness.leader import Progress
+from harness.progress import Progress
 from harness.settings import printable
 
 PLAIN_EVERY_S = 10.0

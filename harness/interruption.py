@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.leader import Progress
+from harness.progress import Progress
 
 
 class Stop:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from harness.devices import cores_of, describe
-from harness.leader import n_steps, sample_runs
 from harness.planning import NARROWEST
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.study import Study
 from harness.width import cache_file, measure_cost, parse_memory
+from harness.workload import n_steps, sample_runs
 
 
 @dataclass(frozen=True)

@@ -2,92 +2,28 @@
 
     ask a round (design) → plan populations → train them (executors) → record each finished trial → tell (design)
 
-A trial that is not committed (`harness.commit`) when the leader dies is committed or trained again by the next one.
+A trial that is not committed (`harness.records.commit`) when the leader dies is committed or trained again by the next one.
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from functools import partial
 
 import pandas as pd
 
-from harness.commit import Commits
 from harness.design import Design, Trial
 from harness.diagnostics.churn import with_churn
-from harness.executors import Executor, Trained
-from harness.finished import FinishedTrial
+from harness.executors.trainer import Executor, Trained
 from harness.patience import Stopped
-from harness.planning import Run, plan
+from harness.planning import plan
+from harness.progress import Progress
+from harness.records.commit import Commits
+from harness.records.finished import FinishedTrial
 from harness.settings import show
 from harness.study import Study
-
-TUNE_SEEDS = 1_000_000
-"""First seed of the tune phase; the confirm phase has smaller ones, so that the two never meet."""
+from harness.workload import runs_of
 
 Plain = float | int | str | bool
 """A setting as it appears in tables."""
-
-
-@dataclass
-class Progress:
-    """How far a study is; `show` is called at every change.
-
-    Attributes:
-        steps, done_steps: training steps, summed over runs, in all and done.
-        runs, done_runs, diverged: numbers of runs.
-        say: is told what the user should know at once.
-    """
-
-    steps: int
-    runs: int
-    show: Callable[["Progress"], None] = lambda progress: None
-    say: Callable[[str], None] = lambda text: None
-    done_steps: int = 0
-    done_runs: int = 0
-    diverged: int = 0
-    failed: int = 0
-    errors: list[str] = field(default_factory=list)
-
-    def add(self, *, steps: int = 0, runs: int = 0) -> None:
-        """Count what was done and show it."""
-        self.done_steps += steps
-        self.done_runs += runs
-        self.show(self)
-
-    def committed(self, finished: FinishedTrial) -> None:
-        """Count a trial that is committed."""
-        self.diverged += finished.count("diverged")
-        self.failed += finished.count("failed")
-        self.errors += finished.errors.values()
-        self.add(runs=len(finished.runs))
-
-
-def runs_of(study: Study, trial: Trial) -> list[Run]:
-    """The runs of one trial, a seed each."""
-    seeds = study.confirm_seeds() if trial.confirm else [TUNE_SEEDS + i for i in range(study.tune_seeds)]
-    setup = study.setup(trial.values)
-    return [Run(trial.number, seed, setup, trial.values, trial.confirm) for seed in seeds]
-
-
-def sample_runs(study: Study) -> list[Run]:
-    """The runs of a round that could train together with those of the first cell: what a population may be cut from."""
-    low = {path: tune.low for path, tune in study.tunes().items()}
-    trials = [Trial(i, i, True, cell | low, told=False) for i, cell in enumerate(study.cells())]
-    runs = [run for trial in trials for run in runs_of(study, trial)]
-    return max(plan(runs, len(runs)), key=len)
-
-
-def n_steps(study: Study) -> int:
-    """Training steps of the whole study, summed over its runs (with several objectives: at least)."""
-    tune = study.tune_trials * study.tune_seeds if study.tunes() else 0
-    steps = [study.setup(cell | {path: t.low for path, t in study.tunes().items()}).steps for cell in study.cells()]
-    return sum(steps) * (tune + len(study.confirm_seeds()))
-
-
-def n_runs(study: Study) -> int:
-    """Runs of the whole study (with several objectives: at least)."""
-    tune = study.tune_trials * study.tune_seeds if study.tunes() else 0
-    return len(study.cells()) * (tune + len(study.confirm_seeds()))
 
 
 def lead(

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.devices import find_devices
-from harness.executors import Executor, InProcess
+from harness.executors.trainer import Executor, InProcess
+from harness.executors.workers import Workers
 from harness.layout import Layout, lay_out
 from harness.load import Changes
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
-from harness.workers import Workers
 
 
 def on_host(
@@ -37,7 +37,7 @@ def on_cluster(
         InvalidStudy: Ray is not installed, or the cluster or the memory cannot be used.
     """
     try:
-        from harness.cluster import Ray
+        from harness.executors.cluster import Ray
     except ModuleNotFoundError:
         raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
     cluster = Ray(address, gpus, study, study_file, changes)

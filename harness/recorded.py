@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 
 from harness.design import Trial, tune_batches
-from harness.finished import CURVES, RUNS
-from harness.leader import factor_values, runs_of
+from harness.leader import factor_values
 from harness.load import Changes, load_study, parse_changes
 from harness.metrics import METRICS
 from harness.planning import Run, plan
+from harness.records.finished import CURVES, RUNS
 from harness.settings import InvalidStudy, Problem, show
 from harness.study import Study
 from harness.train import CURVE_COLUMNS as CURVE
+from harness.workload import runs_of
 
 DOCUMENTS = ("study.py", "study.json", "changes.json", "plan.json", "environment.json")
 """What lies beside the tables so that their study can be built again as it was launched."""

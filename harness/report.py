@@ -11,15 +11,15 @@ from typing import Any
 import click
 import pandas as pd
 
-from harness.finished import CURVES
 from harness.load import Changes, load_study, parse_changes
 from harness.patience import Unreachable
-from harness.record import Recorder
 from harness.recorded import DOCUMENTS
+from harness.records.finished import CURVES
+from harness.records.recorder import Recorder
+from harness.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.tables import write_report
-from harness.tracking import RecordError, default_tracking_uri, ui_command
 from harness.verdicts import Verdict
 
 

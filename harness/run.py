@@ -2,15 +2,13 @@
 
 import atexit
 import gc
-import importlib.util
-import json
 import math
 import shlex
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from threading import Timer
@@ -19,23 +17,26 @@ import click
 import pandas as pd
 
 from harness import console
-from harness.commit import Commits, Launch
 from harness.credentials import without_credentials
 from harness.design import Design
 from harness.environment import environment, joint
-from harness.executors import Executor
-from harness.finished import CURVES
+from harness.executors.trainer import Executor
 from harness.interruption import Stop, why_stopped
 from harness.layout import Layout
-from harness.leader import Progress, lead, n_runs, n_steps
+from harness.leader import lead
 from harness.load import Changes, load_study
 from harness.patience import Stopped, Unreachable
 from harness.placement import on_cluster, on_host
-from harness.record import LostRecords, Recorder
+from harness.progress import Progress
+from harness.records.commit import Commits
+from harness.records.finished import CURVES
+from harness.records.launch import launch_of
+from harness.records.recorder import LostRecords, Recorder
+from harness.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.settings import InvalidStudy, Problem, printable
 from harness.stores import leadership, open_stores
 from harness.study import Study
-from harness.tracking import RecordError, default_tracking_uri, ui_command
+from harness.workload import n_runs, n_steps
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 
@@ -148,9 +149,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
             "abreast": design.remembered("abreast", lambda: len(layout.places)),
         }
         trained_on = joint(design.collected("environments", environment(layout.devices)))
-        launch = Launch(
-            {"study_file": str(study_file), **asdict(changes)}, documents(study, study_file, changes, plan, trained_on)
-        )
+        launch = launch_of(study, study_file, changes, plan=plan, environment=trained_on)
         told = design.told()
         options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
         try:
@@ -262,19 +261,6 @@ def overview(study: Study, *, verbose: bool) -> str:
     if verbose:
         lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
     return "\n".join(lines)
-
-
-def documents(
-    study: Study, study_file: Path, changes: Changes, plan: dict[str, int], where: dict[str, str]
-) -> dict[str, str]:
-    """What is kept with a launch, by file name, so that its results can be understood, reported and verified again."""
-    return {
-        "study.py": importlib.util.decode_source(study_file.read_bytes()),
-        "study.json": json.dumps(study.describe(), indent=1, ensure_ascii=False),
-        "changes.json": json.dumps(asdict(changes)),
-        "plan.json": json.dumps(plan),
-        "environment.json": json.dumps(where | study.fingerprints(), indent=1, ensure_ascii=False),
-    }
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import filelock
 from harness.credentials import ambiguous, without_credentials
 from harness.design import AlreadyLed, Design, StudyChanged
 from harness.patience import Unreachable
-from harness.record import Recorder
+from harness.records.recorder import Recorder
+from harness.records.spool import Spool
+from harness.records.tracking import RecordError, default_tracking_uri
 from harness.settings import InvalidStudy, Problem
-from harness.spool import Spool
 from harness.storage import this_process
 from harness.study import Study
-from harness.tracking import RecordError, default_tracking_uri
 
 
 @contextmanager

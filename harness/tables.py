@@ -14,9 +14,9 @@ import pandas as pd
 
 from harness import html, plots, statistics, verdicts
 from harness.files import put_in_place
-from harness.finished import CURVES, RUNS
 from harness.levels import at, label, stored
 from harness.metrics import METRICS, RATE
+from harness.records.finished import CURVES, RUNS
 from harness.study import Study
 from harness.verdicts import Verdict
 

@@ -19,13 +19,13 @@ from harness import console, levels
 from harness.compare import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
 from harness.devices import cores_of, describe, find_devices
 from harness.environment import environment, obstacles
-from harness.executors import Executor, InProcess
-from harness.leader import Progress
+from harness.executors.trainer import Executor, InProcess
+from harness.executors.workers import Workers
 from harness.metrics import METRICS
 from harness.planning import NARROWEST, Run
+from harness.progress import Progress
 from harness.recorded import OUTCOME, Recorded, read_results
 from harness.settings import InvalidStudy, Problem
-from harness.workers import Workers
 
 AGREE, DIFFER, INVALID, INTERRUPTED = 0, 1, 2, 130
 

@@ -16,8 +16,8 @@ from test_executors import CPU, never, populations_of, whole
 from test_run import MINE, tables
 
 from harness import run
-from harness.cluster import Ray
-from harness.executors import InProcess, Trained
+from harness.executors.cluster import Ray
+from harness.executors.trainer import InProcess, Trained
 from harness.load import Changes, load_study
 from harness.settings import InvalidStudy
 

@@ -20,13 +20,13 @@ SEED = 20
 N_RANDOM_KILLS = 11
 
 SEAMS = [
-    "harness.spool.Spool.save:before",
+    "harness.records.spool.Spool.save:before",
     "pathlib.Path.write_bytes:halfway",
-    "harness.spool.Spool.save:after",
-    "harness.record.Recorder._create:after",
-    "harness.record._write:halfway",
-    "harness.record.Recorder._log:before",
-    "harness.record.Recorder.record:after",
+    "harness.records.spool.Spool.save:after",
+    "harness.records.recorder.Recorder._create:after",
+    "harness.records.recorder._write:halfway",
+    "harness.records.recorder.Recorder._log:before",
+    "harness.records.recorder.Recorder.record:after",
     "harness.storage.Journal.append_logs:halfway",
     "harness.design.Design.tell:after",
 ]

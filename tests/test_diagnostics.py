@@ -18,7 +18,7 @@ from harness.clipping import GlobalNorm
 from harness.design import Trial
 from harness.diagnostics.churn import churn, with_churn
 from harness.diagnostics.predictions import calibration_error
-from harness.executors import Trained, failed
+from harness.executors.trainer import Trained, failed
 from harness.leader import finish
 from harness.metrics import LEVELS, METRICS, solving
 from harness.models import DropoutNet, Model, SimpleRNN

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from harness.design import Trial
-from harness.executors import InProcess, Trained
-from harness.leader import runs_of
+from harness.executors.trainer import InProcess, Trained
+from harness.executors.workers import Workers
 from harness.load import Changes, load_study
 from harness.planning import Run, plan
-from harness.workers import Workers
+from harness.workload import runs_of
 
 CPU = torch.device("cpu")
 STUDY = """

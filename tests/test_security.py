@@ -21,11 +21,11 @@ import harness
 from harness import InvalidStudy, Study, html, run
 from harness.console import shown
 from harness.credentials import without_credentials
-from harness.executors import failed
-from harness.leader import Progress
+from harness.executors.trainer import failed
 from harness.models import DropoutNet
 from harness.planning import Run
-from harness.record import _joined, _table
+from harness.progress import Progress
+from harness.records.recorder import _joined, _table
 from harness.settings import Problem
 from harness.setup import Setup
 from harness.tables import csv

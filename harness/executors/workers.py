@@ -14,8 +14,8 @@ from typing import Self, cast
 
 import torch
 
-from harness.executors import Trainer
-from harness.jobs import Answer, Foreman, Lost, Message, Worker, received
+from harness.executors.jobs import Answer, Foreman, Lost, Message, Worker, received
+from harness.executors.trainer import Trainer
 from harness.load import Changes, load_study
 
 

@@ -1,7 +1,7 @@
 """Jobs: populations on their way to workers in other processes, and what is done when one of these is lost.
 
-Workers hold no state: what is lost with one is trained again by another. `harness.workers` has those of this host,
-`harness.cluster` those of many.
+Workers hold no state: what is lost with one is trained again by another. `workers` has those of this host, `cluster`
+those of many.
 """
 
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from harness.executors import Report, Trained, failed
+from harness.executors.trainer import Report, Trained, failed
 from harness.patience import Stopped
 from harness.planning import Run, cut
 from harness.study import Study
@@ -104,7 +104,7 @@ class Foreman(ABC, Generic[W]):
     def train(
         self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
-        """See `harness.executors.Executor`."""
+        """See `harness.executors.trainer.Executor`."""
         waiting = deque(Job(index, runs) for index, runs in enumerate(populations))
         while True:
             if waiting and not stop():

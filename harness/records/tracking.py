@@ -1,6 +1,6 @@
 """MLflow's database or server: its address, the connection to it, and what goes wrong with it.
 
-The only file beside `harness.record` that imports mlflow.
+The only file beside `harness.records.recorder` that imports mlflow.
 """
 
 import logging

@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from harness.devices import describe
-from harness.executors import Trainer
-from harness.jobs import Answer, Message, received
-from harness.leader import sample_runs
+from harness.executors.jobs import Answer, Message, received
+from harness.executors.trainer import Trainer
 from harness.load import Changes, load_study
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.width import Cost, cache_file, measure_cost, parse_memory
+from harness.workload import sample_runs
 
 SHIPPED = "study"
 """The study file and the modules beside it are in this folder of the process's working directory."""

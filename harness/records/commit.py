@@ -6,27 +6,19 @@ of their own, and training goes on.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
 import numpy as np
 
 from harness.design import WORST, Design, Trial
-from harness.finished import FinishedTrial
 from harness.patience import Patience
-from harness.record import Recorder
-from harness.spool import Spool
-
-
-@dataclass(frozen=True)
-class Launch:
-    """What is recorded of one launch of a study: its command line, and texts by file name."""
-
-    params: Mapping[str, object]
-    documents: Mapping[str, str]
+from harness.records.finished import FinishedTrial
+from harness.records.launch import Launch
+from harness.records.recorder import Recorder
+from harness.records.spool import Spool
 
 
 class Commits:
@@ -36,7 +28,7 @@ class Commits:
         design: where trials are told.
         recorder: where they are recorded. Within the block, only the thread of this object uses it, but after `wait`.
         spool: where they are kept until then.
-        launch: what to record of this launch, see `Recorder.start_launch` and `write_documents`.
+        launch: what to record of this launch.
         say: is told what the user should know at once.
         stop: once it returns true, nobody waits for a storage or server any more.
         done: is given each trial that is committed.

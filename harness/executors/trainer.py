@@ -1,4 +1,4 @@
-"""Executors: where populations are trained; here in the leader's own process, in `harness.workers` in others.
+"""What all executors share, and the simplest of them, which trains in the leader's own process.
 
 All call the same pure function, `harness.train.train`, through a `Trainer`.
 """

@@ -23,17 +23,17 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
 import harness
-from harness.executors import Report, Trained
-from harness.jobs import Answer, Foreman, Lost, Message, Worker
+from harness.executors.jobs import Answer, Foreman, Lost, Message, Worker
+from harness.executors.remote import SHIPPED, Remote, description
+from harness.executors.trainer import Report, Trained
 from harness.layout import Layout
-from harness.leader import n_steps
 from harness.load import Changes
 from harness.patience import Stopped
 from harness.planning import Run
-from harness.remote import SHIPPED, Remote, description
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.study import Study
 from harness.width import Cost, parse_memory
+from harness.workload import n_steps
 
 REACHED_IN_S = 5
 """How long an address may take to answer."""

@@ -1,10 +1,10 @@
 """Records: finished trials go into MLflow, and the report reads everything back from MLflow alone.
 
-Sixth stage of the flow (study → design → populations → train → record → report), and beside `harness.tracking` the only file
-that imports mlflow. A study is an experiment; every launch of the command is a run of it, and every finished trial a run nested in its launch:
-factors are parameters, means over the seeds metrics, mean curves metric histories, and the exact tables of the runs
-and their curves artifacts. A trial counts as recorded once its run is FINISHED, which is the last thing written: whatever
-a killed leader leaves unfinished is recorded again, and the half-written record removed.
+Sixth stage of the flow (study → design → populations → train → record → report). A study is an experiment; every launch
+of the command is a run of it, and every finished trial a run nested in its launch: factors are parameters, means over the
+seeds metrics, mean curves metric histories, and the exact tables of the runs and their curves artifacts. A trial counts as
+recorded once its run is FINISHED, which is the last thing written: whatever a killed leader leaves unfinished is recorded
+again, and the half-written record removed. Only this file and `tracking` import mlflow.
 """
 
 import math
@@ -27,8 +27,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.files import put_in_place
-from harness.finished import CURVES, RUNS, FinishedTrial, mean_curves, seed_means
-from harness.tracking import RecordError, check, connect, own_errors
+from harness.records.finished import CURVES, RUNS, FinishedTrial, mean_curves, seed_means
+from harness.records.tracking import RecordError, check, connect, own_errors
 
 if TYPE_CHECKING:  # imported when a recorder connects: it takes two seconds, which `--dry-run` should not pay
     from mlflow import MlflowClient

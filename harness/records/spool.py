@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from harness.finished import CURVES, RUNS, FinishedTrial
+from harness.records.finished import CURVES, RUNS, FinishedTrial
 
 ABOUT = "trial.json"
 
