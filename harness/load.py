@@ -28,6 +28,15 @@ class Changes:
     seeds: str | None = None
     quick: bool = False
 
+    def arguments(self) -> list[str]:
+        """The command line that makes them.
+
+        >>> Changes(("steps=5",), seeds="0-3", quick=True).arguments()
+        ['--set', 'steps=5', '--seeds', '0-3', '--quick']
+        """
+        settings = [part for setting in self.settings for part in ("--set", setting)]
+        return settings + (["--seeds", self.seeds] if self.seeds is not None else []) + ["--quick"] * self.quick
+
 
 def parse_changes(stored: dict[str, Any]) -> Changes:
     """Changes as `dataclasses.asdict` and JSON keep them.

@@ -4,6 +4,7 @@ Last stage of the flow; `harness.run` ends with it too.
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import click
 import pandas as pd
 
+from harness.credentials import without_credentials
 from harness.load import Changes, load_study, parse_changes
 from harness.patience import Unreachable
 from harness.recorded import DOCUMENTS
@@ -21,6 +23,8 @@ from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.tables import write_report
 from harness.verdicts import Verdict
+
+DEFAULT_RESULTS = Path("results")
 
 
 def build_report(
@@ -66,7 +70,7 @@ def _json(name: str, text: str | None) -> dict[str, Any]:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
 @click.option("--quick", is_flag=True, help="The report of the --quick version.")
-@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
+@click.option("--results", type=click.Path(path_type=Path, file_okay=False), default=DEFAULT_RESULTS, show_default=True,
               help="Folder of all results.")  # fmt: skip
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
 def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None) -> None:
@@ -75,9 +79,15 @@ def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None)
     try:
         study, _ = load_study(study_file, Changes(quick=quick))
         recorder = Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
-        study, doc = load_study(study_file, recorded_changes(recorder, Changes(quick=quick)))
+        changes = recorded_changes(recorder, Changes(quick=quick))
+        study, doc = load_study(study_file, changes)
         folder = results / study.name
-        build_report(study, doc, recorder, recorder.read(folder / CURVES), folder, commands=[ui_command(uri)])
+        runs = recorder.read(folder / CURVES)
+        arguments = [str(study_file), *changes.arguments()]
+        arguments += [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+        arguments += ["--tracking-uri", tracking_uri] if tracking_uri else []
+        command = shlex.join(["python", "-m", "harness.run", *map(without_credentials, arguments)])
+        build_report(study, doc, recorder, runs, folder, commands=[command, ui_command(uri)])
     except InvalidStudy as error:
         click.echo(str(error), err=True)
         sys.exit(2)

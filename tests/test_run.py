@@ -1,5 +1,6 @@
 """The whole path as a user takes it: a study file of one's own, in another folder, from the command line to the report."""
 
+import html
 import json
 import os
 import signal
@@ -138,6 +139,8 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     rebuilt = CliRunner().invoke(report.main, [str(study_file), "--results", str(results)])
     assert rebuilt.exit_code == 0, rebuilt.output
     assert tables(folder) == before
+    shown = f"python -m harness.run {study_file} --results {results}"
+    assert shown in html.unescape((folder / "report.html").read_text(encoding="utf-8"))
 
 
 def run_storage(results: Path) -> object:
