@@ -53,6 +53,11 @@ def build_report(
     return verdicts
 
 
+def run_command(arguments: list[str]) -> str:
+    """The command line of a run, as the report shows it: without passwords."""
+    return shlex.join(["python", "-m", "harness.run", *map(without_credentials, arguments)])
+
+
 def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
     """The command line's changes with which the study was last launched."""
     stored = _json("changes.json", recorder.read_document("changes.json"))
@@ -86,8 +91,7 @@ def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None)
         arguments = [str(study_file), *changes.arguments()]
         arguments += [] if results == DEFAULT_RESULTS else ["--results", str(results)]
         arguments += ["--tracking-uri", tracking_uri] if tracking_uri else []
-        command = shlex.join(["python", "-m", "harness.run", *map(without_credentials, arguments)])
-        build_report(study, doc, recorder, runs, folder, commands=[command, ui_command(uri)])
+        build_report(study, doc, recorder, runs, folder, commands=[run_command(arguments), ui_command(uri)])
     except InvalidStudy as error:
         click.echo(str(error), err=True)
         sys.exit(2)

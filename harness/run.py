@@ -3,7 +3,6 @@
 import atexit
 import gc
 import math
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ import click
 import pandas as pd
 
 from harness import console
-from harness.credentials import without_credentials
 from harness.design import Design
 from harness.environment import environment, joint
 from harness.executors.trainer import Executor
@@ -163,10 +161,11 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
                 runs = train_all(study, design, recorder, commits, executor, plan, folder / CURVES, progress, stop)
             spool.clear()
             options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
-            from harness.report import build_report
+            from harness.report import build_report, run_command
 
-            command = shlex.join(["python", "-m", "harness.run", *map(without_credentials, sys.argv[1:])])
-            verdicts = build_report(study, doc, recorder, runs, folder, commands=[command, ui_command(uri)])
+            gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of a report
+            commands = [run_command(sys.argv[1:]), ui_command(uri)]
+            verdicts = build_report(study, doc, recorder, runs, folder, commands=commands)
             failed = int((runs["status"] == "failed").sum())
             recorder.finish_launch("FAILED" if failed else "FINISHED")
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
@@ -196,7 +195,6 @@ def _importing_report() -> Iterator[None]:
         yield
     finally:
         timer.cancel()
-        gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of a report
 
 
 def train_all(

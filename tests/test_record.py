@@ -341,6 +341,26 @@ def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_curves_are_sorted_and_have_the_columns_of_all_trials(
+    launched: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, more = trial(0), trial(1)
+    wider = more.curves.assign(extra=1.5)
+    launched.record(dataclasses.replace(first, curves=first.curves.sample(frac=1, random_state=0)))
+    launched.record(dataclasses.replace(more, curves=wider.sample(frac=1, random_state=0)))
+    monkeypatch.setattr("harness.records.recorder.TABLES_AT_ONCE", 1)
+    launched.read(tmp_path / CURVES)
+    expected = pd.concat([first.curves, wider], ignore_index=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / CURVES), expected, check_exact=True)
+
+
+def test_records_that_are_all_lost_are_named_and_leave_no_file(launched: Recorder, tmp_path: Path) -> None:
+    with pytest.raises(LostRecords) as error:
+        launched.read(tmp_path / CURVES, expected=range(3))
+    assert error.value.trials == {0, 1, 2}
+    assert not list(tmp_path.glob("*curves*"))
+
+
 def test_a_database_whose_maker_died_half_way_is_made_anew(tmp_path: Path) -> None:
     uri = default_tracking_uri(tmp_path)
     code = (

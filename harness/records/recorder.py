@@ -214,16 +214,16 @@ class Recorder:
             TemporaryDirectory() as inbox,
             ThreadPoolExecutor(DOWNLOADS) as pool,
             put_in_place(curves) as path,
-            closing(_Gathered(path)) as gathered,
         ):
-            folders = pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values())
-            for trial, folder in zip(recorded, folders, strict=True):
-                of_trial, its_curves = _table(folder / RUNS), _table(folder / CURVES)
-                if of_trial is None or its_curves is None:
-                    lost.add(trial)
-                else:
-                    runs.append(of_trial)
-                    gathered.add(its_curves)
+            folders = list(pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()))
+            with closing(_Gathered(path, (folder / CURVES for folder in folders))) as gathered:
+                for trial, folder in zip(recorded, folders, strict=True):
+                    of_trial, its_curves = _table(folder / RUNS), _table(folder / CURVES)
+                    if of_trial is None or its_curves is None:
+                        lost.add(trial)
+                    else:
+                        runs.append(of_trial)
+                        gathered.add(its_curves)
             if lost:
                 raise LostRecords(lost)
         return _joined(runs).sort_values(["trial", "seed"], kind="stable", ignore_index=True)
@@ -394,6 +394,14 @@ def _table(path: Path) -> pa.Table | None:
         return None
 
 
+def _schema(path: Path) -> pa.Schema | None:
+    """The columns of the table in a file; None where it is missing or damaged."""
+    try:
+        return pq.read_schema(path).remove_metadata()
+    except (OSError, pa.ArrowException):
+        return None
+
+
 def _joined(tables: Iterable[pa.Table]) -> pd.DataFrame:
     """The tables below each other. Those of one schema become one frame first, which takes a tenth of the time."""
     kinds: dict[tuple[pa.Schema, bytes], list[pa.Table]] = {}
@@ -405,12 +413,13 @@ def _joined(tables: Iterable[pa.Table]) -> pd.DataFrame:
 
 
 class _Gathered:
-    """One Parquet file of many tables below each other, some at a time; all have the columns of the first."""
+    """One Parquet file of the curves of many trials, some at a time; it has the columns of all of them."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, files: Iterable[Path]) -> None:
+        schemas = [schema for schema in map(_schema, files) if schema is not None]
+        self._schema = pa.unify_schemas([pa.schema([]), *schemas], promote_options="permissive")
+        self._writer = pq.ParquetWriter(path, self._schema)
         self._waiting: list[pa.Table] = []
-        self._writer: pq.ParquetWriter = None  # made from the first tables
 
     def add(self, table: pa.Table) -> None:
         self._waiting.append(table.replace_schema_metadata())
@@ -419,15 +428,12 @@ class _Gathered:
 
     def close(self) -> None:
         self._write()
-        if self._writer is not None:
-            self._writer.close()
+        self._writer.close()
 
     def _write(self) -> None:
         if self._waiting:
-            joined = pa.concat_tables(self._waiting, promote_options="permissive")
-            self._writer = self._writer or pq.ParquetWriter(self._path, joined.schema)
-            schema = self._writer.schema
-            self._writer.write_table(joined.select(schema.names).cast(schema))
+            joined = pa.concat_tables([self._schema.empty_table(), *self._waiting], promote_options="permissive")
+            self._writer.write_table(joined.sort_by([(name, "ascending") for name in ("trial", "seed", "step")]))
             self._waiting = []
 
 
