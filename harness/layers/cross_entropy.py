@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from harness.layers.members import members_first
+from harness.layers.members import MemberFunction
 
 
-class CrossEntropy(torch.autograd.Function):
+class CrossEntropy(MemberFunction):
     """−log softmax(logits)[y] of each row of M members; its gradient is softmax(logits) − onehot(y)."""
 
     @staticmethod
@@ -39,14 +39,8 @@ class CrossEntropy(torch.autograd.Function):
         gradient = gradients[0].unsqueeze(-1)
         return p.mul_(gradient).scatter_add_(-1, y.unsqueeze(-1), -gradient), None
 
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor) -> Any:
-        """Members are the leading axis; outside `vmap` it has size 1."""
-        stacked = (members_first(info, tensor, axis) for tensor, axis in zip(tensors, in_dims, strict=True))
-        return tuple(output.unsqueeze(1) for output in CrossEntropy.apply(*stacked)), (0, 0)  # type: ignore[no-untyped-call]
-
 
 def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     """Loss of each row in nats, (row,), from logits (row, class) and classes (row,)."""
-    losses: Tensor = CrossEntropy.apply(logits.unsqueeze(0), y.unsqueeze(0))[0]  # type: ignore[no-untyped-call]
-    return losses.squeeze(0)
+    losses: Tensor = CrossEntropy.of_member(logits, y)[0]
+    return losses

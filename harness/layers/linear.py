@@ -9,10 +9,10 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.layers.members import members_first
+from harness.layers.members import MemberFunction
 
 
-class Product(torch.autograd.Function):
+class Product(MemberFunction):
     """x (M, R, I), weight (M, O, I) and bias (M, O) or None to x·weightᵀ + bias (M, R, O)."""
 
     @staticmethod
@@ -36,12 +36,6 @@ class Product(torch.autograd.Function):
             gradient.sum(1) if ctx.needs_input_grad[2] else None,
         )
 
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], *tensors: Tensor | None) -> tuple[Tensor, int]:
-        """Members are the leading axis; outside `vmap` it has size 1."""
-        stacked = (members_first(info, tensor, axis) for tensor, axis in zip(tensors, in_dims, strict=True))
-        return Product.apply(*stacked).unsqueeze(1), 0  # type: ignore[no-untyped-call]
-
 
 class MemberLinear(nn.Module):
     """Stands in for an `nn.Linear`, with the same parameters under the same names."""
@@ -53,7 +47,5 @@ class MemberLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (…, in_features) to (…, out_features)."""
-        rows = x.reshape(1, -1, self.in_features)
-        bias = None if self.bias is None else self.bias.unsqueeze(0)
-        product: Tensor = Product.apply(rows, self.weight.unsqueeze(0), bias)  # type: ignore[no-untyped-call]
+        product: Tensor = Product.of_member(x.reshape(-1, self.in_features), self.weight, self.bias)
         return product.view(*x.shape[:-1], self.out_features)

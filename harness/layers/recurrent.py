@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -18,7 +18,7 @@ from torch.func import functional_call
 from torch.nn.utils.rnn import PackedSequence
 
 from harness.layers.cells import Cell, Elman, GatedUnit, Given, LongShortTerm, RecurrentNoise, Trace
-from harness.layers.members import members_first
+from harness.layers.members import MemberFunction
 from harness.layers.one_hot import one_hot_product, one_hot_weight_gradient
 
 States = Tensor | tuple[Tensor, ...]
@@ -26,7 +26,7 @@ PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 _DENSE = torch.contiguous_format
 
 
-class Recurrence(torch.autograd.Function):
+class Recurrence(MemberFunction):
     """One layer in one direction, for M members.
 
     Takes the cell, `reverse`, `keep` (whether a backward pass may follow), x (M, T, B, I) or tokens (M, T, B), w_ih (M, G, I),
@@ -88,19 +88,6 @@ class Recurrence(torch.autograd.Function):
             d_b_ih = d_b_hh if cell.folds_bias else rows.sum(1).roll(-turn, 1)
         d_h_0, d_c_0 = (None if s is None else d for s, d in ((h_0, signals.h_0), (c_0, signals.c_0)))
         return None, None, None, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_h_0, d_c_0, None, None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], cell: Cell, reverse: bool, keep: bool, *tensors: Any) -> Any:
-        """Hand all members, which come as a vmapped axis beside one of size 1, to one call."""
-        stacked = (members_first(info, tensor, axis) for tensor, axis in zip(tensors, in_dims[3:], strict=True))
-        outputs = _apply(cell, reverse, keep, *stacked)
-        return (
-            tuple(None if output is None else output.unsqueeze(1) for output in outputs),
-            tuple(None if output is None else 0 for output in outputs),
-        )
-
-
-_apply = cast(Callable[..., tuple[Any, ...]], Recurrence.apply)  # torch's is not annotated
 
 
 def _summed_inputs(steps: Sequence[Tensor], weight: Tensor, bias: Tensor | None) -> Iterator[Tensor]:
@@ -261,11 +248,8 @@ class MemberRecurrent(nn.Module):
         w_ih, w_hh, b_ih, b_hh = (self._parameters.get(f"{name}_{suffix}") for name in PARAMETERS)
         assert w_hh is not None
         tensors = (x, w_ih, self._recurrent_weight(w_hh), b_ih, b_hh, h_0, c_0, *self._noise(x))
-        one_member = (None if tensor is None else tensor.unsqueeze(0) for tensor in tensors)
-        outputs = _apply(self.cell, suffix.endswith("_reverse"), torch.is_grad_enabled(), *one_member)
-        return [
-            output.squeeze(0) for output in outputs[:3] if output is not None
-        ]  # [0] would cost a copy of the gradient
+        outputs = Recurrence.of_member(self.cell, suffix.endswith("_reverse"), torch.is_grad_enabled(), *tensors)
+        return [output for output in outputs[:3] if output is not None]
 
     def _run_probed(self, probe: Tensor, x: Tensor, suffix: str, *state: Tensor) -> list[Tensor]:
         """`_run` step by step, with `probe` (T, B, H) added to the states."""
