@@ -17,6 +17,7 @@ from torch.func import functional_call, vmap
 
 from harness.devices import one_thread
 from harness.layers.dropout import dropouts
+from harness.layers.linear import Postponed, postponed
 from harness.noise import Noise
 from harness.one_by_one import loose_tensor, one_by_one, reason
 from harness.planning import Run, build
@@ -94,7 +95,8 @@ class Population:
     def _bind(self) -> None:
         """Make the leaves of the graph, a view for each parameter of the module, and find each seed's members."""
         self._leaves = {name: view.detach().requires_grad_() for name, view in self.views(self.parameters).items()}
-        self._gradients: list[Tensor] = []
+        self._gradients: list[Tensor | None] = []
+        self._postponed = Postponed()
         self._flat, self._slots, self._gaps = self.parameters[:0], list[Tensor](), list[Tensor]()
         seeds = [run.seed for run in self.runs]
         first = {seed: seeds.index(seed) for seed in seeds}
@@ -211,10 +213,9 @@ class Population:
             y: (member, batch, …).
             train: whether dropout acts, with the masks of the last `draw_dropout`.
         """
-        with self._settled():
+        with self._settled(), postponed() as self._postponed:
             losses = self._each(lambda output, target: self.task.losses(output, target).mean(), x, y, train=train)
-            leaves = list(self._leaves.values())
-            self._gradients = list(torch.autograd.grad(losses.sum(), leaves, materialize_grads=True))
+            self._gradients = list(torch.autograd.grad(losses.sum(), list(self._leaves.values()), allow_unused=True))
         return losses.detach()
 
     def gradient(self, rows: slice) -> Tensor:
@@ -227,8 +228,19 @@ class Population:
             self._gaps = [
                 self._flat[:, where.stop : end] for (where, _), end in zip(self._slices.values(), ends, strict=True)
             ]
-        torch._foreach_zero_(self._gaps)  # an optimizer may have left something in the padding
-        torch._foreach_copy_([slot[:count] for slot in self._slots], [gradient[rows] for gradient in self._gradients])
+        written, taken, empty = [], [], [*self._gaps]  # an optimizer may have left something in the padding
+        for slot, gradient, leaf in zip(self._slots, self._gradients, self._leaves.values(), strict=True):
+            if leaf in self._postponed:
+                self._postponed.write(leaf, rows, slot[:count])
+                if gradient is not None:
+                    slot[:count].add_(gradient[rows])
+            elif gradient is None:
+                empty.append(slot)
+            else:
+                written.append(slot[:count])
+                taken.append(gradient[rows])
+        torch._foreach_zero_(empty)
+        torch._foreach_copy_(written, taken)
         return self._flat[:count]
 
     def sensitivity(self, buffer: str, values: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -96,6 +96,12 @@ BATCHED = {
         lambda s, x: s.b(s.drop(s.norm(s.a(x))).flatten(1)))),
     "nested and reused": (FLAT, module(nested, in_turn)),
     "tied": (FLAT, Model(Tied)),
+    "large weights used thrice": (FLAT, module(
+        lambda p: {"a": nn.Linear(6, 256), "drop": nn.Dropout(p), "big": nn.Linear(256, 256), "b": nn.Linear(256, 2)},
+        lambda s, x: s.b(s.big(s.drop(s.big(s.a(x)).relu()))) * (1 + s.big.weight.square().mean()))),
+    "gradient of an energy": (FLAT, module(
+        lambda p: {"a": nn.Linear(6, 16), "energy": nn.Linear(16, 1, bias=False), "drop": nn.Dropout(p), "b": nn.Linear(6, 2)},
+        lambda s, x: s.b(s.drop(torch.func.grad(lambda x: s.energy(s.a(x).tanh()).sum())(x))))),
     "tanh": (TIME, recurrent(nn.RNN)),
     "relu": (TIME, recurrent(nn.RNN, nonlinearity="relu")),
     "lstm": (TIME, recurrent(nn.LSTM)),

@@ -1,8 +1,10 @@
-"""A linear layer whose `vmap` rule is one batched product, whatever the number of leading axes of its input.
+"""A linear layer that is one batched product for all members, whatever the number of leading axes of its input.
 
 `vmap` over `nn.Linear` repeats the weights for every leading axis but the last, which costs several times the product.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +12,45 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.layers.members import MemberFunction
+
+LARGE = 2**16
+"""Values of a member's weights from which on their gradient is postponed; what is smaller the caches keep anyway."""
+
+
+class Postponed:
+    """Gradients of large weights that a backward pass leaves as factors, to be multiplied where they are wanted.
+
+    The gradients of all members at once would go to main memory and come back to be clipped, a few members at a time.
+    """
+
+    def __init__(self) -> None:
+        self._factors: dict[Tensor, list[tuple[Tensor, Tensor]]] = {}
+
+    def __contains__(self, weight: Tensor) -> bool:
+        return weight in self._factors
+
+    def add(self, weight: Tensor, gradient: Tensor, x: Tensor) -> None:
+        """Leave the gradient gradientᵀ·x of `weight` (M, O, I) from gradient (M, R, O) and x (M, R, I)."""
+        self._factors.setdefault(weight, []).append((gradient.detach(), x.detach()))
+
+    def write(self, weight: Tensor, rows: slice, out: Tensor) -> None:
+        """Multiply: the gradient of some members' `weight` to `out`, (member, O, I)."""
+        for i, (gradient, x) in enumerate(self._factors[weight]):
+            out.baddbmm_(gradient[rows].transpose(1, 2), x[rows], beta=min(i, 1))
+
+
+_postponed: Postponed | None = None
+
+
+@contextmanager
+def postponed() -> Iterator[Postponed]:
+    """Within the block a backward pass may leave gradients of large leaves to what this yields; None takes their place."""
+    global _postponed
+    _postponed = Postponed()
+    try:
+        yield _postponed
+    finally:
+        _postponed = None
 
 
 class Product(MemberFunction):
@@ -24,15 +65,22 @@ class Product(MemberFunction):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
         """Keep input and weight."""
-        ctx.save_for_backward(*inputs[:2])
+        x, weight, _ = inputs
+        ctx.save_for_backward(x, weight)
+        ctx.later = _postponed if weight.is_leaf and weight[0].numel() >= LARGE else None
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of what needs one."""
         (gradient,), (x, weight) = gradients, ctx.saved_tensors
+        d_weight = None
+        if ctx.needs_input_grad[1] and ctx.later is not None:
+            ctx.later.add(weight, gradient, x)
+        elif ctx.needs_input_grad[1]:
+            d_weight = torch.bmm(gradient.transpose(1, 2), x)
         return (
             torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None,
-            torch.bmm(gradient.transpose(1, 2), x) if ctx.needs_input_grad[1] else None,
+            d_weight,
             gradient.sum(1) if ctx.needs_input_grad[2] else None,
         )
 

@@ -35,7 +35,9 @@ class MemberFunction(Function):
 
         def stacked(tensor: Tensor) -> Tensor:
             inner, axis = functorch._unwrap_batched(tensor, level)
-            return inner.expand(members, *inner.shape) if axis is None else inner.movedim(axis, 0)
+            if axis is None:
+                return inner.expand(members, *inner.shape)
+            return inner.movedim(axis, 0) if axis else inner
 
         given = _each(stacked, arguments)
         layer = functorch.pop_dynamic_layer_stack()
