@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.clipping import GlobalNorm
-from harness.devices import cores_of, describe, find_devices, settle
+from harness.devices import cores_of, describe, find_devices, huge_pages, settle
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, Optimizer
 from harness.planning import Run
@@ -191,6 +191,12 @@ class Team:
             process.join()
 
 
+def workers(name: str, width: int, device: torch.device) -> Team:
+    """A workload's population and its limit, in processes such as a study's workers: a core, and huge pages, for each."""
+    with huge_pages():
+        return Team(cores_of(device), name, ("population", "limit"), width, device, 1)
+
+
 def members(setup: Setup, width: int) -> list[Run]:
     """Runs of 8 seeds with several learning rates."""
     lr = dict(setup.optimizer.walk())["lr"]
@@ -265,10 +271,7 @@ def measure(name: str, width: int | None, device: torch.device) -> Row:
     assert not setup.problems(), setup.problems()
     cores = cores_of(device)
     width = width or chosen_width(setup, device)
-    alone, ours = (
-        Team(1, name, ("plain",), 1, device, cores),
-        Team(cores, name, ("population", "limit"), width, device, 1),
-    )
+    alone, ours = Team(1, name, ("plain",), 1, device, cores), workers(name, width, device)
     turns: dict[str, Callable[[], float]] = {
         "plain": lambda: alone.turn("plain") / STEPS,
         "population": lambda: ours.turn("population") / STEPS / width / cores,

@@ -115,6 +115,22 @@ def settle() -> None:
 
 
 @contextmanager
+def huge_pages() -> Iterator[None]:
+    """Processes that are started in the block have their large buffers in pages of 2 MiB, where glibc and the kernel can.
+
+    A matrix then takes a few entries of the processor's table of pages, not hundreds (1 to 5 % of a training step).
+    """
+    before = os.environ.get("GLIBC_TUNABLES")
+    os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, ("glibc.malloc.hugetlb=1", before)))  # of two, the last counts
+    try:
+        yield
+    finally:
+        del os.environ["GLIBC_TUNABLES"]
+        if before is not None:
+            os.environ["GLIBC_TUNABLES"] = before
+
+
+@contextmanager
 def one_thread() -> Iterator[None]:
     """The block's operations on a CPU run on one thread."""
     with threads_kept():

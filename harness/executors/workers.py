@@ -14,6 +14,7 @@ from typing import Self, cast
 
 import torch
 
+from harness.devices import huge_pages
 from harness.executors.jobs import Answer, Foreman, Lost, Message, Worker, received
 from harness.executors.trainer import Trainer
 from harness.load import Changes, load_study
@@ -82,7 +83,8 @@ class Workers(Foreman[Process]):
         process = context.Process(target=_work, args=(theirs, place, *self._start_with), daemon=True)
         main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
-            process.start()  # would import the main module again, which a worker has no use for
+            with huge_pages():
+                process.start()  # would import the main module again, which a worker has no use for
         finally:
             sys.modules["__main__"] = main
         theirs.close()

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from harness.bench import ROUNDS, STEPS, WORKLOADS, Team, chosen_width
+from harness.bench import ROUNDS, STEPS, WORKLOADS, chosen_width, workers
 from harness.devices import cores_of
 
 WIDTHS = (16, 64, 256)
@@ -157,7 +157,7 @@ def peer(pipe: Connection, name: str, width: int) -> None:
 def row(name: str) -> tuple[str, float]:
     """A line of the table and the ratio."""
     cores, width = cores_of(CPU), chosen_width(WORKLOADS[name].setup(), CPU)
-    ours = Team(cores, name, ("population", "limit"), width, CPU, 1)
+    ours = workers(name, width, CPU)
     context, pipes = multiprocessing.get_context("spawn"), {}
     for w in WIDTHS:
         pipes[w], theirs = context.Pipe()
