@@ -77,15 +77,18 @@ class Recurrence(MemberFunction):
         rows, turn = _rows(signals.input), cell.turned * w_hh.shape[-1]
         # The narrow factor first: a product with few columns took up to seven times as long as with few rows.
         if x.is_floating_point():
-            d_weight = torch.bmm(_rows(x).transpose(1, 2), rows)
+            with_one = torch.cat([x, x.new_ones(1).expand(*x.shape[:3], 1)], -1)
+            gradients = torch.bmm(_rows(with_one).transpose(1, 2), rows)
+            d_weight, d_bias = gradients[:, :-1], gradients[:, -1]
         else:
             d_weight = one_hot_weight_gradient(x.flatten(1), rows, w_ih.shape[2])
+            d_bias = d_weight.sum(1)
         d_w_ih = d_weight.transpose(1, 2).roll(-turn, 1).contiguous()
         d_x = torch.bmm(rows, w_ih.roll(turn, 1)).view(x.shape) if ctx.needs_input_grad[3] else None
         d_b_ih = d_b_hh = None
         if b_hh is not None:
-            d_b_hh = _rows(signals.recurrent).sum(1)
-            d_b_ih = d_b_hh if cell.folds_bias else rows.sum(1).roll(-turn, 1)
+            d_b_ih = d_bias.roll(-turn, 1)
+            d_b_hh = torch.cat([d_bias[:, turn:], _rows(signals.recurrent)[..., rows.shape[-1] - turn :].sum(1)], 1)
         d_h_0, d_c_0 = (None if s is None else d for s, d in ((h_0, signals.h_0), (c_0, signals.c_0)))
         return None, None, None, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_h_0, d_c_0, None, None, None
 
