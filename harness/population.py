@@ -17,7 +17,7 @@ from torch.func import functional_call, vmap
 
 from harness.devices import one_thread
 from harness.layers.dropout import dropouts
-from harness.layers.linear import Postponed, postponed
+from harness.layers.postponed import Postponed, postponed
 from harness.noise import Noise
 from harness.one_by_one import loose_tensor, one_by_one, reason
 from harness.planning import Run, build

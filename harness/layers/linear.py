@@ -3,8 +3,6 @@
 `vmap` over `nn.Linear` repeats the weights for every leading axis but the last, which costs several times the product.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,45 +10,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.layers.members import MemberFunction
-
-LARGE = 2**16
-"""Values of a member's weights from which on their gradient is postponed; what is smaller the caches keep anyway."""
-
-
-class Postponed:
-    """Gradients of large weights that a backward pass leaves as factors, to be multiplied where they are wanted.
-
-    The gradients of all members at once would go to main memory and come back to be clipped, a few members at a time.
-    """
-
-    def __init__(self) -> None:
-        self._factors: dict[Tensor, list[tuple[Tensor, Tensor]]] = {}
-
-    def __contains__(self, weight: Tensor) -> bool:
-        return weight in self._factors
-
-    def add(self, weight: Tensor, gradient: Tensor, x: Tensor) -> None:
-        """Leave the gradient gradientᵀ·x of `weight` (M, O, I) from gradient (M, R, O) and x (M, R, I)."""
-        self._factors.setdefault(weight, []).append((gradient.detach(), x.detach()))
-
-    def write(self, weight: Tensor, rows: slice, out: Tensor) -> None:
-        """Multiply: the gradient of some members' `weight` to `out`, (member, O, I)."""
-        for i, (gradient, x) in enumerate(self._factors[weight]):
-            out.baddbmm_(gradient[rows].transpose(1, 2), x[rows], beta=min(i, 1))
-
-
-_postponed: Postponed | None = None
-
-
-@contextmanager
-def postponed() -> Iterator[Postponed]:
-    """Within the block a backward pass may leave gradients of large leaves to what this yields; None takes their place."""
-    global _postponed
-    _postponed = Postponed()
-    try:
-        yield _postponed
-    finally:
-        _postponed = None
+from harness.layers.postponed import later
 
 
 class Product(MemberFunction):
@@ -67,7 +27,7 @@ class Product(MemberFunction):
         """Keep input and weight."""
         x, weight, _ = inputs
         ctx.save_for_backward(x, weight)
-        ctx.later = _postponed if weight.is_leaf and weight[0].numel() >= LARGE else None
+        ctx.later = later(weight)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
