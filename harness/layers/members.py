@@ -37,7 +37,7 @@ class MemberFunction(Function):
             inner, axis = functorch._unwrap_batched(tensor, level)
             if axis is None:
                 return inner.expand(members, *inner.shape)
-            return inner.movedim(axis, 0) if axis else inner
+            return inner.movedim(axis, 0) if axis else inner  # not a view of it: `postponed` knows weights by identity
 
         given = _each(stacked, arguments)
         layer = functorch.pop_dynamic_layer_stack()

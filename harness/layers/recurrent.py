@@ -87,7 +87,7 @@ class Recurrence(MemberFunction):
         d_x = torch.bmm(rows, w_ih.roll(turn, 1)).view(x.shape) if ctx.needs_input_grad[3] else None
         d_b_ih = d_b_hh = None
         if b_hh is not None:
-            d_b_ih = d_bias.roll(-turn, 1)
+            d_b_ih = d_bias.roll(-turn, 1)  # the recurrent signal begins with the same blocks, but for the turned one
             d_b_hh = torch.cat([d_bias[:, turn:], _rows(signals.recurrent)[..., rows.shape[-1] - turn :].sum(1)], 1)
         d_h_0, d_c_0 = (None if s is None else d for s, d in ((h_0, signals.h_0), (c_0, signals.c_0)))
         return None, None, None, d_x, d_w_ih, d_w_hh, d_b_ih, d_b_hh, d_h_0, d_c_0, None, None, None
