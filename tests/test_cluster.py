@@ -103,17 +103,20 @@ def test_a_killed_worker_costs_nothing(study_file: Path, cluster: Cluster) -> No
 
 
 def test_a_host_that_joins_later_is_used_and_its_loss_costs_nothing(study_file: Path, cluster: Cluster) -> None:
-    """The populations of the first host wait in their training until the second one has come, trained and gone."""
+    """All populations wait in their training until the second host has come, been given one, and is known to be gone."""
     wait = study_file.parent.parent / "signs" / "wait"
     joined: list[object] = []
+    removed: list[object] = []
 
     def watch(workers: Ray) -> bool:
         busy = sum(worker.job is not None for worker in workers._workers)
         if not joined and busy == 2:
             joined.append(cluster.add_node(num_cpus=1))
-        elif busy == 3 and wait.exists():
+        elif busy == 3 and not removed:
+            removed.append(joined[0])
             cluster.remove_node(joined[0], allow_graceful=False)
-            wait.unlink()
+        elif busy == 2 and removed:  # its processes outlive it by up to a second, and would finish their population
+            wait.unlink(missing_ok=True)
         return False
 
     parts = train_like_one_process(study_file, cluster, watch, wait.touch)
