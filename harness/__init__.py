@@ -1,8 +1,6 @@
 """Ablations of dropout and gradient clipping that can be trusted, in about the time one run takes elsewhere."""
 
-from harness.diagnostics import Diagnostics
-from harness.models import Model
-from harness.settings import InvalidStudy, Sweep, Tune
-from harness.study import Claim, Exact, Study
+import lazy_loader
 
-__all__ = ["Claim", "Diagnostics", "Exact", "InvalidStudy", "Model", "Study", "Sweep", "Tune"]
+# What `__init__.pyi` names is imported when it is used: a command can then answer, or start processes, before torch is there.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -22,10 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.clipping import GlobalNorm
-from harness.devices import cores_of, describe, find_devices, huge_pages, settle
+from harness.devices import cores_of, describe, find_devices
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, Optimizer
 from harness.planning import Run
+from harness.processes import huge_pages, settle
 from harness.setup import Setup
 from harness.tasks import Tensors
 from harness.width import cache_file, measure_cost, parse_memory, seconds, steps_of

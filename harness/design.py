@@ -10,6 +10,7 @@ import hashlib
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,23 +72,29 @@ class Design:
     """
 
     def __init__(self, study: Study, storage: str, *, fresh: bool = False) -> None:
-        self.study = study
-        self._storage = backend = open_storage(storage)
+        self.study, self._cells, self._tunes = study, study.cells(), study.tunes()
+        self._storage = open_storage(storage)
+        self._claim = Claim(self._storage, study.name)
+        with ExitStack() as on_error:
+            on_error.callback(self.close)
+            self._optuna = self._opened(fresh=fresh)
+            self._check_unchanged()
+            self._optuna.set_user_attr("leader", this_process())
+            on_error.pop_all()
+
+    def _opened(self, *, fresh: bool) -> optuna.Study:
+        """The study in Optuna, claimed for this process."""
+        study, backend = self.study, self._storage
         exists = study.name in optuna.get_all_study_names(backend)
-        self._claim = Claim(backend, study.name)
         if not self._claim.held():
             attributes = optuna.load_study(study_name=study.name, storage=backend).user_attrs if exists else {}
             raise AlreadyLed(attributes.get("leader", "another process"))
         if fresh and exists:
             optuna.delete_study(study_name=study.name, storage=backend)
-        self._optuna = optuna.create_study(
+        return optuna.create_study(
             storage=backend, study_name=study.name, directions=["minimize"] * len(study.objectives()),
             sampler=optuna.samplers.RandomSampler(0), load_if_exists=True,
         )  # fmt: skip
-        self._cells = study.cells()
-        self._tunes = study.tunes()
-        self._check_unchanged()
-        self._optuna.set_user_attr("leader", this_process())
 
     def close(self) -> None:
         """Leave the study to others."""

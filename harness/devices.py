@@ -1,7 +1,5 @@
 """Devices: where populations train."""
 
-import ctypes
-import gc
 import os
 import platform
 import re
@@ -13,8 +11,6 @@ from typing import Any
 import torch
 
 from harness.settings import InvalidStudy, Problem
-
-M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 
 def find_devices(text: str) -> list[torch.device]:
@@ -96,38 +92,6 @@ def free_memory(device: torch.device) -> int:
     except OSError:
         found = None
     return int(found.group(1)) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-
-
-def settle() -> None:
-    """Prepare a process for training, once everything is imported.
-
-    glibc keeps large buffers instead of returning them to the kernel at every step (page faults cost up to 2 ×), and the
-    garbage collector no longer walks through what the imports made (a twentieth of the time of small steps).
-    """
-    gc.collect()
-    gc.freeze()
-    try:
-        libc = ctypes.CDLL(None)
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20)):
-            libc.mallopt(option, value)
-    except (OSError, AttributeError):
-        pass  # not glibc: nothing to tell
-
-
-@contextmanager
-def huge_pages() -> Iterator[None]:
-    """Processes that are started in the block have their large buffers in pages of 2 MiB, where glibc and the kernel can.
-
-    A matrix then takes a few entries of the processor's table of pages, not hundreds (1 to 5 % of a training step).
-    """
-    before = os.environ.get("GLIBC_TUNABLES")
-    os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, ("glibc.malloc.hugetlb=1", before)))  # of two, the last counts
-    try:
-        yield
-    finally:
-        del os.environ["GLIBC_TUNABLES"]
-        if before is not None:
-            os.environ["GLIBC_TUNABLES"] = before
 
 
 @contextmanager

@@ -13,9 +13,10 @@ import click
 
 from harness import checks, data_checks
 from harness.checks import Finding
-from harness.devices import one_thread, settle
+from harness.devices import one_thread
 from harness.load import load_study
 from harness.planning import Run, companions
+from harness.processes import settle
 from harness.settings import InvalidStudy
 from harness.setup import Setup
 from harness.study import Study

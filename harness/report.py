@@ -3,6 +3,7 @@
 Last stage of the flow; `harness.run` ends with it too.
 """
 
+import gc
 import json
 import shlex
 import sys
@@ -80,6 +81,7 @@ def _json(name: str, text: str | None) -> dict[str, Any]:
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
 def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None) -> None:
     """Rebuild the report of STUDY, a study file, from what MLflow holds."""
+    gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time
     uri = tracking_uri or default_tracking_uri(results)
     try:
         study, _ = load_study(study_file, Changes(quick=quick))

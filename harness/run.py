@@ -1,68 +1,13 @@
-"""`python -m harness.run STUDY.py`: from a study file to a report; the stages of the flow in order."""
+"""`python -m harness.run STUDY.py`: the command line of `harness.flow`."""
 
 import atexit
 import gc
-import math
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from threading import Timer
 
 import click
-import pandas as pd
 
-from harness import console
-from harness.design import Design
-from harness.environment import environment, joint
-from harness.executors.trainer import Executor
-from harness.interruption import Stop, why_stopped
-from harness.layout import Layout
-from harness.leader import lead
-from harness.load import Changes, load_study
-from harness.patience import Stopped, Unreachable
-from harness.placement import on_cluster, on_host
-from harness.progress import Progress
-from harness.records.commit import Commits
-from harness.records.finished import CURVES
-from harness.records.launch import launch_of
-from harness.records.recorder import LostRecords, Recorder
-from harness.records.tracking import RecordError, default_tracking_uri, ui_command
-from harness.settings import InvalidStudy, Problem, printable
-from harness.stores import leadership, open_stores
-from harness.study import Study
-from harness.workload import n_runs, n_steps
-
-DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
-
-IMPORT_REPORT_AFTER_S = 10.0
-
-
-@dataclass(frozen=True)
-class Options:
-    """The command line, but for the study and the changes to it."""
-
-    dry_run: bool
-    fresh: bool
-    devices: str
-    workers: int | None
-    memory: str | None
-    ray: str | None
-    gpus_per_population: float | None
-    storage: str | None
-    tracking_uri: str | None
-    results: Path
-    timeout: float | None
-    verbose: bool
-    quiet: bool
-
-    def say(self, text: str) -> None:
-        """Print unless `--quiet`."""
-        if not self.quiet:
-            click.echo(printable(text))
+from harness.processes import serve
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,156 +55,13 @@ class Options:
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: object) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
+    if options["ray"] is None and options["workers"] != 1 and not options["dry_run"]:
+        serve()
+    from harness import flow  # takes seconds, in which the server of processes gets ready too
+    from harness.load import Changes
+
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    try:
-        sys.exit(run(study_file, Changes(settings, seeds, quick), Options(**options)))  # type: ignore[arg-type]
-    except InvalidStudy as error:
-        click.echo(printable(f"{study_file} cannot run:"), err=True)
-        click.echo("\n".join(f"  {problem}" for problem in error.problems), err=True)
-        sys.exit(INVALID)
-    except KeyboardInterrupt:
-        click.echo("Interrupted; what was recorded is saved, and the same command continues.", err=True)
-        sys.exit(INTERRUPTED)
-
-
-def run(study_file: Path, changes: Changes, options: Options) -> int:
-    """All stages in order; returns the exit code.
-
-    Raises:
-        InvalidStudy: the study, a device, a storage or a folder cannot be used.
-    """
-    started = time.monotonic()
-    study, doc = load_study(study_file, changes)
-    options.say(overview(study, verbose=options.verbose))
-    executor, layout = place(study, study_file, changes, options)
-    options.say(f"Training on {layout.devices}.")
-    if options.dry_run:
-        options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
-        return DONE
-    folder = options.results / study.name
-    uri = options.tracking_uri or default_tracking_uri(options.results)
-    progress = Progress(n_steps(study), n_runs(study))
-    stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
-    stores = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
-    with leadership(folder), executor, stores as (design, recorder, spool):
-        plan = {
-            "width": design.remembered("width", lambda: layout.width),
-            "abreast": design.remembered("abreast", lambda: len(layout.places)),
-        }
-        trained_on = joint(design.collected("environments", environment(layout.devices)))
-        launch = launch_of(study, study_file, changes, plan=plan, environment=trained_on)
-        told = design.told()
-        options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
-        try:
-            with (
-                _importing_report(),
-                console.shown(progress, quiet=options.quiet),
-                stop.listening(),
-                Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=progress.committed)
-                as commits,
-            ):  # fmt: skip
-                runs = train_all(study, design, recorder, commits, executor, plan, folder / CURVES, progress, stop)
-            spool.clear()
-            options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
-            from harness.report import build_report, run_command
-
-            gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of a report
-            commands = [run_command(sys.argv[1:]), ui_command(uri)]
-            verdicts = build_report(study, doc, recorder, runs, folder, commands=commands)
-            failed = int((runs["status"] == "failed").sum())
-            recorder.finish_launch("FAILED" if failed else "FINISHED")
-        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
-            with suppress(RecordError, Unreachable):
-                recorder.finish_launch("KILLED")
-            click.echo(
-                f"{why_stopped(error, stop)}: {progress.done_runs} of {progress.runs} runs are saved; "
-                "the same command continues.", err=True,
-            )  # fmt: skip
-            return INTERRUPTED
-    for verdict in verdicts:
-        options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")
-    options.say(f"Report: {folder / 'report.html'}\nRuns:   {ui_command(uri)}")
-    if failed:
-        click.echo("\n".join([*(map(printable, progress.errors) if options.verbose else []),
-                              f"{failed} runs failed; their tracebacks are in MLflow."]), err=True)  # fmt: skip
-        return SOME_FAILED
-    return DONE
-
-
-@contextmanager
-def _importing_report() -> Iterator[None]:
-    """Import all that draws, which takes a second, while others train; in a block shorter than this it is left."""
-    timer = Timer(IMPORT_REPORT_AFTER_S, import_module, ["harness.report"])
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def train_all(
-    study: Study, design: Design, recorder: Recorder, commits: Commits, executor: Executor, plan: dict[str, int],
-    curves: Path, progress: Progress, stop: Stop,
-) -> pd.DataFrame:  # fmt: skip
-    """Lead the study until all of it is recorded; what has got lost from the records is trained again.
-
-    Returns:
-        All runs; the curves go into a file, see `Recorder.read`.
-
-    Raises:
-        Stopped, RecordError, OSError: see `lead`.
-    """
-    lost: set[int] = set()
-    while True:
-        lead(study, design, commits, executor, progress, **plan, stop=stop, lost=lost)
-        try:
-            return commits.patiently(lambda: recorder.read(curves, design.told()))
-        except LostRecords as error:
-            if error.trials <= lost:
-                raise
-            lost = error.trials
-            progress.say(f"{error} They are trained again.")
-
-
-def place(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
-    """What trains the study, and how it lies there.
-
-    Raises:
-        InvalidStudy: it cannot train there, or options contradict each other.
-    """
-    if options.ray is None:
-        if options.gpus_per_population is not None:
-            raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
-        return on_host(
-            study, study_file, changes, devices=options.devices, workers=options.workers, memory=options.memory
-        )
-    given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
-    if any(given.values()):
-        message = "is for this host; with --ray, --gpus-per-population says what a population gets"
-        raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
-    return on_cluster(
-        study, study_file, changes, address=options.ray, gpus=options.gpus_per_population, memory=options.memory,
-        say=options.say,
-    )  # fmt: skip
-
-
-def overview(study: Study, *, verbose: bool) -> str:
-    """What a study consists of, in words."""
-    cells, tunes = study.cells(), study.tunes()
-    swept = ", ".join(f"{path} in {sweep!r}" for path, sweep in study.sweeps().items()) or "nothing swept"
-    lines = [f"{study.name}: {len(cells)} cells ({swept})"]
-    if tunes:
-        searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())
-        lines.append(
-            f"  tune:    {searched}: {study.tune_trials} trials a cell on {study.tune_seeds} seeds ({study.sampler})"
-        )
-    lines.append(
-        f"  confirm: {len(study.confirm_seeds())} seeds a cell; {n_runs(study)} runs of {study.steps} steps in all"
-    )
-    lines += [f"  note:    {note}" for note in study.notes]
-    if verbose:
-        lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
-    return "\n".join(lines)
+    sys.exit(flow.run(study_file, Changes(settings, seeds, quick), flow.Options(**options)))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

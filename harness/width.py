@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from harness.devices import describe, free_memory, settle, threads_kept
+from harness.devices import describe, free_memory, threads_kept
 from harness.feed import Feed
 from harness.planning import NARROWEST, Run, build, companions, examples
 from harness.population import Population
+from harness.processes import settle
 from harness.settings import InvalidStudy, Problem
 from harness.step import Stepper
 

@@ -35,7 +35,7 @@ SEAMS = [
 FORKS = '''
 """Runs the study once for each line of stdin, in a fork that is killed as the line says; answers with its exit status."""
 import functools, importlib, json, os, signal, sys, time
-import harness.run, harness.report, mlflow.tracking, mlflow.store.tracking.sqlalchemy_store  # before the forks
+import harness.run, harness.flow, harness.report, mlflow.tracking, mlflow.store.tracking.sqlalchemy_store  # before the forks
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

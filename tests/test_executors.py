@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from harness.design import Trial
-from harness.devices import huge_pages
 from harness.executors.trainer import InProcess, Trained
 from harness.executors.workers import Workers
 from harness.load import Changes, load_study
@@ -117,20 +116,3 @@ print(len(runs), set(runs["status"]), sum(done), *[note for part in parts for no
     count, statuses, steps, *notes = ran.stdout.strip().splitlines()[-1].split("|")
     assert (count, statuses, steps) == ("32", "{'finished'}", "96")
     assert notes[0] == "cpu: out of memory with 32 runs at once; going on with 16"
-
-
-@pytest.mark.parametrize("before", [None, "glibc.malloc.check=0"])
-def test_only_processes_started_in_the_block_have_huge_pages(
-    monkeypatch: pytest.MonkeyPatch, before: str | None
-) -> None:
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    if before is not None:
-        monkeypatch.setenv("GLIBC_TUNABLES", before)
-
-    def tunables() -> str:
-        code = "import os; print(os.environ.get('GLIBC_TUNABLES'))"
-        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-
-    with huge_pages():
-        assert tunables().split(":") == ["glibc.malloc.hugetlb=1", *([before] if before else [])]
-    assert tunables() == str(before)

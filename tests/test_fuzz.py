@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from harness import Claim, Exact, InvalidStudy, Model, Study, Sweep, Tune
 from harness.clipping import ClippingRule, GlobalNorm, Value
+from harness.flow import overview
 from harness.load import Changes, load_study
 from harness.metrics import METRICS
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
-from harness.run import overview
 from harness.tasks import AddingProblem, CharLM, Images, Task, TemporalOrder, Tensors
 from harness.workload import n_runs, n_steps, sample_runs
 

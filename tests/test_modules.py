@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from harness import Study, Sweep
+from harness.flow import overview
 from harness.layers import swap
 from harness.models import Model
 from harness.optimizers import SGD
 from harness.planning import Run, plan
-from harness.run import overview
 from harness.settings import Note
 from harness.setup import Setup
 from harness.tasks import Tensors

@@ -103,6 +103,26 @@ def test_training_curves_count_a_diverged_run_as_infinite():
         assert math.isinf(row["median"]) == (row["n_diverged"] * 2 >= row["n"])
 
 
+def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
+    """Against NumPy, with runs that diverged and steps that not all runs have; nothing where a quantity was not measured."""
+    random = np.random.default_rng(0)
+    curves = pd.DataFrame([(t, s, step) for t in range(2) for s in range(5) for step in range(0, 90, 10)],
+                          columns=["trial", "seed", "step"])  # fmt: skip
+    curves["loss"] = random.normal(size=len(curves))
+    curves["status"] = np.where(curves["seed"] == 4, "diverged", "completed")
+    curves.loc[(curves["seed"] == 4) & (curves["step"] > 30), "loss"] = math.nan
+    curves.loc[curves["step"] == 60, "loss"] = math.nan
+    curves = curves.drop(curves.index[::7])
+    shown = curves[curves["step"] != 60]
+    values = shown["loss"].fillna(math.inf).groupby(shown["step"])
+    for row, (step, column) in zip(training._bands(curves, "loss"), values, strict=True):
+        low, high = np.quantile(column, [0.25, 0.75], method="inverted_cdf")
+        gone = int(np.isinf(column).sum())
+        expected = {"median": np.median(column), "low": low, "high": high, "n": len(column), "n_diverged": gone}
+        assert row == {"step": step} | expected
+    assert training._bands(curves.assign(loss=math.nan), "loss") == []
+
+
 def test_long_curves_are_binned():
     step = np.arange(5000)
     curves = pd.DataFrame(

@@ -13,8 +13,8 @@ import pandas as pd
 import torch
 
 from harness.credentials import without_credentials
-from harness.devices import settle
 from harness.planning import Run, cut
+from harness.processes import settle
 from harness.train import CURVE_COLUMNS, CURVES, train
 
 Report = Callable[[int, int], None]

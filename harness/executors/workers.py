@@ -3,25 +3,22 @@
 import contextlib
 import multiprocessing
 import os
-import signal
-import sys
 from collections import Counter
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from types import ModuleType
 from typing import Self, cast
 
 import torch
 
-from harness.devices import huge_pages
 from harness.executors.jobs import Answer, Foreman, Lost, Message, Worker, received
 from harness.executors.trainer import Trainer
 from harness.load import Changes, load_study
+from harness.processes import start
 
 
 class Process(Worker):
-    """A spawned process that trains on one device, at the other end of a pipe."""
+    """A process that trains on one device, at the other end of a pipe."""
 
     def __init__(self, place: str, process: BaseProcess, pipe: Connection) -> None:
         self.place, self.process, self.pipe = place, process, pipe
@@ -43,7 +40,7 @@ class Process(Worker):
 
 
 class Workers(Foreman[Process]):
-    """Trains in spawned processes, one for each place; they load the study file themselves.
+    """Trains in processes of this host, one for each place; they load the study file themselves.
 
     Args:
         places: devices; one named twice gets two workers.
@@ -78,22 +75,14 @@ class Workers(Foreman[Process]):
         return [busy[cast(Connection, pipe)] for pipe in wait(list(busy))]
 
     def _start(self, place: str) -> Process:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, place, *self._start_with), daemon=True)
-        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-        try:
-            with huge_pages():
-                process.start()  # would import the main module again, which a worker has no use for
-        finally:
-            sys.modules["__main__"] = main
+        ours, theirs = multiprocessing.Pipe()
+        process = start(_work, theirs, place, *self._start_with)
         theirs.close()
         return Process(place, process, ours)
 
 
 def _work(pipe: Connection, place: str, threads: int, study_file: Path, changes: Changes) -> None:
     """What a worker does until it is killed, or the leader is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's business
     torch.set_num_threads(threads)
     study, _ = load_study(study_file, changes)
     trainer = Trainer(torch.device(place), study.evaluations)

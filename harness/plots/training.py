@@ -11,8 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from harness.plots.style import Plot, confirmed, keys, legend, levels_of, look, preferred, rows_at, wrapped
-from harness.statistics import median
+from harness.plots.style import Plot, confirmed, keys, legend, levels_of, log_scale, look, preferred, rows_at, wrapped
 from harness.study import Study
 
 QUANTITIES = {"loss": "batch loss", "validation_loss": "validation loss", "grad_norm": "gradient norm\nbefore clipping"}
@@ -29,8 +28,9 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame
     binned = _binned(curves)
     rows: list[dict[str, Any]] = []
     for names, inside in _panels(runs, study):
+        chosen = binned.merge(inside[["trial", "seed", "status"]], on=["trial", "seed"])
         for quantity in QUANTITIES:
-            rows += [names | {"quantity": quantity} | row for row in _bands(binned, inside, quantity)]
+            rows += [names | {"quantity": quantity} | row for row in _bands(chosen, quantity)]
     return pd.DataFrame(rows) if rows else None
 
 
@@ -67,24 +67,26 @@ def _binned(curves: pd.DataFrame) -> pd.DataFrame:
     return curves.assign(step=bins).groupby(["trial", "seed", "step"])[list(QUANTITIES)].mean().reset_index()
 
 
-def _bands(curves: pd.DataFrame, runs: pd.DataFrame, quantity: str) -> Iterator[dict[str, Any]]:
-    chosen = curves.merge(runs[["trial", "seed", "status"]], on=["trial", "seed"])
-    steps = chosen.loc[chosen[quantity].notna(), "step"].unique()
-    chosen = chosen[chosen["step"].isin(steps)]
-    if chosen.empty:
-        return
-    lost = chosen[quantity].isna() & (chosen["status"] == "diverged")
-    values = chosen[quantity].mask(lost, math.inf)
-    for step, column in values.groupby(chosen["step"]):
-        array = column.dropna().to_numpy(float)
-        low, high = _quartiles(array)
-        gone = int(np.isinf(array).sum())
-        yield {"step": step, "median": median(array), "low": low, "high": high, "n": len(array), "n_diverged": gone}
+def _bands(curves: pd.DataFrame, quantity: str) -> list[dict[str, Any]]:
+    """Median and quartiles at each step that has the quantity; curves with the `status` of their run."""
+    steps = curves.loc[curves[quantity].notna(), "step"].unique()
+    curves = curves[curves["step"].isin(steps)]
+    lost = curves[quantity].isna() & (curves["status"] == "diverged")
+    values = curves.assign(value=curves[quantity].mask(lost, math.inf)).pivot(
+        index="step", columns=["trial", "seed"], values="value"
+    )
+    ranked = np.sort(values.to_numpy(float), axis=1)  # of each step, NaN last
+    n = (~np.isnan(ranked)).sum(axis=1)
 
+    def at_rank(rank: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.take_along_axis(ranked, rank[:, None], axis=1)[:, 0]
 
-def _quartiles(values: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.25, 0.75], method="inverted_cdf")  # needs no difference of two infinities
-    return float(low), float(high)
+    low, high = at_rank(-(-n // 4) - 1), at_rank(-(-3 * n // 4) - 1)  # these need no difference of two infinities
+    below, above = at_rank((n - 1) // 2), at_rank(n // 2)
+    middle = np.where(below == above, below, (below + above) / 2)
+    gone = np.isinf(ranked).sum(axis=1)
+    columns = {"step": values.index, "median": middle, "low": low, "high": high, "n": n, "n_diverged": gone}
+    return pd.DataFrame(columns).to_dict("records")  # type: ignore[return-value]  # keys are the names above
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -136,7 +138,7 @@ def _scale(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> str:
         return ""
     low, high = float(medians.min()), float(medians.max())
     if low > 0 and (logarithmic or high / low > LOG_RATIO):
-        ax.set_yscale("log")
+        log_scale(ax)
         ax.set_ylim(low / 1.5, high * 1.5)
         return ", log scale"
     margin = 0.12 * (high - low) or 1.0

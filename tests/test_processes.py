@@ -1,0 +1,70 @@
+"""Processes that train: what they inherit, and that a command can start them before anything heavy is imported."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from harness.processes import huge_pages, start
+
+
+def tell(pipe: Connection) -> None:
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    server = Path(f"/proc/{os.getppid()}/environ").read_text().split("\0")
+    tunables = next((line.partition("=")[2] for line in server if line.startswith("GLIBC_TUNABLES=")), "")
+    pipe.send((os.environ.get("HERE"), Path.cwd(), "torch" in sys.modules, signal.SIGINT in blocked, tunables))
+
+
+def told() -> tuple[str | None, Path, bool, bool, str]:
+    """What a process says of itself: `HERE` and folder, whether torch is there and Ctrl-C blocked, how glibc was started."""
+    ours, theirs = multiprocessing.Pipe()
+    process = start(tell, theirs)
+    theirs.close()
+    answer: tuple[str | None, Path, bool, bool, str] = ours.recv()
+    process.join()
+    return answer
+
+
+def test_a_process_has_the_environment_and_folder_of_its_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Though the server that forks it may be older; torch is imported there."""
+    for here in ("a", "b"):
+        monkeypatch.setenv("HERE", here)
+        (tmp_path / here).mkdir()
+        monkeypatch.chdir(tmp_path / here)
+        assert told()[:3] == (here, tmp_path / here, True)
+
+
+def test_ctrl_c_is_not_for_processes_that_train() -> None:
+    assert told()[3]
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_a_command_answers_before_torch_is_imported() -> None:
+    code = "import sys, harness.run; print(sorted({'torch', 'pandas', 'optuna', 'mlflow'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_processes_that_train_have_huge_pages() -> None:
+    assert "glibc.malloc.hugetlb=1" in told()[4].split(":")
+
+
+@pytest.mark.parametrize("before", [None, "glibc.malloc.check=0"])
+def test_only_processes_started_in_the_block_have_huge_pages(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if before is not None:
+        monkeypatch.setenv("GLIBC_TUNABLES", before)
+
+    def tunables() -> str:
+        code = "import os; print(os.environ.get('GLIBC_TUNABLES'))"
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+    with huge_pages():
+        assert tunables().split(":") == ["glibc.malloc.hugetlb=1", *([before] if before else [])]
+    assert tunables() == str(before)
