@@ -54,7 +54,7 @@ class Stepper:
             gradient = Gradient(flat, norms[-1], population.parameters[rows], population.views)
             memory = [tensor[rows] for tensor in self._memory]
             acted.append(self._rule.clip(gradient, *memory, **of_rows(bounds, rows)))  # type: ignore[arg-type]
-            clipped_norms.append(torch.linalg.vector_norm(flat, dim=1, keepdim=True))
+            clipped_norms.append(gradient.clipped_norm())
             self._update(rows, flat, acted[-1] if self._rule.skips else None)
         clipped = torch.cat(acted)
         self._update.end(clipped if self._rule.skips else None)

@@ -98,6 +98,7 @@ class Members:
         gradient = Gradient(flat, norm, self.flat(self.weights), self.views)
         acted = self.rules[0].clip(gradient, *self.state, **self.settings)
         length = torch.linalg.vector_norm(flat, dim=1)
+        torch.testing.assert_close(gradient.clipped_norm()[:, 0], length, equal_nan=True)
         return SimpleNamespace(flat=flat, tensors=self.views(flat), acted=acted[:, 0].tolist(), before=norm[:, 0], norm=length)  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class AutoClip(ClippingRule):
         position = 1 + (count - 1) * (percentile / 100)
         below, above = (history.gather(1, index.long()) for index in (position.floor(), position.ceil()))
         bound = below.lerp(above, position.frac())
-        gradient.flat.mul_(shrinkage(gradient.norm, bound))
+        gradient.scale(shrinkage(gradient.norm, bound))
         return gradient.norm > bound
 
 
@@ -117,5 +117,5 @@ class ZClip(ClippingRule):
         mean.lerp_(norm, weight)
         after = norm - mean
         variance.lerp_(torch.where(warm, before, after) * after, weight)  # Welford's recursion while warm
-        gradient.flat.mul_(shrinkage(gradient.norm, bound))
+        gradient.scale(shrinkage(gradient.norm, bound))
         return spike

@@ -22,7 +22,7 @@ class GlobalNorm(ClippingRule):
 
     def clip(self, gradient: Gradient, *, max_norm: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`."""
-        gradient.flat.mul_(shrinkage(gradient.norm, max_norm))
+        gradient.scale(shrinkage(gradient.norm, max_norm))
         return gradient.norm > max_norm
 
 
@@ -76,5 +76,5 @@ class Normalized(ClippingRule):
 
     def clip(self, gradient: Gradient, *, norm: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`. Every gradient but 0 counts as clipped: the rule left none as it was."""
-        gradient.flat.mul_(norm / gradient.norm.clamp(min=1e-12))
+        gradient.scale(norm / gradient.norm.clamp(min=1e-12))
         return gradient.norm > 0

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from harness.settings import Component
 
 
-@dataclass(frozen=True)
+@dataclass
 class Gradient:
     """The gradient of some members at one step, with what a rule may want to know.
 
@@ -25,6 +26,19 @@ class Gradient:
     norm: Tensor
     parameters: Tensor
     views: Callable[[Tensor], dict[str, Tensor]]
+    _scaled_norm: Tensor | None = None
+
+    def scale(self, factor: Tensor) -> None:
+        """Multiply each member's whole gradient by its factor, (member, 1); for rules that do nothing else to it."""
+        self.flat.mul_(factor)
+        self._scaled_norm = self.norm * factor
+
+    def clipped_norm(self) -> Tensor:
+        """The norm once the rule has acted, (member, 1): measured unless a factor says it, since that reads all entries."""
+        if self._scaled_norm is not None:
+            return self._scaled_norm
+        measured: Tensor = torch.linalg.vector_norm(self.flat, dim=1, keepdim=True)
+        return measured
 
 
 class ClippingRule(Component):
@@ -43,7 +57,7 @@ class ClippingRule(Component):
         return []
 
     def clip(self, gradient: Gradient, *state: Tensor, **settings: Tensor) -> Tensor:
-        """Clip each member's gradient: change `gradient.flat` and the state in place.
+        """Clip each member's gradient: `gradient.scale` it or change `gradient.flat`, and change the state in place.
 
         Args:
             gradient: of some members.
