@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import Diagnostics, report, run
+from harness.stores import leadership
 
 MINE = '''"""Does my net like dropout?"""
 import torch
@@ -243,7 +244,7 @@ def test_bad_arguments_exit_with_2_and_a_path(
 
 
 def test_second_leader_is_told_who_leads(study_file: Path, tmp_path: Path) -> None:
-    with run.leadership(tmp_path / "results" / "mine"):
+    with leadership(tmp_path / "results" / "mine"):
         refused = harness_run(study_file, results=tmp_path / "results")
     assert refused.exit_code == 2
     assert f"being run by process {os.getpid()}" in refused.output

@@ -28,6 +28,7 @@ from harness.progress import Progress
 from harness.records.recorder import _joined, _table
 from harness.settings import Problem
 from harness.setup import Setup
+from harness.stores import leadership
 from harness.tables import csv
 from harness.tasks import Images
 
@@ -106,9 +107,9 @@ def test_ordinary_names_are_welcome(name: str) -> None:
 
 def test_a_name_that_differs_in_case_alone_is_refused(tmp_path: Path) -> None:
     """On some disks both would be one folder."""
-    with run.leadership(tmp_path / "Mine"):
+    with leadership(tmp_path / "Mine"):
         pass
-    with pytest.raises(InvalidStudy, match="Mine"), run.leadership(tmp_path / "mine"):
+    with pytest.raises(InvalidStudy, match="Mine"), leadership(tmp_path / "mine"):
         pass
 
 
