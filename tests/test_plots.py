@@ -14,7 +14,7 @@ from synthetic import FakeStudy, rnn_clip, simulate
 from harness import plots
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
 from harness.models import DropoutNet, SimpleRNN
-from harness.plots import generalization, seeds, solving, style, surface, training, tuning
+from harness.plots import generalization, rendering, seeds, solving, style, surface, training, tuning
 from harness.settings import Sweep
 
 STUDY = rnn_clip()
@@ -26,7 +26,7 @@ PLOTS = {plot.name: plot for plot in plots.plots(RUNS, CURVES, STUDY)}
 def drawn(request: pytest.FixtureRequest) -> Figure:
     plot = PLOTS[request.param]
     before = plot.data.copy()
-    with style.style():
+    with rendering.style():
         figure = plot.draw(plot.data)
     pd.testing.assert_frame_equal(plot.data, before)
     return figure
@@ -155,7 +155,7 @@ def test_labels_of_levels_that_are_components_fit():
     study = FakeStudy(settings={"model": models, "clipping": rules, "steps": 60}, seeds=3)
     runs, curves = simulate(study, every=12)
     for plot in plots.plots(runs, curves, study):
-        with style.style():
+        with rendering.style():
             figure = plot.draw(plot.data)
             figure.draw_without_rendering()
         for legend in figure.legends:

@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 from collections import Counter
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -54,8 +55,7 @@ class Workers(Foreman[Process]):
         self._start_with = (threads, study_file, changes)
 
     def __enter__(self) -> Self:
-        """Start the processes; they get ready while this one goes on."""
-        self._hire(self._places.total())
+        """Nothing to start before there are jobs."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,9 +66,8 @@ class Workers(Foreman[Process]):
             worker.process.join()
 
     def _hire(self, jobs: int) -> None:
-        """Start a process at every place that has none."""
         free = self._places - Counter(worker.place for worker in self._workers)
-        self._workers += map(self._start, free.elements())
+        self._workers += map(self._start, islice(free.elements(), max(0, jobs - len(self._workers))))
 
     def _heard(self) -> list[Process]:
         busy = {worker.pipe: worker for worker in self._workers if worker.job is not None}
