@@ -1,7 +1,7 @@
-"""Processes that train or draw: how they are started and prepared.
+"""Processes that train: how they are started and prepared.
 
-A server that has imported all they need forks them, so that each is ready at once. The server gets ready beside a parent
-that still imports: nothing heavy is imported here.
+A server that has imported all that training needs forks them, so that each is ready at once. The server gets ready beside
+a parent that still imports: nothing heavy is imported here.
 """
 
 import ctypes
@@ -10,24 +10,19 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
-from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
-IMPORTED_BY_SERVER = ["harness.executors.workers", "harness.plots"]
-
-Given = TypeVar("Given")
-Result = TypeVar("Result")
+IMPORTED_BY_SERVER = ["harness.executors.workers"]
 
 M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
 
-def serve() -> ForkServerContext:
+def serve() -> None:
     """Start the server, unless it runs. It ends with this process and those it has forked; Ctrl-C means none of them."""
     forkserver.set_forkserver_preload(IMPORTED_BY_SERVER)
     resource_tracker.ensure_running()  # it would unblock Ctrl-C
@@ -37,34 +32,19 @@ def serve() -> ForkServerContext:
             forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return multiprocessing.get_context("forkserver")
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a process that calls `target`. Its environment is the present one; it does not import `__main__`."""
-    process = serve().Process(target=_run, args=(dict(os.environ), target, *arguments), daemon=True)
-    with _without_main():
-        process.start()
-    return process
-
-
-def each(function: Callable[[Given], Result], arguments: Sequence[Given], processes: int) -> list[Result]:
-    """What a function returns for each argument, several at a time.
-
-    Raises:
-        Exception: what the function raises.
-    """
-    with _without_main(), ProcessPoolExecutor(processes, mp_context=serve()) as pool:
-        return list(pool.map(function, arguments))
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
+    serve()
+    context = multiprocessing.get_context("forkserver")
+    process = context.Process(target=_run, args=(dict(os.environ), target, *arguments), daemon=True)
     main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
-        yield
+        process.start()
     finally:
         sys.modules["__main__"] = main
+    return process
 
 
 def _run(environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:

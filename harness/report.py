@@ -16,7 +16,6 @@ import pandas as pd
 from harness.credentials import without_credentials
 from harness.load import Changes, load_study, parse_changes
 from harness.patience import Unreachable
-from harness.processes import serve
 from harness.recorded import DOCUMENTS
 from harness.records.finished import CURVES
 from harness.records.recorder import Recorder
@@ -82,7 +81,6 @@ def _json(name: str, text: str | None) -> dict[str, Any]:
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
 def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None) -> None:
     """Rebuild the report of STUDY, a study file, from what MLflow holds."""
-    serve()
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time
     uri = tracking_uri or default_tracking_uri(results)
     try:

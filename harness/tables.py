@@ -52,7 +52,7 @@ def write_report(
     found = verdicts.judge(study.claims, runs, study.sweeps())
     summary = summarize(study, runs)
     drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES, runs, study), study))
-    images = plots.render_all(drawn)
+    images = [plots.render(plot) for plot in drawn]
     extra = [name for name in measured(summary) if METRICS[name].level != "light"]
     page = html.Page(
         title=study.name,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.processes import each, huge_pages, start
+from harness.processes import huge_pages, start
 
 
 def tell(pipe: Connection) -> None:
@@ -42,18 +42,6 @@ def test_a_process_has_the_environment_and_folder_of_its_start(monkeypatch: pyte
 def test_ctrl_c_is_not_for_processes_that_train() -> None:
     assert told()[3]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
-def part(number: int) -> tuple[float, int]:
-    return 12 / number, os.getpid()
-
-
-def test_a_function_of_each_argument_comes_from_other_processes_in_order() -> None:
-    answers = each(part, [1, 2, 3, 4], processes=2)
-    assert [answer for answer, _ in answers] == [12, 6, 4, 3]
-    assert os.getpid() not in {process for _, process in answers}
-    with pytest.raises(ZeroDivisionError):
-        each(part, [1, 0], processes=2)
 
 
 def test_a_command_answers_before_torch_is_imported() -> None:

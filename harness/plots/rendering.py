@@ -2,16 +2,12 @@
 
 import io
 import warnings
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import matplotlib
 import seaborn as sns  # type: ignore[import-untyped]
-import torch
 
-from harness.devices import cores_of
 from harness.plots.style import Plot
-from harness.processes import each
 
 
 def style() -> AbstractContextManager[None]:
@@ -38,8 +34,3 @@ def render(plot: Plot) -> tuple[bytes, bytes]:
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
         figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
     return svg.getvalue(), png.getvalue()
-
-
-def render_all(plots: Sequence[Plot]) -> list[tuple[bytes, bytes]]:
-    """`render` of each, several at a time: it is most of a report's time."""
-    return each(render, plots, cores_of(torch.device("cpu")))
