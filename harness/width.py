@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import re
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -32,6 +34,9 @@ WORTHWHILE = 0.95
 
 PATIENCE = 2
 """Widths in a row that may bring nothing before the search ends."""
+
+LONG_STEP_S = 0.1
+"""A step that takes this long is all arithmetic: launching its operations costs next to nothing, at any width."""
 
 SHARE_OF_FREE_MEMORY = 0.5
 
@@ -91,24 +96,31 @@ def _measured(runs: list[Run], device: torch.device, most: int) -> Cost:
     with threads_kept():
         torch.set_num_threads(1)
         best = width = min(NARROWEST, most)
-        least, tries = step_s(runs[:width], device), PATIENCE
-        while tries and width < len(runs) and 2 * width <= most:
+        step, tries = steps_of(runs[:width], device), PATIENCE
+        (taken_s,) = in_turns([step], device)
+        while tries and taken_s < LONG_STEP_S and width < len(runs) and 2 * width <= most:
             width *= 2
-            cost = step_s(runs[:width], device)
+            wider = steps_of(runs[:width], device)
+            taken_s, wider_s = in_turns([partial(_repeat, step, width // best), wider], device)
             tries -= 1
-            if cost < WORTHWHILE * least:
-                best, least, tries = width, cost, PATIENCE
-    return Cost(best, least)
+            if wider_s < WORTHWHILE * taken_s:
+                best, step, taken_s, tries = width, wider, wider_s, PATIENCE
+    return Cost(best, taken_s / width)
 
 
-def step_s(runs: list[Run], device: torch.device, budget_s: float = 0.4) -> float:
-    """Seconds per member of a step of these runs: the least of several, since whatever disturbs a step makes it longer."""
-    step = steps_of(runs, device)
-    step()
-    times: list[float] = []
-    while len(times) < 3 or sum(times) < budget_s:
-        times.append(seconds(step, device))
-    return min(times) / len(runs)
+def in_turns(contenders: list[Callable[[], None]], device: torch.device, budget_s: float = 0.6) -> list[float]:
+    """Median seconds of each contender, called one after another in turns, so that a slow moment meets all alike."""
+    for work in contenders:
+        work()
+    times: list[list[float]] = []
+    while len(times) < 3 or sum(map(sum, times)) < budget_s:
+        times.append([seconds(work, device) for work in contenders])
+    return [statistics.median(own) for own in zip(*times, strict=True)]
+
+
+def _repeat(work: Callable[[], None], times: int) -> None:
+    for _ in range(times):
+        work()
 
 
 def seconds(work: Callable[[], None], device: torch.device) -> float:
