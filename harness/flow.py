@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
+from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Timer
 
@@ -37,7 +37,7 @@ from harness.workload import n_runs, n_steps
 
 DONE, SOME_FAILED, INVALID, INTERRUPTED = 0, 1, 2, 130
 
-IMPORT_REPORT_AFTER_S = 10.0
+PREPARE_REPORT_AFTER_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _run(study_file: Path, changes: Changes, options: Options) -> int:
         options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
         try:
             with (
-                _importing_report(),
+                _preparing_report() as helpers,
                 console.shown(progress, quiet=options.quiet),
                 stop.listening(),
                 Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=progress.committed)
@@ -119,7 +119,7 @@ def _run(study_file: Path, changes: Changes, options: Options) -> int:
             from harness.report import build_report, run_command
 
             commands = [run_command(sys.argv[1:]), ui_command(uri)]
-            verdicts = build_report(study, doc, recorder, runs, folder, commands=commands)
+            verdicts = build_report(study, doc, recorder, runs, folder, commands=commands, helpers=tuple(helpers))
             failed = int((runs["status"] == "failed").sum())
             recorder.finish_launch("FAILED" if failed else "FINISHED")
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
@@ -141,12 +141,23 @@ def _run(study_file: Path, changes: Changes, options: Options) -> int:
 
 
 @contextmanager
-def _importing_report() -> Iterator[None]:
-    """Import all that draws, which takes a second, while others train; in a block shorter than this it is left."""
-    timer = Timer(IMPORT_REPORT_AFTER_S, import_module, ["harness.report"])
+def _preparing_report() -> Iterator[list[Connection]]:
+    """Import all that draws, which takes a second, while others train, and start processes that will help; yields these.
+
+    In a short block both is left.
+    """
+    helpers: list[Connection] = []
+
+    def prepare() -> None:
+        import harness.report  # noqa: F401
+        from harness.plots import start_helpers
+
+        helpers.extend(start_helpers())
+
+    timer = Timer(PREPARE_REPORT_AFTER_S, prepare)
     timer.start()
     try:
-        yield
+        yield helpers
     finally:
         timer.cancel()
 

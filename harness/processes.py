@@ -1,4 +1,4 @@
-"""Processes that train: how they are started and prepared.
+"""Processes that train or draw: how they are started and prepared.
 
 A server that has imported all that training needs forks them, so that each is ready at once. The server gets ready beside
 a parent that still imports: nothing heavy is imported here.
@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
+from threading import Lock
 from types import ModuleType
 from typing import Any
 
 IMPORTED_BY_SERVER = ["harness.executors.workers"]
+
+_main_in_place = Lock()
 
 M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD = -4, -1, -2
 
@@ -39,11 +42,12 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     serve()
     context = multiprocessing.get_context("forkserver")
     process = context.Process(target=_run, args=(dict(os.environ), target, *arguments), daemon=True)
-    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
-    try:
-        process.start()
-    finally:
-        sys.modules["__main__"] = main
+    with _main_in_place:
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            process.start()
+        finally:
+            sys.modules["__main__"] = main
     return process
 
 

@@ -7,6 +7,8 @@ import gc
 import json
 import shlex
 import sys
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ DEFAULT_RESULTS = Path("results")
 
 def build_report(
     study: Study, doc: str, recorder: Recorder, runs: pd.DataFrame, folder: Path,
-    *, commands: list[str],
+    *, commands: list[str], helpers: Sequence[Connection] = (),
 ) -> list[Verdict]:  # fmt: skip
     """Write `folder` from the study's records and keep the report with them.
 
@@ -41,6 +43,7 @@ def build_report(
         runs: all of them, from `Recorder.read`.
         folder: results/<study>/, where it wrote the curves.
         commands: command lines that the report names.
+        helpers: processes that draw figures, see `harness.plots.render_all`.
 
     Returns:
         The verdict on each claim.
@@ -49,7 +52,7 @@ def build_report(
     about = _json("environment.json", documents.get("environment.json"))
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
-    verdicts = write_report(study, runs, folder, about=about, doc=doc, commands=commands)
+    verdicts = write_report(study, runs, folder, about=about, doc=doc, commands=commands, helpers=helpers)
     recorder.log_report(folder)
     return verdicts
 

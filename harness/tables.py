@@ -6,7 +6,8 @@ Everything is a function of `runs` and `curves`: the same tables give the same b
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def write_report(
     about: dict[str, str],
     doc: str,
     commands: list[str],
+    helpers: Sequence[Connection] = (),
 ) -> list[Verdict]:
     """Write all tables, figures, verdicts and reports of a study.
 
@@ -44,6 +46,7 @@ def write_report(
         about: what ran and where, by name, for the report's last table.
         doc: the study's docstring.
         commands: shell lines that reproduce the study.
+        helpers: processes that draw figures, see `plots.render_all`.
 
     Returns:
         The verdicts, in the order of the study's claims.
@@ -52,7 +55,7 @@ def write_report(
     found = verdicts.judge(study.claims, runs, study.sweeps())
     summary = summarize(study, runs)
     drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES, runs, study), study))
-    images = [plots.render(plot) for plot in drawn]
+    images = plots.render_all(drawn, helpers)
     extra = [name for name in measured(summary) if METRICS[name].level != "light"]
     page = html.Page(
         title=study.name,

@@ -1,6 +1,7 @@
 """Figures: data apart from drawing, nothing dropped, colours that stay with their level, axes with names."""
 
 import math
+import multiprocessing
 from itertools import pairwise
 
 import numpy as np
@@ -57,6 +58,15 @@ def test_a_figure_needs_nothing_but_its_saved_data():
         assert svg == again
         assert svg.startswith(b"<?xml")
         assert png.startswith(b"\x89PNG")
+
+
+def test_helpers_draw_the_same_figures_and_one_that_died_is_done_without():
+    some = list(PLOTS.values())[:4]
+    died, end = multiprocessing.Pipe()
+    end.close()
+    helpers = plots.start_helpers()
+    assert plots.render_all(some, [*helpers, died]) == [plots.render(plot) for plot in some]
+    assert plots.render_all(some[:1], helpers) == [plots.render(some[0])]  # fewer figures than helpers
 
 
 def test_a_level_has_one_colour_in_every_figure():

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from harness.plots import generalization, seeds, solving, stability, surface, training, tuning
-from harness.plots.rendering import render
+from harness.plots.rendering import render, render_all, start_helpers
 from harness.plots.style import Plot, omitted
 from harness.plots.training import curves_to_show
 from harness.study import Study
@@ -30,4 +30,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
             yield replace(plot, caption=plot.caption + omitted(study))
 
 
-__all__ = ["FIGURES", "Plot", "curves_to_show", "plots", "render"]
+__all__ = ["FIGURES", "Plot", "curves_to_show", "plots", "render", "render_all", "start_helpers"]
