@@ -38,7 +38,7 @@ class Recurrence(MemberFunction):
     def forward(cell: Cell, reverse: bool, keep: bool, *tensors: Tensor) -> tuple[Tensor | None, ...]:
         """See the class."""
         x, w_ih, w_hh, b_ih, b_hh, h_0, c_0, *noise = tensors
-        inner = w_hh.new_tensor(cell.inner).repeat_interleave(w_hh.shape[-1])
+        inner = torch.cat([w_hh.new_full(w_hh.shape[-1:], factor) for factor in cell.inner])  # made on the device
         bias = None if b_ih is None else (b_ih + b_hh if cell.folds_bias else b_ih) * inner
         given = _given(x, w_hh, b_hh, h_0, c_0, reverse, RecurrentNoise(*noise))
         summed = _summed_inputs(given.in_order(x)[0], (w_ih * inner.unsqueeze(1)).transpose(1, 2), bias)
