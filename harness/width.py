@@ -20,6 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from harness.capture import WARM_UP, Captured
 from harness.devices import describe, free_memory, threads_kept
 from harness.feed import Feed
 from harness.planning import NARROWEST, Run, build, companions, examples
@@ -108,7 +109,7 @@ def _measured(runs: list[Run], device: torch.device, most: int) -> Cost:
     return Cost(best, taken_s / width)
 
 
-def in_turns(contenders: list[Callable[[], None]], device: torch.device, budget_s: float = 0.6) -> list[float]:
+def in_turns(contenders: list[Callable[[], object]], device: torch.device, budget_s: float = 0.6) -> list[float]:
     """Median seconds of each contender, called one after another in turns, so that a slow moment meets all alike."""
     for work in contenders:
         work()
@@ -118,12 +119,12 @@ def in_turns(contenders: list[Callable[[], None]], device: torch.device, budget_
     return [statistics.median(own) for own in zip(*times, strict=True)]
 
 
-def _repeat(work: Callable[[], None], times: int) -> None:
+def _repeat(work: Callable[[], object], times: int) -> None:
     for _ in range(times):
         work()
 
 
-def seconds(work: Callable[[], None], device: torch.device) -> float:
+def seconds(work: Callable[[], object], device: torch.device) -> float:
     """How long one call takes, the device's queue included."""
     start = time.perf_counter()
     work()
@@ -140,7 +141,7 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    step = steps_of([run, run], device)
+    step = steps_of([run, run], device, capture=False)
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         step()
     module = build(run.setup, examples([run])[0], run.seed)
@@ -150,8 +151,14 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
     return sum(kept.values()) + parameters * (4 + len(run.setup.optimizer.state_names)) + history
 
 
-def steps_of(runs: list[Run], device: torch.device) -> Callable[[], None]:
-    """A population of these runs, ready to train; each call takes one step, always with the same batch."""
+def steps_of(runs: list[Run], device: torch.device, *, capture: bool = True) -> Callable[[], object]:
+    """A population of these runs, ready to train; each call takes one step, always with the same batch.
+
+    Args:
+        runs: the members.
+        device: where they train.
+        capture: as for `train`; the graph of a CUDA device is made before the first call.
+    """
     runs = sorted(runs, key=lambda run: run.seed)
     data = examples(runs)
     population = Population(runs, data, device=device, dtype=torch.float32)
@@ -159,10 +166,14 @@ def steps_of(runs: list[Run], device: torch.device) -> Callable[[], None]:
     stepper, batch = Stepper(runs, population), feed.indices(1)[0]
     population.prepare(feed.gather(batch)[0][0])
 
-    def step() -> None:
-        stepper.step(*feed.gather(batch))
+    def step(batch: Tensor) -> tuple[Tensor, ...]:
+        return stepper.step(*feed.gather(batch))
 
-    return step
+    if capture and device.type == "cuda":
+        step = Captured(step, population)
+        for _ in range(WARM_UP + 1):
+            step(batch)
+    return partial(step, batch)
 
 
 def parse_memory(text: str | None, device: torch.device) -> int:
