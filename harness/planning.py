@@ -47,7 +47,9 @@ def examples(runs: list[Run]) -> list[Data]:
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:
     """The run's own module, swapped, initialised from the seed's `init` stream (on the CPU, whatever the device)."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "init"))
+        torch.default_generator.manual_seed(
+            stream_seed(seed, "init")
+        )  # `torch.manual_seed` would format the whole stack
         module = setup.model.build(setup.task.sizes(data))
         if any(map(is_lazy, module.parameters())):
             module.eval()(data.x[data.train[:1]])

@@ -109,7 +109,7 @@ def _measured(runs: list[Run], device: torch.device, most: int) -> Cost:
     return Cost(best, taken_s / width)
 
 
-def in_turns(contenders: list[Callable[[], object]], device: torch.device, budget_s: float = 0.6) -> list[float]:
+def in_turns(contenders: list[Callable[[], object]], device: torch.device, budget_s: float = 0.3) -> list[float]:
     """Median seconds of each contender, called one after another in turns, so that a slow moment meets all alike."""
     for work in contenders:
         work()
