@@ -6,17 +6,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import optuna
-import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
-from sqlalchemy.exc import InterfaceError, OperationalError
 
 from harness.patience import Unreachable
+
+if TYPE_CHECKING:  # imported when a database is used: it takes a seventh of a second, which a journal should not pay
+    import sqlalchemy
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -79,7 +80,7 @@ class Claim:
         engine = storage.engine if isinstance(storage, RDBStorage) else None
         self._engine = engine if engine is not None and engine.dialect.name == "postgresql" else None
         self._study = study
-        self._connection: sqlalchemy.Connection | None = None
+        self._connection: "sqlalchemy.Connection | None" = None
 
     def held(self) -> bool:
         """Whether the claim is this process's, now."""
@@ -87,8 +88,10 @@ class Claim:
             return True
         if self._connection is None or self._connection.invalidated:
             self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        from sqlalchemy import text
+
         question = "SELECT pg_try_advisory_lock(hashtextextended(:study, 0))"  # its holder may take it again
-        return bool(self._connection.execute(sqlalchemy.text(question), {"study": self._study}).scalar())
+        return bool(self._connection.execute(text(question), {"study": self._study}).scalar())
 
     def end(self) -> None:
         """Leave the study to others."""
@@ -114,7 +117,9 @@ def reachable() -> Iterator[None]:
     """Raises `Unreachable` where a database does not answer now."""
     try:
         yield
-    except (StorageInternalError, InterfaceError, OperationalError) as error:
+    except Exception as error:
+        from sqlalchemy.exc import InterfaceError, OperationalError
+
         cause = error.__cause__ if isinstance(error, StorageInternalError) else error
         if not isinstance(cause, InterfaceError | OperationalError):
             raise
