@@ -80,7 +80,7 @@ class Claim:
         engine = storage.engine if isinstance(storage, RDBStorage) else None
         self._engine = engine if engine is not None and engine.dialect.name == "postgresql" else None
         self._study = study
-        self._connection: "sqlalchemy.Connection | None" = None
+        self._connection: sqlalchemy.Connection | None = None
 
     def held(self) -> bool:
         """Whether the claim is this process's, now."""
