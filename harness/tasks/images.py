@@ -5,6 +5,8 @@ import math
 import os
 import zlib
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -81,11 +83,11 @@ def _load(source: str, files: tuple["_Part", ...]) -> _Pictures:
 
 
 def _digits() -> _Pictures:
-    # Imported here: scikit-learn takes a second.
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped,unused-ignore]
-
-    found = load_digits()
-    return _Pictures(found.images, found.target, white=16)
+    """As `sklearn.datasets.load_digits` reads them; to import scikit-learn, and SciPy with it, takes a second."""
+    package = find_spec("sklearn")
+    assert package is not None and package.origin is not None
+    table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
+    return _Pictures(table[:, :-1].reshape(-1, 8, 8), table[:, -1], white=16)
 
 
 def _openml(name: str) -> _Pictures:
