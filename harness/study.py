@@ -274,13 +274,11 @@ class Study(Setup):
         """
         made: dict[tuple[Any, ...], Setup] = self.__dict__.setdefault("_setups", {})
         key = tuple(sorted((path, show(value)) for path, value in values.items()))
-        if key not in made:
-            whole: Setup = Setup(
-                **{name: value for name, value in self.values().items() if name in Setup.__annotations__}
-            )
-            for path, value in values.items():
-                whole = whole.with_value(path, value)
-            made[key] = whole
+        if key not in made and not values:
+            made[key] = Setup(**{name: value for name, value in self.values().items() if name in Setup.__annotations__})
+        elif key not in made:
+            *others, (path, value) = values.items()
+            made[key] = self.setup(dict(others)).with_value(path, value)  # cells share all but their last level
         return made[key]
 
     def describe(self) -> dict[str, str]:
