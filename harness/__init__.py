@@ -1,6 +1,54 @@
-"""Ablations of dropout and gradient clipping that can be trusted, in about the time one run takes elsewhere."""
+"""Ablations of dropout and gradient clipping that can be trusted, in about the time one run takes elsewhere.
 
-import lazy_loader
+What a study file imports. Each name is imported when it is used (PEP 562): a command can then answer, or start processes,
+before torch is there.
+"""
 
-# What `__init__.pyi` names is imported when it is used: a command can then answer, or start processes, before torch is there.
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.engine.diagnostics import Diagnostics
+    from harness.models import Model
+    from harness.settings import InvalidStudy, Sweep, Tune
+    from harness.settings.schedules import Early, Late, Linear
+    from harness.study import Claim, Exact, Study
+
+__all__ = [
+    "Claim",
+    "Diagnostics",
+    "Early",
+    "Exact",
+    "InvalidStudy",
+    "Late",
+    "Linear",
+    "Model",
+    "Study",
+    "Sweep",
+    "Tune",
+]
+
+_ROOMS = {
+    "Claim": "harness.study",
+    "Diagnostics": "harness.engine.diagnostics",
+    "Early": "harness.settings.schedules",
+    "Exact": "harness.study",
+    "InvalidStudy": "harness.settings",
+    "Late": "harness.settings.schedules",
+    "Linear": "harness.settings.schedules",
+    "Model": "harness.models",
+    "Study": "harness.study",
+    "Sweep": "harness.settings",
+    "Tune": "harness.settings",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_ROOMS[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -1,4 +1,4 @@
-"""`python -m harness.run STUDY.py`: the command line of `harness.flow`."""
+"""`python -m harness.run STUDY.py`: the command line of `harness.lead.flow`."""
 
 import atexit
 import gc
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.processes import serve
+from harness.execution.processes import serve
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -57,11 +57,18 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
     if options["ray"] is None and options["workers"] != 1 and not options["dry_run"]:
         serve()
-    from harness import flow  # takes seconds, in which the server of processes gets ready too
-    from harness.load import Changes
+    from harness.lead import flow  # takes seconds, in which the server of processes gets ready too
+    from harness.lead.ending import ending
+    from harness.study.load import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    sys.exit(flow.run(study_file, Changes(settings, seeds, quick), flow.Options(**options)))  # type: ignore[arg-type]
+    chosen = flow.Options(**options)  # type: ignore[arg-type]
+    sys.exit(
+        ending(
+            lambda: flow.run(study_file, Changes(settings, seeds, quick), chosen), refused=f"{study_file} cannot run:",
+            interrupted="Interrupted; what was recorded is saved, and the same command continues.",
+        )
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

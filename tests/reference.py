@@ -11,8 +11,8 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.layers.noise import GaussianDropout, Zoneout
-from harness.layers.noisy_recurrent import NoisyRecurrent
+from harness.models.noise import GaussianDropout, Zoneout
+from harness.models.noisy_recurrent import NoisyRecurrent
 
 
 class GivenDropout(nn.Module):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.levels import stored
-from harness.metrics import METRICS
 from harness.settings import Sweep, Tune
+from harness.settings.levels import stored
+from harness.settings.metrics import METRICS
 from harness.study import Claim, Exact
 
 CHECKS = ("train_noise", "eval_noise")

@@ -10,18 +10,18 @@ import torch.nn as nn
 from test_contract import OPTIMIZERS, RULES, TASKS, fitting, one_for_each_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness import update
-from harness.bench import WORKLOADS
+from harness.audit.bench import WORKLOADS
 from harness.clipping import GlobalNorm
+from harness.engine import update
+from harness.engine.population_width import steps_of
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.train import train
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam
-from harness.planning import Run
-from harness.schedules import Early, Linear
 from harness.settings import Component
-from harness.setup import Setup
+from harness.settings.schedules import Early, Linear
 from harness.tasks import AddingProblem, CharLM, Images
-from harness.train import train
-from harness.width import steps_of
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -31,16 +31,17 @@ from harness.clipping import (
     Value,
     ZClip,
 )
-from harness.levels import label
+from harness.engine.planning import plan
+from harness.engine.population import ALIGNMENT
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.train import train
+from harness.engine.update import columns
 from harness.models import DropoutNet, Model
 from harness.optimizers import SGD, Adam, AdamW
-from harness.planning import Run, plan
-from harness.population import ALIGNMENT
 from harness.settings import InvalidStudy
-from harness.setup import Setup
+from harness.settings.levels import label
 from harness.tasks import Images, Tensors
-from harness.train import train
-from harness.update import columns
 
 CPU = torch.device("cpu")
 RULES = [

@@ -16,10 +16,10 @@ from test_executors import CPU, never, populations_of, whole
 from test_run import MINE, tables
 
 from harness import run
-from harness.executors.cluster import Ray
-from harness.executors.trainer import InProcess, Trained
-from harness.load import Changes, load_study
+from harness.execution.cluster import Ray
+from harness.execution.trainer import InProcess, Trained
 from harness.settings import InvalidStudy
+from harness.study.load import Changes, load_study
 
 STUDY = """
 from beside import Net

@@ -16,15 +16,16 @@ import pytest
 import torch
 from test_train import textbook
 
-from harness import checks, clipping, models, optimizers, tasks
+from harness import clipping, models, optimizers, tasks
+from harness.audit import checks
 from harness.clipping import ClippingRule, GlobalNorm
-from harness.layers import swap
+from harness.engine.layers import swap
+from harness.engine.setup import Setup
+from harness.engine.train import train
 from harness.models import Model
 from harness.optimizers import SGD, Optimizer
 from harness.settings import Component
-from harness.setup import Setup
 from harness.tasks import Task
-from harness.train import train
 
 SMALL = {"length": 12, "train_size": 60, "validation_size": 20, "test_size": 20, "dropout": 0.3}
 """Values of settings by name, where a piece has a setting of that name."""

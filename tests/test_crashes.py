@@ -20,22 +20,22 @@ SEED = 20
 N_RANDOM_KILLS = 11
 
 SEAMS = [
-    "harness.records.spool.Spool.save:before",
+    "harness.ledger.records.spool.Spool.save:before",
     "pathlib.Path.write_bytes:halfway",
-    "harness.records.spool.Spool.save:after",
-    "harness.records.recorder.Recorder._create:after",
-    "harness.records.recorder._write:halfway",
-    "harness.records.recorder.Recorder._log:before",
-    "harness.records.recorder.Recorder.record:after",
-    "harness.storage.Journal.append_logs:halfway",
-    "harness.design.Design.tell:after",
+    "harness.ledger.records.spool.Spool.save:after",
+    "harness.ledger.records.recorder.Recorder._create:after",
+    "harness.ledger.records.recorder._write:halfway",
+    "harness.ledger.records.recorder.Recorder._log:before",
+    "harness.ledger.records.recorder.Recorder.record:after",
+    "harness.ledger.storage.Journal.append_logs:halfway",
+    "harness.ledger.design.Design.tell:after",
 ]
 """Where the leader kills itself: the three steps of a commit (spool, MLflow, tell), before, within and after each."""
 
 FORKS = '''
 """Runs the study once for each line of stdin, in a fork that is killed as the line says; answers with its exit status."""
 import functools, importlib, json, os, signal, sys, time
-import harness.run, harness.flow, harness.report, mlflow.tracking, mlflow.store.tracking.sqlalchemy_store  # before the forks
+import harness.run, harness.lead.flow, harness.reporting.build, mlflow.tracking, mlflow.store.tracking.sqlalchemy_store  # before the forks
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)

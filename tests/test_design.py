@@ -6,10 +6,10 @@ import optuna
 import pytest
 
 from harness import Study, Sweep, Tune
-from harness.design import WORST, Design, StudyChanged, Trial
+from harness.ledger.design import WORST, Design, StudyChanged, Trial
+from harness.ledger.storage import open_storage
 from harness.models import DropoutNet
 from harness.optimizers import SGD
-from harness.storage import open_storage
 from harness.tasks import Images
 
 

@@ -15,20 +15,21 @@ from test_train import CPU
 
 from harness import Claim, Diagnostics, InvalidStudy, Study, Sweep, Tune
 from harness.clipping import GlobalNorm
-from harness.design import Trial
-from harness.diagnostics.churn import churn, with_churn
-from harness.diagnostics.predictions import calibration_error
-from harness.executors.trainer import Trained, failed
-from harness.leader import finish
-from harness.metrics import LEVELS, METRICS, solving
+from harness.engine.diagnostics.churn import churn, with_churn
+from harness.engine.diagnostics.predictions import calibration_error
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.stability import solving
+from harness.engine.train import train
+from harness.execution.trainer import Trained, failed
+from harness.inference.statistics import t_interval
+from harness.lead.leader import finish
+from harness.ledger.design import Trial
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
-from harness.planning import Run
-from harness.randomness import stream, stream_seed
-from harness.setup import Setup
-from harness.statistics import t_interval
+from harness.settings.metrics import DETAIL, METRICS
+from harness.settings.randomness import stream, stream_seed
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
-from harness.train import train
 
 F64 = torch.float64
 X = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
@@ -362,7 +363,7 @@ def some(level: str, *, confirm: bool = True) -> list[Run]:
 
 
 def test_measuring_changes_neither_training_nor_other_metrics() -> None:
-    tables = {level: train(some(level), evaluations=3, device=CPU) for level in LEVELS}
+    tables = {level: train(some(level), evaluations=3, device=CPU) for level in DETAIL}
     light = tables["light"][0]
     for level, (runs, curves) in tables.items():
         assert [*runs.columns[4:]] == list(Diagnostics(level).metrics())

@@ -8,11 +8,12 @@ import torch
 import torch.nn as nn
 from click.testing import CliRunner, Result
 
-from harness import Model, Study, Sweep, Tune, checks, data_checks, doctor
+from harness import Model, Study, Sweep, Tune
+from harness.audit import checks, data_checks, doctor
 from harness.clipping import ClippingRule, Gradient
+from harness.engine.setup import Setup
 from harness.models import DropoutNet
 from harness.optimizers import SGD, Adam
-from harness.setup import Setup
 from harness.tasks import Data, Images, Task, Tensors
 
 STUDY = '''"""Sound."""

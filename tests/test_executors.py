@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from harness.design import Trial
-from harness.executors.trainer import InProcess, Trained
-from harness.executors.workers import Workers
-from harness.load import Changes, load_study
-from harness.planning import Run, plan
-from harness.workload import runs_of
+from harness.engine.planning import plan
+from harness.engine.runs import Run
+from harness.execution.trainer import InProcess, Trained
+from harness.execution.workers import Workers
+from harness.ledger.design import Trial
+from harness.ledger.trial_runs import runs_of
+from harness.study.load import Changes, load_study
 
 CPU = torch.device("cpu")
 STUDY = """

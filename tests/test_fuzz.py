@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 
 from harness import Claim, Exact, InvalidStudy, Model, Study, Sweep, Tune
 from harness.clipping import ClippingRule, GlobalNorm, Value
-from harness.flow import overview
-from harness.load import Changes, load_study
-from harness.metrics import METRICS
+from harness.lead.flow import overview
+from harness.ledger.trial_runs import n_runs, n_steps, sample_runs
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
+from harness.settings.metrics import METRICS
+from harness.study.load import Changes, load_study
 from harness.tasks import AddingProblem, CharLM, Images, Task, TemporalOrder, Tensors
-from harness.workload import n_runs, n_steps, sample_runs
 
 MANY = int(os.environ.get("FUZZ", "0"))
 

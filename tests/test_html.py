@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from harness import html
-from harness.verdicts import Verdict
+from harness.inference.verdicts import Verdict
+from harness.reporting import html
 
 EVIL = "<script>alert('1')</script> & \"q\" | x"
 

@@ -11,16 +11,17 @@ import torch.nn.functional as F
 from test_train import CPU, curves_of, textbook_model
 
 from harness import InvalidStudy, Study, Sweep
-from harness.layers.noise import GaussianDropout, Variational, Zoneout
+from harness.engine.planning import plan
+from harness.engine.population import Population
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.models.init import set_recurrent
+from harness.models.noise import GaussianDropout, Variational, Zoneout
 from harness.optimizers import SGD
-from harness.planning import Run, plan
-from harness.population import Population
-from harness.schedules import Early, Late, Linear
-from harness.setup import Setup
+from harness.settings.schedules import Early, Late, Linear
+from harness.study.trial_run import trial_run
 from harness.tasks import CharLM, Images, Task
-from harness.trial_run import trial_run
 
 MLP, ROWS, TEXT = Images(), Images(layout="rows"), CharLM(length=8)
 

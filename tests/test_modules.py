@@ -14,15 +14,16 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from harness import Study, Sweep
-from harness.flow import overview
-from harness.layers import swap
+from harness.engine.layers import swap
+from harness.engine.planning import plan
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.lead.flow import overview
 from harness.models import Model
 from harness.optimizers import SGD
-from harness.planning import Run, plan
 from harness.settings import Note
-from harness.setup import Setup
+from harness.study.trial_run import trial_run
 from harness.tasks import Tensors
-from harness.trial_run import trial_run
 
 GENERATOR = torch.Generator().manual_seed(0)
 ROWS = torch.randn(200, 6, generator=GENERATOR)

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, simulate
 
-from harness import plots
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
 from harness.models import DropoutNet, SimpleRNN
-from harness.plots import generalization, rendering, seeds, solving, style, surface, training, tuning
+from harness.reporting import plots
+from harness.reporting.plots import generalization, rendering, seeds, solving, style, surface, training, tuning
 from harness.settings import Sweep
 
 STUDY = rnn_clip()

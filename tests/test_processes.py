@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.processes import huge_pages, start
+from harness.execution.processes import huge_pages, start
 
 
 def tell(pipe: Connection) -> None:

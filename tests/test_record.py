@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from services import MlflowServer, free_port
 
-from harness.patience import Unreachable
-from harness.records.finished import CURVES, MAX_STEPS, FinishedTrial, mean_curves, seed_means
-from harness.records.recorder import LostRecords, Recorder
-from harness.records.tracking import RecordError, default_tracking_uri
+from harness.ledger.records.finished import CURVES, MAX_STEPS, FinishedTrial, mean_curves, seed_means
+from harness.ledger.records.recorder import LostRecords, Recorder
+from harness.ledger.records.tracking import RecordError, default_tracking_uri
+from harness.settings.patience import Unreachable
 
 FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
 
@@ -105,7 +105,7 @@ def test_curves_are_written_some_tables_at_a_time(
     trials = [trial(number) for number in range(5)]
     for each in trials:
         launched.record(each)
-    monkeypatch.setattr("harness.records.recorder.TABLES_AT_ONCE", 2)
+    monkeypatch.setattr("harness.ledger.records.recorder.TABLES_AT_ONCE", 2)
     launched.read(tmp_path / CURVES)
     groups = pq.ParquetFile(tmp_path / CURVES).metadata
     lengths = [len(each.curves) for each in trials]
@@ -327,9 +327,7 @@ def test_forgetting_deletes_all_that_was_recorded_here_and_nothing_else(launched
 
 
 def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
-    code = (
-        "from harness.records.recorder import Recorder; Recorder('x', 'sqlite:///results/mlflow.db').start_launch({})"
-    )
+    code = "from harness.ledger.records.recorder import Recorder; Recorder('x', 'sqlite:///results/mlflow.db').start_launch({})"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -348,7 +346,7 @@ def test_curves_are_sorted_and_have_the_columns_of_all_trials(
     wider = more.curves.assign(extra=1.5)
     launched.record(dataclasses.replace(first, curves=first.curves.sample(frac=1, random_state=0)))
     launched.record(dataclasses.replace(more, curves=wider.sample(frac=1, random_state=0)))
-    monkeypatch.setattr("harness.records.recorder.TABLES_AT_ONCE", 1)
+    monkeypatch.setattr("harness.ledger.records.recorder.TABLES_AT_ONCE", 1)
     launched.read(tmp_path / CURVES)
     expected = pd.concat([first.curves, wider], ignore_index=True)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / CURVES), expected, check_exact=True)
@@ -365,7 +363,7 @@ def test_a_database_whose_maker_died_half_way_is_made_anew(tmp_path: Path) -> No
     uri = default_tracking_uri(tmp_path)
     code = (
         "import os, mlflow.store.db.utils as utils; utils._upgrade_db = lambda engine: os._exit(7); "
-        f"from harness.records.recorder import Recorder; Recorder('x', {uri!r}).connect()"
+        f"from harness.ledger.records.recorder import Recorder; Recorder('x', {uri!r}).connect()"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 7
     assert not (tmp_path / "mlflow.db").exists()

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
-from harness.layers import swap
-from harness.layers.cells import RecurrentNoise
-from harness.layers.dropout import MemberDropout
-from harness.layers.recurrent import CELLS, MemberRecurrent, Recurrence
+from harness.engine.layers import swap
+from harness.engine.layers.cells import RecurrentNoise
+from harness.engine.layers.dropout import MemberDropout
+from harness.engine.layers.recurrent import CELLS, MemberRecurrent, Recurrence
 
 LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
 OPTIONS = [

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import Diagnostics, report, run
-from harness.stores import leadership
+from harness.ledger.stores import leadership
 
 MINE = '''"""Does my net like dropout?"""
 import torch
@@ -145,7 +145,7 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
 
 
 def run_storage(results: Path) -> object:
-    from harness.storage import open_storage
+    from harness.ledger.storage import open_storage
 
     return open_storage(str(results / "optuna.journal"))
 

@@ -18,18 +18,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 import harness
-from harness import InvalidStudy, Study, html, run
-from harness.console import shown
-from harness.credentials import without_credentials
-from harness.executors.trainer import failed
+from harness import InvalidStudy, Study, run
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.execution.trainer import failed
+from harness.lead.console import shown
+from harness.ledger.records.recorder import _joined, _table
+from harness.ledger.stores import leadership
 from harness.models import DropoutNet
-from harness.planning import Run
-from harness.progress import Progress
-from harness.records.recorder import _joined, _table
+from harness.reporting import html
+from harness.reporting.tables import csv
 from harness.settings import Problem
-from harness.setup import Setup
-from harness.stores import leadership
-from harness.tables import csv
+from harness.settings.credentials import without_credentials
+from harness.settings.progress import Progress
 from harness.tasks import Images
 
 SOURCES = sorted(Path(harness.__file__).parent.rglob("*.py"))

@@ -15,10 +15,10 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 from synthetic import fail
 
-from harness import statistics as st
-from harness import verdicts
 from harness.clipping import GlobalNorm, Value
-from harness.metrics import METRICS
+from harness.inference import statistics as st
+from harness.inference import verdicts
+from harness.settings.metrics import METRICS
 from harness.study import Claim, Exact
 
 SIMULATIONS = 1000

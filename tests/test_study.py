@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from harness import Claim, Exact, InvalidStudy, Model, Study, Sweep, Tune
 from harness.clipping import GlobalNorm, Value
-from harness.load import Changes, load_study, parse_seeds, parse_value
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam
+from harness.study.load import Changes, load_study, parse_seeds, parse_value
 from harness.tasks import CharLM, Images
 
 STUDIES = Path(__file__).parent.parent / "studies"

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
-from harness import tables
 from harness.clipping import GlobalNorm, Value
+from harness.reporting import tables
+from harness.reporting.tables import write_report
 from harness.settings import Sweep, Tune
 from harness.study import Claim
-from harness.tables import write_report
 
 ABOUT = {"device": "cpu"}
 

@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits, make_friedman1
 from sklearn.utils import Bunch
 
 from harness import tasks
-from harness.randomness import stream
 from harness.settings import InvalidStudy, Problem, Sweep
+from harness.settings.randomness import stream
 from harness.tasks import (
     AddingProblem,
     CharLM,

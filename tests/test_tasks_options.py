@@ -6,14 +6,15 @@ import torch
 from test_tasks import every_task, only_problem, tensors
 
 from harness import Study, Sweep
-from harness.feed import Feed, Order
+from harness.engine.feed import Feed, Order
+from harness.engine.planning import companions
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.train import train
 from harness.models import DropoutNet, SimpleRNN
-from harness.planning import Run, companions
-from harness.randomness import stream
 from harness.settings import InvalidStudy
-from harness.setup import Setup
+from harness.settings.randomness import stream
 from harness.tasks import CharLM, CopyMemory, Data, Friedman, Images, Tabular, Task, TemporalOrder, Tensors
-from harness.train import train
 
 CPU = torch.device("cpu")
 

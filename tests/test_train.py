@@ -10,16 +10,17 @@ from plain_clipping import plain
 from reference import GivenDropout, GivenGaussian, train_plain, with_given_noise
 
 from harness.clipping import GlobalNorm, Value
-from harness.devices import threads_kept
-from harness.feed import Order
+from harness.engine.feed import Order
+from harness.engine.planning import plan
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.train import train
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
-from harness.planning import Run, plan
-from harness.randomness import stream, stream_seed
-from harness.schedules import Early, Late, Linear, Schedule
-from harness.setup import Setup
+from harness.settings.machine import threads_restored
+from harness.settings.randomness import stream, stream_seed
+from harness.settings.schedules import Early, Late, Linear, Schedule
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
-from harness.train import train
 
 CPU = torch.device("cpu")
 DEVICES = [CPU] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
@@ -208,7 +209,7 @@ def test_a_narrow_population_does_not_depend_on_the_number_of_threads() -> None:
     wild = setup.with_value("optimizer.lr", 1e38)
     found = []
     for threads in (1, 2):
-        with threads_kept():
+        with threads_restored():
             torch.set_num_threads(threads)
             found.append(
                 [
@@ -231,7 +232,7 @@ def test_seeds_share_randomness_across_settings_and_nothing_across_seeds() -> No
 
 
 def test_dropout_masks_are_nested_in_p() -> None:
-    from harness.population import Population
+    from harness.engine.population import Population
 
     setup = Setup(task=Images(), model=DropoutNet(hidden=(64,)), steps=5)
     runs = [Run(i, 0, setup.with_value("model.dropout", p)) for i, p in enumerate([0.0, 0.2, 0.5, 0.9])]

@@ -4,13 +4,13 @@ import pytest
 import torch
 
 from harness.clipping import GlobalNorm
+from harness.engine.population import Population
+from harness.engine.runs import Run, examples
+from harness.engine.setup import Setup
+from harness.engine.update import FusedUpdate, Update, update_of
 from harness.models import DropoutNet
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
-from harness.planning import Run, examples
-from harness.population import Population
-from harness.setup import Setup
 from harness.tasks import Tensors
-from harness.update import FusedUpdate, Update, update_of
 
 CPU, STEPS = torch.device("cpu"), 7
 OPTIMIZERS: list[list[Optimizer]] = [

@@ -12,12 +12,14 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from harness import placement, run, verify
-from harness.compare import Outcome, in_bits, moved, parting, within_tolerances
-from harness.devices import describe
-from harness.environment import DECISIVE, obstacles
-from harness.layout import Layout
-from harness.recorded import read_results
+from harness import run
+from harness.audit import verify
+from harness.audit.agreement import Outcome, in_bits, moved, parting, within_tolerances
+from harness.audit.recorded import read_results
+from harness.engine.devices import describe
+from harness.execution import placement
+from harness.execution.device_layout import Layout
+from harness.ledger.environment import DECISIVE, obstacles
 
 STUDY = '''"""Some cells diverge at once, one factor mixes numbers and None, seven units are an odd size."""
 import torch

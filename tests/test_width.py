@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from harness.engine.population_width import Cost, bytes_per_member, measure_cost, parse_memory
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
 from harness.models import DropoutNet
-from harness.planning import Run
 from harness.settings import InvalidStudy
-from harness.setup import Setup
 from harness.tasks import Images
-from harness.width import Cost, bytes_per_member, measure_cost, parse_memory
 
 CPU = torch.device("cpu")
 RUNS = [Run(0, seed, Setup(task=Images(), model=DropoutNet(hidden=(16,)))) for seed in range(40)]

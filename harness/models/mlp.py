@@ -6,8 +6,8 @@ from typing import Literal
 import torch.nn as nn
 from torch import Tensor
 
-from harness.layers.noise import DROPOUTS, NoiseKind
 from harness.models.init import Init, set_linear
+from harness.models.noise import DROPOUTS, NoiseKind
 from harness.settings import Count, Positive, Probability
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "silu": nn.SiLU}

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch.nn as nn
 
-from harness.schedules import Schedule
 from harness.settings import Component, Problem
+from harness.settings.schedules import Schedule
 
 FROM_TASK = ("inputs", "outputs")
 

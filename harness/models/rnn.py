@@ -5,10 +5,10 @@ from typing import Literal
 import torch.nn as nn
 from torch import Tensor
 
-from harness.layers.noise import DROPOUTS, NoiseKind, Variational, Zoneout
-from harness.layers.noisy_recurrent import NoisyRecurrent
-from harness.layers.one_hot import OneHot
 from harness.models.init import set_recurrent
+from harness.models.noise import DROPOUTS, NoiseKind, Variational, Zoneout
+from harness.models.noisy_recurrent import NoisyRecurrent
+from harness.models.one_hot import OneHot
 from harness.settings import Count, Positive, Probability
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}

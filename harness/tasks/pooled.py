@@ -8,8 +8,8 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
-from harness.randomness import stream
 from harness.settings import Count, InvalidStudy, Problem
+from harness.settings.randomness import stream
 from harness.tasks.task import Data, Task, split
 
 

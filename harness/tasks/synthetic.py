@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from harness.devices import free_memory
-from harness.randomness import stream
 from harness.settings import Count, NonNegative, Problem
+from harness.settings.machine import free_memory
+from harness.settings.randomness import stream
 from harness.tasks.task import Data, Task
 
 BYTES = 100

@@ -6,11 +6,11 @@ from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from harness.layers.cross_entropy import cross_entropy
-from harness.randomness import stream
 from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Problem
+from harness.settings.randomness import stream
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Task(Component):
         """Loss of each example, (batch,): cross-entropy in nats for classes, mean squared error for real targets."""
         if y.is_floating_point():
             return (output.reshape(y.shape) - y).square().reshape(len(y), -1).mean(1)
-        return cross_entropy(output.flatten(0, -2), y.flatten()).reshape(len(y), -1).mean(1)
+        return F.cross_entropy(output.flatten(0, -2), y.flatten(), reduction="none").reshape(len(y), -1).mean(1)
 
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """Error of each example, (batch,): share of wrong classes, or absolute error for real targets."""

@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from harness.bench import ROUNDS, STEPS, WORKLOADS, chosen_width, workers
-from harness.devices import cores_of
+from harness.audit.bench import ROUNDS, STEPS, WORKLOADS, chosen_width, workers
+from harness.engine.devices import cores_of
 
 WIDTHS = (16, 64, 256)
 CPU = torch.device("cpu")

@@ -1,0 +1,106 @@
+"""Checks of a task's data: whether they repeat, are apart from each other, and hold something to learn."""
+
+import torch
+from torch import Tensor
+
+from harness.audit.checks import Finding
+from harness.tasks.task import Data, Task
+
+SPLITS = ("train", "validation", "test")
+FEW = 0.01
+"""Share of examples that may occur in two splits before it is worth a warning."""
+
+MOST = 0.9
+"""Share of one class above which an error says little."""
+
+
+def same_data(task: Task) -> Finding:
+    """Whether a seed gives the same data at every call."""
+    first, second = task.data(0), task.data(0)
+    pairs = [(getattr(first, name), getattr(second, name)) for name in ("x", "y", *SPLITS)]
+    if all(a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in pairs):
+        return Finding("ok", "a seed gives the same data at every call")
+    return Finding(
+        "failed",
+        "data(0) gives other data at its second call",
+        "draw random numbers from harness.settings.randomness.stream(seed, …) only",
+    )
+
+
+def splits(task: Task) -> Finding:
+    """Whether training, validation and test share no example."""
+    data = task.data(0)
+    indices = {name: set(getattr(data, name).tolist()) for name in SPLITS}
+    for name, own in indices.items():
+        if not own or min(own) < 0 or max(own) >= len(data.x):
+            return Finding("failed", f"{name} is empty or names examples that do not exist", "mend `data` of the task")
+    for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        if shared := len(indices[a] & indices[b]):
+            return Finding(
+                "failed", f"{a} and {b} share {shared} examples", "draw them with harness.tasks.task.split"
+            )  # fmt: skip
+    contents = {name: [hash(row.numpy().tobytes()) for row in data.x[getattr(data, name)]] for name in SPLITS}
+    known = set(contents["train"])
+    for name in ("validation", "test"):
+        twice = sum(row in known for row in contents[name])
+        if twice > FEW * len(contents[name]):
+            return Finding(
+                "warning",
+                f"{twice} of {len(contents[name])} {name} examples have inputs that occur in training too",
+                "remove duplicates before splitting, unless they are what new data look like",
+            )
+    return Finding("ok", "training, validation and test share no example")
+
+
+def sane(task: Task) -> Finding:
+    """Whether all numbers are finite, inputs and targets vary, and no class is nearly everything."""
+    data = task.data(0)
+    for name, values in (("x", data.x), ("y", data.y)):
+        if wrong := values.numel() - int(values.isfinite().sum()):
+            return Finding(
+                "failed", f"{wrong} of {values.numel()} numbers in {name} are NaN or infinite", "remove them"
+            )
+        if bool((values[data.train] == values[data.train[:1]]).all()):
+            return Finding("failed", f"{name} is the same in every training example", "nothing can be learned from it")
+    found = _balance(data) if not data.y.is_floating_point() else None
+    return found or _constant_inputs(data) or Finding("ok", "all numbers are finite, inputs and targets vary")
+
+
+def _balance(data: Data) -> Finding | None:
+    counts = data.y[data.train].flatten().bincount()
+    if float(counts.max() / counts.sum()) > MOST:
+        return Finding(
+            "warning",
+            f"{counts.max() / counts.sum():.0%} of the training targets are class {int(counts.argmax())}",
+            "judge by the loss rather than the error, or balance the classes",
+        )
+    held_out = torch.cat([data.y[data.validation].flatten(), data.y[data.test].flatten()])
+    unseen = ~torch.isin(held_out, data.y[data.train])
+    if float(unseen.float().mean()) > FEW:
+        return Finding(
+            "warning",
+            f"{int(unseen.sum())} of {len(held_out)} held-out targets are of classes that are never trained on",
+            "train on more examples, or leave these classes out",
+        )
+    return None
+
+
+def _constant_inputs(data: Data) -> Finding | None:
+    if not data.x.is_floating_point():
+        return None
+    x = data.x[data.train].flatten(0, -2)
+    spread = _spread(x)
+    if float(x.std()) > 0 and float(spread.max()) > 1e3 * float(spread[spread > 0].median()):
+        return Finding(
+            "warning", "one input varies a thousand times as much as most", "scale each input to a deviation of about 1"
+        )
+    constant = int((spread == 0).sum())
+    if constant > len(spread) / 2:
+        return Finding(
+            "warning", f"{constant} of {len(spread)} inputs are the same in every training example", "leave them out"
+        )
+    return None
+
+
+def _spread(x: Tensor) -> Tensor:
+    return x.amax(0) - x.amin(0)

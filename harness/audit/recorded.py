@@ -1,0 +1,222 @@
+"""A results folder, as somebody hands it on: its tables, its study, and the populations that trained together."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.engine.planning import plan
+from harness.engine.runs import Run
+from harness.engine.train import CURVE_COLUMNS as CURVE
+from harness.ledger.design import Trial, tune_batches
+from harness.ledger.records.finished import CURVES, RUNS
+from harness.ledger.records.launch import DOCUMENTS
+from harness.ledger.trial_runs import factor_values, runs_of
+from harness.settings import InvalidStudy, Problem, show
+from harness.settings.metrics import METRICS
+from harness.study import Study
+from harness.study.load import Changes, load_study, parse_changes
+
+IDENTITY = ("trial", "seed", "phase")
+OUTCOME = ("status", "steps_done")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a results folder holds.
+
+    Attributes:
+        study: as it was launched.
+        study_file, changes: see `load_study`.
+        environment: where it was trained, see `harness.ledger.environment`.
+        runs: one row per run, indexed by trial and seed.
+        curves: one row per run and logged step, indexed by trial and seed, steps in order.
+        populations: all runs of the study as they were planned to train together.
+    """
+
+    study: Study
+    study_file: Path
+    changes: Changes
+    environment: dict[str, str]
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    populations: list[list[Run]]
+
+
+def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
+    """Read a results folder and check that its parts belong together.
+
+    Args:
+        folder: results/<study>/.
+        study_file: the study, where the copy in the folder lacks what lay beside the original.
+
+    Raises:
+        InvalidStudy: with what is missing, damaged or at odds; paths are files.
+    """
+    if not folder.is_dir():
+        raise InvalidStudy([Problem(str(folder), "no such results folder")])
+    wanted = [name for name in (RUNS, CURVES, *DOCUMENTS) if study_file is None or name != "study.py"]
+    message = "is missing; the study's command, run again, writes it without training what is trained"
+    if missing := [Problem(str(folder / name), message) for name in wanted if not (folder / name).is_file()]:
+        raise InvalidStudy(missing)
+    changes = _changes(folder / "changes.json")
+    study = _study(folder, study_file, changes)
+    runs = _table(folder / RUNS, (*IDENTITY, *OUTCOME), IDENTITY[:2])
+    curves = _table(folder / CURVES, CURVE, CURVE[:3]).sort_values("step", kind="stable")
+    rounds = _rounds(study, _trials(study, runs, folder / RUNS), folder / RUNS)
+    keys = ["trial", "seed"]
+    runs, curves = runs.set_index(keys).sort_index(), curves.set_index(keys).sort_index(kind="stable")
+    if strangers := sorted(set(curves.index) - set(runs.index)):
+        trial, seed = strangers[0]
+        raise InvalidStudy(
+            [Problem(str(folder / CURVES), f"has a curve of trial {trial}, seed {seed}, which is no run")]
+        )
+    width, abreast = _plan(folder / "plan.json")
+    return Recorded(
+        study, study_file or folder / "study.py", changes,
+        {name: str(value) for name, value in _json(folder / "environment.json").items()},
+        runs, curves,
+        [part for trials in rounds for part in plan([r for t in trials for r in runs_of(study, t)], width, abreast)],
+    )  # fmt: skip
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidStudy([Problem(str(path), f"cannot be read: {error}")]) from None
+    if not isinstance(content, dict):
+        raise InvalidStudy([Problem(str(path), "must hold a JSON object")])
+    return content
+
+
+def _changes(path: Path) -> Changes:
+    try:
+        return parse_changes(_json(path))
+    except (KeyError, TypeError):
+        raise InvalidStudy([Problem(str(path), "needs settings, seeds and quick")]) from None
+
+
+def _plan(path: Path) -> tuple[int, int]:
+    stored = _json(path)
+    width, abreast = stored.get("width"), stored.get("abreast")
+    if not (isinstance(width, int) and isinstance(abreast, int) and width > 0 and abreast > 0):
+        raise InvalidStudy([Problem(str(path), "needs a width and how many populations train abreast", str(stored))])
+    return width, abreast
+
+
+def _study(folder: Path, study_file: Path | None, changes: Changes) -> Study:
+    """The study as it was launched."""
+    path = study_file or folder / "study.py"
+    try:
+        study, _ = load_study(path, changes)
+    except InvalidStudy as error:
+        way_out = Problem(str(path), "if it needs what lay beside the original, name that with --study FILE")
+        raise InvalidStudy(error.problems + ([way_out] if study_file is None else [])) from None
+    if found := study.differences(_json(folder / "study.json")):
+        problems = [Problem(str(path), f"does not define the study that was run: {line}") for line in found]
+        raise InvalidStudy(problems)
+    return study
+
+
+def _table(path: Path, needed: Iterable[str], whole: Iterable[str]) -> pd.DataFrame:
+    """A Parquet file that has the columns `needed`; those named in `whole` hold whole numbers, metrics any numbers."""
+    try:
+        table = pd.read_parquet(path)
+    except Exception as error:  # of many kinds: cut short, not Parquet at all, damaged inside
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise InvalidStudy([Problem(str(path), f"cannot be read: {reason}")]) from None
+    if lacking := [name for name in needed if name not in table]:
+        raise InvalidStudy([Problem(str(path), f"lacks the column {name}") for name in lacking])
+    numbers = [name for name in table if name in METRICS or name in CURVE[3:]]
+    try:
+        return table.astype(dict.fromkeys(whole, "int64") | dict.fromkeys(numbers, "float64"))
+    except (ValueError, TypeError) as error:
+        raise InvalidStudy([Problem(str(path), f"holds what is no number: {error}")]) from None
+
+
+def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
+    """The trials whose runs are in a table, in their order.
+
+    Raises:
+        InvalidStudy: some runs are none of this study.
+    """
+    cells = study.cells()
+    known = {_spelling(cell, study.sweeps()): index for index, cell in enumerate(cells)}
+    columns = {*IDENTITY, *OUTCOME, *METRICS}
+    found = []
+    for number, rows in runs.groupby("trial"):
+        row = rows.iloc[0].to_dict()
+        cell = known.get(_spelling(row, study.sweeps()))
+        if cell is None or row["phase"] not in ("tune", "confirm"):
+            shown = {name: row.get(name) for name in ("phase", *study.sweeps())}
+            raise InvalidStudy([Problem(str(path), f"trial {number} is none of the study", str(shown))])
+        tuned = {name: _number(row.get(name), whole=isinstance(tune.low, int) and isinstance(tune.high, int))
+                 for name, tune in study.tunes().items()}  # fmt: skip
+        trial = Trial(int(str(number)), cell, row["phase"] == "confirm", cells[cell] | tuned, told=True)
+        seeds = sorted(run.seed for run in runs_of(study, trial))
+        if sorted(rows["seed"]) != seeds:
+            problem = Problem(str(path), f"trial {number} must have the seeds {seeds}", str(sorted(rows["seed"])))
+            raise InvalidStudy([problem])
+        settings = factor_values(study, trial) | {"phase": row["phase"]}
+        for name, value in settings.items():
+            got = set(map(_text, rows[name])) if name in rows else {"nothing"}
+            if got != {_text(value)}:
+                message = f"trial {number} must have {name} = {value}, as in the study"
+                raise InvalidStudy([Problem(str(path), message, ", ".join(sorted(got)))])
+        columns |= settings.keys()
+        found.append(trial)
+    if unknown := [str(name) for name in runs if name not in columns]:
+        raise InvalidStudy([Problem(str(path), "has columns that this version does not record", ", ".join(unknown))])
+    return found
+
+
+def _spelling(levels: Mapping[Any, Any], paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_text(levels.get(path, math.nan)) for path in paths)
+
+
+def _text(value: Any) -> str:
+    """A setting's spelling, whatever type its column has: 1, 1.0 and "1" are the same.
+
+    >>> _text(1), _text("1.0"), _text(True), _text(None)
+    ('1.0', '1.0', 'True', 'None')
+    """
+    if isinstance(value, bool | np.bool_):
+        return str(value)
+    text = value if isinstance(value, str) else show(value)
+    try:
+        return str(float(text))
+    except ValueError:
+        return text
+
+
+def _number(value: Any, *, whole: bool) -> float:
+    """A tuned value; NaN where there is none, which the comparison with the study's settings then finds."""
+    try:
+        return int(value) if whole else float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _rounds(study: Study, trials: list[Trial], path: Path) -> list[list[Trial]]:
+    """The trials of each round, as they were asked.
+
+    Raises:
+        InvalidStudy: some are not there, so that nobody knows with whom the others trained.
+    """
+    tune, confirm = ([t for t in trials if t.confirm == phase] for phase in (False, True))
+    cells = len(study.cells())
+    wanted = study.tune_trials * cells if study.tunes() else 0
+    if len(tune) != wanted or len({trial.cell for trial in confirm}) != cells:
+        message = (
+            f"holds {len(tune)} of {wanted} tune trials, and {len({trial.cell for trial in confirm})} of {cells} cells "
+            "in the confirm phase: the study's command continues it"
+        )
+        raise InvalidStudy([Problem(str(path), message)])
+    batches = tune_batches(study) if wanted else []
+    return [tune[first * cells : last * cells] for first, last in batches] + [confirm]

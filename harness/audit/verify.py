@@ -1,0 +1,203 @@
+"""`python -m harness.verify RESULTS`: train a sample of the recorded runs again and compare them with what is recorded.
+
+A run is trained among the companions with which it was planned, cut to blocks of the `NARROWEST` members beside it: on a
+CPU that seldom changes a bit. Only a run that then differs is trained once more in its whole population, where not a bit
+may differ. What a run trained beside failed ones, in parts that nobody recorded, is held to tolerances; so is everything
+where the environment is another one (see `harness.audit.agreement`).
+"""
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pandas as pd
+import torch
+
+from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
+from harness.audit.recorded import OUTCOME, Recorded, read_results
+from harness.engine.devices import cores_of, describe, find_devices
+from harness.engine.planning import NARROWEST
+from harness.engine.runs import Run
+from harness.execution.trainer import Executor, InProcess
+from harness.execution.workers import Workers
+from harness.lead import console
+from harness.ledger.environment import environment, obstacles
+from harness.settings import InvalidStudy, Problem, levels
+from harness.settings.metrics import METRICS
+from harness.settings.progress import Progress
+
+AGREE, DIFFER = 0, 1
+
+OWN = [name for name, metric in METRICS.items() if not metric.across_seeds]
+
+Key = tuple[int, int]
+"""Trial and seed of a run."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A sampled run, whether it agrees, whether it does so in every bit, and how or where not."""
+
+    run: Run
+    agrees: bool
+    exactly: bool
+    words: str
+
+
+def verify(folder: Path, sample: int, seed: int | None, devices: str | None, study_file: Path | None) -> int:
+    """All of it in order; returns the exit code.
+
+    Raises:
+        InvalidStudy: the folder, the study or the devices do not serve.
+    """
+    recorded = read_results(folder, study_file)
+    places = _places(recorded, devices)
+    seed = random.SystemRandom().randrange(10**6) if seed is None else seed
+    chosen = choose(recorded, sample, seed)
+    failed = int((recorded.runs["status"] == "failed").sum())
+    click.echo(
+        f"{recorded.study.name}: {len(chosen)} of {len(recorded.runs)} runs, chosen by --seed {seed}"
+        + (f"; {failed} failed and are not sampled" if failed else "")
+    )
+    why = obstacles(recorded.environment, environment(", ".join(map(describe, places))))
+    if why:
+        click.echo("Compared within tolerances, since bits need not be equal here:")
+        click.echo("\n".join(f"  {line}" for line in why) + f"\nThat is: {TOLERANCES}.")
+    else:
+        click.echo("Compared bit for bit: versions, platform and processor are those recorded.")
+    judged, pairs = train_and_judge(recorded, chosen, places, exactly=not why)
+    click.echo("\n".join(table(judged)))
+    off = {} if not why else moved(pairs)
+    for name, median in off.items():
+        click.echo(f"{name}: the median difference is {median:.0%}")
+    agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
+    good = agreeing == len(judged) and not off
+    click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {len(judged)} runs agree, {bits} of them in every bit"
+               + (f"; the medians of {', '.join(off)} do not." if off else "."))  # fmt: skip
+    return AGREE if good else DIFFER
+
+
+def _places(recorded: Recorded, devices: str | None) -> list[torch.device]:
+    """Where to train: the noise of dropout is that of a kind of device, so it must be the recorded one."""
+    kind = "cuda" if "cuda" in recorded.environment.get("devices", "") else "cpu"
+    places = find_devices(devices or ("auto" if kind == "cuda" else "cpu"))
+    if {place.type for place in places} != {kind}:
+        message = f"the runs were trained on {kind}, and another kind of device draws other dropout noise"
+        raise InvalidStudy([Problem("--devices", message, ", ".join(map(str, places)))])
+    return places
+
+
+def choose(recorded: Recorded, sample: int, seed: int) -> set[Key]:
+    """A random sample of the runs that did not fail.
+
+    Raises:
+        InvalidStudy: there are none.
+    """
+    there = recorded.runs.index[recorded.runs["status"] != "failed"].tolist()
+    if not there:
+        raise InvalidStudy([Problem("runs.parquet", "all runs failed: there is nothing to train again")])
+    return set(random.Random(seed).sample(there, min(sample, len(there))))
+
+
+def train_and_judge(
+    recorded: Recorded, chosen: set[Key], places: list[torch.device], *, exactly: bool
+) -> tuple[list[Judged], list[tuple[Outcome, Outcome]]]:
+    """Train the populations of the chosen runs, as much of them as needed.
+
+    Args:
+        recorded: what to compare with.
+        chosen: the sampled runs.
+        places: devices; a process for each if there are several.
+        exactly: whether every bit must agree.
+
+    Returns:
+        A judgement on each run, and recorded and new outcome of each, ordered by trial and seed.
+    """
+    failed = set(recorded.runs.index[recorded.runs["status"] == "failed"])
+    whole = [p for p in recorded.populations if chosen & set(map(_key, p))]
+    broken = [bool(failed & set(map(_key, population))) for population in whole]
+    cut = [block(population, chosen, failed) for population in whole]
+    before = {key: outcome(recorded.runs, recorded.curves, key) for key in chosen}
+    progress = Progress(0, 0)
+    with executor(recorded, places) as trainer, console.shown(progress, quiet=False):
+        again = train(trainer, cut, progress)
+        if exactly:
+            differing = {key for key in chosen if in_bits(before[key], again[key])}
+            doubtful = [
+                p for p, part, parted in zip(whole, cut, broken, strict=True)
+                if len(part) < len(p) and not parted and differing & set(map(_key, p))
+            ]  # fmt: skip
+            again |= train(trainer, doubtful, progress)
+    judged = [
+        judge(run, before[_key(run)], again[_key(run)], exactly=exactly and not parted)
+        for population, parted in zip(whole, broken, strict=True)
+        for run in population
+        if _key(run) in chosen
+    ]
+    judged.sort(key=lambda found: _key(found.run))
+    return judged, [(before[_key(found.run)], again[_key(found.run)]) for found in judged]
+
+
+def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged:
+    """Compare one run with its record."""
+    difference = in_bits(before, again)
+    if difference is None:
+        return Judged(run, True, True, "agrees in every bit")
+    if exactly:
+        return Judged(run, False, False, str(difference))
+    difference = within_tolerances(before, again)
+    if difference is not None:
+        return Judged(run, False, False, str(difference))
+    step = parting(before, again)
+    return Judged(run, True, False, "agrees within tolerances" + (f" until it parts at step {step}" if step else ""))
+
+
+def block(population: list[Run], chosen: set[Key], failed: set[Key]) -> list[Run]:
+    """The chosen members of a population and those beside them, in blocks of `NARROWEST`; no failed ones."""
+    wanted = {i // NARROWEST for i, run in enumerate(population) if _key(run) in chosen}
+    return [run for i, run in enumerate(population) if i // NARROWEST in wanted and _key(run) not in failed]
+
+
+def executor(recorded: Recorded, places: list[torch.device]) -> Executor:
+    """What trains: this process, or one for each of several devices."""
+    if len(places) == 1:
+        return InProcess(places[0], recorded.study.evaluations)
+    threads = max(1, cores_of(places[0]) // len(places))
+    return Workers(places, threads, recorded.study_file, recorded.changes)
+
+
+def train(trainer: Executor, populations: list[list[Run]], progress: Progress) -> dict[Key, Outcome]:
+    """Train populations; the outcome of every run in them."""
+    progress.steps += sum(run.setup.steps for population in populations for run in population)
+    progress.runs += sum(map(len, populations))
+    found: dict[Key, Outcome] = {}
+    for _, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
+        for note in trained.notes:
+            progress.say(note)
+        for key, error in trained.errors.items():
+            progress.say(f"trial {key[0]}, seed {key[1]}: {error.strip().splitlines()[-1]}")
+        runs, curves = (table.set_index(["trial", "seed"]) for table in (trained.runs, trained.curves))
+        found |= {key: outcome(runs, curves, key) for key in runs.index}
+        progress.diverged += int((runs["status"] == "diverged").sum())
+        progress.add(runs=len(runs))
+    return found
+
+
+def outcome(runs: pd.DataFrame, curves: pd.DataFrame, key: Key) -> Outcome:
+    """What two tables, indexed by trial and seed, hold of a run; not what compares it with other seeds."""
+    (row,) = runs.loc[[key]].to_dict("records")
+    curve = curves.loc[[key]] if key in curves.index else curves[:0]
+    return Outcome({name: row[name] for name in (*OUTCOME, *OWN) if name in row}, curve)
+
+
+def table(judged: list[Judged]) -> list[str]:
+    """A line for each run: trial, seed, factors, judgement."""
+    rows = [("trial", "seed", "factors", "")]
+    rows += [(str(j.run.trial), str(j.run.seed), levels.describe(j.run.values), j.words) for j in judged]
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
+
+
+def _key(run: Run) -> Key:
+    return run.trial, run.seed

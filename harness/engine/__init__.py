@@ -1,0 +1,1 @@
+"""The engine: runs → curves and numbers. Pure: it knows neither storage nor tracking nor a command line."""

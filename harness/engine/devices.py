@@ -1,0 +1,71 @@
+"""Devices: where populations train."""
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.settings import InvalidStudy, Problem
+
+
+def find_devices(text: str) -> list[torch.device]:
+    """The devices that `--devices` names.
+
+    Args:
+        text: `auto` (every CUDA device, else the CPU), `cpu`, CUDA indices such as `0,1`, or names such as `cuda:0`.
+
+    Raises:
+        InvalidStudy: a device is unknown or absent.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if text == "auto":
+        return [torch.device("cuda", i) for i in range(count)] or [torch.device("cpu")]
+    found = []
+    for part in text.split(","):
+        name = f"cuda:{part.strip()}" if part.strip().isdigit() else part.strip()
+        known = ["cpu", *(f"cuda:{i}" for i in range(count))]
+        if name == "cuda" and count:
+            name = "cuda:0"
+        if name not in known:
+            raise InvalidStudy([Problem("--devices", f"no such device here; there are auto, {', '.join(known)}", part)])
+        found.append(torch.device(name))
+    return found
+
+
+def describe(device: torch.device) -> str:
+    """A device in words: name, threads or memory."""
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
+    return f"cpu ({_processor()}, {torch.get_num_threads()} threads)"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def cores_of(device: torch.device) -> int:
+    """How many threads a device has for training: those that torch would use on a CPU, one to drive a CUDA device."""
+    return torch.get_num_threads() if device.type == "cpu" else 1
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """In the block, matrix products, convolutions and recurrences on CUDA devices are in TF32 only if that is allowed."""
+    backends: Any = torch.backends
+    parts = backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "tf32" if allowed else "ieee"
+        yield
+    finally:
+        for part, precision in zip(parts, before, strict=True):
+            part.fp32_precision = precision

@@ -1,0 +1,67 @@
+"""Churn: on how many test points two seeds of a cell disagree (Milani Fard et al. 2016, "Launch and iterate").
+
+It takes the predictions of several runs, which may have trained in different populations. So a run hands over its
+predictions with its metrics, in a column that is never recorded, and the leader compares them when the trial is whole.
+"""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from harness.engine.feed import Feed
+from harness.engine.population import Population
+from harness.engine.stability import Array
+
+PREDICTIONS = "predictions"
+"""The column: int32 classes of the test split as bytes, None where a run has none."""
+
+
+def predictions(population: Population, feed: Feed) -> dict[str, list[bytes]]:
+    """The classes that each member predicts on the test split, under `PREDICTIONS`.
+
+    None of them where targets are no classes, and where seeds are tested on different examples (`resample="split"`).
+    """
+    shared = [run.setup.task.resample != "split" for run in population.runs]
+    if not any(shared):
+        return {}
+    indices, counts = feed.split("test")
+    parts = []
+    for part in torch.split(indices, population.runs[0].setup.batch_size, dim=1):
+        x, y = feed.gather(part)
+        if y.is_floating_point():
+            return {}
+        parts.append(population.outputs(x, train=False).argmax(-1))
+    classes = torch.cat(parts, 1).to(torch.int32).cpu().numpy()
+    return {
+        PREDICTIONS: [
+            own[:count].tobytes() if comparable else b""
+            for own, count, comparable in zip(classes, counts.tolist(), shared, strict=True)
+        ]
+    }
+
+
+def with_churn(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs of one trial, a seed each, with `churn` in place of their predictions."""
+    if PREDICTIONS not in runs:
+        return runs
+    held = [isinstance(text, bytes) and len(text) > 0 for text in runs[PREDICTIONS]]
+    classes = [np.frombuffer(text, dtype=np.int32) for text in runs[PREDICTIONS][held]]
+    runs = runs.drop(columns=PREDICTIONS)
+    if len(classes) >= 3:
+        runs.loc[held, "churn"] = churn(np.stack(classes))
+    return runs
+
+
+def churn(classes: Array) -> Array:
+    """A value for each seed, whose mean is the share of points on which two seeds disagree, over all pairs of seeds.
+
+    The mean disagreements of a seed with the others would vary too little, since every pair counts twice: an interval
+    from them would be half as wide as it must be. These are the jackknife's pseudo-values nU − (n − 1)U₋ᵢ of the
+    U-statistic (Arvesen 1969, Ann. Math. Statist. 40:2076–2100); one of them may lie below 0.
+
+    Args:
+        classes: (seed, point) predictions of at least three seeds.
+    """
+    n = len(classes)
+    disagreement = np.array([(classes != own).mean(1).sum() for own in classes]) / (n - 1)
+    return np.asarray((2 * (n - 1) * disagreement - n * disagreement.mean()) / (n - 2))

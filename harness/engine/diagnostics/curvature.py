@@ -1,0 +1,122 @@
+"""What gradients beyond those of training tell: the sharpness of the loss, and how noisy its gradient is.
+
+All with dropout off. Gradients of training are left alone, and so are its random numbers.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.engine.feed import Feed
+from harness.engine.population import Population
+from harness.engine.stability import Array
+from harness.settings.randomness import stream
+
+SAMPLE = 256
+"""Training examples on which the sharpness is measured."""
+
+POWER_STEPS = 20
+"""Hessian-vector products of the power iteration."""
+
+BATCHES = 8
+"""Batches that the gradient noise scale compares at each evaluation."""
+
+
+def sample(feed: Feed, size: int) -> Tensor:
+    """The first `size` training examples of each member, (member, size) indices; smaller sets are repeated."""
+    indices, counts = feed.split("train", size)
+    columns = torch.arange(size, device=indices.device) % counts.unsqueeze(1)
+    return indices.gather(1, columns)
+
+
+def gradient_on(population: Population, feed: Feed, indices: Tensor) -> Tensor:
+    """Gradient of the mean loss on some examples, (member, parameters), batch by batch.
+
+    Args:
+        population: at its present weights.
+        feed: holds the examples.
+        indices: (member, example).
+    """
+    total = torch.zeros_like(population.parameters)
+    for part in torch.split(indices, population.runs[0].setup.batch_size, dim=1):
+        population.losses(*feed.gather(part), train=False)
+        total.add_(population.gradient(slice(None)), alpha=part.shape[1] / indices.shape[1])
+    return total
+
+
+def sharpness(population: Population, feed: Feed) -> Array:
+    """The Hessian's eigenvalue of largest magnitude, of the loss on training examples, by power iteration, (member,).
+
+    Cohen et al. 2021 (arXiv:2103.00065). H·v is the central difference of gradients along v: it serves every layer, also
+    those whose gradient cannot be differentiated again.
+    """
+    indices, weights = sample(feed, SAMPLE), population.parameters.clone()
+    reach = 2 * torch.finfo(weights.dtype).eps ** (1 / 3)
+    v = _unit(_directions(population))
+    eigenvalue = v[:, 0]
+    for _ in range(POWER_STEPS):
+        sides = []
+        for sign in (1, -1):
+            population.parameters.copy_(weights).add_(v, alpha=sign * reach)
+            sides.append(gradient_on(population, feed, indices))
+        product = (sides[0] - sides[1]) / (2 * reach)
+        eigenvalue = (v * product).sum(1)
+        v = _unit(product)
+    population.parameters.copy_(weights)
+    return eigenvalue.double().cpu().numpy()
+
+
+def _directions(population: Population) -> Tensor:
+    """A random vector for each member, from its seed's stream "sharpness"; zero between parameters."""
+    seeds = [run.seed for run in population.runs]
+    width = population.parameters.shape[1]
+    drawn = {seed: torch.randn(width, generator=stream(seed, "sharpness")) for seed in dict.fromkeys(seeds)}
+    found = torch.zeros_like(population.parameters)
+    random = torch.stack([drawn[seed] for seed in seeds]).to(found)
+    for own, values in zip(population.views(found).values(), population.views(random).values(), strict=True):
+        own.copy_(values)
+    return found
+
+
+def _unit(v: Tensor) -> Tensor:
+    norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+    unit: Tensor = v / norm.masked_fill(norm == 0, 1.0)
+    return unit
+
+
+class NoiseScale:
+    """The simple gradient noise scale trΣ / ‖G‖² (McCandlish et al. 2018, arXiv:1812.06162, section 2.2).
+
+    G is the gradient of the loss, Σ the covariance of the gradients of single examples. Both are estimated without bias from
+    batches of training examples at every evaluation and averaged over these before dividing (appendix A.1).
+
+    Args:
+        population: of all members.
+    """
+
+    def __init__(self, population: Population) -> None:
+        self._population = population
+        self._sums = torch.zeros(2, len(population), dtype=torch.float64, device=population.device)
+
+    def see(self, feed: Feed) -> None:
+        """Estimate numerator and denominator at the present weights."""
+        size = self._population.runs[0].setup.batch_size
+        squares: list[Tensor] = []
+        mean = torch.zeros_like(self._population.parameters)
+        for part in torch.split(sample(feed, BATCHES * size), size, dim=1):
+            gradient = gradient_on(self._population, feed, part)
+            squares.append(torch.linalg.vector_norm(gradient, dim=1).double().square())
+            mean.add_(gradient, alpha=1 / BATCHES)
+        square = torch.linalg.vector_norm(mean, dim=1).double().square()
+        trace = size * BATCHES / (BATCHES - 1) * (torch.stack(squares).mean(0) - square)
+        self._sums += torch.stack([trace, square - trace / (BATCHES * size)])
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some members only."""
+        self._sums = self._sums[:, kept]
+
+    def value(self) -> Array:
+        """The noise scale in examples, (member,); infinite where the gradient is lost in its noise."""
+        trace, square = self._sums.cpu().numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.where(square > 0, trace / square, np.inf))

@@ -1,0 +1,69 @@
+"""`Diagnosis`: what a population's training hands over to diagnostics, while it trains and when it is done."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine.diagnostics.best import BestWeights
+from harness.engine.diagnostics.churn import predictions
+from harness.engine.diagnostics.curvature import NoiseScale, sharpness
+from harness.engine.diagnostics.gradient_flow import GradientFlow
+from harness.engine.diagnostics.predictions import calibration, memorization, noise_error
+from harness.engine.diagnostics.weights import recurrent_matrices, weight_rank
+from harness.engine.feed import Feed
+from harness.engine.population import Population
+from harness.engine.stability import Array
+
+
+class Diagnosis:
+    """Measures what the study's `Diagnostics` ask for; nothing in the tune phase.
+
+    Args:
+        population: its members train on.
+        feed: their examples.
+    """
+
+    def __init__(self, population: Population, feed: Feed) -> None:
+        self._population, self._feed = population, feed
+        run = population.runs[0]
+        self._level = run.setup.metrics.level if run.confirm else "light"
+        self._best = None if self._level == "light" else BestWeights(population)
+        self._noise_scale = NoiseScale(population) if self._level == "full" else None
+        self._flow = GradientFlow(population) if self._level == "full" else None
+
+    def evaluate(self, step: int, validation_loss: Array) -> None:
+        """See the weights after some step, with their validation loss (member,)."""
+        if self._best is not None:
+            self._best.see(step, validation_loss)
+        if self._noise_scale is not None:
+            self._noise_scale.see(self._feed)
+        if self._flow is not None:
+            self._flow.see(self._feed)
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some members only; call it after the population's own `keep`."""
+        for part in (self._best, self._noise_scale, self._flow):
+            if part is not None:
+                part.keep(kept)
+
+    def final(self) -> dict[str, Any]:
+        """Metrics of the members that are left, and their predictions (see `churn`), (member,) each.
+
+        Test data is touched here, once.
+        """
+        found: dict[str, Any] = {}
+        with torch.no_grad():
+            if self._best is not None:
+                found |= recurrent_matrices(self._population) | calibration(self._population, self._feed)
+                found |= predictions(self._population, self._feed)
+                found["memorization"] = memorization(self._population, self._feed)
+                found["noise_error"] = noise_error(self._population, self._feed)
+                found |= self._best.test(self._feed)
+        if self._flow is not None:
+            found["gradient_flow"] = self._flow.value()
+        if self._noise_scale is not None:
+            found["gradient_noise_scale"] = self._noise_scale.value()
+            found["sharpness"] = sharpness(self._population, self._feed)
+            found["weight_rank"] = weight_rank(self._population)
+        return found

@@ -1,0 +1,27 @@
+"""Evaluation: the loss and error of every member on a split, dropout off."""
+
+import numpy as np
+import torch
+
+from harness.engine.feed import Feed
+from harness.engine.population import Population
+from harness.engine.stability import Array
+
+
+@torch.no_grad()
+def scores(population: Population, feed: Feed, split: str, at_most: int | None = None) -> tuple[Array, Array]:
+    """Loss and error of every example of a split, dropout off.
+
+    Returns:
+        (2, member, example) scores and how many examples of each member count, (member,).
+    """
+    indices, counts = feed.split(split, at_most)
+    chunk = population.runs[0].setup.batch_size  # as large as memory and caches are known to bear
+    parts = [population.scores(*feed.gather(part)) for part in torch.split(indices, chunk, dim=1)]
+    return torch.cat(parts, 2).double().cpu().numpy(), counts.cpu().numpy()
+
+
+def mean(values: Array, counts: Array) -> Array:
+    """Mean over the first `counts` examples, (…, member) from (…, member, example)."""
+    inside = np.arange(values.shape[-1]) < counts[:, None]
+    return np.asarray(np.where(inside, values, 0.0).sum(-1) / counts)

@@ -1,0 +1,107 @@
+"""Batches for a population: each seed's own order of its own examples, gathered for all members at once."""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from harness.engine.runs import Run
+from harness.settings.randomness import stream
+from harness.tasks.task import Data
+
+
+class Order:
+    """An endless stream of training batches: one random permutation of the examples after another.
+
+    Args:
+        examples: int64 indices of the training examples.
+        batch_size: examples of a batch.
+        generator: the seed's `order` stream.
+    """
+
+    def __init__(self, examples: Tensor, batch_size: int, generator: torch.Generator) -> None:
+        self._examples, self._batch_size, self._generator = examples, batch_size, generator
+        self._left = examples[:0]
+
+    def take(self, steps: int) -> Tensor:
+        """The next batches, (step, batch) indices."""
+        needed = steps * self._batch_size
+        parts = [self._left]
+        while sum(map(len, parts)) < needed:
+            parts.append(self._examples[torch.randperm(len(self._examples), generator=self._generator)])
+        indices = torch.cat(parts)
+        self._left = indices[needed:]
+        return indices[:needed].view(steps, self._batch_size)
+
+
+class Feed:
+    """What the members see: training batches in each seed's order, and its evaluation splits.
+
+    Args:
+        runs: the members.
+        data: each member's examples. Members with the same `Data` object get the same batches; a tensor is held once.
+        device: where batches are wanted.
+        dtype: of floating-point inputs and targets.
+    """
+
+    def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
+        self._device = device
+        x, self._offsets = _pool([d.x for d in data])
+        y, y_offsets = _pool([d.y for d in data])
+        self._x, self._y, self._data = _cast(x, device, dtype), _cast(y, device, dtype), data
+        shifts = [there - here for here, there in zip(self._offsets, y_offsets, strict=True)]
+        self._shifts = torch.tensor(shifts, device=device).unsqueeze(1)  # from an example's place in _x to that in _y
+        sources = {key: i for i, key in enumerate(dict.fromkeys(map(id, data)))}
+        self._source = [sources[id(d)] for d in data]
+        first = [self._source.index(i) for i in range(len(sources))]
+        self._orders = [
+            Order(data[i].train + self._offsets[i], runs[i].setup.batch_size, stream(runs[i].seed, "order"))
+            for i in first
+        ]
+        self._members = list(range(len(runs)))
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some members only; `kept` are their indices among the present ones."""
+        self._members = [self._members[i] for i in kept.tolist()]
+        self._shifts = self._shifts[kept]
+
+    def indices(self, steps: int) -> Tensor:
+        """The next training batches as (step, member, batch) indices for `gather`."""
+        taken = torch.stack([order.take(steps) for order in self._orders], 1)
+        return taken[:, [self._source[m] for m in self._members]].to(self._device)
+
+    def split(self, name: str, at_most: int | None = None) -> tuple[Tensor, Tensor]:
+        """One of the splits for every member, as (member, example) indices and how many of them count, (member,).
+
+        Members with fewer examples are given training examples in place of those they lack; these do not count.
+
+        Args:
+            name: "train", "validation", "test", or "flipped", the training examples whose classes label noise replaced.
+            at_most: so many, the first ones.
+        """
+        chosen = [getattr(self._data[m], name)[:at_most] + self._offsets[m] for m in self._members]
+        fillers = [self._data[m].train[:1] + self._offsets[m] for m in self._members]
+        counts = torch.tensor([len(c) for c in chosen])
+        longest = int(counts.max())
+        padded = torch.stack([torch.cat([c, f.expand(longest - len(c))]) for c, f in zip(chosen, fillers, strict=True)])
+        return padded.to(self._device), counts.to(self._device)
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """The examples at (member, batch) indices: x and y, (member, batch, …)."""
+        return _at(self._x, indices), _at(self._y, indices + self._shifts)
+
+
+def _pool(tensors: list[Tensor]) -> tuple[Tensor, list[int]]:
+    """All different tensors one after another, and where each of `tensors` starts."""
+    different = {id(tensor): tensor for tensor in tensors}
+    ends = itertools.accumulate(map(len, different.values()))
+    starts = dict(zip(different, [0, *ends], strict=False))
+    return torch.cat(list(different.values())), [starts[id(tensor)] for tensor in tensors]
+
+
+def _at(pool: Tensor, indices: Tensor) -> Tensor:
+    return pool.index_select(0, indices.flatten()).view(*indices.shape, *pool.shape[1:])
+
+
+def _cast(values: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return values.to(device, dtype) if values.is_floating_point() else values.to(device)

@@ -1,0 +1,85 @@
+"""What a population's training leaves behind, step by step: when it is logged and evaluated, and who diverged."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.engine.stability import Array, divergence_step
+
+LOGGED_POINTS = 100
+"""Points of a curve: at most this many steps are logged, evenly spaced, and those at which runs are evaluated."""
+
+LOG = ("loss", "grad_norm", "clipped_norm", "clipped", "update_ratio")
+"""What is kept of every step (the update ratio: of logged steps only)."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """At which steps, counted from 1, a run is logged and evaluated."""
+
+    steps: int
+    evaluations: int
+
+    def evaluated(self) -> list[int]:
+        """Steps after which the validation loss is measured; the last is the last step."""
+        count = min(self.evaluations, self.steps)
+        return [self.steps * (i + 1) // count for i in range(count)]
+
+    def logged(self) -> list[int]:
+        """Steps that appear in curves: the first, evenly spaced ones, and the evaluated ones."""
+        every = -(-self.steps // LOGGED_POINTS)
+        return sorted({1, *range(every, self.steps + 1, every), *self.evaluated()})
+
+
+class History:
+    """What is kept of every step, on the device until it is asked for.
+
+    Attributes:
+        alive: int64 indices, among all runs, of the members that still train.
+        diverged_at: (run,) the step at which a run diverged, 0 where it did not.
+        validation: (step, 2, run) loss and error on the validation split, NaN where not measured.
+    """
+
+    def __init__(self, steps: int, members: int, device: torch.device, dtype: torch.dtype) -> None:
+        self._log = torch.full((steps, len(LOG), members), torch.nan, device=device, dtype=dtype)
+        self.validation = np.full((steps, 2, members), np.nan)
+        self.alive = torch.arange(members, device=device)
+        self.diverged_at = np.zeros(members, dtype=np.int64)
+
+    def write(self, step: int, losses: Tensor, norms: Tensor, clipped_norms: Tensor, clipped: Tensor) -> None:
+        """Keep one step: losses (member,), norms before and after clipping and clipped (member, 1)."""
+        columns = (losses, norms[:, 0], clipped_norms[:, 0], clipped[:, 0].to(losses.dtype))
+        self._log[step - 1, :4, self.alive] = torch.stack(columns)
+
+    def write_update(self, step: int, before: Tensor, after: Tensor) -> None:
+        """Keep ‖Δθ‖ / ‖θ‖ of one step from the parameters around it, (member, parameters)."""
+        ratio = torch.linalg.vector_norm(after - before, dim=1) / torch.linalg.vector_norm(before, dim=1)
+        self._log[step - 1, 4, self.alive] = ratio
+
+    def evaluate(self, step: int, values: Array) -> None:
+        """Keep validation loss and error, (2, member)."""
+        self.validation[step - 1][:, self.alive.cpu().numpy()] = values
+
+    def surviving(self, step: int, parameters: Tensor) -> Tensor:
+        """Find who diverged up to this step; returns the int64 indices of the members that did not."""
+        alive = self.alive.cpu().numpy()
+        found = divergence_step(self._log[:step, 0].double().cpu().numpy()[:, alive])
+        finite = parameters.isfinite().all(1).cpu().numpy()
+        self.diverged_at[alive] = np.where((found == 0) & ~finite, step, found)
+        return (torch.from_numpy(self.diverged_at[alive]).to(self.alive.device) == 0).nonzero()[:, 0]
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some members only."""
+        self.alive = self.alive[kept]
+
+    def arrays(self) -> dict[str, Array]:
+        """Every column of the log and the validation loss, (step, run) each, NaN after a run diverged."""
+        columns = {name: self._log[:, i].double().cpu().numpy() for i, name in enumerate(LOG)}
+        columns["validation_loss"] = self.validation[:, 0].copy()
+        step = np.arange(1, len(self._log) + 1)[:, None]
+        over = (self.diverged_at > 0) & (step > self.diverged_at)
+        for column in columns.values():
+            column[over] = np.nan
+        return columns

@@ -1,0 +1,60 @@
+"""Cross-entropy that keeps what its gradient needs: fewer passes over the logits than torch's, and no buffer of its own."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from harness.engine.layers.members import MemberFunction
+from harness.tasks.task import Task
+
+
+class CrossEntropy(MemberFunction):
+    """−log softmax(logits)[y] of each row of M members; its gradient is softmax(logits) − onehot(y)."""
+
+    @staticmethod
+    def forward(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (M, row, class) and classes (M, row) to losses (M, row) and probabilities (M, row, class).
+
+        By hand, since `torch.softmax` on a CPU takes six times as long for ten classes.
+        """
+        largest = logits.amax(-1, keepdim=True)
+        p = torch.sub(logits, largest).exp_()
+        total = p.sum(-1, keepdim=True)
+        p.div_(total)
+        return (total.log_().add_(largest) - logits.gather(-1, y.unsqueeze(-1))).squeeze(-1), p
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        """Keep the probabilities and the classes."""
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(output[1], inputs[1])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        """Gradient of the losses, (M, row), to that of the logits, which takes the place of the probabilities."""
+        p, y = ctx.saved_tensors
+        gradient = gradients[0].unsqueeze(-1)
+        return p.mul_(gradient).scatter_add_(-1, y.unsqueeze(-1), -gradient), None
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Loss of each row in nats, (row,), from logits (row, class) and classes (row,)."""
+    losses: Tensor = CrossEntropy.of_member(logits, y)[0]
+    return losses
+
+
+def example_losses(task: Task, output: Tensor, y: Tensor) -> Tensor:
+    """Loss of each example of one member, (batch,): `task.losses`; by `cross_entropy` where that is the usual one of classes.
+
+    Args:
+        task: what the output is for.
+        output: (batch, …) of the member's module.
+        y: (batch, …) targets.
+    """
+    if type(task).losses is not Task.losses or y.is_floating_point():
+        return task.losses(output, y)
+    return cross_entropy(output.flatten(0, -2), y.flatten()).reshape(len(y), -1).mean(1)

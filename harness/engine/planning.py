@@ -1,0 +1,92 @@
+"""Runs, and which of them train together: a round's runs → `plan` → lists of members.
+
+Runs with equal `companions` keys can: they build modules of one structure, and what else differs is a number for each.
+"""
+
+from itertools import pairwise
+from typing import Any
+
+import torch.nn as nn
+
+from harness.engine.layers.dropout import MemberDropout
+from harness.engine.runs import Run, build
+from harness.engine.setup import Setup
+from harness.settings import Component, show
+
+NARROWEST = 16
+"""From this width on, a member's arithmetic on a CPU seldom depends on the width; with odd sizes it may, in the last bit,
+which is why whole planned populations train, whatever the interruptions."""
+
+
+def structure(module: nn.Module) -> str:
+    """What must agree between modules that are stacked: classes, plain attributes, shapes. Dropout p may differ."""
+    own = vars(nn.Module()).keys()
+    lines = []
+    for name, layer in module.named_modules():
+        plain = {} if isinstance(layer, MemberDropout) else {k: v for k, v in vars(layer).items() if k not in own}
+        lines.append(f"{name} {type(layer).__qualname__} {plain}")
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])
+
+
+def per_member(component: Component) -> dict[str, float]:
+    """The numeric settings of a clipping rule or optimizer, which members of one population may differ in."""
+    return {
+        n: float(v) for n, v in component.values().items() if isinstance(v, int | float) and not isinstance(v, bool)
+    }
+
+
+def _shared(component: Component, free: Any) -> str:
+    fixed = {name: show(value) for name, value in component.values().items() if name not in free}
+    return f"{type(component).__qualname__} {fixed}"
+
+
+def companions(run: Run, structures: dict[tuple[Any, ...], str] | None = None) -> tuple[str, ...]:
+    """Runs with equal keys can train in one population.
+
+    Args:
+        run: one of them.
+        structures: of the modules met so far, by task and model; saves building the same module again.
+    """
+    setup, structures = run.setup, {} if structures is None else structures
+    if (setup.task, setup.model) not in structures:
+        structures[setup.task, setup.model] = structure(build(setup, setup.task.data(run.seed), run.seed))
+    return (
+        _shared(setup.task, setup.task.choice_of_examples),
+        structures[setup.task, setup.model],
+        _shared(setup.clipping, per_member(setup.clipping)),
+        _shared(setup.optimizer, per_member(setup.optimizer)),
+        f"{setup.batch_size} {setup.steps} {setup.tf32}",
+    )
+
+
+def plan(runs: list[Run], width: int, abreast: int = 1) -> list[list[Run]]:
+    """Partition a round's runs into populations, as even as possible, each ordered by seed.
+
+    Depends on nothing but its arguments, so that an interrupted study trains the same populations again.
+
+    Args:
+        runs: of a round.
+        width: members of a population, at most.
+        abreast: populations that train at the same time; their number is a multiple of it, if none gets too narrow.
+    """
+    structures: dict[tuple[Any, ...], str] = {}
+    keys: dict[Setup, tuple[str, ...]] = {}
+    groups: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        key = keys.setdefault(run.setup, ()) or companions(run, structures)
+        keys[run.setup] = key
+        groups.setdefault(key, []).append(run)
+    populations = []
+    for group in groups.values():
+        parts = -(-len(group) // width)
+        multiple = -(-parts // abreast) * abreast
+        parts = multiple if len(group) >= multiple * NARROWEST else parts
+        populations += [sorted(part, key=lambda run: run.seed) for part in cut(group, parts)]
+    return populations
+
+
+def cut(runs: list[Run], parts: int) -> list[list[Run]]:
+    """Consecutive parts, as even as possible."""
+    bounds = [len(runs) * i // parts for i in range(parts + 1)]
+    return [runs[a:b] for a, b in pairwise(bounds)]

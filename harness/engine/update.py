@@ -1,0 +1,138 @@
+"""The optimizer at work: its state, and the update of a block of members after another.
+
+By the optimizer's formula, with columns of per-member settings, all members of a block change at once. Where torch has a
+fused kernel, which knows one learning rate, members of equal settings change together (`FusedUpdate`): on a CPU one
+pass over memory for several is worth the calls.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from harness.engine.planning import per_member
+from harness.engine.population import Population
+from harness.engine.runs import Run
+from harness.optimizers import Adam, AdamW, Columns, Optimizer
+from harness.settings import Component
+
+FUSED: dict[type[Optimizer], Callable[..., None]] = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}
+"""The kernels of `torch.optim`'s own `fused=True`: one pass over parameters, gradient and state."""
+
+
+def update_of(runs: list[Run], population: Population) -> "Update":
+    """The way to update these members that is the fastest where they are."""
+    fused = type(runs[0].setup.optimizer) in FUSED and population.device.type == "cpu"
+    return FusedUpdate(runs, population) if fused else Update(runs, population)
+
+
+class Update:
+    """Updates members by their optimizer's formula.
+
+    Args:
+        runs: the members.
+        population: their parameters, changed by every update.
+    """
+
+    def __init__(self, runs: list[Run], population: Population) -> None:
+        self._population, self._optimizer = population, runs[0].setup.optimizer
+        rates = columns([run.setup.optimizer for run in runs], population.device)
+        self._rates = {name: column if bool(column.any()) else None for name, column in rates.items()}
+        self._state = [torch.zeros_like(population.parameters) for _ in self._optimizer.state_names]
+        self._step = torch.ones(len(runs), 1, device=population.device)  # number of each member's next update
+        self._coefficients: Columns = {}
+
+    @property
+    def bytes_per_member(self) -> int:
+        """What an update reads and writes: parameters, gradient and state."""
+        parameters = self._population.parameters
+        return (2 + len(self._state)) * parameters.shape[1] * parameters.element_size()
+
+    def begin(self) -> None:
+        """Begin a step; then every member is to be updated once."""
+        coefficients = self._optimizer.coefficients(self._step.double(), **self._rates)
+        self._coefficients = cast(coefficients, self._population.dtype)
+
+    def __call__(self, rows: slice, gradient: Tensor, skipped: Tensor | None) -> None:
+        """Update some members.
+
+        Args:
+            rows: those members.
+            gradient: theirs, clipped, (member, parameters); may be overwritten.
+            skipped: (member, 1), those whose parameters and state stay as they are; None for none.
+        """
+        changed = [tensor[rows] for tensor in (self._population.parameters, *self._state)]
+        if skipped is None:
+            self._change(rows, gradient, changed)
+            return
+        before = [tensor.clone() for tensor in changed]
+        self._change(rows, gradient, changed)
+        for tensor, old in zip(changed, before, strict=True):
+            torch.where(skipped, old, tensor, out=tensor)
+
+    def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
+        self._optimizer.update(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
+
+    def end(self, skipped: Tensor | None) -> None:
+        """End a step; members that skipped it, (member, 1), do not count it."""
+        self._step += 1 if skipped is None else ~skipped
+
+    def keep(self, kept: Tensor) -> None:
+        """Go on with some members only; call it after the population's own `keep`."""
+        self._state = [tensor[kept] for tensor in self._state]
+        self._step, self._rates = self._step[kept], of_rows(self._rates, kept)
+
+
+class FusedUpdate(Update):
+    """Updates members by their optimizer's fused kernel: of a block, those of equal settings in one call."""
+
+    def __init__(self, runs: list[Run], population: Population) -> None:
+        super().__init__(runs, population)
+        self._kernel = FUSED[type(self._optimizer)]
+        self._settings = [tuple(per_member(run.setup.optimizer).items()) for run in runs]
+        self._calls: dict[tuple[int, int], list[Callable[[], None]]] = {}
+
+    def begin(self) -> None:
+        """See `Update.begin`: the kernel has the formula."""
+
+    def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
+        key = rows.start, gradient.data_ptr()  # tensors stay where they are from step to step
+        if key not in self._calls:
+            self._calls[key] = self._prepared(rows, gradient, changed)
+        for call in self._calls[key]:
+            call()
+
+    def _prepared(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> list[Callable[[], None]]:
+        """The kernel with its arguments, for the members of each setting: lists of their rows, and the setting's numbers."""
+        alike: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        for member, setting in enumerate(self._settings[rows]):
+            alike.setdefault(setting, []).append(member)
+        each = [tensor.unbind() for tensor in (changed[0], gradient, *changed[1:], self._step[rows, 0])]
+        calls: list[Callable[[], None]] = []
+        for setting, members in alike.items():
+            parameters, gradients, means, squares, steps = ([own[member] for member in members] for own in each)
+            arguments: tuple[list[Tensor], ...] = parameters, gradients, means, squares, [], steps
+            calls.append(partial(self._kernel, *arguments, amsgrad=False, maximize=False, **dict(setting)))
+        return calls
+
+    def keep(self, kept: Tensor) -> None:
+        """See `Update.keep`."""
+        super().keep(kept)
+        self._settings, self._calls = [self._settings[i] for i in kept.tolist()], {}
+
+
+def columns(components: Sequence[Component], device: torch.device) -> dict[str, Tensor]:
+    """The numeric settings of each member's clipping rule or optimizer as float64 columns (member, 1)."""
+    values = [per_member(component) for component in components]
+    return {name: torch.tensor([[v[name]] for v in values], dtype=torch.float64, device=device) for name in values[0]}
+
+
+def cast(named: Mapping[str, Tensor | None], dtype: torch.dtype) -> Columns:
+    """Columns in another type."""
+    return {name: None if column is None else column.to(dtype) for name, column in named.items()}
+
+
+def of_rows(named: Mapping[str, Tensor | None], rows: slice | Tensor) -> Columns:
+    """Columns of some members."""
+    return {name: None if column is None else column[rows] for name, column in named.items()}

@@ -1,0 +1,1 @@
+"""Inference: tables of runs → estimates, intervals and verdicts on claims."""

@@ -1,0 +1,78 @@
+"""What the user sees while a study runs: to stderr, a live bar in a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn
+from rich.progress import Progress as Bar
+
+from harness.settings import printable
+from harness.settings.progress import Progress
+
+PLAIN_EVERY_S = 10.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(5), duration(130), duration(7300)
+    ('5 s', '2 min 10 s', '2 h 1 min')
+    """
+    s = round(seconds)
+    if s < 60:
+        return f"{s} s"
+    return f"{s // 60} min {s % 60} s" if s < 3600 else f"{s // 3600} h {s % 3600 // 60} min"
+
+
+class Rate:
+    """Time left, from the steps done since the start of this launch."""
+
+    def __init__(self) -> None:
+        self._start: tuple[float, int] | None = None
+
+    def left(self, progress: Progress) -> str:
+        """`time left 1 min 5 s`, or nothing where there is no telling yet."""
+        now = time.monotonic()
+        if self._start is None or progress.done_steps <= self._start[1]:
+            self._start = self._start or (now, progress.done_steps)
+            return ""
+        per_step = (now - self._start[0]) / (progress.done_steps - self._start[1])
+        return f", about {duration(per_step * (progress.steps - progress.done_steps))} left"
+
+
+def line(progress: Progress, rate: Rate) -> str:
+    """One line on how far the study is."""
+    share = progress.done_steps / max(progress.steps, 1)
+    failed = f", {progress.failed} failed" if progress.failed else ""
+    return f"{share:4.0%} {progress.done_runs}/{progress.runs} runs, {progress.diverged} diverged{failed}{rate.left(progress)}"
+
+
+@contextmanager
+def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
+    """Show `progress` whenever it changes, until the block ends."""
+    console, rate = Console(stderr=True, markup=False, highlight=False, emoji=False), Rate()
+
+    def say(text: str) -> None:
+        console.print(printable(text), soft_wrap=True)
+
+    if quiet:
+        yield
+    elif console.is_terminal:
+        with Bar(BarColumn(), TextColumn("{task.description}", markup=False), console=console, transient=True) as bar:
+            task = bar.add_task("", total=progress.steps)
+            progress.show = lambda p: bar.update(task, completed=p.done_steps, description=line(p, rate))
+            progress.say = say
+            yield
+    else:
+        last = [time.monotonic()]
+
+        def show(p: Progress) -> None:
+            text = line(p, rate)
+            if time.monotonic() - last[0] >= PLAIN_EVERY_S:
+                last[0] = time.monotonic()
+                console.print(text)
+
+        progress.show, progress.say = show, say
+        yield

@@ -1,0 +1,281 @@
+"""The design: a study's cells and trials, kept in Optuna.
+
+Second stage of the flow. Trials are asked in rounds: in every round each cell gets the same number of them, and the
+values of the `Tune` factors come from an Optuna sampler that is seeded by study and round and has seen only earlier
+rounds. So the trials do not depend on timing, on the number of workers or on interruptions. A trial that is asked is
+one atomic entry in the storage; `tell` is the commit point.
+"""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from harness.ledger.storage import Claim, close_storage, open_storage, reachable, this_process
+from harness.settings import Tune, show
+from harness.settings.patience import Stopped
+from harness.study import Levels, Study
+
+WORST = 1e30
+"""What a diverged run is told as: Optuna takes finite values only, and a diverged run ranks worst."""
+
+
+class StudyChanged(Exception):
+    """The storage holds another study of this name; `differences` has a line for each setting that differs."""
+
+    def __init__(self, differences: list[str]) -> None:
+        self.differences = differences
+        super().__init__("\n".join(differences))
+
+
+class AlreadyLed(Exception):
+    """Another process, maybe on another machine, runs this study; the message says which."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration: a cell's levels and values for what is tuned.
+
+    Attributes:
+        number: of the Optuna trial.
+        cell: index into `Study.cells()`.
+        confirm: whether it belongs to the confirm phase.
+        values: level or tuned value by factor path.
+        told: whether its results are committed.
+    """
+
+    number: int
+    cell: int
+    confirm: bool
+    values: Levels
+    told: bool
+
+
+class Design:
+    """The trials of a study in an Optuna storage.
+
+    Args:
+        study: the study.
+        storage: path of a journal file, or a database URL.
+        fresh: forget what the storage holds of this study.
+
+    Raises:
+        StudyChanged: the storage holds trials of a study with the same name and other settings.
+        AlreadyLed: another process runs the study.
+    """
+
+    def __init__(self, study: Study, storage: str, *, fresh: bool = False) -> None:
+        self.study, self._cells, self._tunes = study, study.cells(), study.tunes()
+        self._storage = open_storage(storage)
+        self._claim = Claim(self._storage, study.name)
+        with ExitStack() as on_error:
+            on_error.callback(self.close)
+            self._optuna = self._opened(fresh=fresh)
+            self._check_unchanged()
+            self._optuna.set_user_attr("leader", this_process())
+            on_error.pop_all()
+
+    def _opened(self, *, fresh: bool) -> optuna.Study:
+        """The study in Optuna, claimed for this process."""
+        study, backend = self.study, self._storage
+        exists = study.name in optuna.get_all_study_names(backend)
+        if not self._claim.held():
+            attributes = optuna.load_study(study_name=study.name, storage=backend).user_attrs if exists else {}
+            raise AlreadyLed(attributes.get("leader", "another process"))
+        if fresh and exists:
+            optuna.delete_study(study_name=study.name, storage=backend)
+        return optuna.create_study(
+            storage=backend, study_name=study.name, directions=["minimize"] * len(study.objectives()),
+            sampler=optuna.samplers.RandomSampler(0), load_if_exists=True,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Leave the study to others."""
+        self._claim.end()
+        close_storage(self._storage)
+
+    def _check_unchanged(self) -> None:
+        stored = self._optuna.user_attrs.get("study")
+        if stored is None:
+            self._optuna.set_user_attr("study", self.study.describe())
+        elif differences := self.study.differences(stored):
+            raise StudyChanged(differences)
+
+    def remembered(self, key: str, choose: Callable[[], Any]) -> Any:
+        """A choice that must stay the same when the study is continued: the stored one, or a new one, now stored."""
+        if key not in self._optuna.user_attrs:
+            self._optuna.set_user_attr(key, choose())
+        return self._optuna.user_attrs[key]
+
+    def collected(self, key: str, value: Any) -> list[Any]:
+        """What the launches that trained something were: their distinct values, the one of this launch included."""
+        stored: list[Any] = self._optuna.user_attrs.get(key, [])
+        n_trials = len(self._cells) * (1 + (self.study.tune_trials if self._tunes else 0))
+        if value not in stored and (not stored or len(self.told()) < n_trials):
+            stored = [*stored, value]
+            self._optuna.set_user_attr(key, stored)
+        return stored
+
+    def rounds(self) -> list[str]:
+        """The names of all rounds, in order; ask for one when all trials of those before it are told."""
+        return [*(f"tune {first}-{last}" for first, last in tune_batches(self.study)), "confirm"]
+
+    @reachable()
+    def ask(self, name: str) -> list[Trial]:
+        """The trials of a round, those already told included.
+
+        Raises:
+            Stopped: another process has taken the study over.
+        """
+        self._lead_still()
+        asked = self._of_round(name)
+        wanted = self._confirm_values() if name == "confirm" else self._tune_values(*map(int, name[5:].split("-")))
+        for cell, tuned in wanted[len(asked) :]:
+            levels = self._cells[cell]
+            distributions = {path: _categories(sweep.levels) for path, sweep in self.study.sweeps().items()}
+            self._optuna.add_trial(
+                optuna.create_trial(
+                    state=TrialState.RUNNING,
+                    params={path: _plain(level) for path, level in levels.items()} | tuned,
+                    distributions=distributions | {path: _distribution(tune) for path, tune in self._tunes.items()},
+                    user_attrs={"round": name, "cell": cell},
+                )
+            )
+        return [self._trial(frozen) for frozen in self._of_round(name)]
+
+    def n_trials(self) -> int:
+        """Trials of the whole study (with several objectives: at least)."""
+        return len(self._cells) * (1 + (self.study.tune_trials if self._tunes else 0))
+
+    @reachable()
+    def tell(self, trial: Trial, values: list[float], *, diverged: int) -> None:
+        """Commit a trial's results; of one that is told already, nothing changes.
+
+        Args:
+            trial: one that `rounds` gave.
+            values: the mean over seeds of each objective; what is not finite is told as `WORST`.
+            diverged: how many of its runs diverged.
+
+        Raises:
+            Stopped: another process has taken the study over.
+        """
+        self._lead_still()
+        frozen = self._optuna.get_trials(deepcopy=False)[trial.number]
+        if frozen.state == TrialState.COMPLETE:
+            return
+        optuna.Trial(self._optuna, frozen._trial_id).set_user_attr("diverged", diverged)
+        self._optuna.tell(trial.number, [min(v, WORST) if math.isfinite(v) else WORST for v in values])
+
+    def _lead_still(self) -> None:
+        """A claim is lost when the database was away, and may have gone to another machine meanwhile."""
+        if not self._claim.held():
+            raise Stopped(f"{self._optuna.user_attrs['leader']} runs this study now")
+
+    @reachable()
+    def told(self) -> set[int]:
+        """Numbers of the trials whose results are committed."""
+        return {trial.number for trial in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])}
+
+    def _of_round(self, name: str) -> list[FrozenTrial]:
+        return [t for t in self._optuna.get_trials(deepcopy=False) if t.user_attrs.get("round") == name]
+
+    def _trial(self, frozen: FrozenTrial) -> Trial:
+        cell = frozen.user_attrs["cell"]
+        tuned = {path: frozen.params[path] for path in self._tunes}
+        confirm = frozen.user_attrs["round"] == "confirm"
+        return Trial(frozen.number, cell, confirm, self._cells[cell] | tuned, frozen.state == TrialState.COMPLETE)
+
+    def _tune_values(self, first: int, last: int) -> list[tuple[int, Levels]]:
+        """Cell and tuned values of the trials of one round, trial by trial over all cells."""
+        if self.study.sampler == "tpe":
+            columns = [self._sampled(first, last, cell) for cell in range(len(self._cells))]
+        else:
+            columns = [self._sampled(first, last, None)] * len(self._cells)
+        return [(cell, columns[cell][i]) for i in range(last - first) for cell in range(len(self._cells))]
+
+    def _sampled(self, first: int, last: int, cell: int | None) -> list[Levels]:
+        """Tuned values number `first` to `last` of one cell, or of all where `cell` is None."""
+        space = {path: _distribution(tune) for path, tune in self._tunes.items()}
+        seed = int.from_bytes(hashlib.sha256(f"{self.study.name} {first} {cell}".encode()).digest()[:4], "big")
+        scratch = optuna.create_study(
+            directions=["minimize"] * len(self.study.objectives()), sampler=self._sampler(seed)
+        )
+        if cell is None:
+            # A quasi-random sampler learns the space from a finished trial.
+            middle = {path: tune.low for path, tune in self._tunes.items()}
+            scratch.add_trial(
+                optuna.create_trial(params=middle, distributions=space, values=[0.0] * len(self.study.objectives()))
+            )
+        else:
+            for frozen in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
+                if frozen.user_attrs["cell"] == cell:
+                    params = {path: frozen.params[path] for path in space}
+                    scratch.add_trial(optuna.create_trial(params=params, distributions=space, values=frozen.values))
+        return [scratch.ask(space).params for _ in range(last - first)]
+
+    def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
+        match self.study.sampler:
+            case "qmc":
+                with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
+                    return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed)
+            case "tpe":
+                return optuna.samplers.TPESampler(
+                    seed=seed, n_startup_trials=min(10, max(2, self.study.tune_trials // 2))
+                )
+            case _:
+                return optuna.samplers.RandomSampler(seed)
+
+    def _confirm_values(self) -> list[tuple[int, Levels]]:
+        """Every cell with its best tuned values: by the objective, or all that are Pareto-optimal by several."""
+        if not self._tunes:
+            return [(cell, {}) for cell in range(len(self._cells))]
+        told = self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+        chosen = []
+        for cell in range(len(self._cells)):
+            tried = [t for t in told if t.user_attrs["cell"] == cell and t.user_attrs["round"] != "confirm"]
+            chosen += [(cell, {path: t.params[path] for path in self._tunes}) for t in _best(tried)]
+        return chosen
+
+
+def tune_batches(study: Study) -> list[tuple[int, int]]:
+    """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
+    if not study.tunes():
+        return []
+    count = study.tune_trials
+    size = max(1, count // 8) if study.sampler == "tpe" else count
+    return [(first, min(first + size, count)) for first in range(0, count, size)]
+
+
+def _best(trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """The trials that no other is better than: one by one objective (the first of equals), a Pareto front by several."""
+    if len(trials[0].values) == 1:
+        return [min(trials, key=lambda t: (t.values[0], t.number))]
+    front: list[FrozenTrial] = []
+    for t in trials:
+        dominated = any(
+            all(a <= b for a, b in zip(u.values, t.values, strict=True)) and u.values != t.values for u in trials
+        )
+        if not dominated and t.values not in [u.values for u in front]:
+            front.append(t)
+    return front
+
+
+def _plain(level: Any) -> Any:
+    return level if level is None or isinstance(level, bool | int | float | str) else show(level)
+
+
+def _categories(levels: tuple[Any, ...]) -> BaseDistribution:
+    return CategoricalDistribution([_plain(level) for level in levels])
+
+
+def _distribution(tune: Tune) -> BaseDistribution:
+    if isinstance(tune.low, int) and isinstance(tune.high, int):
+        return IntDistribution(tune.low, tune.high, log=tune.log)
+    return FloatDistribution(tune.low, tune.high, log=tune.log)

@@ -1,0 +1,104 @@
+"""The commit of a finished trial, in three steps: its tables on disk (spool), MLflow, Optuna's `tell`.
+
+MLflow takes a trial in place of whatever is there of it, and `tell` is the last step: a trial that is on disk and not told
+when the leader dies is committed by the next one. While a storage or server cannot be reached, commits wait in a thread
+of their own, and training goes on.
+"""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Self
+
+import numpy as np
+
+from harness.ledger.design import WORST, Design, Trial
+from harness.ledger.records.finished import FinishedTrial
+from harness.ledger.records.launch import Launch
+from harness.ledger.records.recorder import Recorder
+from harness.ledger.records.spool import Spool
+from harness.settings.patience import Patience
+
+
+class Commits:
+    """Commits finished trials, one after another, while the leader goes on. A context manager.
+
+    Args:
+        design: where trials are told.
+        recorder: where they are recorded. Within the block, only the thread of this object uses it, but after `wait`.
+        spool: where they are kept until then.
+        launch: what to record of this launch.
+        say: is told what the user should know at once.
+        stop: once it returns true, nobody waits for a storage or server any more.
+        done: is given each trial that is committed.
+    """
+
+    def __init__(
+        self, design: Design, recorder: Recorder, spool: Spool, *, launch: Launch, say: Callable[[str], None],
+        stop: Callable[[], bool], done: Callable[[FinishedTrial], None],
+    ) -> None:  # fmt: skip
+        self._design, self._recorder, self._spool, self._launch, self._done = design, recorder, spool, launch, done
+        self._over, self._begun = threading.Event(), False
+        self.patiently = Patience(say, lambda: self._over.is_set() or stop())
+        self._pending: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        """Start the thread."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """End it: after all commits, or after the present one if the block ends with an error; the rest is on disk."""
+        if error is not None:
+            self._over.set()
+        self._thread.shutdown(cancel_futures=error is not None)
+
+    def begin(self) -> None:
+        """Queue what comes before all trials: the launch, and an end to what earlier leaders left half recorded.
+
+        It takes seconds of this process, which has nothing to do once others train.
+        """
+        if not self._begun:
+            self._begun = True
+            self._submit(partial(self._recorder.start_launch, self._launch.params))
+            self._submit(partial(self._recorder.write_documents, self._launch.documents))
+            self._submit(lambda: self._recorder.keep_only(self._design.told()))
+
+    def trained_before(self, number: int) -> FinishedTrial | None:
+        """A trial that an earlier leader trained and did not commit."""
+        return self._spool.load(number)
+
+    def add(self, trial: Trial, finished: FinishedTrial) -> None:
+        """Keep a trial on disk and queue its other steps.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+            RecordError: an earlier trial could not be recorded.
+        """
+        self._spool.save(finished)
+        self.resume(trial, finished)
+
+    def resume(self, trial: Trial, finished: FinishedTrial) -> None:
+        """Queue the steps of a trial that was trained before; raises what kept an earlier one from them."""
+        self.begin()
+        while self._pending and self._pending[0].done():
+            self._pending.pop(0).result()  # what cannot be committed ends the study now, not when all is trained
+        self._submit(partial(self._record_and_tell, trial, finished))
+
+    def wait(self) -> None:
+        """Until all that was added is committed; raises what kept a trial from it."""
+        self.begin()
+        while self._pending:
+            self._pending.pop(0).result()
+
+    def _submit(self, step: Callable[[], None]) -> None:
+        self._pending.append(self._thread.submit(self.patiently, step))
+
+    def _record_and_tell(self, trial: Trial, finished: FinishedTrial) -> None:
+        self._recorder.record(finished)
+        objectives = [finished.runs[name] for name in self._design.study.objectives()]
+        means = [float(values.where(np.isfinite(values), WORST).mean()) for values in objectives]
+        self._design.tell(trial, means, diverged=finished.count("diverged"))
+        self._spool.discard(finished.number)
+        self._done(finished)

@@ -1,0 +1,79 @@
+"""Recurrent layers with noise inside the recurrence, which torch's own do not have."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+
+class NoisyRecurrent(nn.Module):
+    """An `nn.RNN`, `nn.LSTM` or `nn.GRU` with noise on its recurrence; without it, what that layer computes.
+
+    Args:
+        layer: whose parameters, and names of parameters, it takes over; with biases, batch first, of one direction.
+        dropout: makes the dropout layer, given p, that goes between two recurrent layers.
+        variational: whether `recurrent_dropout` has one mask for all steps of a sequence, as in the paper, or a new one at
+            each step.
+        recurrent_dropout: of h_{t-1} in the recurrent product (Gal & Ghahramani 2016, arXiv:1512.05287).
+        weight_dropout: of W_hh, one mask for a forward pass (DropConnect; Merity et al. 2018, arXiv:1708.02182).
+        zoneout: a `Zoneout` of the hidden states.
+        cell_zoneout: likewise of an LSTM's cell states.
+    """
+
+    def __init__(
+        self, layer: nn.RNNBase, dropout: Callable[[float], nn.Module], *, variational: bool,
+        recurrent_dropout: nn.Module, weight_dropout: nn.Module, zoneout: nn.Module, cell_zoneout: nn.Module,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.mode, self.input_size, self.hidden_size = layer.mode, layer.input_size, layer.hidden_size
+        self.num_layers, self.dropout, self.variational = layer.num_layers, layer.dropout, variational
+        self.bias, self.batch_first, self.bidirectional, self.proj_size = True, True, False, 0
+        self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1))
+        for name, parameter in layer.named_parameters():
+            self.register_parameter(name, parameter)
+        self.recurrent_dropout, self.weight_dropout = recurrent_dropout, weight_dropout
+        self.zoneout, self.cell_zoneout = zoneout, cell_zoneout
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """The states of the last layer (batch, time, hidden) from `x` (batch, time, input), and nothing else."""
+        for k in range(self.num_layers):
+            x = self._layer(x if k == 0 else self.between[k - 1](x), k)
+        return x, None
+
+    def _layer(self, x: Tensor, k: int) -> Tensor:
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        w_ih, w_hh, b_ih, b_hh = (self.get_parameter(f"{name}_l{k}") for name in names)
+        w_hh = self.weight_dropout(w_hh)
+        every = x.new_ones(x.shape[1], len(x), self.hidden_size)
+        factor = self.recurrent_dropout(every[:1] if self.variational else every).expand_as(every)
+        hold_h, hold_c = self.zoneout(every), self.cell_zoneout(every)
+        h = c = x.new_zeros(len(x), self.hidden_size)
+        states = []
+        for t in range(x.shape[1]):
+            new_h, new_c = step(self.mode, x[:, t] @ w_ih.T + b_ih, (h * factor[t]) @ w_hh.T + b_hh, h, c)
+            h = new_h if hold_h is None else torch.lerp(new_h, h, hold_h[t % len(hold_h)])
+            c = new_c if hold_c is None else torch.lerp(new_c, c, hold_c[t % len(hold_c)])
+            states.append(h)
+        return torch.stack(states, 1)
+
+
+def step(mode: str, outer: Tensor, inner: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """The next hidden and cell state, (batch, hidden) each, by the formulas of torch's layer of that mode.
+
+    Args:
+        mode: `RNN_TANH`, `RNN_RELU`, `LSTM` or `GRU`.
+        outer: x_t W_ih + b_ih, (batch, gates · hidden).
+        inner: h_{t-1} W_hh + b_hh, likewise.
+        h: hidden state before.
+        c: an LSTM's cell state before; others hand it on.
+    """
+    if mode == "LSTM":
+        i, f, g, o = (outer + inner).chunk(4, -1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+    if mode == "GRU":
+        (r, z, n), (inner_r, inner_z, inner_n) = outer.chunk(3, -1), inner.chunk(3, -1)
+        r, z = (r + inner_r).sigmoid(), (z + inner_z).sigmoid()
+        return torch.lerp((n + r * inner_n).tanh(), h, z), c
+    return ((outer + inner).tanh() if mode == "RNN_TANH" else (outer + inner).relu()), c

@@ -1,0 +1,1 @@
+"""Reporting: recorded runs → tables, figures and the page."""

@@ -1,0 +1,70 @@
+"""`python -m harness.report STUDY`: what MLflow holds → tables, figures, verdicts. Nothing is trained.
+
+Last stage of the flow; `harness.run` ends with it too.
+"""
+
+import json
+import shlex
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.inference.verdicts import Verdict
+from harness.ledger.records.launch import DOCUMENTS
+from harness.ledger.records.recorder import Recorder
+from harness.ledger.records.tracking import RecordError
+from harness.reporting.tables import write_report
+from harness.settings.credentials import without_credentials
+from harness.study import Study
+from harness.study.load import Changes, parse_changes
+
+DEFAULT_RESULTS = Path("results")
+
+
+def build_report(
+    study: Study, doc: str, recorder: Recorder, runs: pd.DataFrame, folder: Path,
+    *, commands: list[str], helpers: Sequence[Connection] = (),
+) -> list[Verdict]:  # fmt: skip
+    """Write `folder` from the study's records and keep the report with them.
+
+    Args:
+        study: the study; its claims are judged as they stand now.
+        doc: what the study file says of itself.
+        recorder: its records.
+        runs: all of them, from `Recorder.read`.
+        folder: results/<study>/, where it wrote the curves.
+        commands: command lines that the report names.
+        helpers: processes that draw figures, see `harness.reporting.plots.render_all`.
+
+    Returns:
+        The verdict on each claim.
+    """
+    documents = recorder.read_documents(DOCUMENTS)
+    about = _json("environment.json", documents.get("environment.json"))
+    for name, text in documents.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    verdicts = write_report(study, runs, folder, about=about, doc=doc, commands=commands, helpers=helpers)
+    recorder.log_report(folder)
+    return verdicts
+
+
+def run_command(arguments: list[str]) -> str:
+    """The command line of a run, as the report shows it: without passwords."""
+    return shlex.join(["python", "-m", "harness.run", *map(without_credentials, arguments)])
+
+
+def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
+    """The command line's changes with which the study was last launched."""
+    stored = _json("changes.json", recorder.read_document("changes.json"))
+    return parse_changes(stored) if stored else changes
+
+
+def _json(name: str, text: str | None) -> dict[str, Any]:
+    """What a recorded document holds; nothing if there is none."""
+    try:
+        return dict(json.loads(text or "{}"))
+    except ValueError as error:
+        raise RecordError(f"{name}, recorded with the study, is damaged: {error}") from None

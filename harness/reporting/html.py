@@ -1,0 +1,149 @@
+"""The report as one self-contained HTML page, and as Markdown. Pure: everything shown comes in a `Page`."""
+
+import base64
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, StrictUndefined
+
+from harness.inference.verdicts import Verdict
+from harness.settings.levels import describe
+
+
+@dataclass(frozen=True)
+class Table:
+    """Texts in rows under a head."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure ready to be shown."""
+
+    name: str
+    caption: str
+    svg: bytes
+
+    @property
+    def source(self) -> str:
+        """A data URI. As an image, no script of the SVG could run and no id of one figure meets another's."""
+        return "data:image/svg+xml;base64," + base64.b64encode(self.svg).decode()
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a report says.
+
+    Attributes:
+        title: name of the study.
+        doc: its docstring.
+        verdicts: on its claims.
+        cells: the summary per cell.
+        diagnostics: likewise, of the metrics that `Diagnostics` add.
+        meanings: of the metrics.
+        trials: the best tuned trials.
+        pictures: the figures.
+        about: environment, by name.
+        commands: shell lines that reproduce it.
+        counts: of runs, by kind.
+    """
+
+    title: str
+    doc: str
+    verdicts: Sequence[Verdict]
+    cells: Table
+    diagnostics: Table
+    meanings: Table
+    trials: Table
+    pictures: Sequence[Picture]
+    about: Mapping[str, str]
+    commands: Sequence[str]
+    counts: Mapping[str, int]
+
+    @property
+    def question(self) -> str:
+        """The docstring without its indentation; only empty lines break it, since a page has its own width."""
+        return "\n\n".join(" ".join(p.split()) for p in inspect.cleandoc(self.doc).split("\n\n"))
+
+
+def render(page: Page) -> str:
+    """The page as HTML; every text is escaped."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"interval": interval, "describe": describe, "word": word, "number": number}
+    source = resources.files("harness.reporting").joinpath("templates", "report.html.jinja").read_text(encoding="utf-8")
+    return environment.from_string(source).render(page=page)
+
+
+def word(verdict: Verdict) -> str:
+    """The verdict and its label.
+
+    >>> word(Verdict("t", "gap", "refuted", "reversed", ""))
+    'Refuted: reversed'
+    """
+    label = "" if verdict.label == "exact" else verdict.label
+    return verdict.verdict.capitalize() + (f": {label}" if label else "")
+
+
+def number(value: float | None) -> str:
+    """A number in three digits.
+
+    >>> number(0.12345), number(None)
+    ('0.123', '–')
+    """
+    return "–" if value is None else f"{value:.3g}".replace("-", "−", 1)
+
+
+def interval(verdict: Verdict) -> str:
+    """Estimate and interval, a side without bound as ∞."""
+    if verdict.estimate is None:
+        return "–"
+    if verdict.label == "exact":
+        return f"largest deviation {number(verdict.estimate)}"
+    low = "−∞" if verdict.low is None else number(verdict.low)
+    high = "∞" if verdict.high is None else number(verdict.high)
+    return f"{number(verdict.estimate)} [{low}, {high}]"
+
+
+def markdown(page: Page) -> str:
+    """The report in short: verdicts and cells."""
+    parts = [f"# {_plain(page.title)}", *map(_plain, page.question.split("\n\n"))]
+    if page.verdicts:
+        head = ["verdict", "claim", "metric", "Δ [interval]", "δ", "n", "level", "why"]
+        rows = [
+            [
+                f"**{word(v)}**", v.title, v.metric, interval(v), number(v.smallest_effect), str(v.n),
+                "–" if v.level is None else f"{v.level:.1%}", v.sentence,
+            ]
+            for v in page.verdicts
+        ]  # fmt: skip
+        parts += [
+            "## Verdicts",
+            _markdown_table(Table(head, rows)),
+            "Δ: mean paired difference, positive favours the claim.",
+        ]
+    if page.cells.rows:
+        parts += ["## Cells", _markdown_table(page.cells), "Mean [95 % interval] over seeds of the confirm phase."]
+    if page.diagnostics.rows:
+        parts += ["## Diagnostics", _markdown_table(page.diagnostics)]
+    if page.trials.rows:
+        parts += ["## Best trials of the search", _markdown_table(page.trials)]
+    if page.meanings.rows:
+        parts += ["## Metrics", _markdown_table(page.meanings)]
+    parts += ["Runs: " + ", ".join(f"{count} {kind}" for kind, count in page.counts.items()) + "."]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+    rows = [table.head, ["---"] * len(table.head), *table.rows]
+    return "\n".join("| " + " | ".join(map(_plain, row)) + " |" for row in rows)
+
+
+def _plain(text: str) -> str:
+    """Text that stays text: no tag, no end of a table's cell, no link and no definition of one."""
+    text = text.replace("\\", "\\\\").replace("|", "\\|").replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"\](?=[(:\[])", r"\\]", text).replace("\n", " ")

@@ -1,0 +1,33 @@
+"""Figures of a report, one file each. A new one is a file with `plots(runs, curves, study)` and its line in `FIGURES`.
+
+Each file keeps `data`, which makes a tidy table, apart from `draw`, which draws nothing but that table.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from harness.reporting.plots import generalization, seeds, solving, stability, surface, training, tuning
+from harness.reporting.plots.rendering import render, render_all, start_helpers
+from harness.reporting.plots.style import Plot, omitted
+from harness.reporting.plots.training import curves_to_show
+from harness.study import Study
+
+FIGURES = (generalization, stability, surface, training, solving, seeds, tuning)
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+    """Every figure that the runs allow.
+
+    Args:
+        runs: one row per run.
+        curves: one row per run and logged step, from `curves_to_show`.
+        study: names the factors.
+    """
+    for figure in FIGURES:
+        for plot in figure.plots(runs, curves, study):
+            yield replace(plot, caption=plot.caption + omitted(study))
+
+
+__all__ = ["FIGURES", "Plot", "curves_to_show", "plots", "render", "render_all", "start_helpers"]

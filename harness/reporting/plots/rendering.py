@@ -1,0 +1,79 @@
+"""From a figure's data to the bytes of its files, by several processes: it is most of a report's time."""
+
+import io
+import multiprocessing
+import warnings
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from multiprocessing.connection import Connection
+
+import matplotlib
+import seaborn as sns  # type: ignore[import-untyped]
+import torch
+
+from harness.engine.devices import cores_of
+from harness.execution.processes import start
+from harness.reporting.plots.style import Plot
+
+Image = tuple[bytes, bytes]
+"""A figure as SVG and as PNG."""
+
+MOST_HELPERS = 3
+"""Of about ten figures one takes a quarter of the time: more processes would wait for it."""
+
+
+def style() -> AbstractContextManager[None]:
+    """Matplotlib settings of all figures; a fixed hash salt keeps the bytes of an SVG the same."""
+    settings = {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.78)}
+    own = {
+        "font.family": ["DejaVu Sans"], "svg.hashsalt": "harness", "axes.spines.top": False, "axes.spines.right": False,
+        "axes.grid": True, "axes.grid.axis": "y", "grid.color": "0.9", "axes.edgecolor": "0.3", "legend.frameon": False,
+        "lines.linewidth": 1.4, "axes.titlesize": 9.5, "axes.titlelocation": "left",
+    }  # fmt: skip
+    context: AbstractContextManager[None] = matplotlib.rc_context(settings | own)
+    return context
+
+
+def render(plot: Plot) -> Image:
+    """The figure as SVG and as PNG, the same bytes for the same data."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
+        figure = plot.draw(plot.data)
+        if engine := figure.get_layout_engine():
+            engine.execute(figure)
+            figure.set_layout_engine(None)  # solved once is enough; with any engine set each format draws twice
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+    return svg.getvalue(), png.getvalue()
+
+
+def render_all(plots: Sequence[Plot], helpers: Sequence[Connection] = ()) -> list[Image]:
+    """Every figure: each helper of `start_helpers` draws some, and this process the others, and those of a helper that died."""
+    abreast = 1 + len(helpers)
+    shares = [plots[i::abreast] for i in range(abreast)]
+    for helper, share in zip(helpers, shares[1:], strict=True):
+        with suppress(OSError):
+            helper.send(share)
+    images = [[render(plot) for plot in shares[0]]]
+    for helper, share in zip(helpers, shares[1:], strict=True):
+        try:
+            images.append(helper.recv())
+        except (EOFError, OSError):
+            images.append([render(plot) for plot in share])
+    return [images[i % abreast][i // abreast] for i in range(len(plots))]
+
+
+def start_helpers() -> list[Connection]:
+    """Start processes that draw for `render_all` until this one ends. They first import what they need: a second or two."""
+    pipes = [multiprocessing.Pipe() for _ in range(min(MOST_HELPERS, cores_of(torch.device("cpu")) - 1))]
+    for _, theirs in pipes:
+        start(_help, theirs)
+        theirs.close()
+    return [ours for ours, _ in pipes]
+
+
+def _help(pipe: Connection) -> None:
+    with suppress(EOFError):
+        while True:
+            pipe.send([render(plot) for plot in pipe.recv()])

@@ -1,0 +1,71 @@
+"""Time to solve: the share of runs that have solved their task, over training steps."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.inference.statistics import wilson
+from harness.reporting.plots.style import Plot, confirmed, keys, legend, levels_of, look_of, rows_at, wrapped
+from harness.reporting.plots.training import roles
+from harness.study import Study
+
+
+def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
+    """Per cell, the share solved after 0 steps, after each at which a run did, and after all, with Wilson's interval.
+
+    All runs are censored at the same step, so this is one minus Kaplan and Meier's estimate (1958).
+    """
+    if "solved" not in runs or runs["solved"].isna().all():
+        return None
+    runs = confirmed(runs.dropna(subset="solved"))
+    facet_factor, group_factor = roles(study)
+    rows: list[dict[str, Any]] = []
+    for i, facet in enumerate(levels_of(study, facet_factor)):
+        for j, group in enumerate(levels_of(study, group_factor)):
+            inside = rows_at(runs, {facet_factor: facet, group_factor: group})
+            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
+            for step in sorted({0.0, *inside["solve_step"]}) if len(inside) else ():
+                count = int(((inside["solved"] == 1) & (inside["solve_step"] <= step)).sum())
+                low, high = wilson(count, len(inside))
+                rows.append(
+                    names | {"step": step, "share": count / len(inside), "low": low, "high": high, "n": len(inside)}
+                )
+    return pd.DataFrame(rows) if rows else None
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Columns: levels of the facet; stairs: levels of the group."""
+    facets = sorted(data["facet_order"].unique())
+    figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.5), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(facets), squeeze=False, sharey=True)[0]
+    end = data["step"].max()
+    for ax, facet in zip(axes, facets, strict=True):
+        panel = data[data["facet_order"] == facet]
+        for _, line in panel.groupby("group_order"):
+            kind = look_of(line) | {"marker": ""}
+            steps, shares = [*line["step"], end], [*line["share"], line["share"].iloc[-1]]
+            ax.step(steps, shares, where="post", **kind)
+            band = ([*line[name], line[name].iloc[-1]] for name in ("low", "high"))
+            ax.fill_between(steps, *band, step="post", color=kind["color"], alpha=0.12, lw=0)
+        first = panel.iloc[0]
+        if first["facet_factor"]:
+            ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")
+        ax.set_xlabel("training step")
+        ax.set_ylim(-0.03, 1.03)
+    axes[0].set_ylabel("share of runs that\nhave solved the task")
+    low, high = int(data["n"].min()), int(data["n"].max())
+    legend(figure, data, note=f"n = {low if low == high else f'{low}–{high}'} runs per line", markers=False)
+    return figure
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+    """One figure, all cells, if the task says when it is solved."""
+    table = data(runs, study)
+    if table is not None:
+        caption = (
+            "Time to solve: share of runs whose validation error has come below the task's target_error, by the step at which "
+            "it was first seen there; bands: 95 % (Wilson). A diverged run counts as never solved."
+        )
+        yield Plot("solving", caption, table, draw)

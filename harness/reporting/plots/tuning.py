@@ -1,0 +1,122 @@
+"""What tuning saw: the objective against each tuned factor, per cell."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from harness.inference.statistics import median, median_interval
+from harness.reporting.plots.style import (
+    Plot,
+    factor_name,
+    keys,
+    legend,
+    levels_of,
+    look_of,
+    metric_name,
+    rows_at,
+    wrapped,
+)
+from harness.reporting.plots.training import roles
+from harness.study import Study
+
+
+def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
+    """One row per tuned trial and objective: the value of `factor`, the median over tune seeds, and if it was chosen."""
+    tune = runs[(runs["phase"] == "tune") & (runs["status"] != "failed")]
+    confirm = runs[runs["phase"] == "confirm"]
+    facet_factor, group_factor = roles(study)
+    rows: list[dict[str, Any]] = []
+    for i, facet in enumerate(levels_of(study, facet_factor)):
+        for j, group in enumerate(levels_of(study, group_factor)):
+            levels = {facet_factor: facet, group_factor: group}
+            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
+            chosen = set(rows_at(confirm, levels)[factor])
+            for trial, seeds in rows_at(tune, levels).groupby("trial"):
+                value = float(seeds[factor].iloc[0])
+                point = {
+                    "trial": trial,
+                    "factor": factor,
+                    "log": study.tunes()[factor].log,
+                    "value": value,
+                    "chosen": value in chosen,
+                }
+                names_here = names | point
+                rows += [names_here | {"objective": name} | _estimate(seeds[name]) for name in study.objectives()]
+    return pd.DataFrame(rows) if rows else None
+
+
+def _estimate(column: "pd.Series[float]") -> dict[str, float]:
+    values = column.dropna().to_numpy(float)
+    low, high = median_interval(values)
+    return {
+        "estimate": median(values),
+        "low": low if len(values) else np.nan,
+        "high": high if len(values) else np.nan,
+        "n": len(values),
+    }
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Rows: objectives; columns: levels of the facet; lines: levels of the group; rings: the value confirmed."""
+    facets, objectives = sorted(data["facet_order"].unique()), list(dict.fromkeys(data["objective"]))
+    figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.0), 2.6 * len(objectives) + 0.9), layout="constrained")
+    axes = figure.subplots(len(objectives), len(facets), squeeze=False, sharex=True, sharey="row")
+    for row, objective in zip(axes, objectives, strict=True):
+        for ax, facet in zip(row, facets, strict=True):
+            _panel(ax, data[(data["objective"] == objective) & (data["facet_order"] == facet)])
+        row[0].set_ylabel(metric_name(objective))
+    for ax, facet in zip(axes[0], facets, strict=True):
+        first = data[data["facet_order"] == facet].iloc[0]
+        if first["facet_factor"]:
+            ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")
+    for ax in axes[-1]:
+        ax.set_xlabel(factor_name(str(data["factor"].iloc[0])) + (",\nlog scale" if data["log"].any() else ""))
+    low, high = int(data["n"].min()), int(data["n"].max())
+    legend(
+        figure, data, note=f"n = {low if low == high else f'{low}–{high}'} seed(s) per point; ring: chosen; ×: diverged"
+    )
+    return figure
+
+
+def _panel(ax: Axes, panel: pd.DataFrame) -> None:
+    if panel["log"].any():
+        ax.set_xscale("log")
+        decades = np.log10(panel["value"].max() / panel["value"].min())
+        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 2.5 else (1.0,)))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.margins(y=0.12)
+    for _, line in panel.sort_values("value").groupby("group_order"):
+        order = int(line["group_order"].iloc[0])
+        kind, finite = look_of(line), np.isfinite(line["estimate"])
+        seen, lost = line[finite], line[~finite]
+        ax.vlines(
+            seen["value"],
+            seen["low"],
+            seen["high"].where(np.isfinite(seen["high"]), seen["estimate"]),
+            color=kind["color"],
+            lw=1,
+        )
+        ax.plot(seen["value"], seen["estimate"], **kind)
+        ring = seen[seen["chosen"]]
+        ax.plot(ring["value"], ring["estimate"], ls="", marker="o", ms=10, mfc="none", mec=kind["color"], mew=1.3)
+        height = 0.97 - 0.05 * order
+        ax.plot(lost["value"], [height] * len(lost), ls="", marker="x", ms=5, mew=1.6, color=kind["color"],
+                transform=ax.get_xaxis_transform())  # fmt: skip
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+    """One figure per tuned factor."""
+    for factor in study.tunes():
+        table = data(runs, curves, study, factor)
+        if table is not None:
+            caption = (
+                f"Tuning of {factor}: the objective at every value tried (tune phase, validation data; bars: range over tune "
+                "seeds). A curve whose minimum lies at an end of the range, or a ring far from it, would put the comparison in doubt."
+            )
+            yield Plot(f"tuning_{factor}", caption, table, draw)

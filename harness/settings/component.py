@@ -1,0 +1,213 @@
+"""What a study is written with: `Component`, a frozen record of settings.
+
+First stage of the flow (study → design → populations → train → record → report). A component never raises
+where it is written: it keeps what is wrong with it, so that a `Study` can report every problem at once.
+"""
+
+import functools
+import math
+import typing
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, ClassVar, dataclass_transform
+
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+
+from harness.settings.credentials import holds_password, without_credentials
+from harness.settings.problems import Problem, nearest
+from harness.settings.quantities import Hint
+from harness.settings.roles import Sweep, Tune
+from harness.settings.show import show
+
+
+@functools.cache
+def _kinds(component: type) -> dict[str, Any]:
+    hints: dict[str, Any] = {}
+    for cls in reversed(component.__mro__):
+        hints |= typing.get_type_hints(cls, include_extras=True) if "__annotations__" in cls.__dict__ else {}
+    return {n: k for n, k in hints.items() if not n.startswith("_") and typing.get_origin(k) is not ClassVar}
+
+
+@dataclass_transform(frozen_default=True)
+class Component:
+    """Base of everything a study is made of: fields are class annotations, values may hold `Sweep` or `Tune`.
+
+    Every field is checked with pydantic, strictly, on construction; `problems()` returns what was found.
+    """
+
+    stand_ins: ClassVar[tuple[type, ...]] = ()
+    """Classes whose values may stand where a field wants a number."""
+
+    _problems: list[Problem]
+    _values: dict[str, Any]
+
+    def __init__(self, /, *args: Any, **settings: Any) -> None:
+        kinds, defaults = self.kinds(), self.defaults()
+        problems: list[Problem] = []
+        values: dict[str, Any] = {}
+        if len(args) > len(kinds):
+            problems.append(Problem("", f"takes at most {len(kinds)} positional values", str(len(args))))
+        given = dict(zip(kinds, args, strict=False))
+        problems += [Problem(name, "given twice") for name in given if name in settings]
+        for name in settings:
+            if name not in kinds:
+                message = f"unknown setting{nearest(name, list(kinds))}"
+                problems.append(Problem(name.strip() or repr(name), message, show(settings[name])))
+        given |= {name: value for name, value in settings.items() if name in kinds}
+        for name, kind in kinds.items():
+            if name not in given and name not in defaults:
+                problems.append(Problem(name, "is required"))
+                continue
+            values[name], found = _check(kind, given[name] if name in given else defaults[name], self.stand_ins)
+            problems += [problem.under(name) for problem in found]
+        # Annotated fields are attributes too; arguments of a user's module are not: one may be called `values`.
+        self.__dict__.update({name: value for name, value in values.items() if name in Component.kinds(self)})
+        self.__dict__.update(_values=values, _problems=problems)
+        if not problems and not any(isinstance(value, Sweep | Tune) for value in values.values()):
+            problems += self.check()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__} is frozen; use `replace({name}=…)`")
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={show(value)}" for name, value in self.values().items())
+        return f"{self.class_name()}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._as_text() == other._as_text()
+
+    def __hash__(self) -> int:
+        return hash(self._as_text())
+
+    def _as_text(self) -> str:
+        """`repr`, made once: a study of thousands of cells compares its settings often."""
+        if "_as_text_" not in self.__dict__:
+            self.__dict__["_as_text_"] = repr(self)
+        return typing.cast(str, self.__dict__["_as_text_"])
+
+    def class_name(self) -> str:
+        """The name that `repr` begins with."""
+        return type(self).__name__
+
+    def kinds(self) -> dict[str, Any]:
+        """Field names and their annotated types, base classes first."""
+        return _kinds(type(self))  # type: ignore[arg-type]  # a class is hashable, whatever its __hash__
+
+    def defaults(self) -> dict[str, Any]:
+        """The default value of each field that has one."""
+        return {name: getattr(type(self), name) for name in self.kinds() if hasattr(type(self), name)}
+
+    def values(self) -> dict[str, Any]:
+        """Field names and values, in the order of the class; fields with no value (a problem) left out."""
+        return dict(self._values)
+
+    def notable(self) -> dict[str, Any]:
+        """The settings that a reader wants to see: the first one, and those that differ from their default."""
+        values, defaults = self.values(), self.defaults()
+        return {n: v for i, (n, v) in enumerate(values.items()) if i == 0 or n not in defaults or v != defaults[n]}
+
+    def check(self) -> list[Problem]:
+        """Rules between fields; overridden where there are any. Called only with plain, valid values."""
+        return []
+
+    def problems(self) -> list[Problem]:
+        """Everything wrong with this component and those inside it, paths relative to it."""
+        found = list(self._problems)
+        for name, value in self.values().items():
+            several = isinstance(value, list | tuple)
+            for i, part in enumerate(value.levels if isinstance(value, Sweep) else value if several else (value,)):
+                if isinstance(part, Component):
+                    found += [problem.under(f"{name}[{i}]" if several else name) for problem in part.problems()]
+        return found
+
+    def replace(self, /, **settings: Any) -> typing.Self:
+        """A copy with some settings changed."""
+        return type(self)(**(self.values() | settings))
+
+    def identity(self) -> str:
+        """What this component is, besides its settings; changes when its results would."""
+        return type(self).__qualname__
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """Every setting as (factor path, value), such as ("optimizer.lr", 0.1); components inside are entered."""
+        for name, value in self.values().items():
+            if isinstance(value, Component):
+                yield from value.walk(f"{prefix}{name}.")
+            else:
+                yield prefix + name, value
+
+    def with_value(self, path: str, value: Any) -> typing.Self:
+        """A copy with the setting at factor path `path` replaced.
+
+        Raises:
+            KeyError: there is no such path.
+        """
+        head, _, rest = path.partition(".")
+        if head not in self.kinds():
+            raise KeyError(path)
+        if rest:
+            inner = self.values().get(head)
+            if not isinstance(inner, Component):
+                raise KeyError(path)
+            value = inner.with_value(rest, value)
+        return self.replace(**{head: value})
+
+
+def _check(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, list[Problem]]:
+    """The value as its type wants it, and what is wrong with it."""
+    if isinstance(value, Sweep):
+        if any(_has_role(level) for level in value.levels):
+            return value, [
+                Problem("", "a level of a Sweep cannot hold a Sweep or Tune; write out all levels", show(value))
+            ]
+        pairs = [_check_one(kind, level, stand_ins) for level in value.levels]
+        checked = Sweep(*(level for level, _ in pairs))
+        return checked, [problem for _, found in pairs for problem in found] or checked.problems()
+    if isinstance(value, Tune):
+        found = value.problems()
+        return value, found or [p for end in (value.low, value.high) for p in _check_one(kind, end, stand_ins)[1]]
+    return _check_one(kind, value, stand_ins)
+
+
+def _has_role(value: Any) -> bool:
+    values = (inner for _, inner in value.walk()) if isinstance(value, Component) else (value,)
+    return any(isinstance(inner, Sweep | Tune) for inner in values)
+
+
+def _check_one(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, list[Problem]]:
+    if isinstance(value, stand_ins):
+        return value, []
+    if isinstance(value, float) and math.isnan(value):
+        return value, [Problem("", "must be a number", "nan")]
+    if isinstance(value, int) and abs(value) >= 2**63:
+        return value, [Problem("", "must be a number of at most 64 bits", show(value))]
+    if isinstance(value, str) and (unfit := _unfit(value)):
+        return value, [Problem("", unfit, show(without_credentials(value)))]
+    try:
+        return _adapter(kind).validate_python(value), []
+    except ValidationError as error:
+        text = str(error.errors()[0]["msg"])
+        hint = next((f"; {h.text}" for h in typing.get_args(kind) if isinstance(h, Hint)), "")
+        return value, [Problem("", text[0].lower() + text[1:] + hint, show(value))]
+
+
+def _unfit(text: str) -> str:
+    """Why a text cannot be a setting, which is written to tables, figures and databases; "" if it can."""
+    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
+        return "must hold no control characters or lone surrogates"
+    if holds_password(text):
+        return "must hold no password, since settings are recorded; read it from the environment instead"
+    return ""
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """What checks values of an annotated type; anything goes where a user's annotation is none that pydantic knows."""
+    try:
+        if kind not in _adapters:
+            _adapters[kind] = TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
+        return _adapters[kind]
+    except (PydanticUserError, NameError, TypeError):
+        return TypeAdapter(Any)
+
+
+_adapters: dict[Any, TypeAdapter[Any]] = {}

@@ -1,0 +1,150 @@
+"""Metrics: what each column of the run table means, its unit and which direction is good.
+
+A run that diverged has the worst rank, `inf`, in metrics of generalization.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DETAIL = ("light", "standard", "full")
+"""How much a study measures, see `harness.engine.diagnostics`; each level has the metrics of those before it."""
+
+RATE = "share of runs"
+"""Unit of metrics that are 0 or 1 for each run."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a column of `runs.parquet` means.
+
+    Attributes:
+        meaning: one line for reports.
+        unit: unit of the value.
+        better: which direction is good, if one is.
+        group: which part of the question it speaks to.
+        tunable: measured on training and validation data alone, so that tuning may use it.
+        level: from which level of `Diagnostics` on runs have it.
+        across_seeds: it compares the runs of a cell, so that none of them has it by itself.
+        needs: a factor, and the value of it at which the metric is not measured.
+    """
+
+    meaning: str
+    unit: str
+    better: Literal["lower", "higher", None]
+    group: Literal["generalization", "stability", "check"]
+    tunable: bool = False
+    level: Literal["light", "standard", "full"] = "light"
+    across_seeds: bool = False
+    needs: tuple[str, object] | None = None
+
+
+METRICS: dict[str, Metric] = {
+    "train_loss": Metric("loss on training examples, dropout off", "loss", "lower", "generalization", True),
+    "validation_loss": Metric("loss on the validation split", "loss", "lower", "generalization", True),
+    "test_loss": Metric("loss on the test split", "loss", "lower", "generalization"),
+    "train_error": Metric("error on training examples, dropout off", "error", "lower", "generalization", True),
+    "validation_error": Metric("error on the validation split", "error", "lower", "generalization", True),
+    "test_error": Metric("error on the test split", "error", "lower", "generalization"),
+    "gap": Metric("test loss − train loss, dropout off, same number of examples", "loss", "lower", "generalization"),
+    "grad_norm_mean": Metric("mean gradient norm before clipping", "norm", None, "stability", True),
+    "grad_norm_median": Metric("median gradient norm before clipping", "norm", None, "stability", True),
+    "grad_norm_q95": Metric("95 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True),
+    "grad_norm_q99": Metric("99 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True),
+    "grad_norm_max": Metric("largest gradient norm before clipping", "norm", "lower", "stability", True),
+    "clipped_norm_mean": Metric("mean gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_median": Metric("median gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_q95": Metric("95 % quantile of the gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_q99": Metric("99 % quantile of the gradient norm after clipping", "norm", None, "stability", True),
+    "clipped_norm_max": Metric("largest gradient norm after clipping", "norm", None, "stability", True),
+    "clip_fraction": Metric(
+        "share of steps at which the clipping rule acted", "share of steps", None, "stability", True
+    ),
+    "mean_shrink": Metric(
+        "mean of the gradient norm after clipping / before; 1: clipping never changed it", "ratio", None, "stability", True
+    ),
+    "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps", "ratio", None, "stability", True),
+    "spike_rate": Metric(
+        "share of steps with loss > median + 6·MAD of the trailing 100", "share of steps", "lower", "stability", True
+    ),
+    "explosion_rate": Metric(
+        "share of steps with gradient norm > 10 × median of the trailing 100",
+        "share of steps",
+        "lower",
+        "stability",
+        True,
+    ),
+    "diverged": Metric(
+        "1 if loss or parameters became non-finite or loss > 3 × initial for 50 steps",
+        RATE,
+        "lower",
+        "stability",
+        True,
+    ),
+    "solved": Metric(
+        "1 if the validation error came below the task's `target_error` and the run did not diverge", RATE,
+        "higher", "stability", True, needs=("task.target_error", 0.0),
+    ),
+    "solve_step": Metric(
+        "first evaluated step with a validation error below the task's `target_error`; all steps where there was none, so "
+        "that the mean is Kaplan and Meier's restricted mean", "step", "lower", "stability", True,
+        needs=("task.target_error", 0.0),
+    ),
+    "train_noise": Metric(
+        "largest change of an output between two draws of dropout, train mode", "output", None, "check"
+    ),
+    "eval_noise": Metric(
+        "largest change of an output between two draws of dropout, eval mode", "output", None, "check"
+    ),
+    "best_step": Metric(
+        "step of the least validation loss, of the steps evaluated", "step", None, "generalization", level="standard"
+    ),
+    "best_test_loss": Metric(
+        "loss on the test split at the weights of least validation loss", "loss", "lower", "generalization", level="standard"
+    ),
+    "best_test_error": Metric(
+        "error on the test split at the weights of least validation loss", "error", "lower", "generalization",
+        level="standard",
+    ),
+    "brier": Metric(
+        "Brier score on the test split: mean of Σ (p − y)² over classes", "score", "lower", "generalization",
+        level="standard",
+    ),
+    "calibration_error": Metric(
+        "expected calibration error on the test split: mean |accuracy − confidence| over 15 bins of confidence",
+        "probability", "lower", "generalization", level="standard",
+    ),
+    "noise_error": Metric(
+        "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of the inputs", "error", "lower",
+        "generalization", level="standard",
+    ),
+    "memorization": Metric(
+        "accuracy on the training examples whose class label noise replaced, dropout off", "share of examples", "lower",
+        "generalization", level="standard", needs=("task.label_noise", 0.0),
+    ),
+    "churn": Metric(
+        "share of test points that two seeds of a cell predict differently; of a run, its jackknife value", "share of points",
+        "lower", "generalization", level="standard", across_seeds=True, needs=("task.resample", "split"),
+    ),
+    "recurrent_radius": Metric(
+        "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
+    ),
+    "recurrent_gain": Metric(
+        "largest singular value of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
+    ),
+    "sharpness": Metric(
+        "largest eigenvalue of the Hessian of the training loss at the end", "loss per squared weight", None, "stability",
+        level="full",
+    ),
+    "gradient_noise_scale": Metric(
+        "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike", "examples",
+        None, "stability", level="full",
+    ),
+    "gradient_flow": Metric(
+        "slope of ln ‖∂L/∂h‖ over the time steps of recurrent layers, mean over evaluations; above 0 gradients shrink on "
+        "their way back", "per step", None, "stability", level="full",
+    ),
+    "weight_rank": Metric(
+        "effective rank of a weight matrix as a share of its full rank, mean over matrices", "share of rank", None,
+        "stability", level="full",
+    ),
+}  # fmt: skip

@@ -1,0 +1,74 @@
+"""Problems: what is wrong with a study, where, and how a reader is told.
+
+Nothing raises where it is written: what is wrong is collected, so that all of it can be reported at once.
+"""
+
+import difflib
+from dataclasses import dataclass
+
+from harness.settings.credentials import without_credentials
+
+LONGEST = 1000
+"""Characters of a problem that are shown."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a study: where (`path`), what (`message`) and, if it helps, the value `got`."""
+
+    path: str
+    message: str
+    got: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.path}: {self.message}" + (f" (got {self.got})" if self.got else "")
+        line = printable(" ".join(without_credentials(text).split()))
+        return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+
+    def under(self, parent: str) -> "Problem":
+        """The same problem, seen from a component that holds this one under the name `parent`."""
+        return Problem(f"{parent}.{self.path}" if self.path else parent, self.message, self.got)
+
+
+class Note(Problem):
+    """Something that is not wrong, but that the user of a study should know before it runs."""
+
+
+def printable(text: str) -> str:
+    r"""The text as a terminal may safely show it: control characters, surrogates and such as escapes, lines kept.
+
+    >>> printable("a\x1b[31m\u202e δ")
+    'a\\x1b[31m\\u202e δ'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def first_line(error: Exception) -> str:
+    r"""An exception in short.
+
+    >>> first_line(ValueError("one\ntwo"))
+    'ValueError: one'
+    """
+    said, _, _ = str(error).strip().partition("\n")
+    return f"{type(error).__name__}: {without_credentials(said)}".removesuffix(": ")
+
+
+class InvalidStudy(Exception):
+    """A study that cannot run; `problems` lists everything that is wrong with it."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.problems))
+
+
+def nearest(name: str, valid: list[str]) -> str:
+    """`; did you mean …?` with the closest valid name, or the valid names where none is close.
+
+    >>> nearest("droput", ["dropout", "hidden"])
+    '; did you mean dropout?'
+    """
+    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]}?" if close else f"; valid names: {', '.join(valid) or 'none'}"

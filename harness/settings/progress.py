@@ -1,0 +1,31 @@
+"""How far a study is, in numbers; the console shows them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Progress:
+    """How far a study is; `show` is called at every change.
+
+    Attributes:
+        steps, done_steps: training steps, summed over runs, in all and done.
+        runs, done_runs, diverged: numbers of runs.
+        say: is told what the user should know at once.
+    """
+
+    steps: int
+    runs: int
+    show: Callable[["Progress"], None] = lambda progress: None
+    say: Callable[[str], None] = lambda text: None
+    done_steps: int = 0
+    done_runs: int = 0
+    diverged: int = 0
+    failed: int = 0
+    errors: list[str] = field(default_factory=list)
+
+    def add(self, *, steps: int = 0, runs: int = 0) -> None:
+        """Count what was done and show it."""
+        self.done_steps += steps
+        self.done_runs += runs
+        self.show(self)

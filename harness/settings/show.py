@@ -1,0 +1,31 @@
+"""`show`: a setting's value as text, the same text in every process."""
+
+import hashlib
+from typing import Any
+
+import torch
+from torch.utils.weak import WeakIdKeyDictionary
+
+_shown_tensors = WeakIdKeyDictionary()  # hashing a user's data once is enough
+
+
+def show(value: Any) -> str:
+    """A value as a reader would write it; tensors by shape and content, classes by name."""
+    if isinstance(value, type):
+        return value.__qualname__
+    try:
+        text = _show_tensor(value) if isinstance(value, torch.Tensor) else repr(value)
+    except Exception as error:  # of a user's own class, a list that is too deep, a tensor without content
+        text = f"a {type(value).__name__} that cannot be shown: {type(error).__name__}"
+    if len(text) <= 200:
+        return text
+    digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
+    return f"{text[:180]}… (sha256 {digest[:16]})"
+
+
+def _show_tensor(tensor: torch.Tensor) -> str:
+    if tensor not in _shown_tensors:
+        flat = tensor.detach().cpu().to_dense().contiguous().reshape(-1)
+        digest = hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+        _shown_tensors[tensor] = f"tensor({'×'.join(map(str, tensor.shape))} {tensor.dtype}, sha256 {digest})"
+    return str(_shown_tensors[tensor])

@@ -1,0 +1,78 @@
+"""`Claim` and `Exact`: the statements that a study puts to the test."""
+
+from typing import Any, Literal
+
+from harness.settings import Component, Positive, Problem, metrics, nearest, show
+from harness.settings.levels import stored
+
+Levels = dict[str, Any]
+"""Factor path → one level of its sweep."""
+
+
+class Claim(Component):
+    """A statement that one arm is better than another, to be tested over the seeds of the confirm phase.
+
+    Args:
+        title: the statement in words.
+        metric: name of a per-run metric (`harness.settings.metrics.METRICS`).
+        better: whether a `lower` or `higher` value favours the claim.
+        smallest_effect: δ > 0, the smallest difference worth having, in the unit of the metric.
+        treatment: levels of swept factors that make the arm said to be better.
+        baseline: levels of the same factors for the other arm. Factors not named are averaged over.
+    """
+
+    title: str
+    metric: str
+    better: Literal["lower", "higher"]
+    smallest_effect: Positive
+    treatment: Levels
+    baseline: Levels
+
+    def check(self) -> list[Problem]:
+        """Both arms name the same factors and differ; the metric exists."""
+        found = []
+        if self.metric not in metrics.METRICS:
+            found.append(Problem("metric", f"unknown metric{nearest(self.metric, list(metrics.METRICS))}", self.metric))
+        if set(self.treatment) != set(self.baseline):
+            found.append(Problem("baseline", f"must name the factors of treatment, {sorted(self.treatment)}",
+                                 str(sorted(self.baseline))))  # fmt: skip
+        elif all(stored(level) == stored(self.baseline[path]) for path, level in self.treatment.items()):
+            found.append(Problem("treatment", "must differ from baseline", show(self.treatment)))
+        return found
+
+    def measured(self) -> dict[str, str]:
+        """The metrics it names, by field."""
+        return {"metric": self.metric}
+
+    def arms(self) -> list[tuple[str, Levels]]:
+        """The field names and levels that must exist in the study."""
+        return [("treatment", self.treatment), ("baseline", self.baseline)]
+
+
+class Exact(Component):
+    """A statement that needs no statistics: in every finished run of the confirm phase, `metric` equals a number.
+
+    Args:
+        title: the statement in words.
+        metric: name of a per-run metric.
+        equals: its value, exactly.
+        unless: a metric that must not be zero somewhere, or the claim was never put to the test (manipulation check).
+    """
+
+    title: str
+    metric: str
+    equals: float = 0.0
+    unless: str | None = None
+
+    def check(self) -> list[Problem]:
+        """The metrics exist."""
+        return [Problem(field, f"unknown metric{nearest(name, list(metrics.METRICS))}", name)
+                for field, name in self.measured().items() if name not in metrics.METRICS]  # fmt: skip
+
+    def measured(self) -> dict[str, str]:
+        """The metrics it names, by field."""
+        return {"metric": self.metric} | ({"unless": self.unless} if self.unless is not None else {})
+
+    def arms(self) -> list[tuple[str, Levels]]:
+        """No levels: all cells."""
+        return []

@@ -1,0 +1,117 @@
+"""`trial_run`: one step of a setup with real data, so that what cannot train is known before anything starts."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine.one_by_one import COST
+from harness.engine.population import Population
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.step import Stepper
+from harness.models.model import FROM_TASK
+from harness.optimizers import SGD
+from harness.settings import InvalidStudy, Note, Problem, first_line, show
+from harness.settings.machine import free_memory
+from harness.tasks.task import Data, Task
+
+COPIES = 10
+"""Of its parameters that a run takes at least: module, stack, gradient and state, of the two members of a trial run."""
+
+CPU = torch.device("cpu")
+
+
+def trial_run(setup: Setup) -> list[Problem]:
+    """What would go wrong when the setup trains: builds the data and a population of two, takes one step."""
+    if found := setup.problems():
+        return found
+    try:
+        data = setup.task.data(0)
+        sizes, examples = setup.task.sizes(data), len(data.train)
+    except InvalidStudy as error:
+        return [problem.under("task") for problem in error.problems]
+    except Exception as error:
+        return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
+    if unusable := data.problems():
+        return [problem.under("task") for problem in unusable]
+    if setup.batch_size > examples:
+        message = f"must not exceed the {examples} training examples"
+        return [Problem("batch_size", message, str(setup.batch_size))]
+    return _build_problems(setup, sizes) or _step_problems(setup, data, sizes)
+
+
+def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
+    try:
+        needed = COPIES * _bytes(setup, sizes)
+        if needed > (free := free_memory(CPU)):
+            message = f"needs {needed / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
+            return [Problem("model", message, show(setup.model))]
+        with torch.random.fork_rng(devices=[]):
+            setup.model.build(sizes)
+    except Exception as error:
+        return [Problem("model", f"cannot be built: {first_line(error)}{_hint(setup, sizes)}", show(setup.model))]
+    return []
+
+
+def _bytes(setup: Setup, sizes: dict[str, int]) -> int:
+    """What the module's parameters take, found without making them; 0 for modules that need them to be real."""
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return sum(p.numel() * p.element_size() for p in setup.model.build(sizes).parameters())
+    except Exception:
+        return 0
+
+
+def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Problem]:
+    index = data.train[: setup.batch_size]
+    x, y = data.x[index], data.y[index]
+    try:
+        population = Population(_pair(setup), [data, data], device=CPU, dtype=torch.float32)
+        population.prepare(x)
+        population.draw_dropout()
+        output = population.template.eval()(x)
+        if found := _output_problems(setup.task, output, y):
+            return [Problem("model", f"{message}{_hint(setup, sizes)}", show(setup.model)) for message in found]
+        population.losses(torch.stack([x, x]), torch.stack([y, y]))
+    except Exception as error:
+        message = f"does not train on {show(setup.task)}: {first_line(error)}{_hint(setup, sizes)}"
+        return [Problem("model", message, show(setup.model))]
+    if not population.gradient(slice(None)).isfinite().all():
+        return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
+    for path, tried in (("clipping", setup.replace(optimizer=SGD())), ("optimizer", setup)):
+        try:
+            Stepper(_pair(tried), population).step(torch.stack([x, x]), torch.stack([y, y]))
+        except Exception as error:
+            return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
+    if population.why_one_by_one:
+        return [Note("model", f"cannot be batched: {population.why_one_by_one}. {COST}")]
+    return []
+
+
+def _pair(setup: Setup) -> list[Run]:
+    return [Run(0, 0, setup), Run(1, 1, setup)]
+
+
+def _output_problems(task: Task, output: Any, y: Tensor) -> list[str]:
+    """How a model's output does not fit the targets, where the task scores it in the usual way."""
+    if not isinstance(output, Tensor):
+        return [f"must return one tensor, not a {type(output).__name__}"]
+    if type(task).losses is not Task.losses:
+        return []
+    shapes = f"its output {tuple(output.shape)} does not fit the targets {tuple(y.shape)}"
+    if y.is_floating_point():
+        return [] if output.numel() == y.numel() else [f"{shapes}: one number for each is needed"]
+    if output.shape[:-1] != y.shape:
+        steps = "last" if output.dim() > y.dim() + 1 else "every"
+        recurrent = f"; for a recurrent network, readout='{steps}'" if output.dim() != y.dim() + 1 else ""
+        return [f"{shapes}: scores of all classes are needed for each{recurrent}"]
+    classes = int(y.max()) + 1
+    return [] if output.shape[-1] >= classes else [f"has {output.shape[-1]} outputs for {classes} classes"]
+
+
+def _hint(setup: Setup, sizes: dict[str, int]) -> str:
+    """What to leave out: a size that was given and is not what the task says."""
+    given = setup.model.values()
+    wrong = [name for name in FROM_TASK if name in given and name in sizes and given[name] != sizes[name]]
+    return "".join(f"; leave out {name}, which the task gives as {sizes[name]}" for name in wrong)
