@@ -112,7 +112,7 @@ def arms(setup: Setup) -> list[Setup]:
 
 
 def assert_contract(setup: Setup) -> None:
-    finding = checks.companions(arms(setup), F64)
+    finding = checks.companion_independence(arms(setup), F64)
     assert finding.level == "ok", f"{setup}: {finding.sentence}"
 
 
@@ -138,7 +138,7 @@ def test_task_trains_as_in_the_plain_loop(task: str) -> None:
     for setup in fitting([task], MODELS):
         if type(setup.task).losses is Task.losses:
             setup = setup.replace(model=setup.model.replace(dropout=0.0))
-            _, curves = train(checks.runs_of([setup]), evaluations=1, device=checks.CPU, dtype=F64)
+            _, curves = train(checks.short_runs([setup]), evaluations=1, device=checks.CPU, dtype=F64)
             for seed, curve in curves.groupby("seed"):
                 losses, norms = textbook(setup, seed, F64)
                 np.testing.assert_allclose(curve["loss"], losses, rtol=RTOL, err_msg=repr(setup))

@@ -177,12 +177,12 @@ BROKEN_MODELS = [
     (checks.repeats, SharedNoise, "two trainings of the same runs differ"),
     (checks.dropout, AlwaysNoisy, "evaluation is random"),
     (checks.repeats, Counting, "two trainings of the same runs differ"),
-    (checks.companions, Counting, "in a population a run takes another course than alone"),
+    (checks.companion_independence, Counting, "in a population a run takes another course than alone"),
     (checks.plain_module, Deviating, "outputs or gradients differ"),
     (checks.reach, Detached, "does not reach hidden.weight, hidden.bias"),
     (checks.learns, Blind, "by heart brought the loss from"),
 ]
-GROUPED = (checks.companions, checks.dropout, checks.repeats)
+GROUPED = (checks.companion_independence, checks.dropout, checks.repeats)
 
 
 @pytest.mark.parametrize(("check", "model", "sentence"), BROKEN_MODELS, ids=lambda v: getattr(v, "__name__", ""))
@@ -197,7 +197,7 @@ def test_a_broken_model_fails_the_check(check: object, model: type[nn.Module], s
 @pytest.mark.parametrize(
     ("check", "change", "sentence"),
     [
-        (checks.companions, {"clipping": OverTheStack()}, "another course than alone"),
+        (checks.companion_independence, {"clipping": OverTheStack()}, "another course than alone"),
         (checks.repeats, {"optimizer": RandomStep(0.1)}, "two trainings of the same runs differ"),
     ],
     ids=["clipping", "optimizer"],

@@ -174,7 +174,7 @@ def taken_or_refused(make: Callable[[], Study]) -> None:
     else:
         assert overview(study, verbose=True)
         assert n_steps(study) >= n_runs(study) >= len(study.cells()) >= 1
-        assert study.describe()
+        assert study.description()
         assert sample_runs(study)
         return
     assert problems

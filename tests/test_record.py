@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from services import MlflowServer, free_port
 
-from harness.ledger.records.finished import CURVES, MAX_STEPS, FinishedTrial, mean_curves, seed_means
+from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, FinishedTrial, mean_curves, seed_means
 from harness.ledger.records.recorder import LostRecords, Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri
 from harness.settings.patience import Unreachable
@@ -89,8 +89,8 @@ def trials_in(results: Path) -> list[int]:
 
 def assert_reads(recorder: Recorder, *trials: FinishedTrial) -> None:
     with TemporaryDirectory() as folder:
-        runs = recorder.read(Path(folder) / CURVES)
-        curves = pd.read_parquet(Path(folder) / CURVES)
+        runs = recorder.read(Path(folder) / CURVES_FILE)
+        curves = pd.read_parquet(Path(folder) / CURVES_FILE)
     pd.testing.assert_frame_equal(
         runs, pd.concat([trial.runs for trial in trials], ignore_index=True), check_exact=True
     )
@@ -106,8 +106,8 @@ def test_curves_are_written_some_tables_at_a_time(
     for each in trials:
         launched.record(each)
     monkeypatch.setattr("harness.ledger.records.recorder.TABLES_AT_ONCE", 2)
-    launched.read(tmp_path / CURVES)
-    groups = pq.ParquetFile(tmp_path / CURVES).metadata
+    launched.read(tmp_path / CURVES_FILE)
+    groups = pq.ParquetFile(tmp_path / CURVES_FILE).metadata
     lengths = [len(each.curves) for each in trials]
     assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [
         lengths[0] + lengths[1], lengths[2] + lengths[3], lengths[4],
@@ -181,7 +181,7 @@ def test_a_factor_may_have_levels_of_different_types(launched: Recorder, results
     trials = [dataclasses.replace(trial(i), runs=trial(i).runs.assign(x=[x] * 3)) for i, x in enumerate(levels)]
     for one in trials:
         launched.record(one)
-    assert recorder(results).read(results / CURVES)["x"].tolist() == [level for level in levels for _ in range(3)]
+    assert recorder(results).read(results / CURVES_FILE)["x"].tolist() == [level for level in levels for _ in range(3)]
 
 
 def test_records_are_found_after_all_results_were_moved(launched: Recorder, results: Path) -> None:
@@ -200,7 +200,7 @@ def test_missing_and_damaged_records_are_named(launched: Recorder, results: Path
     content = (cut / "curves.parquet").read_bytes()
     (cut / "curves.parquet").write_bytes(content[: len(content) // 2])
     with pytest.raises(LostRecords) as lost:
-        launched.read(results / CURVES, expected=range(6))
+        launched.read(results / CURVES_FILE, expected=range(6))
     assert lost.value.trials == {1, 2, 4, 5}
     for number in (1, 2, 4, 5):
         launched.record(trial(number))
@@ -218,7 +218,7 @@ def test_a_study_without_records_is_told_from_those_that_have_some(launched: Rec
     other = recorder(results, "rnn_clop")
     assert other.trials() == set()
     with pytest.raises(RecordError, match=r"rnn_clop.*experiments.*rnn_clip"):
-        other.read(results / CURVES)
+        other.read(results / CURVES_FILE)
 
 
 def test_documents_come_back_from_the_newest_launch_that_has_them(launched: Recorder, results: Path) -> None:
@@ -347,14 +347,14 @@ def test_curves_are_sorted_and_have_the_columns_of_all_trials(
     launched.record(dataclasses.replace(first, curves=first.curves.sample(frac=1, random_state=0)))
     launched.record(dataclasses.replace(more, curves=wider.sample(frac=1, random_state=0)))
     monkeypatch.setattr("harness.ledger.records.recorder.TABLES_AT_ONCE", 1)
-    launched.read(tmp_path / CURVES)
+    launched.read(tmp_path / CURVES_FILE)
     expected = pd.concat([first.curves, wider], ignore_index=True)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / CURVES), expected, check_exact=True)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / CURVES_FILE), expected, check_exact=True)
 
 
 def test_records_that_are_all_lost_are_named_and_leave_no_file(launched: Recorder, tmp_path: Path) -> None:
     with pytest.raises(LostRecords) as error:
-        launched.read(tmp_path / CURVES, expected=range(3))
+        launched.read(tmp_path / CURVES_FILE, expected=range(3))
     assert error.value.trials == {0, 1, 2}
     assert not list(tmp_path.glob("*curves*"))
 

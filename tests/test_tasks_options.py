@@ -7,7 +7,7 @@ from test_tasks import every_task, only_problem, tensors
 
 from harness import Study, Sweep
 from harness.engine.feed import Feed, Order
-from harness.engine.planning import companions
+from harness.engine.planning import population_key
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
@@ -166,7 +166,7 @@ def variants(task):
 @pytest.mark.parametrize("task", ALL, ids=ids)
 def test_runs_of_all_options_train_in_one_population(task):
     runs = [run_of(t, seed, trial) for trial, t in enumerate(variants(task)) for seed in (0, 1)]
-    assert len({companions(run) for run in runs}) == 1
+    assert len({population_key(run) for run in runs}) == 1
     table, curves = train(runs, evaluations=2, device=CPU)
     assert len(table) == len(runs) and (table.status == "finished").all()
     assert table[["train_loss", "validation_loss", "test_loss", "test_error"]].notna().all().all()

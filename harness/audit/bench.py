@@ -23,7 +23,7 @@ from torch import Tensor
 
 from harness.audit.workloads import WORKLOADS
 from harness.engine.allocator import prepare_process
-from harness.engine.devices import cores_of, describe, find_devices
+from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.population_width import cache_file, measure_cost, parse_memory, seconds, steps_of
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -221,7 +221,7 @@ def bench(names: Sequence[str], width: int | None, devices: str, json_file: Path
         InvalidStudy: there is no such device.
     """
     device = find_devices(devices)[0]
-    machine = f"{describe(device)}, torch {torch.__version__}, Python {platform.python_version()}"
+    machine = f"{device_name(device)}, torch {torch.__version__}, Python {platform.python_version()}"
     click.echo(f"{machine}; milliseconds per step and model\n")
     click.echo(
         "| workload | processes × width | plain loop | population | ratio | limit | share of limit |\n|---|--:|--:|--:|--:|--:|--:|"

@@ -53,20 +53,20 @@ def tolerance(dtype: torch.dtype) -> float:
     return 1e-3 if dtype == torch.float32 else 1e-9
 
 
-def runs_of(setups: Sequence[Setup], seeds: Sequence[int] = (0, 1)) -> list[Run]:
+def short_runs(setups: Sequence[Setup], seeds: Sequence[int] = (0, 1)) -> list[Run]:
     """A run of every setup with every seed, ordered by seed, for a few steps."""
     short = [setup.replace(steps=STEPS) for setup in setups]
     return [Run(trial, seed, setup, confirm=False) for seed in seeds for trial, setup in enumerate(short)]
 
 
-def companions(setups: Sequence[Setup], dtype: torch.dtype = torch.float32) -> Finding:
+def companion_independence(setups: Sequence[Setup], dtype: torch.dtype = torch.float32) -> Finding:
     """Whether a member trains in a population as it does alone.
 
     Args:
         setups: they can train together.
         dtype: of parameters and activations.
     """
-    runs, names = runs_of(setups), ["loss", "grad_norm"]
+    runs, names = short_runs(setups), ["loss", "grad_norm"]
     _, together = train(runs, evaluations=1, device=CPU, dtype=dtype)
     for run in runs[-len(setups) :]:
         _, alone = train([run], evaluations=1, device=CPU, dtype=dtype)
@@ -83,7 +83,7 @@ def companions(setups: Sequence[Setup], dtype: torch.dtype = torch.float32) -> F
 
 def plain_module(setup: Setup, dtype: torch.dtype = torch.float32) -> Finding:
     """Whether outputs and gradients of a member are those of its module as it is written, dropout off."""
-    runs = runs_of([setup])
+    runs = short_runs([setup])
     data = examples(runs)
     population, x, y = _population(runs, data, dtype)
     outputs = population.outputs(x, train=False).detach()
@@ -109,7 +109,7 @@ def plain_module(setup: Setup, dtype: torch.dtype = torch.float32) -> Finding:
 
 def dropout(setups: Sequence[Setup]) -> Finding:
     """Whether dropout acts in training only, with noise of its own for every seed."""
-    runs = runs_of(setups)
+    runs = short_runs(setups)
     population, x, _ = _population(runs, examples(runs), torch.float32)
     population.parameters.copy_(population.parameters[:1].clone().expand_as(population.parameters))
     x = x[:1].expand_as(x)
@@ -148,7 +148,7 @@ def dropout(setups: Sequence[Setup]) -> Finding:
 
 def reach(setup: Setup) -> Finding:
     """Whether the gradient reaches every parameter within a few steps."""
-    runs = runs_of([setup])
+    runs = short_runs([setup])
     data = examples(runs)
     population, x, y = _population(runs, data, torch.float32)
     stepper = Stepper(runs, population)
@@ -171,7 +171,7 @@ def reach(setup: Setup) -> Finding:
 
 def repeats(setups: Sequence[Setup]) -> Finding:
     """Whether two trainings are equal to the bit."""
-    runs = runs_of(setups)
+    runs = short_runs(setups)
     first, second = (train(runs, evaluations=1, device=CPU) for _ in range(2))
     if all(a.equals(b) for a, b in zip(first, second, strict=True)):
         return Finding("ok", "two trainings are equal to the bit")
@@ -184,7 +184,7 @@ def repeats(setups: Sequence[Setup]) -> Finding:
 
 def first_loss(setup: Setup) -> Finding:
     """Whether the loss of the initial weights is about that of guessing."""
-    runs = runs_of([setup])
+    runs = short_runs([setup])
     data = examples(runs)
     population, x, y = _population(runs, data, torch.float32)
     loss = float(population.scores(x, y)[0].mean())
@@ -215,7 +215,7 @@ def guessing(task: Task, data: Data) -> float | None:
 
 def learns(setup: Setup) -> Finding:
     """Whether the model can learn a few examples by heart: Adam at several rates, dropout and clipping off."""
-    runs = runs_of([setup] * len(RATES), [0])
+    runs = short_runs([setup] * len(RATES), [0])
     data = examples(runs)
     population, x, y = _population(runs, data, torch.float32, size=SAMPLE)
     rows = list(population.parameters)

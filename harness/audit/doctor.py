@@ -13,7 +13,7 @@ import click
 from harness.audit import checks, data_checks
 from harness.audit.checks import Finding
 from harness.engine.allocator import prepare_process
-from harness.engine.planning import companions
+from harness.engine.planning import population_key
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.settings.machine import one_thread
@@ -39,7 +39,7 @@ def groups(study: Study) -> Iterator[list[Setup]]:
     found: dict[tuple[str, ...], list[Setup]] = {}
     for cell in study.cells():
         setup = study.setup(cell | middle)
-        found.setdefault(companions(Run(0, 0, setup)), []).append(setup)
+        found.setdefault(population_key(Run(0, 0, setup)), []).append(setup)
     for members in _some(list(found.values()), MOST_GROUPS):
         yield _some(members, MOST_MEMBERS)
 
@@ -66,7 +66,7 @@ def examine(study: Study) -> Iterator[tuple[str, Finding]]:
     lasts = [cell[-1] for cell in cells]
     yield "outputs and gradients", _worst(checks.plain_module, lasts)
     yield "gradient reaches all", _worst(checks.reach, lasts)
-    yield "population or alone", _worst(checks.companions, cells)
+    yield "population or alone", _worst(checks.companion_independence, cells)
     yield "dropout", _worst(checks.dropout, cells)
     yield "training repeats", _worst(checks.repeats, cells)
     yield "first loss", _worst(checks.first_loss, lasts)

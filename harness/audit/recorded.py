@@ -12,9 +12,9 @@ import pandas as pd
 
 from harness.engine.planning import plan
 from harness.engine.runs import Run
-from harness.engine.train import CURVE_COLUMNS as CURVE
+from harness.engine.train import CURVE_COLUMNS
 from harness.ledger.design import Trial, tune_batches
-from harness.ledger.records.finished import CURVES, RUNS
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.settings import InvalidStudy, Problem, show
@@ -60,21 +60,21 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     """
     if not folder.is_dir():
         raise InvalidStudy([Problem(str(folder), "no such results folder")])
-    wanted = [name for name in (RUNS, CURVES, *DOCUMENTS) if study_file is None or name != "study.py"]
+    wanted = [name for name in (RUNS_FILE, CURVES_FILE, *DOCUMENTS) if study_file is None or name != "study.py"]
     message = "is missing; the study's command, run again, writes it without training what is trained"
     if missing := [Problem(str(folder / name), message) for name in wanted if not (folder / name).is_file()]:
         raise InvalidStudy(missing)
     changes = _changes(folder / "changes.json")
     study = _study(folder, study_file, changes)
-    runs = _table(folder / RUNS, (*IDENTITY, *OUTCOME), IDENTITY[:2])
-    curves = _table(folder / CURVES, CURVE, CURVE[:3]).sort_values("step", kind="stable")
-    rounds = _rounds(study, _trials(study, runs, folder / RUNS), folder / RUNS)
+    runs = _table(folder / RUNS_FILE, (*IDENTITY, *OUTCOME), IDENTITY[:2])
+    curves = _table(folder / CURVES_FILE, CURVE_COLUMNS, CURVE_COLUMNS[:3]).sort_values("step", kind="stable")
+    rounds = _rounds(study, _trials(study, runs, folder / RUNS_FILE), folder / RUNS_FILE)
     keys = ["trial", "seed"]
     runs, curves = runs.set_index(keys).sort_index(), curves.set_index(keys).sort_index(kind="stable")
     if strangers := sorted(set(curves.index) - set(runs.index)):
         trial, seed = strangers[0]
         raise InvalidStudy(
-            [Problem(str(folder / CURVES), f"has a curve of trial {trial}, seed {seed}, which is no run")]
+            [Problem(str(folder / CURVES_FILE), f"has a curve of trial {trial}, seed {seed}, which is no run")]
         )
     width, abreast = _plan(folder / "plan.json")
     return Recorded(
@@ -133,7 +133,7 @@ def _table(path: Path, needed: Iterable[str], whole: Iterable[str]) -> pd.DataFr
         raise InvalidStudy([Problem(str(path), f"cannot be read: {reason}")]) from None
     if lacking := [name for name in needed if name not in table]:
         raise InvalidStudy([Problem(str(path), f"lacks the column {name}") for name in lacking])
-    numbers = [name for name in table if name in METRICS or name in CURVE[3:]]
+    numbers = [name for name in table if name in METRICS or name in CURVE_COLUMNS[3:]]
     try:
         return table.astype(dict.fromkeys(whole, "int64") | dict.fromkeys(numbers, "float64"))
     except (ValueError, TypeError) as error:

@@ -16,7 +16,7 @@ import torch
 
 from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
 from harness.audit.recorded import OUTCOME, Recorded, read_results
-from harness.engine.devices import cores_of, describe, find_devices
+from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.planning import NARROWEST
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor, InProcess
@@ -60,7 +60,7 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
         f"{recorded.study.name}: {len(chosen)} of {len(recorded.runs)} runs, chosen by --seed {seed}"
         + (f"; {failed} failed and are not sampled" if failed else "")
     )
-    why = obstacles(recorded.environment, environment(", ".join(map(describe, places))))
+    why = obstacles(recorded.environment, environment(", ".join(map(device_name, places))))
     if why:
         click.echo("Compared within tolerances, since bits need not be equal here:")
         click.echo("\n".join(f"  {line}" for line in why) + f"\nThat is: {TOLERANCES}.")
@@ -194,7 +194,7 @@ def outcome(runs: pd.DataFrame, curves: pd.DataFrame, key: Key) -> Outcome:
 def table(judged: list[Judged]) -> list[str]:
     """A line for each run: trial, seed, factors, judgement."""
     rows = [("trial", "seed", "factors", "")]
-    rows += [(str(j.run.trial), str(j.run.seed), levels.describe(j.run.values), j.words) for j in judged]
+    rows += [(str(j.run.trial), str(j.run.seed), levels.in_words(j.run.values), j.words) for j in judged]
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
 

@@ -35,7 +35,7 @@ def find_devices(text: str) -> list[torch.device]:
     return found
 
 
-def describe(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """A device in words: name, threads or memory."""
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)

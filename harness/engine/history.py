@@ -16,7 +16,7 @@ LOG = ("loss", "grad_norm", "clipped_norm", "clipped", "update_ratio")
 
 
 @dataclass(frozen=True)
-class Schedule:
+class LoggingSteps:
     """At which steps, counted from 1, a run is logged and evaluated."""
 
     steps: int

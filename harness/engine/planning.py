@@ -1,6 +1,6 @@
 """Runs, and which of them train together: a round's runs → `plan` → lists of members.
 
-Runs with equal `companions` keys can: they build modules of one structure, and what else differs is a number for each.
+Runs with equal `population_key` keys can: they build modules of one structure, and what else differs is a number for each.
 """
 
 from itertools import pairwise
@@ -41,7 +41,7 @@ def _shared(component: Component, free: Any) -> str:
     return f"{type(component).__qualname__} {fixed}"
 
 
-def companions(run: Run, structures: dict[tuple[Any, ...], str] | None = None) -> tuple[str, ...]:
+def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = None) -> tuple[str, ...]:
     """Runs with equal keys can train in one population.
 
     Args:
@@ -74,7 +74,7 @@ def plan(runs: list[Run], width: int, abreast: int = 1) -> list[list[Run]]:
     keys: dict[Setup, tuple[str, ...]] = {}
     groups: dict[tuple[str, ...], list[Run]] = {}
     for run in runs:
-        key = keys.setdefault(run.setup, ()) or companions(run, structures)
+        key = keys.setdefault(run.setup, ()) or population_key(run, structures)
         keys[run.setup] = key
         groups.setdefault(key, []).append(run)
     populations = []

@@ -50,7 +50,7 @@ class Population:
     """The stacked parameters, buffers and dropout masks of several runs on one device.
 
     Args:
-        runs: the members, ordered by seed; all with the same `companions` key.
+        runs: the members, ordered by seed; all with the same `population_key` key.
         data: each member's examples.
         device: where everything lives.
         dtype: of parameters and activations.

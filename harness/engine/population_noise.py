@@ -7,7 +7,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.engine.layers.dropout import dropouts
-from harness.engine.layers.masks import Levels, Mask
+from harness.engine.layers.masks import Mask, Probabilities
 
 
 class Noise:
@@ -23,7 +23,7 @@ class Noise:
     def __init__(self, modules: Sequence[nn.Module], *, steps: int, device: torch.device, dtype: torch.dtype) -> None:
         layers = [dropouts(module) for module in modules]
         self._levels = {
-            name: Levels([member[name].level for member in layers], steps=steps, device=device, dtype=dtype)
+            name: Probabilities([member[name].level for member in layers], steps=steps, device=device, dtype=dtype)
             for name in layers[0]
         }
         self._read = {f"{name}.p": self._levels[name] for name, layer in layers[0].items() if layer.reads_p}

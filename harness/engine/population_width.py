@@ -22,9 +22,9 @@ from torch import Tensor
 
 from harness.engine.allocator import prepare_process
 from harness.engine.capture import WARM_UP, Captured
-from harness.engine.devices import describe
+from harness.engine.devices import device_name
 from harness.engine.feed import Feed
-from harness.engine.planning import NARROWEST, companions
+from harness.engine.planning import NARROWEST, population_key
 from harness.engine.population import Population
 from harness.engine.runs import Run, build, examples
 from harness.engine.step import Stepper
@@ -84,7 +84,7 @@ def measure_cost(runs: list[Run], device: torch.device, *, memory_bytes: int, ca
         cache: JSON file of earlier results; unreadable or unwritable, it is done without.
     """
     most = min(WIDEST, max(2, memory_bytes // bytes_per_member(runs[0], device)))
-    text = f"{describe(device)} {companions(runs[0])} {min(len(runs), WIDEST).bit_length()} {most.bit_length()}"
+    text = f"{device_name(device)} {population_key(runs[0])} {min(len(runs), WIDEST).bit_length()} {most.bit_length()}"
     text = re.sub(r" at 0x[0-9a-f]+", "", text)  # addresses differ from process to process
     key = hashlib.sha256(text.encode()).hexdigest()[:32]
     known = _read(cache)

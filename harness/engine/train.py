@@ -17,17 +17,17 @@ from harness.engine.diagnostics.churn import PREDICTIONS
 from harness.engine.diagnostics.diagnosis import Diagnosis
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
-from harness.engine.history import History, Schedule
+from harness.engine.history import History, LoggingSteps
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.stability import Array, solving, stability
 from harness.engine.step import Stepper
 from harness.settings.machine import threads_restored
 
-CURVES = ("loss", "grad_norm", "clipped", "update_ratio", "validation_loss")
+CURVE_VALUES = ("loss", "grad_norm", "clipped", "update_ratio", "validation_loss")
 """Values of a curve."""
 
-CURVE_COLUMNS = ("trial", "seed", "step", *CURVES)
+CURVE_COLUMNS = ("trial", "seed", "step", *CURVE_VALUES)
 """Columns of the table of curves: three whole numbers, then the values."""
 
 TRAIN_SAMPLE = 256
@@ -48,7 +48,7 @@ def train(
     On a CPU there are never more threads than members: which thread sums what would then decide the last bit.
 
     Args:
-        runs: the members; all with the same `planning.companions` key.
+        runs: the members; all with the same `planning.population_key` key.
         evaluations: how often the validation loss is measured.
         device: where to train.
         dtype: of parameters and activations.
@@ -75,7 +75,7 @@ def _train(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     runs = sorted(runs, key=lambda run: run.seed)
     setup = runs[0].setup
-    schedule = Schedule(setup.steps, evaluations)
+    when = LoggingSteps(setup.steps, evaluations)
     data = examples(runs)
     population = Population(runs, data, device=device, dtype=dtype)
     feed = Feed(runs, data, device=device, dtype=dtype)
@@ -87,9 +87,9 @@ def _train(
         return stepper.step(*feed.gather(batch))
 
     take_step = Captured(one_step, population) if capture and device.type == "cuda" else one_step
-    logged, done = set(schedule.logged()), 0
+    logged, done = set(when.logged()), 0
     torch.set_num_threads(min(torch.get_num_threads(), len(population)))
-    for stop in schedule.evaluated():
+    for stop in when.evaluated():
         batches = feed.indices(stop - done)
         if done == 0:
             population.prepare(feed.gather(batches[0])[0][0])
@@ -113,7 +113,7 @@ def _train(
             break
         torch.set_num_threads(min(torch.get_num_threads(), len(population)))
     final = measure(population, feed) | diagnosis.final() if len(population) else {}
-    return run_table(runs, history, final), curve_table(runs, history, schedule.logged())
+    return run_table(runs, history, final), curve_table(runs, history, when.logged())
 
 
 def measure(population: Population, feed: Feed) -> dict[str, Array]:
@@ -187,7 +187,7 @@ def curve_table(runs: list[Run], history: History, logged: list[int]) -> pd.Data
     """One row per run and logged step."""
     rows = np.array(logged) - 1
     arrays = history.arrays()
-    columns = {name: arrays[name][rows].T.ravel() for name in CURVES}
+    columns = {name: arrays[name][rows].T.ravel() for name in CURVE_VALUES}
     identity = {
         "trial": np.repeat([run.trial for run in runs], len(rows)),
         "seed": np.repeat([run.seed for run in runs], len(rows)),

@@ -28,7 +28,7 @@ from harness.engine.runs import Run
 from harness.execution.device_layout import Layout
 from harness.execution.jobs import Answer, Foreman, Lost, Message, Worker
 from harness.execution.remote import SHIPPED, Remote, description
-from harness.execution.trainer import Report, Trained
+from harness.execution.trainer import OnProgress, Trained
 from harness.ledger.trial_runs import n_steps
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.patience import Stopped
@@ -109,7 +109,7 @@ class Ray(Foreman[Place]):
         ray.shutdown()
 
     def train(
-        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
         """See `Executor`.
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.engine.devices import cores_of, describe
+from harness.engine.devices import cores_of, device_name
 from harness.engine.planning import NARROWEST
 from harness.engine.population_width import cache_file, measure_cost, parse_memory
 from harness.ledger.trial_runs import n_steps, sample_runs
@@ -58,5 +58,5 @@ def lay_out(study: Study, devices: list[torch.device], *, workers: int | None, m
         raise InvalidStudy([Problem("model", message, show(runs[0].setup.model))]) from error
     workers = workers or cost.workers(steps, cores, populations=max(1, len(runs) // NARROWEST))
     seconds = cost.training_s(steps, cores, workers)
-    words = ", ".join(map(describe, devices))
+    words = ", ".join(map(device_name, devices))
     return Layout(devices * workers, max(1, cores // workers), cost.width, seconds, words)

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from harness.engine.planning import cut
 from harness.engine.runs import Run
-from harness.execution.trainer import Report, Trained, failed
+from harness.execution.trainer import OnProgress, Trained, failed
 from harness.settings.patience import Stopped
 from harness.study import Study
 
@@ -26,7 +26,7 @@ Message = list[tuple[int, int, dict[str, Any], bool]]
 """Runs as they are sent: trial, seed, values and whether they confirm; the worker knows the study."""
 
 Answer = Trained | tuple[int, int]
-"""What came of a job, or progress on the way: see `Report`."""
+"""What came of a job, or progress on the way: see `OnProgress`."""
 
 
 class Lost(Exception):
@@ -103,7 +103,7 @@ class Foreman(ABC, Generic[W]):
         """The workers that have something to say; waits for a while."""
 
     def train(
-        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
         """See `harness.execution.trainer.Executor`."""
         waiting = deque(Job(index, runs) for index, runs in enumerate(populations))

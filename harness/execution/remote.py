@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from harness.engine.devices import describe
+from harness.engine.devices import device_name
 from harness.engine.population_width import Cost, cache_file, measure_cost, parse_memory
 from harness.execution.jobs import Answer, Message, received
 from harness.execution.trainer import Trainer
@@ -59,7 +59,7 @@ class Remote:
             paths = [path for path in expected | found if expected.get(path) != found.get(path)]
             raise InvalidStudy([Problem(p, f"is {found.get(p)} on {place}, {expected.get(p)} here") for p in paths])
         self._trainer = Trainer(self._device, self._study.evaluations)
-        return place, describe(self._device)
+        return place, device_name(self._device)
 
     def cost(self, memory: str | None) -> Cost:
         """See `measure_cost`; `memory` bounds what all populations of this GPU, or of this host, take at a time."""
@@ -87,4 +87,4 @@ class Remote:
 
 def description(study: Study) -> dict[str, str]:
     """What must agree between the hosts, by name: the study, and the torch that trains it."""
-    return study.describe() | {"torch": torch.__version__.partition("+")[0]}
+    return study.description() | {"torch": torch.__version__.partition("+")[0]}

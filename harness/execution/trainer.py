@@ -15,10 +15,10 @@ import torch
 from harness.engine.allocator import prepare_process
 from harness.engine.planning import cut
 from harness.engine.runs import Run
-from harness.engine.train import CURVE_COLUMNS, CURVES, train
+from harness.engine.train import CURVE_COLUMNS, CURVE_VALUES, train
 from harness.settings.credentials import without_credentials
 
-Report = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Told of progress: steps done since the last call, summed over members, and members that diverged."""
 
 
@@ -48,7 +48,7 @@ class Executor(Protocol):
         """Stop it, at once."""
 
     def train(
-        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
         """Train all of them, in any order, until `stop()`: no population is begun from then on.
 
@@ -71,11 +71,11 @@ class Trainer:
             torch.cuda.set_device(device)
         self._device, self._evaluations, self._most = device, evaluations, 2**62
 
-    def train(self, runs: list[Run], report: Report) -> Trained:
+    def train(self, runs: list[Run], report: OnProgress) -> Trained:
         """Train a population; `report` is told of its progress."""
         return joined([self._attempt(part, report) for part in cut(runs, -(-len(runs) // self._most))])
 
-    def _attempt(self, runs: list[Run], report: Report, *, again: bool = False) -> Trained:
+    def _attempt(self, runs: list[Run], report: OnProgress, *, again: bool = False) -> Trained:
         """Train runs together; where that fails, each half on its own, down to the runs that fail alone once more."""
         done, notes = 0, []
 
@@ -119,7 +119,7 @@ def failed(run: Run, error: str) -> Trained:
     row = {"trial": run.trial, "seed": run.seed, "status": "failed", "steps_done": 0} | dict.fromkeys(
         run.setup.metrics.metrics(), np.nan
     )
-    kinds = {name: "float64" if name in CURVES else "int64" for name in CURVE_COLUMNS}
+    kinds = {name: "float64" if name in CURVE_VALUES else "int64" for name in CURVE_COLUMNS}
     return Trained(
         pd.DataFrame([row]),
         pd.DataFrame(columns=list(kinds)).astype(kinds),
@@ -141,7 +141,7 @@ class InProcess:
         """Nothing to stop."""
 
     def train(
-        self, populations: list[list[Run]], report: Report, stop: Callable[[], bool]
+        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
         """See `Executor`."""
         for index, runs in enumerate(populations):

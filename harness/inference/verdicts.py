@@ -25,7 +25,7 @@ import pandas as pd
 from harness.inference import statistics
 from harness.inference.statistics import EVERYTHING, Array, Bounds, Estimated
 from harness.settings import Component
-from harness.settings.levels import at, describe, stored
+from harness.settings.levels import at, in_words, stored
 from harness.settings.metrics import METRICS, RATE
 from harness.study import Claim, Exact
 
@@ -351,7 +351,7 @@ def read(low: float, high: float, smallest_effect: float) -> tuple[Word, str]:
 def _reason(verdict: Verdict) -> str:
     """The sentence of a verdict that was read from an interval."""
     delta, metric = verdict.smallest_effect, verdict.metric
-    arms = f"with {describe(verdict.treatment)} than with {describe(verdict.baseline)}"
+    arms = f"with {in_words(verdict.treatment)} than with {in_words(verdict.baseline)}"
     if verdict.verdict == "supported":
         return f"{metric} is {verdict.better} {arms}, by more than δ = {delta:g}."
     if verdict.label == "reversed":

@@ -25,7 +25,7 @@ from harness.lead.leader import lead
 from harness.ledger.design import Design
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
-from harness.ledger.records.finished import CURVES, FinishedTrial
+from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
 from harness.ledger.records.launch import launch_of
 from harness.ledger.records.recorder import LostRecords, Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
@@ -100,7 +100,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
                 Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=partial(count, progress))
                 as commits,
             ):  # fmt: skip
-                runs = train_all(study, design, recorder, commits, executor, plan, folder / CURVES, progress, stop)
+                runs = train_all(study, design, recorder, commits, executor, plan, folder / CURVES_FILE, progress, stop)
             spool.clear()
             options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
             from harness.reporting.build import build_report, run_command

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from harness.lead.ending import DONE
-from harness.ledger.records.finished import CURVES
+from harness.ledger.records.finished import CURVES_FILE
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.reporting.build import build_report, recorded_changes, run_command
@@ -31,7 +31,7 @@ def rebuild(study_file: Path, results: Path, tracking_uri: str | None, *, quick:
         changes = recorded_changes(recorder, Changes(quick=quick))
         study, doc = load_study(study_file, changes)
         folder = results / study.name
-        runs = recorder.read(folder / CURVES)
+        runs = recorder.read(folder / CURVES_FILE)
         arguments = [str(study_file), *changes.arguments()]
         arguments += [] if results == DEFAULT_RESULTS else ["--results", str(results)]
         arguments += ["--tracking-uri", tracking_uri] if tracking_uri else []

@@ -18,7 +18,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.ledger.storage import Claim, close_storage, open_storage, reachable, this_process
+from harness.ledger.storage import LeaderLock, close_storage, open_storage, reachable, this_process
 from harness.settings import Tune, show
 from harness.settings.patience import Stopped
 from harness.study import Levels, Study
@@ -74,7 +74,7 @@ class Design:
     def __init__(self, study: Study, storage: str, *, fresh: bool = False) -> None:
         self.study, self._cells, self._tunes = study, study.cells(), study.tunes()
         self._storage = open_storage(storage)
-        self._claim = Claim(self._storage, study.name)
+        self._lock = LeaderLock(self._storage, study.name)
         with ExitStack() as on_error:
             on_error.callback(self.close)
             self._optuna = self._opened(fresh=fresh)
@@ -83,10 +83,10 @@ class Design:
             on_error.pop_all()
 
     def _opened(self, *, fresh: bool) -> optuna.Study:
-        """The study in Optuna, claimed for this process."""
+        """The study in Optuna, locked for this process."""
         study, backend = self.study, self._storage
         exists = study.name in optuna.get_all_study_names(backend)
-        if not self._claim.held():
+        if not self._lock.held():
             attributes = optuna.load_study(study_name=study.name, storage=backend).user_attrs if exists else {}
             raise AlreadyLed(attributes.get("leader", "another process"))
         if fresh and exists:
@@ -98,13 +98,13 @@ class Design:
 
     def close(self) -> None:
         """Leave the study to others."""
-        self._claim.end()
+        self._lock.end()
         close_storage(self._storage)
 
     def _check_unchanged(self) -> None:
         stored = self._optuna.user_attrs.get("study")
         if stored is None:
-            self._optuna.set_user_attr("study", self.study.describe())
+            self._optuna.set_user_attr("study", self.study.description())
         elif differences := self.study.differences(stored):
             raise StudyChanged(differences)
 
@@ -175,7 +175,7 @@ class Design:
 
     def _lead_still(self) -> None:
         """A claim is lost when the database was away, and may have gone to another machine meanwhile."""
-        if not self._claim.held():
+        if not self._lock.held():
             raise Stopped(f"{self._optuna.user_attrs['leader']} runs this study now")
 
     @reachable()

@@ -69,7 +69,7 @@ class Journal(JournalFileBackend):
             file.truncate(file.read().rfind(b"\n") + 1)
 
 
-class Claim:
+class LeaderLock:
     """That one process alone leads a study, among all machines that share a PostgreSQL.
 
     It is an advisory lock, which ends with its connection: nothing of it stays behind when a machine dies. Other storages

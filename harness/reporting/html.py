@@ -10,7 +10,7 @@ from importlib import resources
 from jinja2 import Environment, StrictUndefined
 
 from harness.inference.verdicts import Verdict
-from harness.settings.levels import describe
+from harness.settings.levels import in_words
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Page:
 def render(page: Page) -> str:
     """The page as HTML; every text is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"interval": interval, "describe": describe, "word": word, "number": number}
+    environment.filters |= {"interval": interval, "in_words": in_words, "word": word, "number": number}
     source = resources.files("harness.reporting").joinpath("templates", "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(page=page)
 

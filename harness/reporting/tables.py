@@ -15,7 +15,7 @@ import pandas as pd
 
 from harness.inference import statistics, verdicts
 from harness.inference.verdicts import Verdict
-from harness.ledger.records.finished import CURVES, RUNS
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
 from harness.settings.files import put_in_place
 from harness.settings.levels import at, label, stored
@@ -55,7 +55,7 @@ def write_report(
     runs = sort_runs(study, runs)
     found = verdicts.judge(study.claims, runs, study.sweeps())
     summary = summarize(study, runs)
-    drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES, runs, study), study))
+    drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES_FILE, runs, study), study))
     images = plots.render_all(drawn, helpers)
     extra = [name for name in measured(summary) if METRICS[name].level != "light"]
     page = html.Page(
@@ -71,7 +71,7 @@ def write_report(
         commands=commands,
         counts=counts(runs),
     )
-    write(folder / RUNS, parquet(runs))
+    write(folder / RUNS_FILE, parquet(runs))
     write(folder / "runs.csv", csv(runs))
     write(folder / "summary.csv", csv(summary))
     write(folder / "claims.json", claims_json(found))

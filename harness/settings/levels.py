@@ -47,10 +47,10 @@ def label(path: str, level: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def describe(levels: Mapping[str, Any]) -> str:
+def in_words(levels: Mapping[str, Any]) -> str:
     """Several levels as one phrase.
 
-    >>> describe({"model.dropout": 0.5, "batch_size": 32})
+    >>> in_words({"model.dropout": 0.5, "batch_size": 32})
     'model.dropout = 0.5, batch_size = 32'
     """
     return ", ".join(f"{path} = {label(path, level)}" for path, level in levels.items()) or "all runs"

@@ -220,7 +220,7 @@ class Study(Setup):
             made[key] = self.setup(dict(others)).with_value(path, value)  # cells share all but their last level
         return made[key]
 
-    def describe(self) -> dict[str, str]:
+    def description(self) -> dict[str, str]:
         """Everything that decides the results, as text by path: two studies with equal descriptions are the same."""
         shown = {path: show(value) for path, value in self.factors().items()}
         parts = {name: value for name, value in self.values().items() if isinstance(value, Component)}
@@ -231,12 +231,12 @@ class Study(Setup):
         return kinds | shown | plan | self.fingerprints()
 
     def digest(self) -> str:
-        """`describe` in short."""
-        return hashlib.sha256(repr(sorted(self.describe().items())).encode()).hexdigest()
+        """`description` in short."""
+        return hashlib.sha256(repr(sorted(self.description().items())).encode()).hexdigest()
 
     def differences(self, stored: dict[str, str]) -> list[str]:
         """A line for each setting in which this study differs from one that was described before; none: the same study."""
-        now = self.describe()
+        now = self.description()
         paths = [path for path in stored | now if stored.get(path) != now.get(path)]
         return [f"{path}: {stored.get(path, 'absent')} → {now.get(path, 'absent')}" for path in paths]
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.engine.layers.masks import BernoulliMask, GaussianMask, Levels, Mask
+from harness.engine.layers.masks import BernoulliMask, GaussianMask, Mask, Probabilities
 from harness.models.noise import GaussianDropout, Zoneout
 from harness.settings.schedules import Schedule
 
@@ -42,7 +42,7 @@ class MemberDropout(nn.Module):
             self.p: Tensor
             self.register_buffer("p", torch.zeros(()))
 
-    def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
+    def mask_of(self, name: str, shape: tuple[int, ...], levels: Probabilities, rows: Mapping[int, slice]) -> Mask:
         """What draws the masks of one call; arguments as of `Mask`."""
         return BernoulliMask(name, shape, levels, rows)
 
@@ -84,7 +84,7 @@ class MemberAlphaDropout(MemberDropout):
     ALPHA = 1.7580993408473766
     """λ·α of the SELU, minus its value far below zero."""
 
-    def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
+    def mask_of(self, name: str, shape: tuple[int, ...], levels: Probabilities, rows: Mapping[int, slice]) -> Mask:
         """See `MemberDropout.mask_of`; what is kept is scaled by a."""
         return BernoulliMask(name, shape, levels, rows, self._scale)
 
@@ -100,7 +100,7 @@ class MemberAlphaDropout(MemberDropout):
 class MemberGaussianDropout(MemberDropout):
     """Stands in for a `GaussianDropout`."""
 
-    def mask_of(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> Mask:
+    def mask_of(self, name: str, shape: tuple[int, ...], levels: Probabilities, rows: Mapping[int, slice]) -> Mask:
         """See `MemberDropout.mask_of`."""
         return GaussianMask(name, shape, levels, rows)
 

@@ -15,7 +15,7 @@ from harness.settings.randomness import stream
 from harness.settings.schedules import Ramp, Schedule
 
 
-class Levels:
+class Probabilities:
     """One layer's p of every member, at the step that training has come to.
 
     Args:
@@ -78,7 +78,7 @@ class Mask(ABC):
 
     values: Tensor
 
-    def __init__(self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice]) -> None:
+    def __init__(self, name: str, shape: tuple[int, ...], levels: Probabilities, rows: Mapping[int, slice]) -> None:
         self.name, self._shape, self._levels, self._rows = name, shape, levels, rows
         self.streams = {seed: stream(seed, f"dropout {name}", levels.p.device) for seed in rows}
         self._allocate()
@@ -121,7 +121,7 @@ class BernoulliMask(Mask):
     """
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], levels: Levels, rows: Mapping[int, slice],
+        self, name: str, shape: tuple[int, ...], levels: Probabilities, rows: Mapping[int, slice],
         scale: Callable[[Tensor], Tensor] = inverted,
     ) -> None:  # fmt: skip
         self._scale_of, size = scale, math.prod(shape)

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-RUNS, CURVES = "runs.parquet", "curves.parquet"
+RUNS_FILE, CURVES_FILE = "runs.parquet", "curves.parquet"
 MAX_STEPS = 25
 """Points of a curve that MLflow keeps, at .12 ms each; the artifact has them all."""
 
@@ -41,7 +41,7 @@ class FinishedTrial:
     @cached_property
     def files(self) -> dict[str, bytes]:
         """File name → content of its tables, as they are kept on disk and in MLflow."""
-        return {RUNS: _parquet(self.runs), CURVES: _parquet(self.curves)}
+        return {RUNS_FILE: _parquet(self.runs), CURVES_FILE: _parquet(self.curves)}
 
     def count(self, status: str) -> int:
         """How many of its runs have a status."""

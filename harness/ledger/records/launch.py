@@ -41,7 +41,7 @@ def launch_of(
     command_line = asdict(changes)
     documents = {
         "study.py": importlib.util.decode_source(study_file.read_bytes()),
-        "study.json": json.dumps(study.describe(), indent=1, ensure_ascii=False),
+        "study.json": json.dumps(study.description(), indent=1, ensure_ascii=False),
         "changes.json": json.dumps(command_line),
         "plan.json": json.dumps(plan),
         "environment.json": json.dumps(environment | study.fingerprints(), indent=1, ensure_ascii=False),

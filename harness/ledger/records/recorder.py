@@ -26,7 +26,7 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from harness.ledger.records.finished import CURVES, RUNS, FinishedTrial, mean_curves, seed_means
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE, FinishedTrial, mean_curves, seed_means
 from harness.ledger.records.tracking import RecordError, check, connect, own_errors
 from harness.settings.files import put_in_place
 
@@ -216,9 +216,9 @@ class Recorder:
             put_in_place(curves) as path,
         ):
             folders = list(pool.map(partial(self._fetch, inbox=Path(inbox)), recorded.values()))
-            with closing(_Gathered(path, (folder / CURVES for folder in folders))) as gathered:
+            with closing(_Gathered(path, (folder / CURVES_FILE for folder in folders))) as gathered:
                 for trial, folder in zip(recorded, folders, strict=True):
-                    of_trial, its_curves = _table(folder / RUNS), _table(folder / CURVES)
+                    of_trial, its_curves = _table(folder / RUNS_FILE), _table(folder / CURVES_FILE)
                     if of_trial is None or its_curves is None:
                         lost.add(trial)
                     else:

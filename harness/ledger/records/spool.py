@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from harness.ledger.records.finished import CURVES, RUNS, FinishedTrial
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE, FinishedTrial
 
 ABOUT = "trial.json"
 
@@ -52,7 +52,7 @@ class Spool:
         place = self._place(number)
         try:
             about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
-            runs, curves = pd.read_parquet(place / RUNS), pd.read_parquet(place / CURVES)
+            runs, curves = pd.read_parquet(place / RUNS_FILE), pd.read_parquet(place / CURVES_FILE)
         except (OSError, ValueError, pa.ArrowException):
             return None
         if about["study"] != self._study:
