@@ -1,9 +1,10 @@
-"""`python -m harness.run STUDY.py`: the command line of `harness.lead.flow`."""
+"""`harness run STUDY`, or `python -m harness.run STUDY`: the command line of `harness.lead.command`."""
 
 import atexit
 import gc
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -53,22 +54,18 @@ from harness.execution.processes import serve
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")  # fmt: skip
-def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: object) -> None:
+def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: Any) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
-    if options["ray"] is None and options["workers"] != 1 and not options["dry_run"]:
+    if options["ray"] is None and not options["dry_run"]:
         serve()
-    from harness.lead import flow  # takes seconds, in which the server of processes gets ready too
+    from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
+    from harness.lead.options import Options
     from harness.study.load import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    chosen = flow.Options(**options)  # type: ignore[arg-type]
-    sys.exit(
-        ending(
-            lambda: flow.run(study_file, Changes(settings, seeds, quick), chosen), refused=f"{study_file} cannot run:",
-            interrupted="Interrupted; what was recorded is saved, and the same command continues.",
-        )
-    )  # fmt: skip
+    changes, chosen = Changes(settings, seeds, quick), Options(**options)
+    sys.exit(ending(lambda: run_file(study_file, changes, chosen), refused=f"{study_file} cannot run:"))
 
 
 if __name__ == "__main__":

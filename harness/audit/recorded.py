@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.engine.train import CURVE_COLUMNS
-from harness.ledger.design import Trial, tune_batches
-from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
+from harness.ledger.design import Trial
+from harness.ledger.records.finished import CURVES_FILE, POPULATION_COLUMNS, POPULATIONS_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.settings import InvalidStudy, Problem, show
@@ -22,8 +21,14 @@ from harness.settings.metrics import METRICS
 from harness.study import Study
 from harness.study.load import Changes, load_study, parse_changes
 
+WRITTEN_AGAIN = "is missing; the study's command, run again, writes it without training what is trained"
+ABSENT = {"study.py": "is missing; name the file that defines the study with --study FILE, also for one made in Python"}
+
 IDENTITY = ("trial", "seed", "phase")
 OUTCOME = ("status", "steps_done")
+
+Key = tuple[int, int]
+"""Trial and seed of a run."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +37,19 @@ class Recorded:
 
     Attributes:
         study: as it was launched.
-        study_file, changes: see `load_study`.
         environment: where it was trained, see `harness.ledger.environment`.
         runs: one row per run, indexed by trial and seed.
         curves: one row per run and logged step, indexed by trial and seed, steps in order.
-        populations: all runs of the study as they were planned to train together.
+        parts: runs that trained together, in the order in which they did, some of which were recorded from there.
+        part_of: trial and seed of each run → index of the part that it was recorded from; failed runs have none.
     """
 
     study: Study
-    study_file: Path
-    changes: Changes
     environment: dict[str, str]
     runs: pd.DataFrame
     curves: pd.DataFrame
-    populations: list[list[Run]]
+    parts: list[list[Run]]
+    part_of: dict[Key, int]
 
 
 def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
@@ -60,15 +64,15 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     """
     if not folder.is_dir():
         raise InvalidStudy([Problem(str(folder), "no such results folder")])
-    wanted = [name for name in (RUNS_FILE, CURVES_FILE, *DOCUMENTS) if study_file is None or name != "study.py"]
-    message = "is missing; the study's command, run again, writes it without training what is trained"
-    if missing := [Problem(str(folder / name), message) for name in wanted if not (folder / name).is_file()]:
-        raise InvalidStudy(missing)
-    changes = _changes(folder / "changes.json")
-    study = _study(folder, study_file, changes)
+    wanted = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE, *DOCUMENTS)
+    absent = [name for name in wanted if not (folder / name).is_file() and not (name == "study.py" and study_file)]
+    if absent:
+        raise InvalidStudy([Problem(str(folder / name), ABSENT.get(name, WRITTEN_AGAIN)) for name in absent])
+    study = _study(folder, study_file)
     runs = _table(folder / RUNS_FILE, (*IDENTITY, *OUTCOME), IDENTITY[:2])
     curves = _table(folder / CURVES_FILE, CURVE_COLUMNS, CURVE_COLUMNS[:3]).sort_values("step", kind="stable")
-    rounds = _rounds(study, _trials(study, runs, folder / RUNS_FILE), folder / RUNS_FILE)
+    trials = _trials(study, runs, folder / RUNS_FILE)
+    _check_complete(study, trials, folder / RUNS_FILE)
     keys = ["trial", "seed"]
     runs, curves = runs.set_index(keys).sort_index(), curves.set_index(keys).sort_index(kind="stable")
     if strangers := sorted(set(curves.index) - set(runs.index)):
@@ -76,13 +80,32 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
         raise InvalidStudy(
             [Problem(str(folder / CURVES_FILE), f"has a curve of trial {trial}, seed {seed}, which is no run")]
         )
-    width, abreast = _plan(folder / "plan.json")
-    return Recorded(
-        study, study_file or folder / "study.py", changes,
-        {name: str(value) for name, value in _json(folder / "environment.json").items()},
-        runs, curves,
-        [part for trials in rounds for part in plan([r for t in trials for r in runs_of(study, t)], width, abreast)],
-    )  # fmt: skip
+    environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
+    known = {(run.trial, run.seed): run for trial in trials for run in runs_of(study, trial)}
+    members = _table(folder / POPULATIONS_FILE, POPULATION_COLUMNS, ("trial", "seed"))
+    parts, part_of = _parts(members, known, folder / POPULATIONS_FILE)
+    for (trial, seed), status in runs["status"].items():
+        if (status == "failed") == ((trial, seed) in part_of):
+            said = "holds" if status == "failed" else "does not say"
+            message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
+            raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
+    return Recorded(study, environment, runs, curves, parts, part_of)
+
+
+def _parts(
+    members: pd.DataFrame, known: Mapping[Key, Run], path: Path
+) -> tuple[list[list[Run]], dict[Key, int]]:
+    """The runs of each part, and which part each run was recorded from; see `Recorded`."""
+    parts: list[list[Run]] = []
+    part_of: dict[Key, int] = {}
+    for _, rows in members.groupby("part", sort=False):
+        keys = list(zip(rows["trial"].tolist(), rows["seed"].tolist(), strict=True))
+        if strangers := [key for key in keys if key not in known]:
+            message = f"names trial {strangers[0][0]}, seed {strangers[0][1]}, which is no run of the study"
+            raise InvalidStudy([Problem(str(path), message)])
+        part_of |= {key: len(parts) for key, recorded in zip(keys, rows["recorded"], strict=True) if recorded}
+        parts.append([known[key] for key in keys])
+    return parts, part_of
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -102,16 +125,9 @@ def _changes(path: Path) -> Changes:
         raise InvalidStudy([Problem(str(path), "needs settings, seeds and quick")]) from None
 
 
-def _plan(path: Path) -> tuple[int, int]:
-    stored = _json(path)
-    width, abreast = stored.get("width"), stored.get("abreast")
-    if not (isinstance(width, int) and isinstance(abreast, int) and width > 0 and abreast > 0):
-        raise InvalidStudy([Problem(str(path), "needs a width and how many populations train abreast", str(stored))])
-    return width, abreast
-
-
-def _study(folder: Path, study_file: Path | None, changes: Changes) -> Study:
+def _study(folder: Path, study_file: Path | None) -> Study:
     """The study as it was launched."""
+    changes = _changes(folder / "changes.json")
     path = study_file or folder / "study.py"
     try:
         study, _ = load_study(path, changes)
@@ -165,8 +181,8 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
             raise InvalidStudy([problem])
         settings = factor_values(study, trial) | {"phase": row["phase"]}
         for name, value in settings.items():
-            got = set(map(_text, rows[name])) if name in rows else {"nothing"}
-            if got != {_text(value)}:
+            got = set(map(spelled, rows[name])) if name in rows else {"nothing"}
+            if got != {spelled(value)}:
                 message = f"trial {number} must have {name} = {value}, as in the study"
                 raise InvalidStudy([Problem(str(path), message, ", ".join(sorted(got)))])
         columns |= settings.keys()
@@ -177,13 +193,13 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
 
 
 def _spelling(levels: Mapping[Any, Any], paths: Iterable[str]) -> tuple[str, ...]:
-    return tuple(_text(levels.get(path, math.nan)) for path in paths)
+    return tuple(spelled(levels.get(path, math.nan)) for path in paths)
 
 
-def _text(value: Any) -> str:
+def spelled(value: Any) -> str:
     """A setting's spelling, whatever type its column has: 1, 1.0 and "1" are the same.
 
-    >>> _text(1), _text("1.0"), _text(True), _text(None)
+    >>> spelled(1), spelled("1.0"), spelled(True), spelled(None)
     ('1.0', '1.0', 'True', 'None')
     """
     if isinstance(value, bool | np.bool_):
@@ -203,12 +219,8 @@ def _number(value: Any, *, whole: bool) -> float:
         return math.nan
 
 
-def _rounds(study: Study, trials: list[Trial], path: Path) -> list[list[Trial]]:
-    """The trials of each round, as they were asked.
-
-    Raises:
-        InvalidStudy: some are not there, so that nobody knows with whom the others trained.
-    """
+def _check_complete(study: Study, trials: list[Trial], path: Path) -> None:
+    """Raises `InvalidStudy` where trials of the study are not there."""
     tune, confirm = ([t for t in trials if t.confirm == phase] for phase in (False, True))
     cells = len(study.cells())
     wanted = study.tune_trials * cells if study.tunes() else 0
@@ -218,5 +230,3 @@ def _rounds(study: Study, trials: list[Trial], path: Path) -> list[list[Trial]]:
             "in the confirm phase: the study's command continues it"
         )
         raise InvalidStudy([Problem(str(path), message)])
-    batches = tune_batches(study) if wanted else []
-    return [tune[first * cells : last * cells] for first, last in batches] + [confirm]

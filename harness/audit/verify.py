@@ -1,9 +1,8 @@
-"""`python -m harness.verify RESULTS`: train a sample of the recorded runs again and compare them with what is recorded.
+"""`harness verify RESULTS`: train a sample of the recorded runs again, judge the claims again, and compare.
 
-A run is trained among the companions with which it was planned, cut to blocks of the `NARROWEST` members beside it: on a
-CPU that seldom changes a bit. Only a run that then differs is trained once more in its whole population, where not a bit
-may differ. What a run trained beside failed ones, in parts that nobody recorded, is held to tolerances; so is everything
-where the environment is another one (see `harness.audit.agreement`).
+A run is trained among those with which it was recorded to have trained, cut to blocks of the `NARROWEST` members beside
+it: on a CPU that seldom changes a bit. Only a run that then differs is trained once more with all of them, where not a bit
+may differ. Where the environment is another one, everything is held to tolerances (see `harness.audit.agreement`).
 """
 
 import random
@@ -15,11 +14,12 @@ import pandas as pd
 import torch
 
 from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
-from harness.audit.recorded import OUTCOME, Recorded, read_results
+from harness.audit.claims_again import claims_that_differ
+from harness.audit.recorded import OUTCOME, Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.planning import NARROWEST
 from harness.engine.runs import Run
-from harness.execution.trainer import Executor, InProcess
+from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
 from harness.lead import console
 from harness.ledger.environment import environment, obstacles
@@ -30,9 +30,6 @@ from harness.settings.progress import Progress
 AGREE, DIFFER = 0, 1
 
 OWN = [name for name, metric in METRICS.items() if not metric.across_seeds]
-
-Key = tuple[int, int]
-"""Trial and seed of a run."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +68,13 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     off = {} if not why else moved(pairs)
     for name, median in off.items():
         click.echo(f"{name}: the median difference is {median:.0%}")
+    wrong = claims_that_differ(recorded, folder, exactly=not why)
+    click.echo("\n".join(f"claims.json: {line}" for line in wrong or ["every verdict follows from the runs"]))
     agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
-    good = agreeing == len(judged) and not off
+    good = agreeing == len(judged) and not off and not wrong
     click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {len(judged)} runs agree, {bits} of them in every bit"
-               + (f"; the medians of {', '.join(off)} do not." if off else "."))  # fmt: skip
+               + (f"; the medians of {', '.join(off)} do not" if off else "")
+               + (f"; {len(wrong)} numbers of claims.json do not." if wrong else "."))  # fmt: skip
     return AGREE if good else DIFFER
 
 
@@ -103,40 +103,36 @@ def choose(recorded: Recorded, sample: int, seed: int) -> set[Key]:
 def train_and_judge(
     recorded: Recorded, chosen: set[Key], places: list[torch.device], *, exactly: bool
 ) -> tuple[list[Judged], list[tuple[Outcome, Outcome]]]:
-    """Train the populations of the chosen runs, as much of them as needed.
+    """Train the parts that the chosen runs were recorded from, as much of them as needed.
 
     Args:
         recorded: what to compare with.
         chosen: the sampled runs.
-        places: devices; a process for each if there are several.
+        places: devices; a process for each.
         exactly: whether every bit must agree.
 
     Returns:
         A judgement on each run, and recorded and new outcome of each, ordered by trial and seed.
     """
-    failed = set(recorded.runs.index[recorded.runs["status"] == "failed"])
-    whole = [p for p in recorded.populations if chosen & set(map(_key, p))]
-    broken = [bool(failed & set(map(_key, population))) for population in whole]
-    cut = [block(population, chosen, failed) for population in whole]
+    inside: dict[int, set[Key]] = {}
+    for key in sorted(chosen):
+        inside.setdefault(recorded.part_of[key], set()).add(key)
     before = {key: outcome(recorded.runs, recorded.curves, key) for key in chosen}
     progress = Progress(0, 0)
     with executor(recorded, places) as trainer, console.shown(progress, quiet=False):
-        again = train(trainer, cut, progress)
+        blocks = [(block(recorded.parts[part], keys), keys) for part, keys in inside.items()]
+        again = train(trainer, blocks, progress)
         if exactly:
             differing = {key for key in chosen if in_bits(before[key], again[key])}
             doubtful = [
-                p for p, part, parted in zip(whole, cut, broken, strict=True)
-                if len(part) < len(p) and not parted and differing & set(map(_key, p))
-            ]  # fmt: skip
+                (recorded.parts[part], keys & differing)
+                for (trained, keys), part in zip(blocks, inside, strict=True)
+                if keys & differing and len(trained) < len(recorded.parts[part])
+            ]
             again |= train(trainer, doubtful, progress)
-    judged = [
-        judge(run, before[_key(run)], again[_key(run)], exactly=exactly and not parted)
-        for population, parted in zip(whole, broken, strict=True)
-        for run in population
-        if _key(run) in chosen
-    ]
-    judged.sort(key=lambda found: _key(found.run))
-    return judged, [(before[_key(found.run)], again[_key(found.run)]) for found in judged]
+    run_of = {_key(run): run for part in inside for run in recorded.parts[part]}
+    judged = [judge(run_of[key], before[key], again[key], exactly=exactly) for key in sorted(chosen)]
+    return judged, [(before[key], again[key]) for key in sorted(chosen)]
 
 
 def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged:
@@ -153,32 +149,30 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged
     return Judged(run, True, False, "agrees within tolerances" + (f" until it parts at step {step}" if step else ""))
 
 
-def block(population: list[Run], chosen: set[Key], failed: set[Key]) -> list[Run]:
-    """The chosen members of a population and those beside them, in blocks of `NARROWEST`; no failed ones."""
-    wanted = {i // NARROWEST for i, run in enumerate(population) if _key(run) in chosen}
-    return [run for i, run in enumerate(population) if i // NARROWEST in wanted and _key(run) not in failed]
+def block(part: list[Run], chosen: set[Key]) -> list[Run]:
+    """The chosen members of a part and those beside them, in blocks of `NARROWEST`."""
+    wanted = {i // NARROWEST for i, run in enumerate(part) if _key(run) in chosen}
+    return [run for i, run in enumerate(part) if i // NARROWEST in wanted]
 
 
 def executor(recorded: Recorded, places: list[torch.device]) -> Executor:
-    """What trains: this process, or one for each of several devices."""
-    if len(places) == 1:
-        return InProcess(places[0], recorded.study.evaluations)
-    threads = max(1, cores_of(places[0]) // len(places))
-    return Workers(places, threads, recorded.study_file, recorded.changes)
+    """What trains: a process for each device."""
+    return Workers(places, max(1, cores_of(places[0]) // len(places)), recorded.study)
 
 
-def train(trainer: Executor, populations: list[list[Run]], progress: Progress) -> dict[Key, Outcome]:
-    """Train populations; the outcome of every run in them."""
-    progress.steps += sum(run.setup.steps for population in populations for run in population)
-    progress.runs += sum(map(len, populations))
+def train(trainer: Executor, blocks: list[tuple[list[Run], set[Key]]], progress: Progress) -> dict[Key, Outcome]:
+    """Train blocks of runs; the outcome of those runs of each that are asked for."""
+    progress.steps += sum(run.setup.steps for runs, _ in blocks for run in runs)
+    progress.runs += sum(len(runs) for runs, _ in blocks)
     found: dict[Key, Outcome] = {}
-    for _, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
+    populations = [runs for runs, _ in blocks]
+    for index, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
         for note in trained.notes:
             progress.say(note)
         for key, error in trained.errors.items():
             progress.say(f"trial {key[0]}, seed {key[1]}: {error.strip().splitlines()[-1]}")
         runs, curves = (table.set_index(["trial", "seed"]) for table in (trained.runs, trained.curves))
-        found |= {key: outcome(runs, curves, key) for key in runs.index}
+        found |= {key: outcome(runs, curves, key) for key in runs.index if key in blocks[index][1]}
         progress.diverged += int((runs["status"] == "diverged").sum())
         progress.add(runs=len(runs))
     return found

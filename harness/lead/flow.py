@@ -1,10 +1,9 @@
-"""From a study file to a report: the stages of the flow in order."""
+"""From a study to its report: the stages of the flow in order."""
 
 import gc
 import math
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,119 +11,144 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Timer
 
-import click
 import pandas as pd
 
 from harness.execution.device_layout import Layout
 from harness.execution.placement import on_cluster, on_host
 from harness.execution.trainer import Executor
+from harness.inference.verdicts import Verdict
 from harness.lead import console
-from harness.lead.ending import DONE, INTERRUPTED, SOME_FAILED
-from harness.lead.interruption import Stop, why_stopped
-from harness.lead.leader import lead
+from harness.lead.interruption import Interrupted, Stop, why_stopped
+from harness.lead.leader import Leader
+from harness.lead.options import Options
 from harness.ledger.design import Design
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
 from harness.ledger.records.launch import launch_of
 from harness.ledger.records.recorder import LostRecords, Recorder
-from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
+from harness.ledger.records.tracking import RecordError, ui_command
 from harness.ledger.stores import leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
-from harness.settings import InvalidStudy, Problem, printable
+from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Stopped, Unreachable
 from harness.settings.progress import Progress
 from harness.study import Study
-from harness.study.load import Changes, load_study
+from harness.study.origin import Origin
 
 PREPARE_REPORT_AFTER_S = 10.0
 
 
 @dataclass(frozen=True)
-class Options:
-    """The command line, but for the study and the changes to it."""
+class Outcome:
+    """What came of a study.
 
-    dry_run: bool
-    fresh: bool
-    devices: str
-    workers: int | None
-    memory: str | None
-    ray: str | None
-    gpus_per_population: float | None
-    storage: str | None
-    tracking_uri: str | None
-    results: Path
-    timeout: float | None
-    verbose: bool
-    quiet: bool
+    Attributes:
+        folder: results/<study>, with its report.
+        verdicts: on its claims.
+        failed: how many runs failed for good.
+        errors: tracebacks of those that failed in this launch.
+    """
 
-    def say(self, text: str) -> None:
-        """Print unless `--quiet`."""
-        if not self.quiet:
-            click.echo(printable(text))
+    folder: Path
+    verdicts: Sequence[Verdict]
+    failed: int
+    errors: Sequence[str]
 
 
-def run(study_file: Path, changes: Changes, options: Options) -> int:
-    """All stages in order; returns the exit code.
+def run(study: Study, origin: Origin, options: Options, *, command: str = "") -> Outcome:
+    """All stages in order.
+
+    Args:
+        study: to be run, or gone on with.
+        origin: where it came from.
+        options: where and how it runs.
+        command: the command line, for the report.
 
     Raises:
         InvalidStudy: the study, a device, a storage or a folder cannot be used.
+        Interrupted: not all was done; what is done is saved.
     """
     started = time.monotonic()
-    study, doc = load_study(study_file, changes)
-    options.say(overview(study, verbose=options.verbose))
-    executor, layout = place(study, study_file, changes, options)
+    executor, layout = place(study, origin, options)
     options.say(f"Training on {layout.devices}.")
-    if options.dry_run:
-        options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
-        return DONE
-    folder = options.results / study.name
-    uri = options.tracking_uri or default_tracking_uri(options.results)
     progress = Progress(n_steps(study), n_runs(study))
-    stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
+    stop = Stop(math.inf if options.timeout is None else started + options.timeout, progress)
+    folder = options.results / study.name
     stores = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
     with leadership(folder), executor, stores as (design, recorder, spool):
-        plan = {
-            "width": design.remembered("width", lambda: layout.width),
-            "abreast": design.remembered("abreast", lambda: len(layout.places)),
-        }
+        plan = planned(design, layout)
         trained_on = joint(design.collected("environments", environment(layout.devices)))
-        launch = launch_of(study, study_file, changes, plan=plan, environment=trained_on)
+        launch = launch_of(study, origin, plan=plan, environment=trained_on)
         told = design.told()
         options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
         try:
-            with (
-                _preparing_report() as helpers,
-                console.shown(progress, quiet=options.quiet),
-                stop.listening(),
-                Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=partial(count, progress))
-                as commits,
-            ):  # fmt: skip
-                runs = train_all(study, design, recorder, commits, executor, plan, folder / CURVES_FILE, progress, stop)
-            spool.clear()
-            options.say(f"Trained in {console.duration(time.monotonic() - started)}; writing the report.")
-            from harness.reporting.build import build_report, run_command
+            with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
+                done = partial(count, progress)
+                commits = Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=done)
+                leader = Leader(study, design, commits, executor, progress, plan, stop)
+                with stop.listening(), commits:
+                    runs = train_all(leader, recorder, folder / CURVES_FILE)
+                spool.clear()
+                options.say(trained(progress, time.monotonic() - started))
+                from harness.reporting.build import build_report
 
-            commands = [run_command(sys.argv[1:]), ui_command(uri)]
-            verdicts = build_report(study, doc, recorder, runs, folder, commands=commands, helpers=tuple(helpers))
+                commands = [*([command] if command else []), ui_command(options.uri)]
+                verdicts = build_report(study, origin.doc, recorder, runs, folder, commands=commands, helpers=helpers)
             failed = int((runs["status"] == "failed").sum())
             recorder.finish_launch("FAILED" if failed else "FINISHED")
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
             with suppress(RecordError, Unreachable):
                 recorder.finish_launch("KILLED")
-            click.echo(
-                f"{why_stopped(error, stop)}: {progress.done_runs} of {progress.runs} runs are saved; "
-                "the same command continues.", err=True,
-            )  # fmt: skip
-            return INTERRUPTED
-    for verdict in verdicts:
-        options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")
-    options.say(f"Report: {folder / 'report.html'}\nRuns:   {ui_command(uri)}")
-    if failed:
-        click.echo("\n".join([*(map(printable, progress.errors) if options.verbose else []),
-                              f"{failed} runs failed; their tracebacks are in MLflow."]), err=True)  # fmt: skip
-        return SOME_FAILED
-    return DONE
+            saved = f"{progress.done_runs} of {progress.runs} runs are saved"
+            raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
+    return Outcome(folder, verdicts, failed, progress.errors)
+
+
+def planned(design: Design, layout: Layout) -> dict[str, int]:
+    """How wide populations are and how many train abreast: as when the study was begun."""
+    return {
+        "width": design.remembered("width", lambda: layout.width),
+        "abreast": design.remembered("abreast", lambda: len(layout.places)),
+    }
+
+
+def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
+    """Lead the study until all of it is recorded; what has got lost from the records is trained again.
+
+    Returns:
+        All runs; the curves go into a file, see `Recorder.read`.
+
+    Raises:
+        Stopped, RecordError, OSError: see `Leader.lead`.
+    """
+    lost: set[int] = set()
+    while True:
+        leader.lead(lost)
+        gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
+        try:
+            return leader.commits.patiently(lambda: recorder.read(curves, leader.design.told()))
+        except LostRecords as error:
+            if error.trials <= lost:
+                raise
+            lost = error.trials
+            leader.progress.say(f"{error} They are trained again.")
+
+
+def count(progress: Progress, finished: FinishedTrial) -> None:
+    """Count a trial that is committed."""
+    progress.diverged += finished.count("diverged")
+    progress.failed += finished.count("failed")
+    progress.errors += finished.errors.values()
+    progress.trained_runs += len(finished.runs)
+    progress.add(runs=len(finished.runs))
+
+
+def trained(progress: Progress, seconds: float) -> str:
+    """What this launch trained, in words."""
+    if not progress.trained_runs:
+        return f"Nothing to train: all {progress.runs} runs are recorded; writing the report."
+    return f"Trained {progress.trained_runs} runs in {console.duration(seconds)}; writing the report."
 
 
 @contextmanager
@@ -149,40 +173,7 @@ def _preparing_report() -> Iterator[list[Connection]]:
         timer.cancel()
 
 
-def train_all(
-    study: Study, design: Design, recorder: Recorder, commits: Commits, executor: Executor, plan: dict[str, int],
-    curves: Path, progress: Progress, stop: Stop,
-) -> pd.DataFrame:  # fmt: skip
-    """Lead the study until all of it is recorded; what has got lost from the records is trained again.
-
-    Returns:
-        All runs; the curves go into a file, see `Recorder.read`.
-
-    Raises:
-        Stopped, RecordError, OSError: see `lead`.
-    """
-    lost: set[int] = set()
-    while True:
-        lead(study, design, commits, executor, progress, **plan, stop=stop, lost=lost)
-        gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
-        try:
-            return commits.patiently(lambda: recorder.read(curves, design.told()))
-        except LostRecords as error:
-            if error.trials <= lost:
-                raise
-            lost = error.trials
-            progress.say(f"{error} They are trained again.")
-
-
-def count(progress: Progress, finished: FinishedTrial) -> None:
-    """Count a trial that is committed."""
-    progress.diverged += finished.count("diverged")
-    progress.failed += finished.count("failed")
-    progress.errors += finished.errors.values()
-    progress.add(runs=len(finished.runs))
-
-
-def place(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
+def place(study: Study, origin: Origin, options: Options) -> tuple[Executor, Layout]:
     """What trains the study, and how it lies there.
 
     Raises:
@@ -192,32 +183,13 @@ def place(study: Study, study_file: Path, changes: Changes, options: Options) ->
         if options.gpus_per_population is not None:
             raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
         return on_host(
-            study, study_file, changes, devices=options.devices, workers=options.workers, memory=options.memory
+            study, origin.file, origin.changes, devices=options.devices, workers=options.workers, memory=options.memory
         )
     given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
     if any(given.values()):
         message = "is for this host; with --ray, --gpus-per-population says what a population gets"
         raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
     return on_cluster(
-        study, study_file, changes, address=options.ray, gpus=options.gpus_per_population, memory=options.memory,
+        study, origin.file, origin.changes, address=options.ray, gpus=options.gpus_per_population, memory=options.memory,
         say=options.say,
     )  # fmt: skip
-
-
-def overview(study: Study, *, verbose: bool) -> str:
-    """What a study consists of, in words."""
-    cells, tunes = study.cells(), study.tunes()
-    swept = ", ".join(f"{path} in {sweep!r}" for path, sweep in study.sweeps().items()) or "nothing swept"
-    lines = [f"{study.name}: {len(cells)} cells ({swept})"]
-    if tunes:
-        searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())
-        lines.append(
-            f"  tune:    {searched}: {study.tune_trials} trials a cell on {study.tune_seeds} seeds ({study.sampler})"
-        )
-    lines.append(
-        f"  confirm: {len(study.confirm_seeds())} seeds a cell; {n_runs(study)} runs of {study.steps} steps in all"
-    )
-    lines += [f"  note:    {note}" for note in study.notes]
-    if verbose:
-        lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
-    return "\n".join(lines)

@@ -1,11 +1,16 @@
 """How a study ends early: at a deadline, at Ctrl-C, or by what kept it from going on."""
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.settings.progress import Progress
+
+
+class Interrupted(Exception):
+    """A study ended before all was done; the message says why, and what is saved."""
 
 
 class Stop:
@@ -25,7 +30,7 @@ class Stop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Within the block the first Ctrl-C only asks to stop."""
+        """Within the block the first Ctrl-C only asks to stop. Beside the main thread there is no Ctrl-C to hear."""
 
         def ask(*_: object) -> None:
             if self.asked:
@@ -33,6 +38,9 @@ class Stop:
             self.asked = True
             self._progress.say("Finishing what is being trained; Ctrl-C again stops at once.")
 
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         before = signal.signal(signal.SIGINT, ask)
         try:
             yield
@@ -42,8 +50,10 @@ class Stop:
 
 def why_stopped(error: BaseException, stop: Stop) -> str:
     """Why a study ended early, in words."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted"
     if isinstance(error, OSError):
-        return f"Stopped, {error.filename or 'disk'}: {error.strerror}"
+        return f"Stopped, {error.filename or 'disk'}: {error.strerror or error or type(error).__name__}"
     if str(error):
         return f"Stopped, {error}"
     return "Interrupted" if stop.asked else "Out of time"

@@ -5,13 +5,15 @@
 A trial that is not committed (`harness.ledger.records.commit`) when the leader dies is committed or trained again by the next one.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
 
 from harness.engine.diagnostics.churn import with_churn
 from harness.engine.planning import plan
+from harness.engine.runs import Run
 from harness.execution.trainer import Executor, Trained
 from harness.ledger.design import Design, Trial
 from harness.ledger.records.commit import Commits
@@ -23,52 +25,74 @@ from harness.settings.progress import Progress
 from harness.study import Study
 
 
-def lead(
-    study: Study, design: Design, commits: Commits, executor: Executor, progress: Progress,
-    *, width: int, abreast: int, stop: Callable[[], bool] = lambda: False, lost: Collection[int] = (),
-) -> None:  # fmt: skip
-    """Train, record and tell every trial of the study that is not told yet.
+@dataclass(frozen=True)
+class Leader:
+    """Takes a study through its rounds.
 
-    Args:
+    Attributes:
         study: the study.
         design: its trials.
         commits: takes those that are trained, its block entered.
         executor: trains populations.
         progress: is kept up to date.
-        width: see `plan`; the same whenever the study is continued.
-        abreast: likewise.
+        plan: `width` and `abreast` of the populations, see `harness.engine.planning.plan`; the same whenever it is continued.
         stop: once it returns true, no population is begun any more.
-        lost: numbers of trials that are told, but whose records are lost: they are trained again.
-
-    Raises:
-        Stopped: before all was done.
-        OSError: the disk is full or cannot be written.
-        RecordError: MLflow refuses a trial.
     """
-    for name in design.rounds():
-        trials = commits.patiently(partial(design.ask, name))
-        runs = {trial.number: runs_of(study, trial) for trial in trials}
+
+    study: Study
+    design: Design
+    commits: Commits
+    executor: Executor
+    progress: Progress
+    plan: Mapping[str, int]
+    stop: Callable[[], bool]
+
+    def lead(self, lost: Collection[int] = ()) -> None:
+        """Train, record and tell every trial of the study that is not told yet.
+
+        Args:
+            lost: numbers of trials that are told, but whose records are lost: they are trained again.
+
+        Raises:
+            Stopped: before all was done.
+            OSError: the disk is full or cannot be written.
+            RecordError: MLflow refuses a trial.
+        """
+        self.progress.restart()
+        for name in self.design.rounds():
+            trials = self.commits.patiently(partial(self.design.ask, name))
+            runs = {trial.number: runs_of(self.study, trial) for trial in trials}
+            missing = self._missing(trials, runs, lost)
+            # Planned from the whole round, so that a continued study trains the very same populations.
+            planned = plan([run for rs in runs.values() for run in rs], **self.plan)
+            self._train([p for p in planned if any(run.trial in missing for run in p)], runs, missing)
+
+    def _missing(self, trials: list[Trial], runs: Mapping[int, list[Run]], lost: Collection[int]) -> dict[int, Trial]:
+        """The trials of a round that must be trained; those that an earlier leader trained are committed."""
         missing = {trial.number: trial for trial in trials if not trial.told or trial.number in lost}
         for trial in trials:
             if trial.number not in missing:
-                progress.add(runs=len(runs[trial.number]))
-            elif (finished := commits.trained_before(trial.number)) is not None:
-                commits.resume(missing.pop(trial.number), finished)
+                self.progress.add(runs=len(runs[trial.number]))
+            elif (finished := self.commits.trained_before(trial.number)) is not None:
+                self.commits.resume(missing.pop(trial.number), finished)
             if trial.number not in missing:
-                progress.add(steps=sum(run.setup.steps for run in runs[trial.number]))
-        # Planned from the whole round, so that a continued study trains the very same populations.
-        planned = plan([run for rs in runs.values() for run in rs], width, abreast)
-        populations = [p for p in planned if any(run.trial in missing for run in p)]
+                self.progress.add(steps=sum(run.setup.steps for run in runs[trial.number]))
+        return missing
+
+    def _train(self, populations: list[list[Run]], runs: Mapping[int, list[Run]], missing: dict[int, Trial]) -> None:
+        """Train populations and commit each missing trial once all its runs are there."""
         arrived: dict[int, list[Trained]] = {number: [] for number in missing}
-        commits.begin()
-        for index, trained in executor.train(populations, lambda steps, _: progress.add(steps=steps), stop):
+        self.commits.begin()
+        for index, trained in self.executor.train(
+            populations, lambda steps, _: self.progress.add(steps=steps), self.stop
+        ):
             for note in trained.notes:
-                progress.say(note)
+                self.progress.say(note)
             for number in arrived.keys() & {run.trial for run in populations[index]}:
                 arrived[number].append(trained)
                 if sum(int((t.runs["trial"] == number).sum()) for t in arrived[number]) == len(runs[number]):
-                    commits.add(missing[number], finish(study, missing[number], arrived.pop(number)))
-        commits.wait()
+                    self.commits.add(missing[number], finish(self.study, missing[number], arrived.pop(number)))
+        self.commits.wait()
         if arrived:
             raise Stopped
 

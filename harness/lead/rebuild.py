@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
 from harness.ledger.records.finished import CURVES_FILE
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
-from harness.reporting.build import build_report, recorded_changes, run_command
+from harness.reporting.build import build_report, recorded_changes
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Unreachable
 from harness.study.load import Changes, load_study

@@ -4,7 +4,6 @@ Last stage of the flow; `harness.run` ends with it too.
 """
 
 import json
-import shlex
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,11 +16,8 @@ from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
 from harness.reporting.tables import write_report
-from harness.settings.credentials import without_credentials
 from harness.study import Study
 from harness.study.load import Changes, parse_changes
-
-DEFAULT_RESULTS = Path("results")
 
 
 def build_report(
@@ -49,11 +45,6 @@ def build_report(
     verdicts = write_report(study, runs, folder, about=about, doc=doc, commands=commands, helpers=helpers)
     recorder.log_report(folder)
     return verdicts
-
-
-def run_command(arguments: list[str]) -> str:
-    """The command line of a run, as the report shows it: without passwords."""
-    return shlex.join(["python", "-m", "harness.run", *map(without_credentials, arguments)])
 
 
 def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:

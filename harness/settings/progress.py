@@ -10,7 +10,9 @@ class Progress:
 
     Attributes:
         steps, done_steps: training steps, summed over runs, in all and done.
-        runs, done_runs, diverged: numbers of runs.
+        runs, done_runs: runs in all, and those that are recorded.
+        trained_runs, diverged, failed: of those recorded in this launch.
+        errors: tracebacks of the failed ones.
         say: is told what the user should know at once.
     """
 
@@ -20,6 +22,7 @@ class Progress:
     say: Callable[[str], None] = lambda text: None
     done_steps: int = 0
     done_runs: int = 0
+    trained_runs: int = 0
     diverged: int = 0
     failed: int = 0
     errors: list[str] = field(default_factory=list)
@@ -29,3 +32,7 @@ class Progress:
         self.done_steps += steps
         self.done_runs += runs
         self.show(self)
+
+    def restart(self) -> None:
+        """Count from the beginning what is done: all of it is looked through again."""
+        self.done_steps = self.done_runs = 0

@@ -1,13 +1,11 @@
 """What is recorded of a launch of a study, so that its results can be understood, reported and verified again."""
 
-import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from harness.study import Study
-from harness.study.load import Changes
+from harness.study.origin import Origin
 
 DOCUMENTS = ("study.py", "study.json", "changes.json", "plan.json", "environment.json")
 """What lies beside the tables so that their study can be built again as it was launched."""
@@ -26,24 +24,21 @@ class Launch:
     documents: Mapping[str, str]
 
 
-def launch_of(
-    study: Study, study_file: Path, changes: Changes, *, plan: dict[str, int], environment: dict[str, str]
-) -> Launch:
+def launch_of(study: Study, origin: Origin, *, plan: dict[str, int], environment: dict[str, str]) -> Launch:
     """A launch as it is recorded.
 
     Args:
         study: what is run.
-        study_file: what it was made from.
-        changes: likewise, by the command line.
+        origin: what it was made from.
         plan: width and number of populations that train abreast.
         environment: see `harness.ledger.environment`.
     """
-    command_line = asdict(changes)
+    changes = asdict(origin.changes)
     documents = {
-        "study.py": importlib.util.decode_source(study_file.read_bytes()),
+        **({"study.py": origin.text} if origin.file else {}),
         "study.json": json.dumps(study.description(), indent=1, ensure_ascii=False),
-        "changes.json": json.dumps(command_line),
+        "changes.json": json.dumps(changes),
         "plan.json": json.dumps(plan),
         "environment.json": json.dumps(environment | study.fingerprints(), indent=1, ensure_ascii=False),
     }
-    return Launch({"study_file": str(study_file), **command_line}, documents)
+    return Launch({"study_file": str(origin.file or "made in Python"), **changes}, documents)

@@ -1,0 +1,33 @@
+"""`Study.run`: a study made or loaded in Python, run as the command would."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.lead import flow
+from harness.lead.options import Options
+from harness.lead.overview import overview
+from harness.reporting.results import Results, load
+from harness.study import Study
+from harness.study.load import Changes
+from harness.study.origin import Origin
+
+
+def run(
+    study: Study, *, seeds: int | Sequence[int] | None, devices: str | Sequence[int | str], results: str | Path, **options: Any
+) -> Results:  # fmt: skip
+    """Run a study, or go on with it, and read its results; see `harness.study.Study.run`.
+
+    Raises:
+        InvalidStudy, Interrupted: see `harness.lead.flow.run`.
+    """
+    changes = Changes()
+    if seeds is not None:
+        chosen = seeds if isinstance(seeds, int) else list(seeds)
+        study = study.replace(seeds=chosen)
+        changes = Changes(seeds=str(chosen) if isinstance(chosen, int) else ",".join(map(str, chosen)))
+    places = devices if isinstance(devices, str) else ",".join(map(str, devices))
+    settings = Options(devices=places, results=Path(results), **options)
+    settings.say(overview(study, verbose=settings.verbose))
+    outcome = flow.run(study, Origin(changes=changes), settings)
+    return load(outcome.folder)

@@ -1,0 +1,35 @@
+"""`harness run`: a study file is loaded and run, and what came of it said."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from harness.lead import flow
+from harness.lead.command_line import run_command
+from harness.lead.ending import DONE, SOME_FAILED
+from harness.lead.options import Options
+from harness.lead.overview import overview
+from harness.ledger.records.tracking import ui_command
+from harness.settings import printable
+from harness.study.load import Changes
+from harness.study.origin import load_with_origin
+
+
+def run_file(study_file: Path, changes: Changes, options: Options) -> int:
+    """Run a study file, say what came of it, and return the exit code.
+
+    Raises:
+        InvalidStudy, Interrupted: see `flow.run`.
+    """
+    study, origin = load_with_origin(study_file, changes)
+    options.say(overview(study, verbose=options.verbose))
+    outcome = flow.run(study, origin, options, command=run_command(sys.argv[1:]))
+    for verdict in outcome.verdicts:
+        options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")
+    options.say(f"Report: {outcome.folder / 'report.html'}\nRuns:   {ui_command(options.uri)}")
+    if outcome.failed:
+        tracebacks = map(printable, outcome.errors) if options.verbose else []
+        click.echo("\n".join([*tracebacks, f"{outcome.failed} runs failed; their tracebacks are in MLflow."]), err=True)
+        return SOME_FAILED
+    return DONE

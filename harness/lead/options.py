@@ -1,0 +1,53 @@
+"""`Options`: where and how a study is to run, as the command line or a call says."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from harness.ledger.records.tracking import default_tracking_uri
+from harness.settings import printable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Everything that may be chosen about a run, but for the study itself.
+
+    Attributes:
+        devices: `auto`, `cpu`, or CUDA devices such as `0,1`.
+        workers: processes on each device; None for as many as take the least time.
+        memory: bound on the memory of populations, such as `4G`; None for half of what is free.
+        ray: address of a Ray cluster; None to train on this host.
+        gpus_per_population: on a cluster.
+        storage: of Optuna, a journal file or a database's URL; None for a journal in `results`.
+        tracking_uri: of MLflow; None for a database in `results`.
+        results: folder of all results.
+        timeout: no more work is begun after so many seconds.
+        fresh: forget what is recorded of the study.
+        dry_run: say what would run, and write nothing.
+        verbose, quiet: say more, or only what went wrong.
+    """
+
+    devices: str = "auto"
+    workers: int | None = None
+    memory: str | None = None
+    ray: str | None = None
+    gpus_per_population: float | None = None
+    storage: str | None = None
+    tracking_uri: str | None = None
+    results: Path = Path("results")
+    timeout: float | None = None
+    fresh: bool = False
+    dry_run: bool = False
+    verbose: bool = False
+    quiet: bool = False
+
+    @property
+    def uri(self) -> str:
+        """MLflow's database or server."""
+        return self.tracking_uri or default_tracking_uri(self.results)
+
+    def say(self, text: str) -> None:
+        """Print unless `quiet`."""
+        if not self.quiet:
+            click.echo(printable(text))

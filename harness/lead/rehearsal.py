@@ -1,0 +1,33 @@
+"""A dry run: what a study would cost, what of it is done, and whether it would be refused. Nothing is written."""
+
+from harness.execution.device_layout import Layout
+from harness.lead.console import duration
+from harness.lead.options import Options
+from harness.ledger.peek import trials_done
+from harness.ledger.stores import check_free, default_storage
+from harness.ledger.records.tracking import RecordError, check
+from harness.ledger.trial_runs import n_runs
+from harness.settings import InvalidStudy, Problem
+from harness.study import Study
+
+
+def rehearse(study: Study, options: Options, layout: Layout) -> str:
+    """What a run with these options would do, in words.
+
+    Raises:
+        InvalidStudy: what the run itself would be refused for.
+    """
+    check_free(options.results / study.name)
+    try:
+        check(options.uri)
+    except RecordError as error:
+        raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
+    runs, done = n_runs(study), 0
+    if not options.fresh:
+        tune, confirm = trials_done(study, options.storage or default_storage(options.results))
+        done = tune * study.tune_seeds + confirm * len(study.confirm_seeds())
+    if done >= runs:
+        return f"All {runs} runs are done: only the report would be written. Nothing was run."
+    left = duration(layout.training_s * (runs - done) / runs)
+    there = f"{done} of {runs} runs are done. " if done else ""
+    return f"{there}Training would take about {left}{layout.words}. Nothing was run."

@@ -1,0 +1,39 @@
+"""Where a study came from: a file and the command line's changes to it, or Python.
+
+A study file is one way to get a `Study`; from here on the object is what counts.
+"""
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.study.load import Changes, load_study
+from harness.study.study import Study
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a study was made from.
+
+    Attributes:
+        file: the study file; None for a study that was made in Python.
+        text: what the file said when it was loaded.
+        doc: its docstring.
+        changes: what the command line, or the caller, changed.
+    """
+
+    file: Path | None = None
+    text: str = ""
+    doc: str = ""
+    changes: Changes = Changes()
+
+
+def load_with_origin(file: Path, changes: Changes) -> tuple[Study, Origin]:
+    """Load a study file.
+
+    Raises:
+        InvalidStudy: with everything that is wrong with it.
+    """
+    text = importlib.util.decode_source(file.read_bytes()) if file.is_file() else ""
+    study, doc = load_study(file, changes)
+    return study, Origin(file, text, doc, changes)

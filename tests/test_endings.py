@@ -1,0 +1,162 @@
+"""How a command ends, and what a dry run says: every exit has a sentence that is true."""
+
+import errno
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_run import MINE, harness_run, tables
+
+from harness.lead import flow
+from harness.lead.interruption import Stop, why_stopped
+from harness.settings.patience import Stopped
+from harness.settings.progress import Progress
+
+
+@pytest.fixture
+def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "mine.py").write_text(MINE)
+    return tmp_path / "mine.py"
+
+
+def test_an_error_of_the_harness_itself_exits_with_3_and_keeps_its_traceback(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("at postgresql://me:secret@db/runs")
+
+    monkeypatch.setattr(flow, "place", broken)
+    done = harness_run(study_file, results=tmp_path / "results")
+    assert done.exit_code == 3
+    assert "ZeroDivisionError" in done.output and "secret" not in done.output and "Traceback (most" not in done.output
+    kept = Path(done.output.split("The traceback is in ")[1].split(":")[0])
+    text = kept.read_text()
+    assert "in broken" in text and "secret" not in text
+    kept.unlink()
+
+
+def test_ctrl_c_while_the_report_is_written_is_called_so(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.reporting import build
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "write_report", interrupted)
+    done = harness_run(study_file, "--quick", results=tmp_path / "results")
+    assert done.exit_code == 130
+    assert "Interrupted: 20 of 20 runs are saved; the same command continues." in done.output
+    assert "Out of time" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/full"), "Stopped, /full: No space left on device"),
+        (OSError("the pipe broke"), "Stopped, disk: the pipe broke"),
+        (OSError(), "Stopped, disk: OSError"),
+        (KeyboardInterrupt(), "Interrupted"),
+        (Stopped(), "Out of time"),
+        (Stopped("20 workers ended in a row"), "Stopped, 20 workers ended in a row"),
+    ],
+)
+def test_why_a_study_ended_is_said_in_words(error: BaseException, words: str) -> None:
+    assert why_stopped(error, Stop(time.monotonic() - 1, Progress(0, 0))) == words
+
+
+def test_a_finished_study_says_that_nothing_was_trained(study_file: Path, tmp_path: Path) -> None:
+    first = harness_run(study_file, "--quick", results=tmp_path / "results")
+    assert "Trained 20 runs in " in first.output
+    again = harness_run(study_file, "--quick", results=tmp_path / "results")
+    assert again.exit_code == 0
+    assert "Nothing to train: all 20 runs are recorded" in again.output
+    assert "Trained" not in again.output
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_dry_run_says_what_is_done_refuses_what_the_run_would_and_writes_nothing(
+    study_file: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    assert "Training would take about" in harness_run(study_file, "--dry-run", results=results).output
+    assert not results.exists() and not (tmp_path / "cache").exists()
+    assert harness_run(study_file, results=results).exit_code == 0
+    before = files(tmp_path)
+    assert "All 24 runs are done" in harness_run(study_file, "--dry-run", results=results).output
+    changed = harness_run(study_file, "--dry-run", "--set", "steps=41", results=results)
+    assert changed.exit_code == 2
+    assert "steps: 40 → 41" in changed.output
+    assert "Training would take" in harness_run(study_file, "--dry-run", "--fresh", results=results).output
+    assert files(tmp_path) == before
+
+
+def test_a_dry_run_of_a_study_that_is_half_done_says_how_much_is_left(study_file: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(results), "--devices", "cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    journal = results / "optuna.journal"
+    while process.poll() is None and (not journal.exists() or b'"state":1' not in journal.read_bytes().replace(b" ", b"")):
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    said = harness_run(study_file, "--dry-run", results=results).output
+    assert " of 24 runs are done" in said or "All 24 runs are done" in said
+
+
+def test_runs_are_counted_once_though_lost_records_are_trained_again(study_file: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    assert harness_run(study_file, results=results).exit_code == 0
+    whole = tables(results / "mine")
+    next((results / "mlartifacts").rglob("artifacts/runs.parquet")).unlink()
+    counted: list[int] = []
+    add = Progress.add
+
+    def counting(self: Progress, **more: int) -> None:
+        add(self, **more)
+        counted.append(self.done_runs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "add", counting)
+        done = harness_run(study_file, results=results)
+    assert done.exit_code == 0, done.output
+    assert "trained again" in done.output
+    assert max(counted) == 24
+    assert tables(results / "mine") == whole
+
+
+def test_quiet_says_that_it_waits_and_nothing_else(study_file: Path, tmp_path: Path) -> None:
+    done = harness_run(study_file, "--quick", "-q", results=tmp_path / "results")
+    assert done.exit_code == 0 and done.output == ""
+
+
+def test_an_incomplete_study_is_reported_as_such(study_file: Path, tmp_path: Path) -> None:
+    """A report of a study that was stopped on its way."""
+    from click.testing import CliRunner
+
+    from harness import report
+
+    results = tmp_path / "results"
+    stopped = harness_run(study_file, "--timeout", "0", results=results)
+    assert stopped.exit_code == 130
+    none = CliRunner().invoke(report.main, [str(study_file), "--results", str(results)])
+    assert none.exit_code == 2 and "No trial of 'mine' is recorded" in none.output
+    assert harness_run(study_file, results=results).exit_code == 0
+    changed = study_file.with_name("changed.py")
+    changed.write_text(MINE.replace("steps=40", "steps=41"))
+    refused = CliRunner().invoke(report.main, [str(changed), "--results", str(results)])
+    assert refused.exit_code == 2
+    assert "steps: 40 → 41" in refused.output
+    claims = study_file.with_name("claims.py")
+    claims.write_text(MINE.replace('"dropout helps"', '"dropout helps a lot"'))
+    judged = CliRunner().invoke(report.main, [str(claims), "--results", str(results)])
+    assert judged.exit_code == 0, judged.output
+    assert "dropout helps a lot" in (results / "mine" / "report.html").read_text()
+    assert len(pd.read_parquet(results / "mine" / "runs.parquet")) == 24

@@ -1,0 +1,82 @@
+"""A study from Python: `study.run`, `harness.load`, from a script that no command knows."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_run import MINE, harness_run, tables
+
+import harness
+from harness.settings import InvalidStudy
+
+SCRIPT = (
+    MINE
+    + """
+results = study.run(seeds=3, devices="cpu", results="results", quiet=True)
+print(len(results.runs), sorted(results.runs["seed"][results.runs["phase"] == "confirm"].unique()), results.folder)
+print(*results.verdicts["verdict"])
+"""
+)
+
+
+def script(folder: Path, text: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script whose classes are those of `__main__`."""
+    (folder / "script.py").write_text(text)
+    command = [sys.executable, "script.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=os.environ)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the script has run once."""
+    folder = tmp_path_factory.mktemp("python")
+    done = script(folder, SCRIPT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "20 [0, 1, 2] results/mine"
+    assert done.stdout.splitlines()[1].split()[1] == "supported"
+    return folder
+
+
+def test_a_study_from_python_leaves_what_the_command_leaves(ran: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    assert harness_run(tmp_path / "mine.py", "--seeds", "3", results=tmp_path / "results").exit_code == 0
+    assert tables(ran / "results" / "mine") == tables(tmp_path / "results" / "mine")
+
+
+def test_the_same_call_again_trains_nothing_and_changes_nothing(ran: Path) -> None:
+    before = tables(ran / "results" / "mine")
+    again = script(ran, SCRIPT.replace("quiet=True)\nprint", "quiet=False)\nprint"))
+    assert again.returncode == 0, again.stderr
+    assert "Nothing to train: all 20 runs are recorded" in again.stdout
+    assert tables(ran / "results" / "mine") == before
+
+
+def test_a_changed_study_is_refused_with_the_difference(ran: Path) -> None:
+    refused = script(ran, SCRIPT.replace("steps=40", "steps=50"))
+    assert refused.returncode != 0
+    assert "steps: 40 → 50" in refused.stderr
+
+
+def test_loaded_results_are_tidy_frames(ran: Path) -> None:
+    found = harness.load(ran / "results" / "mine")
+    assert len(found.runs) == 20 and {"trial", "seed", "phase", "status", "model.dropout"} <= set(found.runs)
+    assert len(found.curves) == 20 * 40
+    assert list(found.cells["model.dropout"]) == [0.0, 0.0, 0.5, 0.5]
+    assert list(found.verdicts["metric"]) == ["test_loss", "eval_noise"]
+    assert found.study["steps"] == "40"
+    assert isinstance(found.runs, pd.DataFrame)
+
+
+def test_devices_may_be_numbers_and_are_checked() -> None:
+    from harness import Study
+    from harness.models import DropoutNet
+    from harness.tasks import Images
+
+    study = Study(name="x", task=Images(), model=DropoutNet(hidden=(8,)), steps=2)
+    with pytest.raises(InvalidStudy, match="no such device here"):
+        study.run(devices=[0, 99], quiet=True)
+    with pytest.raises(TypeError, match="widht"):
+        study.run(widht=3)
