@@ -22,7 +22,7 @@ from harness.engine.setup import Setup
 from harness.engine.stability import solving
 from harness.engine.train import train
 from harness.execution.trainer import Trained, failed
-from harness.inference.statistics import t_interval
+from harness.inference.intervals import t_interval
 from harness.lead.leader import finish
 from harness.ledger.design import Trial
 from harness.models import DropoutNet, Model, SimpleRNN

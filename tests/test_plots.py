@@ -15,7 +15,7 @@ from synthetic import FakeStudy, rnn_clip, simulate
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
 from harness.models import DropoutNet, SimpleRNN
 from harness.reporting import plots
-from harness.reporting.plots import generalization, rendering, seeds, solving, style, surface, training, tuning
+from harness.reporting.plots import axes, generalization, rendering, seeds, solving, surface, training, tuning
 from harness.settings import Sweep
 
 STUDY = rnn_clip()
@@ -175,7 +175,7 @@ def test_labels_of_levels_that_are_components_fit():
             labels = [text for text in ax.get_xticklabels() if text.get_text()]
             for one, other in pairwise(labels):
                 apart = one.get_window_extent().x1 <= other.get_window_extent().x0
-                assert apart or one.get_rotation() == other.get_rotation() == style.SLANT, plot.name
+                assert apart or one.get_rotation() == other.get_rotation() == axes.SLANT, plot.name
             assert ax.get_window_extent().height > 0.9 * figure.dpi, plot.name
 
 

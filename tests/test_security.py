@@ -27,7 +27,7 @@ from harness.ledger.records.recorder import _joined, _table
 from harness.ledger.stores import leadership
 from harness.models import DropoutNet
 from harness.reporting import html
-from harness.reporting.tables import csv
+from harness.reporting.formats import csv
 from harness.settings import Problem
 from harness.settings.credentials import without_credentials
 from harness.settings.progress import Progress

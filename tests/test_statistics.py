@@ -1,4 +1,4 @@
-"""Estimates, intervals and verdicts: by hand, as properties, against SciPy and statsmodels, and under simulated nulls."""
+"""Estimates, intervals and verdicts: by hand, as properties, against SciPy and others, and under simulated nulls."""
 
 import json
 import math
@@ -7,17 +7,23 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.stats.contingency_tables as contingency
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 from synthetic import fail
 
 from harness.clipping import GlobalNorm, Value
-from harness.inference import statistics as st
 from harness.inference import verdicts
+from harness.inference.intervals import constant_bounds, t_bounds, t_interval
+from harness.inference.inversion import p_against
+from harness.inference.multiplicity import holm_alphas
+from harness.inference.paired_rates import mcnemar_p, paired_rate_bounds, paired_rate_score
+from harness.inference.rates import wilson
+from harness.inference.resampling import sign_flip_p
+from harness.inference.robust import median, median_interval
+from harness.inference.verdict import Verdict, as_json, read
+from harness.settings.levels import stored
 from harness.settings.metrics import METRICS
 from harness.study import Claim, Exact
 
@@ -45,7 +51,7 @@ def claim(**changes: object) -> Claim:
     return Claim(**(given | changes))
 
 
-def verdict(runs: pd.DataFrame, **changes: object) -> verdicts.Verdict:
+def verdict(runs: pd.DataFrame, **changes: object) -> Verdict:
     one = claim(**changes)
     return verdicts.judge([one], runs, list(one.treatment))[0]
 
@@ -142,7 +148,7 @@ def test_all_diverged_is_inconclusive():
     found = verdict(make_runs({0.0: [math.inf] * 3, 0.5: [math.inf] * 3}))
     assert found.verdict == "inconclusive"
     assert "diverged" in found.sentence
-    json.dumps(verdicts.as_json(found), allow_nan=False)
+    json.dumps(as_json(found), allow_nan=False)
 
 
 @pytest.mark.parametrize(("value", "word"), [(0.0, "floor"), (1.0, "ceiling")])
@@ -165,7 +171,7 @@ def test_floor_and_ceiling_fail_the_manipulation_check(metric: str, value: float
 )
 def test_clipping_that_never_clipped_decides_nothing(treatment: object, baseline: object, decided: bool):
     path = "clipping" if isinstance(treatment, GlobalNorm | Value) else "clipping.max_norm"
-    shown = {path: verdicts.stored(treatment)}, {path: verdicts.stored(baseline)}
+    shown = {path: stored(treatment)}, {path: stored(baseline)}
     runs = make_runs({shown[1][path]: [2.0, 2.1, 1.9, 2.0], shown[0][path]: [1.0, 1.0, 1.0, 1.1]}, path=path)
     words = {"treatment": {path: treatment}, "baseline": {path: baseline}}
     assert verdict(runs, **words).verdict == "supported"
@@ -216,17 +222,25 @@ def test_robust_estimates_appear_from_twenty_seeds():
 def test_every_verdict_is_plain_json():
     runs = make_runs({math.inf: [2.0, 2.1, 1.9], 1.0: [1.0, 1.0, 1.2]}, path="clipping.max_norm")
     found = verdict(runs, treatment={"clipping.max_norm": 1.0}, baseline={"clipping.max_norm": math.inf})
-    text = json.dumps(verdicts.as_json(found), allow_nan=False)
+    text = json.dumps(as_json(found), allow_nan=False)
     assert json.loads(text)["baseline"] == {"clipping.max_norm": "inf"}
 
 
 # --- Holm ----------------------------------------------------------------------------------------------------------
 
 
+def test_holm_levels_of_a_family_by_hand():
+    """Of four at 5 %: 0.001 < 0.0125 and 0.01 < 0.0167 are rejected; 0.03 > 0.025 stops it, though 0.04 < 0.05."""
+    assert holm_alphas([0.04, 0.001, 0.03, 0.01]) == pytest.approx([0.025, 0.0125, 0.025, 0.05 / 3])
+    assert holm_alphas([0.02, 0.001]) == pytest.approx([0.05, 0.025])  # both rejected
+    assert holm_alphas([0.5, 0.2, 0.9]) == pytest.approx([0.05 / 3] * 3)  # none
+    assert len(holm_alphas([])) == 0
+
+
 @settings(max_examples=15, deadline=None)
 @given(some.lists(some.floats(1e-9, 1), min_size=1, max_size=8))
 def test_holm_levels_reject_what_statsmodels_rejects(p: list[float]):
-    ours = np.asarray(p) < st.holm_alphas(p)
+    ours = np.asarray(p) < holm_alphas(p)
     theirs = multipletests(p, method="holm")[0]
     close = np.isclose(np.sort(p), 0.05 / (len(p) - np.arange(len(p)))).any()  # on the edge, "<" and "≤" differ
     assert close or (ours == theirs).all()
@@ -242,7 +256,7 @@ def test_verdicts_agree_with_their_intervals_in_a_family():
         assert one.low is not None
         assert one.high is not None
         assert one.smallest_effect is not None
-        assert (one.verdict, one.label) == verdicts.read(one.low, one.high, one.smallest_effect)
+        assert (one.verdict, one.label) == read(one.low, one.high, one.smallest_effect)
         assert one.level is not None
         assert 0.95 <= one.level <= 0.99 + 1e-12
     assert {one.verdict for one in found} >= {"supported", "refuted"}
@@ -273,7 +287,7 @@ def test_better_results_never_weaken_a_verdict(values: list[float], shift: float
 @given(some.integers(0, 5), some.integers(0, 5), some.integers(0, 5))
 def test_paired_rate_interval_nests_and_mirrors(b: int, c: int, rest: int):
     n = max(b + c + rest, 2)
-    bounds, mirror = st.paired_rate_bounds(b, c, n), st.paired_rate_bounds(c, b, n)
+    bounds, mirror = paired_rate_bounds(b, c, n), paired_rate_bounds(c, b, n)
     wide, narrow = bounds(0.01, n), bounds(0.1, n)
     assert -1 <= wide[0] <= narrow[0] <= (b - c) / n + 1e-9
     assert (b - c) / n - 1e-9 <= narrow[1] <= wide[1] <= 1
@@ -284,16 +298,16 @@ def test_paired_rate_interval_nests_and_mirrors(b: int, c: int, rest: int):
 @given(some.lists(finite, min_size=2, max_size=10), some.randoms())
 def test_order_of_seeds_does_not_matter(values: list[float], order: random.Random):
     shuffled = order.sample(values, len(values))
-    assert st.t_interval(values) == pytest.approx(st.t_interval(shuffled))
-    assert st.median_interval(values) == st.median_interval(shuffled)
+    assert t_interval(values) == pytest.approx(t_interval(shuffled))
+    assert median_interval(values) == median_interval(shuffled)
 
 
 @settings(max_examples=40, deadline=None)
 @given(some.lists(finite, min_size=1, max_size=30), some.integers(0, 30))
 def test_median_interval_holds_the_median_even_with_infinities(values: list[float], n_infinite: int):
     values = values + [math.inf] * n_infinite
-    low, high = st.median_interval(values)
-    assert low <= st.median(values) <= high
+    low, high = median_interval(values)
+    assert low <= median(values) <= high
 
 
 # --- oracles -------------------------------------------------------------------------------------------------------
@@ -301,36 +315,42 @@ def test_median_interval_holds_the_median_even_with_infinities(values: list[floa
 
 @settings(max_examples=40, deadline=None)
 @given(some.integers(0, 40), some.integers(1, 40), some.sampled_from([0.01, 0.05, 0.2]))
-def test_wilson_equals_statsmodels(k: int, n: int, alpha: float):
+def test_wilson_equals_scipy(k: int, n: int, alpha: float):
     k = min(k, n)
-    assert st.wilson(k, n, alpha) == pytest.approx(proportion_confint(k, n, alpha, method="wilson"), abs=1e-12)
+    theirs = stats.binomtest(k, n).proportion_ci(1 - alpha, "wilson")
+    assert wilson(k, n, alpha) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", range(1, 60))
+def test_a_rate_of_nothing_and_of_all_has_its_bound_exactly(n: int):
+    """Which rounding misses in the formula: 0 of 7 would begin at 3e-17."""
+    assert wilson(0, n)[0] == 0.0 < wilson(0, n)[1]
+    assert wilson(n, n)[1] == 1.0 > wilson(n, n)[0]
 
 
 def test_t_interval_and_p_value_equal_scipy():
     values = np.random.default_rng(1).normal(0.4, 1, 9)
     theirs = stats.ttest_1samp(values, 0.1)
-    assert st.t_interval(values) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
-    assert st.p_against(st.t_bounds(values), 0.1, 9) == pytest.approx(theirs.pvalue, rel=1e-6)
+    assert t_interval(values) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert p_against(t_bounds(values), 0.1, 9) == pytest.approx(theirs.pvalue, rel=1e-6)
 
 
 @pytest.mark.parametrize(("b", "c"), [(5, 0), (3, 4), (9, 2), (0, 0)])
-def test_mcnemar_equals_statsmodels(b: int, c: int):
-    theirs = contingency.mcnemar([[3, b], [c, 3]], exact=True).pvalue
-    assert st.mcnemar_p(b, c) == pytest.approx(min(theirs, 1.0))
+def test_mcnemar_is_a_sign_test_of_discordant_pairs(b: int, c: int):
+    assert mcnemar_p(b, c) == pytest.approx(stats.binomtest(b, b + c).pvalue if b + c else 1.0)
 
 
 @pytest.mark.parametrize(("b", "c", "n"), [(9, 1, 20), (3, 4, 9), (40, 10, 100)])
 def test_paired_rate_score_at_zero_is_mcnemar_chi_square(b: int, c: int, n: int):
-    theirs = contingency.mcnemar([[n - b - c, b], [c, 0]], exact=False, correction=False).statistic
-    assert float(st.paired_rate_score(b, c, n, 0.0)) ** 2 == pytest.approx(theirs)
+    assert float(paired_rate_score(b, c, n, 0.0)) ** 2 == pytest.approx((b - c) ** 2 / (b + c))
 
 
 def test_sign_flips_enumerate_all_patterns():
     values = np.array([0.3, -0.1, 0.8, 0.5])
     signs = np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1)
     means = (signs * values[:, None]).mean(axis=0)
-    assert st.sign_flip_p(values) == pytest.approx((abs(means) >= abs(values.mean()) - 1e-12).mean())
-    assert st.sign_flip_p(np.ones(20)) == st.sign_flip_p(np.ones(20)) < 1e-3  # drawn, from a fixed generator
+    assert sign_flip_p(values) == pytest.approx((abs(means) >= abs(values.mean()) - 1e-12).mean())
+    assert sign_flip_p(np.ones(20)) == sign_flip_p(np.ones(20)) < 1e-3  # drawn, from a fixed generator
 
 
 # --- level and coverage --------------------------------------------------------------------------------------------
@@ -346,7 +366,7 @@ def test_at_the_smallest_effect_a_verdict_is_given_at_most_at_the_level(n: int, 
         "laplace": lambda: rng.laplace(size=(SIMULATIONS, n)),
         "rare": lambda: rng.normal(size=(SIMULATIONS, n)) * np.where(rng.random((SIMULATIONS, n)) < 0.1, 20, 1),
     }[kind]()
-    decided = sum(not low <= delta <= high for low, high in map(st.t_interval, draws + delta))
+    decided = sum(not low <= delta <= high for low, high in map(t_interval, draws + delta))
     assert decided / SIMULATIONS <= 0.05 + MC_ERROR
 
 
@@ -354,7 +374,7 @@ def test_at_the_smallest_effect_a_verdict_is_given_at_most_at_the_level(n: int, 
 def test_binary_verdicts_keep_their_level_exactly(n: int):
     """Every outcome is enumerated: at a true difference δ, "supported" has probability ≤ α/2 (and a little for the grid)."""
     outcomes = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)])
-    lower = np.array([st.paired_rate_bounds(int(b), int(c), n)(0.05, n)[0] for b, c in outcomes])
+    lower = np.array([paired_rate_bounds(int(b), int(c), n)(0.05, n)[0] for b, c in outcomes])
     counts = np.column_stack([outcomes, n - outcomes.sum(axis=1)])
     for delta in (0.0, 0.1, 0.2):
         for rate in np.linspace(0.0, (1 - delta) / 2, 9):
@@ -366,9 +386,9 @@ def test_binary_verdicts_keep_their_level_exactly(n: int):
 def test_families_of_claims_under_the_null_are_rarely_decided_wrongly():
     rng, delta, wrong, trials, n = np.random.default_rng(11), 0.1, 0, 400, 8
     for _ in range(trials):
-        bounds = [st.t_bounds(rng.normal(delta, 1, n)) for _ in range(4)]
-        p = [st.p_against(one, delta, n) for one in bounds]
-        wrong += bool((np.asarray(p) < st.holm_alphas(p)).any())
+        bounds = [t_bounds(rng.normal(delta, 1, n)) for _ in range(4)]
+        p = [p_against(one, delta, n) for one in bounds]
+        wrong += bool((np.asarray(p) < holm_alphas(p)).any())
     assert wrong / trials <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
 
@@ -379,7 +399,7 @@ def test_rare_differences_of_averaged_rates_are_covered(rate: float):
     for _ in range(600):
         differences = (rng.random(10) < rate) / 3
         equal = np.ptp(differences) == 0
-        bounds = st.constant_bounds(float(differences[0]), bounded=True) if equal else st.t_bounds(differences)
+        bounds = constant_bounds(float(differences[0]), bounded=True) if equal else t_bounds(differences)
         low, high = bounds(0.05, 10)
         missed += not low <= rate / 3 <= high
     assert missed / 600 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 600)
@@ -388,5 +408,5 @@ def test_rare_differences_of_averaged_rates_are_covered(rate: float):
 @pytest.mark.parametrize("n", [6, 10, 25])
 def test_median_interval_covers(n: int):
     draws = np.exp(np.random.default_rng(n).standard_cauchy((SIMULATIONS, n)).clip(-300, 300))
-    missed = sum(not low <= 1.0 <= high for low, high in map(st.median_interval, draws))
+    missed = sum(not low <= 1.0 <= high for low, high in map(median_interval, draws))
     assert missed / SIMULATIONS <= 0.05 + MC_ERROR

@@ -10,18 +10,20 @@ import pytest
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
 from harness.clipping import GlobalNorm, Value
-from harness.reporting import tables
-from harness.reporting.tables import write_report
+from harness.reporting import formats, report, tables
+from harness.reporting.report import Subject, write_report
 from harness.settings import Sweep, Tune
 from harness.study import Claim
 
-ABOUT = {"device": "cpu"}
 
-
-def write(study: FakeStudy, runs: pd.DataFrame, curves: pd.DataFrame, folder: Path) -> list:
+def write(
+    study: FakeStudy, runs: pd.DataFrame, curves: pd.DataFrame, folder: Path, *, expected_runs: int | None = None
+) -> list:
     folder.mkdir(exist_ok=True)
     curves.to_parquet(folder / "curves.parquet", index=False)
-    return write_report(study, runs, folder, about=ABOUT, doc="Why?", commands=["python -m harness.run s.py"])
+    expected = len(runs) if expected_runs is None else expected_runs
+    subject = Subject(study, "Why?", {"device": "cpu"}, ["python -m harness.run s.py"], expected)
+    return write_report(subject, runs, folder)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -58,9 +60,9 @@ def test_runs_are_sorted_by_factors_then_seed_and_read_back(tmp_path: Path):
     runs = tables.sort_runs(study, simulate(study)[0].sample(frac=1, random_state=0))
     keys = runs[[*study.factors(), "seed"]]
     assert keys.equals(keys.sort_values(list(keys.columns), ignore_index=True))
-    tables.write(tmp_path / "runs.parquet", tables.parquet(runs))
+    report.write(tmp_path / "runs.parquet", formats.parquet(runs))
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "runs.parquet"), runs)
-    tables.write(tmp_path / "runs.csv", tables.csv(runs))
+    report.write(tmp_path / "runs.csv", formats.csv(runs))
     csv = pd.read_csv(tmp_path / "runs.csv")
     np.testing.assert_array_equal(csv["test_loss"], runs["test_loss"])  # every digit, NaN and infinity
 
@@ -68,7 +70,7 @@ def test_runs_are_sorted_by_factors_then_seed_and_read_back(tmp_path: Path):
 def test_columns_mixing_numbers_and_text_become_text_in_parquet(tmp_path: Path):
     study = FakeStudy(settings={"model.rate": Sweep(0.5, "auto")})
     runs = pd.DataFrame({"model.rate": [0.5, "auto"], "seed": 0, "phase": "confirm", "trial": 0})
-    tables.write(tmp_path / "runs.parquet", tables.parquet(tables.sort_runs(study, runs)))
+    report.write(tmp_path / "runs.parquet", formats.parquet(tables.sort_runs(study, runs)))
     assert list(pd.read_parquet(tmp_path / "runs.parquet")["model.rate"]) == ["0.5", "auto"]
 
 
@@ -151,14 +153,14 @@ def test_figures_of_an_earlier_report_do_not_stay(tmp_path: Path):
 
 
 def test_a_file_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    tables.write(tmp_path / "x.csv", b"old")
+    report.write(tmp_path / "x.csv", b"old")
 
     def full_disk(self: Path, data: bytes) -> int:
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="no space"):
-        tables.write(tmp_path / "x.csv", b"new")
+        report.write(tmp_path / "x.csv", b"new")
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
     assert (tmp_path / "x.csv").read_bytes() == b"old"
 
@@ -175,3 +177,16 @@ def test_report_says_what_each_measured_metric_means_and_shows_diagnostics(tmp_p
         assert "Diagnostics" not in light
         assert "largest eigenvalue of the Hessian" in full
         assert "12.5" in full.partition("Diagnostics")[2]
+
+
+@pytest.mark.parametrize("name", ["report.html", "summary.md"])
+def test_a_report_of_some_of_the_runs_says_so_before_all_else(name: str, tmp_path: Path):
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, curves = simulate(study, every=4)
+    write(study, runs, curves, tmp_path / "whole", expected_runs=8)
+    write(study, runs.iloc[:5], curves, tmp_path / "part", expected_runs=8)
+    whole, part = ((tmp_path / folder / name).read_text() for folder in ("whole", "part"))
+    assert "Incomplete" not in whole
+    assert "notice" not in whole
+    said = part.index("Incomplete: 5 of 8 runs. Verdicts are those of the runs that are there.")
+    assert said < min(part.index(word) for word in ("confirm runs", "Cells", "Why?"))

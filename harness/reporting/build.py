@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from harness.inference.verdicts import Verdict
+from harness.inference.verdict import Verdict
 from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
-from harness.reporting.tables import write_report
+from harness.ledger.trial_runs import n_runs
+from harness.reporting.report import Subject, write_report
 from harness.study import Study
 from harness.study.load import Changes, parse_changes
 
@@ -39,10 +40,11 @@ def build_report(
         The verdict on each claim.
     """
     documents = recorder.read_documents(DOCUMENTS)
-    about = _json("environment.json", documents.get("environment.json"))
+    environment = _json("environment.json", documents.get("environment.json"))
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
-    verdicts = write_report(study, runs, folder, about=about, doc=doc, commands=commands, helpers=helpers)
+    subject = Subject(study, doc, environment, commands, n_runs(study))
+    verdicts = write_report(subject, runs, folder, helpers=helpers)
     recorder.log_report(folder)
     return verdicts
 

@@ -9,7 +9,7 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
-from harness.inference.verdicts import Verdict
+from harness.inference.verdict import Verdict
 from harness.settings.levels import in_words
 
 
@@ -41,6 +41,7 @@ class Page:
 
     Attributes:
         title: name of the study.
+        notice: what a reader must know before all else; mostly nothing.
         doc: its docstring.
         verdicts: on its claims.
         cells: the summary per cell.
@@ -54,6 +55,7 @@ class Page:
     """
 
     title: str
+    notice: str
     doc: str
     verdicts: Sequence[Verdict]
     cells: Table
@@ -111,7 +113,8 @@ def interval(verdict: Verdict) -> str:
 
 def markdown(page: Page) -> str:
     """The report in short: verdicts and cells."""
-    parts = [f"# {_plain(page.title)}", *map(_plain, page.question.split("\n\n"))]
+    notice = f"**{_plain(page.notice)}**" if page.notice else ""
+    parts = [f"# {_plain(page.title)}", notice, *map(_plain, page.question.split("\n\n"))]
     if page.verdicts:
         head = ["verdict", "claim", "metric", "Δ [interval]", "δ", "n", "level", "why"]
         rows = [

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pandas as pd
 
 from harness.reporting.plots import generalization, seeds, solving, stability, surface, training, tuning
+from harness.reporting.plots.factors import omitted
+from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.rendering import render, render_all, start_helpers
-from harness.reporting.plots.style import Plot, omitted
 from harness.reporting.plots.training import curves_to_show
 from harness.study import Study
 

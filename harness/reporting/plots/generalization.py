@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.reporting.plots.style import Plot, point_data, point_panels
+from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.points import point_data, point_panels
 from harness.study import Study
 
 METRICS = ("test_loss", "test_error", "gap")

@@ -13,7 +13,7 @@ import torch
 
 from harness.engine.devices import cores_of
 from harness.execution.processes import start
-from harness.reporting.plots.style import Plot
+from harness.reporting.plots.plot import Plot
 
 Image = tuple[bytes, bytes]
 """A figure as SVG and as PNG."""

@@ -8,21 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference.statistics import median
-from harness.reporting.plots.style import (
-    MARKERS,
-    PALETTE,
-    QUIET,
-    Plot,
-    confirmed,
-    keys,
-    level_axis,
-    levels_of,
-    metric_name,
-    partner,
-    rows_at,
-    wrapped,
-)
+from harness.inference.robust import median
+from harness.reporting.plots.axes import level_axis
+from harness.reporting.plots.factors import confirmed, keys, levels_of, partner, rows_at
+from harness.reporting.plots.looks import MARKERS, PALETTE, QUIET
+from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.texts import metric_name, wrapped
 from harness.study import Study
 
 METRICS = ("test_loss", "test_error", "validation_loss")

@@ -6,9 +6,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.inference.statistics import wilson
-from harness.reporting.plots.style import Plot, confirmed, keys, legend, levels_of, look_of, rows_at, wrapped
-from harness.reporting.plots.training import roles
+from harness.inference.rates import wilson
+from harness.reporting.plots.axes import name_panel
+from harness.reporting.plots.factors import confirmed, keys, levels_of, roles, rows_at
+from harness.reporting.plots.legends import counts_note, legend
+from harness.reporting.plots.looks import look_of
+from harness.reporting.plots.plot import Plot
 from harness.study import Study
 
 
@@ -49,14 +52,11 @@ def draw(data: pd.DataFrame) -> Figure:
             ax.step(steps, shares, where="post", **kind)
             band = ([*line[name], line[name].iloc[-1]] for name in ("low", "high"))
             ax.fill_between(steps, *band, step="post", color=kind["color"], alpha=0.12, lw=0)
-        first = panel.iloc[0]
-        if first["facet_factor"]:
-            ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")
+        name_panel(ax, panel)
         ax.set_xlabel("training step")
         ax.set_ylim(-0.03, 1.03)
     axes[0].set_ylabel("share of runs that\nhave solved the task")
-    low, high = int(data["n"].min()), int(data["n"].max())
-    legend(figure, data, note=f"n = {low if low == high else f'{low}–{high}'} runs per line", markers=False)
+    legend(figure, data, note=counts_note(data["n"], "runs per line"), markers=False)
     return figure
 
 

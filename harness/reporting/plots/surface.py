@@ -10,20 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.reporting.plots.style import (
-    Plot,
-    confirmed,
-    estimate,
-    factor_name,
-    keys,
-    level_ticks,
-    levels_of,
-    metric_name,
-    preferred,
-    rows_at,
-    text_width,
-    tick,
-)
+from harness.reporting.plots.axes import level_ticks
+from harness.reporting.plots.estimates import estimate
+from harness.reporting.plots.factors import confirmed, keys, levels_of, preferred, rows_at
+from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.texts import factor_name, metric_name, text_width, tick
 from harness.study import Study
 
 METRICS = ("test_loss", "test_error", "diverged")

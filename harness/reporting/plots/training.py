@@ -11,23 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from harness.reporting.plots.style import (
-    Plot,
-    confirmed,
-    keys,
-    legend,
-    levels_of,
-    log_scale,
-    look,
-    preferred,
-    rows_at,
-    wrapped,
-)
+from harness.reporting.plots.axes import log_scale, name_panel
+from harness.reporting.plots.factors import confirmed, keys, levels_of, roles, rows_at
+from harness.reporting.plots.legends import counts_note, legend
+from harness.reporting.plots.looks import look
+from harness.reporting.plots.plot import Plot
 from harness.study import Study
 
 QUANTITIES = {"loss": "batch loss", "validation_loss": "validation loss", "grad_norm": "gradient norm\nbefore clipping"}
 POINTS = 200
-FACETS = 6
 LOG_RATIO = 30.0
 
 
@@ -61,15 +53,6 @@ def _panels(runs: pd.DataFrame, study: Study) -> Iterator[tuple[dict[str, Any], 
         for j, group in enumerate(levels_of(study, group_factor)):
             names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
             yield names, rows_at(shown, {facet_factor: facet, group_factor: group})
-
-
-def roles(study: Study) -> tuple[str | None, str | None]:
-    """(facet, colour): of the first two factors, the one with more levels makes the columns, as far as they are legible."""
-    first = preferred(study)[:2]
-    if len(first) < 2:
-        return None, first[0] if first else None
-    fewer, more = sorted(first, key=lambda path: len(levels_of(study, path)))
-    return (more, fewer) if len(levels_of(study, more)) <= FACETS else (fewer, more)
 
 
 def _binned(curves: pd.DataFrame) -> pd.DataFrame:
@@ -113,12 +96,11 @@ def draw(data: pd.DataFrame) -> Figure:
                 _line(ax, line, marked=quantity == "validation_loss")
         row[0].set_ylabel(QUANTITIES[quantity] + _scale(row[0], of_quantity, logarithmic=quantity == "grad_norm"))
     for ax, facet in zip(axes[0], facets, strict=True):
-        first = data[data["facet_order"] == facet].iloc[0]
-        if first["facet_factor"]:
-            ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")
+        name_panel(ax, data[data["facet_order"] == facet])
     for ax in axes[-1]:
         ax.set_xlabel("training step")
-    legend(figure, data, note=_note(data), markers=False)
+    runs = data.groupby(["facet_order", "group_order"])["n"].max()
+    legend(figure, data, note=counts_note(runs, "runs per line"), markers=False)
     return figure
 
 
@@ -155,12 +137,6 @@ def _scale(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> str:
     margin = 0.12 * (high - low) or 1.0
     ax.set_ylim(low - margin, high + margin)
     return ""
-
-
-def _note(data: pd.DataFrame) -> str:
-    counts = data.groupby(["facet_order", "group_order"])["n"].max()
-    low, high = int(counts.min()), int(counts.max())
-    return f"n = {low if low == high else f'{low}–{high}'} runs per line"
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:

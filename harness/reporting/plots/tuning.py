@@ -9,19 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from harness.inference.statistics import median, median_interval
-from harness.reporting.plots.style import (
-    Plot,
-    factor_name,
-    keys,
-    legend,
-    levels_of,
-    look_of,
-    metric_name,
-    rows_at,
-    wrapped,
-)
-from harness.reporting.plots.training import roles
+from harness.inference.robust import median, median_interval
+from harness.reporting.plots.axes import name_panel
+from harness.reporting.plots.factors import keys, levels_of, roles, rows_at
+from harness.reporting.plots.legends import counts_note, legend
+from harness.reporting.plots.looks import look_of
+from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.texts import factor_name, metric_name
 from harness.study import Study
 
 
@@ -71,15 +65,10 @@ def draw(data: pd.DataFrame) -> Figure:
             _panel(ax, data[(data["objective"] == objective) & (data["facet_order"] == facet)])
         row[0].set_ylabel(metric_name(objective))
     for ax, facet in zip(axes[0], facets, strict=True):
-        first = data[data["facet_order"] == facet].iloc[0]
-        if first["facet_factor"]:
-            ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")
+        name_panel(ax, data[data["facet_order"] == facet])
     for ax in axes[-1]:
         ax.set_xlabel(factor_name(str(data["factor"].iloc[0])) + (",\nlog scale" if data["log"].any() else ""))
-    low, high = int(data["n"].min()), int(data["n"].max())
-    legend(
-        figure, data, note=f"n = {low if low == high else f'{low}–{high}'} seed(s) per point; ring: chosen; ×: diverged"
-    )
+    legend(figure, data, note=counts_note(data["n"], "seed(s) per point; ring: chosen; ×: diverged"))
     return figure
 
 

@@ -1,0 +1,113 @@
+"""A claim's runs → `Pairs`: both arms by seed and cell, diverged runs at the worst finite value."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.inference.intervals import Array
+from harness.settings.levels import at
+from harness.settings.metrics import METRICS, RATE
+from harness.study import Claim
+
+SHARES = ("error", "share of steps", RATE)
+"""Units of metrics that lie in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Both arms of a claim, paired by seed.
+
+    Attributes:
+        metric: what is compared.
+        seeds: (seed,) those with a run in every cell of both arms.
+        treatment: (seed, cell) values of the metric, imputed where diverged.
+        baseline: (seed, cell), paired with `treatment`.
+        sign: +1 where higher is better.
+        n_diverged: diverged runs (treatment, baseline).
+        n_imputed: imputed runs (treatment, baseline).
+        worst: what they were imputed with.
+        n_dropped: seeds left out.
+        n_cells_left_out: cell pairs of which one never ran.
+        clipped: whether any step was clipped (treatment, baseline); None if not known.
+    """
+
+    metric: str
+    seeds: list[int]
+    treatment: Array
+    baseline: Array
+    sign: float
+    n_diverged: tuple[int, int]
+    n_imputed: tuple[int, int]
+    worst: float
+    n_dropped: int
+    n_cells_left_out: int
+    clipped: tuple[bool | None, bool | None]
+
+    @property
+    def differences(self) -> Array:
+        """(seed,) mean over cells of treatment − baseline, signed so that positive favours the claim."""
+        return np.asarray(self.sign * (self.treatment - self.baseline).mean(axis=1))
+
+    @property
+    def are_shares(self) -> bool:
+        """Whether the metric lies in [0, 1] by what it is."""
+        return METRICS[self.metric].unit in SHARES
+
+    @property
+    def are_binary(self) -> bool:
+        """Whether each arm has one outcome per seed that is 0 or 1."""
+        return METRICS[self.metric].unit == RATE and self.treatment.shape[1] == 1
+
+    @property
+    def testable(self) -> bool:
+        """Whether any seed has a finite difference to show."""
+        return bool(self.seeds) and bool(np.isfinite(self.differences).all())
+
+
+def pair(claim: Claim, confirm: pd.DataFrame, sweeps: Sequence[str]) -> Pairs:
+    """Both arms of a claim by seed and cell; see rules 1 and 2 of `harness.inference.verdicts`.
+
+    Args:
+        claim: names the arms.
+        confirm: runs of the confirm phase.
+        sweeps: factor paths that are swept.
+    """
+    arms = [confirm[at(confirm, levels)] for levels in (claim.treatment, claim.baseline)]
+    arms = [arm[arm["status"] != "failed"] for arm in arms]
+    values = pd.concat(arms)[claim.metric].to_numpy(float)
+    finite = values[np.isfinite(values)]
+    worst = float("nan") if not len(finite) else float(finite.max() if claim.better == "lower" else finite.min())
+    others = [path for path in sweeps if path not in claim.treatment]
+    tables, n_imputed = [], []
+    for arm in arms:
+        value = arm[claim.metric].astype(float)
+        lost = np.isinf(value) | (value.isna() & (arm["status"] == "diverged"))
+        cell = pd.Series([" · ".join(map(repr, row)) for row in arm[others].itertuples(index=False)], index=arm.index)
+        keyed = pd.DataFrame({"value": value.mask(lost, worst), "cell": cell.astype(object), "seed": arm["seed"]})
+        tables.append(keyed.groupby(["seed", "cell"])["value"].mean().unstack("cell"))
+        n_imputed.append(int(lost.sum()))
+    treatment, baseline = (table.dropna(axis="columns", how="all") for table in tables)
+    cells = sorted(set(treatment.columns) & set(baseline.columns))
+    treatment, baseline = treatment[cells].dropna(), baseline[cells].dropna()
+    seeds = sorted(set(treatment.index) & set(baseline.index)) if cells else []
+    chosen = confirm[at(confirm, claim.treatment) | at(confirm, claim.baseline)]
+    return Pairs(
+        metric=claim.metric,
+        seeds=[int(seed) for seed in seeds],
+        treatment=treatment.loc[seeds].to_numpy(float),
+        baseline=baseline.loc[seeds].to_numpy(float),
+        sign=1.0 if claim.better == "higher" else -1.0,
+        n_diverged=(int((arms[0]["status"] == "diverged").sum()), int((arms[1]["status"] == "diverged").sum())),
+        n_imputed=(n_imputed[0], n_imputed[1]),
+        worst=worst,
+        n_dropped=int(chosen["seed"].nunique()) - len(seeds),
+        n_cells_left_out=max(len(set(tables[0].columns) | set(tables[1].columns)) - len(cells), 0),
+        clipped=(_clipped(arms[0]), _clipped(arms[1])),
+    )
+
+
+def _clipped(arm: pd.DataFrame) -> bool | None:
+    fraction = arm["clip_fraction"].dropna() if "clip_fraction" in arm else arm["seed"].iloc[:0]
+    return bool((fraction > 0).any()) if len(fraction) else None

@@ -1,0 +1,62 @@
+"""Estimates that a few extreme seeds, or infinite ones, do not decide."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats  # type: ignore[import-untyped]
+
+from harness.inference.intervals import EVERYTHING, Interval
+
+
+def median_interval(values: ArrayLike, alpha: float = 0.05) -> Interval:
+    """Order-statistic interval of a median, of any distribution; values may be infinite.
+
+    Below six values no such interval reaches 95 %; the range is returned.
+
+    Args:
+        values: (n,), none of them NaN.
+        alpha: 1 − the smallest coverage.
+
+    >>> median_interval([1, 2, 3, 4, 5, 6, 7, 8, 9, np.inf])
+    (2.0, 9.0)
+    """
+    array = np.sort(np.asarray(values, dtype=float))
+    n = len(array)
+    if n == 0:
+        return EVERYTHING
+    drop = int(stats.binom.ppf(alpha / 2, n, 0.5))  # P(X ≤ drop − 1) < α/2 ≤ P(X ≤ drop)
+    drop = max(drop - 1, 0)
+    return float(array[drop]), float(array[n - 1 - drop])
+
+
+def median(values: ArrayLike) -> float:
+    """Median of finite and infinite values; NaN of none.
+
+    >>> median([1.0, np.inf, np.inf]), median([1.0, 2.0])
+    (inf, 1.5)
+    """
+    array = np.sort(np.asarray(values, dtype=float))
+    if len(array) == 0:
+        return math.nan
+    low, high = float(array[(len(array) - 1) // 2]), float(array[len(array) // 2])
+    return low if low == high else (low + high) / 2
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Mean of the middle half (Agarwal et al. 2021, arXiv:2108.13264).
+
+    >>> interquartile_mean([0, 1, 2, 100])
+    1.5
+    """
+    return float(stats.trim_mean(np.asarray(values, dtype=float), 0.25))
+
+
+def probability_of_improvement(differences: ArrayLike) -> float:
+    """Share of seeds in which the treatment is better, ties half: Agarwal et al. 2021, for pairs.
+
+    >>> probability_of_improvement([1.0, 0.0, -1.0, 2.0])
+    0.625
+    """
+    array = np.asarray(differences, dtype=float)
+    return float(((array > 0) + 0.5 * (array == 0)).mean())

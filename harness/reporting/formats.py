@@ -1,0 +1,38 @@
+"""Tables and verdicts as the bytes of files; the same ones give the same bytes."""
+
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from harness.inference.verdict import Verdict, as_json
+
+
+def parquet(table: pd.DataFrame) -> bytes:
+    """A table as the bytes of a Parquet file; columns that mix numbers and text become text."""
+    mixed = [name for name in table if table[name].dtype == object and table[name].map(type).nunique() > 1]
+    buffer = io.BytesIO()
+    table.astype(dict.fromkeys(mixed, str)).to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """A table as CSV: every digit, no value as an empty field, infinity as `inf`.
+
+    Text that a spreadsheet would take for a formula begins with an apostrophe; the Parquet file has it as it is.
+    """
+    numeric = pd.api.types.is_numeric_dtype
+    shown = {name: column if numeric(column) else column.map(_no_formula) for name, column in table.items()}
+    return pd.DataFrame(shown).rename(columns=_no_formula).to_csv(index=False, lineterminator="\n").encode()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
+
+
+def claims_json(found: Iterable[Verdict]) -> bytes:
+    """All verdicts as JSON that any parser reads."""
+    content = [as_json(verdict) for verdict in found]
+    return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -1,0 +1,63 @@
+"""Axes: of levels, with labels that have room, and logarithmic."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+
+from harness.reporting.plots.texts import factor_name, power, text_width, tick, wrapped
+
+SLANT = 35
+"""Degrees by which labels of ticks without room are turned."""
+
+
+def level_axis(ax: Axes, data: pd.DataFrame, role: str) -> None:
+    """Name the x axis and its levels."""
+    levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
+    ax.set_xticks(levels[f"{role}_order"].to_list())
+    ax.set_xlim(levels[f"{role}_order"].min() - 0.5, levels[f"{role}_order"].max() + 0.5)
+    ax.set_xlabel(factor_name(str(levels[f"{role}_factor"].iloc[0])))
+    level_ticks(ax, levels[role].to_list())
+
+
+def level_ticks(ax: Axes, levels: Sequence[str]) -> None:
+    """Label the ticks of the x axis with levels: upright where there is room, else slanted, in a higher figure."""
+    figure, grid = ax.get_figure(root=True), ax.get_subplotspec()
+    assert isinstance(figure, Figure) and grid is not None
+    ticks = [tick(text) for text in levels]
+    widths = [text_width(text) for text in ticks]
+    room = ax.get_window_extent().width / figure.dpi / len(levels)
+    if all((a + b) / 2 < room for a, b in pairwise(widths)):
+        ax.set_xticklabels(ticks)
+    else:
+        ticks = [wrapped(text, 26) for text in levels]
+        ax.set_xticklabels(ticks, rotation=SLANT, ha="right", rotation_mode="anchor")
+        height = max(map(text_width, ticks)) * math.sin(math.radians(SLANT))
+        part = height / grid.get_gridspec().ncols  # which every panel of a row adds
+        figure.set_figheight(figure.get_figheight() + part)
+
+
+def log_scale(ax: Axes) -> None:
+    """Make the y axis logarithmic."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(_Plain())
+    ax.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1, 0.4)))
+
+
+class _Plain(LogFormatter):
+    """Labels the ticks that matplotlib would, with `power` instead of formulas, which take a tenth of a report's time."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The label of the tick at `x`."""
+        return power(x) if super().__call__(x, pos) else ""
+
+
+def name_panel(ax: Axes, panel: pd.DataFrame) -> None:
+    """The level of the facet above a panel, where there is a facet."""
+    first = panel.iloc[0]
+    if first["facet_factor"]:
+        ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")

@@ -1,0 +1,36 @@
+"""How levels look: colours, and markers and lines that tell them apart in grey print too."""
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns  # type: ignore[import-untyped]
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (5, 1.5, 1.2, 1.5)),
+    (0, (8, 2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
+PALETTE: list[tuple[float, float, float]] = [
+    color
+    for i, color in enumerate(sns.color_palette("colorblind"))
+    if i not in (6, 8)  # pink and yellow are too light on white
+]
+QUIET = "0.4"
+
+
+def look_of(rows: pd.DataFrame, role: str = "group") -> dict[str, Any]:
+    """Colour, marker and line of the level that all `rows` have in a role."""
+    first = rows.iloc[0]
+    return look(int(first[f"{role}_colour"]), int(first[f"{role}_order"]))
+
+
+def look(colour: int, order: int) -> dict[str, Any]:
+    """Colour, marker and line; the latter two tell levels apart in grey print."""
+    return {
+        "color": PALETTE[colour], "marker": MARKERS[order % len(MARKERS)], "ls": LINES[order % len(LINES)], "ms": 5,
+        "mec": "white", "mew": 0.6,
+    }  # fmt: skip

@@ -1,0 +1,129 @@
+"""Last stage of the flow: recorded runs → `results/<study>/`, tables, figures, verdicts and the report.
+
+Everything is a function of `runs` and `curves`: the same tables give the same bytes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pandas as pd
+
+from harness.inference.verdict import Verdict
+from harness.inference.verdicts import judge
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
+from harness.reporting import html, plots
+from harness.reporting.formats import claims_json, csv, parquet
+from harness.reporting.page_tables import best_trials, meanings, readable, shown_metrics
+from harness.reporting.tables import counts, measured, sort_runs, summarize
+from harness.settings.files import put_in_place
+from harness.settings.metrics import METRICS
+from harness.study import Study
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about, beside the runs.
+
+    Attributes:
+        study: what was asked.
+        doc: the study's docstring.
+        environment: what ran and where, by name, for the report's last table.
+        commands: shell lines that reproduce the study.
+        expected_runs: how many runs the whole study has; where fewer are there, the report says so.
+    """
+
+    study: Study
+    doc: str
+    environment: Mapping[str, str]
+    commands: Sequence[str]
+    expected_runs: int
+
+
+def write_report(
+    subject: Subject, runs: pd.DataFrame, folder: Path, *, helpers: Sequence[Connection] = ()
+) -> list[Verdict]:
+    """Write all tables, figures, verdicts and reports of a study.
+
+    Args:
+        subject: the study and what is to be said of it.
+        runs: one row per run, columns as in the public contract; left as it is.
+        folder: `results/<study>`, which has `curves.parquet`: one row per run and logged step.
+        helpers: processes that draw figures, see `plots.render_all`.
+
+    Returns:
+        The verdicts, in the order of the study's claims.
+    """
+    study = subject.study
+    runs = sort_runs(study, runs)
+    verdicts = judge(study.claims, runs, study.sweeps())
+    summary = summarize(study, runs)
+    drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES_FILE, runs, study), study))
+    images = plots.render_all(drawn, helpers)
+    pictures = [html.Picture(plot.name, plot.caption, svg) for plot, (svg, _) in zip(drawn, images, strict=True)]
+    page = page_of(subject, runs, summary, verdicts, pictures)
+    write(folder / RUNS_FILE, parquet(runs))
+    write(folder / "runs.csv", csv(runs))
+    write(folder / "summary.csv", csv(summary))
+    write(folder / "claims.json", claims_json(verdicts))
+    for plot, (svg, png) in zip(drawn, images, strict=True):
+        write(folder / "figures" / f"{plot.name}.csv", csv(plot.data))
+        write(folder / "figures" / f"{plot.name}.svg", svg)
+        write(folder / "figures" / f"{plot.name}.png", png)
+    remove_stale(folder / "figures", {plot.name for plot in drawn})
+    write(folder / "summary.md", html.markdown(page).encode())
+    write(folder / "report.html", html.render(page).encode())
+    return verdicts
+
+
+def page_of(
+    subject: Subject,
+    runs: pd.DataFrame,
+    summary: pd.DataFrame,
+    verdicts: Sequence[Verdict],
+    pictures: Sequence[html.Picture],
+) -> html.Page:
+    """What the report says."""
+    study = subject.study
+    diagnostics = [name for name in measured(summary) if METRICS[name].level != "light"]
+    return html.Page(
+        title=study.name,
+        notice=incompleteness(len(runs), subject.expected_runs),
+        doc=subject.doc,
+        verdicts=verdicts,
+        cells=readable(study, summary, shown_metrics(summary)),
+        diagnostics=readable(study, summary, diagnostics) if diagnostics else html.Table([], []),
+        meanings=meanings(summary),
+        trials=best_trials(study, runs),
+        pictures=pictures,
+        about=subject.environment,
+        commands=subject.commands,
+        counts=counts(runs),
+    )
+
+
+def incompleteness(n_runs: int, expected_runs: int) -> str:
+    """What a reader of a report must know first where runs of the study are missing, else nothing.
+
+    >>> incompleteness(96, 216)
+    'Incomplete: 96 of 216 runs. Verdicts are those of the runs that are there.'
+    >>> incompleteness(216, 216)
+    ''
+    """
+    if n_runs >= expected_runs:
+        return ""
+    return f"Incomplete: {n_runs} of {expected_runs} runs. Verdicts are those of the runs that are there."
+
+
+def write(path: Path, content: bytes) -> None:
+    """Put a file in place whole."""
+    with put_in_place(path) as beside:
+        beside.write_bytes(content)
+
+
+def remove_stale(figures: Path, names: set[str]) -> None:
+    """Delete figures of an earlier report of this study that this one no longer has."""
+    for path in figures.glob("*"):
+        if path.suffix in (".svg", ".png", ".csv") and path.stem not in names:
+            path.unlink()
