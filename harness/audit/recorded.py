@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from harness.engine.planning import plan
+from harness.engine.run_tables import CURVE_COLUMNS
 from harness.engine.runs import Run
-from harness.engine.train import CURVE_COLUMNS
 from harness.ledger.design import Trial, tune_batches
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
