@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.engine.population_width import Cost, bytes_per_member, measure_cost, parse_memory
+from harness.engine.cost import Cost
+from harness.engine.memory_budget import parse_memory
+from harness.engine.population_width import bytes_per_member, measure_cost
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.models import DropoutNet
