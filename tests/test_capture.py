@@ -13,9 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from harness.audit.bench import WORKLOADS
 from harness.clipping import GlobalNorm
 from harness.engine import update
-from harness.engine.population_width import steps_of
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
+from harness.engine.timing import steps_of
 from harness.engine.train import train
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam

@@ -31,8 +31,8 @@ from harness.clipping import (
     Value,
     ZClip,
 )
+from harness.engine.parameter_layout import ALIGNMENT
 from harness.engine.planning import plan
-from harness.engine.population import ALIGNMENT
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train

@@ -13,9 +13,10 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
 from harness.engine.layers import swap
-from harness.engine.layers.cells import RecurrentNoise
+from harness.engine.layers.cells import CELLS, RecurrentNoise
 from harness.engine.layers.dropout import MemberDropout
-from harness.engine.layers.recurrent import CELLS, MemberRecurrent, Recurrence
+from harness.engine.layers.recurrence import Recurrence
+from harness.engine.layers.recurrent import MemberRecurrent
 
 LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
 OPTIONS = [

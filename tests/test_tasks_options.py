@@ -184,21 +184,21 @@ def test_each_member_is_fed_its_own_examples(task):
     data = [run.setup.task.data(run.seed) for run in runs]
     feed = Feed(runs, data, device=CPU, dtype=torch.float32)
     orders = [Order(d.train, 5, stream(run.seed, "order")).take(9) for run, d in zip(runs, data, strict=True)]
-    kept = list(range(len(runs)))
+    members = list(range(len(runs)))
     for _ in range(3):
         for batch in feed.indices(3):
             x, y = feed.gather(batch)
-            for member, i in enumerate(kept):
+            for member, i in enumerate(members):
                 index, orders[i] = orders[i][0], orders[i][1:]
                 assert torch.equal(x[member], data[i].x[index]) and torch.equal(y[member], data[i].y[index])
         indices, counts = feed.split("train")
         x, y = feed.gather(indices)
-        for member, i in enumerate(kept):
+        for member, i in enumerate(members):
             assert counts[member] == len(data[i].train)
             assert torch.equal(y[member, : counts[member]], data[i].y[data[i].train])
-        gone = torch.tensor([i for i in range(len(kept)) if i != 1])  # one member leaves, as if it had diverged
-        feed.keep(gone)
-        kept = [kept[i] for i in gone.tolist()]
+        survivors = torch.tensor([i for i in range(len(members)) if i != 1])  # one member leaves, as if it had diverged
+        feed.compact(survivors)
+        members = [members[i] for i in survivors.tolist()]
 
 
 def test_options_are_factors_of_a_study():

@@ -53,19 +53,19 @@ def test_every_member_is_updated_as_by_its_own_optimizer_of_torch(kind, optimize
     generator = torch.Generator().manual_seed(0)
     gradients = torch.randn(STEPS, *start.shape, generator=generator, dtype=torch.float64)
     skips = torch.rand(STEPS, len(runs), 1, generator=generator) < 0.4 * skipping
-    kept = torch.arange(len(runs))
+    survivors = torch.arange(len(runs))
     for step in range(STEPS):
         if step == STEPS - 2:  # a member leaves in mid-training
-            kept = torch.tensor([0, 1, 3])
-            population.keep(kept)
-            update.keep(kept)
-        skipped = skips[step, kept] if skipping else None
+            survivors = torch.tensor([0, 1, 3])
+            population.compact(survivors)
+            update.compact(survivors)
+        skipped = skips[step, survivors] if skipping else None
         update.begin()
-        for rows in (slice(0, 2), slice(2, len(kept))):
+        for rows in (slice(0, 2), slice(2, len(survivors))):
             part = None if skipped is None else skipped[rows]
-            update(rows, gradients[step, kept][rows].contiguous(), part)
+            update(rows, gradients[step, survivors][rows].contiguous(), part)
         update.end(skipped)
-    for row, member in enumerate(kept.tolist()):
+    for row, member in enumerate(survivors.tolist()):
         taken = [gradients[step, member] for step in range(STEPS) if not skips[step, member]]
         expected = torchs_parameters(optimizers[member], start[member], taken)
         torch.testing.assert_close(population.parameters[row], expected, rtol=1e-12, atol=1e-12)

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.engine.population_width import Cost, bytes_per_member, measure_cost, parse_memory
+from harness.engine.cost import Cost
+from harness.engine.memory_budget import parse_memory
+from harness.engine.population_width import bytes_per_member, measure_cost
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
+from harness.engine.width_cache import cache_file
 from harness.models import DropoutNet
 from harness.settings import InvalidStudy
 from harness.tasks import Images
@@ -81,3 +84,24 @@ def test_workers_are_worth_their_start_in_long_studies_only() -> None:
     assert cost.workers(steps=1000, cores=8, populations=20) == 1
     assert cost.workers(steps=10**6, cores=1, populations=20) == 1
     assert cost.training_s(10**6, cores=8, workers=8) < cost.training_s(10**6, cores=8, workers=1)
+
+
+def test_without_a_cache_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    cache_file().parent.mkdir(parents=True)
+    known = tmp_path / "known.json"
+    measure_cost(RUNS, CPU, memory_bytes=PLENTY, cache=known)
+    cache_file().write_text(known.read_text().replace('"width": ', '"width": 9'))  # would be seen
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert measure_cost(RUNS, CPU, memory_bytes=PLENTY, cache=None).width < 90
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the place is each system's own")
+def test_widths_are_cached_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_file() == tmp_path / "ablation-harness" / "widths.json"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_file() == tmp_path / ".cache" / "ablation-harness" / "widths.json"

@@ -24,9 +24,12 @@ from torch import Tensor
 from harness.audit.workloads import WORKLOADS
 from harness.engine.allocator import prepare_process
 from harness.engine.devices import cores_of, device_name, find_devices
-from harness.engine.population_width import cache_file, measure_cost, parse_memory, seconds, steps_of
+from harness.engine.memory_budget import parse_memory
+from harness.engine.population_width import measure_cost
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
+from harness.engine.timing import seconds, steps_of
+from harness.engine.width_cache import cache_file
 from harness.execution.processes import huge_pages
 from harness.optimizers import SGD
 

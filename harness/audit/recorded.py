@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from harness.engine.runs import Run
-from harness.engine.train import CURVE_COLUMNS
+from harness.engine.run_tables import CURVE_COLUMNS
 from harness.ledger.design import Trial
 from harness.ledger.records.finished import CURVES_FILE, POPULATION_COLUMNS, POPULATIONS_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS

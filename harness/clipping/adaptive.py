@@ -103,10 +103,10 @@ class ZClip(ClippingRule):
         return [zeros.clone() for _ in range(3)]
 
     def clip(  # type: ignore[override]
-        self, gradient: Gradient, count: Tensor, mean: Tensor, variance: Tensor,
-        *, z: Tensor, alpha: Tensor, warmup: Tensor,
-    ) -> Tensor:  # fmt: skip
+        self, gradient: Gradient, *state: Tensor, z: Tensor, alpha: Tensor, warmup: Tensor
+    ) -> Tensor:
         """See `ClippingRule.clip`."""
+        count, mean, variance = state
         count += 1
         warm, deviation = count <= warmup, variance.sqrt()
         score = (gradient.norm - mean) / (deviation + 1e-6)

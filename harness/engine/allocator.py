@@ -18,5 +18,5 @@ def prepare_process() -> None:
         libc = ctypes.CDLL(None)
         for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1), (M_TOP_PAD, 64 * 2**20)):
             libc.mallopt(option, value)
-    except (OSError, AttributeError):
-        pass  # not glibc: nothing to tell
+    except (OSError, AttributeError, TypeError):
+        pass  # not glibc (TypeError: Windows has no library of the process itself): nothing to tell

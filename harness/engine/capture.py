@@ -28,12 +28,12 @@ class Captured:
 
     def __init__(self, step: Callable[[Tensor], tuple[Tensor, ...]], population: Population) -> None:
         self._step, self._population, self._possible = step, population, True
-        self.begin_anew()
-
-    def begin_anew(self) -> None:
-        """Forget the graph: the population has other tensors now."""
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = 0
+
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only: forget the graph, since the population has other tensors now."""
+        self._graph, self._warm = None, 0
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, ...]:
         """What the step returns; a graph's tensors are overwritten by the next call."""

@@ -33,13 +33,19 @@ class Order:
         self._left = indices[needed:]
         return indices[:needed].view(steps, self._batch_size)
 
+    def peek(self) -> Tensor:
+        """The next batch, (batch,) indices, which stays the next one."""
+        batch: Tensor = self.take(1)[0]
+        self._left = torch.cat([batch, self._left])
+        return batch
+
 
 class Feed:
     """What the members see: training batches in each seed's order, and its evaluation splits.
 
     Args:
         runs: the members.
-        data: each member's examples. Members with the same `Data` object get the same batches; a tensor is held once.
+        data: each member's examples. Members with the same `Data` object get the same batches; a tensor is stored once.
         device: where batches are wanted.
         dtype: of floating-point inputs and targets.
     """
@@ -60,15 +66,20 @@ class Feed:
         ]
         self._members = list(range(len(runs)))
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only; `kept` are their indices among the present ones."""
-        self._members = [self._members[i] for i in kept.tolist()]
-        self._shifts = self._shifts[kept]
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with some members only; `survivors` are their indices among the present ones."""
+        self._members = [self._members[i] for i in survivors.tolist()]
+        self._shifts = self._shifts[survivors]
 
     def indices(self, steps: int) -> Tensor:
         """The next training batches as (step, member, batch) indices for `gather`."""
         taken = torch.stack([order.take(steps) for order in self._orders], 1)
         return taken[:, [self._source[m] for m in self._members]].to(self._device)
+
+    def peek(self) -> Tensor:
+        """The next training batch as (member, batch) indices; it stays the next one."""
+        coming = torch.stack([order.peek() for order in self._orders])
+        return coming[[self._source[m] for m in self._members]].to(self._device)
 
     def split(self, name: str, at_most: int | None = None) -> tuple[Tensor, Tensor]:
         """One of the splits for every member, as (member, example) indices and how many of them count, (member,).

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from harness.engine.stability import Array, divergence_step
+from harness.engine.step import StepRecord
 
 LOGGED_POINTS = 100
 """Points of a curve: at most this many steps are logged, evenly spaced, and those at which runs are evaluated."""
 
 LOG = ("loss", "grad_norm", "clipped_norm", "clipped", "update_ratio")
-"""What is kept of every step (the update ratio: of logged steps only)."""
+"""What is recorded of every step (the update ratio: of logged steps only)."""
 
 
 @dataclass(frozen=True)
@@ -34,35 +35,48 @@ class LoggingSteps:
 
 
 class History:
-    """What is kept of every step, on the device until it is asked for.
+    """What is recorded of every step, on the device until it is asked for.
+
+    Args:
+        when: which steps are logged and evaluated.
+        members: of the population.
+        device: where it trains.
+        dtype: of what is recorded.
 
     Attributes:
+        when: which steps are logged and evaluated.
         alive: int64 indices, among all runs, of the members that still train.
         diverged_at: (run,) the step at which a run diverged, 0 where it did not.
         validation: (step, 2, run) loss and error on the validation split, NaN where not measured.
     """
 
-    def __init__(self, steps: int, members: int, device: torch.device, dtype: torch.dtype) -> None:
-        self._log = torch.full((steps, len(LOG), members), torch.nan, device=device, dtype=dtype)
-        self.validation = np.full((steps, 2, members), np.nan)
+    def __init__(self, when: LoggingSteps, members: int, device: torch.device, dtype: torch.dtype) -> None:
+        self.when, self._logged = when, frozenset(when.logged())
+        self._log = torch.full((when.steps, len(LOG), members), torch.nan, device=device, dtype=dtype)
+        self.validation = np.full((when.steps, 2, members), np.nan)
         self.alive = torch.arange(members, device=device)
         self.diverged_at = np.zeros(members, dtype=np.int64)
 
-    def write(self, step: int, losses: Tensor, norms: Tensor, clipped_norms: Tensor, clipped: Tensor) -> None:
-        """Keep one step: losses (member,), norms before and after clipping and clipped (member, 1)."""
-        columns = (losses, norms[:, 0], clipped_norms[:, 0], clipped[:, 0].to(losses.dtype))
+    def write(self, step: int, record: StepRecord) -> None:
+        """Record one step of the members."""
+        losses, norm, clipped_norm, clipped = record
+        columns = (losses, norm[:, 0], clipped_norm[:, 0], clipped[:, 0].to(losses.dtype))
         self._log[step - 1, :4, self.alive] = torch.stack(columns)
 
+    def logs(self, step: int) -> bool:
+        """Whether the step is one of a curve's, so that its update is recorded."""
+        return step in self._logged
+
     def write_update(self, step: int, before: Tensor, after: Tensor) -> None:
-        """Keep ‖Δθ‖ / ‖θ‖ of one step from the parameters around it, (member, parameters)."""
+        """Record ‖Δθ‖ / ‖θ‖ of one step from the parameters around it, (member, parameters)."""
         ratio = torch.linalg.vector_norm(after - before, dim=1) / torch.linalg.vector_norm(before, dim=1)
         self._log[step - 1, 4, self.alive] = ratio
 
     def evaluate(self, step: int, values: Array) -> None:
-        """Keep validation loss and error, (2, member)."""
+        """Record validation loss and error, (2, member)."""
         self.validation[step - 1][:, self.alive.cpu().numpy()] = values
 
-    def surviving(self, step: int, parameters: Tensor) -> Tensor:
+    def survivors(self, step: int, parameters: Tensor) -> Tensor:
         """Find who diverged up to this step; returns the int64 indices of the members that did not."""
         alive = self.alive.cpu().numpy()
         found = divergence_step(self._log[:step, 0].double().cpu().numpy()[:, alive])
@@ -70,9 +84,9 @@ class History:
         self.diverged_at[alive] = np.where((found == 0) & ~finite, step, found)
         return (torch.from_numpy(self.diverged_at[alive]).to(self.alive.device) == 0).nonzero()[:, 0]
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only."""
-        self.alive = self.alive[kept]
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only."""
+        self.alive = self.alive[survivors]
 
     def arrays(self) -> dict[str, Array]:
         """Every column of the log and the validation loss, (step, run) each, NaN after a run diverged."""

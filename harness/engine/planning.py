@@ -20,10 +20,10 @@ which is why whole planned populations train, whatever the interruptions."""
 
 def structure(module: nn.Module) -> str:
     """What must agree between modules that are stacked: classes, plain attributes, shapes. Dropout p may differ."""
-    own = vars(nn.Module()).keys()
+    torchs = vars(nn.Module()).keys()
     lines = []
     for name, layer in module.named_modules():
-        plain = {} if isinstance(layer, MemberDropout) else {k: v for k, v in vars(layer).items() if k not in own}
+        plain = {} if isinstance(layer, MemberDropout) else {k: v for k, v in vars(layer).items() if k not in torchs}
         lines.append(f"{name} {type(layer).__qualname__} {plain}")
     tensors = [*module.named_parameters(), *module.named_buffers()]
     return "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])

@@ -55,12 +55,12 @@ class Noise:
         for mask in self._masks:
             mask.draw()
 
-    def keep(self, kept: Tensor, rows: Mapping[int, slice]) -> None:
-        """Go on with some members only; `rows` are where they lie from now on."""
+    def compact(self, survivors: Tensor, rows: Mapping[int, slice]) -> None:
+        """Go on with the members at these indices only; `rows` are where they lie from now on."""
         for levels in self._levels.values():
-            levels.keep(kept)
+            levels.compact(survivors)
         for mask in self._masks:
-            mask.keep(rows)
+            mask.compact(rows)
 
     def generators(self) -> list[torch.Generator]:
         """Where the masks come from."""

@@ -1,8 +1,10 @@
-"""One training step of every member: dropout, forward, backward, clip, update.
+"""One training step of every member, as in the textbook: forward, backward, clip, update.
 
 Clipping and the update go over blocks of members whose parameters, gradient and state stay in the processor's caches:
 together they read and write every array several times, which from main memory would cost more than the matrix products.
 """
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +19,22 @@ BLOCK_BYTES = 16 * 2**20
 """Parameters, gradient and state of a block of members, on a CPU."""
 
 
+class StepRecord(NamedTuple):
+    """What is known of one step of every member.
+
+    Attributes:
+        losses: mean loss of the batch, (member,).
+        norm: of the gradient, (member, 1).
+        clipped_norm: of the gradient after clipping, (member, 1).
+        clipped: whether the clipping rule acted, (member, 1).
+    """
+
+    losses: Tensor
+    norm: Tensor
+    clipped_norm: Tensor
+    clipped: Tensor
+
+
 class Stepper:
     """Takes training steps with a population.
 
@@ -28,43 +46,40 @@ class Stepper:
     def __init__(self, runs: list[Run], population: Population) -> None:
         setup = runs[0].setup
         self._population, self._rule = population, setup.clipping
-        self._bounds: Columns = dict(columns([run.setup.clipping for run in runs], population.device))
+        bounds = columns([run.setup.clipping for run in runs], population.device)
+        self._bounds: Columns = cast(bounds, population.dtype)
         self._memory = self._rule.initial_state(torch.zeros_like(population.parameters[:, :1]), setup.steps)
         self._update = update_of(runs, population)
 
-    def step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def step(self, x: Tensor, y: Tensor) -> StepRecord:
         """Train on one batch.
 
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
-
-        Returns:
-            Losses (member,), gradient norms before and after clipping (member, 1) and whether the rule acted on each (member, 1).
         """
-        population = self._population
+        population, update = self._population, self._update
         population.draw_dropout()
-        losses = population.losses(x, y)
-        bounds = cast(self._bounds, population.dtype)
-        norms, clipped_norms, acted = [], [], []
-        self._update.begin()
+        losses = population.forward(x, y)
+        population.backward(losses)
+        blocks = []
+        update.begin()
         for rows in self._blocks():
-            flat = population.gradient(rows)
-            norms.append(torch.linalg.vector_norm(flat, dim=1, keepdim=True))
-            gradient = Gradient(flat, norms[-1], population.parameters[rows], population.views)
-            memory = [tensor[rows] for tensor in self._memory]
-            acted.append(self._rule.clip(gradient, *memory, **of_rows(bounds, rows)))  # type: ignore[arg-type]
-            clipped_norms.append(gradient.clipped_norm())
-            self._update(rows, flat, acted[-1] if self._rule.skips else None)
-        clipped = torch.cat(acted)
-        self._update.end(clipped if self._rule.skips else None)
-        return losses, torch.cat(norms), torch.cat(clipped_norms), clipped
+            gradient = population.gradient(rows)
+            norm, clipped_norm, clipped = self._clip(rows, gradient)
+            update(rows, gradient, clipped if self._rule.skips else None)
+            blocks.append((norm, clipped_norm, clipped))
+        norm, clipped_norm, clipped = map(torch.cat, zip(*blocks, strict=True))
+        update.end(clipped if self._rule.skips else None)
+        return StepRecord(losses.detach(), norm, clipped_norm, clipped)
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only; call it after the population's own `keep`."""
-        self._update.keep(kept)
-        self._memory = [tensor[kept] for tensor in self._memory]
-        self._bounds = of_rows(self._bounds, kept)
+    def _clip(self, rows: slice, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Clip the gradient of some members, (member, parameters), in place; norms before and after, and who was clipped."""
+        norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
+        gradient = Gradient(flat, norm, self._population.parameters[rows], self._population.views)
+        memory = [tensor[rows] for tensor in self._memory]
+        clipped = self._rule.clip(gradient, *memory, **of_rows(self._bounds, rows))  # type: ignore[arg-type]
+        return norm, gradient.clipped_norm(), clipped
 
     def _blocks(self) -> list[slice]:
         """Members that are clipped and updated together: all of them, or on a CPU as many as its caches hold."""
@@ -72,3 +87,9 @@ class Stepper:
         if self._population.device.type == "cpu":
             size = max(1, BLOCK_BYTES // self._update.bytes_per_member)
         return [slice(start, start + size) for start in range(0, count, size)]
+
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only; call it after the population's own `compact`."""
+        self._update.compact(survivors)
+        self._memory = [tensor[survivors] for tensor in self._memory]
+        self._bounds = of_rows(self._bounds, survivors)

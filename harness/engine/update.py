@@ -78,10 +78,10 @@ class Update:
         """End a step; members that skipped it, (member, 1), do not count it."""
         self._step += 1 if skipped is None else ~skipped
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only; call it after the population's own `keep`."""
-        self._state = [tensor[kept] for tensor in self._state]
-        self._step, self._rates = self._step[kept], of_rows(self._rates, kept)
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only; call it after the population's own `compact`."""
+        self._state = [tensor[survivors] for tensor in self._state]
+        self._step, self._rates = self._step[survivors], of_rows(self._rates, survivors)
 
 
 class FusedUpdate(Update):
@@ -111,15 +111,15 @@ class FusedUpdate(Update):
         each = [tensor.unbind() for tensor in (changed[0], gradient, *changed[1:], self._step[rows, 0])]
         calls: list[Callable[[], None]] = []
         for setting, members in alike.items():
-            parameters, gradients, means, squares, steps = ([own[member] for member in members] for own in each)
+            parameters, gradients, means, squares, steps = ([by_member[i] for i in members] for by_member in each)
             arguments: tuple[list[Tensor], ...] = parameters, gradients, means, squares, [], steps
             calls.append(partial(self._kernel, *arguments, amsgrad=False, maximize=False, **dict(setting)))
         return calls
 
-    def keep(self, kept: Tensor) -> None:
-        """See `Update.keep`."""
-        super().keep(kept)
-        self._settings, self._calls = [self._settings[i] for i in kept.tolist()], {}
+    def compact(self, survivors: Tensor) -> None:
+        """See `Update.compact`."""
+        super().compact(survivors)
+        self._settings, self._calls = [self._settings[i] for i in survivors.tolist()], {}
 
 
 def columns(components: Sequence[Component], device: torch.device) -> dict[str, Tensor]:

@@ -23,7 +23,8 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
 import harness
-from harness.engine.population_width import Cost, parse_memory
+from harness.engine.cost import Cost
+from harness.engine.memory_budget import parse_memory
 from harness.engine.runs import Run
 from harness.execution.device_layout import Layout
 from harness.execution.jobs import Answer, Foreman, Lost, Message, Worker

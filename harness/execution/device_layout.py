@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from harness.engine.devices import cores_of, device_name
+from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import NARROWEST
-from harness.engine.population_width import cache_file, measure_cost, parse_memory
+from harness.engine.population_width import measure_cost
+from harness.engine.width_cache import cache_file
 from harness.ledger.trial_runs import n_steps, sample_runs
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.study import Study

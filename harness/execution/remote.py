@@ -9,8 +9,11 @@ from pathlib import Path
 
 import torch
 
+from harness.engine.cost import Cost
 from harness.engine.devices import device_name
-from harness.engine.population_width import Cost, cache_file, measure_cost, parse_memory
+from harness.engine.memory_budget import parse_memory
+from harness.engine.population_width import measure_cost
+from harness.engine.width_cache import cache_file
 from harness.execution.jobs import Answer, Message, received
 from harness.execution.trainer import Trainer
 from harness.ledger.trial_runs import sample_runs

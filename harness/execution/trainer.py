@@ -14,8 +14,9 @@ import torch
 
 from harness.engine.allocator import prepare_process
 from harness.engine.planning import cut
+from harness.engine.run_tables import CURVE_COLUMNS, CURVE_VALUES
 from harness.engine.runs import Run
-from harness.engine.train import CURVE_COLUMNS, CURVE_VALUES, train
+from harness.engine.train import train
 from harness.settings.credentials import without_credentials
 
 OnProgress = Callable[[int, int], None]

@@ -39,15 +39,16 @@ class Adam(Optimizer):
         }  # fmt: skip
 
     def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, mean: Tensor, square: Tensor,
-        *, new_mean: Tensor, new_square: Tensor, slope: Tensor, offset: Tensor, weight_decay: Tensor | None,
-    ) -> None:  # fmt: skip
+        self, parameters: Tensor, gradient: Tensor, *state: Tensor, weight_decay: Tensor | None, **coefficients: Tensor
+    ) -> None:
         """See `Optimizer.update`."""
+        mean, square = state
         if weight_decay is not None:
             gradient.addcmul_(parameters, weight_decay)
-        mean.lerp_(gradient, new_mean)
-        square.lerp_(gradient.mul_(gradient), new_square)
-        parameters.addcdiv_(mean, torch.sqrt(square, out=gradient).mul_(slope).add_(offset))
+        mean.lerp_(gradient, coefficients["new_mean"])
+        square.lerp_(gradient.mul_(gradient), coefficients["new_square"])
+        denominator = torch.sqrt(square, out=gradient).mul_(coefficients["slope"]).add_(coefficients["offset"])
+        parameters.addcdiv_(mean, denominator)
 
 
 class AdamW(Adam):
@@ -59,14 +60,13 @@ class AdamW(Adam):
         self, step: Tensor, *, lr: Tensor, weight_decay: Tensor | None, **others: Tensor | None
     ) -> Columns:
         """See `Optimizer.coefficients`."""
-        kept = None if weight_decay is None else 1 - lr * weight_decay
-        return super().coefficients(step, lr=lr, weight_decay=None, **others) | {"kept": kept}
+        decay = None if weight_decay is None else 1 - lr * weight_decay
+        return super().coefficients(step, lr=lr, weight_decay=None, **others) | {"decay": decay}
 
     def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, mean: Tensor, square: Tensor,
-        *, kept: Tensor | None, **coefficients: Tensor | None,
-    ) -> None:  # fmt: skip
+        self, parameters: Tensor, gradient: Tensor, *state: Tensor, decay: Tensor | None, **coefficients: Tensor
+    ) -> None:
         """See `Optimizer.update`."""
-        if kept is not None:
-            parameters.mul_(kept)
-        super().update(parameters, gradient, mean, square, **coefficients)  # type: ignore[arg-type]
+        if decay is not None:
+            parameters.mul_(decay)
+        super().update(parameters, gradient, *state, **coefficients)

@@ -1,12 +1,12 @@
 """The machine: how much of its memory is free, and how many threads the operations on its CPU have."""
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import torch
+
+from harness.settings import cgroups
 
 
 @contextmanager
@@ -28,11 +28,8 @@ def one_thread() -> Iterator[None]:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that are free on a device."""
+    """Bytes that are free on a device; on the CPU what the operating system and the process's control groups leave."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        found = re.search(r"MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text())
-    except OSError:
-        found = None
-    return int(found.group(1)) * 1024 if found else os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    available, left = int(psutil.virtual_memory().available), cgroups.memory_left()
+    return available if left is None else min(available, left)

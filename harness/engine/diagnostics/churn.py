@@ -34,8 +34,8 @@ def predictions(population: Population, feed: Feed) -> dict[str, list[bytes]]:
     classes = torch.cat(parts, 1).to(torch.int32).cpu().numpy()
     return {
         PREDICTIONS: [
-            own[:count].tobytes() if comparable else b""
-            for own, count, comparable in zip(classes, counts.tolist(), shared, strict=True)
+            predicted[:count].tobytes() if comparable else b""
+            for predicted, count, comparable in zip(classes, counts.tolist(), shared, strict=True)
         ]
     }
 
@@ -44,11 +44,11 @@ def with_churn(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs of one trial, a seed each, with `churn` in place of their predictions."""
     if PREDICTIONS not in runs:
         return runs
-    held = [isinstance(text, bytes) and len(text) > 0 for text in runs[PREDICTIONS]]
-    classes = [np.frombuffer(text, dtype=np.int32) for text in runs[PREDICTIONS][held]]
+    predicted = [isinstance(text, bytes) and len(text) > 0 for text in runs[PREDICTIONS]]
+    classes = [np.frombuffer(text, dtype=np.int32) for text in runs[PREDICTIONS][predicted]]
     runs = runs.drop(columns=PREDICTIONS)
     if len(classes) >= 3:
-        runs.loc[held, "churn"] = churn(np.stack(classes))
+        runs.loc[predicted, "churn"] = churn(np.stack(classes))
     return runs
 
 
@@ -63,5 +63,5 @@ def churn(classes: Array) -> Array:
         classes: (seed, point) predictions of at least three seeds.
     """
     n = len(classes)
-    disagreement = np.array([(classes != own).mean(1).sum() for own in classes]) / (n - 1)
+    disagreement = np.array([(classes != of_seed).mean(1).sum() for of_seed in classes]) / (n - 1)
     return np.asarray((2 * (n - 1) * disagreement - n * disagreement.mean()) / (n - 2))

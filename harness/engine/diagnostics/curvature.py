@@ -73,8 +73,8 @@ def _directions(population: Population) -> Tensor:
     drawn = {seed: torch.randn(width, generator=stream(seed, "sharpness")) for seed in dict.fromkeys(seeds)}
     found = torch.zeros_like(population.parameters)
     random = torch.stack([drawn[seed] for seed in seeds]).to(found)
-    for own, values in zip(population.views(found).values(), population.views(random).values(), strict=True):
-        own.copy_(values)
+    for direction, values in zip(population.views(found).values(), population.views(random).values(), strict=True):
+        direction.copy_(values)
     return found
 
 
@@ -111,9 +111,9 @@ class NoiseScale:
         trace = size * BATCHES / (BATCHES - 1) * (torch.stack(squares).mean(0) - square)
         self._sums += torch.stack([trace, square - trace / (BATCHES * size)])
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only."""
-        self._sums = self._sums[:, kept]
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only."""
+        self._sums = self._sums[:, survivors]
 
     def value(self) -> Array:
         """The noise scale in examples, (member,); infinite where the gradient is lost in its noise."""

@@ -41,11 +41,11 @@ class Diagnosis:
         if self._flow is not None:
             self._flow.see(self._feed)
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only; call it after the population's own `keep`."""
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only; call it after the population's own `compact`."""
         for part in (self._best, self._noise_scale, self._flow):
             if part is not None:
-                part.keep(kept)
+                part.compact(survivors)
 
     def final(self) -> dict[str, Any]:
         """Metrics of the members that are left, and their predictions (see `churn`), (member,) each.

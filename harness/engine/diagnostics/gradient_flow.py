@@ -45,9 +45,9 @@ class GradientFlow:
             warnings.filterwarnings("ignore", message="Mean of empty slice")
             self._slopes.append(np.nanmean(slopes, axis=0))
 
-    def keep(self, kept: torch.Tensor) -> None:
-        """Go on with some members only."""
-        self._slopes = [slopes[kept.cpu().numpy()] for slopes in self._slopes]
+    def compact(self, survivors: torch.Tensor) -> None:
+        """Go on with the members at these indices only."""
+        self._slopes = [slopes[survivors.cpu().numpy()] for slopes in self._slopes]
 
     def value(self) -> Array:
         """Mean over evaluations and recurrent layers, (member,); NaN without any."""
@@ -84,8 +84,8 @@ def recurrences(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[MemberRec
 def slope(norms: Array) -> Array:
     """Least-squares slope of ln ‖·‖ over time, (member,), of norms (member, time); vanished ones are left out."""
     found = np.full(len(norms), np.nan)
-    for i, own in enumerate(norms):
-        steps = np.flatnonzero((own > 0) & np.isfinite(own))
+    for i, over_time in enumerate(norms):
+        steps = np.flatnonzero((over_time > 0) & np.isfinite(over_time))
         if len(steps) > 1:
-            found[i] = np.polyfit(steps, np.log(own[steps]), 1)[0]
+            found[i] = np.polyfit(steps, np.log(over_time[steps]), 1)[0]
     return found

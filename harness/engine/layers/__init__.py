@@ -11,7 +11,7 @@ from harness.models.one_hot import OneHot
 
 
 def swap(module: nn.Module) -> nn.Module:
-    """The module with such layers replaced, parameters and their names kept.
+    """The module with such layers replaced, with the same parameters under the same names.
 
     A layer used in several places stays one layer. The module is changed in place, unless it is itself such a layer.
     Layers of a class derived from torch's, and layers with hooks, are left alone: they may compute something else. So are

@@ -1,4 +1,4 @@
-"""Cross-entropy that keeps what its gradient needs: fewer passes over the logits than torch's, and no buffer of its own."""
+"""Cross-entropy that saves what its gradient needs: fewer passes over the logits than torch's, and no buffer of its own."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class CrossEntropy(MemberFunction):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
-        """Keep the probabilities and the classes."""
+        """Save the probabilities and the classes."""
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(output[1], inputs[1])

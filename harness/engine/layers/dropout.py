@@ -85,7 +85,7 @@ class MemberAlphaDropout(MemberDropout):
     """λ·α of the SELU, minus its value far below zero."""
 
     def mask_of(self, name: str, shape: tuple[int, ...], levels: Probabilities, rows: Mapping[int, slice]) -> Mask:
-        """See `MemberDropout.mask_of`; what is kept is scaled by a."""
+        """See `MemberDropout.mask_of`; what is not dropped is scaled by a."""
         return BernoulliMask(name, shape, levels, rows, self._scale)
 
     def _scale(self, p: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class MemberGaussianDropout(MemberDropout):
 
 
 class MemberZoneout(MemberDropout):
-    """Stands in for a `Zoneout`: units keep their last value where U < p."""
+    """Stands in for a `Zoneout`: units hold on to their last value where U < p."""
 
     reads_p = True
 

@@ -24,7 +24,7 @@ class Product(MemberFunction):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor | None], output: Tensor) -> None:
-        """Keep input and weight."""
+        """Save input and weight."""
         x, weight, _ = inputs
         ctx.save_for_backward(x, weight)
         ctx.later = later(weight)

@@ -47,9 +47,9 @@ class Probabilities:
             self._step.add_(1).clamp_(max=self._steps)
             self._set()
 
-    def keep(self, kept: Tensor) -> None:
-        """Go on with some members only."""
-        self._ramps = self._ramps[kept]
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only."""
+        self._ramps = self._ramps[survivors]
         self._set()
 
     def _set(self) -> None:
@@ -58,7 +58,7 @@ class Probabilities:
 
 
 def inverted(p: Tensor) -> Tensor:
-    """What is kept is scaled by 1/(1 − p), so that the expected value stays (Srivastava et al. 2014, section 10)."""
+    """What is not dropped is scaled by 1/(1 − p), so that the expected value stays (Srivastava et al. 2014, section 10)."""
     return 1 / (1 - p)
 
 
@@ -90,8 +90,8 @@ class Mask(ABC):
         for seed, rows in self._rows.items():
             self._draw(self.streams[seed], rows)
 
-    def keep(self, rows: Mapping[int, slice]) -> None:
-        """Go on with the members that the levels have kept; `rows` are where they lie from now on."""
+    def compact(self, rows: Mapping[int, slice]) -> None:
+        """Go on with the members that the levels go on with; `rows` are where they lie from now on."""
         self._rows = rows
         self._allocate()
 
@@ -117,7 +117,7 @@ class BernoulliMask(Mask):
 
     Args:
         name, shape, levels, rows: see `Mask`.
-        scale: of what is kept.
+        scale: of what is not dropped.
     """
 
     def __init__(

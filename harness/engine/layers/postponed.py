@@ -35,12 +35,12 @@ _open: Postponed | None = None
 
 
 @contextmanager
-def postponed() -> Iterator[Postponed]:
-    """Within the block a backward pass may leave gradients of large leaves to what this yields; None takes their place."""
+def postponed(to: Postponed) -> Iterator[None]:
+    """Within the block a backward pass may leave gradients of large leaves to `to`; None takes their place."""
     global _open
-    _open = Postponed()
+    _open = to
     try:
-        yield _open
+        yield
     finally:
         _open = None
 

@@ -1,0 +1,44 @@
+"""The last measurement: loss and error of the trained weights on training and test examples, and whether dropout acts."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.engine.evaluation import mean, scores
+from harness.engine.feed import Feed
+from harness.engine.population import Population
+from harness.engine.stability import Array
+
+TRAIN_SAMPLE = 256
+"""Training examples on which the training loss of a tune run is measured."""
+
+
+def final_metrics(population: Population, feed: Feed) -> dict[str, Array]:
+    """Metrics of the trained weights, (member,) each. Test data is touched here, once, for runs of the confirm phase."""
+    if not population.runs[0].confirm:
+        train_loss, train_error = mean(*scores(population, feed, "train", TRAIN_SAMPLE))
+        return {"train_loss": train_loss, "train_error": train_error}
+    test, test_counts = scores(population, feed, "test")
+    train, train_counts = scores(population, feed, "train", int(test_counts.max()))
+    same = np.minimum(test_counts, train_counts)
+    (train_loss, train_error), (test_loss, test_error) = mean(train, train_counts), mean(test, test_counts)
+    gap = mean(test, same)[0] - mean(train, same)[0]
+    found = {
+        "train_loss": train_loss,
+        "train_error": train_error,
+        "test_loss": test_loss,
+        "test_error": test_error,
+        "gap": gap,
+    }
+    x, _ = feed.gather(feed.indices(1)[0])
+    return found | {f"{mode}_noise": _dropout_noise(population, x, train=mode == "train") for mode in ("train", "eval")}
+
+
+@torch.no_grad()
+def _dropout_noise(population: Population, x: Tensor, *, train: bool) -> Array:
+    """Largest change of an output between two draws of dropout, (member,)."""
+    outputs = []
+    for _ in range(2):
+        population.draw_dropout()
+        outputs.append(population.outputs(x, train=train))
+    return (outputs[0] - outputs[1]).abs().flatten(1).amax(1).double().cpu().numpy()

@@ -1,0 +1,79 @@
+"""The tables that a population's training ends in: one row per run, and one per run and logged step."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.engine.diagnostics.churn import PREDICTIONS
+from harness.engine.history import History
+from harness.engine.runs import Run
+from harness.engine.stability import Array, solving, stability
+
+CURVE_VALUES = ("loss", "grad_norm", "clipped", "update_ratio", "validation_loss")
+"""Values of a curve."""
+
+CURVE_COLUMNS = ("trial", "seed", "step", *CURVE_VALUES)
+"""Columns of the table of curves: three whole numbers, then the values."""
+
+
+def run_table(runs: list[Run], history: History, final: dict[str, Any]) -> pd.DataFrame:
+    """One row per run, ordered by trial and seed.
+
+    Its columns are trial, seed, status, steps_done and every metric of the study's level, in the order of
+    `metrics.METRICS`; where runs are compared across seeds, also their `PREDICTIONS`, which the leader takes out.
+
+    Args:
+        runs: of the population as it began, in its order.
+        history: of their training.
+        final: what was measured of the members that are left, (member,) each.
+    """
+    diverged = history.diverged_at > 0
+    columns = _metrics(runs, history, final)
+    identity = {
+        "trial": [run.trial for run in runs],
+        "seed": [run.seed for run in runs],
+        "status": np.where(diverged, "diverged", "finished"),
+        "steps_done": np.where(diverged, history.diverged_at, len(history.validation)),
+    }
+    table = pd.DataFrame(identity | {name: columns[name] for name in runs[0].setup.metrics.metrics()})
+    if PREDICTIONS in final:
+        alive = history.alive.tolist()
+        table.loc[alive, PREDICTIONS] = pd.Series(final[PREDICTIONS], alive, dtype=object)
+    return _ordered(table)
+
+
+def _metrics(runs: list[Run], history: History, final: dict[str, Any]) -> dict[str, Array]:
+    """Every metric of every run, (run,): NaN where it was not measured, of a diverged run infinite where it ranks runs."""
+    diverged, alive = history.diverged_at > 0, history.alive.cpu().numpy()
+    columns = stability(history.arrays()) | {"diverged": diverged.astype(float)}
+    target = np.array([run.setup.task.target_error for run in runs])
+    columns |= solving(history.validation[:, 1], target, diverged)
+    validation = dict(zip(("validation_loss", "validation_error"), history.validation[-1][:, alive], strict=True))
+    final = final | validation
+    for name, metric in runs[0].setup.metrics.metrics().items():
+        if name not in columns:
+            columns[name] = np.full(len(runs), np.nan)
+            if name in final:
+                columns[name][alive] = final[name]
+            if metric.group == "generalization" and (metric.tunable or runs[0].confirm):
+                columns[name][diverged] = np.inf
+    return columns
+
+
+def curve_table(runs: list[Run], history: History) -> pd.DataFrame:
+    """One row per run and logged step, ordered by trial, seed and step; columns are `CURVE_COLUMNS`."""
+    logged = history.when.logged()
+    rows = np.array(logged) - 1
+    arrays = history.arrays()
+    columns = {name: arrays[name][rows].T.ravel() for name in CURVE_VALUES}
+    identity = {
+        "trial": np.repeat([run.trial for run in runs], len(rows)),
+        "seed": np.repeat([run.seed for run in runs], len(rows)),
+        "step": np.tile(logged, len(runs)),
+    }
+    return _ordered(pd.DataFrame(identity | columns))
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(["trial", "seed"], kind="stable", ignore_index=True)

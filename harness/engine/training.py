@@ -1,0 +1,95 @@
+"""What the training loop works with: a population, its examples, its optimizer's step, and what is recorded of it.
+
+`harness.engine.train` says in which order; here stands how each part of it is prepared, logged, evaluated and compacted.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine.capture import Captured
+from harness.engine.diagnostics.diagnosis import Diagnosis
+from harness.engine.evaluation import mean, scores
+from harness.engine.feed import Feed
+from harness.engine.final_metrics import final_metrics
+from harness.engine.history import History, LoggingSteps
+from harness.engine.population import Population
+from harness.engine.runs import Run, examples
+from harness.engine.step import Stepper, StepRecord
+
+
+class Training:
+    """A population in training.
+
+    Args:
+        runs: the members, ordered by seed.
+        when: which steps are logged and evaluated.
+        device: where to train.
+        dtype: of parameters and activations.
+        capture: let a CUDA device repeat the step as a graph.
+
+    Attributes:
+        population: the members that still train.
+        history: what is recorded of all members.
+    """
+
+    def __init__(
+        self, runs: list[Run], when: LoggingSteps, *, device: torch.device, dtype: torch.dtype, capture: bool
+    ) -> None:
+        data = examples(runs)
+        self.population = Population(runs, data, device=device, dtype=dtype)
+        self._feed = Feed(runs, data, device=device, dtype=dtype)
+        self._stepper = Stepper(runs, self.population)
+        self.history = History(when, len(runs), device, dtype)
+        self._diagnosis = Diagnosis(self.population, self._feed)
+        self._captured = Captured(self._step, self.population) if capture and device.type == "cuda" else None
+        self._limit_threads()
+        self.population.prepare(self._feed.gather(self._feed.peek())[0][0])
+
+    def draw_batches(self, steps: int) -> Tensor:
+        """The next training batches, (step, member, batch) indices of examples."""
+        return self._feed.indices(steps)
+
+    def step(self, batch: Tensor) -> StepRecord:
+        """Take a training step on the examples at (member, batch) indices."""
+        return self._step(batch) if self._captured is None else StepRecord(*self._captured(batch))
+
+    def _step(self, batch: Tensor) -> StepRecord:
+        return self._stepper.step(*self._feed.gather(batch))
+
+    def log(self, step: int, record: StepRecord, before: Tensor | None) -> None:
+        """Record a step; `before` are the parameters before it, where `parameters_before` gave them."""
+        self.history.write(step, record)
+        if before is not None:
+            self.history.write_update(step, before, self.population.parameters)
+
+    def parameters_before(self, step: int) -> Tensor | None:
+        """A copy of the parameters, (member, parameters), if the update of the step to come is to be logged."""
+        return self.population.parameters.clone() if self.history.logs(step) else None
+
+    def evaluate(self, step: int) -> Tensor:
+        """Measure the weights after a step on the validation split; returns the indices of the members not yet diverged."""
+        validation = mean(*scores(self.population, self._feed, "validation"))
+        self.history.evaluate(step, validation)
+        self._diagnosis.evaluate(step, validation[0])
+        return self.history.survivors(step, self.population.parameters)
+
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with the members at these indices only; the others stop costing."""
+        if len(survivors) == len(self.population):
+            return
+        for part in (self.population, self._feed, self._stepper, self.history, self._diagnosis, self._captured):
+            if part is not None:
+                part.compact(survivors)
+        self._limit_threads()
+
+    def _limit_threads(self) -> None:
+        """Never more threads than members: which thread sums what would then decide the last bit."""
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, len(self.population))))
+
+    def final_metrics(self) -> dict[str, Any]:
+        """What is measured of the members that are left, once they are trained, (member,) each."""
+        if not len(self.population):
+            return {}
+        return final_metrics(self.population, self._feed) | self._diagnosis.final()
