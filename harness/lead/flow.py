@@ -27,7 +27,8 @@ from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
 from harness.ledger.records.launch import launch_of
-from harness.ledger.records.recorder import LostRecords, Recorder
+from harness.ledger.records.reader import LostRecords
+from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.stores import leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
@@ -82,8 +83,9 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     uri = options.tracking_uri or default_tracking_uri(options.results)
     progress = Progress(n_steps(study), n_runs(study))
     stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
-    stores = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
-    with leadership(folder), executor, stores as (design, recorder, spool):
+    opened = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
+    with leadership(folder), executor, opened as stores:
+        design, recorder, spool = stores
         plan = {
             "width": design.remembered("width", lambda: layout.width),
             "abreast": design.remembered("abreast", lambda: len(layout.places)),
@@ -97,7 +99,7 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
                 _preparing_report() as helpers,
                 console.shown(progress, quiet=options.quiet),
                 stop.listening(),
-                Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=partial(count, progress))
+                Commits(stores, launch=launch, say=progress.say, stop=stop, done=partial(count, progress))
                 as commits,
             ):  # fmt: skip
                 runs = train_all(study, design, recorder, commits, executor, plan, folder / CURVES_FILE, progress, stop)
@@ -108,7 +110,8 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
             commands = [run_command(sys.argv[1:]), ui_command(uri)]
             verdicts = build_report(study, doc, recorder, runs, folder, commands=commands, helpers=tuple(helpers))
             failed = int((runs["status"] == "failed").sum())
-            recorder.finish_launch("FAILED" if failed else "FINISHED")
+            commits.patiently(partial(recorder.log_report, folder))
+            commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
             with suppress(RecordError, Unreachable):
                 recorder.finish_launch("KILLED")

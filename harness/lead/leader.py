@@ -52,8 +52,8 @@ def lead(
         for trial in trials:
             if trial.number not in missing:
                 progress.add(runs=len(runs[trial.number]))
-            elif (finished := commits.trained_before(trial.number)) is not None:
-                commits.resume(missing.pop(trial.number), finished)
+            elif commits.resume(trial):
+                del missing[trial.number]
             if trial.number not in missing:
                 progress.add(steps=sum(run.setup.steps for run in runs[trial.number]))
         # Planned from the whole round, so that a continued study trains the very same populations.

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.verdicts import Verdict
-from harness.ledger.records.launch import DOCUMENTS
+from harness.ledger.records.launch import DOCUMENTS, recordable
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
 from harness.reporting.tables import write_report
@@ -28,7 +28,7 @@ def build_report(
     study: Study, doc: str, recorder: Recorder, runs: pd.DataFrame, folder: Path,
     *, commands: list[str], helpers: Sequence[Connection] = (),
 ) -> list[Verdict]:  # fmt: skip
-    """Write `folder` from the study's records and keep the report with them.
+    """Write `folder` from the study's records.
 
     Args:
         study: the study; its claims are judged as they stand now.
@@ -46,9 +46,7 @@ def build_report(
     about = _json("environment.json", documents.get("environment.json"))
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
-    verdicts = write_report(study, runs, folder, about=about, doc=doc, commands=commands, helpers=helpers)
-    recorder.log_report(folder)
-    return verdicts
+    return write_report(study, runs, folder, about=about, doc=recordable(doc), commands=commands, helpers=helpers)
 
 
 def run_command(arguments: list[str]) -> str:
