@@ -24,10 +24,10 @@ SEAMS = [
     "pathlib.Path.write_bytes:halfway",
     "harness.ledger.records.spool.Spool.save:after",
     "harness.ledger.records.recorder.Recorder._create:after",
-    "harness.ledger.records.recorder._write:halfway",
-    "harness.ledger.records.recorder.Recorder._log:before",
+    "harness.ledger.records.recorder.write_durably:halfway",
+    "harness.ledger.records.experiment.Experiment.log:before",
     "harness.ledger.records.recorder.Recorder.record:after",
-    "harness.ledger.storage.Journal.append_logs:halfway",
+    "harness.ledger.journal.Journal.append_logs:halfway",
     "harness.ledger.design.Design.tell:after",
 ]
 """Where the leader kills itself: the three steps of a commit (spool, MLflow, tell), before, within and after each."""

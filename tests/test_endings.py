@@ -103,7 +103,9 @@ def test_a_dry_run_of_a_study_that_is_half_done_says_how_much_is_left(study_file
     command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(results), "--devices", "cpu"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     journal = results / "optuna.journal"
-    while process.poll() is None and (not journal.exists() or b'"state":1' not in journal.read_bytes().replace(b" ", b"")):
+    while process.poll() is None and (
+        not journal.exists() or b'"state":1' not in journal.read_bytes().replace(b" ", b"")
+    ):
         time.sleep(0.005)
     process.kill()
     process.wait()

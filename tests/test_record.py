@@ -1,11 +1,15 @@
 """Records of a study, on a real MLflow: SQLite files, and once a server."""
 
 import dataclasses
+import errno
+import hashlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from math import inf, nan
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +21,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from services import MlflowServer, free_port
+from test_design import make
 
+from harness.ledger.design import Design
 from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, FinishedTrial, mean_curves, seed_means
-from harness.ledger.records.recorder import LostRecords, Recorder
-from harness.ledger.records.tracking import RecordError, default_tracking_uri
+from harness.ledger.records.populations import joined_populations, no_populations, part_name, population_table
+from harness.ledger.records.reader import LostRecords
+from harness.ledger.records.recorder import Recorder
+from harness.ledger.records.spool import Spool
+from harness.ledger.records.tracking import RecordError, default_tracking_uri, own_errors
+from harness.ledger.stores import open_records
 from harness.settings.patience import Unreachable
 
 FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
@@ -39,8 +49,8 @@ def results(migrated: Path, tmp_path: Path) -> Path:
     return shutil.copytree(migrated, tmp_path / "my results")
 
 
-def recorder(results: Path, name: str = "rnn_clip") -> Recorder:
-    return Recorder(name, default_tracking_uri(results), artifact_folder=results / "mlartifacts")
+def recorder(results: Path, name: str = "rnn_clip", identity: str | None = "mine") -> Recorder:
+    return Recorder(name, default_tracking_uri(results), identity=identity, artifact_folder=results / "mlartifacts")
 
 
 @pytest.fixture
@@ -105,7 +115,7 @@ def test_curves_are_written_some_tables_at_a_time(
     trials = [trial(number) for number in range(5)]
     for each in trials:
         launched.record(each)
-    monkeypatch.setattr("harness.ledger.records.recorder.TABLES_AT_ONCE", 2)
+    monkeypatch.setattr("harness.ledger.records.tables.TABLES_AT_ONCE", 2)
     launched.read(tmp_path / CURVES_FILE)
     groups = pq.ParquetFile(tmp_path / CURVES_FILE).metadata
     lengths = [len(each.curves) for each in trials]
@@ -134,7 +144,7 @@ def test_a_trial_is_nested_in_its_launch_and_shows_factors_means_and_curves(laun
     history = mlflow_client(results).get_metric_history(child.info.run_id, "curve/loss")
     assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0), (2, 2 / 3), (3, 0.5)]
     artifacts = mlflow_client(results).list_artifacts(child.info.run_id)
-    assert [artifact.path for artifact in artifacts] == ["curves.parquet", "runs.parquet"]
+    assert [artifact.path for artifact in artifacts] == ["curves.parquet", "populations.parquet", "runs.parquet"]
     assert (results / "mlartifacts/rnn_clip" / child.info.run_id / "artifacts/runs.parquet").is_file()
 
 
@@ -327,7 +337,7 @@ def test_forgetting_deletes_all_that_was_recorded_here_and_nothing_else(launched
 
 
 def test_first_use_of_a_database_prints_nothing(tmp_path: Path) -> None:
-    code = "from harness.ledger.records.recorder import Recorder; Recorder('x', 'sqlite:///results/mlflow.db').start_launch({})"
+    code = "from harness.ledger.records.recorder import Recorder; Recorder('x', 'sqlite:///results/mlflow.db', identity='x').start_launch({})"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
@@ -346,7 +356,7 @@ def test_curves_are_sorted_and_have_the_columns_of_all_trials(
     wider = more.curves.assign(extra=1.5)
     launched.record(dataclasses.replace(first, curves=first.curves.sample(frac=1, random_state=0)))
     launched.record(dataclasses.replace(more, curves=wider.sample(frac=1, random_state=0)))
-    monkeypatch.setattr("harness.ledger.records.recorder.TABLES_AT_ONCE", 1)
+    monkeypatch.setattr("harness.ledger.records.tables.TABLES_AT_ONCE", 1)
     launched.read(tmp_path / CURVES_FILE)
     expected = pd.concat([first.curves, wider], ignore_index=True)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / CURVES_FILE), expected, check_exact=True)
@@ -367,7 +377,7 @@ def test_a_database_whose_maker_died_half_way_is_made_anew(tmp_path: Path) -> No
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 7
     assert not (tmp_path / "mlflow.db").exists()
-    again = Recorder("x", uri, artifact_folder=tmp_path / "mlartifacts")
+    again = Recorder("x", uri, identity="x", artifact_folder=tmp_path / "mlartifacts")
     again.start_launch({})
     again.finish_launch("FINISHED")
     assert {path.name for path in tmp_path.glob("*mlflow.db*")} == {".mlflow.db.lock", "mlflow.db"}
@@ -388,7 +398,7 @@ def server(results: Path) -> Iterator[str]:
 
 
 def test_a_server_keeps_records_and_their_artifacts(server: str, capsys: pytest.CaptureFixture[str]) -> None:
-    here = Recorder("rnn_clip", server)
+    here = Recorder("rnn_clip", server, identity="mine")
     here.start_launch({"seeds": 3})
     here.write_documents({"study.py": "x"})
     here.record(trial(1))
@@ -400,3 +410,175 @@ def test_a_server_keeps_records_and_their_artifacts(server: str, capsys: pytest.
     assert elsewhere.read_document("study.py") == "x"
     assert elsewhere.read_document("nothing") is None
     assert capsys.readouterr() == ("", "")
+
+
+# --- Whose records: two people with one server and one study name
+
+
+def test_studies_of_one_name_live_side_by_side(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    launched.write_documents({"study.py": "mine"})
+    theirs = recorder(results, identity="theirs")
+    theirs.start_launch({})
+    theirs.write_documents({"study.py": "theirs"})
+    theirs.keep_only(set())  # nothing of theirs is told yet
+    for number in (0, 1):
+        theirs.record(trial(number, n_steps=9))
+    assert_reads(recorder(results), trial(0))
+    assert_reads(recorder(results, identity="theirs"), trial(0, n_steps=9), trial(1, n_steps=9))
+    assert recorder(results).read_document("study.py") == "mine"
+    launched.record(trial(0))  # replaced: mine alone
+    launched.keep_only({0})
+    assert trials_in(results) == [0, 0, 1]
+    assert [run.info.status for run in active_runs(results) if "harness.trial" not in run.data.tags] == ["RUNNING"] * 2
+    launched.forget()
+    assert {run.data.tags["harness.identity"] for run in active_runs(results)} == {"theirs"}
+    assert recorder(results, identity="theirs").trials() == {0, 1}
+
+
+def test_records_of_an_older_version_are_neither_read_nor_deleted(launched: Recorder, results: Path) -> None:
+    client = mlflow_client(results)
+    experiment = client.get_experiment_by_name("rnn_clip").experiment_id
+    tags = {"harness.kind": "trial", "harness.trial": "0"}
+    old = client.create_run(experiment, tags=tags).info.run_id
+    client.set_terminated(old)
+    assert launched.trials() == set()
+    with pytest.raises(RecordError, match="belong to another one, or to an older version"):
+        launched.read(results / CURVES_FILE)
+    launched.keep_only(set())
+    launched.record(trial(0))
+    launched.forget()
+    assert [run.info.run_id for run in active_runs(results)] == [old]
+
+
+def test_a_reader_who_knows_no_identity_gets_the_newest_launch_and_is_told(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    assert open_records("rnn_clip", results, None)[1] == ""
+    theirs = recorder(results, identity="theirs")
+    theirs.start_launch({})
+    theirs.record(trial(0, n_steps=9))
+    found, note = open_records("rnn_clip", results, None)
+    assert "2 studies named 'rnn_clip'; this is that of the newest launch (theirs)" in note
+    assert_reads(found, trial(0, n_steps=9))
+    assert_reads(recorder(results, identity=None), trial(0, n_steps=9))
+
+
+def test_an_identity_in_the_journal_of_the_results_is_preferred(results: Path) -> None:
+    design = Design(make(), str(results / "optuna.journal"))
+    for identity in (design.identity, "theirs"):
+        started = recorder(results, "x", identity)
+        started.start_launch({})
+        started.record(trial(0, n_steps=4 if identity == design.identity else 9))
+    journal = (results / "optuna.journal").read_bytes()
+    found, note = open_records("x", results, None)
+    assert f"this is the one in {results / 'optuna.journal'} ({design.identity})" in note
+    assert_reads(found, trial(0))
+    assert (results / "optuna.journal").read_bytes() == journal
+    design.close()
+
+
+# --- Populations
+
+
+def parts_of(*members: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+    return members
+
+
+def test_a_trial_knows_the_members_of_every_part_that_trained_it_in_their_order() -> None:
+    together, alone, foreign = parts_of((3, 1), (0, 0), (2, 5)), parts_of((0, 1)), parts_of((3, 0))
+    table = population_table(0, [together, alone, foreign])
+    assert list(table.columns) == ["part", "trial", "seed", "recorded"]
+    assert table[["trial", "seed", "recorded"]].values.tolist() == [
+        [3, 1, False], [0, 0, True], [2, 5, False], [0, 1, True],
+    ]  # fmt: skip
+    digest = hashlib.sha256(b"[[3, 1], [0, 0], [2, 5]]").hexdigest()
+    assert table["part"].tolist() == [digest[:16]] * 3 + [part_name(alone)]
+
+
+def test_the_record_of_a_run_that_trained_twice_came_from_the_last_part() -> None:
+    table = population_table(0, [parts_of((0, 0), (1, 0)), parts_of((0, 0))])
+    assert table["recorded"].tolist() == [False, False, True]
+
+
+def test_populations_of_all_trials_come_back_joined_whatever_their_order(launched: Recorder, tmp_path: Path) -> None:
+    shared, own = parts_of((1, 2), (0, 0), (1, 0)), parts_of((1, 1))
+    tables = {number: population_table(number, [shared, own]) for number in (0, 1)}
+    for number in (1, 0, 2):
+        populations = tables.get(number, no_populations())
+        launched.record(dataclasses.replace(trial(number), populations=populations))
+    launched.read(tmp_path / CURVES_FILE)
+    found = pd.read_parquet(tmp_path / "populations.parquet")
+    members = {name: rows[["trial", "seed"]].values.tolist() for name, rows in found.groupby("part")}
+    assert members == {part_name(part): [list(member) for member in part] for part in (shared, own)}
+    assert found["recorded"].all()
+    assert found["part"].is_monotonic_increasing
+    assert dict(found.dtypes.astype(str)) == dict(no_populations().dtypes.astype(str))
+    again = joined_populations([tables[1], no_populations(), tables[0]])
+    pd.testing.assert_frame_equal(again, found)
+
+
+def test_a_trial_without_its_populations_counts_as_lost(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    (folder_of(results, 0) / "populations.parquet").unlink()
+    with pytest.raises(LostRecords):
+        launched.read(results / CURVES_FILE)
+
+
+# --- The spool
+
+
+def test_a_spooled_trial_comes_back_with_everything_and_spools_do_not_mix(tmp_path: Path) -> None:
+    kept = dataclasses.replace(
+        trial(4), populations=population_table(4, [parts_of((4, 1), (4, 0))]), ended_at_s=9.5, errors={2: "why"}
+    )
+    mine, theirs = Spool(tmp_path / "waiting", "mine"), Spool(tmp_path / "waiting", "theirs")
+    mine.save(kept)
+    theirs.save(trial(4, n_steps=9))
+    theirs.clear()
+    found = mine.load(4)
+    assert found is not None and theirs.load(4) is None
+    assert found.files == kept.files
+    assert (found.started_at_s, found.ended_at_s, found.errors) == (5.25, 9.5, {2: "why"})
+    mine.clear()
+    assert not (tmp_path / "waiting").exists()
+
+
+def test_mlflow_shows_when_a_trial_trained(launched: Recorder, results: Path) -> None:
+    launched.record(dataclasses.replace(trial(0), started_at_s=1000.0, ended_at_s=1090.5))
+    info = active_runs(results)[-1].info
+    assert (info.start_time, info.end_time) == (1_000_000, 1_090_500)
+
+
+# --- What is given as an address
+
+
+def test_a_database_or_file_of_something_else_stays_as_it_was(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "app.db")) as database:
+        database.execute("CREATE TABLE customers (name)")
+        database.commit()
+    (tmp_path / "notes.txt").write_text("my notes")
+    (tmp_path / "folder").mkdir()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    addresses = {
+        f"sqlite:///{tmp_path}/app.db": "is a database of something else, not of MLflow; its tables are customers",
+        f"sqlite:///{tmp_path}/notes.txt": "file is not a database",
+        f"sqlite:///{tmp_path}/folder": "is a folder",
+        str(tmp_path / "notes.txt"): "is a file; give the address of a SQLite database, sqlite:///",
+        str(tmp_path / "app.db"): "is a file; give the address, sqlite:///",
+        "sqlite://": "in memory would be lost",
+    }
+    for address, message in addresses.items():
+        with pytest.raises(RecordError, match=message):
+            Recorder("x", address, identity="x").connect()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_full_or_missing_disk_is_no_server_that_does_not_answer(tmp_path: Path) -> None:
+    import requests
+
+    with pytest.raises(RecordError, match="No space left"), own_errors():
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(RecordError, match="No such file"), own_errors():
+        raise OSError("No such file: x")  # as MLflow says it, without errno
+    with pytest.raises(Unreachable, match=r"does not answer: .*127\.0\.0\.1"), own_errors():
+        requests.get(f"http://127.0.0.1:{free_port()}/x", timeout=1)

@@ -23,7 +23,7 @@ from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.execution.trainer import failed
 from harness.lead.console import shown
-from harness.ledger.records.recorder import _joined, _table
+from harness.ledger.records.tables import joined, read_table
 from harness.ledger.stores import leadership
 from harness.models import DropoutNet
 from harness.reporting import html
@@ -81,7 +81,7 @@ def test_a_pickle_hidden_in_a_table_is_not_run(tmp_path: Path) -> None:
     schema = pa.schema([pa.field("x", pa.int64(), metadata=hidden)], metadata={b"pandas": b"{}"})
     pq.write_table(pa.table([pa.array([1])], schema=schema), tmp_path / "runs.parquet")
     with contextlib.suppress(KeyError):
-        _joined([_table(tmp_path / "runs.parquet")])
+        joined([read_table(tmp_path / "runs.parquet")])
     assert not (tmp_path / "ran").exists()
     pickle.loads(payload)
     assert (tmp_path / "ran").exists(), "the payload itself works"

@@ -1,4 +1,4 @@
-"""Verdicts judged again from a recorded run table: does `claims.json` follow from `runs.parquet`?"""
+"""Verdicts judged again from a recorded run table: whether `claims.json` follows from `runs.parquet`."""
 
 import json
 import math
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.recorded import Recorded, spelled
-from harness.inference.verdicts import as_json, judge
+from harness.inference.verdict import as_json
+from harness.inference.verdicts import judge
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import stored
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.engine.runs import Run
 from harness.engine.run_tables import CURVE_COLUMNS
+from harness.engine.runs import Run
 from harness.ledger.design import Trial
-from harness.ledger.records.finished import CURVES_FILE, POPULATION_COLUMNS, POPULATIONS_FILE, RUNS_FILE
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
+from harness.ledger.records.populations import COLUMNS, POPULATIONS_FILE
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.settings import InvalidStudy, Problem, show
 from harness.settings.metrics import METRICS
@@ -82,9 +83,9 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
         )
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
     known = {(run.trial, run.seed): run for trial in trials for run in runs_of(study, trial)}
-    members = _table(folder / POPULATIONS_FILE, POPULATION_COLUMNS, ("trial", "seed"))
+    members = _table(folder / POPULATIONS_FILE, COLUMNS, ("trial", "seed"))
     parts, part_of = _parts(members, known, folder / POPULATIONS_FILE)
-    for (trial, seed), status in runs["status"].items():
+    for (trial, seed), status in zip(runs.index, runs["status"], strict=True):
         if (status == "failed") == ((trial, seed) in part_of):
             said = "holds" if status == "failed" else "does not say"
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
@@ -92,9 +93,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     return Recorded(study, environment, runs, curves, parts, part_of)
 
 
-def _parts(
-    members: pd.DataFrame, known: Mapping[Key, Run], path: Path
-) -> tuple[list[list[Run]], dict[Key, int]]:
+def _parts(members: pd.DataFrame, known: Mapping[Key, Run], path: Path) -> tuple[list[list[Run]], dict[Key, int]]:
     """The runs of each part, and which part each run was recorded from; see `Recorded`."""
     parts: list[list[Run]] = []
     part_of: dict[Key, int] = {}

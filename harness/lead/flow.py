@@ -16,7 +16,7 @@ import pandas as pd
 from harness.execution.device_layout import Layout
 from harness.execution.placement import on_cluster, on_host
 from harness.execution.trainer import Executor
-from harness.inference.verdicts import Verdict
+from harness.inference.verdict import Verdict
 from harness.lead import console
 from harness.lead.interruption import Interrupted, Stop, why_stopped
 from harness.lead.leader import Leader
@@ -26,7 +26,8 @@ from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
 from harness.ledger.records.launch import launch_of
-from harness.ledger.records.recorder import LostRecords, Recorder
+from harness.ledger.records.reader import LostRecords
+from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, ui_command
 from harness.ledger.stores import leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
@@ -75,8 +76,9 @@ def run(study: Study, origin: Origin, options: Options, *, command: str = "") ->
     progress = Progress(n_steps(study), n_runs(study))
     stop = Stop(math.inf if options.timeout is None else started + options.timeout, progress)
     folder = options.results / study.name
-    stores = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
-    with leadership(folder), executor, stores as (design, recorder, spool):
+    opened = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
+    with leadership(folder), executor, opened as stores:
+        design, recorder, spool = stores
         plan = planned(design, layout)
         trained_on = joint(design.collected("environments", environment(layout.devices)))
         launch = launch_of(study, origin, plan=plan, environment=trained_on)
@@ -85,7 +87,7 @@ def run(study: Study, origin: Origin, options: Options, *, command: str = "") ->
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
                 done = partial(count, progress)
-                commits = Commits(design, recorder, spool, launch=launch, say=progress.say, stop=stop, done=done)
+                commits = Commits(stores, launch=launch, say=progress.say, stop=stop, done=done)
                 leader = Leader(study, design, commits, executor, progress, plan, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
@@ -95,8 +97,9 @@ def run(study: Study, origin: Origin, options: Options, *, command: str = "") ->
 
                 commands = [*([command] if command else []), ui_command(options.uri)]
                 verdicts = build_report(study, origin.doc, recorder, runs, folder, commands=commands, helpers=helpers)
-            failed = int((runs["status"] == "failed").sum())
-            recorder.finish_launch("FAILED" if failed else "FINISHED")
+                failed = int((runs["status"] == "failed").sum())
+                commits.patiently(partial(recorder.log_report, folder))
+                commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
             with suppress(RecordError, Unreachable):
                 recorder.finish_launch("KILLED")

@@ -73,8 +73,8 @@ class Leader:
         for trial in trials:
             if trial.number not in missing:
                 self.progress.add(runs=len(runs[trial.number]))
-            elif (finished := self.commits.trained_before(trial.number)) is not None:
-                self.commits.resume(missing.pop(trial.number), finished)
+            elif self.commits.resume(trial):
+                del missing[trial.number]
             if trial.number not in missing:
                 self.progress.add(steps=sum(run.setup.steps for run in runs[trial.number]))
         return missing

@@ -8,8 +8,8 @@ import click
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
 from harness.ledger.records.finished import CURVES_FILE
-from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
+from harness.ledger.stores import open_records
 from harness.reporting.build import build_report, recorded_changes
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Unreachable
@@ -28,7 +28,9 @@ def rebuild(study_file: Path, results: Path, tracking_uri: str | None, *, quick:
     uri = tracking_uri or default_tracking_uri(results)
     try:
         study, _ = load_study(study_file, Changes(quick=quick))
-        recorder = Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
+        recorder, note = open_records(study.name, results, tracking_uri)
+        if note:
+            click.echo(note, err=True)
         changes = recorded_changes(recorder, Changes(quick=quick))
         study, doc = load_study(study_file, changes)
         folder = results / study.name
@@ -37,6 +39,7 @@ def rebuild(study_file: Path, results: Path, tracking_uri: str | None, *, quick:
         arguments += [] if results == DEFAULT_RESULTS else ["--results", str(results)]
         arguments += ["--tracking-uri", tracking_uri] if tracking_uri else []
         build_report(study, doc, recorder, runs, folder, commands=[run_command(arguments), ui_command(uri)])
+        recorder.log_report(folder)
     except (RecordError, Unreachable) as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
     click.echo(f"Report: {results / study.name / 'report.html'}")

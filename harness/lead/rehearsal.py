@@ -4,8 +4,8 @@ from harness.execution.device_layout import Layout
 from harness.lead.console import duration
 from harness.lead.options import Options
 from harness.ledger.peek import trials_done
-from harness.ledger.stores import check_free, default_storage
 from harness.ledger.records.tracking import RecordError, check
+from harness.ledger.stores import check_free, journal_in
 from harness.ledger.trial_runs import n_runs
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
@@ -24,7 +24,7 @@ def rehearse(study: Study, options: Options, layout: Layout) -> str:
         raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
     runs, done = n_runs(study), 0
     if not options.fresh:
-        tune, confirm = trials_done(study, options.storage or default_storage(options.results))
+        tune, confirm = trials_done(study, options.storage or str(journal_in(options.results)))
         done = tune * study.tune_seeds + confirm * len(study.confirm_seeds())
     if done >= runs:
         return f"All {runs} runs are done: only the report would be written. Nothing was run."

@@ -4,22 +4,28 @@ Second stage of the flow. Trials are asked in rounds: in every round each cell g
 values of the `Tune` factors come from an Optuna sampler that is seeded by study and round and has seen only earlier
 rounds. So the trials do not depend on timing, on the number of workers or on interruptions. A trial that is asked is
 one atomic entry in the storage; `tell` is the commit point.
+
+A study that is begun gets an identity, random and kept with it: its records, wherever they are, are known by that. Another
+study of the same name in another storage, or this one after it was forgotten, has another identity.
 """
 
-import hashlib
 import math
-import warnings
+import re
+import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from harness.ledger.storage import LeaderLock, close_storage, open_storage, reachable, this_process
-from harness.settings import Tune, show
+from harness.ledger.journal import journal_problem
+from harness.ledger.sampling import best, categories, distribution, plain, sampled
+from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
 from harness.settings.patience import Stopped
 from harness.study import Levels, Study
 
@@ -65,31 +71,41 @@ class Design:
         study: the study.
         storage: path of a journal file, or a database URL.
         fresh: forget what the storage holds of this study.
+        forget: is given the identity of a study that is about to be forgotten here, so that its records are forgotten first.
+
+    Attributes:
+        identity: of the study, since it was begun in this storage.
 
     Raises:
+        StorageError: it is no storage.
         StudyChanged: the storage holds trials of a study with the same name and other settings.
         AlreadyLed: another process runs the study.
     """
 
-    def __init__(self, study: Study, storage: str, *, fresh: bool = False) -> None:
+    def __init__(
+        self, study: Study, storage: str, *, fresh: bool = False, forget: Callable[[str], None] = lambda identity: None
+    ) -> None:
         self.study, self._cells, self._tunes = study, study.cells(), study.tunes()
         self._storage = open_storage(storage)
-        self._lock = LeaderLock(self._storage, study.name)
+        self._lock = leader_lock(self._storage, storage, study.name)
         with ExitStack() as on_error:
             on_error.callback(self.close)
-            self._optuna = self._opened(fresh=fresh)
+            self._optuna = self._opened(fresh=fresh, forget=forget)
             self._check_unchanged()
+            self.identity = _checked(self.remembered("identity", lambda: uuid.uuid4().hex))
             self._optuna.set_user_attr("leader", this_process())
             on_error.pop_all()
 
-    def _opened(self, *, fresh: bool) -> optuna.Study:
+    def _opened(self, *, fresh: bool, forget: Callable[[str], None]) -> optuna.Study:
         """The study in Optuna, locked for this process."""
         study, backend = self.study, self._storage
         exists = study.name in optuna.get_all_study_names(backend)
+        attributes = optuna.load_study(study_name=study.name, storage=backend).user_attrs if exists else {}
         if not self._lock.held():
-            attributes = optuna.load_study(study_name=study.name, storage=backend).user_attrs if exists else {}
             raise AlreadyLed(attributes.get("leader", "another process"))
         if fresh and exists:
+            if "identity" in attributes:
+                forget(_checked(attributes["identity"]))
             optuna.delete_study(study_name=study.name, storage=backend)
         return optuna.create_study(
             storage=backend, study_name=study.name, directions=["minimize"] * len(study.objectives()),
@@ -139,12 +155,12 @@ class Design:
         wanted = self._confirm_values() if name == "confirm" else self._tune_values(*map(int, name[5:].split("-")))
         for cell, tuned in wanted[len(asked) :]:
             levels = self._cells[cell]
-            distributions = {path: _categories(sweep.levels) for path, sweep in self.study.sweeps().items()}
+            distributions = {path: categories(sweep.levels) for path, sweep in self.study.sweeps().items()}
             self._optuna.add_trial(
                 optuna.create_trial(
                     state=TrialState.RUNNING,
-                    params={path: _plain(level) for path, level in levels.items()} | tuned,
-                    distributions=distributions | {path: _distribution(tune) for path, tune in self._tunes.items()},
+                    params={path: plain(level) for path, level in levels.items()} | tuned,
+                    distributions=distributions | {path: distribution(tune) for path, tune in self._tunes.items()},
                     user_attrs={"round": name, "cell": cell},
                 )
             )
@@ -194,43 +210,12 @@ class Design:
 
     def _tune_values(self, first: int, last: int) -> list[tuple[int, Levels]]:
         """Cell and tuned values of the trials of one round, trial by trial over all cells."""
+        told = self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         if self.study.sampler == "tpe":
-            columns = [self._sampled(first, last, cell) for cell in range(len(self._cells))]
+            columns = [sampled(self.study, first, last, cell, told) for cell in range(len(self._cells))]
         else:
-            columns = [self._sampled(first, last, None)] * len(self._cells)
+            columns = [sampled(self.study, first, last, None, told)] * len(self._cells)
         return [(cell, columns[cell][i]) for i in range(last - first) for cell in range(len(self._cells))]
-
-    def _sampled(self, first: int, last: int, cell: int | None) -> list[Levels]:
-        """Tuned values number `first` to `last` of one cell, or of all where `cell` is None."""
-        space = {path: _distribution(tune) for path, tune in self._tunes.items()}
-        seed = int.from_bytes(hashlib.sha256(f"{self.study.name} {first} {cell}".encode()).digest()[:4], "big")
-        scratch = optuna.create_study(
-            directions=["minimize"] * len(self.study.objectives()), sampler=self._sampler(seed)
-        )
-        if cell is None:
-            # A quasi-random sampler learns the space from a finished trial.
-            middle = {path: tune.low for path, tune in self._tunes.items()}
-            scratch.add_trial(
-                optuna.create_trial(params=middle, distributions=space, values=[0.0] * len(self.study.objectives()))
-            )
-        else:
-            for frozen in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE]):
-                if frozen.user_attrs["cell"] == cell:
-                    params = {path: frozen.params[path] for path in space}
-                    scratch.add_trial(optuna.create_trial(params=params, distributions=space, values=frozen.values))
-        return [scratch.ask(space).params for _ in range(last - first)]
-
-    def _sampler(self, seed: int) -> optuna.samplers.BaseSampler:
-        match self.study.sampler:
-            case "qmc":
-                with warnings.catch_warnings(action="ignore", category=optuna.exceptions.ExperimentalWarning):
-                    return optuna.samplers.QMCSampler(qmc_type="sobol", scramble=True, seed=seed)
-            case "tpe":
-                return optuna.samplers.TPESampler(
-                    seed=seed, n_startup_trials=min(10, max(2, self.study.tune_trials // 2))
-                )
-            case _:
-                return optuna.samplers.RandomSampler(seed)
 
     def _confirm_values(self) -> list[tuple[int, Levels]]:
         """Every cell with its best tuned values: by the objective, or all that are Pareto-optimal by several."""
@@ -240,7 +225,7 @@ class Design:
         chosen = []
         for cell in range(len(self._cells)):
             tried = [t for t in told if t.user_attrs["cell"] == cell and t.user_attrs["round"] != "confirm"]
-            chosen += [(cell, {path: t.params[path] for path in self._tunes}) for t in _best(tried)]
+            chosen += [(cell, {path: t.params[path] for path in self._tunes}) for t in best(tried)]
         return chosen
 
 
@@ -253,29 +238,20 @@ def tune_batches(study: Study) -> list[tuple[int, int]]:
     return [(first, min(first + size, count)) for first in range(0, count, size)]
 
 
-def _best(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that no other is better than: one by one objective (the first of equals), a Pareto front by several."""
-    if len(trials[0].values) == 1:
-        return [min(trials, key=lambda t: (t.values[0], t.number))]
-    front: list[FrozenTrial] = []
-    for t in trials:
-        dominated = any(
-            all(a <= b for a, b in zip(u.values, t.values, strict=True)) and u.values != t.values for u in trials
-        )
-        if not dominated and t.values not in [u.values for u in front]:
-            front.append(t)
-    return front
+def identity_in(journal: Path, study_name: str) -> str | None:
+    """The identity of the study in a journal, which is only read; None where there is none."""
+    if not journal.is_file() or journal_problem(journal):
+        return None
+    try:
+        storage = JournalStorage(JournalFileBackend(str(journal)))
+        identity: str | None = optuna.load_study(study_name=study_name, storage=storage).user_attrs.get("identity")
+    except KeyError:
+        return None
+    return identity
 
 
-def _plain(level: Any) -> Any:
-    return level if level is None or isinstance(level, bool | int | float | str) else show(level)
-
-
-def _categories(levels: tuple[Any, ...]) -> BaseDistribution:
-    return CategoricalDistribution([_plain(level) for level in levels])
-
-
-def _distribution(tune: Tune) -> BaseDistribution:
-    if isinstance(tune.low, int) and isinstance(tune.high, int):
-        return IntDistribution(tune.low, tune.high, log=tune.log)
-    return FloatDistribution(tune.low, tune.high, log=tune.log)
+def _checked(identity: str) -> str:
+    """The identity, which names folders and is written into queries."""
+    if not re.fullmatch("[0-9a-f]{32}", identity):
+        raise StorageError(f"the study's identity is not one that was made here (got {identity!r})")
+    return identity

@@ -8,8 +8,10 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from harness.ledger.storage import close_storage, open_storage
-from harness.ledger.stores import begun_otherwise, unusable_storage
+from harness.ledger.sqlite import sqlite_file
+from harness.ledger.storage import TABLES, StorageError, close_storage, open_storage
+from harness.ledger.stores import begun_otherwise
+from harness.settings import InvalidStudy, Problem, first_line
 from harness.study import Study
 
 
@@ -26,8 +28,10 @@ def trials_done(study: Study, storage: str) -> tuple[int, int]:
     with TemporaryDirectory() as folder:
         try:
             found = _opened(storage, Path(folder))
-        except Exception as error:
-            raise unusable_storage(error) from None
+        except StorageError as error:
+            raise InvalidStudy([Problem("--storage", str(error))]) from None
+        except Exception as error:  # whatever a database's driver raises
+            raise InvalidStudy([Problem("--storage", first_line(error))]) from None
         if found is None:
             return 0, 0
         try:
@@ -37,18 +41,18 @@ def trials_done(study: Study, storage: str) -> tuple[int, int]:
 
 
 def _opened(storage: str, folder: Path) -> BaseStorage | None:
-    """The storage, of a journal a copy; None where there is none yet."""
+    """The storage, of a journal a copy; None where there is none yet, since to open it would make one."""
     if "://" not in storage:
-        if not Path(storage).exists():
-            return None
-        return open_storage(shutil.copy(storage, folder / "optuna.journal"))
+        path = Path(storage)
+        return open_storage(str(shutil.copy(path, folder))) if path.is_file() else None
+    file = sqlite_file(storage)
+    if file is not None and not file.exists():
+        return None
     from sqlalchemy import create_engine, inspect
 
-    if storage.startswith("sqlite:///") and not Path(storage.removeprefix("sqlite:///")).exists():
-        return None  # to connect would make it
     engine = create_engine(storage)
     try:
-        return open_storage(storage) if inspect(engine).has_table("studies") else None
+        return open_storage(storage) if inspect(engine).has_table(TABLES[0]) else None
     finally:
         engine.dispose()
 
@@ -58,9 +62,7 @@ def _done(study: Study, storage: BaseStorage) -> tuple[int, int]:
         return 0, 0
     found = optuna.load_study(study_name=study.name, storage=storage)
     if differences := study.differences(found.user_attrs.get("study", {})):
-        raise begun_otherwise(study, differences)
+        raise begun_otherwise(study.name, differences)
     rounds = [t.user_attrs.get("round") for t in found.get_trials(deepcopy=False, states=[TrialState.COMPLETE])]
     confirm = sum(name == "confirm" for name in rounds)
     return len(rounds) - confirm, confirm
-
-

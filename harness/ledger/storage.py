@@ -1,19 +1,21 @@
-"""Optuna's storages: a journal file that outlives crashes, or a database that may be away for a while."""
+"""Optuna's storages: a journal file that outlives crashes, or a database that may be away for a while; led by one process."""
 
+import hashlib
 import os
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import filelock
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 
+from harness.ledger.journal import Journal, journal_problem
+from harness.ledger.sqlite import sqlite_file, sqlite_problem
 from harness.settings.patience import Unreachable
 
 if TYPE_CHECKING:  # imported when a database is used: it takes a seventh of a second, which a journal should not pay
@@ -21,80 +23,112 @@ if TYPE_CHECKING:  # imported when a database is used: it takes a seventh of a s
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+TABLES = ("studies", "version_info")
+"""Of every database that Optuna uses."""
+
+
+class StorageError(Exception):
+    """What was given as a storage is none, or none that one process can lead alone; the message says why."""
+
 
 def open_storage(storage: str) -> BaseStorage:
     """The storage at a URL, or in a journal file, which is made if there is none.
 
     Raises:
-        ValueError: the file is damaged, and not only at its end, or no journal.
+        StorageError: it is something else, which is left as it is, or damaged, and not only at its end.
     """
     if "://" in storage:
+        if problem := sqlite_problem(storage, "Optuna", TABLES):
+            raise StorageError(problem)
         return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})  # broken connections are replaced unseen
-    path = Path(storage)
+    path = Path(storage).resolve()  # whatever links lead there, it has one lock
+    if problem := journal_problem(path):
+        raise StorageError(problem)
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path)
     try:
         return JournalStorage(journal)
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{storage} is damaged, or no journal of Optuna: {error}") from error
+        raise StorageError(f"{storage} is damaged: {error}") from error
 
 
-class Journal(JournalFileBackend):
-    """A journal whose lock ends with the process that holds it, and whose last line is cut off if it is incomplete.
-
-    Optuna's own locks stay behind when their holder is killed, and a line that it did not finish spoils the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._kernel_lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
-        super().__init__(str(path), self._kernel_lock)  # type: ignore[arg-type]  # the type it asks for is not public
-        with self._kernel_lock:
-            self._cut_off_incomplete_line()
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """See `JournalFileBackend`."""
-        with self._kernel_lock:
-            self._cut_off_incomplete_line()  # another process may have died since
-            super().append_logs(logs)
-
-    def _cut_off_incomplete_line(self) -> None:
-        with open(self._file_path, "rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            if size == 0:
-                return
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) == b"\n":
-                return
-            file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)
-
-
-class LeaderLock:
-    """That one process alone leads a study, among all machines that share a PostgreSQL.
-
-    It is an advisory lock, which ends with its connection: nothing of it stays behind when a machine dies. Other storages
-    belong to one machine, where the lock on the study's folder decides.
-    """
-
-    def __init__(self, storage: BaseStorage, study: str) -> None:
-        engine = storage.engine if isinstance(storage, RDBStorage) else None
-        self._engine = engine if engine is not None and engine.dialect.name == "postgresql" else None
-        self._study = study
-        self._connection: sqlalchemy.Connection | None = None
+class LeaderLock(Protocol):
+    """That one process alone leads a study of a storage. Nothing of it stays behind when the process, or its machine, dies."""
 
     def held(self) -> bool:
         """Whether the claim is this process's, now."""
-        if self._engine is None:
-            return True
-        if self._connection is None or self._connection.invalidated:
-            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        from sqlalchemy import text
-
-        question = "SELECT pg_try_advisory_lock(hashtextextended(:study, 0))"  # its holder may take it again
-        return bool(self._connection.execute(text(question), {"study": self._study}).scalar())
 
     def end(self) -> None:
         """Leave the study to others."""
+
+
+def leader_lock(storage: BaseStorage, place: str, study: str) -> LeaderLock:
+    """The lock of a study.
+
+    Args:
+        storage: where the study is kept.
+        place: the path or URL at which it was opened.
+        study: its name.
+
+    Raises:
+        StorageError: storages of this kind know no locks.
+    """
+    if not isinstance(storage, RDBStorage):
+        return _FileLock(Path(place), study)
+    kind, database = storage.engine.dialect.name, storage.engine.url.database
+    if kind == "sqlite" and (path := sqlite_file(place)) is not None:
+        return _FileLock(path, study)
+    if kind == "postgresql":
+        return _DatabaseLock(storage.engine, "SELECT pg_try_advisory_lock(hashtextextended(:name, 0))", study)
+    if kind in ("mysql", "mariadb"):  # whose locks are those of the whole server, and have short names
+        name = hashlib.sha256(f"{database} {study}".encode()).hexdigest()[:64]
+        return _DatabaseLock(storage.engine, "SELECT GET_LOCK(:name, 0)", name)
+    raise StorageError(
+        f"a study in {kind} cannot be kept from being run twice at once; give PostgreSQL, MySQL or a file"
+    )
+
+
+class _FileLock:
+    """A lock of the kernel on a file beside that of the storage."""
+
+    def __init__(self, path: Path, study: str) -> None:
+        path = path.resolve()
+        # Of the process: trials are told by a thread of their own.
+        self._lock = filelock.FileLock(path.with_name(f".{path.name}.{study}.lock"), thread_local=False)
+
+    def held(self) -> bool:
+        """See `LeaderLock`."""
+        if not self._lock.is_locked:
+            try:
+                self._lock.acquire(timeout=0)
+            except filelock.Timeout:
+                return False
+        return True
+
+    def end(self) -> None:
+        """See `LeaderLock`."""
+        self._lock.release()
+
+
+class _DatabaseLock:
+    """A lock of the database, which ends with its connection; among all machines that share the database."""
+
+    def __init__(self, engine: "sqlalchemy.Engine", question: str, name: str) -> None:
+        self._engine, self._question, self._name = engine, question, name
+        self._connection: sqlalchemy.Connection | None = None
+
+    def held(self) -> bool:
+        """See `LeaderLock`."""
+        from sqlalchemy import text
+
+        if self._connection is None or self._connection.invalidated:
+            self._connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        return bool(
+            self._connection.execute(text(self._question), {"name": self._name}).scalar()
+        )  # its holder may take it again
+
+    def end(self) -> None:
+        """See `LeaderLock`."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

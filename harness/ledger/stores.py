@@ -1,16 +1,17 @@
 """What a study is kept in, open while it runs: its folder, its trials in Optuna, its records in MLflow."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 
-from harness.ledger.design import AlreadyLed, Design, StudyChanged
+from harness.ledger.design import AlreadyLed, Design, StudyChanged, identity_in
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.ledger.records.tracking import RecordError, default_tracking_uri
-from harness.ledger.storage import this_process
+from harness.ledger.storage import StorageError, this_process
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import ambiguous, without_credentials
 from harness.settings.patience import Unreachable
@@ -26,21 +27,16 @@ def leadership(folder: Path) -> Iterator[None]:
     """
     lock, holder, is_new = filelock.FileLock(folder / ".lock"), folder / ".leader", not folder.exists()
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        names = [path.name for path in folder.parent.iterdir() if path.name != folder.name]
-        if alike := [name for name in names if name.lower() == folder.name.lower()]:
-            message = (
-                f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
-            )
-            raise InvalidStudy([Problem(str(folder), message)])
-        folder.mkdir(exist_ok=True)
-        with lock.acquire(timeout=0):
-            holder.write_text(this_process())
-            yield
-            holder.unlink(missing_ok=True)
+        _make(folder)
+        lock.acquire(timeout=0)
+        holder.write_text(this_process())
     except filelock.Timeout:
-        who = holder.read_text() if holder.exists() else "another process"
-        raise InvalidStudy([Problem(str(folder), f"this study is being run by {who}")]) from None
+        raise _led(folder) from None
+    except OSError as error:
+        lock.release()
+        raise InvalidStudy([Problem(str(folder), f"cannot be written: {error.strerror or error}")]) from None
+    try:
+        yield
     except InvalidStudy:
         if is_new:  # nothing began
             with suppress(OSError):
@@ -48,15 +44,57 @@ def leadership(folder: Path) -> Iterator[None]:
                 Path(lock.lock_file).unlink(missing_ok=True)
                 folder.rmdir()
         raise
-    except OSError as error:
-        raise InvalidStudy([Problem(str(folder), f"cannot be written: {error.strerror}")]) from None
+    finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def check_free(folder: Path) -> None:
+    """Raises `InvalidStudy` where `leadership` would be refused now. Nothing is written."""
+    if folder.parent.is_dir():
+        _check_name(folder)
+    lock = folder / ".lock"
+    if lock.exists():
+        try:
+            with filelock.FileLock(lock).acquire(timeout=0):
+                pass
+        except filelock.Timeout:
+            raise _led(folder) from None
+
+
+def _make(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _check_name(folder)
+    folder.mkdir(exist_ok=True)
+
+
+def _check_name(folder: Path) -> None:
+    names = [path.name for path in folder.parent.iterdir() if path.name != folder.name]
+    if alike := [name for name in names if name.lower() == folder.name.lower()]:
+        message = f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
+        raise InvalidStudy([Problem(str(folder), message)])
+
+
+def _led(folder: Path) -> InvalidStudy:
+    holder = folder / ".leader"
+    who = holder.read_text() if holder.exists() else "another process"
+    return InvalidStudy([Problem(str(folder), f"this study is being run by {who}")])
+
+
+class Stores(NamedTuple):
+    """What a study is kept in: its trials in Optuna, its records in MLflow, and what is on its way there."""
+
+    design: Design
+    recorder: Recorder
+    spool: Spool
 
 
 @contextmanager
 def open_stores(
     study: Study, results: Path, storage: str | None, tracking_uri: str | None, *, fresh: bool
-) -> Iterator[tuple[Design, Recorder, Spool]]:
-    """The study's trials in Optuna, its records in MLflow, and what is on its way there; open within the block.
+) -> Iterator[Stores]:
+    """A study's stores, open within the block.
 
     Args:
         study: whose they are.
@@ -71,31 +109,73 @@ def open_stores(
     addresses = {"--storage": storage, "--tracking-uri": tracking_uri}
     if unclear := [option for option, uri in addresses.items() if uri and ambiguous(uri)]:
         raise InvalidStudy([Problem(option, "has several @; write one in a password as %40") for option in unclear])
-    spool = Spool(results / study.name / ".unrecorded", study.digest())
-    uri = tracking_uri or default_tracking_uri(results)
+    unrecorded = results / study.name / ".unrecorded"
     with _usable("--tracking-uri"):
-        recorder = Recorder(study.name, uri, artifact_folder=results / "mlartifacts")
+        recorder = _recorder(study.name, results, tracking_uri)
         if tracking_uri:  # may be a wrong address: known before anything is written here
             recorder.connect()
-    design = _open_design(study, storage or str(results / "optuna.journal"), fresh=fresh)
-    with closing(design):
-        if fresh:
-            with _usable("--tracking-uri"):
-                recorder.forget()
-            spool.clear()
-        yield design, recorder, spool
+
+    def forget(identity: str) -> None:
+        with _usable("--tracking-uri"):
+            recorder.of(identity).forget()
+        Spool(unrecorded, identity).clear()
+
+    with closing(_open_design(study, storage or str(journal_in(results)), fresh=fresh, forget=forget)) as design:
+        yield Stores(design, recorder.of(design.identity), Spool(unrecorded, design.identity))
 
 
-def _open_design(study: Study, storage: str, *, fresh: bool) -> Design:
+def open_records(study_name: str, results: Path, tracking_uri: str | None) -> tuple[Recorder, str]:
+    """The records of a study for a reader, who leads nothing; and what the reader should know of whose they are.
+
+    They are those of the study in the journal of `results`, or, where MLflow knows none of that, those of the newest launch.
+
+    Args:
+        study_name: its name.
+        results: folder of all results.
+        tracking_uri: of MLflow; None for a database there.
+
+    Raises:
+        RecordError, Unreachable: the database or server cannot be used.
+    """
+    recorder = _recorder(study_name, results, tracking_uri)
+    known, own = recorder.identities(), identity_in(journal_in(results), study_name)
+    if not known:
+        return recorder, ""
+    chosen = own if own in known else known[0]
+    note = ""
+    if len(known) > 1:
+        whose = f"the one in {journal_in(results)}" if chosen == own else "that of the newest launch"
+        note = f"MLflow has the records of {len(known)} studies named {study_name!r}; this is {whose} ({chosen})."
+    return recorder.of(chosen), note
+
+
+def journal_in(results: Path) -> Path:
+    """The journal of the studies in a folder of results."""
+    return results / "optuna.journal"
+
+
+def _recorder(study_name: str, results: Path, tracking_uri: str | None) -> Recorder:
+    uri = tracking_uri or default_tracking_uri(results)
+    return Recorder(study_name, uri, artifact_folder=results / "mlartifacts")
+
+
+def begun_otherwise(study: str, differences: list[str]) -> InvalidStudy:
+    """The refusal of a study whose records are those of other settings; `differences` as of `Study.differences`."""
+    message = "was begun with other settings; --fresh starts it anew, or give the study another name"
+    return InvalidStudy([Problem(study, message), *(Problem(*line.split(": ", 1)) for line in differences)])
+
+
+def _open_design(study: Study, storage: str, *, fresh: bool, forget: Callable[[str], None]) -> Design:
     try:
-        return Design(study, storage, fresh=fresh)
+        return Design(study, storage, fresh=fresh, forget=forget)
     except StudyChanged as changed:
-        raise InvalidStudy(
-            [Problem(study.name, "was begun with other settings; --fresh starts it anew, or give the study another name"),
-             *(Problem(*difference.split(": ", 1)) for difference in changed.differences)]
-        ) from None  # fmt: skip
+        raise begun_otherwise(study.name, changed.differences) from None
     except AlreadyLed as leader:
         raise InvalidStudy([Problem(study.name, f"this study is being run by {leader}")]) from None
+    except StorageError as error:
+        raise InvalidStudy([Problem("--storage", str(error))]) from None
+    except InvalidStudy:
+        raise
     except Exception as error:
         raise InvalidStudy([Problem("--storage", without_credentials(f"{type(error).__name__}: {error}"))]) from None
 

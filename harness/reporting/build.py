@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.verdict import Verdict
-from harness.ledger.records.launch import DOCUMENTS
+from harness.ledger.records.launch import DOCUMENTS, recordable
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
 from harness.ledger.trial_runs import n_runs
@@ -25,7 +25,7 @@ def build_report(
     study: Study, doc: str, recorder: Recorder, runs: pd.DataFrame, folder: Path,
     *, commands: list[str], helpers: Sequence[Connection] = (),
 ) -> list[Verdict]:  # fmt: skip
-    """Write `folder` from the study's records and keep the report with them.
+    """Write `folder` from the study's records.
 
     Args:
         study: the study; its claims are judged as they stand now.
@@ -43,10 +43,8 @@ def build_report(
     environment = _json("environment.json", documents.get("environment.json"))
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
-    subject = Subject(study, doc, environment, commands, n_runs(study))
-    verdicts = write_report(subject, runs, folder, helpers=helpers)
-    recorder.log_report(folder)
-    return verdicts
+    subject = Subject(study, recordable(doc), environment, commands, n_runs(study))
+    return write_report(subject, runs, folder, helpers=helpers)
 
 
 def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:

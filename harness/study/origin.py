@@ -4,7 +4,7 @@ A study file is one way to get a `Study`; from here on the object is what counts
 """
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.study.load import Changes, load_study
@@ -25,7 +25,7 @@ class Origin:
     file: Path | None = None
     text: str = ""
     doc: str = ""
-    changes: Changes = Changes()
+    changes: Changes = field(default_factory=Changes)
 
 
 def load_with_origin(file: Path, changes: Changes) -> tuple[Study, Origin]:

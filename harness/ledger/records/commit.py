@@ -2,7 +2,7 @@
 
 MLflow takes a trial in place of whatever is there of it, and `tell` is the last step: a trial that is on disk and not told
 when the leader dies is committed by the next one. While a storage or server cannot be reached, commits wait in a thread
-of their own, and training goes on.
+of their own, and training goes on; their tables wait on disk, since an outage may outlast the memory.
 """
 
 import threading
@@ -13,11 +13,11 @@ from typing import Self
 
 import numpy as np
 
-from harness.ledger.design import WORST, Design, Trial
+from harness.ledger.design import WORST, Trial
 from harness.ledger.records.finished import FinishedTrial
 from harness.ledger.records.launch import Launch
-from harness.ledger.records.recorder import Recorder
-from harness.ledger.records.spool import Spool
+from harness.ledger.records.tracking import RecordError
+from harness.ledger.stores import Stores
 from harness.settings.patience import Patience
 
 
@@ -25,9 +25,8 @@ class Commits:
     """Commits finished trials, one after another, while the leader goes on. A context manager.
 
     Args:
-        design: where trials are told.
-        recorder: where they are recorded. Within the block, only the thread of this object uses it, but after `wait`.
-        spool: where they are kept until then.
+        stores: where trials are kept, recorded and told. Within the block, only the thread of this object uses the
+            recorder, but after `wait`.
         launch: what to record of this launch.
         say: is told what the user should know at once.
         stop: once it returns true, nobody waits for a storage or server any more.
@@ -35,10 +34,11 @@ class Commits:
     """
 
     def __init__(
-        self, design: Design, recorder: Recorder, spool: Spool, *, launch: Launch, say: Callable[[str], None],
-        stop: Callable[[], bool], done: Callable[[FinishedTrial], None],
+        self, stores: Stores, *, launch: Launch, say: Callable[[str], None], stop: Callable[[], bool],
+        done: Callable[[FinishedTrial], None],
     ) -> None:  # fmt: skip
-        self._design, self._recorder, self._spool, self._launch, self._done = design, recorder, spool, launch, done
+        self._design, self._recorder, self._spool = stores
+        self._launch, self._done = launch, done
         self._over, self._begun = threading.Event(), False
         self.patiently = Patience(say, lambda: self._over.is_set() or stop())
         self._pending: list[Future[None]] = []
@@ -65,10 +65,6 @@ class Commits:
             self._submit(partial(self._recorder.write_documents, self._launch.documents))
             self._submit(lambda: self._recorder.keep_only(self._design.told()))
 
-    def trained_before(self, number: int) -> FinishedTrial | None:
-        """A trial that an earlier leader trained and did not commit."""
-        return self._spool.load(number)
-
     def add(self, trial: Trial, finished: FinishedTrial) -> None:
         """Keep a trial on disk and queue its other steps.
 
@@ -77,14 +73,24 @@ class Commits:
             RecordError: an earlier trial could not be recorded.
         """
         self._spool.save(finished)
-        self.resume(trial, finished)
+        self._queue(trial)
 
-    def resume(self, trial: Trial, finished: FinishedTrial) -> None:
-        """Queue the steps of a trial that was trained before; raises what kept an earlier one from them."""
+    def resume(self, trial: Trial) -> bool:
+        """Queue the steps of a trial that an earlier leader trained and did not commit; false where there is no such trial.
+
+        Raises:
+            RecordError: an earlier trial could not be recorded.
+        """
+        if self._spool.load(trial.number) is None:
+            return False
+        self._queue(trial)
+        return True
+
+    def _queue(self, trial: Trial) -> None:
         self.begin()
         while self._pending and self._pending[0].done():
             self._pending.pop(0).result()  # what cannot be committed ends the study now, not when all is trained
-        self._submit(partial(self._record_and_tell, trial, finished))
+        self._submit(partial(self._record_and_tell, trial))
 
     def wait(self) -> None:
         """Until all that was added is committed; raises what kept a trial from it."""
@@ -95,7 +101,10 @@ class Commits:
     def _submit(self, step: Callable[[], None]) -> None:
         self._pending.append(self._thread.submit(self.patiently, step))
 
-    def _record_and_tell(self, trial: Trial, finished: FinishedTrial) -> None:
+    def _record_and_tell(self, trial: Trial) -> None:
+        finished = self._spool.load(trial.number)
+        if finished is None:
+            raise RecordError(f"What was trained of trial {trial.number} is on disk no more, or damaged.")
         self._recorder.record(finished)
         objectives = [finished.runs[name] for name in self._design.study.objectives()]
         means = [float(values.where(np.isfinite(values), WORST).mean()) for values in objectives]

@@ -6,8 +6,9 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+from harness.ledger.records.populations import POPULATIONS_FILE, no_populations
+from harness.ledger.records.tables import parquet
 
 RUNS_FILE, CURVES_FILE = "runs.parquet", "curves.parquet"
 MAX_STEPS = 25
@@ -25,7 +26,9 @@ class FinishedTrial:
         params: factor path → value.
         runs: one row per run: `trial`, `seed`, factors, `status`, metrics. The index is not kept.
         curves: one row per run and logged step: `trial`, `seed`, `step`, values (NaN after a divergence).
-        started_at_s: when its training began, in seconds since 1970; now, if unknown.
+        populations: the parts in which the runs trained, see `harness.ledger.records.populations`.
+        started_at_s, ended_at_s: when the training of its first run began and that of its last one ended, in seconds since
+            1970; unknown: when it is recorded.
         errors: seed → traceback of the runs that failed.
     """
 
@@ -35,23 +38,20 @@ class FinishedTrial:
     params: Mapping[str, object]
     runs: pd.DataFrame
     curves: pd.DataFrame
+    populations: pd.DataFrame = field(default_factory=no_populations)
     started_at_s: float | None = None
+    ended_at_s: float | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> dict[str, bytes]:
         """File name → content of its tables, as they are kept on disk and in MLflow."""
-        return {RUNS_FILE: _parquet(self.runs), CURVES_FILE: _parquet(self.curves)}
+        tables = {RUNS_FILE: self.runs, CURVES_FILE: self.curves, POPULATIONS_FILE: self.populations}
+        return {name: parquet(table) for name, table in tables.items()}
 
     def count(self, status: str) -> int:
         """How many of its runs have a status."""
         return int((self.runs["status"] == status).sum())
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    buffer = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
-    return bytes(buffer.getvalue().to_pybytes())
 
 
 def seed_means(runs: pd.DataFrame) -> dict[str, float]:

@@ -1,17 +1,20 @@
 """The spool: finished trials on their way into the records, on disk from the moment they are trained.
 
 First step of a trial's commit (spool → MLflow → Optuna). What a killed leader leaves here is committed by the next one
-without being trained again; what is damaged, or of another study, counts as never trained.
+without being trained again; what is damaged counts as never trained. Every study has a folder of its own here, by its identity:
+one in another storage may share the results folder.
 """
 
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE, FinishedTrial
+from harness.ledger.records.populations import POPULATIONS_FILE
 
 ABOUT = "trial.json"
 
@@ -20,12 +23,12 @@ class Spool:
     """Finished trials in a folder, each in a folder of its own that appears whole.
 
     Args:
-        folder: made when the first trial comes.
-        study: what tells the study from others: a trial of another one is not taken for one of this.
+        folder: of all spools; made when the first trial comes.
+        identity: of the study, see `harness.ledger.design`.
     """
 
-    def __init__(self, folder: Path, study: str) -> None:
-        self._folder, self._study = folder, study
+    def __init__(self, folder: Path, identity: str) -> None:
+        self._folder = folder / identity
 
     def save(self, finished: FinishedTrial) -> None:
         """Keep a trial.
@@ -40,7 +43,8 @@ class Spool:
         for name, content in finished.files.items():
             (beside / name).write_bytes(content)
         about = {
-            "study": self._study, "name": finished.name, "phase": finished.phase, "params": dict(finished.params),
+            "name": finished.name, "phase": finished.phase, "params": dict(finished.params),
+            "started_at_s": finished.started_at_s, "ended_at_s": finished.ended_at_s,
             "errors": list(finished.errors.items()),
         }  # fmt: skip
         (beside / ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -48,18 +52,17 @@ class Spool:
         beside.rename(place)
 
     def load(self, number: int) -> FinishedTrial | None:
-        """The trial of this number, if it is here, whole and of this study."""
+        """The trial of this number, if it is here and whole."""
         place = self._place(number)
         try:
             about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
-            runs, curves = pd.read_parquet(place / RUNS_FILE), pd.read_parquet(place / CURVES_FILE)
+            names = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE)
+            runs, curves, populations = (pd.read_parquet(place / name) for name in names)
         except (OSError, ValueError, pa.ArrowException):
             return None
-        if about["study"] != self._study:
-            return None
+        errors = dict(about.pop("errors"))
         return FinishedTrial(
-            number=number, name=about["name"], phase=about["phase"], params=about["params"], runs=runs, curves=curves,
-            errors=dict(about["errors"]),
+            number=number, runs=runs, curves=curves, populations=populations, errors=errors, **about
         )  # fmt: skip
 
     def discard(self, number: int) -> None:
@@ -69,6 +72,8 @@ class Spool:
     def clear(self) -> None:
         """Forget all."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):  # not empty: other studies' trials wait there
+            self._folder.parent.rmdir()
 
     def _place(self, number: int) -> Path:
         return self._folder / str(number)

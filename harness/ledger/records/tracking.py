@@ -1,21 +1,21 @@
 """MLflow's database or server: its address, the connection to it, and what goes wrong with it.
 
-The only file beside `harness.ledger.records.recorder` that imports mlflow.
+With `harness.ledger.records.experiment`, which asks it, the only file that imports mlflow.
 """
 
 import logging
 import os
 import re
-import sqlite3
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import filelock
 
+from harness.ledger.sqlite import is_sqlite, sqlite_file, sqlite_problem
 from harness.settings.credentials import without_credentials
 from harness.settings.patience import Unreachable
 
@@ -28,6 +28,10 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # `Patience` waits, and says so
 for _name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)  # what goes wrong is raised too
+
+
+TABLES = ("alembic_version", "experiments", "runs")
+"""Of every database that MLflow uses."""
 
 
 class RecordError(Exception):
@@ -67,33 +71,42 @@ def own_errors() -> Iterator[None]:
         warnings.simplefilter("ignore")
         from mlflow.exceptions import MlflowException
         from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE, ErrorCode
-        from requests import RequestException
         from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, RequestException) as error:
+    except MlflowException as error:
         text = without_credentials(str(error))
-        silent = re.match(r"API request to (https?://[^/ ]+)", text)
-        if silent or not isinstance(error, MlflowException):
-            raise Unreachable(f"MLflow's server does not answer: {silent[1] if silent else text}") from None
+        if silent := re.match(r"API request to (https?://[^/ ]+)", text):
+            raise Unreachable(f"MLflow's server does not answer: {silent[1]}") from None
         if error.error_code == ErrorCode.Name(TEMPORARILY_UNAVAILABLE):
             said = re.search(r"^\(.*Error\) .*", text, re.MULTILINE)
             raise Unreachable(f"MLflow's database cannot be used: {said[0] if said else text}") from None
         raise RecordError(text) from None
     except (SQLAlchemyError, ImportError, OSError) as error:
-        raise RecordError(without_credentials(str(getattr(error, "orig", None) or error))) from None
+        text = without_credentials(str(getattr(error, "orig", None) or error))
+        if _of_requests(error):
+            raise Unreachable(f"MLflow's server does not answer: {text}") from None
+        raise RecordError(text) from None
+
+
+def _of_requests(error: Exception) -> bool:
+    """Whether MLflow's own client of HTTP raised it while artifacts went to or from a server.
+
+    Those errors are `OSError`s, as are a disk's, and only their module tells the two apart: `requests` is a dependency of
+    MLflow, not of ours, and some `OSError`s of MLflow's on missing files have no `errno` either.
+    """
+    return any(kind.__module__.partition(".")[0] == "requests" for kind in type(error).__mro__)
 
 
 def check(tracking_uri: str) -> None:
-    """Raises `RecordError` for the path of a file that is no SQLite database, without connecting."""
-    path = _sqlite_file(tracking_uri)
-    if path is not None and path.is_file():
-        try:
-            with closing(sqlite3.connect(path)) as database:
-                database.execute("PRAGMA schema_version")
-        except sqlite3.DatabaseError as error:
-            raise RecordError(f"{path}: {error}") from None
+    """Raises `RecordError` for what cannot be MLflow's, as a file or the database of something else, without connecting."""
+    problem = sqlite_problem(tracking_uri, "MLflow", TABLES)
+    if "://" not in tracking_uri and Path(tracking_uri).is_file():
+        way_out = "" if is_sqlite(Path(tracking_uri)) else " of a SQLite database"
+        problem = f"{tracking_uri} is a file; give the address{way_out}, sqlite:///{tracking_uri}, or that of a server"
+    if problem:
+        raise RecordError(problem)
 
 
 @own_errors()
@@ -108,7 +121,7 @@ def connect(tracking_uri: str) -> "MlflowClient":
         from mlflow import MlflowClient
 
         _try_server(tracking_uri)
-        path = _sqlite_file(tracking_uri)
+        path = sqlite_file(tracking_uri)
         if path is not None and not path.exists():
             _make(path, MlflowClient)
         return MlflowClient(tracking_uri=tracking_uri)
@@ -125,11 +138,6 @@ def _try_server(tracking_uri: str) -> None:
             raise RecordError(f"is no address of a database: {error}") from None
         engine.connect().close()
         engine.dispose()
-
-
-def _sqlite_file(tracking_uri: str) -> Path | None:
-    address = tracking_uri.partition("?")[0]
-    return Path(address.removeprefix("sqlite:///")) if address.startswith("sqlite:///") else None
 
 
 def _make(path: Path, client: type["MlflowClient"]) -> None:

@@ -1,0 +1,79 @@
+"""Optuna's journal file, made to outlive crashes. A file that is something else is left as it is."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import filelock
+from optuna.storages.journal import JournalFileBackend
+
+from harness.ledger.sqlite import is_sqlite
+
+BEGINNING = b'{"op_code":'
+"""Of every line that Optuna writes."""
+
+
+class Journal(JournalFileBackend):
+    """A journal whose lock ends with the process that holds it, and whose last line is cut off if it is incomplete.
+
+    Optuna's own locks stay behind when their holder is killed, and a line that it did not finish spoils the file.
+
+    Args:
+        path: the file, which is made if there is none; it is a journal if it passes `journal_problem`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._kernel_lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+        super().__init__(str(path), self._kernel_lock)  # type: ignore[arg-type]  # the type it asks for is not public
+        with self._kernel_lock:
+            self._cut_off_incomplete_line()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """See `JournalFileBackend`."""
+        with self._kernel_lock:
+            self._cut_off_incomplete_line()  # another process may have died since
+            super().append_logs(logs)
+
+    def _cut_off_incomplete_line(self) -> None:
+        with open(self._file_path, "rb+") as file:
+            size = file.seek(0, os.SEEK_END)
+            if size == 0:
+                return
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) == b"\n":
+                return
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+
+
+def journal_problem(path: Path) -> str:
+    """Why a file cannot be used as a journal, "" if it can: there is none, it is empty, or all its lines are a journal's.
+
+    The last line may be cut short. Nothing is written.
+    """
+    if path.is_dir():
+        return f"{path} is a folder; give a file in it"
+    if not path.exists():
+        return ""
+    if not path.is_file():
+        return f"{path} is no file"
+    if is_sqlite(path):
+        return f"{path} is no journal of Optuna but a SQLite database; give sqlite:///{path}"
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not (_is_entry(line) if line.endswith(b"\n") else number > 1 or _begins_entry(line)):
+                return f"{path} is {f'damaged in line {number}' if number > 1 else 'no journal of Optuna'}"
+    return ""
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(entry, dict) and "op_code" in entry
+
+
+def _begins_entry(line: bytes) -> bool:
+    return line.startswith(BEGINNING) or BEGINNING.startswith(line)

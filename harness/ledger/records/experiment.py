@@ -1,0 +1,184 @@
+"""A study's experiment in MLflow: its runs, found by the identity that they belong to, and their artifacts.
+
+Several studies of one name may share an experiment: two people with one tracking server, or one started anew. Each has an
+identity, which its runs carry as a tag. What carries another one, or none, is never found here, and so never read or deleted.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from harness.ledger.records.tracking import connect
+
+if TYPE_CHECKING:  # imported at the first connection: it takes two seconds, which `--dry-run` should not pay
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment as MlflowExperiment
+    from mlflow.entities import Metric, Run
+
+KIND, TRIAL, PHASE, IDENTITY = "harness.kind", "harness.trial", "harness.phase", "harness.identity"
+PARENT = "mlflow.parentRunId"
+
+MAX_PARAMETER_LENGTH = 6000
+PAGE = 200
+
+Status = Literal["FINISHED", "KILLED", "FAILED"]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run in MLflow: that of a launch, or that of a trial, which has a number."""
+
+    run_id: str
+    artifact_uri: str
+    identity: str | None = None
+    finished: bool = False
+    ended_at_ms: int = 0
+    trial: int | None = None
+
+    @classmethod
+    def of(cls, run: "Run") -> "Record":
+        """What matters of a run."""
+        info, tags = run.info, run.data.tags
+        return cls(
+            run_id=info.run_id,
+            artifact_uri=info.artifact_uri or "",
+            identity=tags.get(IDENTITY),
+            finished=info.status == "FINISHED",
+            ended_at_ms=info.end_time or 0,
+            trial=int(tags[TRIAL]) if TRIAL in tags else None,
+        )
+
+
+class Experiment:
+    """The experiment of a study's name, connected to at the first use: it takes seconds.
+
+    Args:
+        name: of the study.
+        tracking_uri: database or server.
+        artifact_folder: where artifacts go if the experiment is new; None leaves it to the server.
+    """
+
+    def __init__(self, name: str, tracking_uri: str, artifact_folder: Path | None) -> None:
+        self.name = name
+        self._tracking_uri = tracking_uri
+        self._artifact_folder = None if artifact_folder is None else artifact_folder.absolute() / name
+        self._id: str | None = None
+
+    @cached_property
+    def client(self) -> "MlflowClient":
+        """The connection; with it comes the experiment, if there is one."""
+        client = connect(self._tracking_uri)
+        found = client.get_experiment_by_name(self.name)
+        if found is not None and found.lifecycle_stage != "deleted":
+            self._id = found.experiment_id
+        return client
+
+    def names(self) -> list[str]:
+        """Of all experiments there."""
+        return sorted(each.name for each in self.client.search_experiments())
+
+    def search(self, identity: str | None, kind: Literal["launch", "trial"], condition: str = "") -> list[Record]:
+        """Its runs that are not deleted, newest first.
+
+        Args:
+            identity: whose; None for everybody's.
+            kind: of launches or of trials.
+            condition: what else must hold, in MLflow's language.
+        """
+        conditions = [f"tags.`{KIND}` = '{kind}'", *([condition] if condition else [])]
+        if identity is not None:
+            conditions.append(f"tags.`{IDENTITY}` = '{identity}'")
+        client, records = self.client, list[Record]()
+        token: str | None = None
+        while self._id is not None:
+            found = client.search_runs([self._id], " and ".join(conditions), max_results=PAGE, page_token=token)
+            records += map(Record.of, found)
+            token = found.token
+            if not token:
+                break
+        return records
+
+    def create(self, name: str, tags: Mapping[str, str], *, started_at_s: float | None = None) -> Record:
+        """A new run; started now where it is not said when."""
+        start_ms = None if started_at_s is None else int(started_at_s * 1000)
+        return Record.of(self.client.create_run(self._required(), start_time=start_ms, tags=dict(tags), run_name=name))
+
+    def log(self, record: Record, params: Mapping[str, object], metrics: list["Metric"]) -> None:
+        """Give a run parameters and metrics."""
+        from mlflow.entities import Param
+
+        texts = [Param(name, str(value)[:MAX_PARAMETER_LENGTH]) for name, value in params.items()]
+        self.client.log_batch(record.run_id, metrics=metrics, params=texts)  # in batches of what MLflow takes at once
+
+    def end(self, record: Record, status: Status, *, ended_at_s: float | None = None) -> None:
+        """Close a run; it ended now where it is not said when."""
+        self.client.set_terminated(record.run_id, status, None if ended_at_s is None else int(ended_at_s * 1000))
+
+    def delete(self, record: Record) -> None:
+        """Delete a run, the way MLflow does: `mlflow gc` would free the space."""
+        self.client.delete_run(record.run_id)
+
+    @contextmanager
+    def outbox(self, record: Record, path: str = "") -> Iterator[Path]:
+        """A folder whose files become artifacts: the right one already if it is on this machine, else uploaded."""
+        local = local_path(record.artifact_uri)
+        if local is not None:
+            (local / path).mkdir(parents=True, exist_ok=True)
+            yield local / path
+            return
+        with TemporaryDirectory() as folder:
+            yield Path(folder)
+            self.client.log_artifacts(record.run_id, folder, path or None)
+
+    def fetch(self, record: Record, *, inbox: Path, path: str = "") -> Path:
+        """The folder with artifacts of a run: where it was written, where it was moved with all results, or a download."""
+        from mlflow.artifacts import download_artifacts
+
+        local = local_path(record.artifact_uri)
+        if local is not None:
+            moved = local if self._artifact_folder is None else self._artifact_folder / record.run_id / "artifacts"
+            return (local if local.exists() else moved) / path
+        target = inbox / record.run_id
+        if path and not self.client.list_artifacts(record.run_id, path):
+            return target
+        uri = f"{record.artifact_uri}/{path}".rstrip("/")
+        return Path(download_artifacts(artifact_uri=uri, dst_path=str(target), tracking_uri=self._tracking_uri))
+
+    def _required(self) -> str:
+        """The experiment's id; it is created, or restored if somebody deleted it: MLflow keeps its name taken."""
+        client = self.client
+        if self._id is None:
+            found = client.get_experiment_by_name(self.name) or self._created()
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
+            self._id = found.experiment_id
+        return self._id
+
+    def _created(self) -> "MlflowExperiment":
+        from mlflow.exceptions import MlflowException
+
+        location = None if self._artifact_folder is None else self._artifact_folder.as_uri()
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        try:
+            return self.client.get_experiment(self.client.create_experiment(self.name, location, tags))
+        except MlflowException:
+            found = self.client.get_experiment_by_name(self.name)
+            if found is None:
+                raise
+            return found  # somebody with a study of the same name was faster
+
+
+def local_path(uri: str) -> Path | None:
+    """The path of a URI on this machine.
+
+    >>> local_path("file:///a%20b/c"), local_path("mlflow-artifacts:/1/abc")
+    (PosixPath('/a b/c'), None)
+    """
+    parts = urlsplit(uri)
+    return {"file": Path(url2pathname(parts.path)), "": Path(uri)}.get(parts.scheme)

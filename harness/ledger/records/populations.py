@@ -1,0 +1,56 @@
+"""Which runs trained together: the parts of populations, as they came to be after any halving, for every recorded run.
+
+A run's bits may depend on its companions (out of memory, or after a death, a population trains in smaller parts), so that
+whoever trains it again must know them.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+import pandas as pd
+
+POPULATIONS_FILE = "populations.parquet"
+COLUMNS = {"part": "str", "trial": "int64", "seed": "int64", "recorded": "bool"}
+
+Part = tuple[tuple[int, int], ...]
+"""(trial, seed) of the runs that trained together, in the order in which they did."""
+
+
+def no_populations() -> pd.DataFrame:
+    """The table of nothing."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
+
+
+def population_table(trial: int, parts: Iterable[Part]) -> pd.DataFrame:
+    """The parts in which the runs of a trial trained, one row per member.
+
+    Args:
+        trial: the trial's number.
+        parts: in the order in which they trained; those without a run of the trial are left out.
+
+    Returns:
+        `part`: a name that is made from the members, `trial` and `seed`: one of them, in their order; `recorded`: whether it
+        is a run of this trial whose record came from this part, which is the last that trained it.
+    """
+    own = [part for part in parts if any(number == trial for number, _ in part)]
+    last = {member: part for part in own for member in part if member[0] == trial}
+    rows = [(part_name(part), *member, last.get(member) == part) for part in dict.fromkeys(own) for member in part]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+
+
+def part_name(part: Part) -> str:
+    """What tells a part from others: 16 hex digits of the SHA-256 of its members.
+
+    >>> part_name(((0, 1), (2, 1)))
+    'fccf47c6ce96b812'
+    """
+    return hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16]
+
+
+def joined_populations(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """The tables of all trials as one: every part once, by name, its members in their order."""
+    rows = pd.concat(dict(enumerate([no_populations(), *tables])), names=["table", None]).reset_index("table")
+    rows["place"] = rows.groupby(["table", "part"]).cumcount()
+    members = rows.groupby(["part", "place"]).agg({"trial": "first", "seed": "first", "recorded": "max"})
+    return members.reset_index()[list(COLUMNS)].astype(COLUMNS)

@@ -1,0 +1,171 @@
+"""What a report reads: the runs, curves and populations that are recorded of a study, and the documents of its launches.
+
+A trial counts as recorded once its run is FINISHED, which is the last thing written.
+"""
+
+from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from copy import copy
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, Self
+
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from harness.ledger.records.experiment import Experiment, Record
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
+from harness.ledger.records.populations import POPULATIONS_FILE, joined_populations
+from harness.ledger.records.tables import GatheredCurves, joined, parquet, read_table
+from harness.ledger.records.tracking import RecordError, check, own_errors
+from harness.settings.files import put_in_place
+
+DOCUMENTS = "study"
+DOWNLOADS = 8
+
+
+class LostRecords(RecordError):
+    """Records that should be there are not, or cannot be read: those of `trials`."""
+
+    def __init__(self, trials: set[int]) -> None:
+        self.trials = trials
+        numbers = ", ".join(map(str, sorted(trials)[:10]))
+        super().__init__(f"The records of {len(trials)} trials are missing or damaged ({numbers}).")
+
+
+class Reader:
+    """Reads the records of one study in MLflow, which is connected to at the first use: it takes seconds.
+
+    Args:
+        study_name: name of the study, and of its experiment.
+        tracking_uri: database or server.
+        identity: of the study, see `harness.ledger.design`; where nobody knows it, that of the newest launch.
+        artifact_folder: where artifacts of a new experiment go; None leaves it to the server.
+
+    Raises:
+        RecordError: the address is that of something else.
+    """
+
+    def __init__(
+        self, study_name: str, tracking_uri: str, *, identity: str | None = None, artifact_folder: Path | None = None
+    ) -> None:
+        check(tracking_uri)
+        self._experiment = Experiment(study_name, tracking_uri, artifact_folder)
+        self._identity = identity
+
+    def of(self, identity: str) -> Self:
+        """The same for another identity; the connection is shared."""
+        other = copy(self)
+        other._identity = identity
+        return other
+
+    @own_errors()
+    def connect(self) -> None:
+        """Connects already now.
+
+        Raises:
+            RecordError, Unreachable: the database or server cannot be used.
+        """
+        self._experiment.client  # noqa: B018
+
+    @own_errors()
+    def identities(self) -> list[str]:
+        """Of all studies of this name that were launched here, newest launch first."""
+        found = [launch.identity for launch in self._experiment.search(None, "launch")]
+        return list(dict.fromkeys(identity for identity in found if identity is not None))
+
+    @own_errors()
+    def trials(self) -> set[int]:
+        """Numbers of the recorded trials."""
+        return set(self._recorded())
+
+    @own_errors()
+    def read(self, curves: Path, expected: Collection[int] = ()) -> pd.DataFrame:
+        """All runs, as they were recorded, sorted by trial and seed; all curves and populations go into files.
+
+        Args:
+            curves: the Parquet file to be, sorted by trial, seed and step; never as a whole in memory. The populations, see
+                `harness.ledger.records.populations`, lie beside it as `populations.parquet`.
+            expected: trials that must be there.
+
+        Raises:
+            LostRecords: an expected trial is not recorded, or the tables of a recorded one are missing or damaged.
+            RecordError: nothing is recorded.
+        """
+        recorded = self._recorded()
+        if not recorded and not expected:
+            raise RecordError(self._nothing())
+        lost, runs, populations = set(expected) - recorded.keys(), list[pa.Table](), list[pd.DataFrame]()
+        with (
+            TemporaryDirectory() as inbox,
+            ThreadPoolExecutor(DOWNLOADS) as pool,
+            put_in_place(curves) as path,
+            put_in_place(curves.with_name(POPULATIONS_FILE)) as populations_path,
+        ):
+            folders = list(pool.map(partial(self._experiment.fetch, inbox=Path(inbox)), recorded.values()))
+            with closing(GatheredCurves(path, (folder / CURVES_FILE for folder in folders))) as gathered:
+                for trial, folder in zip(recorded, folders, strict=True):
+                    own, parts = read_table(folder / RUNS_FILE), read_table(folder / POPULATIONS_FILE)
+                    its_curves = read_table(folder / CURVES_FILE)
+                    if own is None or its_curves is None or parts is None:
+                        lost.add(trial)
+                    else:
+                        runs.append(own)
+                        gathered.add(its_curves)
+                        populations.append(parts.to_pandas())
+            if lost:
+                raise LostRecords(lost)
+            populations_path.write_bytes(parquet(joined_populations(populations)))
+        return joined(runs).sort_values(["trial", "seed"], kind="stable", ignore_index=True)
+
+    def read_document(self, name: str) -> str | None:
+        """The text that the newest launch which has one kept under this name."""
+        return self.read_documents([name]).get(name)
+
+    @own_errors()
+    def read_documents(self, names: Iterable[str]) -> dict[str, str]:
+        """Name → text, of each name that a launch kept one under; where several did, of the newest of them."""
+        found: dict[str, str] = {}
+        wanted = set(names)
+        with TemporaryDirectory() as inbox:
+            for launch in self._own("launch"):
+                if not wanted:
+                    break
+                folder = self._experiment.fetch(launch, inbox=Path(inbox), path=DOCUMENTS)
+                texts = {name: folder / name for name in wanted if (folder / name).is_file()}
+                found |= {name: path.read_text(encoding="utf-8") for name, path in texts.items()}
+                wanted -= found.keys()
+        return found
+
+    def _own(self, kind: Literal["launch", "trial"], condition: str = "") -> list[Record]:
+        """The study's runs in MLflow, newest first."""
+        if self._identity is None:
+            self._identity = next(iter(self.identities()), None)
+        return [] if self._identity is None else self._experiment.search(self._identity, kind, condition)
+
+    def _recorded(self) -> dict[int, Record]:
+        """The record of every recorded trial."""
+        records: dict[int, list[Record]] = {}
+        for record in self._own("trial", "attributes.status = 'FINISHED'"):
+            if record.trial is not None:
+                records.setdefault(record.trial, []).append(record)
+        newest = {trial: newest_finished(records[trial]) for trial in sorted(records)}
+        return {trial: record for trial, record in newest.items() if record is not None}
+
+    def _nothing(self) -> str:
+        """That nothing is recorded, and what there is instead."""
+        name = self._experiment.name
+        if self._experiment.search(None, "trial"):
+            return (
+                f"No trial of this study {name!r} is recorded; those that MLflow has under its name belong to another one, "
+                "or to an older version of the harness."
+            )
+        return f"No trial of {name!r} is recorded; MLflow has the experiments {', '.join(self._experiment.names())}."
+
+
+def newest_finished(records: Iterable[Record]) -> Record | None:
+    """The one of several records of a trial that counts."""
+    finished = [record for record in records if record.finished]
+    return max(finished, key=lambda record: record.ended_at_ms, default=None)
