@@ -53,7 +53,7 @@ from harness.execution.processes import serve
     help="Begin no more work after this time; the same command continues.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors only.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: Any) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
     if options["ray"] is None and not options["dry_run"]:

@@ -10,6 +10,7 @@ from harness.lead.command_line import run_command
 from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
 from harness.lead.overview import overview
+from harness.lead.rehearsal import rehearse
 from harness.ledger.records.tracking import ui_command
 from harness.settings import printable
 from harness.study.load import Changes
@@ -24,6 +25,11 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     """
     study, origin = load_with_origin(study_file, changes)
     options.say(overview(study, verbose=options.verbose))
+    if options.dry_run:
+        _, layout = flow.place(study, origin, options)
+        options.say(f"Training on {layout.devices}.")
+        options.say(rehearse(study, options, layout))
+        return DONE
     outcome = flow.run(study, origin, options, command=run_command(sys.argv[1:]))
     for verdict in outcome.verdicts:
         options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")

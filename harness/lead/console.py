@@ -51,19 +51,19 @@ def line(progress: Progress, rate: Rate) -> str:
 
 @contextmanager
 def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
-    """Show `progress` whenever it changes, until the block ends."""
+    """Show `progress` whenever it changes, until the block ends; with `quiet` only what the user should know at once."""
     console, rate = Console(stderr=True, markup=False, highlight=False, emoji=False), Rate()
 
     def say(text: str) -> None:
         console.print(printable(text), soft_wrap=True)
 
+    progress.say = say
     if quiet:
         yield
     elif console.is_terminal:
         with Bar(BarColumn(), TextColumn("{task.description}", markup=False), console=console, transient=True) as bar:
             task = bar.add_task("", total=progress.steps)
             progress.show = lambda p: bar.update(task, completed=p.done_steps, description=line(p, rate))
-            progress.say = say
             yield
     else:
         last = [time.monotonic()]
@@ -74,5 +74,5 @@ def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
                 last[0] = time.monotonic()
                 console.print(text)
 
-        progress.show, progress.say = show, say
+        progress.show = show
         yield

@@ -1,6 +1,7 @@
 """`harness report`: what MLflow holds → tables, figures, verdicts. Nothing is trained."""
 
 import gc
+import json
 from pathlib import Path
 
 import click
@@ -8,39 +9,62 @@ import click
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
 from harness.ledger.records.finished import CURVES_FILE
+from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
-from harness.ledger.stores import open_records
+from harness.ledger.stores import leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Unreachable
-from harness.study.load import Changes, load_study
+from harness.study import Study
+from harness.study.load import Changes
+from harness.study.origin import Origin, load_with_origin
 
 DEFAULT_RESULTS = Path("results")
 
 
 def rebuild(study_file: Path, results: Path, tracking_uri: str | None, *, quick: bool) -> int:
-    """Write the report of a study anew; the exit code.
+    """Write the report of a study anew, and keep it with the records; the exit code.
 
     Raises:
-        InvalidStudy: the file defines no study, or MLflow has no records of it or cannot be used.
+        InvalidStudy: the file defines no study, or another one than is recorded, or it is being run, or MLflow cannot be used.
     """
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time
-    uri = tracking_uri or default_tracking_uri(results)
+    study, _ = load_with_origin(study_file, Changes(quick=quick))
+    folder = results / study.name
     try:
-        study, _ = load_study(study_file, Changes(quick=quick))
         recorder, note = open_records(study.name, results, tracking_uri)
         if note:
             click.echo(note, err=True)
-        changes = recorded_changes(recorder, Changes(quick=quick))
-        study, doc = load_study(study_file, changes)
-        folder = results / study.name
-        runs = recorder.read(folder / CURVES_FILE)
-        arguments = [str(study_file), *changes.arguments()]
-        arguments += [] if results == DEFAULT_RESULTS else ["--results", str(results)]
-        arguments += ["--tracking-uri", tracking_uri] if tracking_uri else []
-        build_report(study, doc, recorder, runs, folder, commands=[run_command(arguments), ui_command(uri)])
-        recorder.log_report(folder)
+        with leadership(folder):
+            study, origin = load_with_origin(study_file, recorded_changes(recorder, Changes(quick=quick)))
+            check_recorded(study, recorder)
+            runs = recorder.read(folder / CURVES_FILE)
+            commands = [_command(origin, results, tracking_uri), ui_command(tracking_uri or default_tracking_uri(results))]
+            build_report(study, origin.doc, recorder, runs, folder, commands=commands)
+            recorder.log_report(folder)
     except (RecordError, Unreachable) as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
-    click.echo(f"Report: {results / study.name / 'report.html'}")
+    click.echo(f"Report: {folder / 'report.html'}")
     return DONE
+
+
+def check_recorded(study: Study, recorder: Recorder) -> None:
+    """Raises `InvalidStudy` where the records are those of a study with other settings; claims may have changed."""
+    text = recorder.read_document("study.json")
+    if text is None:
+        return
+    try:
+        differences = study.differences(json.loads(text))
+    except (ValueError, AttributeError) as error:
+        raise RecordError(f"study.json, recorded with the study, is damaged: {error}") from None
+    if differences:
+        message = "its records are those of other settings: run it, or give the file as it was"
+        raise InvalidStudy([Problem(study.name, message), *(Problem(*line.split(": ", 1)) for line in differences)])
+
+
+def _command(origin: Origin, results: Path, tracking_uri: str | None) -> str:
+    """The command line of the run."""
+    arguments = [str(origin.file), *origin.changes.arguments()]
+    arguments += [] if results == DEFAULT_RESULTS else ["--results", str(results)]
+    arguments += ["--tracking-uri", tracking_uri] if tracking_uri else []
+    return run_command(arguments)

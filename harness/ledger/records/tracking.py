@@ -6,6 +6,7 @@ With `harness.ledger.records.experiment`, which asks it, the only file that impo
 import logging
 import os
 import re
+import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,11 +53,13 @@ def ui_command(tracking_uri: str) -> str:
 
     >>> ui_command("sqlite:///results/mlflow.db")
     'mlflow ui --backend-store-uri sqlite:///results/mlflow.db'
+    >>> ui_command("sqlite:///my results #1/mlflow.db")
+    "mlflow ui --backend-store-uri 'sqlite:///my results #1/mlflow.db'"
     >>> ui_command("https://me:secret@mlflow.example.org")
     'https://***@mlflow.example.org'
     """
     shown = without_credentials(tracking_uri)
-    return shown if is_server(tracking_uri) else f"mlflow ui --backend-store-uri {shown}"
+    return shown if is_server(tracking_uri) else shlex.join(["mlflow", "ui", "--backend-store-uri", shown])
 
 
 def is_server(tracking_uri: str) -> bool:
