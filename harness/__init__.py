@@ -1,6 +1,6 @@
 """Ablations of dropout and gradient clipping that can be trusted, in about the time one run takes elsewhere.
 
-What a study file imports. Each name is imported when it is used (PEP 562): a command can then answer, or start processes,
+What a study file imports, and `load`, which reads the results of one. Each name is imported when it is used (PEP 562): a command can then answer, or start processes,
 before torch is there.
 """
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.engine.diagnostics import Diagnostics
     from harness.models import Model
+    from harness.reporting.results import Results, load
     from harness.settings import InvalidStudy, Sweep, Tune
     from harness.settings.schedules import Early, Late, Linear
     from harness.study import Claim, Exact, Study
@@ -23,9 +24,11 @@ __all__ = [
     "Late",
     "Linear",
     "Model",
+    "Results",
     "Study",
     "Sweep",
     "Tune",
+    "load",
 ]
 
 _ROOMS = {
@@ -37,9 +40,11 @@ _ROOMS = {
     "Late": "harness.settings.schedules",
     "Linear": "harness.settings.schedules",
     "Model": "harness.models",
+    "Results": "harness.reporting.results",
     "Study": "harness.study",
     "Sweep": "harness.settings",
     "Tune": "harness.settings",
+    "load": "harness.reporting.results",
 }
 
 

@@ -1,0 +1,185 @@
+"""`harness.load`: the results of a study → tidy tables, for a script or a notebook.
+
+After the flow: reads what `harness.reporting.report` left. Nothing is trained, and no code of the folder runs: its `study.py`
+is a record, all that is read is data.
+"""
+
+import html
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from harness.inference.verdict import Verdict
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
+from harness.settings import InvalidStudy, Problem, nearest
+
+SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "summary.csv", "claims.json", "study.json", "environment.json"
+FILES = (RUNS_FILE, CURVES_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
+REMEDY = "`harness report STUDY` writes the folder anew from the records, `harness run STUDY` goes on with the study"
+
+COUNTS = ("n", "n_diverged", "n_failed")
+RUN_COLUMNS = ("trial", "seed", "phase", "status")
+NUMBERS = ("smallest_effect", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
+ESTIMATES = ("interquartile_mean", "probability_of_improvement")
+SHOWN = ["title", "verdict", "label", "estimate", "low", "high", "smallest_effect", "n"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Results:
+    """What a study found.
+
+    Attributes:
+        folder: results/<study>.
+        runs: one row per run: `trial`, `seed`, `phase`, a column per factor, `status`, `steps_done`, a column per metric.
+        cells: one row per cell: its levels, tuned values, counts, and mean, median and interval of every metric, as in
+            `summary.csv`.
+        verdicts: one row per claim, with the fields of `harness.inference.verdict.Verdict`; an estimate with an interval
+            of its own takes three columns, of which two end in `_low` and `_high`.
+        study: everything that decides the results, as text by path, and under `environment` what ran and where.
+    """
+
+    folder: Path
+    runs: pd.DataFrame
+    cells: pd.DataFrame
+    verdicts: pd.DataFrame
+    study: dict[str, Any]
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """One row per run and logged step: `trial`, `seed`, `step`, values. Read when first asked for: it may be large.
+
+        Raises:
+            InvalidStudy: the file is damaged.
+        """
+        return _read(self.folder / CURVES_FILE, pd.read_parquet)
+
+    @property
+    def report(self) -> Path:
+        """The page that shows all this."""
+        return self.folder / "report.html"
+
+    def __repr__(self) -> str:
+        counts = self.verdicts["verdict"].value_counts(sort=False)
+        words = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no claims"
+        return f"<Results in {self.folder}: {len(self.runs)} runs, {len(self.cells)} cells; {words}>"
+
+    def _repr_html_(self) -> str:
+        table = self.verdicts[SHOWN].to_html(index=False, na_rep="–", float_format="{:.3g}".format)
+        return f"<p>{html.escape(repr(self))}</p>{table if len(self.verdicts) else ''}"
+
+
+def load(folder: str | Path) -> Results:
+    """The results of a study, from its folder; the same after `harness run`, `harness report` and on another machine.
+
+    Args:
+        folder: results/<study>.
+
+    Raises:
+        InvalidStudy: it is missing, incomplete or damaged.
+    """
+    folder = Path(folder)
+    _check(folder)
+    runs = _read(folder / RUNS_FILE, _runs)
+    return Results(
+        folder=folder,
+        runs=runs,
+        cells=_read(folder / SUMMARY_FILE, lambda path: _cells(path, runs)),
+        verdicts=_read(folder / CLAIMS_FILE, lambda path: _verdicts(path, runs)),
+        study=_read(folder / STUDY_FILE, _json) | {"environment": _read(folder / ENVIRONMENT_FILE, _json)},
+    )
+
+
+def _check(folder: Path) -> None:
+    """Refuse what is not the folder of a study's results, with the one that may be meant."""
+    if folder.is_file():
+        raise InvalidStudy([Problem(str(folder), "is a file; give the folder results/<study>")])
+    if not folder.is_dir():
+        siblings = _studies_in(folder.parent)
+        hint = nearest(folder.name, siblings) if siblings else "; a study leaves its results in results/<study>"
+        raise InvalidStudy([Problem(str(folder), f"no such folder{hint}")])
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    inside = _studies_in(folder) if missing else []
+    if inside:
+        message = f"is the folder of all results; give that of one study in it: {', '.join(inside)}"
+        raise InvalidStudy([Problem(str(folder), message)])
+    if missing:
+        raise InvalidStudy([Problem(str(folder), f"has no {' and no '.join(missing)}; {REMEDY}")])
+
+
+def _studies_in(folder: Path) -> list[str]:
+    return sorted(path.parent.name for path in folder.glob(f"*/{CLAIMS_FILE}"))
+
+
+def _read(path: Path, reader: Callable[[Path], T]) -> T:
+    try:
+        return reader(path)
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+        raise InvalidStudy([Problem(str(path), f"is damaged; {REMEDY}", str(error))]) from None
+
+
+def _runs(path: Path) -> pd.DataFrame:
+    runs = pd.read_parquet(path)
+    if lacking := [name for name in RUN_COLUMNS if name not in runs]:
+        raise ValueError(f"no column {', '.join(lacking)}")
+    return runs
+
+
+def _cells(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """The summary; its levels are as `runs` has them, so that the two can be joined."""
+    cells = pd.read_csv(path, dtype=str, keep_default_na=False)
+    if lacking := [name for name in COUNTS if name not in cells]:
+        raise ValueError(f"no column {', '.join(lacking)}")
+    kinds = {name: runs[name].dtype for name in cells if name in runs} | dict.fromkeys(COUNTS, "int64")
+    return pd.DataFrame({name: _column(column, kinds.get(name, "float64")) for name, column in cells.items()})
+
+
+def _column(texts: "pd.Series[str]", kind: Any) -> "pd.Series[Any]":
+    """A column of a CSV file as it was: by Python's `float`, which reads every digit."""
+    if not pd.api.types.is_numeric_dtype(kind):  # the apostrophe says to spreadsheets that what follows is no formula
+        return texts.str.replace(r"^'(?=[=+\-@\t])", "", regex=True)
+    if pd.api.types.is_bool_dtype(kind):
+        return texts == "True"
+    return texts.map(lambda text: float(text or "nan")).astype(kind)
+
+
+def _verdicts(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    claims = json.loads(path.read_text(encoding="utf-8"))
+    names = [field.name for field in fields(Verdict)]
+    if not isinstance(claims, list) or not all(
+        isinstance(claim, dict) and set(names) <= set(claim) for claim in claims
+    ):
+        raise ValueError(f"not a list of claims with {', '.join(names)}")
+    bounds = [f"{name}_{bound}" for name in ESTIMATES for bound in ("low", "high")]
+    table = pd.DataFrame([_row(claim, runs) for claim in claims], columns=names + bounds)
+    numbers = dict.fromkeys([*NUMBERS, *ESTIMATES, *bounds], float)
+    return table.astype(numbers | {"further_seeds": "Int64"})
+
+
+def _row(claim: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    """A claim of `claims.json` with numbers for what JSON has as text, and no value within another but levels and seeds."""
+    row = claim | {arm: _levels(claim[arm], runs) for arm in ("treatment", "baseline")}
+    row["per_seed"] = {int(seed): float(difference) for seed, difference in claim["per_seed"].items()}
+    for name in ESTIMATES:
+        found = claim[name] or {}
+        row |= {name: found.get("value"), f"{name}_low": found.get("low"), f"{name}_high": found.get("high")}
+    return row
+
+
+def _levels(levels: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    numeric = [path for path in levels if path in runs and pd.api.types.is_numeric_dtype(runs[path])]
+    return levels | {path: float(levels[path]) for path in numeric if isinstance(levels[path], str)}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    return content
