@@ -186,7 +186,10 @@ def test_each_member_is_fed_its_own_examples(task):
     orders = [Order(d.train, 5, stream(run.seed, "order")).take(9) for run, d in zip(runs, data, strict=True)]
     members = list(range(len(runs)))
     for _ in range(3):
-        for batch in feed.indices(3):
+        coming = feed.peek()  # a look at the next batch takes nothing from the order
+        batches = feed.indices(3)
+        assert torch.equal(batches[0], coming)
+        for batch in batches:
             x, y = feed.gather(batch)
             for member, i in enumerate(members):
                 index, orders[i] = orders[i][0], orders[i][1:]

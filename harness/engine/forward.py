@@ -63,7 +63,7 @@ class Batched:
         """See `Forward`: batched modules draw none."""
 
     def threads(self) -> AbstractContextManager[None]:
-        """See `Forward`: any number, for members are never apart."""
+        """See `Forward`: all there are; batched, a member's numbers do not depend on them."""
         return nullcontext()
 
     def compact(self, survivors: Tensor) -> None:
