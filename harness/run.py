@@ -55,8 +55,7 @@ from harness.execution.processes import serve
 @click.option("-q", "--quiet", is_flag=True, help="Print errors only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: object) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
-    if options["ray"] is None and options["workers"] != 1 and not options["dry_run"]:
-        serve()
+    serve()
     from harness.lead import flow  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
     from harness.study.load import Changes

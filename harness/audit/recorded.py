@@ -32,7 +32,6 @@ class Recorded:
 
     Attributes:
         study: as it was launched.
-        study_file, changes: see `load_study`.
         environment: where it was trained, see `harness.ledger.environment`.
         runs: one row per run, indexed by trial and seed.
         curves: one row per run and logged step, indexed by trial and seed, steps in order.
@@ -40,8 +39,6 @@ class Recorded:
     """
 
     study: Study
-    study_file: Path
-    changes: Changes
     environment: dict[str, str]
     runs: pd.DataFrame
     curves: pd.DataFrame
@@ -78,7 +75,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
         )
     width, abreast = _plan(folder / "plan.json")
     return Recorded(
-        study, study_file or folder / "study.py", changes,
+        study,
         {name: str(value) for name, value in _json(folder / "environment.json").items()},
         runs, curves,
         [part for trials in rounds for part in plan([r for t in trials for r in runs_of(study, t)], width, abreast)],

@@ -19,7 +19,7 @@ from harness.audit.recorded import OUTCOME, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.planning import NARROWEST
 from harness.engine.runs import Run
-from harness.execution.trainer import Executor, InProcess
+from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
 from harness.lead import console
 from harness.ledger.environment import environment, obstacles
@@ -160,11 +160,9 @@ def block(population: list[Run], chosen: set[Key], failed: set[Key]) -> list[Run
 
 
 def executor(recorded: Recorded, places: list[torch.device]) -> Executor:
-    """What trains: this process, or one for each of several devices."""
-    if len(places) == 1:
-        return InProcess(places[0], recorded.study.evaluations)
+    """What trains: a process for each device."""
     threads = max(1, cores_of(places[0]) // len(places))
-    return Workers(places, threads, recorded.study_file, recorded.changes)
+    return Workers(places, threads, recorded.study)
 
 
 def train(trainer: Executor, populations: list[list[Run]], progress: Progress) -> dict[Key, Outcome]:

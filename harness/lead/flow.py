@@ -15,8 +15,8 @@ from threading import Timer
 import click
 import pandas as pd
 
-from harness.execution.device_layout import Layout
-from harness.execution.placement import on_cluster, on_host
+from harness.execution.placement import Placement, on_cluster, on_host
+from harness.execution.reload import Reload
 from harness.execution.trainer import Executor
 from harness.lead import console
 from harness.lead.ending import DONE, INTERRUPTED, SOME_FAILED
@@ -70,13 +70,17 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     Raises:
         InvalidStudy: the study, a device, a storage or a folder cannot be used.
     """
-    started = time.monotonic()
+    started, reload = time.monotonic(), Reload(study_file, changes)
     study, doc = load_study(study_file, changes)
+    reload.begin()
     options.say(overview(study, verbose=options.verbose))
-    executor, layout = place(study, study_file, changes, options)
-    options.say(f"Training on {layout.devices}.")
+    executor, placement = place(study, options)
+    reload.compare(study)
+    options.say(f"Training on {placement.devices}.")
     if options.dry_run:
-        options.say(f"Training would take about {console.duration(layout.training_s)}{layout.words}. Nothing was run.")
+        options.say(
+            f"Training would take about {console.duration(placement.training_s)}{placement.words}. Nothing was run."
+        )
         return DONE
     folder = options.results / study.name
     uri = options.tracking_uri or default_tracking_uri(options.results)
@@ -84,11 +88,12 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
     stop = Stop(started + options.timeout if options.timeout is not None else math.inf, progress)
     stores = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
     with leadership(folder), executor, stores as (design, recorder, spool):
+        keep_kind(design, placement, options)
         plan = {
-            "width": design.remembered("width", lambda: layout.width),
-            "abreast": design.remembered("abreast", lambda: len(layout.places)),
+            "width": design.remembered("width", lambda: placement.width),
+            "abreast": design.remembered("abreast", lambda: len(placement.places)),
         }
-        trained_on = joint(design.collected("environments", environment(layout.devices)))
+        trained_on = joint(design.collected("environments", environment(placement.devices)))
         launch = launch_of(study, study_file, changes, plan=plan, environment=trained_on)
         told = design.told()
         options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
@@ -109,9 +114,11 @@ def run(study_file: Path, changes: Changes, options: Options) -> int:
             verdicts = build_report(study, doc, recorder, runs, folder, commands=commands, helpers=tuple(helpers))
             failed = int((runs["status"] == "failed").sum())
             recorder.finish_launch("FAILED" if failed else "FINISHED")
-        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
+        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable):
                 recorder.finish_launch("KILLED")
+            if isinstance(error, InvalidStudy):  # a process that trains found another study
+                raise
             click.echo(
                 f"{why_stopped(error, stop)}: {progress.done_runs} of {progress.runs} runs are saved; "
                 "the same command continues.", err=True,
@@ -182,8 +189,24 @@ def count(progress: Progress, finished: FinishedTrial) -> None:
     progress.add(runs=len(finished.runs))
 
 
-def place(study: Study, study_file: Path, changes: Changes, options: Options) -> tuple[Executor, Layout]:
-    """What trains the study, and how it lies there.
+def keep_kind(design: Design, placement: Placement, options: Options) -> None:
+    """Go on with the kind of device that the study was begun with: another one draws other noise under the same seeds.
+
+    Raises:
+        InvalidStudy: this is another one.
+    """
+    kind = design.remembered("device_kind", lambda: placement.kind)
+    if kind != placement.kind:
+        message = (
+            f"the study was begun on {kind}, and on {placement.kind} the same seeds draw other dropout noise; go on with "
+            f"{kind}, or start it anew with --fresh"
+        )
+        option, got = ("--devices", options.devices) if options.ray is None else ("--ray", options.ray)
+        raise InvalidStudy([Problem(option, message, got)])
+
+
+def place(study: Study, options: Options) -> tuple[Executor, Placement]:
+    """What trains the study, and where and how it does.
 
     Raises:
         InvalidStudy: it cannot train there, or options contradict each other.
@@ -191,17 +214,14 @@ def place(study: Study, study_file: Path, changes: Changes, options: Options) ->
     if options.ray is None:
         if options.gpus_per_population is not None:
             raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
-        return on_host(
-            study, study_file, changes, devices=options.devices, workers=options.workers, memory=options.memory
-        )
+        return on_host(study, devices=options.devices, workers=options.workers, memory=options.memory)
     given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
     if any(given.values()):
         message = "is for this host; with --ray, --gpus-per-population says what a population gets"
         raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
     return on_cluster(
-        study, study_file, changes, address=options.ray, gpus=options.gpus_per_population, memory=options.memory,
-        say=options.say,
-    )  # fmt: skip
+        study, address=options.ray, gpus=options.gpus_per_population, memory=options.memory, say=options.say
+    )
 
 
 def overview(study: Study, *, verbose: bool) -> str:
