@@ -56,8 +56,7 @@ from harness.execution.processes import serve
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: Any) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
-    if options["ray"] is None and not options["dry_run"]:
-        serve()
+    serve()
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
     from harness.lead.options import Options

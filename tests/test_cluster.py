@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 pytest.importorskip("ray")
 
 from click.testing import CliRunner
 from ray.cluster_utils import Cluster
-from test_executors import CPU, never, populations_of, whole
+from test_executors import loaded, populations_of, trained_here, whole
 from test_run import MINE, tables
 
 from harness import run
 from harness.execution.cluster import Ray
-from harness.execution.trainer import InProcess, Trained
+from harness.execution.trainer import Trained
 from harness.settings import InvalidStudy
-from harness.study.load import Changes, load_study
 
 STUDY = """
 from beside import Net
@@ -77,15 +77,13 @@ def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train_like_one_process(
     study_file: Path, cluster: Cluster, stop: Callable[[Ray], bool], before: Callable[[], None]
 ) -> list[Trained]:
-    """Train on the cluster, from shipped files alone; the same tables and steps as in one process."""
+    """Train on the cluster, where the study's files are gone; the same tables and steps as in one process."""
     populations = populations_of(study_file)
     assert len(populations) == 4
-    with InProcess(CPU, 6) as here:
-        expected = whole([part for _, part in here.train(populations, lambda *_: None, never)])
+    expected = whole(trained_here(populations, 6))
     before()
     steps: list[int] = []
-    study, _ = load_study(study_file)
-    with Ray(cluster.address, None, study, study_file, Changes()) as workers:
+    with Ray(cluster.address, None, loaded(study_file)) as workers:
         shutil.rmtree(study_file.parent)
         trained = workers.train(populations, lambda done, _: steps.append(done), lambda: stop(workers))
         parts = [part for _, part in trained]
@@ -134,16 +132,48 @@ def test_same_bytes_as_on_this_host(tmp_path: Path, cluster: Cluster) -> None:
     assert tables(tmp_path / "ray" / "mine-quick") == tables(tmp_path / "here" / "mine-quick")
 
 
-def test_a_study_that_the_hosts_cannot_load_is_refused(study_file: Path, cluster: Cluster) -> None:
-    """Its data is not on their disks."""
-    (study_file.parent / "data.txt").write_text("32")
-    study_file.write_text(STUDY.replace("seeds=32", "seeds=int(Path(__file__).with_name('data.txt').read_text())")
-                          .replace("\n", "\nfrom pathlib import Path\n", 1))  # fmt: skip
-    study, _ = load_study(study_file)
-    with Ray(cluster.address, None, study, study_file, Changes()) as workers:
+def test_a_host_that_cannot_train_is_left_out_and_that_is_said_once(
+    study_file: Path, cluster: Cluster, tmp_path: Path
+) -> None:
+    """A real host of the cluster, whose torch is broken; it has room for two of the four populations."""
+    (tmp_path / "broken" / "torch").mkdir(parents=True)
+    (tmp_path / "broken" / "torch" / "__init__.py").write_text("raise ImportError('no such library')")
+    host = cluster.add_node(num_cpus=2, env_vars={"PYTHONPATH": str(tmp_path / "broken")})
+    wait = study_file.parent.parent / "signs" / "wait"
+
+    def watch(workers: Ray) -> bool:
+        if sum(worker.refusal is not None for worker in workers._workers) == 2:
+            wait.unlink(missing_ok=True)
+        return False
+
+    try:
+        parts = train_like_one_process(study_file, cluster, watch, wait.touch)
+    finally:
+        cluster.remove_node(host)
+    notes = [note for part in parts for note in part.notes]
+    assert notes == [f"{socket.gethostname()} cannot train and is left out: no such library"]
+
+
+def test_a_cluster_without_a_host_that_can_train_is_an_error(
+    study_file: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leader has a torch that none of the hosts has."""
+    monkeypatch.setattr(torch, "__version__", "1.0.0")
+    with Ray(cluster.address, None, loaded(study_file)) as workers, pytest.raises(InvalidStudy) as refused:
+        workers.placement(None)
+    (problem,) = refused.value.problems
+    assert str(problem).startswith(f"--ray: {socket.gethostname()} cannot train: torch: is 2.")
+    assert "1.0.0 where the study was read" in str(problem)
+
+
+def test_data_that_no_host_has_is_named(study_file: Path, cluster: Cluster) -> None:
+    (study_file.parent / "data.csv").write_text("a,y\n" + "1.5,u\n2.5,v\n" * 40)
+    study_file.write_text(STUDY.replace("Images()", "Tabular(Path(__file__).with_name('data.csv'), target='y')")
+                          .replace("\n", "\nfrom pathlib import Path\nfrom harness.tasks import Tabular\n", 1))  # fmt: skip
+    with Ray(cluster.address, None, loaded(study_file)) as workers:
         shutil.rmtree(study_file.parent)
-        with pytest.raises(InvalidStudy, match=r"small\.py:\d+: FileNotFoundError: .*data\.txt"):
-            workers.lay_out(None)
+        with pytest.raises(InvalidStudy, match=r"cannot train: source: no such file \(got .*data\.csv\)"):
+            workers.placement(None)
 
 
 def closed_port() -> str:

@@ -18,7 +18,7 @@ from harness.audit.agreement import Outcome, in_bits, moved, parting, within_tol
 from harness.audit.recorded import read_results
 from harness.engine.devices import device_name
 from harness.execution import placement
-from harness.execution.device_layout import Layout
+from harness.execution.placement import Placement
 from harness.ledger.environment import DECISIVE, obstacles
 
 STUDY = '''"""Some cells diverge at once, one factor mixes numbers and None, seven units are an odd size."""
@@ -60,7 +60,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert launch(place, "--set", "steps=30", "--seeds", "2,5,7").exit_code == 0
     with pytest.MonkeyPatch.context() as patch:
         cpu = torch.device("cpu")
-        patch.setattr(placement, "lay_out", lambda *_, **__: Layout([cpu], 1, 64, 0.0, device_name(cpu)))
+        patch.setattr(placement, "place_on_host", lambda *_, **__: Placement([cpu], 1, 64, 0.0, device_name(cpu)))
         plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
         wide = ["name=wide", *plain, "model.width=Sweep(7, 9)", "task.train_size=100"]
         done = launch(place, "--seeds", "20", *(word for setting in wide for word in ("--set", setting)))

@@ -18,7 +18,7 @@ def find_devices(text: str) -> list[torch.device]:
         text: `auto` (every CUDA device, else the CPU), `cpu`, CUDA indices such as `0,1`, or names such as `cuda:0`.
 
     Raises:
-        InvalidStudy: a device is unknown or absent.
+        InvalidStudy: a device is unknown or absent, or they are of several kinds.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if text == "auto":
@@ -32,6 +32,9 @@ def find_devices(text: str) -> list[torch.device]:
         if name not in known:
             raise InvalidStudy([Problem("--devices", f"no such device here; there are auto, {', '.join(known)}", part)])
         found.append(torch.device(name))
+    if len({device.type for device in found}) > 1:
+        message = "must be of one kind: under the same seeds cpu and cuda draw other dropout noise"
+        raise InvalidStudy([Problem("--devices", message, text)])
     return found
 
 

@@ -1,7 +1,8 @@
 """Ray: populations train on many hosts, one on each GPU or, where there is none, on each core.
 
-Each worker is an actor that loads the study once; a task would load it again for every population, since Ray ends a
-process with its GPU task. Actors are asked for as long as jobs wait, so that hosts that join later are used.
+Each worker is an actor that is sent the study once; a task would need it for every population, since Ray ends a
+process with its GPU task. Actors are asked for as long as jobs wait, so that hosts that join later are used. On a host that
+cannot train they stay without being used, so that no others are started there.
 """
 
 import logging
@@ -9,7 +10,6 @@ import math
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,15 +26,16 @@ import harness
 from harness.engine.cost import Cost
 from harness.engine.memory_budget import parse_memory
 from harness.engine.runs import Run
-from harness.execution.device_layout import Layout
-from harness.execution.jobs import Answer, Foreman, Lost, Message, Worker
-from harness.execution.remote import SHIPPED, Remote, description
+from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Worker
+from harness.execution.placement import Placement
+from harness.execution.remote import Ready, Refusal, Remote
+from harness.execution.shipping import pack
 from harness.execution.trainer import OnProgress, Trained
+from harness.execution.workers import lost
 from harness.ledger.trial_runs import n_steps
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.patience import Stopped
 from harness.study import Study
-from harness.study.load import Changes
 
 REACHED_IN_S = 5
 """How long an address may take to answer."""
@@ -51,11 +52,13 @@ class Place(Worker):
 
     Attributes:
         device: what it trains on, in words.
+        refusal: why it cannot train, if it cannot.
     """
 
-    def __init__(self, actor: Any, expected: dict[str, str]) -> None:
-        self.place, self.device, self.ready = "the cluster", "", False
-        self.actor, self.call = actor, actor.load.remote(expected)
+    def __init__(self, actor: Any, packed: Any) -> None:
+        self.place, self.device = "the cluster", ""
+        self.refusal: Refusal | None = None
+        self.actor, self.call = actor, actor.load.remote(packed)
 
     def send(self, message: Message) -> None:
         """See `Worker`."""
@@ -68,8 +71,14 @@ class Place(Worker):
         except Lost:
             ray.kill(self.actor)  # it may only be out of reach
             raise
-        if not self.ready:
-            self.ready, (self.place, self.device) = True, answer
+        if isinstance(answer, LastWords):
+            ray.kill(self.actor)
+            raise lost(answer)
+        if isinstance(answer, Refusal):
+            self.refusal, self.place = answer, answer.host
+            return None
+        if isinstance(answer, Ready):
+            self.ready, self.place, self.device = True, answer.host, answer.device
             return None
         if not isinstance(answer, Trained):
             self.call = self.actor.go_on.remote()
@@ -82,21 +91,22 @@ class Ray(Foreman[Place]):
     Args:
         address: see `connect`.
         gpus: of a population: with a fraction several share one, 0 is a core; None is 1 if the cluster has GPUs, else 0.
-        study: what is trained.
-        study_file, changes: where it came from, see `load_study`.
+        study: what is trained; sent to each actor when it starts.
 
     Raises:
-        InvalidStudy: the cluster cannot be reached, or has no room for a population.
+        InvalidStudy: the study cannot be sent, or the cluster cannot be reached or has no room for a population.
     """
 
-    def __init__(self, address: str, gpus: float | None, study: Study, study_file: Path, changes: Changes) -> None:
-        super().__init__()
+    def __init__(self, address: str, gpus: float | None, study: Study) -> None:
+        super().__init__(study)
+        packed = pack(study)
         with TemporaryDirectory() as folder:
-            pack(study_file, Path(folder))
+            source = Path(harness.__file__).parent
+            shutil.copytree(source, Path(folder, "harness"), ignore=shutil.ignore_patterns("__pycache__"))
             connect(address, folder)
+        self._packed = ray.put(packed)
         self._gpus = float(any("GPU" in host for host in hosts())) if gpus is None else gpus
-        self._study, self._expected = study, description(study)
-        self._start_with = (study_file.absolute(), changes, Path.cwd(), self._gpus)
+        self._left_out: set[str] = set()
         if not self._places():
             wanted = f"a core and {self._gpus:g} GPU" if self._gpus else "a core"
             raise InvalidStudy([Problem("--ray", f"no host of the cluster has {wanted} for a population")])
@@ -122,28 +132,30 @@ class Ray(Foreman[Place]):
         except ConnectionError as error:
             raise Stopped(f"the connection to the cluster is lost: {first_line(error)}") from None
 
-    def lay_out(self, memory: str | None) -> Layout:
-        """Choose the width by a short measurement on the first actor.
+    def placement(self, memory: str | None) -> Placement:
+        """Choose the width by a short measurement on the first actor that can train.
 
         Args:
             memory: bound on what the populations of a GPU, or of a host without, take at a time, such as 4G; None for a
                 share of what is free.
 
         Raises:
-            InvalidStudy: `memory` is no size, or the study cannot be loaded on the cluster.
+            InvalidStudy: `memory` is no size, or no host of the cluster can train the study.
         """
         parse_memory(memory, torch.device("cpu"))
-        self._hire(1)
-        worker, places = self._workers[0], self._places()
         try:
-            worker.receive()
+            while not (able := [worker for worker in self._workers if worker.ready]):
+                self._hire(1)
+                for worker in self._heard():
+                    worker.receive()
+            worker, places = able[0], self._places()
             cost: Cost = fetch(worker.actor.cost.remote(memory))
         except Lost as lost:
             raise InvalidStudy([Problem("--ray", f"a worker {lost} before it trained anything")]) from lost
         seconds = cost.training_s(n_steps(self._study), places, places)
         kind = torch.device("cuda" if self._gpus else "cpu")
         devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
-        return Layout([kind] * places, 1, cost.width, seconds, devices)
+        return Placement([kind] * places, 1, cost.width, seconds, devices)
 
     def _places(self) -> int:
         """How many populations the cluster has room for, if nobody else uses it."""
@@ -154,10 +166,27 @@ class Ray(Foreman[Place]):
         return sum(map(on, hosts()))
 
     def _hire(self, jobs: int) -> None:
-        asked = sum(not worker.ready for worker in self._workers)
-        for _ in range(min(jobs - len(self._workers), ASKED_AHEAD - asked)):
-            actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Remote).remote(*self._start_with)
-            self._workers.append(Place(actor, self._expected))
+        self._leave_out()
+        able = [worker for worker in self._workers if worker.refusal is None]
+        asked = sum(not worker.ready for worker in able)
+        for _ in range(min(jobs - len(able), ASKED_AHEAD - asked)):
+            actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Remote).remote(Path.cwd(), self._gpus)
+            self._workers.append(Place(actor, self._packed))
+
+    def _leave_out(self) -> None:
+        """Say once of each host that cannot train that it is left out.
+
+        Raises:
+            InvalidStudy: none is left.
+        """
+        refusals = [worker.refusal for worker in self._workers if worker.refusal is not None]
+        if refusals and len(refusals) >= self._places():
+            reasons = {refusal.host: refusal.reason for refusal in refusals}
+            raise InvalidStudy([Problem("--ray", f"{host} cannot train: {reason}") for host, reason in reasons.items()])
+        for refusal in refusals:
+            if refusal.host not in self._left_out:
+                self._left_out.add(refusal.host)
+                self._notes.append(f"{refusal.host} cannot train and is left out: {refusal.reason}")
 
     def _heard(self) -> list[Place]:
         calls = {worker.call: worker for worker in self._workers if worker.call is not None}
@@ -209,7 +238,7 @@ def fetch(call: Any) -> Any:
 
     Raises:
         Lost: the actor's process or host is gone.
-        InvalidStudy: the study cannot be loaded where the actor is.
+        InvalidStudy: a host cannot start an actor at all, or the method raised.
     """
     try:
         return ray.get(call)
@@ -227,22 +256,3 @@ def fetch(call: Any) -> Any:
 
 def _unusable(error: Exception) -> InvalidStudy:
     return InvalidStudy([Problem("--ray", f"a host cannot train: {str(error).strip().splitlines()[-1]}")])
-
-
-def pack(study_file: Path, folder: Path) -> None:
-    """Put into a folder what a host needs besides installed packages.
-
-    That is the harness, the study file, and the modules beside or below it that it has imported.
-    """
-    shutil.copytree(Path(harness.__file__).parent, folder / "harness", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / SHIPPED).mkdir()
-    shutil.copyfile(study_file, folder / SHIPPED / study_file.name)
-    home = study_file.resolve().parent
-    for name, module in list(sys.modules.items()):
-        file = Path(getattr(module, "__file__", None) or "/").resolve()
-        if not file.is_relative_to(home):
-            continue
-        within = file.relative_to(home)
-        if ".".join(within.with_suffix("").parts).removesuffix(".__init__") == name:  # else found by another path
-            (folder / SHIPPED / within).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / SHIPPED / within)

@@ -1,37 +1,67 @@
-"""Where a study trains: on devices of this host or on a Ray cluster, and how it lies there."""
+"""Where a study's populations train: on devices of this host or on a Ray cluster, how wide they are, and how long it takes."""
 
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass
 
-from harness.engine.devices import find_devices
-from harness.execution.device_layout import Layout, lay_out
-from harness.execution.trainer import Executor, InProcess
+import torch
+
+from harness.engine.devices import cores_of, device_name, find_devices
+from harness.engine.memory_budget import parse_memory
+from harness.engine.planning import NARROWEST
+from harness.engine.population_width import measure_cost
+from harness.engine.width_cache import cache_file
+from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
-from harness.settings import InvalidStudy, Problem
+from harness.ledger.trial_runs import n_steps, sample_runs
+from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.study import Study
-from harness.study.load import Changes
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how the populations of a study train.
+
+    Attributes:
+        places: devices, one named twice trains two populations at once.
+        threads: of each process on a CPU.
+        width: members of a population.
+        training_s: about how long training takes; evaluations add to it.
+        devices: what the places are, in words.
+    """
+
+    places: list[torch.device]
+    threads: int
+    width: int
+    training_s: float
+    devices: str
+
+    @property
+    def kind(self) -> str:
+        """Of all places, `cpu` or `cuda`: the noise of dropout under a seed is that of a kind of device."""
+        return self.places[0].type
+
+    @property
+    def words(self) -> str:
+        """How many processes there are, where it is not one."""
+        return f", {len(self.places)} populations at once" if len(self.places) > 1 else ""
 
 
 def on_host(
-    study: Study, study_file: Path, changes: Changes, *, devices: str, workers: int | None, memory: str | None
-) -> tuple[Executor, Layout]:
-    """What trains the study on devices of this host, and how it lies there.
+    study: Study, *, devices: str, workers: int | None, memory: str | None, remember: bool
+) -> tuple[Executor, Placement]:
+    """What trains the study on devices of this host, and how it does; arguments as of `place_on_host`.
 
     Raises:
-        InvalidStudy: a device or the memory cannot be used.
+        InvalidStudy: a device or the memory cannot be used, or the study cannot be sent to a process.
     """
-    found = find_devices(devices)
-    layout = lay_out(study, found, workers=workers, memory=memory)
-    if len(layout.places) == 1:
-        return InProcess(found[0], study.evaluations), layout
-    return Workers(layout.places, layout.threads, study_file, changes), layout
+    placement = place_on_host(study, find_devices(devices), workers=workers, memory=memory, remember=remember)
+    return Workers(placement.places, placement.threads, study), placement
 
 
 def on_cluster(
-    study: Study, study_file: Path, changes: Changes, *, address: str, gpus: float | None, memory: str | None,
-    say: Callable[[str], None],
-) -> tuple[Executor, Layout]:  # fmt: skip
-    """What trains the study on a Ray cluster, and how it lies there.
+    study: Study, *, address: str, gpus: float | None, memory: str | None, say: Callable[[str], None]
+) -> tuple[Executor, Placement]:
+    """What trains the study on a Ray cluster, and how it does.
 
     Raises:
         InvalidStudy: Ray is not installed, or the cluster or the memory cannot be used.
@@ -40,6 +70,40 @@ def on_cluster(
         from harness.execution.cluster import Ray
     except ModuleNotFoundError:
         raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
-    cluster = Ray(address, gpus, study, study_file, changes)
+    cluster = Ray(address, gpus, study)
     say("Measuring populations on the cluster, as soon as it has room for one.")
-    return cluster, cluster.lay_out(memory)
+    placement = cluster.placement(memory)
+    for note in cluster.notes():
+        say(note)
+    return cluster, placement
+
+
+def place_on_host(
+    study: Study, devices: list[torch.device], *, workers: int | None, memory: str | None, remember: bool
+) -> Placement:
+    """Choose width and number of processes, by a short measurement where there is none of this shape yet.
+
+    Args:
+        study: whose populations they are.
+        devices: all alike; the first is measured.
+        workers: processes on each device; None for as many as take the least time.
+        memory: bound on what all populations take at a time, such as 4G; None for a share of what is free.
+        remember: whether what is measured is kept for later studies, and what was measured for earlier ones used.
+
+    Raises:
+        InvalidStudy: `memory` is no size, or a population cannot take the steps that are measured.
+    """
+    cores = cores_of(devices[0])
+    memory_bytes = parse_memory(memory, devices[0]) // (workers or cores)
+    runs, steps = sample_runs(study), n_steps(study) // len(devices)
+    try:
+        cost = measure_cost(runs, devices[0], memory_bytes=memory_bytes, cache=cache_file() if remember else None)
+    except Exception as error:
+        message = f"cannot take a few steps on {devices[0]}: {first_line(error)}"
+        raise InvalidStudy([Problem("model", message, show(runs[0].setup.model))]) from error
+    if devices[0].type == "cuda":
+        torch.cuda.empty_cache()  # from here on it is the workers'
+    workers = workers or cost.workers(steps, cores, populations=max(1, len(runs) // NARROWEST))
+    seconds = cost.training_s(steps, cores, workers)
+    words = ", ".join(map(device_name, devices))
+    return Placement(devices * workers, max(1, cores // workers), cost.width, seconds, words)

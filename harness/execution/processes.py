@@ -1,7 +1,8 @@
 """Processes that train or draw: how they are started and prepared.
 
-A server that has imported all that training needs forks them, so that each is ready at once. The server gets ready beside
-a parent that still imports: nothing heavy is imported here.
+On Linux a server that has imported all that training needs forks them, so that each is ready at once. The server gets
+ready beside a parent that still imports: nothing heavy is imported here. Elsewhere, where processes cannot be forked or
+libraries do not bear it, each is started anew and imports what it needs.
 """
 
 import multiprocessing
@@ -10,19 +11,25 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
 from multiprocessing.process import BaseProcess
 from threading import Lock
 from types import ModuleType
 from typing import Any
 
-IMPORTED_BY_SERVER = ["harness.execution.workers"]
+IMPORTED_BY_SERVER = ["harness.execution.workers", "harness.execution.reload"]
+
+METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""How processes are started, in the words of `multiprocessing`."""
 
 _main_in_place = Lock()
 
 
 def serve() -> None:
     """Start the server, unless it runs. It ends with this process and those it has forked; Ctrl-C means none of them."""
+    if METHOD != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker
+
     forkserver.set_forkserver_preload(IMPORTED_BY_SERVER)
     resource_tracker.ensure_running()  # it would unblock Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -36,8 +43,8 @@ def serve() -> None:
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Start a process that calls `target`. Its environment is the present one; it does not import `__main__`."""
     serve()
-    context = multiprocessing.get_context("forkserver")
-    process = context.Process(target=_run, args=(dict(os.environ), target, *arguments), daemon=True)
+    context: Any = multiprocessing.get_context(METHOD)
+    process: BaseProcess = context.Process(target=_run, args=(dict(os.environ), target, *arguments), daemon=True)
     with _main_in_place:
         main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
@@ -48,6 +55,7 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
 
 
 def _run(environment: dict[str, str], target: Callable[..., None], *arguments: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no server has blocked it
     os.environ.clear()  # that of the server's start
     os.environ.update(environment)
     target(*arguments)

@@ -1,93 +1,97 @@
-"""What a host of a cluster does: load the study that was shipped to it and train what it is sent."""
+"""What a host of a cluster does: unpack the study that was sent to it and train what it is given.
+
+Nothing heavy is imported here: a host that cannot import it must be able to say so.
+"""
 
 import contextlib
 import os
 import queue
 import socket
 import threading
+import traceback
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
 
-from harness.engine.cost import Cost
-from harness.engine.devices import device_name
-from harness.engine.memory_budget import parse_memory
-from harness.engine.population_width import measure_cost
-from harness.engine.width_cache import cache_file
-from harness.execution.jobs import Answer, Message, received
-from harness.execution.trainer import Trainer
-from harness.ledger.trial_runs import sample_runs
-from harness.settings import InvalidStudy, Problem
-from harness.study import Study
-from harness.study.load import Changes, load_study
+@dataclass(frozen=True)
+class Refusal:
+    """Why a host cannot train, said by its process, which stays where it is and so keeps others from landing there."""
 
-SHIPPED = "study"
-"""The study file and the modules beside it are in this folder of the process's working directory."""
+    host: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A process that can train: where it is, and on what, in words."""
+
+    host: str
+    device: str
 
 
 class Remote:
     """A Ray actor: a process that holds the study and trains one population at a time.
 
     Args:
-        study_file, changes: see `load_study`; an absolute path on the leader's host.
         folder: the leader's working directory.
         gpus: of this process; with a fraction several processes share one, 0 is a core.
     """
 
-    def __init__(self, study_file: Path, changes: Changes, folder: Path, gpus: float) -> None:
-        self._study_file, self._changes, self._folder, self._gpus = study_file, changes, folder, gpus
-        self._device = torch.device("cuda:0" if gpus else "cpu")  # Ray hides the GPUs of others
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    def __init__(self, folder: Path, gpus: float) -> None:
+        self._folder, self._gpus = folder, gpus
+        self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def load(self, expected: dict[str, str]) -> tuple[str, str]:
-        """Load the study, from its own folder where a shared file system has it; else what was shipped.
-
-        Args:
-            expected: `description` of the leader's study.
-
-        Returns:
-            Where this is, and what it trains on, in words.
-
-        Raises:
-            InvalidStudy: it cannot be loaded here, or is another one here.
-        """
-        file = Path(SHIPPED, self._study_file.name).resolve()
+    def load(self, packed: bytes) -> Ready | Refusal:
+        """Unpack the study, see `harness.execution.shipping`."""
+        host = socket.gethostname()
         with contextlib.suppress(OSError):
             os.chdir(self._folder)  # relative paths mean the same on a shared file system
-            if self._study_file.read_bytes() == file.read_bytes():
-                file = self._study_file
-        self._study, _ = load_study(file, self._changes)
-        found, place = description(self._study), socket.gethostname()
-        if found != expected:
-            paths = [path for path in expected | found if expected.get(path) != found.get(path)]
-            raise InvalidStudy([Problem(p, f"is {found.get(p)} on {place}, {expected.get(p)} here") for p in paths])
-        self._trainer = Trainer(self._device, self._study.evaluations)
-        return place, device_name(self._device)
+        try:
+            import torch
 
-    def cost(self, memory: str | None) -> Cost:
+            from harness.engine.devices import device_name
+            from harness.execution.shipping import unpack
+            from harness.execution.trainer import Trainer
+
+            self._device = torch.device("cuda:0" if self._gpus else "cpu")  # Ray hides the GPUs of others
+            self._study = unpack(packed, host)
+            self._trainer = Trainer(self._device, self._study.evaluations)
+            return Ready(host, device_name(self._device))
+        except Exception as error:
+            said = str(error).strip() or type(error).__name__
+            return Refusal(host, "; ".join(said.splitlines()))
+
+    def cost(self, memory: str | None) -> Any:
         """See `measure_cost`; `memory` bounds what all populations of this GPU, or of this host, take at a time."""
+        from harness.engine.memory_budget import parse_memory
+        from harness.engine.population_width import measure_cost
+        from harness.engine.width_cache import cache_file
+        from harness.ledger.trial_runs import sample_runs
+
         abreast = round(1 / self._gpus) if self._gpus else os.cpu_count() or 1
         bound = parse_memory(memory, self._device) // abreast
         return measure_cost(sample_runs(self._study), self._device, memory_bytes=bound, cache=cache_file())
 
-    def begin(self, message: Message) -> Answer:
+    def begin(self, message: list[Any]) -> Any:
         """Begin a job; its first answer."""
         threading.Thread(target=self._train, args=(message,), daemon=True).start()
         return self.go_on()
 
-    def go_on(self) -> Answer:
+    def go_on(self) -> Any:
         """The next answer."""
         return self._answers.get()
 
-    def _train(self, message: Message) -> None:
+    def _train(self, message: list[Any]) -> None:
+        import torch
+
+        from harness.execution.jobs import LastWords, received
+
         try:
             torch.set_num_threads(1)
             runs = received(self._study, message)
             self._answers.put(self._trainer.train(runs, lambda *done: self._answers.put(done)))
+        except Exception:
+            self._answers.put(LastWords(traceback.format_exc()))
         except BaseException:
             os._exit(1)  # as a process on the leader's host would
-
-
-def description(study: Study) -> dict[str, str]:
-    """What must agree between the hosts, by name: the study, and the torch that trains it."""
-    return study.description() | {"torch": torch.__version__.partition("+")[0]}

@@ -1,8 +1,10 @@
-"""What all executors share, and the simplest of them, which trains in the leader's own process.
+"""What a process that trains does with a population, and what comes of it.
 
-All call the same pure function, `harness.engine.train.train`, through a `Trainer`.
+All executors call the same pure function, `harness.engine.train.train`, through a `Trainer`.
 """
 
+import math
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -31,12 +33,18 @@ class Trained:
         runs, curves: its tables, see `harness.engine.train.train`.
         errors: (trial, seed) → traceback of each run that failed.
         notes: what the user should know.
+        parts: (trial, seed) of the members of each part that trained together to its end, in the order of the stack; a
+            population that was never cut has one. Runs that failed are in none.
+        started_at_s, ended_at_s: seconds since the epoch between which it trained.
     """
 
     runs: pd.DataFrame
     curves: pd.DataFrame
     errors: dict[tuple[int, int], str]
     notes: tuple[str, ...] = ()
+    parts: tuple[tuple[tuple[int, int], ...], ...] = ()
+    started_at_s: float = math.inf
+    ended_at_s: float = -math.inf
 
 
 class Executor(Protocol):
@@ -70,15 +78,20 @@ class Trainer:
         prepare_process()
         if device.type == "cuda":
             torch.cuda.set_device(device)
+            torch.zeros(1, device=device)  # a device that is broken says so before any run is blamed
         self._device, self._evaluations, self._most = device, evaluations, 2**62
 
     def train(self, runs: list[Run], report: OnProgress) -> Trained:
-        """Train a population; `report` is told of its progress."""
+        """Train a population; `report` is told of its progress.
+
+        Raises:
+            RuntimeError: after which this process cannot use its device any more, see `device_is_lost`.
+        """
         return joined([self._attempt(part, report) for part in cut(runs, -(-len(runs) // self._most))])
 
     def _attempt(self, runs: list[Run], report: OnProgress, *, again: bool = False) -> Trained:
         """Train runs together; where that fails, each half on its own, down to the runs that fail alone once more."""
-        done, notes = 0, []
+        done, notes, started_at_s = 0, [], time.time()
 
         def counted(steps: int, diverged: int) -> None:
             nonlocal done
@@ -86,13 +99,17 @@ class Trainer:
             report(steps, diverged)
 
         try:
-            return Trained(*train(runs, evaluations=self._evaluations, device=self._device, progress=counted), {})
+            tables = train(runs, evaluations=self._evaluations, device=self._device, progress=counted)
+            members = tuple((run.trial, run.seed) for run in runs)
+            return Trained(*tables, {}, (), (members,), started_at_s, time.time())
         except Exception as error:
+            if device_is_lost(error):
+                raise
             if len(runs) == 1 and again:
-                return failed(runs[0], "".join(traceback.format_exception(error)))
+                return failed(runs[0], "".join(traceback.format_exception(error)), started_at_s)
             if out_of_memory(error) and len(runs) > 1:
                 self._most = len(runs) // 2
-                notes = [f"{self._device}: out of memory with {len(runs)} runs at once; going on with {self._most}"]
+                notes = [f"{self._device}: out of memory with {in_words(runs)} at once; going on with {self._most}"]
         report(-done, 0)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
@@ -105,6 +122,33 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
+def device_is_lost(error: Exception) -> bool:
+    """Whether a CUDA error was raised after which its process can do nothing more on the device, not even clean up."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or (isinstance(error, RuntimeError) and "CUDA error" in str(error))
+
+
+def in_words(runs: list[Run]) -> str:
+    """How many runs, and which.
+
+    >>> from unittest.mock import Mock
+    >>> in_words([Mock(trial=trial, seed=seed) for trial in (3, 4, 7) for seed in (0, 1)])
+    '6 runs (trials 3-4, 7; seeds 0-1)'
+    """
+    if len(runs) == 1:
+        return f"1 run (trial {runs[0].trial}, seed {runs[0].seed})"
+    numbers = {"trial": {run.trial for run in runs}, "seed": {run.seed for run in runs}}
+    named = (f"{name}{'s' * (len(found) > 1)} {_ranges(found)}" for name, found in numbers.items())
+    return f"{len(runs)} runs ({'; '.join(named)})"
+
+
+def _ranges(numbers: set[int]) -> str:
+    starts = sorted(n for n in numbers if n - 1 not in numbers)
+    ends = sorted(n for n in numbers if n + 1 not in numbers)
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
+
+
 def joined(parts: list[Trained]) -> Trained:
     """Parts of a population as one."""
     return Trained(
@@ -112,11 +156,14 @@ def joined(parts: list[Trained]) -> Trained:
         pd.concat([part.curves for part in parts], ignore_index=True),
         {key: error for part in parts for key, error in part.errors.items()},
         tuple(note for part in parts for note in part.notes),
+        tuple(members for part in parts for members in part.parts),
+        min(part.started_at_s for part in parts),
+        max(part.ended_at_s for part in parts),
     )
 
 
-def failed(run: Run, error: str) -> Trained:
-    """The outcome of a run that failed for good: no numbers, no curve, the traceback without credentials."""
+def failed(run: Run, error: str, started_at_s: float = math.inf) -> Trained:
+    """The outcome of a run that failed for good, just now: no numbers, no curve, the traceback without credentials."""
     row = {"trial": run.trial, "seed": run.seed, "status": "failed", "steps_done": 0} | dict.fromkeys(
         run.setup.metrics.metrics(), np.nan
     )
@@ -125,27 +172,6 @@ def failed(run: Run, error: str) -> Trained:
         pd.DataFrame([row]),
         pd.DataFrame(columns=list(kinds)).astype(kinds),
         {(run.trial, run.seed): without_credentials(error)},
+        started_at_s=started_at_s,
+        ended_at_s=time.time(),
     )
-
-
-class InProcess:
-    """Trains in this process, one population after another."""
-
-    def __init__(self, device: torch.device, evaluations: int) -> None:
-        self._trainer = Trainer(device, evaluations)
-
-    def __enter__(self) -> Self:
-        """Nothing to start."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to stop."""
-
-    def train(
-        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
-    ) -> Iterator[tuple[int, Trained]]:
-        """See `Executor`."""
-        for index, runs in enumerate(populations):
-            if stop():
-                return
-            yield index, self._trainer.train(runs, report)

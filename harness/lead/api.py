@@ -29,5 +29,7 @@ def run(
     places = devices if isinstance(devices, str) else ",".join(map(str, devices))
     settings = Options(devices=places, results=Path(results), **options)
     settings.say(overview(study, verbose=settings.verbose))
-    outcome = flow.run(study, Origin(changes=changes), settings)
+    executor, placement = flow.place(study, settings)
+    settings.say(f"Training on {placement.devices}.")
+    outcome = flow.run(study, Origin(changes=changes), settings, (executor, placement))
     return load(outcome.folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from harness.execution.reload import Reload
 from harness.lead import flow
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE, SOME_FAILED
@@ -23,14 +24,17 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     Raises:
         InvalidStudy, Interrupted: see `flow.run`.
     """
+    again = Reload(study_file, changes)
     study, origin = load_with_origin(study_file, changes)
+    again.begin()
     options.say(overview(study, verbose=options.verbose))
+    executor, placement = flow.place(study, options)
+    again.compare(study)
+    options.say(f"Training on {placement.devices}.")
     if options.dry_run:
-        _, layout = flow.place(study, origin, options)
-        options.say(f"Training on {layout.devices}.")
-        options.say(rehearse(study, options, layout))
+        options.say(rehearse(study, options, placement))
         return DONE
-    outcome = flow.run(study, origin, options, command=run_command(sys.argv[1:]))
+    outcome = flow.run(study, origin, options, (executor, placement), command=run_command(sys.argv[1:]))
     for verdict in outcome.verdicts:
         options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")
     options.say(f"Report: {outcome.folder / 'report.html'}\nRuns:   {ui_command(options.uri)}")

@@ -13,8 +13,7 @@ from threading import Timer
 
 import pandas as pd
 
-from harness.execution.device_layout import Layout
-from harness.execution.placement import on_cluster, on_host
+from harness.execution.placement import Placement, on_cluster, on_host
 from harness.execution.trainer import Executor
 from harness.inference.verdict import Verdict
 from harness.lead import console
@@ -57,13 +56,16 @@ class Outcome:
     errors: Sequence[str]
 
 
-def run(study: Study, origin: Origin, options: Options, *, command: str = "") -> Outcome:
-    """All stages in order.
+def run(
+    study: Study, origin: Origin, options: Options, placed: tuple[Executor, Placement], *, command: str = ""
+) -> Outcome:
+    """All stages in order, from the stores to the report.
 
     Args:
         study: to be run, or gone on with.
         origin: where it came from.
-        options: where and how it runs.
+        options: how it runs.
+        placed: what trains it, see `place`.
         command: the command line, for the report.
 
     Raises:
@@ -71,16 +73,16 @@ def run(study: Study, origin: Origin, options: Options, *, command: str = "") ->
         Interrupted: not all was done; what is done is saved.
     """
     started = time.monotonic()
-    executor, layout = place(study, origin, options)
-    options.say(f"Training on {layout.devices}.")
+    executor, placement = placed
     progress = Progress(n_steps(study), n_runs(study))
     stop = Stop(math.inf if options.timeout is None else started + options.timeout, progress)
     folder = options.results / study.name
     opened = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
     with leadership(folder), executor, opened as stores:
         design, recorder, spool = stores
-        plan = planned(design, layout)
-        trained_on = joint(design.collected("environments", environment(layout.devices)))
+        keep_kind(design, placement, options)
+        plan = planned(design, placement)
+        trained_on = joint(design.collected("environments", environment(placement.devices)))
         launch = launch_of(study, origin, plan=plan, environment=trained_on)
         told = design.told()
         options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
@@ -100,19 +102,37 @@ def run(study: Study, origin: Origin, options: Options, *, command: str = "") ->
                 failed = int((runs["status"] == "failed").sum())
                 commits.patiently(partial(recorder.log_report, folder))
                 commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
-        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError) as error:
+        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable):
                 recorder.finish_launch("KILLED")
+            if isinstance(error, InvalidStudy):  # a process that trains found another study
+                raise
             saved = f"{progress.done_runs} of {progress.runs} runs are saved"
             raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
     return Outcome(folder, verdicts, failed, progress.errors)
 
 
-def planned(design: Design, layout: Layout) -> dict[str, int]:
+def keep_kind(design: Design, placement: Placement, options: Options) -> None:
+    """Go on with the kind of device that the study was begun with: another one draws other noise under the same seeds.
+
+    Raises:
+        InvalidStudy: this is another one.
+    """
+    kind = design.remembered("device_kind", lambda: placement.kind)
+    if kind != placement.kind:
+        message = (
+            f"the study was begun on {kind}, and on {placement.kind} the same seeds draw other dropout noise; go on with "
+            f"{kind}, or start it anew with --fresh"
+        )
+        option, got = ("--devices", options.devices) if options.ray is None else ("--ray", options.ray)
+        raise InvalidStudy([Problem(option, message, got)])
+
+
+def planned(design: Design, placement: Placement) -> dict[str, int]:
     """How wide populations are and how many train abreast: as when the study was begun."""
     return {
-        "width": design.remembered("width", lambda: layout.width),
-        "abreast": design.remembered("abreast", lambda: len(layout.places)),
+        "width": design.remembered("width", lambda: placement.width),
+        "abreast": design.remembered("abreast", lambda: len(placement.places)),
     }
 
 
@@ -176,8 +196,8 @@ def _preparing_report() -> Iterator[list[Connection]]:
         timer.cancel()
 
 
-def place(study: Study, origin: Origin, options: Options) -> tuple[Executor, Layout]:
-    """What trains the study, and how it lies there.
+def place(study: Study, options: Options) -> tuple[Executor, Placement]:
+    """What trains the study, and where and how it does.
 
     Raises:
         InvalidStudy: it cannot train there, or options contradict each other.
@@ -186,13 +206,12 @@ def place(study: Study, origin: Origin, options: Options) -> tuple[Executor, Lay
         if options.gpus_per_population is not None:
             raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
         return on_host(
-            study, origin.file, origin.changes, devices=options.devices, workers=options.workers, memory=options.memory
+            study, devices=options.devices, workers=options.workers, memory=options.memory, remember=not options.dry_run
         )
     given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
     if any(given.values()):
         message = "is for this host; with --ray, --gpus-per-population says what a population gets"
         raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
     return on_cluster(
-        study, origin.file, origin.changes, address=options.ray, gpus=options.gpus_per_population, memory=options.memory,
-        say=options.say,
-    )  # fmt: skip
+        study, address=options.ray, gpus=options.gpus_per_population, memory=options.memory, say=options.say
+    )

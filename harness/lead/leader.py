@@ -18,6 +18,7 @@ from harness.execution.trainer import Executor, Trained
 from harness.ledger.design import Design, Trial
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import FinishedTrial
+from harness.ledger.records.populations import population_table
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.settings import show
 from harness.settings.patience import Stopped
@@ -107,7 +108,9 @@ def finish(study: Study, trial: Trial, parts: list[Trained]) -> FinishedTrial:
         number=trial.number, name=_name(study, trial), phase=phase, params=factors,
         runs=pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1),
         curves=_of_trial(trial.number, [part.curves for part in parts], ["seed", "step"]),
+        populations=population_table(trial.number, [members for part in parts for members in part.parts]),
         errors={s: error for part in parts for (number, s), error in part.errors.items() if number == trial.number},
+        started_at_s=min(part.started_at_s for part in parts), ended_at_s=max(part.ended_at_s for part in parts),
     )  # fmt: skip
 
 

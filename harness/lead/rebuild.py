@@ -39,7 +39,10 @@ def rebuild(study_file: Path, results: Path, tracking_uri: str | None, *, quick:
             study, origin = load_with_origin(study_file, recorded_changes(recorder, Changes(quick=quick)))
             check_recorded(study, recorder)
             runs = recorder.read(folder / CURVES_FILE)
-            commands = [_command(origin, results, tracking_uri), ui_command(tracking_uri or default_tracking_uri(results))]
+            commands = [
+                _command(origin, results, tracking_uri),
+                ui_command(tracking_uri or default_tracking_uri(results)),
+            ]
             build_report(study, origin.doc, recorder, runs, folder, commands=commands)
             recorder.log_report(folder)
     except (RecordError, Unreachable) as error:

@@ -1,6 +1,6 @@
 """A dry run: what a study would cost, what of it is done, and whether it would be refused. Nothing is written."""
 
-from harness.execution.device_layout import Layout
+from harness.execution.placement import Placement
 from harness.lead.console import duration
 from harness.lead.options import Options
 from harness.ledger.peek import trials_done
@@ -11,7 +11,7 @@ from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 
 
-def rehearse(study: Study, options: Options, layout: Layout) -> str:
+def rehearse(study: Study, options: Options, placement: Placement) -> str:
     """What a run with these options would do, in words.
 
     Raises:
@@ -28,6 +28,6 @@ def rehearse(study: Study, options: Options, layout: Layout) -> str:
         done = tune * study.tune_seeds + confirm * len(study.confirm_seeds())
     if done >= runs:
         return f"All {runs} runs are done: only the report would be written. Nothing was run."
-    left = duration(layout.training_s * (runs - done) / runs)
+    left = duration(placement.training_s * (runs - done) / runs)
     there = f"{done} of {runs} runs are done. " if done else ""
-    return f"{there}Training would take about {left}{layout.words}. Nothing was run."
+    return f"{there}Training would take about {left}{placement.words}. Nothing was run."

@@ -1,0 +1,192 @@
+"""A study on its way to the processes that train: packed once by the leader, unpacked by each of them, never on disk.
+
+What trains is the very object that the leader has checked: classes and functions of the user's own files are sent by value,
+so that nobody loads a file again that may have been edited meanwhile. What may differ where it is unpacked is compared:
+versions, and the data, by content, where they come from files.
+"""
+
+import functools
+import io
+import platform
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, UnionType
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+import torch
+
+from harness.settings import InvalidStudy, Problem, first_line
+from harness.study import Study
+
+HARNESS = __name__.partition(".")[0]
+
+STUDY_FILE = "study "
+"""Modules made from study files are called this and the file's name, see `load_study`."""
+
+
+def pack(study: Study) -> bytes:
+    """A study and the user's modules that it is made of, as bytes for `unpack`.
+
+    Raises:
+        InvalidStudy: it holds what cannot leave this process, such as an open file.
+    """
+    modules = users_modules()
+    namespaces = {name: _namespace(module) for name, module in modules.items()}
+    try:
+        try:
+            body = _dumps((study, modules), modules, namespaces)
+        except Exception:  # a module may hold what cannot be sent and no run needs
+            bare: dict[str, dict[str, Any]] = {name: {} for name in modules}
+            for name, held in namespaces.items():
+                namespaces[name] = {key: value for key, value in held.items() if _fits(value, modules, bare)}
+            body = _dumps((study, modules), modules, namespaces)
+    except Exception as error:
+        message = f"cannot be sent to the processes that train: {first_line(error)}"
+        raise InvalidStudy([Problem("study", message)]) from error
+    return cloudpickle.dumps((_versions(), study.fingerprints(), body))  # type: ignore[no-any-return]
+
+
+def unpack(packed: bytes, where: str) -> Study:
+    """The study that was packed, and the modules it is made of.
+
+    Args:
+        packed: by `pack`, in a process of the same user.
+        where: this is, in words.
+
+    Raises:
+        InvalidStudy: it cannot be unpacked here, or would train otherwise here than where it was packed.
+    """
+    versions, fingerprints, body = cloudpickle.loads(packed)
+    if found := _differences(versions, _versions(), where):
+        raise InvalidStudy(found)
+    try:
+        study: Study = cloudpickle.loads(body)[0]
+        found = _differences(fingerprints, study.fingerprints(), where)
+    except InvalidStudy:
+        raise
+    except Exception as error:
+        raise InvalidStudy([Problem("study", f"cannot be unpacked on {where}: {first_line(error)}")]) from error
+    if found:
+        raise InvalidStudy(found)
+    return study
+
+
+def users_modules() -> dict[str, ModuleType]:
+    """Modules of the user's by name: study files, a script or notebook, and all that lies beside or below these."""
+    homes = set()
+    for name, module in list(sys.modules.items()):
+        if name.startswith(STUDY_FILE) or name == "__main__":
+            place = _place(module)
+            homes.add(place.parent if place else Path.cwd())
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] not in (HARNESS, "__main__") and getattr(module, "__name__", None) == name
+        and (place := _place(module)) and not _is_installed(place) and any(map(place.is_relative_to, homes))
+    }  # fmt: skip
+
+
+def _place(module: ModuleType) -> Path | None:
+    """The Python file of a module, or the folder of a package without one."""
+    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    path = Path(file).resolve() if isinstance(file, str) else None
+    return path if path and path.suffix in (".py", "") else None
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether a path is in Python's own library or in what was installed, which every process has."""
+    if {"site-packages", "dist-packages"} & set(path.parts):
+        return True
+    return any(path.is_relative_to(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib"))
+
+
+def _namespace(module: ModuleType) -> dict[str, Any]:
+    """What is sent of a module; of a study file, which no other module imports, only what its own code may name."""
+    left_out = ("__builtins__", "__loader__", "__spec__", "__cached__")
+    held = {name: value for name, value in vars(module).items() if name not in left_out}
+    if module.__name__.startswith(STUDY_FILE):
+        kinds = (ModuleType, UnionType, str)
+        held = {name: value for name, value in held.items() if callable(value) or isinstance(value, kinds)}
+    return held
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Sends the user's modules as what they hold, and functions with a cache without its content."""
+
+    def __init__(self, file: Any, modules: dict[str, ModuleType], namespaces: dict[str, dict[str, Any]]) -> None:
+        super().__init__(file)
+        self._modules, self._namespaces = modules, namespaces
+
+    def reducer_override(self, obj: Any) -> Any:
+        """How an object is sent; see `pickle.Pickler`."""
+        if isinstance(obj, ModuleType) and self._modules.get(obj.__name__) is obj:
+            return _module, (obj.__name__,), self._namespaces[obj.__name__]
+        if isinstance(obj, functools._lru_cache_wrapper) and getattr(obj, "__module__", None) in {
+            *self._modules,
+            "__main__",
+        }:
+            return _cached, (obj.__wrapped__, obj.cache_parameters())
+        return super().reducer_override(obj)
+
+
+def _dumps(content: Any, modules: dict[str, ModuleType], namespaces: dict[str, dict[str, Any]]) -> bytes:
+    file, registered = io.BytesIO(), cloudpickle.list_registry_pickle_by_value()
+    try:
+        for module in modules.values():
+            cloudpickle.register_pickle_by_value(module)
+        _Pickler(file, modules, namespaces).dump(content)
+    finally:
+        for name, module in modules.items():
+            if name not in registered:
+                cloudpickle.unregister_pickle_by_value(module)
+    return file.getvalue()
+
+
+def _fits(value: Any, modules: dict[str, ModuleType], namespaces: dict[str, dict[str, Any]]) -> bool:
+    try:
+        _dumps(value, modules, namespaces)
+    except Exception:
+        return False
+    return True
+
+
+def _module(name: str) -> ModuleType:
+    """The module of this name here, made if there is none; what it holds follows."""
+    return sys.modules.setdefault(name, ModuleType(name))
+
+
+def _cached(function: Any, parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
+
+
+def _versions() -> dict[str, str]:
+    """What must agree where a study is unpacked: bytecode is Python's, numbers are torch's."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {"python": python, "torch": torch.__version__.partition("+")[0], "cloudpickle": cloudpickle.__version__}
+
+
+def _differences(there: dict[str, str], here: dict[str, str], where: str) -> list[Problem]:
+    there, here = dict(_without_addresses(there)), dict(_without_addresses(here))
+    return [
+        Problem(
+            path, f"is {here.get(path, 'nothing')} on {where}, {there.get(path, 'nothing')} where the study was read"
+        )
+        for path in there | here
+        if there.get(path) != here.get(path)
+    ]
+
+
+def _without_addresses(description: dict[str, str]) -> Iterator[tuple[str, str]]:
+    for pair in description.items():
+        path, text = (re.sub(r" at 0x[0-9a-f]+", "", part) for part in pair)
+        yield path, text
+
+
+def differing(description: dict[str, str], other: dict[str, str]) -> list[str]:
+    """The paths in which two studies' descriptions differ, wherever in memory their functions are."""
+    one, two = dict(_without_addresses(description)), dict(_without_addresses(other))
+    return [path for path in one | two if one.get(path) != two.get(path)]
