@@ -14,8 +14,9 @@ import torch
 import torch.nn as nn
 from click.testing import CliRunner, Result
 
-from harness import InvalidStudy, Model, Study, Sweep, Tune, report, run
+from harness import Claim, InvalidStudy, Model, Study, Sweep, Tune, report, run
 from harness.clipping import ClippingRule, GlobalNorm
+from harness.lead.flow import overview
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Optimizer
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
@@ -327,8 +328,8 @@ def deep() -> Any:
 
 COMBINATIONS: list[tuple[Callable[[], dict[str, Any]], str]] = [
     (lambda: {"model": SimpleRNN(hidden=4)}, "images are sequences with layout='rows'"),
-    (lambda: {"model": SimpleRNN(hidden=4, readout="every"), "task": Images(layout="rows")}, "for a recurrent network, readout='last'"),
-    (lambda: {"model": SimpleRNN(hidden=4), "task": CharLM(length=9)}, "for a recurrent network, readout='every'"),
+    (lambda: {"model": SimpleRNN(hidden=4, readout="every"), "task": Images(layout="rows")}, "does not fit the targets (64,): set readout='last'"),
+    (lambda: {"model": SimpleRNN(hidden=4), "task": CharLM(length=9)}, "does not fit the targets (64, 9): set readout='every'"),
     (lambda: {"model": DropoutNet(outputs=3)}, "model: has 3 outputs for 10 classes; leave out outputs"),
     (lambda: {"model": DropoutNet(inputs=3)}, "leave out inputs, which the task gives as 64"),
     (lambda: {"batch_size": 1080}, "batch_size: must not exceed the 1079 training examples"),
@@ -369,3 +370,158 @@ COMBINATIONS: list[tuple[Callable[[], dict[str, Any]], str]] = [
 def test_what_cannot_train_is_refused_with_the_way_out(settings: Callable[[], dict[str, Any]], message: str) -> None:
     found = problems(**settings())
     assert any(message in line for line in found), found
+
+
+# --- What a newcomer gets wrong: one problem each, that names the thing to change
+
+
+class OwnSizes(nn.Module):
+    """Knows its sizes by itself."""
+
+    def __init__(self, features: int = 784, classes: int = 10, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(features, 8), nn.Dropout(dropout), nn.Linear(8, classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class OwnVocabulary(nn.Module):
+    def __init__(self, vocabulary: int = 10, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.table, self.drop, self.out = nn.Embedding(vocabulary, 4), nn.Dropout(dropout), nn.Linear(4, vocabulary)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.drop(self.table(x)))
+
+
+class OneScore(OwnSizes):
+    """Gives the first class's score alone."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)[:, 0]
+
+
+class Required(nn.Module):
+    def __init__(self, n_in: int, width: int) -> None:
+        super().__init__()
+
+
+SWEPT = DropoutNet(hidden=(4,), dropout=Sweep(0.0, 0.5))
+
+
+def claim(**changes: Any) -> Claim:
+    settings = {"metric": "test_error", "better": "lower", "smallest_effect": 0.1,
+                "treatment": {"model.dropout": 0.5}, "baseline": {"model.dropout": 0.0}}  # fmt: skip
+    return Claim("t", **(settings | changes))
+
+
+MISTAKES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
+    "typo in a claim's treatment": (
+        lambda: {"model": SWEPT, "claims": [claim(treatment={"model.droput": 0.5})]},
+        "claims[0].treatment.model.droput: is not a swept factor; did you mean model.dropout?"),
+    "arms of different factors": (
+        lambda: {"model": SWEPT, "clipping": GlobalNorm(Sweep(1.0, 2.0)),
+                 "claims": [claim(treatment={"model.dropout": 0.5, "clipping.max_norm": 1.0})]},
+        "claims[0].baseline: must name the factors of treatment"),
+    "typo in a constructor, with a claim on the factor": (
+        lambda: {"model": DropoutNet(hidden=(4,), droput=Sweep(0.0, 0.5)), "claims": [claim()]},
+        "model.droput: unknown setting; did you mean dropout?"),
+    "typo in a required argument": (
+        lambda: {"model": Model(Required, n_in=64, widht=3)}, "model.widht: unknown setting; did you mean width?"),
+    "typo in a claim's field": (
+        lambda: {"model": SWEPT, "claims": [Claim("t", metrc="test_error", better="lower", smallest_effect=0.1,
+                 treatment={"model.dropout": 0.5}, baseline={"model.dropout": 0.0})]},
+        "claims[0].metrc: unknown setting; did you mean metric?"),
+    "a factor that is not swept": (
+        lambda: {"model": SWEPT, "claims": [claim(treatment={"model.dropout": 0.5, "steps": 2})]},
+        "claims[0].treatment.steps: is not a swept factor, but the same in all cells; swept: model.dropout (got 2)"),
+    "a module of another input size, at two levels": (
+        lambda: {"model": Model(OwnSizes, dropout=Sweep(0.0, 0.5))}, "the argument features=784 does not fit"),
+    "a module of another vocabulary, at two levels": (
+        lambda: {"task": CharLM(length=9), "model": Model(OwnVocabulary, dropout=Sweep(0.0, 0.5))},
+        "the input has shape (64, 9) of tokens 0 to 102"),
+    "a module of another output shape, at two levels": (
+        lambda: {"model": Model(OneScore, features=64, dropout=Sweep(0.0, 0.5))},
+        "its output (64,) does not fit the targets (64,): scores of all classes are needed for each, in shape (64, 10)"),
+    "numbers where one is needed": (
+        lambda: {"model": Model(OwnSizes, features=64, dropout=Sweep(0.0, 0.5)), "task": Tensors(X, Y.float()), "batch_size": 4},
+        "the input has shape (4, 4) of torch.float32, and the argument features=64 does not fit"),
+    "a recurrent network of another readout, at two levels": (
+        lambda: {"model": SimpleRNN(hidden=4, readout="every", dropout=Sweep(0.0, 0.5)), "task": Images(layout="rows")},
+        "model: its output (64, 8, 10) does not fit the targets (64,): set readout='last'"),
+    "a class in place of a rule": (lambda: {"clipping": GlobalNorm}, "this is the class: write GlobalNorm(…)"),
+    "a rule by its name": (lambda: {"optimizer": "adam"}, "such as SGD(…), Adam(…), AdamW(…) of harness.optimizers"),
+    "a task by its name": (lambda: {"task": "mnist"}, "such as AddingProblem(…), CharLM(…)"),
+    "arguments by position": (lambda: {"model": SimpleRNN(64)}, "takes the arguments of SimpleRNN by name, e.g. hidden=64"),
+    "a module, not its class": (lambda: {"model": nn.Linear(3, 3)}, "model: needs a torch.nn.Module class"),
+    "a list of levels": (lambda: {"model": DropoutNet(dropout=[0.0, 0.5])}, "several levels are Sweep(0.0, 0.5)"),
+    "one width": (lambda: {"model": DropoutNet(hidden=64)}, "model.hidden: input should be a valid tuple; a single one is (…,)"),
+    "one claim": (lambda: {"model": SWEPT, "claims": claim()}, "claims: input should be a valid list; a single one is […]"),
+    "a number in quotes": (lambda: {"optimizer": SGD("1e-3")}, "optimizer.lr: input should be a valid number; leave out the quotes"),
+    "a number with a point": (lambda: {"steps": 1e3}, "steps: input should be a valid integer; write 1000"),
+    "a text for a number without annotation": (
+        lambda: {"model": Model(Unannotated, width="abc")}, "model.width: must be a number, as its default is"),
+    "a text for a boolean without annotation": (
+        lambda: {"model": Model(Unannotated, flag="no")}, "model.flag: must be True or False, as its default is"),
+}  # fmt: skip
+
+
+class Unannotated(nn.Module):
+    def __init__(self, inputs, outputs, width=32, flag=False) -> None:  # type: ignore[no-untyped-def]
+        super().__init__()
+        self.net = nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_newcomers_mistake_is_one_problem_that_names_what_to_change(mistake: str) -> None:
+    settings, message = MISTAKES[mistake]
+    found = problems(**settings())
+    assert len(found) == 1, found
+    assert message in found[0], found
+    assert "readout" not in found[0] or "recurrent" in mistake
+
+
+def test_the_problems_of_one_claim_hide_none_of_another() -> None:
+    claims = [claim(metric="tst_error"), claim(treatment={"model.dropout": 0.3}), claim(tretment={})]
+    assert [line.partition(":")[0] for line in problems(model=SWEPT, claims=claims)] == [
+        "claims[0].metric", "claims[2].tretment", "claims[1].treatment.model.dropout"]  # fmt: skip
+
+
+def test_a_missing_argument_says_which_ones_the_task_gives() -> None:
+    found = problems(model=Model(Required))
+    assert found[0] == "model.n_in: is required; arguments named inputs and outputs are taken from the task"
+
+
+def test_a_class_needs_no_brackets_also_as_a_level() -> None:
+    study = Study(name="x", task=Images(), model=Sweep(DropoutNet, Unannotated), steps=2)
+    assert [study.setup(cell).model.class_name() for cell in study.cells()] == ["DropoutNet", "Unannotated"]
+
+
+def test_one_is_written_in_the_singular() -> None:
+    one = Study(
+        name="x",
+        task=Images(),
+        model=DropoutNet(hidden=(4,)),
+        steps=1,
+        seeds=1,
+        tune_trials=1,
+        optimizer=SGD(Tune(0.1, 1.0)),
+    )
+    text = overview(one, verbose=False)
+    assert "x: 1 cell (" in text
+    assert "1 trial a cell on 1 seed (" in text
+    assert "confirm: 1 seed a cell; 2 runs of 1 step in all" in text
+    two = overview(one.replace(seeds=2, tune_seeds=2, tune_trials=2), verbose=False)
+    assert "2 trials a cell on 2 seeds (" in two
+    assert "confirm: 2 seeds a cell; 6 runs of 1 step in all" in two
+
+
+def test_a_password_inside_a_list_or_dictionary_is_refused() -> None:
+    for value in (["http://me:secret@h"], {"a": ("http://me:secret@h",)}, {"http://me:secret@h": 1}):
+        (found,) = problems(model=Model(Unannotated, width=value))
+        assert found.startswith("model.width: must hold no password")
+        assert "secret" not in found

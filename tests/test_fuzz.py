@@ -23,7 +23,8 @@ from harness.ledger.trial_runs import n_runs, n_steps, sample_runs
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
 from harness.settings.metrics import METRICS
-from harness.study.load import Changes, load_study
+from harness.study.changes import Changes
+from harness.study.load import load_study
 from harness.tasks import AddingProblem, CharLM, Images, Task, TemporalOrder, Tensors
 
 MANY = int(os.environ.get("FUZZ", "0"))
@@ -218,20 +219,35 @@ from harness.clipping import GlobalNorm
 from harness.models import DropoutNet
 from harness.optimizers import SGD
 from harness.tasks import Tensors
+class Mine(torch.nn.Module):
+    def __init__(self, inputs, outputs, hidden: list[int] = [4], flag=False, dropout=0.0):
+        super().__init__()
+        self.net = torch.nn.Linear(inputs, outputs)
+    def forward(self, x):
+        return self.net(x)
 x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
 study = Study(name="fuzz", task=Tensors(x, torch.arange(60) % 2), model=DropoutNet(hidden=(4,), dropout=Sweep(0.0, 0.5)),
               clipping=GlobalNorm(1.0), optimizer=SGD(Tune(0.1, 1.0)), batch_size=8, steps=5)
 """
 literals = st.sampled_from(["0", "1", "3", "0.5", "inf", "nan", "-1", "1e999", "10**10", "9" * 5000, "None", "True", "'a'",
                             "b'a'", "1j", "{[]}", "{}", "()", "[1, 2]", "x.y", "é", "\0", "\ud800", "", "1 2", "/", "*"])  # fmt: skip
-calls = st.builds(lambda role, args: f"{role}({', '.join(args)})", st.sampled_from(["Sweep", "Tune", "GlobalNorm", "-", "f"]),
-                  st.lists(literals | st.sampled_from(["log=True", "log=3", "**{}", "*a", "Sweep(1, 2)"]), max_size=3))  # fmt: skip
+words = ["true", "false", "[4]", "(4, 4)", "{'a': 1}", "[inf, [None]]", "'postgresql://u:secret@h/x'", "x", "Mine", "torch",
+         "torch.nn.ReLU", "log=True", "log=3", "**{}", "*a", "max_norm=1.0", "max_nrm=1.0", "hidden=(4,)", "dropout=0.5"]  # fmt: skip
+called = ["Sweep", "Tune", "GlobalNorm", "GlobalNrm", "AGC", "NoClipping", "SGD", "Adam", "DropoutNet", "SimpleRNN", "Model",
+          "Mine", "Tensors", "Early", "Diagnostics", "Claim", "Study", "torch.rand", "open", "-", "f", ""]  # fmt: skip
+calls = st.recursive(
+    literals | st.sampled_from(words),
+    lambda inner: st.builds(lambda name, args: f"{name}({', '.join(args)})", st.sampled_from(called), st.lists(inner, max_size=3))
+    | st.builds(lambda pair, parts: pair[0] + ", ".join(parts) + pair[1], st.sampled_from(["[]", "()", "{}"]),
+                st.lists(inner, max_size=3)),
+    max_leaves=6,
+)  # fmt: skip
 brackets = st.builds(
     lambda a, n, b: a * n + b, st.sampled_from("([{-~+*"), st.sampled_from([1, 50, 300, 5000]), literals
 )
 keys = st.sampled_from(
     ["model.dropout", "model.hidden", "optimizer.lr", "clipping.max_norm", "steps", "seeds", "batch_size", "name", "claims",
-     "task", "task.x", "model", "tune_trials", "objective", "model.", ".", "", " ", "model.dropout.x", "study", "\ud800"]
+     "task", "task.x", "model", "model", "clipping", "optimizer", "metrics", "tune_trials", "objective", "model.", ".", "", " ", "model.dropout.x", "study", "\ud800"]
 )  # fmt: skip
 changes = st.builds(lambda k, e, v: k + e + v, keys | st.text(max_size=6), st.sampled_from(["=", "=", " = ", "", "=="]),
                     literals | calls | brackets | st.text(max_size=20))  # fmt: skip

@@ -13,7 +13,9 @@ from harness import Claim, Exact, InvalidStudy, Model, Study, Sweep, Tune
 from harness.clipping import GlobalNorm, Value
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam
-from harness.study.load import Changes, load_study, parse_seeds, parse_value
+from harness.study.changes import Changes, parse_seeds
+from harness.study.expressions import parse_value
+from harness.study.load import load_study
 from harness.tasks import CharLM, Images
 
 STUDIES = Path(__file__).parent.parent / "studies"
@@ -39,7 +41,7 @@ MALFORMED = [
     ({"model": DropoutNet(dropout=Sweep(0.0, 1.5))}, "model.dropout: input should be less than 1", "1.5"),
     ({"model": DropoutNet(dropout=Sweep())}, "model.dropout: Sweep needs at least one level", ""),
     ({"model": DropoutNet(dropout=Sweep(0.1, 0.1))}, "model.dropout: the levels of a Sweep must differ", ""),
-    ({"model": nn.Linear(3, 3)}, "model: input should be an instance of Model", ""),
+    ({"model": nn.Linear(3, 3)}, "model: needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", "a Linear object"),
     ({"model": Model(nn.Linear, in_features=3, out_features=2)}, "model: does not train on Images", ""),
     ({"clipping": GlobalNorm(max_norm=-1.0)}, "clipping.max_norm: input should be greater than 0", "-1.0"),
     ({"clipping": GlobalNorm(max_norm="1")}, "clipping.max_norm: input should be a valid number", "'1'"),
@@ -58,7 +60,8 @@ MALFORMED = [
     ({"claims": [claim()]}, "claims[0].treatment.model.dropout: is not a swept factor", ""),
     ({"claims": [claim(metric="tst_loss")]}, "claims[0].metric: unknown metric; did you mean test_loss?", "tst_loss"),
     ({"claims": [claim(smallest_effect=0.0)]}, "claims[0].smallest_effect: input should be greater than 0", "0.0"),
-    ({"claims": [claim(baseline={})]}, "claims[0].baseline: must name the factors of treatment", ""),
+    ({"model": DropoutNet(dropout=Sweep(0.0, 0.5)), "claims": [claim(baseline={})]},
+     "claims[0].baseline: must name the factors of treatment", "[]"),
     ({"claims": [Exact("t", metric="nothing_like_it")]}, "claims[0].metric: unknown metric", "nothing_like_it"),
     ({"model": DropoutNet(dropout=Sweep(0.0, 0.2)), "claims": [claim()]},
      "claims[0].treatment.model.dropout: is not a level of Sweep(0.0, 0.2)", "0.5"),
@@ -145,7 +148,7 @@ def test_changes_of_the_command_line() -> None:
     [
         ("model.droput=0.3", "model.droput: unknown setting; did you mean model.dropout?"),
         ("nothing", "nothing: needs the form path=value"),
-        ("optimizer.lr=Tune(1)", "optimizer.lr: is not a Sweep or Tune of plain values"),
+        ("optimizer.lr=Tune(1)", "optimizer.lr: cannot make Tune: missing a required argument: 'high'"),
         ("model.dropout=abc", "model.dropout: input should be a valid number"),
         ("clipping.max_norm=-1", "clipping.max_norm: input should be greater than 0"),
         ("steps.x=1", "steps.x: unknown setting"),

@@ -1,6 +1,7 @@
 """What a study consists of, in words, before it runs."""
 
 from harness.ledger.trial_runs import n_runs
+from harness.settings.show import counted
 from harness.study import Study
 
 
@@ -8,15 +9,14 @@ def overview(study: Study, *, verbose: bool) -> str:
     """Cells, phases, runs and notes, a line each; with `verbose` every cell too."""
     cells, tunes = study.cells(), study.tunes()
     swept = ", ".join(f"{path} in {sweep!r}" for path, sweep in study.sweeps().items()) or "nothing swept"
-    lines = [f"{study.name}: {len(cells)} cells ({swept})"]
+    lines = [f"{study.name}: {counted(len(cells), 'cell')} ({swept})"]
     if tunes:
         searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())
-        lines.append(
-            f"  tune:    {searched}: {study.tune_trials} trials a cell on {study.tune_seeds} seeds ({study.sampler})"
-        )
-    lines.append(
-        f"  confirm: {len(study.confirm_seeds())} seeds a cell; {n_runs(study)} runs of {study.steps} steps in all"
-    )
+        trials, seeds = counted(study.tune_trials, "trial"), counted(study.tune_seeds, "seed")
+        lines.append(f"  tune:    {searched}: {trials} a cell on {seeds} ({study.sampler})")
+    steps = counted(study.steps, "step") if isinstance(study.steps, int) else f"{study.steps!r} steps"
+    seeds, runs = counted(len(study.confirm_seeds()), "seed"), counted(n_runs(study), "run")
+    lines.append(f"  confirm: {seeds} a cell; {runs} of {steps} in all")
     lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
         lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]

@@ -1,16 +1,23 @@
 """`Model`: how a study names a module class and the arguments to build it with."""
 
+import copy
 import hashlib
 import inspect
 import typing
-from typing import Any
+from typing import Annotated, Any
+from weakref import WeakKeyDictionary
 
 import torch.nn as nn
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
-from harness.settings import Component, Problem
+from harness.settings import Component, Problem, show
 from harness.settings.schedules import Schedule
 
 FROM_TASK = ("inputs", "outputs")
+
+_sources: "WeakKeyDictionary[type, str]" = WeakKeyDictionary()
+"""Digest of the source of each class that a model named, read before its file can be edited."""
 
 
 class Model(Component):
@@ -18,7 +25,7 @@ class Model(Component):
 
     Arguments called `inputs` and `outputs` that are not given are taken from the task: the width of its inputs
     (for tokens, the size of the vocabulary) and the number of its outputs. Annotated arguments are checked
-    against their annotation.
+    against their annotation; those without one, whose default is a number or a boolean, must be no text.
 
     Args:
         module: a subclass of `torch.nn.Module`; it may hold `nn.Dropout`, `nn.RNN`, `nn.LSTM` and `nn.GRU` layers.
@@ -27,7 +34,7 @@ class Model(Component):
 
     stand_ins = (Schedule,)
 
-    def __init__(self, module: type[nn.Module], /, **settings: Any) -> None:
+    def __init__(self, module: type[nn.Module], /, *args: Any, **settings: Any) -> None:
         self.__dict__["_module"] = module
         self.__dict__["_given"] = tuple(settings)
         super().__init__(**settings)
@@ -35,6 +42,22 @@ class Model(Component):
             got = module.__qualname__ if isinstance(module, type) else f"a {type(module).__name__} object"
             problem = Problem("", "needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", got)
             self.__dict__["_problems"] = [problem]
+            return
+        self.__dict__["_source"] = _source(module)
+        if not any(name in inspect.signature(module).parameters for name in FROM_TASK):
+            way_out = "is required; arguments named inputs and outputs are taken from the task"
+            known = [Problem(p.path, way_out) if p.message == "is required" else p for p in self._problems]
+            self.__dict__["_problems"] = known
+        if args:
+            first = next(iter(self.kinds()), "width")
+            message = f"takes the arguments of {self.class_name()} by name, e.g. {first}={show(args[0])}"
+            self.__dict__["_problems"] = [Problem("", message, show(args)), *self._problems]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As another process made it, where the source of its class can be read no more."""
+        self.__dict__.update(state)
+        if "_source" in state:
+            _sources.setdefault(self.module, state["_source"])
 
     @property
     def module(self) -> type[nn.Module]:
@@ -56,7 +79,9 @@ class Model(Component):
         named = [p.name for p in signature.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         if any(p.kind is p.VAR_KEYWORD for p in signature.values()):
             named += [name for name in self.__dict__["_given"] if name not in named and name.isidentifier()]
-        return {n: hints.get(n, Any) for n in named if n not in FROM_TASK or n in self.__dict__["_given"]}
+        defaults = self.defaults()
+        wanted = [name for name in named if name not in FROM_TASK or name in self.__dict__["_given"]]
+        return {name: hints[name] if name in hints else _kind_of(defaults.get(name)) for name in wanted}
 
     def defaults(self) -> dict[str, Any]:
         """The constructor's own defaults."""
@@ -73,14 +98,41 @@ class Model(Component):
 
     def identity(self) -> str:
         """Name of the class and, where its source can be read, a digest of it."""
-        try:
-            digest = hashlib.sha256(inspect.getsource(self.module).encode()).hexdigest()[:16]
-        except OSError:
-            digest = "source not found"
-        return f"{self.module.__qualname__} ({digest})"
+        return f"{self.module.__qualname__} ({self.__dict__['_source']})"
 
     def build(self, sizes: dict[str, int]) -> nn.Module:
         """A new module, initialised from torch's global random state; `inputs`/`outputs` from `sizes` if it wants them."""
         wanted = inspect.signature(self.module).parameters
         from_task = {name: sizes[name] for name in FROM_TASK if name in wanted and name in sizes}
-        return self.module(**(from_task | self.values()))
+        # A module may change a list that it is given, and the next one must get it as it was.
+        own = {n: copy.deepcopy(v) if isinstance(v, list | dict | set) else v for n, v in self.values().items()}
+        return self.module(**(from_task | own))
+
+
+def _source(module: type[nn.Module]) -> str:
+    """A digest of a class's source, if it can be read."""
+    if module not in _sources:
+        try:
+            _sources[module] = hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:16]
+        except (OSError, TypeError):  # typed in; or unpickled, in a process where its module does not exist
+            _sources[module] = "source not found"
+    return _sources[module]
+
+
+def _kind_of(default: Any) -> Any:
+    """What an argument without annotation must be, as far as its default tells."""
+    if isinstance(default, bool):
+        return _LIKE_BOOLEAN
+    return _LIKE_NUMBER if isinstance(default, int | float) else Any
+
+
+def _no_text(value: Any, wanted: str) -> Any:
+    """Refuses a text: it would be true, whatever it says."""
+    if isinstance(value, str):
+        message = f"must be {wanted}, as its default is; annotate the argument if it may be text"
+        raise PydanticCustomError("no_text", message)
+    return value
+
+
+_LIKE_BOOLEAN = Annotated[Any, AfterValidator(lambda value: _no_text(value, "True or False"))]
+_LIKE_NUMBER = Annotated[Any, AfterValidator(lambda value: _no_text(value, "a number"))]

@@ -5,19 +5,17 @@ where it is written: it keeps what is wrong with it, so that a `Study` can repor
 """
 
 import functools
-import math
 import typing
-import unicodedata
 from collections.abc import Iterator
 from typing import Any, ClassVar, dataclass_transform
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-
-from harness.settings.credentials import holds_password, without_credentials
-from harness.settings.problems import Problem, nearest
-from harness.settings.quantities import Hint
+from harness.settings.checking import check_value
+from harness.settings.problems import Problem, closest, nearest
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
+
+DERIVED = ("_as_text_", "_setups")
+"""Attributes that only save time: its own text, and the setups of a study's cells."""
 
 
 @functools.cache
@@ -49,14 +47,15 @@ class Component:
             problems.append(Problem("", f"takes at most {len(kinds)} positional values", str(len(args))))
         given = dict(zip(kinds, args, strict=False))
         problems += [Problem(name, "given twice") for name in given if name in settings]
-        for name in settings:
-            if name not in kinds:
-                message = f"unknown setting{nearest(name, list(kinds))}"
-                problems.append(Problem(name.strip() or repr(name), message, show(settings[name])))
+        unknown = [name for name in settings if name not in kinds]
+        meant = {closest(name, list(kinds)) for name in unknown}
+        for name in unknown:
+            message = f"unknown setting{nearest(name, list(kinds))}"
+            problems.append(Problem(name.strip() or repr(name), message, show(settings[name])))
         given |= {name: value for name, value in settings.items() if name in kinds}
         for name, kind in kinds.items():
             if name not in given and name not in defaults:
-                problems.append(Problem(name, "is required"))
+                problems += [] if name in meant else [Problem(name, "is required")]
                 continue
             values[name], found = _check(kind, given[name] if name in given else defaults[name], self.stand_ins)
             problems += [problem.under(name) for problem in found]
@@ -65,6 +64,10 @@ class Component:
         self.__dict__.update(_values=values, _problems=problems)
         if not problems and not any(isinstance(value, Sweep | Tune) for value in values.values()):
             problems += self.check()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; what is derived it finds again."""
+        return {name: value for name, value in self.__dict__.items() if name not in DERIVED}
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; use `replace({name}=…)`")
@@ -160,54 +163,15 @@ def _check(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, lis
             return value, [
                 Problem("", "a level of a Sweep cannot hold a Sweep or Tune; write out all levels", show(value))
             ]
-        pairs = [_check_one(kind, level, stand_ins) for level in value.levels]
+        pairs = [check_value(kind, level, stand_ins) for level in value.levels]
         checked = Sweep(*(level for level, _ in pairs))
         return checked, [problem for _, found in pairs for problem in found] or checked.problems()
     if isinstance(value, Tune):
         found = value.problems()
-        return value, found or [p for end in (value.low, value.high) for p in _check_one(kind, end, stand_ins)[1]]
-    return _check_one(kind, value, stand_ins)
+        return value, found or [p for end in (value.low, value.high) for p in check_value(kind, end, stand_ins)[1]]
+    return check_value(kind, value, stand_ins)
 
 
 def _has_role(value: Any) -> bool:
     values = (inner for _, inner in value.walk()) if isinstance(value, Component) else (value,)
     return any(isinstance(inner, Sweep | Tune) for inner in values)
-
-
-def _check_one(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, list[Problem]]:
-    if isinstance(value, stand_ins):
-        return value, []
-    if isinstance(value, float) and math.isnan(value):
-        return value, [Problem("", "must be a number", "nan")]
-    if isinstance(value, int) and abs(value) >= 2**63:
-        return value, [Problem("", "must be a number of at most 64 bits", show(value))]
-    if isinstance(value, str) and (unfit := _unfit(value)):
-        return value, [Problem("", unfit, show(without_credentials(value)))]
-    try:
-        return _adapter(kind).validate_python(value), []
-    except ValidationError as error:
-        text = str(error.errors()[0]["msg"])
-        hint = next((f"; {h.text}" for h in typing.get_args(kind) if isinstance(h, Hint)), "")
-        return value, [Problem("", text[0].lower() + text[1:] + hint, show(value))]
-
-
-def _unfit(text: str) -> str:
-    """Why a text cannot be a setting, which is written to tables, figures and databases; "" if it can."""
-    if any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in text):
-        return "must hold no control characters or lone surrogates"
-    if holds_password(text):
-        return "must hold no password, since settings are recorded; read it from the environment instead"
-    return ""
-
-
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """What checks values of an annotated type; anything goes where a user's annotation is none that pydantic knows."""
-    try:
-        if kind not in _adapters:
-            _adapters[kind] = TypeAdapter(kind, config=ConfigDict(arbitrary_types_allowed=True, strict=True))
-        return _adapters[kind]
-    except (PydanticUserError, NameError, TypeError):
-        return TypeAdapter(Any)
-
-
-_adapters: dict[Any, TypeAdapter[Any]] = {}

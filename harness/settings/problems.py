@@ -64,11 +64,16 @@ class InvalidStudy(Exception):
         return "\n".join(map(str, self.problems))
 
 
+def closest(name: str, valid: list[str]) -> str | None:
+    """The valid name that was probably meant, if there is one."""
+    return next(iter(difflib.get_close_matches(name, valid, n=1, cutoff=0.5)), None)
+
+
 def nearest(name: str, valid: list[str]) -> str:
     """`; did you mean …?` with the closest valid name, or the valid names where none is close.
 
     >>> nearest("droput", ["dropout", "hidden"])
     '; did you mean dropout?'
     """
-    close = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else f"; valid names: {', '.join(valid) or 'none'}"
+    close = closest(name, valid)
+    return f"; did you mean {close}?" if close else f"; valid names: {', '.join(valid) or 'none'}"

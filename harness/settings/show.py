@@ -1,4 +1,4 @@
-"""`show`: a setting's value as text, the same text in every process."""
+"""`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words."""
 
 import hashlib
 from typing import Any
@@ -29,3 +29,12 @@ def _show_tensor(tensor: torch.Tensor) -> str:
         digest = hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
         _shown_tensors[tensor] = f"tensor({'×'.join(map(str, tensor.shape))} {tensor.dtype}, sha256 {digest})"
     return str(_shown_tensors[tensor])
+
+
+def counted(n: int, noun: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "seed"), counted(1200, "run")
+    ('1 seed', '1,200 runs')
+    """
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

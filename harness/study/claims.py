@@ -1,8 +1,9 @@
 """`Claim` and `Exact`: the statements that a study puts to the test."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
-from harness.settings import Component, Positive, Problem, metrics, nearest, show
+from harness.settings import Component, Positive, Problem, Sweep, metrics, nearest, show
 from harness.settings.levels import stored
 
 Levels = dict[str, Any]
@@ -29,16 +30,19 @@ class Claim(Component):
     baseline: Levels
 
     def check(self) -> list[Problem]:
-        """Both arms name the same factors and differ; the metric exists."""
+        """The metric exists, and the arms differ; whether both name the same factors, a study says, which knows them."""
         found = []
         if self.metric not in metrics.METRICS:
             found.append(Problem("metric", f"unknown metric{nearest(self.metric, list(metrics.METRICS))}", self.metric))
-        if set(self.treatment) != set(self.baseline):
-            found.append(Problem("baseline", f"must name the factors of treatment, {sorted(self.treatment)}",
-                                 str(sorted(self.baseline))))  # fmt: skip
-        elif all(stored(level) == stored(self.baseline[path]) for path, level in self.treatment.items()):
+        same = set(self.treatment) == set(self.baseline)
+        if same and all(stored(level) == stored(self.baseline[path]) for path, level in self.treatment.items()):
             found.append(Problem("treatment", "must differ from baseline", show(self.treatment)))
         return found
+
+    def with_levels_of(self, sweeps: Mapping[str, Sweep]) -> "Claim":
+        """The same claim, its sequences of the kind, list or tuple, that the levels of the sweeps are."""
+        arms = {field: _matched(levels, sweeps) for field, levels in self.arms() if isinstance(levels, dict)}
+        return self.replace(**arms)
 
     def measured(self) -> dict[str, str]:
         """The metrics it names, by field."""
@@ -47,6 +51,18 @@ class Claim(Component):
     def arms(self) -> list[tuple[str, Levels]]:
         """The field names and levels that must exist in the study."""
         return [("treatment", self.treatment), ("baseline", self.baseline)]
+
+
+def _matched(levels: Levels, sweeps: Mapping[str, Sweep]) -> Levels:
+    found = dict(levels)
+    for path in found.keys() & sweeps.keys():
+        alike = [own for own in sweeps[path].levels if show(_as_tuples(own)) == show(_as_tuples(found[path]))]
+        found[path] = alike[0] if alike and isinstance(found[path], list | tuple) else found[path]
+    return found
+
+
+def _as_tuples(level: Any) -> Any:
+    return tuple(map(_as_tuples, level)) if isinstance(level, list | tuple) else level
 
 
 class Exact(Component):

@@ -1,5 +1,9 @@
-"""`trial_run`: one step of a setup with real data, so that what cannot train is known before anything starts."""
+"""One step of every distinct model of a study, with real data, so that what cannot train is known before anything starts."""
 
+import inspect
+import itertools
+import re
+import traceback
 from typing import Any
 
 import torch
@@ -10,16 +14,36 @@ from harness.engine.population import Population
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
-from harness.models.model import FROM_TASK
+from harness.models.model import FROM_TASK, Model
+from harness.models.rnn import SimpleRNN
 from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Note, Problem, first_line, show
 from harness.settings.machine import free_memory
+from harness.study.experiment import Experiment
 from harness.tasks.task import Data, Task
 
 COPIES = 10
 """Of its parameters that a run takes at least: module, stack, gradient and state, of the two members of a trial run."""
 
 CPU = torch.device("cpu")
+
+
+def trial_runs(study: Experiment) -> list[Problem]:
+    """What would go wrong in a study whose parts are sound: each problem once, whatever the number of its cells.
+
+    Both ends of what is tuned are tried where shapes may depend on it. Of the problems, `Note`s keep nothing from training.
+    """
+    found: dict[tuple[str, str], Problem] = {}
+    tried = set()
+    shape = any(path.partition(".")[0] in ("task", "model", "batch_size") for path in study.tunes())
+    for cell, end in itertools.product(study.cells(), ("low", "high") if shape else ("low",)):
+        setup = study.setup(cell | {path: getattr(tune, end) for path, tune in study.tunes().items()})
+        key = (setup.task, setup.model, setup.batch_size, type(setup.clipping), type(setup.optimizer))
+        problems = setup.problems() if key in tried else trial_run(setup)
+        tried.add(key)
+        for problem in problems:
+            found.setdefault((problem.path, problem.message), problem)
+    return list(found.values())
 
 
 def trial_run(setup: Setup) -> list[Problem]:
@@ -71,11 +95,12 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
         population.prepare(x)
         population.draw_dropout()
         output = population.template.eval()(x)
-        if found := _output_problems(setup.task, output, y):
-            return [Problem("model", f"{message}{_hint(setup, sizes)}", show(setup.model)) for message in found]
+        if found := _output_problem(setup, output, y, sizes):
+            return [Problem("model", f"{found}{_hint(setup, sizes)}", show(setup.model))]
         population.losses(torch.stack([x, x]), torch.stack([y, y]))
     except Exception as error:
-        message = f"does not train on {show(setup.task)}: {first_line(error)}{_hint(setup, sizes)}"
+        where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
+        message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
         return [Problem("model", message, show(setup.model))]
     if not population.gradient(slice(None)).isfinite().all():
         return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
@@ -93,21 +118,44 @@ def _pair(setup: Setup) -> list[Run]:
     return [Run(0, 0, setup), Run(1, 1, setup)]
 
 
-def _output_problems(task: Task, output: Any, y: Tensor) -> list[str]:
-    """How a model's output does not fit the targets, where the task scores it in the usual way."""
+def _output_problem(setup: Setup, output: Any, y: Tensor, sizes: dict[str, int]) -> str:
+    """How a model's output does not fit the targets, where the task scores it in the usual way; "" if it does."""
     if not isinstance(output, Tensor):
-        return [f"must return one tensor, not a {type(output).__name__}"]
-    if type(task).losses is not Task.losses:
-        return []
+        return f"must return one tensor, not a {type(output).__name__}"
+    if type(setup.task).losses is not Task.losses:
+        return ""
     shapes = f"its output {tuple(output.shape)} does not fit the targets {tuple(y.shape)}"
     if y.is_floating_point():
-        return [] if output.numel() == y.numel() else [f"{shapes}: one number for each is needed"]
+        shape = tuple(y.shape) if y.dim() > 1 else (*y.shape, 1)
+        return "" if output.numel() == y.numel() else f"{shapes}: one number for each is needed, in shape {shape}"
     if output.shape[:-1] != y.shape:
-        steps = "last" if output.dim() > y.dim() + 1 else "every"
-        recurrent = f"; for a recurrent network, readout='{steps}'" if output.dim() != y.dim() + 1 else ""
-        return [f"{shapes}: scores of all classes are needed for each{recurrent}"]
+        if issubclass(setup.model.module, SimpleRNN):
+            return f"{shapes}: set readout='{'last' if output.dim() > y.dim() + 1 else 'every'}'"
+        return f"{shapes}: scores of all classes are needed for each, in shape {(*y.shape, sizes['outputs'])}"
     classes = int(y.max()) + 1
-    return [] if output.shape[-1] >= classes else [f"has {output.shape[-1]} outputs for {classes} classes"]
+    return "" if output.shape[-1] >= classes else f"has {output.shape[-1]} outputs for {classes} classes"
+
+
+def _is_users(model: Model) -> bool:
+    return model.module.__module__.partition(".")[0] != __name__.partition(".")[0]
+
+
+def _where(model: Model, error: Exception, x: Tensor, sizes: dict[str, int]) -> str:
+    """Where in a user's module an error arose, what came in there, and which arguments may have to do with it."""
+    try:
+        file = inspect.getfile(model.module)
+    except (OSError, TypeError):
+        file = ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    kind = "of tokens 0 to " + str(sizes["inputs"] - 1) if not x.is_floating_point() else f"of {x.dtype}"
+    text = f"{f' (line {lines[-1]})' if lines else ''}; the input has shape {tuple(x.shape)} {kind}"
+    named = {number for number in re.findall(r"\d+", str(error)) if int(number) not in x.shape}
+    given = [f"{n}={v}" for n, v in model.values().items() if n not in FROM_TASK and show(v) in named]
+    if given:
+        text += f", and the argument {' and '.join(given)} does not fit"
+    accepted = inspect.signature(model.module).parameters
+    lacking = [f"{name} ({sizes[name]})" for name in FROM_TASK if name in sizes and name not in accepted]
+    return text + (f"; arguments named {' and '.join(lacking)} would be taken from the task" if lacking else "")
 
 
 def _hint(setup: Setup, sizes: dict[str, int]) -> str:

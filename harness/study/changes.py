@@ -1,0 +1,165 @@
+"""Changes to a study: `--set`, `--seeds` and `--quick` of the command line, applied to a checked `Study`."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from harness.settings import Component, InvalidStudy, Problem, Sweep, Tune, nearest, show
+from harness.study.experiment import MOST_SEEDS
+from harness.study.expressions import NO_NAMES, parse_value
+from harness.study.rules import LONGEST_NAME
+from harness.study.study import Study
+
+QUICK = "-quick"
+
+QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS = 60, 3, 2
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the command line changes about a study file: `--set`, `--seeds` and `--quick`."""
+
+    settings: tuple[str, ...] = ()
+    seeds: str | None = None
+    quick: bool = False
+
+    def arguments(self) -> list[str]:
+        """The command line that makes them.
+
+        >>> Changes(("steps=5",), seeds="0-3", quick=True).arguments()
+        ['--set', 'steps=5', '--seeds', '0-3', '--quick']
+        """
+        settings = [part for setting in self.settings for part in ("--set", setting)]
+        return settings + (["--seeds", self.seeds] if self.seeds is not None else []) + ["--quick"] * self.quick
+
+
+NO_CHANGES = Changes()
+
+
+def parse_changes(stored: dict[str, Any]) -> Changes:
+    """Changes as `dataclasses.asdict` and JSON keep them.
+
+    Raises:
+        KeyError, TypeError: these are none.
+    """
+    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"])
+
+
+def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_NAMES) -> Study:
+    """The study as the command line changes it, checked again; the same object where nothing changes.
+
+    Args:
+        study: from a study file, or made in Python.
+        changes: to make, the settings one after another.
+        names: that values of `--set` may use beside the harness's own: the namespace of the study file.
+
+    Raises:
+        InvalidStudy: with everything that is wrong.
+    """
+    settings: dict[str, Any] = study.values()
+    problems: list[Problem] = []
+    for text in changes.settings:
+        try:
+            _set(settings, text, names)
+        except KeyError:
+            path = text.partition("=")[0].strip()
+            valid = [*study.factors(), *(n for n, v in study.values().items() if not isinstance(v, Component))]
+            problems.append(Problem(path, f"unknown setting{nearest(path, list(dict.fromkeys(valid)))}", show(text)))
+        except ValueError as error:
+            problems.append(Problem(text.partition("=")[0].strip() or "--set", str(error), show(text)))
+    if changes.seeds is not None:
+        try:
+            settings["seeds"] = parse_seeds(changes.seeds)
+        except ValueError as error:
+            problems.append(Problem("seeds", str(error), show(changes.seeds)))
+    if changes.quick:
+        settings |= _quick(settings)
+    if problems:
+        raise InvalidStudy(problems)
+    return study if changes == NO_CHANGES else Study(**settings)
+
+
+def _set(settings: dict[str, Any], text: str, names: Mapping[str, Any]) -> None:
+    """Change one of the settings, as `path=value` says.
+
+    Raises:
+        KeyError: there is no such path.
+        ValueError: no value.
+    """
+    path, equals, value = text.partition("=")
+    path = path.strip()
+    head, _, rest = path.partition(".")
+    if not equals or not path:
+        raise ValueError("needs the form path=value")
+    new = parse_value(value, names, is_text=_is_text(settings[head], rest))
+    settings[head] = settings[head].with_value(rest, new) if rest else new
+
+
+def _is_text(setting: Any, path: str) -> bool:
+    """Whether a setting holds a text now, in all cells.
+
+    Raises:
+        KeyError: there is no such path.
+    """
+    for name in path.split(".") if path else ():
+        if not isinstance(setting, Component) or name not in setting.kinds():
+            raise KeyError(path)
+        setting = setting.values().get(name)
+    levels = setting.levels if isinstance(setting, Sweep) else (setting,)
+    return len(levels) > 0 and all(isinstance(level, str | PurePath) for level in levels)
+
+
+def _quick(settings: dict[str, Any]) -> dict[str, Any]:
+    """A small version under a name of its own: same cells, few steps, seeds and trials."""
+    steps = settings["steps"]
+    return {
+        "name": _quick_name(settings["name"]),
+        "steps": QUICK_STEPS if isinstance(steps, Sweep | Tune) else _at_most(QUICK_STEPS, steps),
+        "seeds": _at_most(QUICK_SEEDS, settings["seeds"]),
+        "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
+        "tune_seeds": _at_most(1, settings["tune_seeds"]),
+    }
+
+
+def _quick_name(name: Any) -> Any:
+    """A name of its own, cut where it would be too long; what is no name is left for the study to refuse.
+
+    >>> _quick_name("rnn_clip"), _quick_name("a" * 64)
+    ('rnn_clip-quick', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-ffe054fe-quick')
+    """
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
+        return name
+    whole = f"{name}{QUICK}"
+    if len(whole) <= LONGEST_NAME:
+        return whole
+    end = f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}{QUICK}"
+    return name[: LONGEST_NAME - len(end)] + end
+
+
+def _at_most(most: int, value: Any) -> Any:
+    """A number or list cut down; anything else is left for the study to refuse."""
+    if isinstance(value, list | tuple):
+        return value[:most]
+    return min(value, most) if isinstance(value, int) else value
+
+
+def parse_seeds(text: str) -> int | list[int]:
+    """`10` is how many; `0,3,7` or `5-9` which ones.
+
+    >>> parse_seeds("10"), parse_seeds("0,3"), parse_seeds("5-7,9")
+    (10, [0, 3], [5, 6, 7, 9])
+    """
+    try:
+        if text.strip().isdigit():
+            return int(text)
+        seeds: list[int] = []
+        for part in text.split(","):
+            first, _, last = part.strip().partition("-")
+            if max(int(last or first), len(seeds)) >= MOST_SEEDS:
+                raise ValueError
+            seeds += range(int(first), int(last or first) + 1)
+        return seeds
+    except ValueError:
+        raise ValueError(f"needs a number of seeds, or seeds below {MOST_SEEDS} such as 0,3,7 or 5-9") from None

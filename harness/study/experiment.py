@@ -1,0 +1,75 @@
+"""`Experiment`: what is fixed, swept, tuned and claimed, and the cells that follow from it."""
+
+import itertools
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from harness.engine.setup import Setup
+from harness.settings import Component, Count, Sweep, Tune, show
+from harness.study.claims import Claim, Exact, Levels
+
+MOST_SEEDS = 10**6
+
+
+class Experiment(Setup):
+    """Settings in three roles (fixed, `Sweep`, `Tune`) and claims, as they are written; see `Study`, which is checked."""
+
+    name: str = ""
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] = 10
+    claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
+    tune_trials: Count = 8
+    tune_seeds: Count = 1
+    sampler: Literal["qmc", "tpe", "random"] = "qmc"
+    objective: str | list[str] | tuple[str, ...] = "validation_loss"
+    evaluations: Count = 10
+
+    def factors(self) -> dict[str, Any]:
+        """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`."""
+        training = {name: value for name, value in self.values().items() if name in SETUP_FIELDS}
+        found: dict[str, Any] = {}
+        for name, value in training.items():
+            found |= dict(value.walk(f"{name}.")) if isinstance(value, Component) else {name: value}
+        return found
+
+    def sweeps(self) -> dict[str, Sweep]:
+        """The scientific factors by path."""
+        return {path: value for path, value in self.factors().items() if isinstance(value, Sweep)}
+
+    def tunes(self) -> dict[str, Tune]:
+        """The nuisance factors by path."""
+        return {path: value for path, value in self.factors().items() if isinstance(value, Tune)}
+
+    def cells(self) -> list[Levels]:
+        """Every combination of swept levels, the last factor varying fastest; one empty cell without sweeps."""
+        sweeps = self.sweeps()
+        return [
+            dict(zip(sweeps, levels, strict=True)) for levels in itertools.product(*(s.levels for s in sweeps.values()))
+        ]
+
+    def objectives(self) -> tuple[str, ...]:
+        """The metrics that tuning minimises."""
+        return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
+
+    def confirm_seeds(self) -> list[int]:
+        """The seeds of the confirm phase."""
+        return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def setup(self, values: Levels) -> Setup:
+        """The settings of one trial.
+
+        Args:
+            values: a level or tuned value for every swept and tuned factor path.
+        """
+        made: dict[tuple[Any, ...], Setup] = self.__dict__.setdefault("_setups", {})
+        key = tuple(sorted((path, show(value)) for path, value in values.items()))
+        if key not in made and not values:
+            made[key] = Setup(**{name: value for name, value in self.values().items() if name in Setup.__annotations__})
+        elif key not in made:
+            *others, (path, value) = values.items()
+            made[key] = self.setup(dict(others)).with_value(path, value)  # cells share all but their last level
+        return made[key]
+
+
+SETUP_FIELDS = tuple(name for name in Setup.__annotations__ if name != "metrics")
+"""Settings that decide how a run trains: those that may be swept and tuned."""

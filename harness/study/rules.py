@@ -1,0 +1,143 @@
+"""Rules between the parts of a study, beside what each part checks of itself: names, roles, seeds, objectives, claims, size."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from harness.engine.diagnostics import Diagnostics
+from harness.settings import Problem, Sweep, Tune, metrics, nearest, show
+from harness.settings.levels import stored
+from harness.settings.show import counted
+from harness.study.claims import Claim, Exact, Levels
+from harness.study.experiment import MOST_SEEDS, SETUP_FIELDS, Experiment
+
+MOST_RUNS = 10**6
+"""Runs of a study, at most: all are planned, and end in one table."""
+
+LONGEST_NAME = 64
+
+RESERVED = re.compile(
+    r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|mlartifacts|mlflow\.db.*|optuna\.journal.*|default|.*\.", re.IGNORECASE
+)
+"""Names that mean something else: a device on Windows, what lies beside the studies' folders, MLflow's own experiment."""
+
+
+def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
+    """What is wrong between the parts, as far as what is wrong already does not get in the way.
+
+    Args:
+        study: its parts checked, each by itself.
+        known: paths of the problems that were found so.
+    """
+    found = list(_role_problems(study, known))
+    broken = {_head(path) for path in known | {problem.path for problem in found}} | _absent(study)
+    if "name" not in broken:
+        found += _name_problems(study.name)
+    if "seeds" not in broken and not (isinstance(study.seeds, int) or _valid_seeds(study.seeds)):
+        message = f"must be different whole numbers from 0 to {MOST_SEEDS - 1}"
+        found.append(Problem("seeds", message, show(list(study.seeds))))
+    if "objective" not in broken:
+        found += _objective_problems(study)
+    if "claims" not in known | _absent(study) and not isinstance(study.claims, Sweep | Tune):
+        for i, claim in enumerate(study.claims):
+            if isinstance(claim, Claim | Exact):
+                own = {path for path in known | {p.path for p in found} if path.startswith(f"claims[{i}].")}
+                found += [p.under(f"claims[{i}]") for p in _claim_problems(study, claim, broken, own)]
+    return found or ([] if broken else _size_problems(study))
+
+
+def _head(path: str) -> str:
+    return re.split(r"[.\[]", path)[0]
+
+
+def _absent(study: Experiment) -> set[str]:
+    return set(study.kinds()) - set(study.values())
+
+
+def _role_problems(study: Experiment, known: set[str]) -> Iterator[Problem]:
+    """Only what decides how a run trains can be swept or tuned."""
+    settings = {name: value for name, value in study.values().items() if name not in SETUP_FIELDS}
+    if not isinstance(study.claims, Sweep | Tune) and "claims" not in known:
+        for i, claim in enumerate(study.claims):
+            if isinstance(claim, Claim | Exact):
+                settings |= {f"claims[{i}].{name}": value for name, value in claim.values().items()}
+    for path, value in settings.items():
+        if isinstance(value, Sweep | Tune) and path not in known:
+            yield Problem(path, "cannot be swept or tuned", show(value))
+
+
+def _objective_problems(study: Experiment) -> list[Problem]:
+    objectives = study.objectives()
+    valid = [name for name, metric in metrics.METRICS.items() if metric.tunable and metric.better != "higher"]
+    if not objectives or len(set(objectives)) < len(objectives):
+        return [Problem("objective", "needs one metric, or several different ones", show(objectives))]
+    wrong = {name: f"cannot be tuned for{nearest(name, valid)}" for name in objectives if name not in valid}
+    lacking = {name: _lacks(study, name) for name in objectives if name in valid}
+    return [Problem("objective", message, show(name)) for name, message in (wrong | lacking).items() if message]
+
+
+def _lacks(study: Experiment, metric: str) -> str:
+    """What the study must set so that a metric is measured, "" for nothing."""
+    path, value = metrics.METRICS[metric].needs or ("", None)
+    return f"needs {path}: at {show(value)} it is not measured" if path and study.factors().get(path) == value else ""
+
+
+def _size_problems(study: Experiment) -> list[Problem]:
+    cells = math.prod(len(sweep.levels) for sweep in study.sweeps().values())
+    confirm = study.seeds if isinstance(study.seeds, int) else len(study.seeds)
+    runs = cells * (confirm + (study.tune_trials * study.tune_seeds if study.tunes() else 0))
+    if runs <= MOST_RUNS:
+        return []
+    message = f"has {runs:,} runs, more than {MOST_RUNS:,}; take fewer levels, seeds or tune trials"
+    return [Problem("study", message, counted(cells, "cell"))]
+
+
+def _claim_problems(study: Experiment, claim: Claim | Exact, broken: set[str], own: set[str]) -> Iterator[Problem]:
+    """What a claim names that the study does not have.
+
+    Args:
+        study: that makes the claim.
+        claim: sound by itself, but for `own`.
+        broken: settings of the study that have problems: nothing is said about factors of these.
+        own: paths of this claim's problems that are known.
+    """
+    wrong = {path.split(".")[1] for path in own} | (set(claim.kinds()) - set(claim.values()))
+    known = isinstance(study.metrics, Diagnostics) and not study.metrics.problems()
+    measured = study.metrics.metrics() if known else metrics.METRICS
+    for field, name in claim.measured().items() if not wrong & {"metric", "unless"} else ():
+        if name in metrics.METRICS and name not in measured:
+            yield Problem(field, f'needs metrics=Diagnostics("{metrics.METRICS[name].level}")', name)
+        elif name in measured and (lacking := _lacks(study, name)):
+            yield Problem(field, lacking, name)
+    if wrong & {"treatment", "baseline"}:
+        return
+    arms = claim.arms()
+    unknown = [problem for field, levels in arms for problem in _arm_problems(study, field, levels, broken)]
+    yield from unknown
+    if arms and not unknown and len({frozenset(levels) for _, levels in arms}) > 1:
+        (_, treatment), (_, baseline) = arms
+        yield Problem("baseline", f"must name the factors of treatment, {sorted(treatment)}", show(sorted(baseline)))
+
+
+def _arm_problems(study: Experiment, field: str, levels: Levels, broken: set[str]) -> Iterator[Problem]:
+    sweeps, factors = study.sweeps(), study.factors()
+    for path, level in levels.items():
+        if path in sweeps:
+            if stored(level) not in map(stored, sweeps[path].levels):
+                yield Problem(f"{field}.{path}", f"is not a level of {show(sweeps[path])}", show(level))
+        elif _head(path) not in broken and path in factors:
+            message = f"is not a swept factor, but the same in all cells; swept: {', '.join(sweeps) or 'none'}"
+            yield Problem(f"{field}.{path}", message, show(factors[path]))
+        elif _head(path) not in broken:
+            yield Problem(f"{field}.{path}", f"is not a swept factor{nearest(path, list(sweeps))}")
+
+
+def _name_problems(name: str) -> list[Problem]:
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}", name):
+        message = f"1 to {LONGEST_NAME} letters, digits, '_', '-' or '.', the first a letter or digit"
+        return [Problem("name", message, show(name))]
+    return [Problem("name", "is reserved; choose another one", show(name))] if RESERVED.fullmatch(name) else []
+
+
+def _valid_seeds(seeds: Sequence[int]) -> bool:
+    return len(set(seeds)) == len(seeds) > 0 and all(0 <= seed < MOST_SEEDS for seed in seeds)
