@@ -1,7 +1,7 @@
 """Ablations of dropout and gradient clipping that can be trusted, in about the time one run takes elsewhere.
 
-What a study file imports, and `load`, which reads the results of one. Each name is imported when it is used (PEP 562): a command can then answer, or start processes,
-before torch is there.
+What a study file imports, and `load`, which reads the results of one. Each name is imported when it is used (PEP 562): a
+command can then answer, or start processes, before torch is there.
 """
 
 from importlib import import_module
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from harness.engine.diagnostics import Diagnostics
+    from harness.lead.interruption import Interrupted
     from harness.models import Model
     from harness.reporting.results import Results, load
     from harness.settings import InvalidStudy, Sweep, Tune
@@ -20,6 +21,7 @@ __all__ = [
     "Diagnostics",
     "Early",
     "Exact",
+    "Interrupted",
     "InvalidStudy",
     "Late",
     "Linear",
@@ -36,6 +38,7 @@ _ROOMS = {
     "Diagnostics": "harness.engine.diagnostics",
     "Early": "harness.settings.schedules",
     "Exact": "harness.study",
+    "Interrupted": "harness.lead.interruption",
     "InvalidStudy": "harness.settings",
     "Late": "harness.settings.schedules",
     "Linear": "harness.settings.schedules",

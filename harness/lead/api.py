@@ -9,7 +9,7 @@ from harness.lead.options import Options
 from harness.lead.overview import overview
 from harness.reporting.results import Results, load
 from harness.study import Study
-from harness.study.load import Changes
+from harness.study.changes import Changes, apply_changes
 from harness.study.origin import Origin
 
 
@@ -21,11 +21,9 @@ def run(
     Raises:
         InvalidStudy, Interrupted: see `harness.lead.flow.run`.
     """
-    changes = Changes()
-    if seeds is not None:
-        chosen = seeds if isinstance(seeds, int) else list(seeds)
-        study = study.replace(seeds=chosen)
-        changes = Changes(seeds=str(chosen) if isinstance(chosen, int) else ",".join(map(str, chosen)))
+    wanted = seeds if seeds is None or isinstance(seeds, int) else ",".join(map(str, seeds))
+    changes = Changes(seeds=None if wanted is None else str(wanted))
+    study = apply_changes(study, changes)
     places = devices if isinstance(devices, str) else ",".join(map(str, devices))
     settings = Options(devices=places, results=Path(results), **options)
     settings.say(overview(study, verbose=settings.verbose))

@@ -2,8 +2,10 @@
 
 import hashlib
 import typing
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch.nn as nn
 
@@ -14,6 +16,9 @@ from harness.study.experiment import SETUP_FIELDS, Experiment
 from harness.study.rules import problems_between
 from harness.study.trial_run import trial_runs
 from harness.tasks.task import Task
+
+if TYPE_CHECKING:
+    from harness.reporting.results import Results
 
 
 class Study(Experiment):
@@ -57,6 +62,32 @@ class Study(Experiment):
         self.__dict__["_notes"] = [str(problem) for problem in tried if isinstance(problem, Note)]
         if found := found or [problem for problem in tried if not isinstance(problem, Note)]:
             raise InvalidStudy(found)
+
+    def run(
+        self, *, seeds: int | Sequence[int] | None = None, devices: str | Sequence[int | str] = "auto",
+        results: str | Path = "results", **options: Any,
+    ) -> "Results":  # fmt: skip
+        """Run this study from Python, with the command's engine, records, progress and resume.
+
+        The same call again goes on where the last one stopped; of a finished study it trains nothing.
+
+        Args:
+            seeds: of the confirm phase, how many or which; None for those of the study.
+            devices: `auto`, `cpu`, or CUDA devices such as `[0, 1]`.
+            results: folder of all results.
+            **options: the other ones of the command, by name: `workers`, `memory`, `ray`, `gpus_per_population`, `storage`,
+                `tracking_uri`, `timeout`, `fresh`, `verbose`, `quiet`; see `harness.lead.options.Options`.
+
+        Returns:
+            What `harness.load` reads from the study's folder; runs that failed are among its `runs`.
+
+        Raises:
+            InvalidStudy: it cannot run so, or its records are those of a study with other settings.
+            Interrupted: by Ctrl-C, at `timeout`, or by a disk or database; what is done is saved.
+        """
+        from harness.lead.api import run  # the one way up: what a user has in hand is the study
+
+        return run(self, seeds=seeds, devices=devices, results=results, **options)
 
     def description(self) -> dict[str, str]:
         """Everything that decides the results, as text by path: two studies with equal descriptions are the same."""
