@@ -3,6 +3,7 @@
 All call the same pure function, `harness.engine.train.train`, through a `Trainer`.
 """
 
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,12 +31,15 @@ class Trained:
         runs, curves: its tables, see `harness.engine.train.train`.
         errors: (trial, seed) → traceback of each run that failed.
         notes: what the user should know.
+        started_at_s, ended_at_s: of its training, in seconds since 1970; unknown where a worker died.
     """
 
     runs: pd.DataFrame
     curves: pd.DataFrame
     errors: dict[tuple[int, int], str]
     notes: tuple[str, ...] = ()
+    started_at_s: float | None = None
+    ended_at_s: float | None = None
 
 
 class Executor(Protocol):
@@ -73,7 +77,9 @@ class Trainer:
 
     def train(self, runs: list[Run], report: OnProgress) -> Trained:
         """Train a population; `report` is told of its progress."""
-        return joined([self._attempt(part, report) for part in cut(runs, -(-len(runs) // self._most))])
+        began_at_s = time.time()
+        trained = joined([self._attempt(part, report) for part in cut(runs, -(-len(runs) // self._most))])
+        return replace(trained, started_at_s=began_at_s, ended_at_s=time.time())
 
     def _attempt(self, runs: list[Run], report: OnProgress, *, again: bool = False) -> Trained:
         """Train runs together; where that fails, each half on its own, down to the runs that fail alone once more."""

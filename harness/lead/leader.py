@@ -83,6 +83,8 @@ def finish(study: Study, trial: Trial, parts: list[Trained]) -> FinishedTrial:
         number=trial.number, name=_name(study, trial), phase=phase, params=factors,
         runs=pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1),
         curves=_of_trial(trial.number, [part.curves for part in parts], ["seed", "step"]),
+        started_at_s=min((part.started_at_s for part in parts if part.started_at_s is not None), default=None),
+        ended_at_s=max((part.ended_at_s for part in parts if part.ended_at_s is not None), default=None),
         errors={s: error for part in parts for (number, s), error in part.errors.items() if number == trial.number},
     )  # fmt: skip
 
