@@ -158,11 +158,9 @@ def test_no_password_of_a_study_file_is_left_anywhere(tmp_path: Path) -> None:
     assert recorded.splitlines() == "\n".join(lines.values()).splitlines() + source.splitlines()[len(lines) :]
 
     study, _ = load_study(tmp_path / "mine.py", Changes())
-    folder = tmp_path / "http:" / "me:hunter2@host"
-    folder.mkdir(parents=True)
-    shutil.copy(tmp_path / "mine.py", folder)
     changes = Changes(("task.source=postgresql://me:hunter2@host/x", "steps=5"))
-    launch = launch_of(study, folder / "mine.py", changes, plan={"width": 1}, environment={"at": "x://a:hunter2@b"})
+    environment = {"at": "x://a:hunter2@b"}
+    launch = launch_of(study, tmp_path / "mine.py", changes, plan={"width": 1}, environment=environment)
     assert "hunter2" not in repr(launch)
     assert launch.params["settings"] == ("task.source=postgresql://***@host/x", "steps=5")
 
