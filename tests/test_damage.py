@@ -7,8 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
+from mlflow import MlflowClient
 from test_run import MINE, harness_run, tables
+
+from harness import report
+from harness.ledger.records.launch import launch_of
+from harness.ledger.stores import leadership
+from harness.settings import InvalidStudy
+from harness.study.load import Changes, load_study
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +71,12 @@ def test_a_torn_journal_and_locks_of_the_dead_are_no_obstacle(results: Path) -> 
 def test_a_journal_damaged_in_its_middle_is_refused(results: Path) -> None:
     journal = results / "optuna.journal"
     lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join([*lines[:5], b"\x00\x00\n", *lines[5:]]))
+    damaged = b"".join([*lines[:5], b"\x00\x00\n", *lines[5:]]) + b'{"op'
+    journal.write_bytes(damaged)
     refused = again(results)
     assert refused.exit_code == 2
-    assert f"--storage: ValueError: {journal} is damaged" in refused.output.replace("\n", "")
+    assert f"--storage: {journal} is damaged in line 6" in refused.output.replace("\n", "")
+    assert journal.read_bytes() == damaged
     assert "Traceback" not in refused.output
 
 
@@ -114,3 +123,68 @@ def test_a_folder_that_cannot_be_written_is_refused(results: Path, tmp_path: Pat
     refused = harness_run(tmp_path / "mine.py", results=tmp_path / "blocked" / "results")
     assert refused.exit_code == 2
     assert f"{tmp_path}/blocked/results/mine: cannot be written: " in refused.output
+
+
+def test_two_people_with_one_tracking_database_and_one_study_name_lose_nothing(results: Path) -> None:
+    before = tables(results / "mine")
+    study_file, address = str(results.parent / "mine.py"), f"sqlite:///{results / 'mlflow.db'}"
+    theirs = ["--tracking-uri", address]
+    done = harness_run(Path(study_file), *theirs, results=results.parent / "theirs")
+    assert done.exit_code == 0, done.output
+    for mine in (again(results), harness_run(Path(study_file), *theirs, results=results.parent / "theirs")):
+        assert mine.exit_code == 0, mine.output
+        assert "are missing" not in mine.output
+    assert tables(results / "mine") == tables(results.parent / "theirs" / "mine") == before
+    rebuilt = CliRunner().invoke(report.main, [study_file, *theirs, "--results", str(results.parent / "third")])
+    assert rebuilt.exit_code == 0, rebuilt.output
+    assert "MLflow has the records of 2 studies named 'mine'; this is that of the newest launch" in rebuilt.output
+
+
+def test_no_password_of_a_study_file_is_left_anywhere(tmp_path: Path) -> None:
+    lines = {
+        '"""Does my net like dropout? Data: postgresql://me:hunter2@host/x"""': '"""Does my net like dropout? Data: postgresql://***@host/x"""',
+        'SOURCE = "mysql://host/x?password=hunter2"  # not for others': 'SOURCE = "mysql://host/x?password=***"  # not for others',
+        'PLAIN = "https://example.org/a@b"': 'PLAIN = "https://example.org/a@b"',
+    }  # fmt: skip
+    source = "\n".join(lines) + MINE.partition('"""Does my net like dropout?"""')[2]
+    (tmp_path / "mine.py").write_text(source)
+    done = harness_run(tmp_path / "mine.py", "--quick", results=tmp_path / "results")
+    assert done.exit_code == 0, done.output
+    assert "hunter2" not in done.output
+    left = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    assert {"study.py", "report.html", "mlflow.db", "optuna.journal"} <= {path.name for path in left}
+    assert [path for path in left if b"hunter2" in path.read_bytes()] == []
+    recorded = (tmp_path / "results" / "mine-quick" / "study.py").read_text()
+    assert recorded.splitlines() == "\n".join(lines.values()).splitlines() + source.splitlines()[len(lines) :]
+
+    study, _ = load_study(tmp_path / "mine.py", Changes())
+    changes = Changes(("task.source=postgresql://me:hunter2@host/x", "steps=5"))
+    environment = {"at": "x://a:hunter2@b"}
+    launch = launch_of(study, tmp_path / "mine.py", changes, plan={"width": 1}, environment=environment)
+    assert "hunter2" not in repr(launch)
+    assert launch.params["settings"] == ("task.source=postgresql://***@host/x", "steps=5")
+
+
+def test_mlflow_shows_how_long_every_trial_trained(results: Path) -> None:
+    client = MlflowClient(tracking_uri=f"sqlite:///{results / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("mine").experiment_id
+    launch, *_ = client.search_runs([experiment], "tags.`harness.kind` = 'launch'")
+    for trial in client.search_runs([experiment], "tags.`harness.kind` = 'trial'"):
+        assert launch.info.start_time - 60_000 < trial.info.start_time < trial.info.end_time <= launch.info.end_time
+
+
+@pytest.mark.parametrize("theirs", ["study.py", "figures/mine.png"])
+def test_a_folder_of_something_else_is_not_taken_for_results(theirs: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine" / theirs
+    file.parent.mkdir(parents=True)
+    file.write_text("my own")
+    with pytest.raises(InvalidStudy, match="which no study left there"), leadership(tmp_path / "mine"):
+        pass
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+
+
+def test_an_error_while_a_study_is_led_is_not_one_of_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="of something else"), leadership(tmp_path / "mine"):
+        raise OSError("of something else")
+    with leadership(tmp_path / "mine"):
+        pass

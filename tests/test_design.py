@@ -1,5 +1,11 @@
 """The design in a real Optuna journal: rounds, sampling, continuing, refusing a changed study."""
 
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import optuna
@@ -7,9 +13,11 @@ import pytest
 
 from harness import Study, Sweep, Tune
 from harness.ledger.design import WORST, Design, StudyChanged, Trial
-from harness.ledger.storage import open_storage
+from harness.ledger.storage import StorageError, open_storage
+from harness.ledger.stores import open_stores
 from harness.models import DropoutNet
 from harness.optimizers import SGD
+from harness.settings import InvalidStudy
 from harness.tasks import Images
 
 
@@ -113,3 +121,158 @@ def test_torn_journal_tail_is_cut(tmp_path: Path) -> None:
 def test_first_width_is_remembered(tmp_path: Path) -> None:
     assert Design(make(), str(tmp_path / "j")).remembered("width", lambda: 64) == 64
     assert Design(make(), str(tmp_path / "j")).remembered("width", lambda: 32) == 64
+
+
+# --- What is given as a storage is looked at first
+
+
+def sqlite_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE customers (name)")
+        database.commit()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"my notes\nof years, the last line unfinished", "is no journal of Optuna"),
+        (b"no line end at all", "is no journal of Optuna"),
+        (b"a,b\n1,2\n3,4", "is no journal of Optuna"),
+        (b'{"name": "x"}\n{"na', "is no journal of Optuna"),
+        (b'["op_code"]\n', "is no journal of Optuna"),
+        (b'{"op_code":0,"study_name":"x","directions":[1],"worker_id":"x"}\nnotes\nmore', "is damaged in line 2"),
+        (None, "is no journal of Optuna but a SQLite database; give sqlite:///"),
+    ],
+)
+def test_a_file_that_is_no_journal_stays_as_it_was(content: bytes | None, message: str, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    if content is None:
+        sqlite_database(given)
+    else:
+        given.write_bytes(content)
+    before = given.read_bytes()
+    with (
+        pytest.raises(InvalidStudy, match=f"--storage: {given} {message}"),
+        open_stores(make(), tmp_path / "results", str(given), None, fresh=False),
+    ):
+        pass
+    assert given.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [given]
+
+
+def test_a_database_of_something_else_or_a_folder_is_no_storage(tmp_path: Path) -> None:
+    sqlite_database(tmp_path / "app.db")
+    (tmp_path / "folder").mkdir()
+    before = (tmp_path / "app.db").read_bytes()
+    addresses = {
+        f"sqlite:///{tmp_path}/app.db": "is a database of something else, not of Optuna; its tables are customers",
+        f"sqlite:///{tmp_path}/folder": "is a folder",
+        str(tmp_path / "folder"): "is a folder",
+        "sqlite://": "in memory would be lost",
+    }
+    for address, message in addresses.items():
+        with pytest.raises(StorageError, match=message):
+            Design(make(), address)
+    assert {path.name for path in tmp_path.iterdir()} == {"app.db", "folder"}
+    assert (tmp_path / "app.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b'{"op_co', b'{"op_code":0,"study_name":"x","dir'])
+def test_an_empty_journal_and_one_torn_in_its_first_line_are_begun(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "j").write_bytes(content)
+    design = Design(make(), str(tmp_path / "j"))
+    assert design.told() == set()
+    design.close()
+
+
+# --- Identity
+
+
+def test_an_identity_is_kept_until_the_study_is_begun_anew(tmp_path: Path) -> None:
+    forgotten: list[str] = []
+    identities = []
+    for fresh in (False, False, True, True):
+        design = Design(make(), str(tmp_path / "j"), fresh=fresh, forget=forgotten.append)
+        identities.append(design.identity)
+        design.close()
+    assert identities[0] == identities[1]
+    assert len(set(identities)) == 3
+    assert forgotten == identities[1:3]
+
+
+def test_what_cannot_be_forgotten_elsewhere_is_not_forgotten_here(tmp_path: Path) -> None:
+    design = Design(make(), str(tmp_path / "j"))
+    tell_all(design, stop_after=3)
+    design.close()
+
+    def away(identity: str) -> None:
+        raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        Design(make(), str(tmp_path / "j"), fresh=True, forget=away)
+    again = Design(make(), str(tmp_path / "j"))
+    assert (len(again.told()), again.identity) == (3, design.identity)
+    again.close()
+
+
+def test_an_identity_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
+    design = Design(make(), str(tmp_path / "j"))
+    design._optuna.set_user_attr("identity", "../..")
+    design.close()
+    for fresh in (False, True):
+        with pytest.raises(StorageError, match="identity is not one that was made here"):
+            Design(make(), str(tmp_path / "j"), fresh=fresh)
+
+
+# --- One leader per storage
+
+LEADER = """
+import sys, time
+from test_design import make
+from harness.ledger.design import Design
+design = Design(make(), sys.argv[1])
+print("leads", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def leader(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts another process that leads the study in a storage."""
+    started: list[subprocess.Popen[str]] = []
+    root = Path(__file__).parent
+
+    def start(storage: str) -> subprocess.Popen[str]:
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root), str(root.parent)])}
+        command = [sys.executable, "-c", LEADER, storage]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment))
+        assert started[-1].stdout is not None and started[-1].stdout.readline() == "leads\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite"])
+def test_a_storage_has_one_leader_whatever_the_results_folder(
+    kind: str, leader: Callable[[str], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    path = tmp_path / "kept" / "trials"
+    path.parent.mkdir()
+    (tmp_path / "link").symlink_to(path)
+    process = leader(str(path) if kind == "journal" else f"sqlite:///{path}")
+    for given in (path, tmp_path / "link"):
+        storage = str(given) if kind == "journal" else f"sqlite:///{given}"
+        with (
+            pytest.raises(InvalidStudy, match=f"this study is being run by process {process.pid} on "),
+            open_stores(make(), tmp_path / "other results", storage, None, fresh=True),
+        ):
+            pass
+    other = Design(make(name="y"), storage)  # another study there has another leader
+    other.close()
+    process.kill()
+    process.wait()
+    design = Design(make(), storage)
+    design.close()

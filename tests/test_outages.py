@@ -1,8 +1,11 @@
 """A team's setup, for real: trials in PostgreSQL, records on an MLflow server, both of which go away in mid-run."""
 
+import gc
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +13,21 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 from click.testing import CliRunner
-from services import MlflowServer, Postgres
+from mlflow import MlflowClient
+from services import MlflowServer, Postgres, free_port
+from test_design import make
+from test_record import trial as finished_trial
 from test_run import MINE, harness_run, tables
 
+import harness.reporting.build
 from harness import report
-
-pytest.importorskip("pgserver")
-pytest.importorskip("psycopg")
+from harness.ledger.design import Design
+from harness.ledger.records.commit import Commits
+from harness.ledger.records.launch import Launch
+from harness.ledger.records.recorder import Recorder
+from harness.ledger.records.spool import Spool
+from harness.ledger.stores import Stores
+from harness.settings.patience import Stopped
 
 
 @dataclass
@@ -36,6 +47,8 @@ class Team:
 
 @pytest.fixture(scope="module")
 def team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Team]:
+    pytest.importorskip("pgserver")
+    pytest.importorskip("psycopg")
     folder = tmp_path_factory.mktemp("team")
     postgres = Postgres()
     mlflow = MlflowServer(postgres.uri("tracking"), folder / "served").start()
@@ -103,3 +116,44 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
     rebuilt = CliRunner().invoke(report.main, command)
     assert rebuilt.exit_code == 0, rebuilt.output
     assert tables(tmp_path / "third" / "mine") == whole
+
+
+def test_the_report_waits_for_a_server_that_is_away_when_it_is_done(
+    team: Team, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_report = harness.reporting.build.write_report
+
+    def written_while_the_server_goes(*args: object, **options: object) -> object:
+        team.mlflow.kill()
+        threading.Timer(3, team.mlflow.start).start()
+        return write_report(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(harness.reporting.build, "write_report", written_while_the_server_goes)
+    done = harness_run(study_file, *team.options(), results=tmp_path / "results")
+    assert done.exit_code == 0, done.output
+    assert "It answers again" in done.output
+    client = MlflowClient(tracking_uri=team.mlflow.uri)
+    experiment = client.get_experiment_by_name("mine").experiment_id
+    launch, *_ = client.search_runs([experiment], "tags.`harness.kind` = 'launch'")
+    assert launch.info.status == "FINISHED"
+    assert "report/report.html" in [file.path for file in client.list_artifacts(launch.info.run_id, "report")]
+
+
+def test_tables_do_not_pile_up_in_memory_while_a_server_is_away(tmp_path: Path) -> None:
+    design = Design(make(), str(tmp_path / "j"))
+    away = Recorder("x", f"http://127.0.0.1:{free_port()}", identity=design.identity)
+    stores, stop = Stores(design, away, Spool(tmp_path / "waiting", design.identity)), threading.Event()
+    tables: list[weakref.ref[object]] = []
+    with Commits(stores, launch=Launch({}, {}), say=print, stop=stop.is_set, done=print) as commits:
+        for trial in design.ask(design.rounds()[0]):
+            finished = finished_trial(trial.number)
+            tables += [weakref.ref(finished), weakref.ref(finished.runs), weakref.ref(finished.curves)]
+            commits.add(trial, finished)
+        del finished
+        gc.collect()
+        assert len(tables) == 3 * 8 and not any(table() is not None for table in tables)
+        assert len(list((tmp_path / "waiting" / design.identity).iterdir())) == 8
+        stop.set()
+        with pytest.raises(Stopped):
+            commits.wait()
+    design.close()

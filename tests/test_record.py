@@ -539,6 +539,9 @@ def test_a_spooled_trial_comes_back_with_everything_and_spools_do_not_mix(tmp_pa
     assert found is not None and theirs.load(4) is None
     assert found.files == kept.files
     assert (found.started_at_s, found.ended_at_s, found.errors) == (5.25, 9.5, {2: "why"})
+    for damaged in ("", "[]", "{}"):
+        next((tmp_path / "waiting").rglob("trial.json")).write_text(damaged)
+        assert mine.load(4) is None
     mine.clear()
     assert not (tmp_path / "waiting").exists()
 

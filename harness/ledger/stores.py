@@ -17,6 +17,9 @@ from harness.settings.credentials import ambiguous, without_credentials
 from harness.settings.patience import Unreachable
 from harness.study import Study
 
+OWN = (".lock", ".leader", "study.json", "environment.json")
+"""Of these every folder that a study began to write has one."""
+
 
 @contextmanager
 def leadership(folder: Path) -> Iterator[None]:
@@ -53,7 +56,7 @@ def leadership(folder: Path) -> Iterator[None]:
 def check_free(folder: Path) -> None:
     """Raises `InvalidStudy` where `leadership` would be refused now. Nothing is written."""
     if folder.parent.is_dir():
-        _check_name(folder)
+        _check_place(folder)
     lock = folder / ".lock"
     if lock.exists():
         try:
@@ -65,14 +68,18 @@ def check_free(folder: Path) -> None:
 
 def _make(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _check_name(folder)
+    _check_place(folder)
     folder.mkdir(exist_ok=True)
 
 
-def _check_name(folder: Path) -> None:
+def _check_place(folder: Path) -> None:
     names = [path.name for path in folder.parent.iterdir() if path.name != folder.name]
     if alike := [name for name in names if name.lower() == folder.name.lower()]:
         message = f"the name differs in case alone from {alike[0]}, on some disks the same folder; choose another name"
+        raise InvalidStudy([Problem(str(folder), message)])
+    taken = [name for name in ("study.py", "figures") if (folder / name).exists()]
+    if taken and not any((folder / name).exists() for name in OWN):
+        message = f"holds {taken[0]}, which no study left there and its results would replace; choose another --results"
         raise InvalidStudy([Problem(str(folder), message)])
 
 

@@ -4,6 +4,7 @@ A study file may hold a password, as that of a database from which it reads its 
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,6 +15,9 @@ from harness.study.origin import Origin
 
 DOCUMENTS = ("study.py", "study.json", "changes.json", "plan.json", "environment.json")
 """What lies beside the tables so that their study can be built again as it was launched."""
+
+LITERAL = re.compile(r"""(?P<quote>["'])(?P<body>(?:\\.|(?!(?P=quote)).)*)(?P=quote)""")
+"""Of a text, on one line of Python."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,21 @@ def launch_of(study: Study, origin: Origin, *, plan: dict[str, int], environment
 def recordable(text: str) -> str:
     r"""A text as it may be kept: of lines that hold a password, without that; all others to the letter.
 
-    >>> recordable("x = 'db://me:secret@host/x'\ny = 'db://host/@me'")
-    "x = 'db://***@host/x'\ny = 'db://host/@me'"
+    >>> recordable("x = 'db://me:secret@host/x'\ny = 'db://host/@me'\nz = ['db://host/?password=secret', 'z']")
+    "x = 'db://***@host/x'\ny = 'db://host/@me'\nz = ['db://host/?password=***', 'z']"
     """
-    lines = text.splitlines(keepends=True)
-    return "".join(without_credentials(line) if holds_password(line) else line for line in lines)
+    return "".join(_without_password(line) if holds_password(line) else line for line in text.splitlines(keepends=True))
+
+
+def _without_password(line: str) -> str:
+    """The line, still Python if it was: blanked within its literals first, or a password would be thought to take their ends."""
+
+    def blanked(literal: re.Match[str]) -> str:
+        quote, body = literal["quote"], literal["body"]
+        return quote + (without_credentials(body) if holds_password(body) else body) + quote
+
+    within = LITERAL.sub(blanked, line)
+    return without_credentials(within) if holds_password(within.replace("=***", "")) else within
 
 
 def _recordable(value: Any) -> Any:

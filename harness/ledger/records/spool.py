@@ -58,12 +58,13 @@ class Spool:
             about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
             names = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE)
             runs, curves, populations = (pd.read_parquet(place / name) for name in names)
-        except (OSError, ValueError, pa.ArrowException):
+            return FinishedTrial(
+                number=number, name=about["name"], phase=about["phase"], params=about["params"],
+                runs=runs, curves=curves, populations=populations,
+                started_at_s=about["started_at_s"], ended_at_s=about["ended_at_s"], errors=dict(about["errors"]),
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
-        errors = dict(about.pop("errors"))
-        return FinishedTrial(
-            number=number, runs=runs, curves=curves, populations=populations, errors=errors, **about
-        )  # fmt: skip
 
     def discard(self, number: int) -> None:
         """Forget a trial: it is committed."""
