@@ -53,7 +53,7 @@ def why_stopped(error: BaseException, stop: Stop) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted"
     if isinstance(error, OSError):
-        return f"Stopped, {error.filename or 'disk'}: {error.strerror or error or type(error).__name__}"
+        return f"Stopped, {error.filename or 'disk'}: {error.strerror or str(error) or type(error).__name__}"
     if str(error):
         return f"Stopped, {error}"
     return "Interrupted" if stop.asked else "Out of time"
