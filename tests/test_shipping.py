@@ -13,7 +13,7 @@ from test_executors import never, populations_of, trained_here, whole
 from test_run import MINE
 
 from harness import run
-from harness.execution.shipping import pack, unpack
+from harness.execution.shipping import pack, unpack, users_modules
 from harness.execution.workers import Workers
 from harness.settings import InvalidStudy
 from harness.study import Study
@@ -167,8 +167,12 @@ def test_a_study_that_cannot_be_sent_is_refused_before_anything_is_written(tmp_p
     assert not (tmp_path / "results").exists()
 
 
-def test_sent_and_unpacked_a_study_is_the_same(study_file: Path) -> None:
+def test_sent_and_unpacked_a_study_is_the_same(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the folder of the study file, where `torch.ops` claims to be."""
+    monkeypatch.chdir(study_file.parent)
     study, _ = load_study(study_file)
+    assert {"study mine", "helpers"} <= users_modules().keys()
+    assert not any(name.startswith("torch") for name in users_modules())
     again = unpack(pack(study), "here")
     assert isinstance(again, Study)
     assert again.fingerprints() == study.fingerprints()

@@ -93,8 +93,10 @@ def users_modules() -> dict[str, ModuleType]:
 def _place(module: ModuleType) -> Path | None:
     """The Python file of a module, or the folder of a package without one."""
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    path = Path(file).resolve() if isinstance(file, str) else None
-    return path if path and path.suffix in (".py", "") else None
+    if not isinstance(file, str) or not Path(file).is_absolute():  # `torch.ops` says "_ops.py" and is made by no file
+        return None
+    path = Path(file).resolve()
+    return path if path.suffix in (".py", "") else None
 
 
 def _is_installed(path: Path) -> bool:
