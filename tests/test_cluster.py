@@ -167,7 +167,7 @@ def test_a_cluster_without_a_host_that_can_train_is_an_error(
 
 
 def test_data_that_no_host_has_is_named(study_file: Path, cluster: Cluster) -> None:
-    (study_file.parent / "data.csv").write_text("a,y\n" + "1.5,u\n2.5,v\n" * 40)
+    (study_file.parent / "data.csv").write_text("a,y\n" + "1.5,u\n2.5,v\n" * 100)
     study_file.write_text(STUDY.replace("Images()", "Tabular(Path(__file__).with_name('data.csv'), target='y')")
                           .replace("\n", "\nfrom pathlib import Path\nfrom harness.tasks import Tabular\n", 1))  # fmt: skip
     with Ray(cluster.address, None, loaded(study_file)) as workers:

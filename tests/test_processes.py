@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.execution import processes
 from harness.execution.processes import huge_pages, start
 
 
@@ -42,6 +43,15 @@ def test_a_process_has_the_environment_and_folder_of_its_start(monkeypatch: pyte
 def test_ctrl_c_is_not_for_processes_that_train() -> None:
     assert told()[3]
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_where_no_server_can_fork_processes_are_started_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As on macOS and Windows."""
+    monkeypatch.setattr(processes, "METHOD", "spawn")
+    monkeypatch.setenv("HERE", "anew")
+    monkeypatch.chdir(tmp_path)
+    here, folder, _, _, _ = told()
+    assert (here, folder) == ("anew", tmp_path)
 
 
 def test_a_command_answers_before_torch_is_imported() -> None:
