@@ -66,6 +66,18 @@ def test_cells_share_quasi_random_points(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sampler", ["qmc", "random", "tpe"])
+def test_tuning_points_do_not_depend_on_the_studys_name(sampler: str, tmp_path: Path) -> None:
+    tried = []
+    for name in ("x", "renamed"):
+        design = Design(make(sampler, name=name), str(tmp_path / "j"))
+        tried.append([(trial.number, trial.cell, trial.values) for trial in tell_all(design)])
+        design.close()
+    assert tried[0] == tried[1]
+    tuned = {number: values["optimizer.lr"] for number, _, values in tried[0][:8]}
+    assert len(set(tuned.values())) > 2, "rounds and cells still draw points of their own"
+
+
+@pytest.mark.parametrize("sampler", ["qmc", "random", "tpe"])
 @pytest.mark.parametrize("stop_after", [0, 1, 3, 8])
 def test_interrupted_design_continues_as_if_it_had_not_been(sampler: str, stop_after: int, tmp_path: Path) -> None:
     whole = tell_all(Design(make(sampler), str(tmp_path / "whole")))

@@ -1,7 +1,7 @@
 """The design: a study's cells and trials, kept in Optuna.
 
 Second stage of the flow. Trials are asked in rounds: in every round each cell gets the same number of them, and the
-values of the `Tune` factors come from an Optuna sampler that is seeded by study and round and has seen only earlier
+values of the `Tune` factors come from an Optuna sampler that is seeded by round and cell and has seen only earlier
 rounds. So the trials do not depend on timing, on the number of workers or on interruptions. A trial that is asked is
 one atomic entry in the storage; `tell` is the commit point.
 

@@ -23,7 +23,8 @@ def sampled(study: Study, first: int, last: int, cell: int | None, told: list[Fr
         told: the trials with results.
     """
     space = {path: distribution(tune) for path, tune in study.tunes().items()}
-    seed = int.from_bytes(hashlib.sha256(f"{study.name} {first} {cell}".encode()).digest()[:4], "big")
+    # Not of the study's name: one that is renamed tries the same points, and its verdicts stay.
+    seed = int.from_bytes(hashlib.sha256(f"{first} {cell}".encode()).digest()[:4], "big")
     n_objectives = len(study.objectives())
     scratch = optuna.create_study(directions=["minimize"] * n_objectives, sampler=_sampler(study, seed))
     if cell is None:
