@@ -98,7 +98,9 @@ def run(
                 from harness.reporting.build import build_report
 
                 commands = [*([command] if command else []), ui_command(options.uri)]
-                verdicts = build_report(study, origin.doc, recorder, runs, folder, commands=commands, helpers=tuple(helpers))
+                verdicts = build_report(
+                    study, origin.doc, recorder, runs, folder, commands=commands, helpers=tuple(helpers)
+                )
                 failed = int((runs["status"] == "failed").sum())
                 commits.patiently(partial(recorder.log_report, folder))
                 commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
