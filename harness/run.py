@@ -60,7 +60,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
     from harness.lead.options import Options
-    from harness.study.load import Changes
+    from harness.study.changes import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
     changes, chosen = Changes(settings, seeds, quick), Options(**options)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from harness import Claim, Diagnostics, Early, Exact, InvalidStudy, Linear, Model, Study, Sweep, Tune, run
 from harness.clipping import AGC, GlobalNorm, NoClipping
+from harness.execution.shipping import pack, unpack
 from harness.models import DropoutNet
 from harness.optimizers import SGD, Adam
 from harness.study.changes import Changes, apply_changes
@@ -272,8 +273,9 @@ def test_quick_makes_no_valid_name_of_one_that_is_not(name: str, file: Path) -> 
 # --- Studies in other processes
 
 ELSEWHERE = """
-import pickle, sys
-study = pickle.loads(sys.stdin.buffer.read())
+import sys
+from harness.execution.shipping import unpack
+study = unpack(sys.stdin.buffer.read(), "there")
 print(repr(study.description()))
 print([repr(study.setup(cell | {path: tune.low for path, tune in study.tunes().items()})) for cell in study.cells()])
 module = study.setup(study.cells()[0] | {path: tune.low for path, tune in study.tunes().items()}).model
@@ -284,9 +286,7 @@ STUDIES = sorted((Path(__file__).parent.parent / "studies").glob("*.py"))
 
 def elsewhere(study: Study, cwd: Path) -> list[str]:
     """What another process, which knows the harness alone, makes of a study that was sent to it."""
-    import cloudpickle
-
-    done = subprocess.run([sys.executable, "-c", ELSEWHERE], input=cloudpickle.dumps(study), capture_output=True, check=False,
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], input=pack(study), capture_output=True, check=False,
                           cwd=cwd, env={"PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONHASHSEED": "1"})  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().splitlines()
@@ -324,14 +324,12 @@ def test_a_study_of_a_users_classes_is_the_same_where_its_files_are_not(tmp_path
 
 
 def test_a_study_that_is_sent_carries_nothing_that_can_be_found_again() -> None:
-    import cloudpickle
-
     study = Study(name="x", task=Tensors(torch.randn(60, 4), torch.arange(60) % 2), model=DropoutNet(hidden=(4,)),
                   clipping=GlobalNorm(Sweep(*map(float, range(1, 200)))), batch_size=8, steps=2)  # fmt: skip
     assert len(study.cells()) == len([study.setup(cell) for cell in study.cells()])
-    sent = cloudpickle.dumps(study)
+    sent = pack(study)
     assert len(sent) < 20_000
-    again = cloudpickle.loads(sent)
+    again = unpack(sent, "here")
     assert again == study
     assert again.description() == study.description()
     assert again.setup(again.cells()[3]) == study.setup(study.cells()[3])

@@ -15,7 +15,8 @@ from harness import report
 from harness.ledger.records.launch import launch_of
 from harness.ledger.stores import leadership
 from harness.settings import InvalidStudy
-from harness.study.load import Changes, load_study
+from harness.study.changes import Changes
+from harness.study.load import load_study
 
 
 @pytest.fixture(scope="module")

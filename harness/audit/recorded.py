@@ -20,7 +20,8 @@ from harness.ledger.trial_runs import factor_values, runs_of
 from harness.settings import InvalidStudy, Problem, show
 from harness.settings.metrics import METRICS
 from harness.study import Study
-from harness.study.load import Changes, load_study, parse_changes
+from harness.study.changes import Changes, parse_changes
+from harness.study.load import load_study
 
 WRITTEN_AGAIN = "is missing; the study's command, run again, writes it without training what is trained"
 ABSENT = {"study.py": "is missing; name the file that defines the study with --study FILE, also for one made in Python"}

@@ -18,7 +18,8 @@ from harness.execution.processes import start
 from harness.execution.shipping import differing
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
-from harness.study.load import Changes, load_study
+from harness.study.changes import Changes
+from harness.study.load import load_study
 
 
 class Reload:

@@ -14,7 +14,7 @@ from harness.lead.overview import overview
 from harness.lead.rehearsal import rehearse
 from harness.ledger.records.tracking import ui_command
 from harness.settings import printable
-from harness.study.load import Changes
+from harness.study.changes import Changes
 from harness.study.origin import load_with_origin
 
 

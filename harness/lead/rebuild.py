@@ -16,7 +16,7 @@ from harness.reporting.build import build_report, recorded_changes
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Unreachable
 from harness.study import Study
-from harness.study.load import Changes
+from harness.study.changes import Changes
 from harness.study.origin import Origin, load_with_origin
 
 DEFAULT_RESULTS = Path("results")

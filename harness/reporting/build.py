@@ -18,7 +18,7 @@ from harness.ledger.records.tracking import RecordError
 from harness.ledger.trial_runs import n_runs
 from harness.reporting.report import Subject, write_report
 from harness.study import Study
-from harness.study.load import Changes, parse_changes
+from harness.study.changes import Changes, parse_changes
 
 
 def build_report(

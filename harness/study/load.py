@@ -9,14 +9,10 @@ import traceback
 from pathlib import Path
 from types import ModuleType
 
-from cloudpickle import register_pickle_by_value  # type: ignore[import-untyped]
-
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
-from harness.study.changes import NO_CHANGES, Changes, apply_changes, parse_changes
+from harness.study.changes import NO_CHANGES, Changes, apply_changes
 from harness.study.study import Study
-
-__all__ = ["Changes", "load_study", "parse_changes"]
 
 
 def load_study(path: Path, changes: Changes = NO_CHANGES) -> tuple[Study, str]:
@@ -50,9 +46,7 @@ def _run(path: Path) -> ModuleType:
         raise InvalidStudy([Problem(str(path), "is not a Python file")])
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # so that its classes can be found by name
-    folder = path.resolve().parent
-    sys.path.insert(0, str(folder))
-    before = set(sys.modules)
+    sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
     except InvalidStudy:
@@ -62,20 +56,7 @@ def _run(path: Path) -> ModuleType:
         raise InvalidStudy([Problem(f"{path}:{_line(error, path)}", message)]) from error
     finally:
         sys.path.pop(0)
-    for own in [name, *_from_folder(folder, set(sys.modules) - before)]:
-        register_pickle_by_value(sys.modules[own])
     return module
-
-
-def _from_folder(folder: Path, names: set[str]) -> list[str]:
-    """The modules that lie beside a study file: another process finds neither them nor the study file by their name."""
-    found = []
-    for name in names:
-        file = getattr(sys.modules.get(name), "__file__", None)
-        ours = name.partition(".")[0] == __name__.partition(".")[0]
-        if isinstance(file, str) and file.endswith(".py") and not ours and "site-packages" not in Path(file).parts:
-            found += [name] if Path(file).resolve().is_relative_to(folder) else []
-    return found
 
 
 def _line(error: BaseException, path: Path) -> int:

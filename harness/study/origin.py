@@ -7,7 +7,8 @@ import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.study.load import Changes, load_study
+from harness.study.changes import Changes
+from harness.study.load import load_study
 from harness.study.study import Study
 
 
