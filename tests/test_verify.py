@@ -13,6 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from harness import run
+from harness import verify as command
 from harness.audit import verify
 from harness.audit.agreement import Outcome, in_bits, moved, parting, within_tolerances
 from harness.audit.recorded import read_results
@@ -24,7 +25,7 @@ from harness.ledger.environment import DECISIVE, obstacles
 STUDY = '''"""Some cells diverge at once, one factor mixes numbers and None, seven units are an odd size."""
 import torch
 from torch import nn
-from harness import Model, Study, Sweep, Tune
+from harness import Claim, Model, Study, Sweep, Tune
 from harness.optimizers import SGD
 from harness.tasks import Tensors
 
@@ -48,6 +49,8 @@ study = Study(
     model=Model(Mine),
     optimizer=SGD(lr=Sweep(0.1, 1e38), momentum=Tune(0.0, 0.5)),
     batch_size=13, steps=40, seeds=4, sampler="tpe", tune_trials=4, evaluations=4,
+    claims=[Claim("more data help", metric="test_loss", better="lower", smallest_effect=0.01,
+                  treatment={"task.train_size": None}, baseline={"task.train_size": 100})],
 )
 '''
 
@@ -62,7 +65,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cpu = torch.device("cpu")
         patch.setattr(placement, "place_on_host", lambda *_, **__: Placement([cpu], 1, 64, 0.0, device_name(cpu)))
         plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
-        wide = ["name=wide", *plain, "model.width=Sweep(7, 9)", "task.train_size=100"]
+        wide = ["name=wide", *plain, "model.width=Sweep(7, 9)", "task.train_size=100", "claims=()"]
         done = launch(place, "--seeds", "20", *(word for setting in wide for word in ("--set", setting)))
         assert done.exit_code == 1, done.output
     (place / "mine.py").unlink()
@@ -75,7 +78,7 @@ def launch(place: Path, *options: str) -> Result:
 
 
 def verified(folder: Path, *options: str) -> Result:
-    return CliRunner().invoke(verify.main, [str(folder), *options])
+    return CliRunner().invoke(command.main, [str(folder), *options])
 
 
 @pytest.fixture
@@ -100,7 +103,8 @@ def test_every_run_of_every_phase_is_trained_again_to_the_bit(small: Path) -> No
     assert set(runs["task.train_size"]) == {"None", "100"}
     assert again.output.count("agrees in every bit") == 28
     assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree, 28 of them in every bit."
-    assert [len(population) for population in read_results(small).populations] == [4] * 4 + [12]
+    assert "claims.json: every verdict follows from the runs" in again.output
+    assert sorted(map(len, read_results(small).parts)) == [4] * 4 + [12]
 
 
 def test_the_choice_is_random_and_can_be_repeated(small: Path) -> None:
@@ -118,34 +122,57 @@ def test_failed_runs_are_not_sampled(results: Path) -> None:
     assert again.output.count("agrees in every bit") == 20
 
 
-def test_what_trained_beside_failed_runs_is_held_to_tolerances(results: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_said_to_have_failed_though_it_trained_is_found(results: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
     change(folder, "runs.parquet", lambda table: table.loc.__setitem__((table["seed"] == 3, "status"), "failed"))
-    for name in ("runs.parquet", "curves.parquet"):
-        change(folder, name, nudge)
-    again = verified(folder, "--sample", "100")
-    assert again.exit_code == 0, again.output
-    assert "21 failed" in again.output
-    assert again.output.splitlines()[-1] == "AGREES: 19 of 19 runs agree, 0 of them in every bit."
+    refused = verified(folder, "--sample", "100")
+    assert refused.exit_code == 2, refused.output
+    assert "holds with which runs trial 0, seed 3 trained, whose status is failed" in refused.output
+
+
+def test_a_changed_verdict_is_found_whatever_is_sampled(small: Path) -> None:
+    claims = json.loads((small / "claims.json").read_text())
+    changed = [claims[0] | {"verdict": "supported", "estimate": 9.0}]
+    (small / "claims.json").write_text(json.dumps(changed))
+    again = verified(small, "--sample", "1")
+    assert again.exit_code == 1, again.output
+    assert (
+        f"claims.json: more data help: verdict is supported recorded, {claims[0]['verdict']} from the runs"
+        in again.output
+    )
+    assert "DIFFERS: 1 of 1 runs agree" in again.output and "2 numbers of claims.json do not" in again.output
+
+
+def test_halves_are_trained_again_as_halves(results: Path, tmp_path: Path) -> None:
+    """A population that was too much for the memory: its runs are compared among those with which they trained."""
+    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    members = pd.read_parquet(folder / "populations.parquet")
+    members["part"] = [
+        f"{part}-{place // 10}" for part, place in zip(members["part"], range(len(members)), strict=True)
+    ]
+    members.to_parquet(folder / "populations.parquet", index=False)
+    recorded = read_results(folder)
+    assert list(map(len, recorded.parts)) == [10, 10]
+    assert {recorded.part_of[run.trial, run.seed] for run in recorded.parts[1]} == {1}
 
 
 def test_only_what_lies_beside_a_sampled_run_trains_with_it(results: Path) -> None:
-    population = max(read_results(results / "wide").populations, key=len)
-    keys = [(member.trial, member.seed) for member in population]
+    (part,) = read_results(results / "wide").parts
+    keys = [(member.trial, member.seed) for member in part]
     assert len(keys) == 20
-    assert verify.block(population, {keys[1]}, {keys[2]}) == population[:2] + population[3:16]
-    assert verify.block(population, {keys[17]}, set()) == population[16:]
-    assert verify.block(population, {keys[1], keys[17]}, set()) == population
+    assert verify.block(part, {keys[1]}) == part[:16]
+    assert verify.block(part, {keys[17]}) == part[16:]
+    assert verify.block(part, {keys[1], keys[17]}) == part
 
 
-def test_a_run_that_differs_in_a_part_is_trained_in_its_whole_population(
+def test_a_run_that_differs_in_a_block_is_trained_with_all_its_companions(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seven units are an odd size: in another place of a stack a member's sums are taken in another order."""
     recorded = read_results(results / "wide")
-    population = next(p for p in recorded.populations if recorded.runs["status"][p[0].trial, p[0].seed] == "finished")
-    monkeypatch.setattr(verify, "block", lambda *_: population[7:12])
-    chosen = {(member.trial, member.seed) for member in population[7:12]}
+    (part,) = recorded.parts
+    monkeypatch.setattr(verify, "block", lambda *_: part[7:12])
+    chosen = {(member.trial, member.seed) for member in part[7:12]}
     judged, _ = verify.train_and_judge(recorded, chosen, [torch.device("cpu")], exactly=True)
     assert [found.words for found in judged] == ["agrees in every bit"] * 5
 
@@ -175,7 +202,9 @@ def test_a_changed_value_is_found(small: Path) -> None:
         assert re.search(
             rf"^{trial} +{seed} .* {column}(: | at step).* recorded, .* again$", again.stdout, re.MULTILINE
         )
-    assert again.stdout.splitlines()[-1] == "DIFFERS: 23 of 28 runs agree, 23 of them in every bit."
+    last = again.stdout.splitlines()[-1]
+    assert last.startswith("DIFFERS: 23 of 28 runs agree, 23 of them in every bit; ")  # and what follows from a loss
+    assert last.endswith("numbers of claims.json do not.")
 
 
 def elsewhere(folder: Path) -> None:
@@ -214,7 +243,7 @@ def swap(table: pd.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("table", "how", "word"),
     [("runs.parquet", double("grad_norm_median"), "grad_norm_median"), ("curves.parquet", swap, "at step 1"),
-     ("runs.parquet", lambda table: table.update({"status": ["diverged"] * len(table)}), "status")],
+     ("runs.parquet", lambda table: table.update({"status": table["status"].replace("finished", "diverged")}), "status")],
 )  # fmt: skip
 def test_tolerances_are_not_blind(
     table: str, how: Callable[[pd.DataFrame], None], word: str, results: Path, tmp_path: Path
@@ -297,7 +326,13 @@ def put(column: str, value: object) -> Callable[[Path], None]:
         (lambda folder: cut_short(folder / "runs.parquet"), "runs.parquet", "cannot be read"),
         (lambda folder: cut_short(folder / "curves.parquet"), "curves.parquet", "cannot be read"),
         (lambda folder: cut_short(folder / "environment.json"), "environment.json", "cannot be read"),
-        (lambda folder: (folder / "plan.json").write_text('{"width": "16"}'), "plan.json", "needs a width"),
+        (lambda folder: (folder / "populations.parquet").unlink(), "populations.parquet", "is missing"),
+        (lambda folder: cut_short(folder / "populations.parquet"), "populations.parquet", "cannot be read"),
+        (lambda folder: change(folder, "populations.parquet", lambda table: table.update({"seed": [77] * len(table)})),
+         "populations.parquet", "seed 77, which is no run of the study"),
+        (lambda folder: change(folder, "populations.parquet", lambda table: table.update({"recorded": [False] * len(table)})),
+         "populations.parquet", "does not say with which runs trial 0"),
+        (lambda folder: (folder / "claims.json").write_text("[1"), "claims.json", "cannot be read"),
         (lambda folder: (folder / "changes.json").write_text("{}"), "changes.json", "needs settings"),
         (lambda folder: (folder / "study.py").write_text("x = 1"), "study.py", "must define `study"),
         (lambda folder: (folder / "study.py").write_text(STUDY.replace("batch_size=13", "batch_size=14")), "study.py",
