@@ -4,6 +4,7 @@ import hashlib
 import typing
 from collections.abc import Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,9 @@ class Study(Experiment):
             InvalidStudy: it cannot run so, or its records are those of a study with other settings.
             Interrupted: by Ctrl-C, at `timeout`, or by a disk or database; what is done is saved.
         """
-        from harness.lead.api import run  # the one way up: what a user has in hand is the study
-
-        return run(self, seeds=seeds, devices=devices, results=results, **options)
+        api = import_module("harness.lead.api")  # by name, the one way up: what a user has in hand is the study
+        found: Results = api.run(self, seeds=seeds, devices=devices, results=results, **options)
+        return found
 
     def description(self) -> dict[str, str]:
         """Everything that decides the results, as text by path: two studies with equal descriptions are the same."""
