@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from harness import Claim, InvalidStudy, Model, Study, Sweep, Tune, report, run
 from harness.clipping import ClippingRule, GlobalNorm
-from harness.lead.flow import overview
+from harness.lead.overview import overview
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Optimizer
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
@@ -360,7 +360,7 @@ COMBINATIONS: list[tuple[Callable[[], dict[str, Any]], str]] = [
         ("tuple", "model: must return one tensor, not a tuple"), ("nan", "model: has a non-finite gradient"),
         ("flat", "model: its output (640,) does not fit the targets (64,)")]),
     (lambda: {"steps": Hidden()}, "steps: input should be a valid integer (got a Hidden that cannot be shown: RuntimeError)"),
-    (lambda: {"steps": deep()}, "steps: input should be a valid integer (got a list that cannot be shown: RecursionError)"),
+    (lambda: {"steps": deep()}, "steps: input should be a valid integer; several levels are Sweep(a list that cannot be shown: RecursionError) (got"),
     (lambda: {"": 3}, "'': unknown setting"),
     (lambda: {"\x1b[31m": 3}, "\\x1b[31m: unknown setting"),
 ]  # fmt: skip

@@ -9,6 +9,7 @@ import torch.nn as nn
 from click.testing import CliRunner, Result
 
 from harness import Model, Study, Sweep, Tune
+from harness import doctor as command
 from harness.audit import checks, data_checks, doctor
 from harness.clipping import ClippingRule, Gradient
 from harness.engine.setup import Setup
@@ -20,6 +21,7 @@ STUDY = '''"""Sound."""
 import torch
 from torch import nn
 from harness import Model, Study, Sweep, Tune
+from harness import doctor as command
 from harness.optimizers import SGD
 from harness.tasks import Tensors
 
@@ -41,7 +43,7 @@ study = Study(name="mine", task=Tensors(x, (x[:, 0] > 0).long()), model=Model(Ne
 
 def examined(source: str, folder: Path) -> Result:
     (folder / "mine.py").write_text(source)
-    return CliRunner().invoke(doctor.main, [str(folder / "mine.py")])
+    return CliRunner().invoke(command.main, [str(folder / "mine.py")])
 
 
 def test_a_sound_study_passes_every_check(tmp_path: Path) -> None:
@@ -64,7 +66,7 @@ def test_an_invalid_study_is_refused_with_exit_code_2(tmp_path: Path) -> None:
     result = examined(STUDY.replace("dropout=Sweep(0.0, 0.5)", "dropout=1.5"), tmp_path)
     assert result.exit_code == 2
     assert "Traceback" not in result.output
-    assert CliRunner().invoke(doctor.main, [str(tmp_path / "none.py")]).exit_code == 2
+    assert CliRunner().invoke(command.main, [str(tmp_path / "none.py")]).exit_code == 2
 
 
 X = torch.randn(200, 6, generator=torch.Generator().manual_seed(0))

@@ -18,7 +18,7 @@ from harness.engine.layers import swap
 from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
-from harness.lead.flow import overview
+from harness.lead.overview import overview
 from harness.models import Model
 from harness.optimizers import SGD
 from harness.settings import Note

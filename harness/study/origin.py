@@ -35,6 +35,6 @@ def load_with_origin(file: Path, changes: Changes) -> tuple[Study, Origin]:
     Raises:
         InvalidStudy: with everything that is wrong with it.
     """
-    text = importlib.util.decode_source(file.read_bytes()) if file.is_file() else ""
+    source = file.read_bytes() if file.is_file() else b""
     study, doc = load_study(file, changes)
-    return study, Origin(file, text, doc, changes)
+    return study, Origin(file, importlib.util.decode_source(source), doc, changes)
