@@ -16,7 +16,7 @@ SCRIPT = (
     MINE
     + """
 results = study.run(seeds=3, devices="cpu", results="results", quiet=True)
-print(len(results.runs), sorted(results.runs["seed"][results.runs["phase"] == "confirm"].unique()), results.folder)
+print(len(results.runs), sorted(set(results.runs["seed"][results.runs["phase"] == "confirm"].tolist())), results.folder)
 print(*results.verdicts["verdict"])
 """
 )
