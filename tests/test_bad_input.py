@@ -162,6 +162,7 @@ def test_a_password_with_an_at_is_to_be_written_otherwise(option: str, sound: Pa
     assert not list((sound.parent / "results").glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
 @pytest.mark.parametrize("scheme", ["postgresql", "http"])
 def test_a_host_that_says_nothing_is_given_up(
@@ -184,6 +185,7 @@ def test_damaged_databases_are_refused(name: str, sound: Path) -> None:
     refused(sound, message="--tracking-uri: " if name == "mlflow.db" else "--storage: ")
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_named_by_the_report(sound: Path) -> None:
     results = sound.parent / "results"
     assert CliRunner().invoke(run.main, [str(sound), "--devices", "cpu", "--results", str(results)]).exit_code == 0
@@ -201,6 +203,7 @@ def test_a_damaged_record_is_named_by_the_report(sound: Path) -> None:
     assert "environment.json, recorded with the study, is damaged" in done.output
 
 
+@pytest.mark.slow
 def test_a_model_beyond_memory_is_refused_by_a_process_that_lives(sound: Path) -> None:
     """In a process of its own: the kernel would kill one that asks for so much."""
     done = subprocess.run(

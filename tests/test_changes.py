@@ -215,6 +215,7 @@ def test_a_module_that_changes_its_list_gets_it_whole_every_time(file: Path) -> 
     assert study.model.values()["widths"] == [4]
 
 
+@pytest.mark.slow
 def test_levels_that_are_lists_go_through_tables_figures_and_verdicts(file: Path) -> None:
     claim = ("[Claim('wider is better', metric='test_loss', better='lower', smallest_effect=0.1,"
              " treatment={'model.widths': [4, 4]}, baseline={'model.widths': [3]})]")  # fmt: skip
@@ -300,12 +301,14 @@ def here(study: Study) -> list[str]:
             *str(setups[0].model.build({"inputs": 4, "outputs": 2})).splitlines()]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_a_shipped_study_is_the_same_in_another_process(path: Path, tmp_path: Path) -> None:
     study, _ = load_study(path)
     assert elsewhere(study, tmp_path) == here(study)
 
 
+@pytest.mark.slow
 def test_a_study_of_a_users_classes_is_the_same_where_its_files_are_not(tmp_path: Path) -> None:
     folder = tmp_path / "users"
     folder.mkdir()

@@ -21,6 +21,8 @@ from harness.execution.cluster import Ray
 from harness.execution.trainer import Trained
 from harness.settings import InvalidStudy
 
+pytestmark = pytest.mark.slow
+
 STUDY = """
 from beside import Net
 from harness import Model, Study, Sweep

@@ -122,6 +122,7 @@ def test_model_fits_a_task(model: str) -> None:
     assert found == {repr(variant) for variant in model_variants(model)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_task_trains_every_model_that_fits_as_alone_and_as_the_plain_module(task: str) -> None:
     setups = fitting([task], MODELS)

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import optuna
 import pandas as pd
+import pytest
 from mlflow import MlflowClient
 from test_run import MINE, run_storage, tables
+
+pytestmark = pytest.mark.slow
 
 SEED = 20
 N_RANDOM_KILLS = 11

@@ -18,6 +18,8 @@ from harness.settings import InvalidStudy
 from harness.study.changes import Changes
 from harness.study.load import load_study
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:

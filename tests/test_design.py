@@ -267,6 +267,7 @@ def leader(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["journal", "sqlite"])
 def test_a_storage_has_one_leader_whatever_the_results_folder(
     kind: str, leader: Callable[[str], subprocess.Popen[str]], tmp_path: Path

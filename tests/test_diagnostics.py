@@ -204,6 +204,7 @@ class StepByStep(nn.Module):
         return x, None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readout", ["last", "every"])
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 def test_gradient_flow_is_the_slope_of_the_gradients_of_every_state(cell: str, readout: str) -> None:
@@ -222,6 +223,7 @@ def test_gradient_flow_is_the_slope_of_the_gradients_of_every_state(cell: str, r
     assert row["gradient_flow"] == pytest.approx(np.mean(slopes), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_gradients_vanish_below_spectral_radius_one_and_grow_above() -> None:
     flows = []
     for radius in (0.5, 0.9, 1.8):

@@ -39,6 +39,7 @@ def test_an_error_of_the_harness_itself_exits_with_3_and_keeps_its_traceback(
     kept.unlink()
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_report_is_written_is_called_so(
     study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +70,7 @@ def test_why_a_study_ended_is_said_in_words(error: BaseException, words: str) ->
     assert why_stopped(error, Stop(time.monotonic() - 1, Progress(0, 0))) == words
 
 
+@pytest.mark.slow
 def test_a_finished_study_says_that_nothing_was_trained(study_file: Path, tmp_path: Path) -> None:
     first = harness_run(study_file, "--quick", results=tmp_path / "results")
     assert "Trained 20 runs in " in first.output
@@ -82,6 +84,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_is_done_refuses_what_the_run_would_and_writes_nothing(
     study_file: Path, tmp_path: Path
 ) -> None:
@@ -98,6 +101,7 @@ def test_a_dry_run_says_what_is_done_refuses_what_the_run_would_and_writes_nothi
     assert files(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_of_a_study_that_is_half_done_says_how_much_is_left(study_file: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(results), "--devices", "cpu"]
@@ -113,6 +117,7 @@ def test_a_dry_run_of_a_study_that_is_half_done_says_how_much_is_left(study_file
     assert " of 24 runs are done" in said or "All 24 runs are done" in said
 
 
+@pytest.mark.slow
 def test_runs_are_counted_once_though_lost_records_are_trained_again(study_file: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     assert harness_run(study_file, results=results).exit_code == 0
@@ -134,11 +139,13 @@ def test_runs_are_counted_once_though_lost_records_are_trained_again(study_file:
     assert tables(results / "mine") == whole
 
 
+@pytest.mark.slow
 def test_quiet_says_that_it_waits_and_nothing_else(study_file: Path, tmp_path: Path) -> None:
     done = harness_run(study_file, "--quick", "-q", results=tmp_path / "results")
     assert done.exit_code == 0 and done.output == ""
 
 
+@pytest.mark.slow
 def test_an_incomplete_study_is_reported_as_such(study_file: Path, tmp_path: Path) -> None:
     """A report of a study that was stopped on its way."""
     from click.testing import CliRunner

@@ -24,6 +24,8 @@ from harness.settings.patience import Stopped
 from harness.study import Study
 from harness.study.load import load_study
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 STUDY = """
 from harness import Study, Sweep

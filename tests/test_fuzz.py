@@ -256,6 +256,7 @@ seed_lists = st.none() | st.text(alphabet="0123456789,- ²٣x", max_size=8) | st
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @fuzz(150)
 @given(st.lists(changes, max_size=2), seed_lists, st.booleans())
 def test_any_change_of_the_command_line_is_taken_or_refused(

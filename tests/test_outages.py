@@ -29,6 +29,8 @@ from harness.ledger.records.spool import Spool
 from harness.ledger.stores import Stores
 from harness.settings.patience import Stopped
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Team:

@@ -60,6 +60,7 @@ def test_a_figure_needs_nothing_but_its_saved_data():
         assert png.startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_helpers_draw_the_same_figures_and_one_that_died_is_done_without():
     some = list(PLOTS.values())[:4]
     died, end = multiprocessing.Pipe()

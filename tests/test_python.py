@@ -40,12 +40,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_study_from_python_leaves_what_the_command_leaves(ran: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     assert harness_run(tmp_path / "mine.py", "--seeds", "3", results=tmp_path / "results").exit_code == 0
     assert tables(ran / "results" / "mine") == tables(tmp_path / "results" / "mine")
 
 
+@pytest.mark.slow
 def test_the_same_call_again_trains_nothing_and_changes_nothing(ran: Path) -> None:
     before = tables(ran / "results" / "mine")
     again = script(ran, SCRIPT.replace("quiet=True)\nprint", "quiet=False)\nprint"))
@@ -54,12 +56,14 @@ def test_the_same_call_again_trains_nothing_and_changes_nothing(ran: Path) -> No
     assert tables(ran / "results" / "mine") == before
 
 
+@pytest.mark.slow
 def test_a_changed_study_is_refused_with_the_difference(ran: Path) -> None:
     refused = script(ran, SCRIPT.replace("steps=40", "steps=50"))
     assert refused.returncode != 0
     assert "steps: 40 → 50" in refused.stderr
 
 
+@pytest.mark.slow
 def test_loaded_results_are_tidy_frames(ran: Path) -> None:
     found = harness.load(ran / "results" / "mine")
     assert len(found.runs) == 20 and {"trial", "seed", "phase", "status", "model.dropout"} <= set(found.runs)

@@ -150,6 +150,7 @@ def run_storage(results: Path) -> object:
     return open_storage(str(results / "optuna.journal"))
 
 
+@pytest.mark.slow
 def test_same_bytes_after_interruptions_and_with_two_workers(study_file: Path, tmp_path: Path) -> None:
     assert harness_run(study_file, results=tmp_path / "whole").exit_code == 0
     whole = tables(tmp_path / "whole" / "mine")
@@ -183,6 +184,7 @@ def kill_when_trials_are_told(study_file: Path, results: Path, how: signal.Signa
     return process.returncode in (130, -9)
 
 
+@pytest.mark.slow
 def test_changed_study_is_refused_unless_fresh(study_file: Path, tmp_path: Path) -> None:
     assert harness_run(study_file, "--quick", results=tmp_path).exit_code == 0
     refused = harness_run(study_file, "--quick", "--set", "model.width=4", results=tmp_path)
@@ -202,6 +204,7 @@ def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tm
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, tmp_path: Path) -> None:
     """A module that raises for one configuration, once training has begun."""
     source = MINE.replace(
@@ -250,6 +253,7 @@ def test_second_leader_is_told_who_leads(study_file: Path, tmp_path: Path) -> No
     assert f"being run by process {os.getpid()}" in refused.output
 
 
+@pytest.mark.slow
 def test_two_studies_share_a_results_folder(study_file: Path, tmp_path: Path) -> None:
     other = study_file.with_name("other.py")
     other.write_text(MINE.replace('name="mine"', 'name="other"').replace("width=8", "width=9"))
@@ -264,6 +268,7 @@ def test_two_studies_share_a_results_folder(study_file: Path, tmp_path: Path) ->
         assert tables(tmp_path / "shared" / name) == tables(tmp_path / "alone" / name / name)
 
 
+@pytest.mark.slow
 def test_search_without_sweeps(study_file: Path, tmp_path: Path) -> None:
     settings = ["--set", "model.dropout=Tune(0.0, 0.5)", "--set", "clipping.max_norm=1.0", "--set", "sampler=tpe",
                 "--set", "claims=()", "--set", "tune_trials=8"]  # fmt: skip
@@ -274,6 +279,7 @@ def test_search_without_sweeps(study_file: Path, tmp_path: Path) -> None:
     assert runs.loc[runs["phase"] == "confirm", "model.dropout"].nunique() == 1
 
 
+@pytest.mark.slow
 def test_a_configuration_that_kills_its_process_takes_nothing_else_with_it(study_file: Path, tmp_path: Path) -> None:
     source = MINE.replace("import torch\n", "import os\nimport torch\n", 1).replace(
         "        return self.net(x)",

@@ -331,6 +331,7 @@ def test_tracebacks_are_kept_without_credentials() -> None:
     assert "hunter2" not in outcome.errors[0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Query string argument")
 def test_no_credential_of_the_command_line_is_left_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report's commands, the launch's parameters, the environment, databases: read every byte of the results."""

@@ -84,6 +84,7 @@ def study_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "mine.py"
 
 
+@pytest.mark.slow
 def test_files_that_change_meanwhile_change_nothing(study_file: Path) -> None:
     """Classes, a cache, an import within a function, a module with a lock: all that workers need was sent to them."""
     populations = populations_of(study_file)
@@ -99,6 +100,7 @@ def test_files_that_change_meanwhile_change_nothing(study_file: Path) -> None:
         pd.testing.assert_frame_equal(mine, other, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_study_defined_in_a_script_trains_in_processes(tmp_path: Path) -> None:
     """Its classes are those of `__main__`, which no other process can import."""
     (tmp_path / "helpers.py").write_text(HELPERS)
@@ -199,6 +201,7 @@ def test_a_file_that_draws_other_data_each_time_is_refused_at_the_first_start(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_what_a_file_prints_is_printed_once_and_what_it_holds_by_address_does_not_matter(tmp_path: Path) -> None:
     text = MINE.replace(
         "class Mine", "import os, sys\nos.write(1, b'hello')\nprint('oh', file=sys.stderr)\n\nclass Mine"
@@ -225,6 +228,7 @@ def test_a_file_that_can_be_loaded_once_only_is_refused(tmp_path: Path) -> None:
     assert "FileExistsError" in refused.output
 
 
+@pytest.mark.slow
 def test_going_on_with_another_kind_of_device_is_refused_and_both_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -370,6 +370,7 @@ def test_at_the_smallest_effect_a_verdict_is_given_at_most_at_the_level(n: int, 
     assert decided / SIMULATIONS <= 0.05 + MC_ERROR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 6, 9])
 def test_binary_verdicts_keep_their_level_exactly(n: int):
     """Every outcome is enumerated: at a true difference δ, "supported" has probability ≤ α/2 (and a little for the grid)."""

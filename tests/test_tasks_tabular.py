@@ -304,6 +304,7 @@ def test_images_of_openml_may_have_numbers_as_classes(no_network, monkeypatch, n
     assert differs.sum() <= 2  # Fisher's table and openml.org's are known to differ in two flowers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["61", "iris"])
 def test_unreachable_openml_is_one_problem_that_says_what_to_do(no_network, name):
     problem = only_problem(Tabular(f"openml:{name}"))
@@ -381,6 +382,7 @@ study = Study(
 '''
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_table_runs_from_the_command_line(tmp_path):
     table(tmp_path / "mine.csv")
     (tmp_path / "study.py").write_text(STUDY.replace("FILE", str(tmp_path / "mine.csv")))

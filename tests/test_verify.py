@@ -22,6 +22,8 @@ from harness.execution import placement
 from harness.execution.placement import Placement
 from harness.ledger.environment import DECISIVE, obstacles
 
+pytestmark = pytest.mark.slow
+
 STUDY = '''"""Some cells diverge at once, one factor mixes numbers and None, seven units are an odd size."""
 import torch
 from torch import nn

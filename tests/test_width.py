@@ -64,6 +64,7 @@ def test_a_measurement_is_cached_and_a_damaged_cache_is_done_without(tmp_path: P
         assert measure_cost(RUNS, CPU, memory_bytes=PLENTY, cache=cache).width >= 16
 
 
+@pytest.mark.slow
 def test_another_process_finds_what_was_measured(tmp_path: Path) -> None:
     source = f"""
 from pathlib import Path
