@@ -1,17 +1,14 @@
-"""Where a study's populations train: on devices of this host or on a Ray cluster, how wide they are, and how long it takes."""
+"""Where a study's populations train, how wide they are, and how long it takes; on this host by a short measurement."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
-from harness.engine.devices import cores_of, device_name, find_devices
+from harness.engine.devices import cores_of, device_name
 from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import NARROWEST
 from harness.engine.population_width import measure_cost
 from harness.engine.width_cache import cache_file
-from harness.execution.trainer import Executor
-from harness.execution.workers import Workers
 from harness.ledger.trial_runs import n_steps, sample_runs
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.study import Study
@@ -44,38 +41,6 @@ class Placement:
     def words(self) -> str:
         """How many processes there are, where it is not one."""
         return f", {len(self.places)} populations at once" if len(self.places) > 1 else ""
-
-
-def on_host(
-    study: Study, *, devices: str, workers: int | None, memory: str | None, remember: bool
-) -> tuple[Executor, Placement]:
-    """What trains the study on devices of this host, and how it does; arguments as of `place_on_host`.
-
-    Raises:
-        InvalidStudy: a device or the memory cannot be used, or the study cannot be sent to a process.
-    """
-    placement = place_on_host(study, find_devices(devices), workers=workers, memory=memory, remember=remember)
-    return Workers(placement.places, placement.threads, study), placement
-
-
-def on_cluster(
-    study: Study, *, address: str, gpus: float | None, memory: str | None, say: Callable[[str], None]
-) -> tuple[Executor, Placement]:
-    """What trains the study on a Ray cluster, and how it does.
-
-    Raises:
-        InvalidStudy: Ray is not installed, or the cluster or the memory cannot be used.
-    """
-    try:
-        from harness.execution.cluster import Ray
-    except ModuleNotFoundError:
-        raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
-    cluster = Ray(address, gpus, study)
-    say("Measuring populations on the cluster, as soon as it has room for one.")
-    placement = cluster.placement(memory)
-    for note in cluster.notes():
-        say(note)
-    return cluster, placement
 
 
 def place_on_host(

@@ -13,7 +13,8 @@ from threading import Timer
 
 import pandas as pd
 
-from harness.execution.placement import Placement, on_cluster, on_host
+from harness.execution.placement import Placement
+from harness.execution.selection import on_cluster, on_host
 from harness.execution.trainer import Executor
 from harness.inference.verdict import Verdict
 from harness.lead import console

@@ -1,0 +1,43 @@
+"""What trains a study: processes of this host, or a Ray cluster."""
+
+from collections.abc import Callable
+
+from harness.engine.devices import find_devices
+from harness.execution import placement
+from harness.execution.placement import Placement
+from harness.execution.trainer import Executor
+from harness.execution.workers import Workers
+from harness.settings import InvalidStudy, Problem
+from harness.study import Study
+
+
+def on_host(
+    study: Study, *, devices: str, workers: int | None, memory: str | None, remember: bool
+) -> tuple[Executor, Placement]:
+    """What trains the study on devices of this host, and how it does; arguments as of `place_on_host`.
+
+    Raises:
+        InvalidStudy: a device or the memory cannot be used, or the study cannot be sent to a process.
+    """
+    placed = placement.place_on_host(study, find_devices(devices), workers=workers, memory=memory, remember=remember)
+    return Workers(placed.places, placed.threads, study), placed
+
+
+def on_cluster(
+    study: Study, *, address: str, gpus: float | None, memory: str | None, say: Callable[[str], None]
+) -> tuple[Executor, Placement]:
+    """What trains the study on a Ray cluster, and how it does.
+
+    Raises:
+        InvalidStudy: Ray is not installed, or the cluster or the memory cannot be used.
+    """
+    try:
+        from harness.execution.cluster import Ray
+    except ModuleNotFoundError:
+        raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
+    cluster = Ray(address, gpus, study)
+    say("Measuring populations on the cluster, as soon as it has room for one.")
+    placed = cluster.placement(memory)
+    for note in cluster.notes():
+        say(note)
+    return cluster, placed
