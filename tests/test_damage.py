@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from harness.ledger.records.launch import launch_of
 from harness.ledger.stores import leadership
 from harness.settings import InvalidStudy
 from harness.study.changes import Changes
-from harness.study.load import load_study
+from harness.study.origin import load_with_origin
 
 pytestmark = pytest.mark.slow
 
@@ -160,10 +161,11 @@ def test_no_password_of_a_study_file_is_left_anywhere(tmp_path: Path) -> None:
     recorded = (tmp_path / "results" / "mine-quick" / "study.py").read_text()
     assert recorded.splitlines() == "\n".join(lines.values()).splitlines() + source.splitlines()[len(lines) :]
 
-    study, _ = load_study(tmp_path / "mine.py", Changes())
+    study, origin = load_with_origin(tmp_path / "mine.py", Changes())
     changes = Changes(("task.source=postgresql://me:hunter2@host/x", "steps=5"))
+    origin = replace(origin, changes=changes)
     environment = {"at": "x://a:hunter2@b"}
-    launch = launch_of(study, tmp_path / "mine.py", changes, plan={"width": 1}, environment=environment)
+    launch = launch_of(study, origin, plan={"width": 1}, environment=environment)
     assert "hunter2" not in repr(launch)
     assert launch.params["settings"] == ("task.source=postgresql://***@host/x", "steps=5")
 

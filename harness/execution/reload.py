@@ -66,7 +66,10 @@ def _reload(pipe: Connection, study_file: Path, changes: Changes) -> None:
     """What the process does: it says nothing, whatever the file prints."""
     try:
         pipe.recv()
-    except EOFError:  # the file cannot be loaded at all, which the leader says
+    except (
+        EOFError,
+        ConnectionError,
+    ):  # the leader is gone, or the file cannot be loaded at all, which the leader says
         return
     torch.set_num_threads(1)  # the others are the leader's
     silence = os.open(os.devnull, os.O_WRONLY)

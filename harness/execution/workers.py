@@ -126,7 +126,7 @@ def _work(pipe: Connection, place: str, threads: int) -> None:
     try:
         study = unpack(pipe.recv_bytes(), "a process that trains")
         trainer = Trainer(torch.device(place), study.evaluations)
-    except EOFError:
+    except (EOFError, ConnectionError):  # the leader is gone, maybe killed
         return None
     except InvalidStudy as error:
         return say(error)
@@ -136,7 +136,7 @@ def _work(pipe: Connection, place: str, threads: int) -> None:
     while True:
         try:
             message = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             return None
         try:
             say(trainer.train(received(study, message), lambda *done: say(done)))

@@ -74,6 +74,6 @@ def start_helpers() -> list[Connection]:
 
 
 def _help(pipe: Connection) -> None:
-    with suppress(EOFError):
+    with suppress(EOFError, ConnectionError):
         while True:
             pipe.send([render(plot) for plot in pipe.recv()])
