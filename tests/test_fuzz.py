@@ -27,6 +27,8 @@ from harness.study.changes import Changes
 from harness.study.load import load_study
 from harness.tasks import AddingProblem, CharLM, Images, Task, TemporalOrder, Tensors
 
+pytestmark = pytest.mark.slow
+
 MANY = int(os.environ.get("FUZZ", "0"))
 
 
@@ -256,7 +258,6 @@ seed_lists = st.none() | st.text(alphabet="0123456789,- ²٣x", max_size=8) | st
 )  # fmt: skip
 
 
-@pytest.mark.slow
 @fuzz(150)
 @given(st.lists(changes, max_size=2), seed_lists, st.booleans())
 def test_any_change_of_the_command_line_is_taken_or_refused(

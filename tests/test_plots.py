@@ -158,6 +158,7 @@ def test_tuning_marks_the_confirmed_value_in_every_cell():
     assert data["chosen"].sum() == len(STUDY.cells())
 
 
+@pytest.mark.slow
 def test_labels_of_levels_that_are_components_fit():
     rules = Sweep(
         NoClipping(), GlobalNorm(1.0), PerTensorNorm(0.5), AGC(), ZClip(alpha=0.9, warmup=50), SkipNonfinite()

@@ -20,6 +20,8 @@ from harness.inference.verdicts import judge
 from harness.reporting.formats import claims_json, csv, parquet
 from harness.reporting.tables import sort_runs, summarize
 
+pytestmark = pytest.mark.slow
+
 SMALL = '''"""Does clipping matter?"""
 from math import inf
 import torch

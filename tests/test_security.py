@@ -210,6 +210,7 @@ EXPECTED = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_report_of_hostile_texts_has_no_element_of_theirs(hostile: Path) -> None:
     page = Page((hostile / "report.html").read_text(encoding="utf-8"))
     assert {tag for tag, _ in page.elements} <= EXPECTED
@@ -223,6 +224,7 @@ def test_a_report_of_hostile_texts_has_no_element_of_theirs(hostile: Path) -> No
     assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 @pytest.mark.parametrize("policy", [True, False], ids=["as it is", "without its policy"])
 def test_nothing_of_a_hostile_report_runs_in_a_browser(hostile: Path, tmp_path: Path, policy: bool) -> None:
@@ -244,6 +246,7 @@ def test_nothing_of_a_hostile_report_runs_in_a_browser(hostile: Path, tmp_path: 
     assert not re.search(r"https?://127\.0\.0\.1:9", log.read_text()), "no image was fetched"
 
 
+@pytest.mark.slow
 def test_markdown_and_figures_show_hostile_texts_as_texts(hostile: Path) -> None:
     summary = (hostile / "summary.md").read_text(encoding="utf-8")
     assert not re.search(r"(?<!\\)(\\\\)*\]\(", summary), "no link"
@@ -257,6 +260,7 @@ def test_markdown_and_figures_show_hostile_texts_as_texts(hostile: Path) -> None
     assert all(re.fullmatch(r"[\w.-]+", name) for name in names)
 
 
+@pytest.mark.slow
 def test_tables_keep_hostile_texts_and_csv_has_no_formula(hostile: Path) -> None:
     runs = pd.read_parquet(hostile / "runs.parquet")
     assert set(runs["model.note"]) == set(PAYLOADS.values())

@@ -237,6 +237,7 @@ def test_holm_levels_of_a_family_by_hand():
     assert len(holm_alphas([])) == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(some.lists(some.floats(1e-9, 1), min_size=1, max_size=8))
 def test_holm_levels_reject_what_statsmodels_rejects(p: list[float]):

@@ -50,6 +50,7 @@ def test_a_member_is_said_to_take_at_least_its_parameters_gradient_and_state() -
     assert 4 * parameters <= bytes_per_member(Run(0, 0, wide), CPU) < 100 * parameters
 
 
+@pytest.mark.slow
 def test_a_measurement_is_cached_and_a_damaged_cache_is_done_without(tmp_path: Path) -> None:
     cache = tmp_path / "deep" / "widths.json"
     first = measure_cost(RUNS, CPU, memory_bytes=PLENTY, cache=cache)
