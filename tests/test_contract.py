@@ -133,6 +133,7 @@ def test_task_trains_every_model_that_fits_as_alone_and_as_the_plain_module(task
         assert finding.level == "ok", f"{setup}: {finding.sentence}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_task_trains_as_in_the_plain_loop(task: str) -> None:
     """Without dropout, which `test_train` compares; tasks with a loss of their own are left to the plain module."""

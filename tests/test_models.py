@@ -79,6 +79,7 @@ def test_levels_above_zero_share_a_population(name: str) -> None:
     assert len(plan([Run(i, 0, setup) for i, setup in enumerate(setups)], 10)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gaussian", "variational", "dropconnect", "zoneout of an lstm", "linear"])
 def test_companions_do_not_change_a_bit(name: str) -> None:
     runs = runs_of(name, tuple(range(16)))

@@ -153,6 +153,7 @@ class TestEveryCell:
         x, _ = data({}, lstm=False, with_states=False)
         assert_same(*(torch.autograd.grad(scalar(layer(x)[1]), [*theirs.parameters(), x]) for layer in (ours, theirs)))
 
+    @pytest.mark.slow
     def test_gradcheck(self, kind: Any, more: Any) -> None:
         layer = MemberRecurrent(build(kind, 0, **more), Scaled)
         x, states = data({}, lstm=kind is nn.LSTM, with_states=True)
@@ -167,6 +168,7 @@ class TestEveryCell:
 
         assert torch.autograd.gradcheck(again, (x, *states, *params))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("members", [2, 3, 8])
     def test_companions_do_not_change_a_bit(self, kind: Any, more: Any, members: int) -> None:
         torch.manual_seed(0)

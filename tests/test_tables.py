@@ -34,6 +34,7 @@ def one_sweep(**settings: object) -> FakeStudy:
     return FakeStudy(name="small", settings=settings | {"steps": 40}, seeds=4)
 
 
+@pytest.mark.slow
 def test_same_tables_in_any_order_give_the_same_bytes(tmp_path: Path):
     study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
     runs, curves = simulate(study, every=4)
@@ -104,6 +105,7 @@ STUDIES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_any_study_gives_a_report(name: str, tmp_path: Path):
     study = STUDIES[name]
@@ -115,6 +117,7 @@ def test_any_study_gives_a_report(name: str, tmp_path: Path):
     assert len(list(tmp_path.glob("figures/tuning_*.svg"))) == len(study.tunes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["diverged", "failed", "one seed", "tune only", "nothing ran"])
 def test_any_ending_gives_a_report(ending: str, tmp_path: Path):
     paths = {"clipping.max_norm": Sweep(1.0, math.inf), "optimizer.lr": Tune(0.1, 1.0)}

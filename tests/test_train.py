@@ -191,6 +191,7 @@ ARCHITECTURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_curve_does_not_depend_on_companions(name: str) -> None:
     runs = some_runs(*ARCHITECTURES[name])
