@@ -11,7 +11,7 @@ from synthetic import FakeStudy, fail, rnn_clip, simulate
 
 from harness.clipping import GlobalNorm, Value
 from harness.reporting import formats, report, tables
-from harness.reporting.report import Subject, write_report
+from harness.reporting.report import Subject, remove_stale, write_report
 from harness.settings import Sweep, Tune
 from harness.study import Claim
 
@@ -193,3 +193,10 @@ def test_a_report_of_some_of_the_runs_says_so_before_all_else(name: str, tmp_pat
     assert "notice" not in whole
     said = part.index("Incomplete: 5 of 8 runs. Verdicts are those of the runs that are there.")
     assert said < min(part.index(word) for word in ("confirm runs", "Cells", "Why?"))
+
+
+def test_figures_of_an_earlier_report_go_and_a_users_own_stay(tmp_path: Path) -> None:
+    for name in ("tuning_optimizer.lr.svg", "seeds_old.csv", "surface.png", "mine.png", "notes.txt"):
+        (tmp_path / name).touch()
+    remove_stale(tmp_path, {"surface"})
+    assert {path.name for path in tmp_path.iterdir()} == {"surface.png", "mine.png", "notes.txt"}

@@ -123,7 +123,9 @@ def write(path: Path, content: bytes) -> None:
 
 
 def remove_stale(figures: Path, names: set[str]) -> None:
-    """Delete figures of an earlier report of this study that this one no longer has."""
+    """Delete figures of an earlier report of this study that this one no longer has; a user's own stay."""
+    kinds = {figure.__name__.rpartition(".")[2] for figure in plots.FIGURES}
     for path in figures.glob("*"):
-        if path.suffix in (".svg", ".png", ".csv") and path.stem not in names:
+        ours = path.suffix in (".svg", ".png", ".csv") and path.stem.partition("_")[0] in kinds
+        if ours and path.stem not in names:
             path.unlink()
