@@ -19,7 +19,7 @@ from test_train import textbook
 from harness import clipping, models, optimizers, tasks
 from harness.audit import checks
 from harness.clipping import ClippingRule, GlobalNorm
-from harness.engine.layers import swap
+from harness.engine.functions import swap
 from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.models import Model

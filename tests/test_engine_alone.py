@@ -20,7 +20,7 @@ import harness.engine
 modules = [module.name for module in pkgutil.walk_packages(harness.engine.__path__, "harness.engine.")]
 for name in modules:
     importlib.import_module(name)
-assert "harness.engine.train" in modules and "harness.engine.layers.cells.lstm" in modules
+assert "harness.engine.train" in modules and "harness.engine.functions.cells.lstm" in modules
 
 import torch
 from harness.clipping import GlobalNorm

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from harness import Study, Sweep
-from harness.engine.layers import swap
+
 from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -22,7 +22,7 @@ from harness.lead.overview import overview
 from harness.models import Model
 from harness.optimizers import SGD
 from harness.settings import Note
-from harness.study.trial_run import trial_run
+
 from harness.tasks import Tensors
 
 GENERATOR = torch.Generator().manual_seed(0)

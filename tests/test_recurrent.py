@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
-from harness.engine.layers import swap
-from harness.engine.layers.cells import CELLS, RecurrentNoise
-from harness.engine.layers.dropout import MemberDropout
-from harness.engine.layers.recurrence import Recurrence
-from harness.engine.layers.recurrent import MemberRecurrent
+from harness.engine.functions import swap
+from harness.engine.functions.cells import CELLS, RecurrentNoise
+from harness.engine.functions.dropout import MemberDropout
+from harness.engine.functions.recurrence import Recurrence
+from harness.engine.functions.recurrent import MemberRecurrent
 
 LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
 OPTIONS = [

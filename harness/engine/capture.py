@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from harness.engine.population import Population
+from harness.engine.members import Members
 
 WARM_UP = 3
 """Steps before a capture, in which libraries choose their kernels and allocate what they keep."""
@@ -26,7 +26,7 @@ class Captured:
         population: draws the random numbers of the step.
     """
 
-    def __init__(self, step: Callable[[Tensor], tuple[Tensor, ...]], population: Population) -> None:
+    def __init__(self, step: Callable[[Tensor], tuple[Tensor, ...]], population: Members) -> None:
         self._step, self._population, self._possible = step, population, True
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = 0

@@ -4,12 +4,12 @@ import numpy as np
 import torch
 
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 
 
 @torch.no_grad()
-def scores(population: Population, feed: Feed, split: str, at_most: int | None = None) -> tuple[Array, Array]:
+def scores(population: Members, feed: Feed, split: str, at_most: int | None = None) -> tuple[Array, Array]:
     """Loss and error of every example of a split, dropout off.
 
     Returns:

@@ -6,14 +6,14 @@ from torch import Tensor
 
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 
 TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""
 
 
-def final_metrics(population: Population, feed: Feed) -> dict[str, Array]:
+def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
     """Metrics of the trained weights, (member,) each. Test data is touched here, once, for runs of the confirm phase."""
     if not population.runs[0].confirm:
         train_loss, train_error = mean(*scores(population, feed, "train", TRAIN_SAMPLE))
@@ -35,10 +35,9 @@ def final_metrics(population: Population, feed: Feed) -> dict[str, Array]:
 
 
 @torch.no_grad()
-def _dropout_noise(population: Population, x: Tensor, *, train: bool) -> Array:
+def _dropout_noise(population: Members, x: Tensor, *, train: bool) -> Array:
     """Largest change of an output between two draws of dropout, (member,)."""
     outputs = []
     for _ in range(2):
-        population.draw_dropout()
         outputs.append(population.outputs(x, train=train))
     return (outputs[0] - outputs[1]).abs().flatten(1).amax(1).double().cpu().numpy()

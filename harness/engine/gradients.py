@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from harness.engine.layers.postponed import Postponed, postponed
+from harness.engine.functions.postponed import Postponed, postponed
 from harness.engine.parameter_layout import ParameterLayout
 
 
@@ -16,11 +16,13 @@ class Gradients:
 
     Attributes:
         leaves: by name the views of `parameters` that a forward pass is to use, (member, …) each.
+        unused: names of those that had no part in the last one.
     """
 
     def __init__(self, parameters: Tensor, layout: ParameterLayout) -> None:
         self._parameters, self._layout = parameters, layout
         self.leaves = {name: view.detach().requires_grad_() for name, view in layout.views(parameters).items()}
+        self.unused: tuple[str, ...] = ()
         self._by_leaf: list[Tensor | None] = []
         self._postponed = Postponed()
         self._buffer, self._slots, self._padding = parameters[:0], list[Tensor](), list[Tensor]()
@@ -34,6 +36,10 @@ class Gradients:
         """Backward pass of all members from their losses, (member,), of a forward pass after `begin`."""
         with postponed(self._postponed):
             self._by_leaf = list(torch.autograd.grad(losses.sum(), list(self.leaves.values()), allow_unused=True))
+        by_name = zip(self.leaves.items(), self._by_leaf, strict=True)
+        self.unused = tuple(
+            name for (name, leaf), gradient in by_name if gradient is None and leaf not in self._postponed
+        )
 
     def rows(self, rows: slice) -> Tensor:
         """The last gradient of some members, (member, parameters); overwritten by the next call."""

@@ -3,12 +3,14 @@
 Runs with equal `population_key` keys can: they build modules of one structure, and what else differs is a number for each.
 """
 
+import re
 from itertools import pairwise
 from typing import Any
 
 import torch.nn as nn
+from torch import Tensor
 
-from harness.engine.layers.dropout import MemberDropout
+from harness.engine.attributes import TORCHS, attributes, is_level
 from harness.engine.runs import Run, build
 from harness.engine.setup import Setup
 from harness.settings import Component, show
@@ -19,14 +21,26 @@ which is why whole planned populations train, whatever the interruptions."""
 
 
 def structure(module: nn.Module) -> str:
-    """What must agree between modules that are stacked: classes, plain attributes, shapes. Dropout p may differ."""
-    torchs = vars(nn.Module()).keys()
+    """What must agree between modules that are stacked: classes, plain attributes, shapes.
+
+    Numbers with a point, and schedules, may be each run's own: what that is worth shows the proof.
+    """
     lines = []
     for name, layer in module.named_modules():
-        plain = {} if isinstance(layer, MemberDropout) else {k: v for k, v in vars(layer).items() if k not in torchs}
+        plain = {
+            k: "its own" if is_level(v) else tuple(v.shape) if isinstance(v, Tensor) else v
+            for k, v in vars(layer).items()
+            if k not in TORCHS
+        }
         lines.append(f"{name} {type(layer).__qualname__} {plain}")
     tensors = [*module.named_parameters(), *module.named_buffers()]
-    return "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])
+    text = "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])
+    return re.sub(r" at 0x[0-9a-f]+", "", text)  # addresses differ from process to process
+
+
+def levels(module: nn.Module) -> tuple[str, ...]:
+    """The numbers of a module that may be each run's own, as text."""
+    return tuple(f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key]))
 
 
 def per_member(component: Component) -> dict[str, float]:

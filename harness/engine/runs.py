@@ -7,9 +7,8 @@ import torch
 import torch.nn as nn
 from torch.nn.parameter import is_lazy
 
-from harness.engine.layers import swap
 from harness.engine.setup import Setup
-from harness.settings.randomness import stream_seed
+from harness.settings.randomness import global_generators, stream_seed
 from harness.tasks.task import Data, Task
 
 
@@ -35,12 +34,20 @@ def examples(runs: list[Run]) -> list[Data]:
 
 
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:
-    """The run's own module, swapped, initialised from the seed's `init` stream (on the CPU, whatever the device)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(
-            stream_seed(seed, "init")
-        )  # `torch.manual_seed` would format the whole stack
+    """The run's own module as its class makes it, on the CPU, whatever the device.
+
+    Torch's, NumPy's and Python's global generators are at the start of the seed's `init` stream.
+
+    Raises:
+        ValueError: its parameters are of more than single precision, or complex: training would change them silently.
+    """
+    with global_generators(stream_seed(seed, "init")):
         module = setup.model.build(setup.task.sizes(data))
         if any(map(is_lazy, module.parameters())):
-            module.eval()(data.x[data.train[:1]])
-        return swap(module)
+            module.eval()
+            module(data.x[data.train[:1]])
+            module.train()
+    for name, parameter in module.named_parameters():
+        if parameter.dtype != torch.float32:
+            raise ValueError(f"its parameters must be float32, but `{name}` is {str(parameter.dtype).removeprefix('torch.')}")
+    return module

@@ -4,13 +4,14 @@ Clipping and the update go over blocks of members whose parameters, gradient and
 together they read and write every array several times, which from main memory would cost more than the matrix products.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from harness.clipping import Gradient
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.runs import Run
 from harness.engine.update import cast, columns, of_rows, update_of
 from harness.optimizers import Columns
@@ -43,7 +44,7 @@ class Stepper:
         population: their parameters, changed by every step.
     """
 
-    def __init__(self, runs: list[Run], population: Population) -> None:
+    def __init__(self, runs: list[Run], population: Members) -> None:
         setup = runs[0].setup
         self._population, self._rule = population, setup.clipping
         bounds = columns([run.setup.clipping for run in runs], population.device)
@@ -58,20 +59,26 @@ class Stepper:
             x: (member, batch, …).
             y: (member, batch, …).
         """
-        population, update = self._population, self._update
-        population.draw_dropout()
-        losses = population.forward(x, y)
-        population.backward(losses)
-        blocks = []
+        self._population.advance()
+        losses = self._population.losses(x, y)
+        return StepRecord(losses, *self.clip_and_update(self._population.gradient))
+
+    def clip_and_update(self, gradient_of: Callable[[slice], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """The second half of a step: norms before and after clipping and who was clipped, (member, 1) each.
+
+        Args:
+            gradient_of: the gradient of some members, (member, parameters), to be overwritten.
+        """
+        update, blocks = self._update, []
         update.begin()
         for rows in self._blocks():
-            gradient = population.gradient(rows)
+            gradient = gradient_of(rows)
             norm, clipped_norm, clipped = self._clip(rows, gradient)
             update(rows, gradient, clipped if self._rule.skips else None)
             blocks.append((norm, clipped_norm, clipped))
         norm, clipped_norm, clipped = map(torch.cat, zip(*blocks, strict=True))
         update.end(clipped if self._rule.skips else None)
-        return StepRecord(losses.detach(), norm, clipped_norm, clipped)
+        return norm, clipped_norm, clipped
 
     def _clip(self, rows: slice, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Clip the gradient of some members, (member, parameters), in place; norms before and after, and who was clipped."""

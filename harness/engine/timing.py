@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.engine.capture import WARM_UP, Captured
 from harness.engine.feed import Feed
 from harness.engine.population import Population
+from harness.engine.training import members
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper
 
@@ -25,10 +26,11 @@ def steps_of(runs: list[Run], device: torch.device, *, capture: bool = True) -> 
     """
     runs = sorted(runs, key=lambda run: run.seed)
     data = examples(runs)
-    population = Population(runs, data, device=device, dtype=torch.float32)
+    population = members(runs, data, device=device, dtype=torch.float32)
     feed = Feed(runs, data, device=device, dtype=torch.float32)
     stepper, batch = Stepper(runs, population), feed.indices(1)[0]
-    population.prepare(feed.gather(batch)[0][0])
+    if isinstance(population, Population):
+        population.share(feed.gather(batch)[0][0])
 
     def step(batch: Tensor) -> tuple[Tensor, ...]:
         return stepper.step(*feed.gather(batch))

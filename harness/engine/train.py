@@ -14,6 +14,7 @@ from harness.engine.run_tables import curve_table, run_table
 from harness.engine.runs import Run
 from harness.engine.training import Training
 from harness.settings.machine import threads_restored
+from harness.settings.randomness import global_generators, stream_seed
 
 
 def train(
@@ -25,7 +26,7 @@ def train(
     capture: bool = True,
     progress: Callable[[int, int], None] = lambda steps, diverged: None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Train a population and measure it.
+    """Train a population and measure it; one run alone is trained by the plain loop.
 
     On a CPU there are never more threads than members: which thread sums what would then decide the last bit.
 
@@ -44,7 +45,8 @@ def train(
     """
     runs = sorted(runs, key=lambda run: run.seed)
     when = LoggingSteps(runs[0].setup.steps, evaluations)
-    with threads_restored(), tf32(runs[0].setup.tf32):
+    own = global_generators(stream_seed(runs[0].seed, "module"), device)  # for what a module draws itself
+    with threads_restored(), tf32(runs[0].setup.tf32), own:
         training = Training(runs, when, device=device, dtype=dtype, capture=capture)
         population, done = training.population, 0
         for stop in when.evaluated():

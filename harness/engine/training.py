@@ -14,9 +14,12 @@ from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import final_metrics
 from harness.engine.history import History, LoggingSteps
+from harness.engine.members import Members
+from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper, StepRecord
+from harness.tasks.task import Data
 
 
 class Training:
@@ -38,14 +41,17 @@ class Training:
         self, runs: list[Run], when: LoggingSteps, *, device: torch.device, dtype: torch.dtype, capture: bool
     ) -> None:
         data = examples(runs)
-        self.population = Population(runs, data, device=device, dtype=dtype)
+        self.population = members(runs, data, device=device, dtype=dtype)
         self._feed = Feed(runs, data, device=device, dtype=dtype)
         self._stepper = Stepper(runs, self.population)
         self.history = History(when, len(runs), device, dtype)
         self._diagnosis = Diagnosis(self.population, self._feed)
-        self._captured = Captured(self._step, self.population) if capture and device.type == "cuda" else None
+        self._captured: Captured | None = None
         self._limit_threads()
-        self.population.prepare(self._feed.gather(self._feed.peek())[0][0])
+        if isinstance(self.population, Population):
+            self.population.share(self._feed.gather(self._feed.peek())[0][0])
+            if capture and device.type == "cuda" and self.population.repeats:
+                self._captured = Captured(self._step, self.population)
 
     def draw_batches(self, steps: int) -> Tensor:
         """The next training batches, (step, member, batch) indices of examples."""
@@ -93,3 +99,10 @@ class Training:
         if not len(self.population):
             return {}
         return final_metrics(self.population, self._feed) | self._diagnosis.final()
+
+
+def members(runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> Members:
+    """Several runs as a population; one by the plain loop."""
+    if len(runs) == 1:
+        return PlainMember(runs[0], data[0], device=device, dtype=dtype)
+    return Population(runs, data, device=device, dtype=dtype)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.planning import per_member
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.runs import Run
 from harness.optimizers import Adam, AdamW, Columns, Optimizer
 from harness.settings import Component
@@ -21,7 +21,7 @@ FUSED: dict[type[Optimizer], Callable[..., None]] = {Adam: torch._fused_adam_, A
 """The kernels of `torch.optim`'s own `fused=True`: one pass over parameters, gradient and state."""
 
 
-def update_of(runs: list[Run], population: Population) -> "Update":
+def update_of(runs: list[Run], population: Members) -> "Update":
     """The way to update these members that is the fastest where they are."""
     fused = type(runs[0].setup.optimizer) in FUSED and population.device.type == "cpu"
     return FusedUpdate(runs, population) if fused else Update(runs, population)
@@ -35,12 +35,13 @@ class Update:
         population: their parameters, changed by every update.
     """
 
-    def __init__(self, runs: list[Run], population: Population) -> None:
+    def __init__(self, runs: list[Run], population: Members) -> None:
         self._population, self._optimizer = population, runs[0].setup.optimizer
         rates = columns([run.setup.optimizer for run in runs], population.device)
         self._rates = {name: column if bool(column.any()) else None for name, column in rates.items()}
         self._state = [torch.zeros_like(population.parameters) for _ in self._optimizer.state_names]
         self._step = torch.ones(len(runs), 1, device=population.device)  # number of each member's next update
+        self._missed: dict[str, int] = {}
         self._coefficients: Columns = {}
 
     @property
@@ -51,6 +52,7 @@ class Update:
 
     def begin(self) -> None:
         """Begin a step; then every member is to be updated once."""
+        self._count_by_parameter()
         coefficients = self._optimizer.coefficients(self._step.double(), **self._rates)
         self._coefficients = cast(coefficients, self._population.dtype)
 
@@ -63,13 +65,23 @@ class Update:
             skipped: (member, 1), those whose parameters and state stay as they are; None for none.
         """
         changed = [tensor[rows] for tensor in (self._population.parameters, *self._state)]
-        if skipped is None:
-            self._change(rows, gradient, changed)
-            return
-        before = [tensor.clone() for tensor in changed]
+        unused = [self._population.views(tensor)[name] for name in self._population.unused for tensor in changed]
+        kept = [tensor.clone() for tensor in unused]
+        before = [] if skipped is None else [tensor.clone() for tensor in changed]
         self._change(rows, gradient, changed)
-        for tensor, old in zip(changed, before, strict=True):
-            torch.where(skipped, old, tensor, out=tensor)
+        for tensor, old in zip(unused, kept, strict=True):
+            tensor.copy_(old)
+        if skipped is not None:
+            for tensor, old in zip(changed, before, strict=True):
+                torch.where(skipped, old, tensor, out=tensor)
+
+    def _count_by_parameter(self) -> None:
+        """Once a parameter takes part that had none in some steps, each counts its own updates, as in `torch.optim`."""
+        unused = self._population.unused
+        if self._step.shape[1] == 1 and any(name not in unused for name in self._missed):
+            self._step = self._step.expand(-1, self._population.parameters.shape[1]).clone()
+            for name, missed in self._missed.items():
+                self._population.views(self._step)[name] -= missed
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
         self._optimizer.update(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
@@ -77,6 +89,11 @@ class Update:
     def end(self, skipped: Tensor | None) -> None:
         """End a step; members that skipped it, (member, 1), do not count it."""
         self._step += 1 if skipped is None else ~skipped
+        for name in self._population.unused:
+            if self._step.shape[1] == 1:
+                self._missed[name] = self._missed.get(name, 0) + 1
+            else:
+                self._population.views(self._step)[name] -= 1
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
@@ -87,16 +104,21 @@ class Update:
 class FusedUpdate(Update):
     """Updates members by their optimizer's fused kernel: of a block, those of equal settings in one call."""
 
-    def __init__(self, runs: list[Run], population: Population) -> None:
+    def __init__(self, runs: list[Run], population: Members) -> None:
         super().__init__(runs, population)
         self._kernel = FUSED[type(self._optimizer)]
         self._settings = [tuple(per_member(run.setup.optimizer).items()) for run in runs]
         self._calls: dict[tuple[int, int], list[Callable[[], None]]] = {}
 
     def begin(self) -> None:
-        """See `Update.begin`: the kernel has the formula."""
+        """See `Update.begin`: the kernel has the formula, but one count of updates for all parameters."""
+        self._count_by_parameter()
+        if self._step.shape[1] > 1:
+            super().begin()
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
+        if self._step.shape[1] > 1:
+            return super()._change(rows, gradient, changed)
         key = rows.start, gradient.data_ptr()  # tensors stay where they are from step to step
         if key not in self._calls:
             self._calls[key] = self._prepared(rows, gradient, changed)

@@ -1,10 +1,33 @@
-"""Noise layers that torch does not have: ordinary modules, for which `swap` puts member-aware ones in a population."""
+"""Noise layers that torch does not have.
+
+What they compute is a function for each, which asks as torch's own do whether someone else computes it (`torch.overrides`):
+so a population, or a run whose noise comes from its seed's streams, can.
+"""
 
 from typing import Literal
 
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+
+def gaussian_dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """x · N(1, p/(1 − p)); `x` itself unless `training`."""
+    if has_torch_function_unary(x):
+        answer: Tensor = handle_torch_function(gaussian_dropout, (x,), x, p, training)
+        return answer
+    return x * (1 + torch.randn_like(x) * (p / (1 - p)) ** 0.5) if training else x
+
+
+def zoneout(shape: Tensor, p: float, training: bool) -> Tensor | None:
+    """The share of the last value in the next one: 0 or 1 shaped as `shape`; p unless `training`; None for nowhere."""
+    if has_torch_function_unary(shape):
+        answer: Tensor | None = handle_torch_function(zoneout, (shape,), shape, p, training)
+        return answer
+    if not p:
+        return None
+    return torch.bernoulli(torch.full_like(shape, p)) if training else shape.new_full([1] * shape.dim(), p)
 
 
 class GaussianDropout(nn.Module):
@@ -20,7 +43,7 @@ class GaussianDropout(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` itself in eval mode."""
-        return x * (1 + torch.randn_like(x) * (self.p / (1 - self.p)) ** 0.5) if self.training else x
+        return gaussian_dropout(x, self.p, self.training)
 
 
 class Variational(nn.Module):
@@ -52,12 +75,8 @@ class Zoneout(nn.Module):
         self.p = p
 
     def forward(self, shape: Tensor) -> Tensor | None:
-        """The share of the last value in the next one: 0 or 1 shaped as the argument; in eval mode p; None for nowhere."""
-        if not self.p:
-            return None
-        if not self.training:
-            return shape.new_full([1] * shape.dim(), self.p)
-        return torch.bernoulli(torch.full_like(shape, self.p))
+        """See `zoneout`."""
+        return zoneout(shape, self.p, self.training)
 
 
 NoiseKind = Literal["bernoulli", "gaussian"]

@@ -1,10 +1,16 @@
 """Recurrent layers with noise inside the recurrence, which torch's own do not have."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from harness.models.one_hot import one_hot
+
+PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class NoisyRecurrent(nn.Module):
@@ -36,26 +42,59 @@ class NoisyRecurrent(nn.Module):
         self.zoneout, self.cell_zoneout = zoneout, cell_zoneout
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """The states of the last layer (batch, time, hidden) from `x` (batch, time, input), and nothing else."""
+        """The states of the last layer (batch, time, hidden) from `x` (batch, time, input) or tokens, and nothing else."""
         for k in range(self.num_layers):
             x = self._layer(x if k == 0 else self.between[k - 1](x), k)
         return x, None
 
     def _layer(self, x: Tensor, k: int) -> Tensor:
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        w_ih, w_hh, b_ih, b_hh = (self.get_parameter(f"{name}_l{k}") for name in names)
-        w_hh = self.weight_dropout(w_hh)
-        every = x.new_ones(x.shape[1], len(x), self.hidden_size)
-        factor = self.recurrent_dropout(every[:1] if self.variational else every).expand_as(every)
-        hold_h, hold_c = self.zoneout(every), self.cell_zoneout(every)
-        h = c = x.new_zeros(len(x), self.hidden_size)
-        states = []
-        for t in range(x.shape[1]):
-            new_h, new_c = step(self.mode, x[:, t] @ w_ih.T + b_ih, (h * factor[t]) @ w_hh.T + b_hh, h, c)
-            h = new_h if hold_h is None else torch.lerp(new_h, h, hold_h[t % len(hold_h)])
-            c = new_c if hold_c is None else torch.lerp(new_c, c, hold_c[t % len(hold_c)])
-            states.append(h)
-        return torch.stack(states, 1)
+        w_ih, w_hh, *biases = (getattr(self, f"{name}_l{k}") for name in PARAMETERS)
+        every = w_ih.new_ones(x.shape[1], len(x), self.hidden_size)
+        ones = every[:1] if self.variational else every
+        w_hh, factor = self.weight_dropout(w_hh), self.recurrent_dropout(ones)
+        noises = Noises(None if factor is ones else factor, self.zoneout(every), self.cell_zoneout(every))
+        return noisy_recurrence(self.mode, x, (w_ih, w_hh, *biases), noises)
+
+
+class Noises(NamedTuple):
+    """Noise within a recurrence: (time, batch, hidden) each, with size 1 where it is the same along an axis, or None for none.
+
+    Attributes:
+        factor: of h_{t-1} in the recurrent product.
+        hold_h: the share of h_{t-1} in h_t.
+        hold_c: likewise of an LSTM's cell state.
+    """
+
+    factor: Tensor | None
+    hold_h: Tensor | None
+    hold_c: Tensor | None
+
+
+def noisy_recurrence(mode: str, x: Tensor, weights: Sequence[Tensor], noises: Noises) -> Tensor:
+    """One recurrent layer, step by step: states (batch, time, hidden); asks whether someone else computes it.
+
+    Args:
+        mode: see `step`.
+        x: (batch, time, input), or tokens (batch, time) for their one-hot vectors.
+        weights: as `PARAMETERS`.
+        noises: of every step.
+    """
+    if has_torch_function_unary(x):
+        answer: Tensor = handle_torch_function(noisy_recurrence, (x,), mode, x, weights, noises)
+        return answer
+    w_ih, w_hh, b_ih, b_hh = weights
+    if not x.is_floating_point():
+        x = one_hot(x, w_ih)
+    h = c = x.new_zeros(len(x), w_hh.shape[1])
+    states = []
+    for t in range(x.shape[1]):
+        factor, hold_h, hold_c = (None if kind is None else kind[t % len(kind)] for kind in noises)
+        inner = h if factor is None else h * factor
+        new_h, new_c = step(mode, x[:, t] @ w_ih.T + b_ih, inner @ w_hh.T + b_hh, h, c)
+        h = new_h if hold_h is None else torch.lerp(new_h, h, hold_h)
+        c = new_c if hold_c is None else torch.lerp(new_c, c, hold_c)
+        states.append(h)
+    return torch.stack(states, 1)
 
 
 def step(mode: str, outer: Tensor, inner: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,25 +1,30 @@
-"""One-hot vectors of tokens."""
+"""Recurrent layers on tokens, which stand for one-hot vectors."""
 
-import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 
-class OneHot(nn.Module):
-    """Tokens (…) to one-hot vectors (…, size), the input of a recurrent layer that follows directly.
-
-    In a population it passes the tokens on: the stand-in of a recurrent layer takes them as they are.
+def on_tokens(rnn: nn.RNNBase, tokens: Tensor) -> Tensor:
+    """`rnn`'s states of all time steps for one-hot vectors of `tokens`; asks whether someone computes it without the vectors.
 
     Args:
-        size: of the vocabulary.
+        rnn: a recurrent layer.
+        tokens: (batch, time), or (time, batch) where the layer is not `batch_first`.
     """
+    if has_torch_function_unary(tokens):
+        answer: Tensor = handle_torch_function(on_tokens, (tokens,), rnn, tokens)
+        return answer
+    return on_vectors(rnn, tokens)
 
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.vectors: Tensor
-        # Not `eye`: on the "meta" device, where sizes are found, it imports for more than a second.
-        self.register_buffer("vectors", torch.zeros(size, size).fill_diagonal_(1.0), persistent=False)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """See the class."""
-        return self.vectors[tokens]
+def on_vectors(rnn: nn.RNNBase, tokens: Tensor) -> Tensor:
+    """See `on_tokens`; by the vectors."""
+    states: Tensor = rnn(one_hot(tokens, rnn.weight_ih_l0))[0]  # type: ignore[arg-type]
+    return states
+
+
+def one_hot(tokens: Tensor, weight: Tensor) -> Tensor:
+    """One-hot vectors (…, size) of tokens (…), to be multiplied with `weight` (units, size)."""
+    return F.one_hot(tokens, weight.shape[1]).to(weight.dtype)

@@ -8,8 +8,9 @@ from torch import Tensor
 from harness.models.init import set_recurrent
 from harness.models.noise import DROPOUTS, NoiseKind, Variational, Zoneout
 from harness.models.noisy_recurrent import NoisyRecurrent
-from harness.models.one_hot import OneHot
+from harness.models.one_hot import on_tokens
 from harness.settings import Count, Positive, Probability
+from harness.settings.schedules import Schedule
 
 CELLS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
@@ -79,7 +80,7 @@ class SimpleRNN(nn.Module):
         rnn: nn.RNNBase = CELLS[cell](embedding or inputs, hidden, layers, batch_first=True, **options)
         if layers > 1:
             rnn.dropout = dropout  # given to its constructor, a schedule would be refused
-        special = layers > 1 and (variational or noise != "bernoulli")
+        special = layers > 1 and (variational or noise != "bernoulli" or isinstance(dropout, Schedule))
         if special or recurrent_dropout or weight_dropout or zoneout or cell_zoneout:
             self.rnn: nn.Module = NoisyRecurrent(
                 rnn, dropped, variational=variational, recurrent_dropout=dropped(recurrent_dropout, sequence=False),
@@ -89,25 +90,23 @@ class SimpleRNN(nn.Module):
             self.rnn = rnn
         self.every_step = readout == "every"
         self.dropout, self.readout = dropped(dropout, sequence=self.every_step), nn.Linear(hidden, outputs)
-        self.one_hot = OneHot(inputs)
         set_recurrent(rnn, init, spectral_radius)  # last: the readout is the same for all
 
     def forward(self, x: Tensor) -> Tensor:
         """`x` (batch, time, inputs) or tokens (batch, time); returns (batch, outputs) or (batch, time, outputs)."""
-        x = self._vectors(x)
-        states, _ = self.rnn(x)
+        x = self._input(x)
+        on_vectors = x.is_floating_point() or isinstance(self.rnn, NoisyRecurrent)
+        states = self.rnn(x)[0] if on_vectors else on_tokens(self.rnn, x)  # type: ignore[arg-type]
         output: Tensor = self.readout(self.dropout(states if self.every_step else states[:, -1]))
         return output
 
-    def _vectors(self, x: Tensor) -> Tensor:
-        """The input of the first recurrent layer."""
+    def _input(self, x: Tensor) -> Tensor:
+        """Of the first recurrent layer: vectors, or tokens for their one-hot vectors."""
         tokens = not x.is_floating_point()
         if self.embedding is not None:
             if not tokens:
                 raise ValueError("embedding is for tokens; leave it out for inputs that are numbers")
             x = self.embedding(x)
-        elif tokens:
-            x = self.one_hot(x)
         if self.input_dropout is not None:
             if tokens and self.embedding is None:
                 raise ValueError("input_dropout of tokens needs an embedding, e.g. embedding=64")

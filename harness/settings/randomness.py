@@ -5,7 +5,11 @@ comparison (common random numbers). Different seeds, and different purposes of o
 """
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -18,3 +22,26 @@ def stream_seed(seed: int, purpose: str) -> int:
 def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator on `device` at the start of the stream `purpose` of `seed`."""
     return torch.Generator(device).manual_seed(stream_seed(seed, purpose))
+
+
+@contextmanager
+def global_generators(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+    """The block's draws from the global generators of torch, NumPy and Python start at `seed`; afterwards these are as before.
+
+    Args:
+        seed: below 2**63.
+        device: whose generator of torch's is seeded, besides that of the CPU.
+    """
+    device = torch.device(device)
+    others = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would format the whole stack
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(others[0])
+            np.random.set_state(others[1])

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engine.one_by_one import COST
-from harness.engine.population import Population
+from harness.engine.plain_member import PlainMember
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
@@ -19,6 +18,7 @@ from harness.models.rnn import SimpleRNN
 from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Note, Problem, first_line, show
 from harness.settings.machine import free_memory
+from harness.settings.randomness import global_generators, stream_seed
 from harness.study.experiment import Experiment
 from harness.tasks.task import Data, Task
 
@@ -71,7 +71,7 @@ def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
         if needed > (free := free_memory(CPU)):
             message = f"needs {needed / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
             return [Problem("model", message, show(setup.model))]
-        with torch.random.fork_rng(devices=[]):
+        with global_generators(0):
             setup.model.build(sizes)
     except Exception as error:
         return [Problem("model", f"cannot be built: {first_line(error)}{_hint(setup, sizes)}", show(setup.model))]
@@ -90,32 +90,26 @@ def _bytes(setup: Setup, sizes: dict[str, int]) -> int:
 def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Problem]:
     index = data.train[: setup.batch_size]
     x, y = data.x[index], data.y[index]
-    try:
-        population = Population(_pair(setup), [data, data], device=CPU, dtype=torch.float32)
-        population.prepare(x)
-        population.draw_dropout()
-        output = population.template.eval()(x)
-        if found := _output_problem(setup, output, y, sizes):
-            return [Problem("model", f"{found}{_hint(setup, sizes)}", show(setup.model))]
-        population.losses(torch.stack([x, x]), torch.stack([y, y]))
-    except Exception as error:
-        where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
-        message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
-        return [Problem("model", message, show(setup.model))]
-    if not population.gradient(slice(None)).isfinite().all():
-        return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
-    for path, tried in (("clipping", setup.replace(optimizer=SGD())), ("optimizer", setup)):
+    run = Run(0, 0, setup)
+    with global_generators(stream_seed(run.seed, "module")):
         try:
-            Stepper(_pair(tried), population).step(torch.stack([x, x]), torch.stack([y, y]))
+            member = PlainMember(run, data, device=CPU, dtype=torch.float32)
+            output = member.outputs(x.unsqueeze(0), train=False)
+            if found := _output_problem(setup, output, y, sizes):
+                return [Problem("model", f"{found}{_hint(setup, sizes)}", show(setup.model))]
+            member.losses(x.unsqueeze(0), y.unsqueeze(0))
         except Exception as error:
-            return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
-    if population.why_one_by_one:
-        return [Note("model", f"cannot be batched: {population.why_one_by_one}. {COST}")]
+            where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
+            message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
+            return [Problem("model", message, show(setup.model))]
+        if not member.gradient(slice(None)).isfinite().all():
+            return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
+        for path, tried in (("clipping", setup.replace(optimizer=SGD())), ("optimizer", setup)):
+            try:
+                Stepper([Run(0, 0, tried)], member).step(x.unsqueeze(0), y.unsqueeze(0))
+            except Exception as error:
+                return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
     return []
-
-
-def _pair(setup: Setup) -> list[Run]:
-    return [Run(0, 0, setup), Run(1, 1, setup)]
 
 
 def _output_problem(setup: Setup, output: Any, y: Tensor, sizes: dict[str, int]) -> str:

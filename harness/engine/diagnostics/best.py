@@ -6,7 +6,7 @@ from torch import Tensor
 
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 
 
@@ -17,7 +17,7 @@ class BestWeights:
         population: whose weights; its other state (running statistics) is copied with them.
     """
 
-    def __init__(self, population: Population) -> None:
+    def __init__(self, population: Members) -> None:
         self._population = population
         self._best: list[Tensor] = []
         self._loss = np.full(len(population), np.inf)

@@ -9,14 +9,14 @@ import pandas as pd
 import torch
 
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 
 PREDICTIONS = "predictions"
 """The column: int32 classes of the test split as bytes, None where a run has none."""
 
 
-def predictions(population: Population, feed: Feed) -> dict[str, list[bytes]]:
+def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
     """The classes that each member predicts on the test split, under `PREDICTIONS`.
 
     None of them where targets are no classes, and where seeds are tested on different examples (`resample="split"`).

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 from harness.settings.randomness import stream
 
@@ -29,7 +29,7 @@ def sample(feed: Feed, size: int) -> Tensor:
     return indices.gather(1, columns)
 
 
-def gradient_on(population: Population, feed: Feed, indices: Tensor) -> Tensor:
+def gradient_on(population: Members, feed: Feed, indices: Tensor) -> Tensor:
     """Gradient of the mean loss on some examples, (member, parameters), batch by batch.
 
     Args:
@@ -44,7 +44,7 @@ def gradient_on(population: Population, feed: Feed, indices: Tensor) -> Tensor:
     return total
 
 
-def sharpness(population: Population, feed: Feed) -> Array:
+def sharpness(population: Members, feed: Feed) -> Array:
     """The Hessian's eigenvalue of largest magnitude, of the loss on training examples, by power iteration, (member,).
 
     Cohen et al. 2021 (arXiv:2103.00065). H·v is the central difference of gradients along v: it serves every layer, also
@@ -66,7 +66,7 @@ def sharpness(population: Population, feed: Feed) -> Array:
     return eigenvalue.double().cpu().numpy()
 
 
-def _directions(population: Population) -> Tensor:
+def _directions(population: Members) -> Tensor:
     """A random vector for each member, from its seed's stream "sharpness"; zero between parameters."""
     seeds = [run.seed for run in population.runs]
     width = population.parameters.shape[1]
@@ -94,7 +94,7 @@ class NoiseScale:
         population: of all members.
     """
 
-    def __init__(self, population: Population) -> None:
+    def __init__(self, population: Members) -> None:
         self._population = population
         self._sums = torch.zeros(2, len(population), dtype=torch.float64, device=population.device)
 

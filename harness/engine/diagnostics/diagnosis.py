@@ -12,7 +12,7 @@ from harness.engine.diagnostics.gradient_flow import GradientFlow
 from harness.engine.diagnostics.predictions import calibration, memorization, noise_error
 from harness.engine.diagnostics.weights import recurrent_matrices, weight_rank
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 
 
@@ -24,7 +24,7 @@ class Diagnosis:
         feed: their examples.
     """
 
-    def __init__(self, population: Population, feed: Feed) -> None:
+    def __init__(self, population: Members, feed: Feed) -> None:
         self._population, self._feed = population, feed
         run = population.runs[0]
         self._level = run.setup.metrics.level if run.confirm else "light"

@@ -8,12 +8,10 @@ import warnings
 
 import numpy as np
 import torch
-import torch.nn as nn
 
 from harness.engine.diagnostics.curvature import sample
 from harness.engine.feed import Feed
-from harness.engine.layers.recurrent import MemberRecurrent
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 
 
@@ -21,11 +19,10 @@ class GradientFlow:
     """Measures the slope at every evaluation, on the first batch of training examples, dropout off.
 
     Args:
-        population: whose recurrent layers are looked at, forward direction; without one, or where members train one by
-            one, nothing is measured.
+        population: whose recurrent layers are looked at, forward direction; without one nothing is measured.
     """
 
-    def __init__(self, population: Population) -> None:
+    def __init__(self, population: Members) -> None:
         self._population = population
         self._slopes: list[Array] = []
 
@@ -33,14 +30,10 @@ class GradientFlow:
         """Measure at the present weights."""
         population = self._population
         x, y = feed.gather(sample(feed, population.runs[0].setup.batch_size))
-        layers = {} if population.why_one_by_one else recurrences(population.template, x[0])
         slopes = [np.full(len(population), np.nan)]
-        for name, (layer, shape) in layers.items():
-            with layer.probed(shape, like=x if x.is_floating_point() else population.parameters):
-                zeros = population.parameters.new_zeros(len(population), *shape)
-                gradient = population.sensitivity(f"{name}.probe", zeros, x, y)
-            norms = gradient.double().square().sum((-2, -1)).sqrt().cpu().numpy()  # (member, layer, time)
-            slopes += [slope(norms[:, layer]) for layer in range(norms.shape[1])]
+        for gradient in population.state_gradients(x, y):
+            norms = gradient.double().square().sum((-2, -1)).sqrt()  # (member, time)
+            slopes.append(slope(norms.cpu().numpy()))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Mean of empty slice")
             self._slopes.append(np.nanmean(slopes, axis=0))
@@ -52,33 +45,6 @@ class GradientFlow:
     def value(self) -> Array:
         """Mean over evaluations and recurrent layers, (member,); NaN without any."""
         return np.asarray(np.mean(self._slopes, axis=0))
-
-
-def recurrences(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[MemberRecurrent, tuple[int, ...]]]:
-    """Recurrent layers that run once over a whole sequence: name → layer and its states' shape (layer, time, batch, units).
-
-    Args:
-        module: of one member.
-        x: its input, (batch, …).
-    """
-    seen: dict[str, list[tuple[int, ...]]] = {}
-
-    def hook(name: str, layer: MemberRecurrent) -> object:
-        def record(_: nn.Module, inputs: tuple[object, ...], output: tuple[object, ...]) -> None:
-            states = output[0]
-            if isinstance(states, torch.Tensor):
-                batch, steps = states.shape[:2] if layer.batch_first else states.shape[1::-1]
-                seen.setdefault(name, []).append((layer.num_layers, steps, batch, layer.hidden_size))
-
-        return layer.register_forward_hook(record)
-
-    layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, MemberRecurrent)}
-    handles = [hook(name, layer) for name, layer in layers.items()]
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        module.eval()(x)
-    for handle in handles:
-        handle.remove()  # type: ignore[attr-defined]
-    return {name: (layers[name], shapes[0]) for name, shapes in seen.items() if len(shapes) == 1 and shapes[0][1] > 1}
 
 
 def slope(norms: Array) -> Array:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 from harness.settings.randomness import stream
 
@@ -20,7 +20,7 @@ SCALE_SAMPLE = 256
 """Training examples that the standard deviation of the inputs is taken from."""
 
 
-def calibration(population: Population, feed: Feed) -> dict[str, Array]:
+def calibration(population: Members, feed: Feed) -> dict[str, Array]:
     """`brier` and `calibration_error` on the test split, (member,) each; NaN where targets are no classes.
 
     Every step of a sequence that has a class of its own is a prediction of its own.
@@ -55,7 +55,7 @@ def calibration_error(confidence: Array, correct: Array, counts: Array) -> Array
     return np.asarray(np.abs(excess.reshape(-1, BINS)).sum(1) / counts)
 
 
-def noise_error(population: Population, feed: Feed) -> Array:
+def noise_error(population: Members, feed: Feed) -> Array:
     """Mean test error over `SIGMAS` of Gaussian noise on the inputs, (member,); NaN for tokens.
 
     Runs of a seed get the same noise, from its stream "input noise", scaled by σ.
@@ -77,7 +77,7 @@ def noise_error(population: Population, feed: Feed) -> Array:
     return mean(errors.double().cpu().numpy(), counts.cpu().numpy())
 
 
-def memorization(population: Population, feed: Feed) -> Array:
+def memorization(population: Members, feed: Feed) -> Array:
     """Accuracy on training examples whose class label noise replaced, (member,): what cannot be had by generalizing.
 
     Arpit et al. 2017 (arXiv:1706.05394). NaN for a member without such examples.

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-from harness.engine.population import Population
+from harness.engine.members import Members
 from harness.engine.stability import Array
 
 
-def matrices(population: Population) -> dict[str, Array]:
+def matrices(population: Members) -> dict[str, Array]:
     """Every weight matrix by name, (member, rows, columns) in float64."""
     views = population.views(population.parameters)
     return {name: view.double().cpu().numpy() for name, view in views.items() if view.dim() == 3}
 
 
-def recurrent_matrices(population: Population) -> dict[str, Array]:
+def recurrent_matrices(population: Members) -> dict[str, Array]:
     """`recurrent_radius` and `recurrent_gain`: spectral radius and largest singular value of W_hh, (member,) each.
 
     Of several recurrent layers the largest; NaN without one. The stacked matrices of gated cells are left out: what they
@@ -26,7 +26,7 @@ def recurrent_matrices(population: Population) -> dict[str, Array]:
     return {"recurrent_radius": np.max(radii, axis=0), "recurrent_gain": np.max(gains, axis=0)}
 
 
-def weight_rank(population: Population) -> Array:
+def weight_rank(population: Members) -> Array:
     """Effective rank of a weight matrix as a share of its full rank, mean over matrices, (member,); NaN without one.
 
     exp of the entropy of the singular values, divided by their sum (Roy & Vetterli 2007).

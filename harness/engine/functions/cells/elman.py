@@ -1,18 +1,18 @@
-"""The plain recurrence of `nn.RNN`, see `harness.engine.layers.cells`."""
+"""The plain recurrence of `nn.RNN`, see `harness.engine.functions.cells`."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from harness.engine.layers.cells.arithmetic import (
+from harness.engine.functions.cells.arithmetic import (
     add_noise_gradients,
     take_zoneout_share,
     tanh_backward,
     threshold_backward,
     to_tanh,
 )
-from harness.engine.layers.cells.cell import Cell, CellContext, Signals, Trace
+from harness.engine.functions.cells.cell import Cell, CellContext, Signals, Trace
 
 
 class Elman(Cell):

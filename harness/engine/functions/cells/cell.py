@@ -1,6 +1,6 @@
 """What all recurrences share: what they are given, what they leave for the backward pass, and what that returns.
 
-M, T, B, H and G are those of `harness.engine.layers.cells`.
+M, T, B, H and G are those of `harness.engine.functions.cells`.
 """
 
 from abc import ABC, abstractmethod

@@ -1,17 +1,18 @@
-"""Functions of all members at once, for layers that see one member within `vmap`."""
+"""Functions of all members at once, for a forward pass that sees one member within `vmap`."""
 
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
-from torch._C import _functorch as functorch
 from torch.autograd import Function
+
+from harness.engine.functions.transforms import beneath, of_member, only_vmap, stacked
 
 
 class MemberFunction(Function):
     """A function whose tensors, given and returned, all have M members as their leading axis.
 
-    Layers, which see one member, call it by `of_member`. Subclasses have `forward`, `setup_context` and `backward`.
+    A forward pass, which sees one member, calls it by `of_member`. Subclasses have `forward`, `setup_context` and `backward`.
     """
 
     @classmethod
@@ -22,36 +23,20 @@ class MemberFunction(Function):
         `torch._functorch.autograd_function` does by the rule below, for any nesting of transforms and any structure of
         arguments; it takes .3 ms a call, half of a small population's step.
         """
-        levels = functorch.get_interpreter_stack() or []
-        if [level.key() for level in levels] == [functorch.TransformType.Vmap]:
-            return cls._below(functorch.CVmapInterpreterPtr(levels[0]), arguments)
+        vmap = only_vmap()
+        if vmap is not None:
+            given = _each(lambda tensor: stacked(tensor, vmap), arguments)
+            with beneath():
+                results = super(Function, cls).apply(*given)  # type: ignore[misc]  # `Function.apply` inspects signatures
+            return _mapped(lambda tensor: of_member(tensor, vmap), results)
         alone = _each(lambda tensor: tensor.unsqueeze(0), arguments)
         return _mapped(lambda tensor: tensor.squeeze(0), cls.apply(*alone))  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def _below(cls, vmap: functorch.CVmapInterpreterPtr, arguments: tuple[Any, ...]) -> Any:
-        """Call the function beneath the only level of `vmap`."""
-        level, members = vmap.level(), vmap.batchSize()
-
-        def stacked(tensor: Tensor) -> Tensor:
-            inner, axis = functorch._unwrap_batched(tensor, level)
-            if axis is None:
-                return inner.expand(members, *inner.shape)
-            return inner.movedim(axis, 0) if axis else inner  # not a view of it: `postponed` knows weights by identity
-
-        given = _each(stacked, arguments)
-        layer = functorch.pop_dynamic_layer_stack()
-        try:
-            results = super(Function, cls).apply(*given)  # type: ignore[misc]  # `Function.apply` would inspect signatures
-        finally:
-            functorch.push_dynamic_layer_stack(layer)
-        return _mapped(lambda tensor: functorch._add_batch_dim(tensor, 0, level), results)
 
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> Any:
         """The rule by torch: members come as a vmapped axis beside one of size 1."""
 
-        def stacked(value: Any, axis: int | None) -> Any:
+        def members(value: Any, axis: int | None) -> Any:
             if isinstance(value, Tensor):
                 return (
                     value.expand(info.batch_size, *value.shape[1:])
@@ -60,7 +45,7 @@ class MemberFunction(Function):
                 )
             return value
 
-        results = cls.apply(*map(stacked, arguments, in_dims))  # type: ignore[no-untyped-call]
+        results = cls.apply(*map(members, arguments, in_dims))  # type: ignore[no-untyped-call]
         return _mapped(lambda tensor: tensor.unsqueeze(1), results), _mapped(lambda tensor: 0, results)
 
 

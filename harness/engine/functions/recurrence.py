@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from harness.engine.layers.cells import Cell, CellContext, RecurrentNoise, Trace
-from harness.engine.layers.members import MemberFunction
-from harness.engine.layers.one_hot_product import one_hot_product, one_hot_weight_gradient
+from harness.engine.functions.cells import Cell, CellContext, RecurrentNoise, Trace
+from harness.engine.functions.member_function import MemberFunction
+from harness.engine.functions.one_hot_product import one_hot_product, one_hot_weight_gradient
 
 _DENSE = torch.contiguous_format
 

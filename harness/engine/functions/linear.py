@@ -1,16 +1,17 @@
-"""A linear layer that is one batched product for all members, whatever the number of leading axes of its input.
+"""A linear layer as one batched product for all members, whatever the number of leading axes of its input.
 
-`vmap` over `nn.Linear` repeats the weights for every leading axis but the last, which costs several times the product.
+`vmap` of torch's repeats the weights for every leading axis but the last, which costs several times the product.
 """
 
 from typing import Any
 
 import torch
-import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 
-from harness.engine.layers.members import MemberFunction
-from harness.engine.layers.postponed import later
+from harness.engine.functions.member_function import MemberFunction
+from harness.engine.functions.postponed import later
+from harness.engine.functions.transforms import is_per_member, only_vmap
 
 
 class Product(MemberFunction):
@@ -45,15 +46,10 @@ class Product(MemberFunction):
         )
 
 
-class MemberLinear(nn.Module):
-    """Stands in for an `nn.Linear`, with the same parameters under the same names."""
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.weight, self.bias = layer.weight, layer.bias
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`x` (…, in_features) to (…, out_features)."""
-        product: Tensor = Product.of_member(x.reshape(-1, self.in_features), self.weight, self.bias)
-        return product.view(*x.shape[:-1], self.out_features)
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """As `F.linear`, of a member whose weight is its own."""
+    plain = weight.dim() == 2 and input.dtype == weight.dtype and not torch.is_autocast_enabled(input.device.type)
+    if not (plain and is_per_member(weight) and only_vmap() is not None):
+        return F.linear(input, weight, bias)
+    product: Tensor = Product.of_member(input.reshape(-1, weight.shape[1]), weight, bias)
+    return product.view(*input.shape[:-1], len(weight))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from harness.engine.layers.members import MemberFunction
+from harness.engine.functions.member_function import MemberFunction
 from harness.tasks.task import Task
 
 

@@ -1,18 +1,18 @@
-"""The recurrence of `nn.LSTM`, see `harness.engine.layers.cells`."""
+"""The recurrence of `nn.LSTM`, see `harness.engine.functions.cells`."""
 
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from harness.engine.layers.cells.arithmetic import (
+from harness.engine.functions.cells.arithmetic import (
     add_noise_gradients,
     sigmoid_backward,
     take_zoneout_share,
     tanh_backward,
     to_tanh,
 )
-from harness.engine.layers.cells.cell import Cell, CellContext, Signals, Trace
+from harness.engine.functions.cells.cell import Cell, CellContext, Signals, Trace
 
 
 class LongShortTerm(Cell):

@@ -9,10 +9,10 @@ the gates are those of `nn.RNN`, `nn.LSTM` and `nn.GRU`; `before` is the hidden 
 gradient of the loss with respect to a.
 """
 
-from harness.engine.layers.cells.cell import Cell, CellContext, RecurrentNoise, Signals, Trace
-from harness.engine.layers.cells.elman import Elman
-from harness.engine.layers.cells.gru import GatedUnit
-from harness.engine.layers.cells.lstm import LongShortTerm
+from harness.engine.functions.cells.cell import Cell, CellContext, RecurrentNoise, Signals, Trace
+from harness.engine.functions.cells.elman import Elman
+from harness.engine.functions.cells.gru import GatedUnit
+from harness.engine.functions.cells.lstm import LongShortTerm
 
 __all__ = ["CELLS", "Cell", "CellContext", "RecurrentNoise", "Signals", "Trace"]
 

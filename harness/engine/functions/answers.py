@@ -1,0 +1,70 @@
+"""What a module asks of torch while its forward pass runs, answered for all members of a population or for one.
+
+So the module stays as it is written: none of its layers is replaced, and `isinstance`, hooks, attributes, `F.dropout` in
+`forward` and a `train` of its own mean what they say. Answered are the functions whose noise comes from a seed's streams,
+and for a population those that `vmap` batches badly or not at all.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from harness.engine.functions.attention import Attention, multi_head_attention
+from harness.engine.functions.dropout import Dropout
+from harness.engine.functions.linear import linear
+from harness.engine.functions.recurrent import Recurrent
+from harness.engine.member_float import MemberFloat
+from harness.engine.noise import Noise
+from harness.models.one_hot import on_tokens, on_vectors
+
+
+OPENED: dict[Callable[..., Any], Callable[..., Any]] = {
+    F.multi_head_attention_forward: multi_head_attention,
+    on_tokens: on_vectors,
+}
+"""Functions whose own calls of torch are answered, and what computes the same without asking for an answer to itself."""
+
+
+class Answers(TorchFunctionMode):
+    """Active around a forward pass, and around its backward pass.
+
+    Args:
+        noise: of dropout.
+        batched: whether forward passes run under `vmap`, and see one of several members.
+
+    Attributes:
+        recurrent: answers recurrent layers.
+    """
+
+    def __init__(self, noise: Noise, *, batched: bool) -> None:
+        super().__init__()
+        dropout = Dropout(noise, batched=batched)
+        self.recurrent = Recurrent(dropout)
+        self._batched = batched
+        self._always = dropout.answers() | {F.scaled_dot_product_attention: Attention(dropout)}
+        if batched:
+            self._always[F.linear] = linear
+        self._answers: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self.use_kernels(batched)
+
+    def use_kernels(self, use: bool) -> None:
+        """Answer recurrent layers by the kernels of a population, or by torch's own with the dropout in between."""
+        self._answers = self._always | (self.recurrent.kernels() if use else self.recurrent.with_dropout())
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The answer to `func`, or what torch itself computes."""
+        answer = self._answers.get(func)
+        if answer is not None:
+            return answer(*args, **kwargs) if kwargs else answer(*args)
+        if func in OPENED:
+            with self:
+                return OPENED[func](*args, **(kwargs or {}))
+        if self._batched:
+            for argument in args:
+                if argument.__class__ is MemberFloat:
+                    argument._refuse()
+        return func(*args, **kwargs) if kwargs else func(*args)

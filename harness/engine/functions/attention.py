@@ -1,0 +1,68 @@
+"""Attention of all members at once, with dropout of each member's own p on its weights."""
+
+import math
+from types import FunctionType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.engine.functions.dropout import Dropout
+from harness.engine.functions.transforms import beneath, of_member, only_vmap, stacked
+from harness.engine.member_float import Level
+
+multi_head_attention = FunctionType(
+    F.multi_head_attention_forward.__code__,
+    vars(F) | {"has_torch_function": lambda tensors: False},
+    argdefs=F.multi_head_attention_forward.__defaults__,
+)
+"""`F.multi_head_attention_forward`, whose own calls of torch can be answered: it does not ask for an answer to itself."""
+
+
+class Attention:
+    """`F.scaled_dot_product_attention`.
+
+    Args:
+        dropout: of the attention weights.
+    """
+
+    def __init__(self, dropout: Dropout) -> None:
+        self._dropout = dropout
+
+    def __call__(
+        self, query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None = None, dropout_p: Level = 0.0,
+        is_causal: bool = False, **options: Any,
+    ) -> Tensor:  # fmt: skip
+        """As torch's; the weights are multiplied out where dropout acts on them."""
+        if self._dropout.acts(dropout_p):
+            weights = attention_weights(query, key, attn_mask, is_causal, **options)
+            return self._dropout.dropout(weights, dropout_p) @ grouped(value, query, **options)
+        vmap = only_vmap()
+        if vmap is None:
+            return F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, **options)
+        given = [None if t is None else stacked(t, vmap) for t in (query, key, value, attn_mask)]
+        if (mask := given[3]) is not None and (lacking := query.dim() - (mask.dim() - 1)) > 0:
+            given[3] = mask.view(len(mask), *[1] * lacking, *mask.shape[1:])
+        with beneath():
+            result = F.scaled_dot_product_attention(*given, is_causal=is_causal, **options)  # type: ignore[arg-type]
+        return of_member(result, vmap)
+
+
+def attention_weights(
+    query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool, scale: float | None = None, enable_gqa: bool = False
+) -> Tensor:  # fmt: skip
+    """softmax(q kᵀ · scale + mask), (…, query, key), as torch documents it (Vaswani et al. 2017, arXiv:1706.03762)."""
+    key = grouped(key, query, enable_gqa=enable_gqa)
+    scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if is_causal:
+        later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+        scores = scores.masked_fill(later, -math.inf)
+    if attn_mask is not None:
+        scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+    return scores.softmax(-1)
+
+
+def grouped(shared: Tensor, query: Tensor, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+    """Keys or values, as often as several heads of the query share them."""
+    return shared.repeat_interleave(query.shape[-3] // shared.shape[-3], -3) if enable_gqa else shared

@@ -1,0 +1,71 @@
+"""`MemberFloat`: a number of a module that differs between the members of a population, such as a dropout probability.
+
+The module that stands for all members holds one in place of its plain number. Handed to dropout it means each member's
+own; whatever would silently read it as one number raises `Unbatchable`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from harness.engine.obstacles import Unbatchable
+from harness.settings.schedules import Schedule
+
+Level = float | Schedule
+"""A number, or a schedule of it."""
+
+
+class MemberFloat(float):
+    """The first member's number, standing for those of all members.
+
+    Args:
+        levels: of the members, in order.
+
+    Attributes:
+        levels: of the members that still train.
+    """
+
+    levels: list[Level]
+
+    def __new__(cls, levels: Sequence[Level]) -> "MemberFloat":
+        self = super().__new__(cls, levels[0] if isinstance(levels[0], float | int) else 0.0)
+        self.levels = list(levels)
+        return self
+
+    def __reduce__(self) -> tuple[type["MemberFloat"], tuple[list[Level]]]:
+        return MemberFloat, (self.levels,)
+
+    def _agreed(self, compare: Callable[[Any], bool]) -> bool:
+        """What a comparison says of all members' numbers, if it says the same of all."""
+        found = set(map(bool, map(compare, self.levels)))
+        if len(found) > 1:
+            self._refuse()
+        return found.pop()
+
+    def _refuse(self, *_: object) -> NoReturn:
+        raise Unbatchable("it computes with a number that differs between runs, or decides by it, outside of dropout")
+
+    def __lt__(self, other: Any) -> bool:
+        return self._agreed(lambda level: level < other)
+
+    def __gt__(self, other: Any) -> bool:
+        return self._agreed(lambda level: level > other)
+
+    def __le__(self, other: Any) -> bool:
+        return not self > other
+
+    def __ge__(self, other: Any) -> bool:
+        return not self < other
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or self._agreed(lambda level: level == other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __bool__(self) -> bool:
+        return self._agreed(bool)
+
+    __hash__ = float.__hash__
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
+    __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _refuse
+    __neg__ = __pos__ = __abs__ = __round__ = __trunc__ = __floor__ = __ceil__ = __int__ = __float__ = _refuse

@@ -1,0 +1,152 @@
+"""What training works with: one or several runs with their weights, whether these train as a population or as written."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from harness.engine.noise import Noise
+from harness.engine.parameter_layout import ParameterLayout
+from harness.engine.runs import Run
+from harness.tasks.task import Task
+
+Score = Callable[[Tensor, Tensor], Tensor]
+"""What is wanted of a member's output and its share of the targets."""
+
+
+class Members(ABC):
+    """The weights of several runs on one device, or of one, and what can be computed with them.
+
+    Args:
+        runs: the members, ordered by seed.
+        template: the module that stands for all members, or that of the only one.
+        device: where everything lives.
+        dtype: of parameters and activations.
+
+    Attributes:
+        parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
+        unused: names of the parameters that had no part in the last forward pass: like `torch.optim`, an update leaves them.
+    """
+
+    unused: tuple[str, ...] = ()
+
+    def __init__(self, runs: list[Run], template: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        self.runs, self.template, self.device, self.dtype = runs, template, device, dtype
+        self.task: Task = runs[0].setup.task
+        self._layout = ParameterLayout(template)
+        self.parameters = torch.zeros(len(runs), self._layout.size, device=device, dtype=dtype)
+        self._noise = Noise(self._rows(), steps=runs[0].setup.steps, device=device, dtype=dtype)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    def _rows(self) -> dict[int, slice]:
+        """Seed → its members."""
+        seeds = [run.seed for run in self.runs]
+        first = {seed: seeds.index(seed) for seed in seeds}
+        rows = {seed: slice(start, start + seeds.count(seed)) for seed, start in first.items()}
+        assert all(set(seeds[where]) == {seed} for seed, where in rows.items()), "members must be ordered by seed"
+        return rows
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """The rows of (member, parameters) seen as the module's parameters, (member, …) each."""
+        return self._layout.views(flat)
+
+    def advance(self) -> None:
+        """Go on to the next training step: schedules of p follow."""
+        self._noise.advance()
+
+    def generators(self) -> list[torch.Generator]:
+        """Where the noise of dropout came from so far."""
+        return self._noise.generators()
+
+    @abstractmethod
+    def others(self) -> dict[str, Tensor]:
+        """The members' buffers, and other tensors that are no parameters, by name, (member, …) each."""
+
+    def state(self) -> list[Tensor]:
+        """All that training changes in the members, (member, …) each: what is copied to come back to."""
+        return [self.parameters, *self.others().values()]
+
+    @abstractmethod
+    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Tensor:
+        """`score` of every member's output and targets, (member, …), as a graph.
+
+        Args:
+            score: see `Score`.
+            x: (member, batch, …).
+            y: (member, batch, …).
+            train: the mode of the modules.
+        """
+
+    @abstractmethod
+    def _mean_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mean loss of one member's batch."""
+
+    @abstractmethod
+    def _example_losses(self, output: Tensor, target: Tensor) -> Tensor:
+        """Loss of each example of one member, (batch,)."""
+
+    def forward(self, x: Tensor, y: Tensor, *, train: bool = True) -> Tensor:
+        """Mean loss of each member's batch, (member,), as a graph for `backward`.
+
+        Args:
+            x: (member, batch, …).
+            y: (member, batch, …).
+            train: the mode of the modules: whether dropout acts, with new noise.
+        """
+        return self._each(self._mean_loss, x, y, train=train)
+
+    @abstractmethod
+    def backward(self, losses: Tensor) -> None:
+        """Gradient of each member's loss, (member,), from the last `forward`; then to be had from `gradient`."""
+
+    @abstractmethod
+    def gradient(self, rows: slice) -> Tensor:
+        """The last gradient of some members, (member, parameters); overwritten by the next call."""
+
+    def losses(self, x: Tensor, y: Tensor, *, train: bool = True) -> Tensor:
+        """`forward` and `backward`: the mean loss of each member's batch, (member,), whose gradient `gradient` then has."""
+        losses = self.forward(x, y, train=train)
+        self.backward(losses)
+        return losses.detach()
+
+    def outputs(self, x: Tensor, *, train: bool) -> Tensor:
+        """Outputs of every member, (member, batch, …), for `x` (member, batch, …); for `train` see `forward`."""
+        return self._each(lambda output, _: output, x, x, train=train)
+
+    @torch.no_grad()
+    def scores(self, x: Tensor, y: Tensor) -> Tensor:
+        """Loss and error of each example in evaluation: (2, member, batch)."""
+        return self._each(
+            lambda output, target: torch.stack([self._example_losses(output, target), self.task.errors(output, target)]),
+            x, y, train=False,
+        ).transpose(0, 1)  # fmt: skip
+
+    def state_gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
+        """∂L/∂h_t of each member's mean loss in evaluation, (member, time, batch, units) for each recurrent layer.
+
+        Of its forward direction, by all effects of a state; layers that run over a whole sequence, in the order of their calls.
+
+        Args:
+            x: (member, batch, …).
+            y: (member, batch, …).
+        """
+        with self._probed() as probes:
+            losses = self.forward(x, y, train=False)
+        return list(torch.autograd.grad(losses.sum(), probes, materialize_grads=True)) if probes else []
+
+    @abstractmethod
+    def _probed(self) -> AbstractContextManager[list[Tensor]]:
+        """See `functions.recurrent.Recurrent.probed`."""
+
+    @abstractmethod
+    def compact(self, survivors: Tensor) -> None:
+        """Go on with some members only; the others stop costing.
+
+        Args:
+            survivors: int64 indices of the members that stay, in order.
+        """

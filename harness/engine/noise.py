@@ -1,0 +1,112 @@
+"""The random numbers of dropout in the forward passes of all members.
+
+Runs of one seed share the noise, whatever their p: where U < p a unit is dropped, so masks are nested in p. What is drawn
+for is known by its shape and by how many calls with that shape came before it in the forward pass; so it is the same
+number that drops a unit in two networks of which one has a further dropout layer elsewhere.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from harness.engine.masks import BernoulliMask, Clock, GaussianMask, Mask, Probabilities
+from harness.engine.member_float import Level, MemberFloat
+
+ALPHA = 1.7580993408473766
+"""λ·α of the SELU, minus its value far below zero."""
+
+
+def alpha_scale(p: Tensor) -> Tensor:
+    """Keeps mean and variance of a SELU's output (Klambauer et al. 2017, arXiv:1706.02515, section 3)."""
+    return ((1 - p) * (1 + ALPHA**2 * p)).rsqrt()
+
+
+MASKS: dict[str, Callable[..., Mask]] = {
+    "bernoulli": BernoulliMask,
+    "alpha": partial(BernoulliMask, scale=alpha_scale),
+    "gaussian": GaussianMask,
+}
+"""By the kind of dropout."""
+
+
+class Noise:
+    """Draws the masks of a population, call by call.
+
+    Args:
+        rows: seed → its members, which lie next to each other.
+        steps: of the whole training.
+        device: where masks live.
+        dtype: of masks.
+    """
+
+    def __init__(self, rows: Mapping[int, slice], *, steps: int, device: torch.device, dtype: torch.dtype) -> None:
+        self._rows, self._device, self._dtype = rows, device, dtype
+        self._clock = Clock(steps, device)
+        self._masks: dict[str, Mask] = {}
+        self._levels: dict[Level, Probabilities] = {}
+        self._member_levels: dict[int, tuple[MemberFloat, Probabilities]] = {}
+        self._purpose, self._calls, self._open = "dropout", Counter[str](), False
+
+    def begin(self, *, train: bool) -> None:
+        """Begin a forward pass; those of training and of evaluation have noise of their own."""
+        self._purpose = "dropout" if train else "evaluation dropout"
+        self._calls.clear()
+        self._open = True
+
+    def end(self) -> None:
+        """End it: what asks for noise until the next one begins computes a part of it once more."""
+        self._open = False
+
+    def advance(self) -> None:
+        """Go on to the next training step."""
+        self._clock.advance()
+
+    def mask(self, kind: str, p: Level, shape: tuple[int, ...]) -> Tensor | None:
+        """The masks of the next call, (member, …), overwritten by the next forward pass; None where nothing is ever dropped.
+
+        Args:
+            kind: of `MASKS`.
+            p: of all members, or a `MemberFloat`.
+            shape: of one member's mask.
+
+        Raises:
+            RuntimeError: no forward pass is on.
+        """
+        if not self._open:
+            message = "dropout is computed a second time in the backward pass (checkpointing), which would draw other noise"
+            raise RuntimeError(message)
+        called = f"{self._purpose} {'x'.join(map(str, shape))}"
+        name = f"{called} {self._calls[called]}"
+        self._calls[called] += 1
+        levels = self.levels(p)
+        if not levels.acts:
+            return None
+        key = f"{kind} {name}"
+        if key not in self._masks:
+            self._masks[key] = MASKS[kind](name, shape, self._rows, self._device, self._dtype)
+        return self._masks[key].draw(levels)
+
+    def levels(self, p: Level) -> Probabilities:
+        """The members' probabilities, whatever `p` is."""
+        if isinstance(p, MemberFloat):
+            if id(p) not in self._member_levels:
+                self._member_levels[id(p)] = p, Probabilities(p.levels, self._clock, self._dtype)
+            return self._member_levels[id(p)][1]
+        if p not in self._levels:
+            members = max(rows.stop for rows in self._rows.values())
+            self._levels = self._levels if len(self._levels) < 100 else {}  # a module may set another p at every call
+            self._levels[p] = Probabilities([p] * members, self._clock, self._dtype)
+        return self._levels[p]
+
+    def compact(self, rows: Mapping[int, slice]) -> None:
+        """Go on with fewer members; `rows` are where they lie from now on, and their `MemberFloat`s are compacted already."""
+        self._rows, self._levels, self._member_levels = rows, {}, {}
+        for mask in self._masks.values():
+            mask.compact(rows)
+
+    def generators(self) -> list[torch.Generator]:
+        """Where the masks come from that were drawn so far."""
+        return [generator for mask in self._masks.values() for generator in mask.streams.values()]

@@ -1,0 +1,100 @@
+"""The truth: one run trained by the plain loop on its module as written.
+
+The module is the user's own object, torch's autograd goes through it, its hooks and attributes act. Only the noise of
+dropout comes from the seed's streams. Its parameters lie in one row of numbers, so that clipping and the update, which
+are those of a population, go over it at once.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from harness.engine.functions.answers import Answers
+from harness.engine.members import Members, Score
+from harness.engine.runs import Run, build
+from harness.engine.tensor_places import TensorPlaces
+from harness.tasks.task import Data
+
+
+class PlainMember(Members):
+    """One run as the plain loop trains it; tensors given and returned have a leading axis of size 1.
+
+    Args:
+        run: what trains.
+        data: its examples.
+        device: where everything lives.
+        dtype: of parameters and activations.
+    """
+
+    def __init__(self, run: Run, data: Data, *, device: torch.device, dtype: torch.dtype) -> None:
+        super().__init__([run], build(run.setup, data, run.seed).to(device, dtype), device, dtype)
+        self._parameters = {name: p for name, p in self.template.named_parameters() if name in self._layout}
+        self._rows_of = {name: view[0] for name, view in self.views(self.parameters).items()}
+        self._gradient = torch.zeros_like(self.parameters)
+        self._slots = {name: view[0] for name, view in self.views(self._gradient).items()}
+        for name, parameter in self._parameters.items():
+            self._rows_of[name].copy_(parameter.detach())
+            parameter.data = self._rows_of[name]
+        self._answers = Answers(self._noise, batched=False)
+
+    def others(self) -> dict[str, Tensor]:
+        """See `Members.others`."""
+        places = TensorPlaces(self.template)
+        return {name: places.tensors()[name].detach().unsqueeze(0) for name in places.others}
+
+    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Tensor:
+        """See `Members._each`."""
+        if self.template.training != train:
+            self.template.train(train)
+        self._noise.begin(train=train)
+        with self._answers:
+            output = self.template(x[0])
+        self._noise.end()
+        return score(output, y[0]).unsqueeze(0)
+
+    def _mean_loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return self.task.losses(output, target).mean()
+
+    def _example_losses(self, output: Tensor, target: Tensor) -> Tensor:
+        return self.task.losses(output, target)
+
+    def backward(self, losses: Tensor) -> None:
+        """See `Members.backward`."""
+        for parameter in self._parameters.values():
+            parameter.grad = None
+        with self._answers:
+            losses.sum().backward()  # type: ignore[no-untyped-call]
+        found = {name: parameter.grad for name, parameter in self._parameters.items()}
+        self.unused = tuple(name for name, gradient in found.items() if gradient is None)
+        if self.unused:
+            self._gradient.zero_()
+        used = [(self._slots[name], gradient) for name, gradient in found.items() if gradient is not None]
+        if used:
+            torch._foreach_copy_([slot for slot, _ in used], [gradient for _, gradient in used])
+        self._gather()
+
+    def _gather(self) -> None:
+        """Take parameters back into the row that the module has given other data (`parameter.data = …`)."""
+        for name, parameter in self._parameters.items():
+            row = self._rows_of[name]
+            if parameter.data_ptr() != row.data_ptr():
+                row.copy_(parameter.detach())
+                parameter.data = row
+
+    def gradient(self, rows: slice) -> Tensor:
+        """See `Members.gradient`."""
+        return self._gradient
+
+    @contextmanager
+    def _probed(self) -> Iterator[list[Tensor]]:
+        self._answers.use_kernels(True)
+        try:
+            with self._answers.recurrent.probed() as probes:
+                yield probes
+        finally:
+            self._answers.use_kernels(False)
+
+    def compact(self, survivors: Tensor) -> None:
+        """See `Members.compact`: of one there are no others."""

@@ -1,0 +1,145 @@
+"""The proof that a population gives the numbers of the plain loop, on the very runs that are to train.
+
+Two runs of different seeds and levels take their first steps both ways, and are evaluated between them, on whole batches and
+on a small one. Losses, gradients, what clipping and the update make of them, buffers and scores must agree to rounding; so must
+attributes that a forward pass changes.
+"""
+
+import random
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.engine.attributes import differing
+from harness.engine.feed import Feed
+from harness.engine.members import Members
+from harness.engine.obstacles import Unbatchable, reason
+from harness.engine.plain_member import PlainMember
+from harness.engine.population import Population
+from harness.engine.runs import Run, examples
+from harness.engine.step import Stepper
+from harness.settings.randomness import global_generators, stream_seed
+
+STEPS = 3
+"""Training steps: the first that meets what the one before changed, and one more for what changes then."""
+
+TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
+"""Differences that rounding explains over so many steps, relative to the largest number of a kind."""
+
+
+@dataclass
+class Account:
+    """What the first steps of two runs gave, by the name of each number, (member, …)."""
+
+    numbers: dict[str, Tensor] = field(default_factory=dict)
+    gradients: list[Tensor] = field(default_factory=list)
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Keep a copy of a number."""
+        self.numbers[name] = value.detach().clone()
+
+
+def obstacle(runs: list[Run], device: torch.device) -> str:
+    """What keeps runs like these two from training in one population, in words; "" for nothing.
+
+    Args:
+        runs: two, of different seeds, ordered by these; all with the same `population_key` key.
+        device: where they are to train.
+
+    Raises:
+        Exception: whatever the plain loop raises on their modules.
+    """
+    try:
+        return _difference(runs, device, torch.float64)
+    except Unbatchable:
+        raise
+    except Exception:  # the module may not work in double precision
+        return _difference(runs, device, torch.float32)
+
+
+def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> str:
+    data = examples(runs)
+    feed = Feed(runs, data, device=device, dtype=dtype)
+    batches = feed.indices(STEPS)
+    truths, accounts = [], []
+    for m, run in enumerate(runs):
+        with global_generators(stream_seed(run.seed, "module"), device):
+            truths.append(PlainMember(run, data[m], device=device, dtype=dtype))
+            accounts.append(_account(truths[m], feed, batches[:, m : m + 1], member=m))
+    truth = Account(
+        {name: torch.cat([account.numbers[name] for account in accounts]) for name in accounts[0].numbers},
+        [torch.cat(gradients) for gradients in zip(*(account.gradients for account in accounts), strict=True)],
+    )
+    try:
+        with global_generators(0, device):
+            before = _global_states()
+            population = Population(runs, data, device=device, dtype=dtype)
+            population.share(feed.gather(batches[0])[0][0])
+            found = _account(population, feed, batches, given=truth.gradients)
+            if _global_states() != before:
+                return "its forward pass draws random numbers itself"
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return reason(error)
+    if name := differing(truths[0].template, population.template) or differing(*(t.template for t in truths)):
+        return f"`{name}` changes from call to call, and not for all runs alike"
+    return next((name for name in truth.numbers if _apart(truth, found, name, TOLERANCE[dtype])), "")
+
+
+def _account(
+    members: Members, feed: Feed, batches: Tensor, *, member: int | None = None, given: list[Tensor] | None = None
+) -> Account:
+    """Take the first steps.
+
+    Args:
+        members: both runs, or one of them.
+        feed: their examples.
+        batches: (step, member, batch) indices.
+        member: which of both runs it is; None for both.
+        given: gradients, (member, parameters), to clip and update by, so that rounding does not grow; None for the own ones.
+    """
+    account, rows = Account(), slice(None) if member is None else slice(member, member + 1)
+    stepper = Stepper(members.runs, members)
+    indices = feed.split("validation")[0][rows]
+    size = batches.shape[2]
+    small = max(1, indices.shape[1] % size)
+    for step, batch in enumerate(batches):
+        members.advance()
+        account.add(f"the loss of step {step + 1}", members.losses(*feed.gather(batch)))
+        gradient = members.gradient(slice(None)).clone()
+        account.gradients.append(gradient.clone())
+        for name, of_parameter in members.views(gradient).items():
+            account.add(f"the gradient of `{name}` at step {step + 1}", of_parameter)
+        used = gradient if given is None else given[step].clone()
+        norm, clipped_norm, clipped = stepper.clip_and_update(lambda some, used=used: used[some])
+        account.add(f"the gradient's norm at step {step + 1}", norm)
+        account.add(f"what clipping leaves of the gradient at step {step + 1}", torch.cat([clipped_norm, clipped], 1))
+        for name, parameter in members.views(members.parameters).items():
+            account.add(f"`{name}` after step {step + 1}", parameter)
+        for name, other in members.others().items():
+            account.add(f"`{name}` after step {step + 1}", other)
+        for count in (size, small):
+            scores = members.scores(*feed.gather(indices[:, :count]))
+            account.add(f"the evaluation of {count} examples after step {step + 1}", scores.transpose(0, 1))
+    return account
+
+
+def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
+    """Whether a number is another one; a gradient is compared in the size of the largest."""
+    one, other = truth.numbers[name].double(), found.numbers[name].double()
+    if one.shape != other.shape:
+        return True
+    finite = one.isfinite()
+    if not torch.equal(finite, other.isfinite()):
+        return True
+    like = truth.gradients[int(name.rpartition(" ")[2]) - 1] if name.startswith("the gradient of") else one
+    scale = like[like.isfinite()].abs().max() if like.numel() else 0.0
+    return bool(((one - other)[finite].abs() > tolerance * scale).any())
+
+
+def _global_states() -> list[object]:
+    """Where the global generators of NumPy, Python and torch are."""
+    return [random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()]
