@@ -94,7 +94,7 @@ def population(task: Task, models: list[Model], steps: int = 6) -> Population:
     data = task.data(0)
     found = Population(runs, [data] * len(runs), device=CPU, dtype=torch.float64)
     found.prepare(data.x[:16].double() if data.x.is_floating_point() else data.x[:16])
-    found.draw_dropout()
+    found.advance()
     return found
 
 
@@ -124,7 +124,7 @@ def test_a_schedule_draws_the_masks_that_its_p_would_have_drawn_all_along() -> N
     shares = []
     for step in range(1, 9):  # six steps of training; what is drawn after them is at the last step's p
         if step > 1:
-            members.draw_dropout()
+            members.advance()
         constant, early, late, linear, low = members.masks()["dropout.mask_0"]
         assert torch.equal(early if step <= 3 else late, constant)
         assert bool(((late if step <= 3 else early) == 1).all())

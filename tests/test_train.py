@@ -240,7 +240,7 @@ def test_dropout_masks_are_nested_in_p() -> None:
     data = setup.task.data(0)
     population = Population(runs, [data] * 4, device=CPU, dtype=torch.float32)
     population.prepare(data.x[:16])
-    population.draw_dropout()
+    population.advance()
     (masks,) = population.masks().values()
     assert bool((masks[0] == 1).all())
     dropped = masks == 0

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn as nn
 from torch import Tensor
 
 from harness.engine.feed import Feed
-from harness.engine.population import Population
+from harness.engine.plain_member import PlainMember
+from harness.engine.proof import obstacle
 from harness.engine.runs import Run, examples
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
 from harness.engine.train import train
-from harness.settings.randomness import stream_seed
 from harness.tasks.task import Data, Task
 
 CPU = torch.device("cpu")
@@ -59,74 +58,39 @@ def short_runs(setups: Sequence[Setup], seeds: Sequence[int] = (0, 1)) -> list[R
     return [Run(trial, seed, setup, confirm=False) for seed in seeds for trial, setup in enumerate(short)]
 
 
-def companion_independence(setups: Sequence[Setup], dtype: torch.dtype = torch.float32) -> Finding:
-    """Whether a member trains in a population as it does alone.
+def as_written(setups: Sequence[Setup]) -> Finding:
+    """Whether runs in a population are those of the plain loop on the module as it is written; see `proof`.
 
     Args:
-        setups: they can train together.
-        dtype: of parameters and activations.
+        setups: they could train together.
     """
-    runs, names = short_runs(setups), ["loss", "grad_norm"]
-    _, together = train(runs, evaluations=1, device=CPU, dtype=dtype)
-    for run in runs[-len(setups) :]:
-        _, alone = train([run], evaluations=1, device=CPU, dtype=dtype)
-        own = together[(together["trial"] == run.trial) & (together["seed"] == run.seed)]
-        off = _difference(*(torch.from_numpy(curves[names].to_numpy(copy=True)) for curves in (own, alone)))
-        if off > tolerance(dtype):
-            return Finding(
-                "failed",
-                f"in a population a run takes another course than alone (relative difference {off:.1e})",
-                "keep members apart: no state outside parameters and buffers, no statistics over more than the batch",
-            )
-    return Finding("ok", f"in a population of {len(runs)} a run takes the course that it takes alone")
-
-
-def plain_module(setup: Setup, dtype: torch.dtype = torch.float32) -> Finding:
-    """Whether outputs and gradients of a member are those of its module as it is written, dropout off."""
-    runs = short_runs([setup])
-    data = examples(runs)
-    population, x, y = _population(runs, data, dtype)
-    outputs = population.outputs(x, train=False).detach()
-    population.losses(x, y, train=False)
-    gradients = population.views(population.gradient(slice(None)))
-    for member, run in enumerate(runs):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_seed(run.seed, "init"))
-            module: nn.Module = setup.model.build(setup.task.sizes(data[member])).to(dtype).eval()
-            output = module(x[member])
-        setup.task.losses(output, y[member]).mean().backward()  # type: ignore[no-untyped-call]
-        plain = {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
-        pairs = [(outputs[member], output.detach()), *((gradients[name][member], g) for name, g in plain.items())]
-        off = max(_difference(mine, theirs) for mine, theirs in pairs)
-        if off > tolerance(dtype):
-            return Finding(
-                "failed",
-                f"in a population outputs or gradients differ from those of the module alone (by {off:.1e})",
-                "compare with a copy of the module whose layers you replace one by one",
-            )
-    return Finding("ok", "outputs and gradients are those of the module as it is written")
+    why = obstacle([Run(0, 0, setups[0]), Run(1, 1, setups[-1])], CPU)
+    if not why:
+        return Finding("ok", "in a population losses, gradients and updates are those of the module as it is written")
+    return Finding("ok", f"runs train by the plain loop, each alone on a core, not as a population: {why}")
 
 
 def dropout(setups: Sequence[Setup]) -> Finding:
     """Whether dropout acts in training only, with noise of its own for every seed."""
-    runs = short_runs(setups)
-    population, x, _ = _population(runs, examples(runs), torch.float32)
-    population.parameters.copy_(population.parameters[:1].clone().expand_as(population.parameters))
-    x = x[:1].expand_as(x)
-    trained, evaluated = [], []
+    members = _members(short_runs(setups))
+    x, weights = members[0].x, members[0].member.parameters
+    trained: tuple[list[Tensor], ...] = ([], [])
+    evaluated: tuple[list[Tensor], ...] = ([], [])
     with torch.no_grad():
-        for _ in range(2):
-            population.draw_dropout()
-            trained.append(population.outputs(x, train=True))
-            evaluated.append(population.outputs(x, train=False))
-    if not torch.equal(*evaluated):
+        for each in members:
+            each.member.parameters.copy_(weights)
+            for k in range(2):
+                trained[k].append(each.member.outputs(x, train=True)[0])
+                evaluated[k].append(each.member.outputs(x, train=False)[0])
+    first, second = map(torch.stack, trained)
+    if not torch.equal(*map(torch.stack, evaluated)):
         return Finding(
-            "failed",
+            "warning",
             "evaluation is random: the same weights give different outputs on the same examples",
-            "use nn.Dropout, or draw noise only where self.training is true",
+            "unless it is meant so, use nn.Dropout, or draw noise only where self.training is true",
         )
-    noisy = (trained[0] != trained[1]).flatten(1).any(1)
-    same = (trained[0][: len(setups)] == trained[0][len(setups) :]).flatten(1).all(1)
+    noisy = (first != second).flatten(1).any(1)
+    same = (first[: len(setups)] == first[len(setups) :]).flatten(1).all(1)
     if bool((noisy[: len(setups)] & same).any()):
         return Finding(
             "failed",
@@ -148,18 +112,16 @@ def dropout(setups: Sequence[Setup]) -> Finding:
 
 def reach(setup: Setup) -> Finding:
     """Whether the gradient reaches every parameter within a few steps."""
-    runs = short_runs([setup])
-    data = examples(runs)
-    population, x, y = _population(runs, data, torch.float32)
-    stepper = Stepper(runs, population)
-    names = list(population.views(population.parameters))
+    members = _members(short_runs([setup]))
+    names = list(members[0].member.views(members[0].member.parameters))
     reached = dict.fromkeys(names, False)
-    for _ in range(STEPS):
-        population.draw_dropout()
-        population.losses(x, y)
-        for name, gradient in population.views(population.gradient(slice(None))).items():
-            reached[name] |= bool(gradient.any())
-        stepper.step(x, y)
+    for each in members:
+        stepper = Stepper(each.member.runs, each.member)
+        for _ in range(STEPS):
+            each.member.losses(each.x, each.y)
+            for name, gradient in each.member.views(each.member.gradient(slice(None))).items():
+                reached[name] |= bool(gradient.any())
+            stepper.step(each.x, each.y)
     if missed := [name for name, found in reached.items() if not found]:
         return Finding(
             "failed",
@@ -172,8 +134,8 @@ def reach(setup: Setup) -> Finding:
 def repeats(setups: Sequence[Setup]) -> Finding:
     """Whether two trainings are equal to the bit."""
     runs = short_runs(setups)
-    first, second = (train(runs, evaluations=1, device=CPU) for _ in range(2))
-    if all(a.equals(b) for a, b in zip(first, second, strict=True)):
+    twice = [[train([run], evaluations=1, device=CPU) for run in runs] for _ in range(2)]
+    if all(a.equals(b) for one, again in zip(*twice, strict=True) for a, b in zip(one, again, strict=True)):
         return Finding("ok", "two trainings are equal to the bit")
     return Finding(
         "failed",
@@ -184,15 +146,13 @@ def repeats(setups: Sequence[Setup]) -> Finding:
 
 def first_loss(setup: Setup) -> Finding:
     """Whether the loss of the initial weights is about that of guessing."""
-    runs = short_runs([setup])
-    data = examples(runs)
-    population, x, y = _population(runs, data, torch.float32)
-    loss = float(population.scores(x, y)[0].mean())
+    members = _members(short_runs([setup]))
+    loss = float(torch.cat([each.member.scores(each.x, each.y)[0] for each in members]).mean())
     if not math.isfinite(loss):
         return Finding(
             "failed", f"the loss of the initial weights is {loss}", "scale the inputs, or initialise smaller"
         )
-    guess = guessing(setup.task, data[0])
+    guess = guessing(setup.task, setup.task.data(0))
     if guess is None:
         return Finding("ok", f"the loss of the initial weights is {loss:.3g}")
     if not 0.5 * guess < loss < 2 * guess:
@@ -215,21 +175,18 @@ def guessing(task: Task, data: Data) -> float | None:
 
 def learns(setup: Setup) -> Finding:
     """Whether the model can learn a few examples by heart: Adam at several rates, dropout and clipping off."""
-    runs = short_runs([setup] * len(RATES), [0])
-    data = examples(runs)
-    population, x, y = _population(runs, data, torch.float32, size=SAMPLE)
-    rows = list(population.parameters)
-    optimizer = torch.optim.Adam([{"params": [row], "lr": lr} for row, lr in zip(rows, RATES, strict=True)])
-    first = population.losses(x, y, train=False)
-    for _ in range(LEARNING_STEPS):
-        population.losses(x, y, train=False)
-        for row, gradient in zip(rows, population.gradient(slice(None)), strict=True):
-            row.grad = gradient
-        optimizer.step()
-    losses = population.losses(x, y, train=False)
-    best, start = float(losses.nan_to_num(math.inf).min()), float(first[0])
+    members, losses = _members(short_runs([setup] * len(RATES), [0]), size=SAMPLE), []
+    for each, rate in zip(members, RATES, strict=True):
+        optimizer = torch.optim.Adam([each.member.parameters], lr=rate)
+        first = each.member.losses(each.x, each.y, train=False)
+        for _ in range(LEARNING_STEPS):
+            each.member.losses(each.x, each.y, train=False)
+            each.member.parameters.grad = each.member.gradient(slice(None))
+            optimizer.step()
+        losses.append(float(each.member.losses(each.x, each.y, train=False).nan_to_num(math.inf)))
+    best, start, y = min(losses), float(first), members[0].y
     reference = min(start, _constant(setup.task, y[0]) or start)
-    sentence = f"learning {len(x[0])} examples by heart brought the loss from {start:.3g} to {best:.3g}"
+    sentence = f"learning {y.shape[1]} examples by heart brought the loss from {start:.3g} to {best:.3g}"
     if best < 0.5 * reference:
         return Finding("ok", sentence)
     way_out = "look for inputs that never reach the output, a saturated or too small layer, or wrong targets"
@@ -246,21 +203,21 @@ def _constant(task: Task, y: Tensor) -> float | None:
     return float(-torch.special.xlogy(shares, shares).sum())
 
 
-def _population(
-    runs: list[Run], data: list[Data], dtype: torch.dtype, size: int | None = None
-) -> tuple[Population, Tensor, Tensor]:
-    """A population ready to train, and a training batch for each member."""
-    population = Population(runs, data, device=CPU, dtype=dtype)
-    feed = Feed(runs, data, device=CPU, dtype=dtype)
+@dataclass(frozen=True)
+class Ready:
+    """A run that is ready to train by the plain loop, and a batch for it: x and y, (1, batch, …)."""
+
+    member: PlainMember
+    x: Tensor
+    y: Tensor
+
+
+def _members(runs: list[Run], size: int | None = None) -> list[Ready]:
+    """Runs that are ready to train, with a training batch each."""
+    data = examples(runs)
+    feed = Feed(runs, data, device=CPU, dtype=torch.float32)
     x, y = feed.gather(feed.indices(1)[0][:, :size])
-    population.prepare(x[0])
-    population.draw_dropout()
-    return population, x, y
-
-
-def _difference(a: Tensor, b: Tensor) -> float:
-    """‖a − b‖ relative to ‖b‖."""
-    if a.shape != b.shape:
-        return math.inf
-    scale = float(torch.linalg.vector_norm(b))
-    return float(torch.linalg.vector_norm(a - b)) / (scale or 1.0)
+    return [
+        Ready(PlainMember(run, of_run, device=CPU, dtype=torch.float32), x[m : m + 1], y[m : m + 1])
+        for m, (run, of_run) in enumerate(zip(runs, data, strict=True))
+    ]

@@ -64,9 +64,8 @@ def examine(study: Study) -> Iterator[tuple[str, Finding]]:
     yield "splits are apart", _worst(data_checks.splits, tasks)
     yield "data are sane", _worst(data_checks.sane, tasks)
     lasts = [cell[-1] for cell in cells]
-    yield "outputs and gradients", _worst(checks.plain_module, lasts)
+    yield "as written", _worst(checks.as_written, cells)
     yield "gradient reaches all", _worst(checks.reach, lasts)
-    yield "population or alone", _worst(checks.companion_independence, cells)
     yield "dropout", _worst(checks.dropout, cells)
     yield "training repeats", _worst(checks.repeats, cells)
     yield "first loss", _worst(checks.first_loss, lasts)

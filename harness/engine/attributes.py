@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -58,9 +59,9 @@ def same(a: Any, b: Any, depth: int = DEPTH) -> bool:
     if isinstance(a, nn.Parameter):
         return a.shape == b.shape
     if isinstance(a, Tensor):
-        return a.shape == b.shape and a.dtype == b.dtype and bool((a == b).all())
+        return a.shape == b.shape and a.dtype == b.dtype and bool(torch.equal(a, b))
     if isinstance(a, np.ndarray):
-        return np.array_equal(a, b)
+        return bool(np.array_equal(a, b))
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(same(x, y, depth - 1) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict):
@@ -68,8 +69,8 @@ def same(a: Any, b: Any, depth: int = DEPTH) -> bool:
     if isinstance(a, nn.Module):
         return all(map(same, a.state_dict().values(), b.state_dict().values()))
     if callable(a) and hasattr(a, "__code__"):  # made anew for each module, with what it closes over
-        cells = [[cell.cell_contents for cell in function.__closure__ or ()] for function in (a, b)]
-        return a.__code__ is b.__code__ and same(*cells, depth - 1)
-    if type(a).__eq__ is not object.__eq__:
+        closed, other = ([cell.cell_contents for cell in function.__closure__ or ()] for function in (a, b))
+        return a.__code__ is b.__code__ and same(closed, other, depth - 1)
+    if "__eq__" in vars(type(a)):
         return bool(a == b)
     return hasattr(a, "__dict__") and same(vars(a), vars(b), depth - 1)

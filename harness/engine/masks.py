@@ -96,7 +96,8 @@ class Mask(ABC):
 
     def draw(self, levels: Probabilities) -> Tensor:
         """New masks, (member, …), overwritten by the next call; one seed after another: its noise is still in the caches
-        when its members use it."""
+        when its members use it.
+        """
         if levels is not self._levels or levels.varies:
             self._set(levels.p(len(self._shape)))
             self._levels = levels

@@ -76,7 +76,9 @@ class Noise:
             RuntimeError: no forward pass is on.
         """
         if not self._open:
-            message = "dropout is computed a second time in the backward pass (checkpointing), which would draw other noise"
+            message = (
+                "dropout is computed a second time in the backward pass (checkpointing), which would draw other noise"
+            )
             raise RuntimeError(message)
         called = f"{self._purpose} {'x'.join(map(str, shape))}"
         name = f"{called} {self._calls[called]}"

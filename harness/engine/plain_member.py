@@ -7,6 +7,7 @@ are those of a population, go over it at once.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,13 +47,17 @@ class PlainMember(Members):
 
     def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Tensor:
         """See `Members._each`."""
+        return score(self.output(x[0], train=train), y[0]).unsqueeze(0)
+
+    def output(self, x: Tensor, *, train: bool) -> Any:
+        """What the module returns for `x`, (batch, …)."""
         if self.template.training != train:
             self.template.train(train)
         self._noise.begin(train=train)
         with self._answers:
-            output = self.template(x[0])
+            output = self.template(x)
         self._noise.end()
-        return score(output, y[0]).unsqueeze(0)
+        return output
 
     def _mean_loss(self, output: Tensor, target: Tensor) -> Tensor:
         return self.task.losses(output, target).mean()

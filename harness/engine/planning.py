@@ -3,7 +3,9 @@
 Runs with equal `population_key` keys can: they build modules of one structure, and what else differs is a number for each.
 """
 
+import hashlib
 import re
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor
 from harness.engine.attributes import TORCHS, attributes, is_level
 from harness.engine.runs import Run, build
 from harness.engine.setup import Setup
+from harness.engine.way import Way
 from harness.settings import Component, show
 
 NARROWEST = 16
@@ -38,8 +41,9 @@ def structure(module: nn.Module) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", text)  # addresses differ from process to process
 
 
-def levels(module: nn.Module) -> tuple[str, ...]:
-    """The numbers of a module that may be each run's own, as text."""
+def levels_of(run: Run) -> tuple[str, ...]:
+    """The numbers of a run's module that may be its own, as text."""
+    module = build(run.setup, run.setup.task.data(run.seed), run.seed)
     return tuple(f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key]))
 
 
@@ -74,30 +78,49 @@ def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = Non
     )
 
 
-def plan(runs: list[Run], width: int, abreast: int = 1) -> list[list[Run]]:
-    """Partition a round's runs into populations, as even as possible, each ordered by seed.
+def groups(runs: list[Run]) -> dict[str, list[Run]]:
+    """The runs that could share a population, by a name that is the same in every process."""
+    structures: dict[tuple[Any, ...], str] = {}
+    names: dict[Setup, str] = {}
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.setup not in names:
+            text = "\n".join(population_key(run, structures))
+            names[run.setup] = hashlib.sha256(text.encode()).hexdigest()[:16]
+        found.setdefault(names[run.setup], []).append(run)
+    return found
+
+
+def plan(runs: list[Run], way_of: Callable[[str, list[Run]], Way], abreast: int = 1) -> list[list[Run]]:
+    """Partition a round's runs into populations, as even as possible, each ordered by seed; one of a single run is plain.
 
     Depends on nothing but its arguments, so that an interrupted study trains the same populations again.
 
     Args:
         runs: of a round.
-        width: members of a population, at most.
+        way_of: how a group of them trains, by its name.
         abreast: populations that train at the same time; their number is a multiple of it, if none gets too narrow.
     """
-    structures: dict[tuple[Any, ...], str] = {}
-    keys: dict[Setup, tuple[str, ...]] = {}
-    groups: dict[tuple[str, ...], list[Run]] = {}
-    for run in runs:
-        key = keys.setdefault(run.setup, ()) or population_key(run, structures)
-        keys[run.setup] = key
-        groups.setdefault(key, []).append(run)
     populations = []
-    for group in groups.values():
-        parts = -(-len(group) // width)
-        multiple = -(-parts // abreast) * abreast
-        parts = multiple if len(group) >= multiple * NARROWEST else parts
-        populations += [sorted(part, key=lambda run: run.seed) for part in cut(group, parts)]
+    for name, group in groups(runs).items():
+        way = way_of(name, group)
+        for alike in apart(group) if way.apart else [group]:
+            parts = -(-len(alike) // way.width)
+            multiple = -(-parts // abreast) * abreast
+            parts = multiple if len(alike) >= multiple * NARROWEST else parts
+            populations += [sorted(part, key=lambda run: run.seed) for part in cut(alike, parts)]
     return populations
+
+
+def apart(runs: list[Run]) -> list[list[Run]]:
+    """The runs whose modules agree in every number."""
+    texts: dict[Setup, tuple[str, ...]] = {}
+    found: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        if run.setup not in texts:
+            texts[run.setup] = levels_of(run)
+        found.setdefault(texts[run.setup], []).append(run)
+    return list(found.values())
 
 
 def cut(runs: list[Run], parts: int) -> list[list[Run]]:

@@ -70,7 +70,7 @@ class Population(Members):
             before = {name: tensor.clone() for name, tensor in member.others().items()}
             places = TensorPlaces(member.template).tensors()
             for train in (True, False):
-                member.outputs(x.unsqueeze(0), train=train)
+                member.output(x, train=train)
         now = TensorPlaces(member.template).tensors()
         self.repeats = not differing(member.template, self.template) and all(now.get(n) is t for n, t in places.items())
         for name, tensor in member.others().items():

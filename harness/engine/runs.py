@@ -49,5 +49,7 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
             module.train()
     for name, parameter in module.named_parameters():
         if parameter.dtype != torch.float32:
-            raise ValueError(f"its parameters must be float32, but `{name}` is {str(parameter.dtype).removeprefix('torch.')}")
+            raise ValueError(
+                f"its parameters must be float32, but `{name}` is {str(parameter.dtype).removeprefix('torch.')}"
+            )
     return module

@@ -11,9 +11,9 @@ from torch import Tensor
 from harness.engine.capture import WARM_UP, Captured
 from harness.engine.feed import Feed
 from harness.engine.population import Population
-from harness.engine.training import members
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper
+from harness.engine.training import members
 
 
 def steps_of(runs: list[Run], device: torch.device, *, capture: bool = True) -> Callable[[], object]:

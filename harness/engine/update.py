@@ -11,8 +11,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from harness.engine.planning import per_member
 from harness.engine.members import Members
+from harness.engine.planning import per_member
 from harness.engine.runs import Run
 from harness.optimizers import Adam, AdamW, Columns, Optimizer
 from harness.settings import Component

@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -23,16 +24,18 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
 import harness
-from harness.engine.cost import Cost
 from harness.engine.memory_budget import parse_memory
+from harness.engine.planning import groups
 from harness.engine.runs import Run
-from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Worker
-from harness.execution.placement import Placement
+from harness.engine.way import Way
+from harness.execution.examination import code
+from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Worker, sent
+from harness.execution.placement import Placement, training_s
 from harness.execution.remote import Ready, Refusal, Remote
 from harness.execution.shipping import pack
 from harness.execution.trainer import OnProgress, Trained
 from harness.execution.workers import lost
-from harness.ledger.trial_runs import n_steps
+from harness.ledger.trial_runs import n_steps, sample_runs
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.patience import Stopped
 from harness.study import Study
@@ -133,7 +136,7 @@ class Ray(Foreman[Place]):
             raise Stopped(f"the connection to the cluster is lost: {first_line(error)}") from None
 
     def placement(self, memory: str | None) -> Placement:
-        """Choose the width by a short measurement on the first actor that can train.
+        """Choose how runs train by a proof and a short measurement on the first actor that can train.
 
         Args:
             memory: bound on what the populations of a GPU, or of a host without, take at a time, such as 4G; None for a
@@ -143,19 +146,25 @@ class Ray(Foreman[Place]):
             InvalidStudy: `memory` is no size, or no host of the cluster can train the study.
         """
         parse_memory(memory, torch.device("cpu"))
+        examine, runs = partial(self._examine, memory=memory), sample_runs(self._study)
+        ways, places = examine(runs), self._places()
+        seconds = training_s(groups(runs), ways, n_steps(self._study), places, places)
+        kind = torch.device("cuda" if self._gpus else "cpu")
+        worker = next(worker for worker in self._workers if worker.ready)
+        devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
+        return Placement([kind] * places, 1, ways, examine, seconds, devices)
+
+    def _examine(self, runs: list[Run], *, memory: str | None) -> dict[str, Way]:
+        """See `examination.examine`, on an actor that does nothing else."""
         try:
-            while not (able := [worker for worker in self._workers if worker.ready]):
+            while not (able := [worker for worker in self._workers if worker.ready and worker.call is None]):
                 self._hire(1)
                 for worker in self._heard():
                     worker.receive()
-            worker, places = able[0], self._places()
-            cost: Cost = fetch(worker.actor.cost.remote(memory))
+            found: dict[str, Way] = fetch(able[0].actor.examine.remote(sent(self._study, runs), memory, code()))
         except Lost as lost:
             raise InvalidStudy([Problem("--ray", f"a worker {lost} before it trained anything")]) from lost
-        seconds = cost.training_s(n_steps(self._study), places, places)
-        kind = torch.device("cuda" if self._gpus else "cpu")
-        devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
-        return Placement([kind] * places, 1, cost.width, seconds, devices)
+        return found
 
     def _places(self) -> int:
         """How many populations the cluster has room for, if nobody else uses it."""

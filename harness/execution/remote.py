@@ -62,16 +62,15 @@ class Remote:
             said = str(error).strip() or type(error).__name__
             return Refusal(host, "; ".join(said.splitlines()))
 
-    def cost(self, memory: str | None) -> Any:
-        """See `measure_cost`; `memory` bounds what all populations of this GPU, or of this host, take at a time."""
+    def examine(self, message: list[Any], memory: str | None, code: str) -> Any:
+        """See `examination.examine`; `memory` bounds what all populations of this GPU, or of this host, take at a time."""
         from harness.engine.memory_budget import parse_memory
-        from harness.engine.population_width import measure_cost
-        from harness.engine.width_cache import cache_file
-        from harness.ledger.trial_runs import sample_runs
+        from harness.execution.examination import examine
+        from harness.execution.jobs import received
 
         abreast = round(1 / self._gpus) if self._gpus else os.cpu_count() or 1
         bound = parse_memory(memory, self._device) // abreast
-        return measure_cost(sample_runs(self._study), self._device, memory_bytes=bound, cache=cache_file())
+        return examine(self._study, received(self._study, message), self._device, bound, code)
 
     def begin(self, message: list[Any]) -> Any:
         """Begin a job; its first answer."""

@@ -28,6 +28,5 @@ def run(
     settings = Options(devices=places, results=Path(results), **options)
     settings.say(overview(study, verbose=settings.verbose))
     executor, placement = flow.place(study, settings)
-    settings.say(f"Training on {placement.devices}.")
     outcome = flow.run(study, Origin(changes=changes), settings, (executor, placement))
     return load(outcome.folder)

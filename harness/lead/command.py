@@ -30,7 +30,6 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     options.say(overview(study, verbose=options.verbose))
     executor, placement = flow.place(study, options)
     again.compare(study)
-    options.say(f"Training on {placement.devices}.")
     if options.dry_run:
         options.say(rehearse(study, options, placement))
         return DONE

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,13 +13,17 @@ from threading import Timer
 
 import pandas as pd
 
+from harness.engine.planning import plan
+from harness.engine.runs import Run
+from harness.engine.way import Way
+from harness.execution.examination import notes
 from harness.execution.placement import Placement
 from harness.execution.selection import on_cluster, on_host
 from harness.execution.trainer import Executor
 from harness.inference.verdict import Verdict
 from harness.lead import console
 from harness.lead.interruption import Interrupted, Stop, why_stopped
-from harness.lead.leader import Leader
+from harness.lead.leader import Leader, Planner
 from harness.lead.options import Options
 from harness.ledger.design import Design
 from harness.ledger.environment import environment, joint
@@ -82,16 +86,16 @@ def run(
     with leadership(folder), executor, opened as stores:
         design, recorder, spool = stores
         keep_kind(design, placement, options)
-        plan = planned(design, placement)
+        planned = planner(design, placement)
         trained_on = joint(design.collected("environments", environment(placement.devices)))
-        launch = launch_of(study, origin, plan=plan, environment=trained_on)
+        launch = launch_of(study, origin, plan=described(placement), environment=trained_on)
         told = design.told()
         options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
                 done = partial(count, progress)
                 commits = Commits(stores, launch=launch, say=progress.say, stop=stop, done=done)
-                leader = Leader(study, design, commits, executor, progress, plan, stop)
+                leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
                 spool.clear()
@@ -131,12 +135,22 @@ def keep_kind(design: Design, placement: Placement, options: Options) -> None:
         raise InvalidStudy([Problem(option, message, got)])
 
 
-def planned(design: Design, placement: Placement) -> dict[str, int]:
-    """How wide populations are and how many train abreast: as when the study was begun."""
-    return {
-        "width": design.remembered("width", lambda: placement.width),
-        "abreast": design.remembered("abreast", lambda: len(placement.places)),
-    }
+def planner(design: Design, placement: Placement) -> Planner:
+    """How runs are put together: as when the study was begun, in the ways that were found then."""
+    abreast = design.remembered("abreast", lambda: len(placement.places))
+
+    def way_of(name: str, runs: list[Run]) -> Way:
+        return Way(**design.remembered(f"way {name}", lambda: asdict(known_or_examined(name, runs))))
+
+    def known_or_examined(name: str, runs: list[Run]) -> Way:
+        return placement.ways[name] if name in placement.ways else placement.examine(runs)[name]
+
+    return partial(plan, way_of=way_of, abreast=abreast)
+
+
+def described(placement: Placement) -> dict[str, object]:
+    """The plan as it is kept with the records."""
+    return {"abreast": len(placement.places), "ways": {name: asdict(way) for name, way in placement.ways.items()}}
 
 
 def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
@@ -200,11 +214,19 @@ def _preparing_report() -> Iterator[list[Connection]]:
 
 
 def place(study: Study, options: Options) -> tuple[Executor, Placement]:
-    """What trains the study, and where and how it does.
+    """What trains the study, and where and how it does; says what is no population and why.
 
     Raises:
         InvalidStudy: it cannot train there, or options contradict each other.
     """
+    executor, placement = _placed(study, options)
+    for note in notes(dict(placement.ways)):
+        options.say(f"  note:    {note}")
+    options.say(f"Training on {placement.devices}.")
+    return executor, placement
+
+
+def _placed(study: Study, options: Options) -> tuple[Executor, Placement]:
     if options.ray is None:
         if options.gpus_per_population is not None:
             raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])

@@ -12,7 +12,6 @@ from functools import partial
 import pandas as pd
 
 from harness.engine.diagnostics.churn import with_churn
-from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor, Trained
 from harness.ledger.design import Design, Trial
@@ -25,6 +24,9 @@ from harness.settings.patience import Stopped
 from harness.settings.progress import Progress
 from harness.study import Study
 
+Planner = Callable[[list[Run]], list[list[Run]]]
+"""Partitions a round's runs into populations."""
+
 
 @dataclass(frozen=True)
 class Leader:
@@ -36,7 +38,7 @@ class Leader:
         commits: takes those that are trained, its block entered.
         executor: trains populations.
         progress: is kept up to date.
-        plan: `width` and `abreast` of the populations, see `harness.engine.planning.plan`; the same whenever it is continued.
+        plan: puts the runs of a round together, see `harness.engine.planning.plan`; the same whenever it is continued.
         stop: once it returns true, no population is begun any more.
     """
 
@@ -45,7 +47,7 @@ class Leader:
     commits: Commits
     executor: Executor
     progress: Progress
-    plan: Mapping[str, int]
+    plan: Planner
     stop: Callable[[], bool]
 
     def lead(self, lost: Collection[int] = ()) -> None:
@@ -65,7 +67,7 @@ class Leader:
             runs = {trial.number: runs_of(self.study, trial) for trial in trials}
             missing = self._missing(trials, runs, lost)
             # Planned from the whole round, so that a continued study trains the very same populations.
-            planned = plan([run for rs in runs.values() for run in rs], **self.plan)
+            planned = self.plan([run for rs in runs.values() for run in rs])
             self._train([p for p in planned if any(run.trial in missing for run in p)], runs, missing)
 
     def _missing(self, trials: list[Trial], runs: Mapping[int, list[Run]], lost: Collection[int]) -> dict[int, Trial]:

@@ -1,6 +1,5 @@
 """The work that a study is: the runs of each trial, and how many runs and steps there are in all."""
 
-from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.ledger.design import Trial
 from harness.settings import show
@@ -18,11 +17,10 @@ def runs_of(study: Study, trial: Trial) -> list[Run]:
 
 
 def sample_runs(study: Study) -> list[Run]:
-    """The runs of a round that could train together with those of the first cell: what a population may be cut from."""
+    """The runs of a round, all cells with the lowest of what is tuned: what populations may be cut from."""
     low = {path: tune.low for path, tune in study.tunes().items()}
     trials = [Trial(i, i, True, cell | low, told=False) for i, cell in enumerate(study.cells())]
-    runs = [run for trial in trials for run in runs_of(study, trial)]
-    return max(plan(runs, len(runs)), key=len)
+    return [run for trial in trials for run in runs_of(study, trial)]
 
 
 def n_steps(study: Study) -> int:

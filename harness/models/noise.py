@@ -13,7 +13,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 
 def gaussian_dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """x · N(1, p/(1 − p)); `x` itself unless `training`."""
+    """X · N(1, p/(1 − p)); `x` itself unless `training`."""
     if has_torch_function_unary(x):
         answer: Tensor = handle_torch_function(gaussian_dropout, (x,), x, p, training)
         return answer

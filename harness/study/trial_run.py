@@ -16,7 +16,7 @@ from harness.engine.step import Stepper
 from harness.models.model import FROM_TASK, Model
 from harness.models.rnn import SimpleRNN
 from harness.optimizers import SGD
-from harness.settings import InvalidStudy, Note, Problem, first_line, show
+from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import free_memory
 from harness.settings.randomness import global_generators, stream_seed
 from harness.study.experiment import Experiment
@@ -94,7 +94,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
     with global_generators(stream_seed(run.seed, "module")):
         try:
             member = PlainMember(run, data, device=CPU, dtype=torch.float32)
-            output = member.outputs(x.unsqueeze(0), train=False)
+            output = member.output(x, train=False)
             if found := _output_problem(setup, output, y, sizes):
                 return [Problem("model", f"{found}{_hint(setup, sizes)}", show(setup.model))]
             member.losses(x.unsqueeze(0), y.unsqueeze(0))

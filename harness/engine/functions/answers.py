@@ -19,7 +19,6 @@ from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
 from harness.models.one_hot import on_tokens, on_vectors
 
-
 OPENED: dict[Callable[..., Any], Callable[..., Any]] = {
     F.multi_head_attention_forward: multi_head_attention,
     on_tokens: on_vectors,

@@ -45,7 +45,8 @@ class Attention:
         if (mask := given[3]) is not None and (lacking := query.dim() - (mask.dim() - 1)) > 0:
             given[3] = mask.view(len(mask), *[1] * lacking, *mask.shape[1:])
         with beneath():
-            result = F.scaled_dot_product_attention(*given, is_causal=is_causal, **options)  # type: ignore[arg-type]
+            query, key, value, attn_mask = given  # type: ignore[assignment]
+            result = F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, **options)
         return of_member(result, vmap)
 
 

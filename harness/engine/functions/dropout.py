@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -79,12 +80,10 @@ class Dropout:
         return _times(x, self._mask("gaussian", p, x.shape) if training else None, False)
 
     def _zoneout(self, shape: Tensor, p: Level, training: bool) -> Tensor | None:
-        if not self.acts(p):
-            return None
-        if not training:
-            return self._for_member(self._noise.levels(p).p(shape.dim()))
-        mask = self._mask("bernoulli", p, shape.shape)
-        return None if mask is None else (mask == 0).to(mask.dtype)
+        if training:
+            mask = self._mask("bernoulli", p, shape.shape)
+            return None if mask is None else (mask == 0).to(mask.dtype)
+        return self._for_member(self._noise.levels(p).p(shape.dim())) if self.acts(p) else None
 
     def _mask(self, kind: str, p: Level, shape: torch.Size) -> Tensor | None:
         if not isinstance(p, MemberFloat) and (p < 0 or p > 1):
@@ -109,6 +108,6 @@ def features(input: Tensor, axes: int = 2) -> torch.Size:
 
 
 def _times(input: Tensor, mask: Tensor | None, inplace: bool) -> Tensor:
-    if mask is None:
-        return input
+    if mask is None:  # modules that put a dropped weight in a weight's place could not train on with a parameter there
+        return input.view_as(input) if isinstance(input, nn.Parameter) else input
     return input.mul_(mask) if inplace else input * mask

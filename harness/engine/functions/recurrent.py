@@ -76,10 +76,10 @@ class Recurrent:
         states, per_layer, finals = [hx] if isinstance(hx, Tensor) else list(hx), len(weights) // layers, []
         for k in range(layers):
             x = self._dropout.dropout(x, p) if k else x
-            first = [s[k * (1 + both) : (k + 1) * (1 + both)].contiguous() for s in states]
+            of_layer = [s[k * (1 + both) : (k + 1) * (1 + both)].contiguous() for s in states]
             own = list(weights[k * per_layer : (k + 1) * per_layer])
             sequence = (x, batch_sizes) if packed else (x,)
-            first = first[0] if isinstance(hx, Tensor) else first
+            first = of_layer[0] if isinstance(hx, Tensor) else of_layer
             x, *final = torchs(*sequence, first, own, biased, 1, 0.0, train, both, *arguments[8:] if not packed else ())
             finals.append(final)
         return x, *(torch.cat(states) for states in zip(*finals, strict=True))
@@ -151,7 +151,9 @@ class Recurrent:
             self.probes.append(torch.zeros(1, *shape, dtype=like.dtype, device=like.device, requires_grad=True))
             return self.probes[-1][0]
         with beneath():
-            self.probes.append(torch.zeros(vmap.members, *shape, dtype=like.dtype, device=like.device, requires_grad=True))
+            self.probes.append(
+                torch.zeros(vmap.members, *shape, dtype=like.dtype, device=like.device, requires_grad=True)
+            )
         return of_member(self.probes[-1], vmap)
 
     def _on_tokens(self, rnn: nn.RNNBase, tokens: Tensor) -> Tensor:

@@ -33,13 +33,13 @@ class Launch:
     documents: Mapping[str, str]
 
 
-def launch_of(study: Study, origin: Origin, *, plan: dict[str, int], environment: dict[str, str]) -> Launch:
+def launch_of(study: Study, origin: Origin, *, plan: dict[str, object], environment: dict[str, str]) -> Launch:
     """A launch as it is recorded.
 
     Args:
         study: what is run.
         origin: what it was made from.
-        plan: width and number of populations that train abreast.
+        plan: number of populations that train abreast, and the ways of groups of runs.
         environment: see `harness.ledger.environment`.
     """
     changes = asdict(origin.changes)

@@ -1,0 +1,88 @@
+"""Which way runs train: the proof that a population equals the plain loop, then the measurement that it is faster.
+
+Both are cached for the device, the shapes and what else a caller says they depend on; a study keeps the ways with its
+trials, so that a continued one trains the same populations again.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from harness.engine import way_cache
+from harness.engine.devices import device_name
+from harness.engine.planning import levels_of, population_key
+from harness.engine.population_width import best_width, most_members, plain_step_s
+from harness.engine.proof import obstacle
+from harness.engine.runs import Run
+from harness.engine.way import WIDEST, Way
+
+
+def ways(
+    groups: Iterable[tuple[str, list[Run]]], device: torch.device, *, memory_bytes: int, cache: Path | None, context: str = ""
+) -> dict[str, Way]:  # fmt: skip
+    """The way of each group of runs, by its name.
+
+    Args:
+        groups: see `planning.groups`.
+        device: where they train.
+        memory_bytes: bound on what a population takes.
+        cache: JSON file of earlier results, see `way_cache`; unreadable or unwritable, it is done without. With None nothing
+            is read or written.
+        context: of what the results hold for besides device and shapes: code, data, versions.
+
+    Raises:
+        Exception: whatever the plain loop raises on the runs.
+    """
+    known = {} if cache is None else way_cache.read(cache)
+    found = {}
+    for name, runs in groups:
+        key = _key(runs, device, memory_bytes, context)
+        if key not in known:
+            known[key] = way(runs, device, memory_bytes=memory_bytes)
+            if cache is not None:
+                way_cache.write(cache, known)
+        found[name] = known[key]
+    return found
+
+
+def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
+    """How runs of one `population_key` train best.
+
+    Args:
+        runs: as many as there may be.
+        device: where they train.
+        memory_bytes: bound on what a population takes.
+    """
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of operations that `vmap` repeats
+        pair = _pair(runs)
+        why, apart = obstacle(pair, device), False
+        if why and levels_of(pair[0]) != levels_of(pair[1]):
+            alike = [run for run in runs if levels_of(run) == levels_of(pair[1])]
+            apart = not obstacle(_pair(alike), device)
+            runs, why = (alike, "") if apart else (runs, why)
+        if why or len(runs) == 1:
+            return Way(1, plain_step_s(runs[0], device), why=why)
+        width, step_s = best_width(runs, device, most_members(runs[0], device, memory_bytes))
+        return Way(width, step_s, apart)
+
+
+def _pair(runs: list[Run]) -> list[Run]:
+    """Two runs of different seeds, whose settings differ as much as those of any."""
+    first = min(runs, key=lambda run: run.seed)
+    values = first.values
+    other = max(runs, key=lambda run: (sum(run.values.get(path) != value for path, value in values.items()), run.seed))
+    if other.seed == first.seed:
+        seed = next((run.seed for run in runs if run.seed != first.seed), first.seed + 1)
+        other = replace(other, seed=seed)
+    return [first, other]
+
+
+def _key(runs: list[Run], device: torch.device, memory_bytes: int, context: str) -> str:
+    """What the best way depends on, as a digest."""
+    sizes = min(len(runs), WIDEST).bit_length(), memory_bytes.bit_length()
+    text = f"{device_name(device)} {population_key(runs[0])} {sizes} {context}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,0 +1,114 @@
+"""How a study's runs train best, found out in a process of its own: what a module does to it then harms nobody else."""
+
+import contextlib
+import hashlib
+import multiprocessing
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+
+import harness
+from harness.engine.choice import ways
+from harness.engine.planning import groups
+from harness.engine.runs import Run
+from harness.engine.way import Way
+from harness.engine.way_cache import cache_file
+from harness.execution.jobs import Message, received, sent
+from harness.execution.processes import start
+from harness.execution.shipping import pack, unpack, users_modules
+from harness.settings import InvalidStudy, Problem, first_line, show
+from harness.study import Study
+
+UNKNOWN_STEP_S = 0.01
+"""What a step is taken to last where it could not be measured."""
+
+
+def examined(
+    study: Study, runs: list[Run], *, device: torch.device, memory_bytes: int, remember: bool
+) -> dict[str, Way]:  # fmt: skip
+    """How groups of runs train best, see `planning.groups`, from a process that has tried it.
+
+    Args:
+        study: whose runs they are.
+        runs: of the study.
+        device: where they train.
+        memory_bytes: bound on what a population takes.
+        remember: whether what is found is kept for later studies, and what was found for earlier ones used.
+
+    Raises:
+        InvalidStudy: the first steps cannot be taken.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    process = start(_examine, theirs, str(device), memory_bytes, code() if remember else None)
+    theirs.close()
+    try:
+        ours.send_bytes(pack(study))
+        ours.send(sent(study, runs))
+        answer: dict[str, Way] | InvalidStudy = ours.recv()
+    except (EOFError, OSError):
+        process.join()
+        why = f"the process that took their first steps ended with exit code {process.exitcode}"
+        return dict.fromkeys(groups(runs), Way(1, UNKNOWN_STEP_S, why=why))
+    if isinstance(answer, InvalidStudy):
+        raise answer
+    return answer
+
+
+def code() -> str:
+    """A digest of the code that trains: torch's version, our own files, and those of the user's that are loaded."""
+    digest = hashlib.sha256(torch.__version__.encode())
+    ours = sorted(Path(harness.__file__).parent.rglob("*.py"))
+    users = (Path(str(module.__file__)) for _, module in sorted(users_modules().items()))
+    for path in (*ours, *users):
+        with contextlib.suppress(OSError):
+            digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: int, code: str | None) -> dict[str, Way]:
+    """How groups of runs train best.
+
+    Args:
+        study, runs, device, memory_bytes: see `examined`.
+        code: what the results depend on besides the study; None to remember nothing.
+
+    Raises:
+        InvalidStudy: the first steps cannot be taken.
+    """
+    cache = None if code is None else cache_file()
+    context = f"{code} {sorted(study.fingerprints().items())}"
+    try:
+        return ways(groups(runs).items(), device, memory_bytes=memory_bytes, cache=cache, context=context)
+    except Exception as error:
+        message = f"cannot take a few steps on {device}: {first_line(error)}"
+        raise InvalidStudy([Problem("model", message, show(runs[0].setup.model))]) from error
+
+
+def notes(found: dict[str, Way]) -> list[str]:
+    """What the user should know of runs that train by the plain loop, once for each reason."""
+    reasons: dict[str, float] = {}
+    for way in found.values():
+        if way.width == 1 and way.why:
+            reasons.setdefault(way.why, way.step_s)
+    return [
+        f"model: trains by the plain loop, each run alone on a core ({seconds * 1e3:.2g} ms a step), not as a population: {why}."
+        for why, seconds in reasons.items()
+    ]
+
+
+def _examine(pipe: Connection, device: str, memory_bytes: int, code: str | None) -> None:
+    """What the process does."""
+    torch.set_num_threads(1)
+    try:
+        study = unpack(pipe.recv_bytes(), "a process that trains")
+        message: Message = pipe.recv()
+        answer: dict[str, Way] | InvalidStudy = examine(
+            study, received(study, message), torch.device(device), memory_bytes, code
+        )
+    except (EOFError, ConnectionError):  # the leader is gone, maybe killed
+        return
+    except InvalidStudy as error:
+        answer = error
+    with contextlib.suppress(OSError):
+        pipe.send(answer)
