@@ -1,7 +1,9 @@
 """What modules hold besides parameters and buffers: numbers, texts, containers, other objects; what differs and changes."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -36,41 +38,55 @@ def differing(a: nn.Module, b: nn.Module) -> str:
 
     Tensors and numbers that may be each run's own, held directly by a layer, are left out.
     """
+    layers = {id(layer): name for module in (a, b) for name, layer in module.named_modules()}
     others = {name: store[key] for name, store, key in attributes(b)}
     for name, store, key in attributes(a):
         value, other = store[key], others.pop(name, None)
         held = isinstance(value, Tensor) and isinstance(other, Tensor)
-        if not (held or (is_level(value) and is_level(other)) or same(value, other)):
+        if not (held or (is_level(value) and is_level(other)) or _same(value, other, layers)):
             return name
     return next(iter(others), "")
 
 
-def same(a: Any, b: Any, depth: int = DEPTH) -> bool:
+def _same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
     """Whether two values are the same as far as can be seen: containers and objects by what they hold.
 
-    Parameters count as the same: they are compared elsewhere, as are layers by their classes.
+    Args:
+        a: one of them.
+        b: the other.
+        layers: names of the layers of their modules, which are compared elsewhere, as are parameters.
+        depth: to which objects within objects are compared.
     """
     if a is b or depth == 0:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, weakref.ref):
-        return a() is None or b() is None or same(a(), b(), depth - 1)
     if isinstance(a, nn.Parameter):
         return a.shape == b.shape
     if isinstance(a, Tensor):
-        return a.shape == b.shape and a.dtype == b.dtype and bool(torch.equal(a, b))
+        return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, np.ndarray):
         return bool(np.array_equal(a, b))
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(same(x, y, depth - 1) for x, y in zip(a, b, strict=True))
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key], depth - 1) for key in a)
-    if isinstance(a, nn.Module):
-        return all(map(same, a.state_dict().values(), b.state_dict().values()))
-    if callable(a) and hasattr(a, "__code__"):  # made anew for each module, with what it closes over
-        closed, other = ([cell.cell_contents for cell in function.__closure__ or ()] for function in (a, b))
-        return a.__code__ is b.__code__ and same(closed, other, depth - 1)
-    if "__eq__" in vars(type(a)):
-        return bool(a == b)
-    return hasattr(a, "__dict__") and same(vars(a), vars(b), depth - 1)
+    if isinstance(a, nn.Module) and id(a) in layers:
+        return layers[id(a)] == layers.get(id(b))
+    if isinstance(a, weakref.ref) and (a() is None or b() is None):
+        return True
+    parts = _parts(a), _parts(b)
+    if None in parts:
+        return "__eq__" in vars(type(a)) and (a == b) is True
+    return all(_same(x, y, layers, depth - 1) for x, y in zip_longest(*parts))  # type: ignore[arg-type]
+
+
+def _parts(value: Any) -> list[Any] | None:
+    """What a value consists of; None where it is compared as a whole."""
+    if isinstance(value, list | tuple):
+        return list(value)
+    if isinstance(value, dict):
+        return [*value, *value.values()]
+    if isinstance(value, weakref.ref):
+        return [value()]
+    if isinstance(value, partial):
+        return [value.func, value.args, value.keywords]
+    if hasattr(value, "__code__"):  # a function, made anew for each module, and what it closes over
+        return [value.__code__, *(cell.cell_contents for cell in value.__closure__ or ())]
+    return [vars(value)] if hasattr(value, "__dict__") and "__eq__" not in vars(type(value)) else None

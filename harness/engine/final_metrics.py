@@ -37,7 +37,5 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
 @torch.no_grad()
 def _dropout_noise(population: Members, x: Tensor, *, train: bool) -> Array:
     """Largest change of an output between two draws of dropout, (member,)."""
-    outputs = []
-    for _ in range(2):
-        outputs.append(population.outputs(x, train=train))
-    return (outputs[0] - outputs[1]).abs().flatten(1).amax(1).double().cpu().numpy()
+    first, second = (population.outputs(x, train=train) for _ in range(2))
+    return (first - second).abs().flatten(1).amax(1).double().cpu().numpy()

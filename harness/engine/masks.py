@@ -95,8 +95,9 @@ class Mask(ABC):
         self._values = torch.empty(members, *self._shape, device=self._device, dtype=self._dtype)
 
     def draw(self, levels: Probabilities) -> Tensor:
-        """New masks, (member, …), overwritten by the next call; one seed after another: its noise is still in the caches
-        when its members use it.
+        """New masks, (member, …), overwritten by the next call.
+
+        One seed after another: its noise is still in the caches when its members use it.
         """
         if levels is not self._levels or levels.varies:
             self._set(levels.p(len(self._shape)))

@@ -26,7 +26,7 @@ class MemberFloat(float):
 
     levels: list[Level]
 
-    def __new__(cls, levels: Sequence[Level]) -> "MemberFloat":
+    def __new__(cls, levels: Sequence[Level]) -> "MemberFloat":  # noqa: D102
         self = super().__new__(cls, levels[0] if isinstance(levels[0], float | int) else 0.0)
         self.levels = list(levels)
         return self

@@ -28,10 +28,12 @@ class Members(ABC):
 
     Attributes:
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
+        repeats: whether a step does the same every time, so that a CUDA device may repeat it from a graph.
         unused: names of the parameters that had no part in the last forward pass: like `torch.optim`, an update leaves them.
     """
 
     unused: tuple[str, ...] = ()
+    repeats = False
 
     def __init__(self, runs: list[Run], template: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
         self.runs, self.template, self.device, self.dtype = runs, template, device, dtype
@@ -62,6 +64,16 @@ class Members(ABC):
     def generators(self) -> list[torch.Generator]:
         """Where the noise of dropout came from so far."""
         return self._noise.generators()
+
+    def learn(self, x: Tensor) -> None:
+        """Learn what is to be known of the forward pass from one member's training batch, (batch, …); leaves no trace."""
+
+    def check(self) -> None:
+        """Look whether members still train as alone.
+
+        Raises:
+            Unbatchable: they do not.
+        """
 
     @abstractmethod
     def others(self) -> dict[str, Tensor]:

@@ -21,12 +21,12 @@ from harness.engine.functions.postponed import postponed
 from harness.engine.gradients import Gradients
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
-from harness.engine.obstacles import Unbatchable
+from harness.engine.obstacles import Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.runs import Run, build
 from harness.engine.stacking import stack_others, stack_parameters
 from harness.engine.tensor_places import TensorPlaces
-from harness.settings.randomness import global_generators
+from harness.settings.randomness import global_generators, global_state
 from harness.tasks.task import Data
 
 
@@ -38,9 +38,6 @@ class Population(Members):
         data: each member's examples.
         device: where everything lives.
         dtype: of parameters and activations.
-
-    Attributes:
-        repeats: whether a step does the same every time, so that a CUDA device may repeat it from a graph; known after `share`.
 
     Raises:
         Unbatchable: their modules differ in more than numbers of their own, or run hooks that a stack of weights would not.
@@ -57,12 +54,12 @@ class Population(Members):
         self._levels = _put_levels(modules)
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
-        self.repeats = True
+        self.repeats, self._global_state = True, global_state()
 
-    def share(self, x: Tensor) -> None:
-        """Learn from one member's training batch, (batch, …), which buffers are always the same for all members.
+    def learn(self, x: Tensor) -> None:
+        """See `Members.learn`: which buffers are always the same for all members, and need no member axis.
 
-        Such a buffer needs no member axis. A module of its own takes the forward passes, so that no trace is left.
+        A module of its own takes the forward passes.
         """
         run = self.runs[0]
         with torch.no_grad(), global_generators(0, self.device):
@@ -77,6 +74,11 @@ class Population(Members):
             same = name in before and torch.equal(tensor, before[name])
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
+
+    def check(self) -> None:
+        """See `Members.check`."""
+        if global_state() != self._global_state:
+            raise Unbatchable("its forward pass draws random numbers itself")
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -105,7 +107,12 @@ class Population(Members):
                 changed = self._places.changed(filled)
             return score(output, y), changed
 
-        scores, changed = vmap(member)(self._gradients.leaves | self._stacked, x, y)
+        try:
+            scores, changed = vmap(member)(self._gradients.leaves | self._stacked, x, y)
+        except RuntimeError as error:
+            if "vmap" not in str(error):
+                raise
+            raise Unbatchable(reason(error)) from error
         self._noise.end()
         for name, tensor in changed.items():
             if name in self._shared:

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from harness.engine.capture import WARM_UP, Captured
 from harness.engine.feed import Feed
-from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper
 from harness.engine.training import members
@@ -29,13 +28,12 @@ def steps_of(runs: list[Run], device: torch.device, *, capture: bool = True) -> 
     population = members(runs, data, device=device, dtype=torch.float32)
     feed = Feed(runs, data, device=device, dtype=torch.float32)
     stepper, batch = Stepper(runs, population), feed.indices(1)[0]
-    if isinstance(population, Population):
-        population.share(feed.gather(batch)[0][0])
+    population.learn(feed.gather(batch)[0][0])
 
     def step(batch: Tensor) -> tuple[Tensor, ...]:
         return stepper.step(*feed.gather(batch))
 
-    if capture and device.type == "cuda":
+    if capture and device.type == "cuda" and population.repeats:
         step = Captured(step, population)
         for _ in range(WARM_UP + 1):
             step(batch)

@@ -48,10 +48,9 @@ class Training:
         self._diagnosis = Diagnosis(self.population, self._feed)
         self._captured: Captured | None = None
         self._limit_threads()
-        if isinstance(self.population, Population):
-            self.population.share(self._feed.gather(self._feed.peek())[0][0])
-            if capture and device.type == "cuda" and self.population.repeats:
-                self._captured = Captured(self._step, self.population)
+        self.population.learn(self._feed.gather(self._feed.peek())[0][0])
+        if capture and device.type == "cuda" and self.population.repeats:
+            self._captured = Captured(self._step, self.population)
 
     def draw_batches(self, steps: int) -> Tensor:
         """The next training batches, (step, member, batch) indices of examples."""
@@ -76,6 +75,7 @@ class Training:
 
     def evaluate(self, step: int) -> Tensor:
         """Measure the weights after a step on the validation split; returns the indices of the members not yet diverged."""
+        self.population.check()
         validation = mean(*scores(self.population, self._feed, "validation"))
         self.history.evaluate(step, validation)
         self._diagnosis.evaluate(step, validation[0])

@@ -118,7 +118,8 @@ class FusedUpdate(Update):
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
         if self._step.shape[1] > 1:
-            return super()._change(rows, gradient, changed)
+            super()._change(rows, gradient, changed)
+            return
         key = rows.start, gradient.data_ptr()  # tensors stay where they are from step to step
         if key not in self._calls:
             self._calls[key] = self._prepared(rows, gradient, changed)

@@ -70,7 +70,10 @@ def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: i
     """How groups of runs train best.
 
     Args:
-        study, runs, device, memory_bytes: see `examined`.
+        study: whose runs they are.
+        runs: of the study.
+        device: where they train.
+        memory_bytes: bound on what a population takes.
         code: what the results depend on besides the study; None to remember nothing.
 
     Raises:

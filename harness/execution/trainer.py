@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from harness.engine.allocator import prepare_process
+from harness.engine.obstacles import Unbatchable
 from harness.engine.planning import cut
 from harness.engine.run_tables import CURVE_COLUMNS, CURVE_VALUES
 from harness.engine.runs import Run
@@ -92,6 +93,7 @@ class Trainer:
     def _attempt(self, runs: list[Run], report: OnProgress, *, again: bool = False) -> Trained:
         """Train runs together; where that fails, each half on its own, down to the runs that fail alone once more."""
         done, notes, started_at_s = 0, [], time.time()
+        parts = cut(runs, min(2, len(runs)))
 
         def counted(steps: int, diverged: int) -> None:
             nonlocal done
@@ -105,6 +107,9 @@ class Trainer:
         except Exception as error:
             if device_is_lost(error):
                 raise
+            if isinstance(error, Unbatchable):
+                parts = [[run] for run in runs]
+                notes = [f"{in_words(runs)}: a population no longer, since {error}; each trains anew by the plain loop"]
             if len(runs) == 1 and again:
                 return failed(runs[0], "".join(traceback.format_exception(error)), started_at_s)
             if out_of_memory(error) and len(runs) > 1:
@@ -113,8 +118,8 @@ class Trainer:
         report(-done, 0)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        halves = [self._attempt(half, report, again=True) for half in cut(runs, min(2, len(runs)))]
-        return joined([replace(halves[0], notes=(*notes, *halves[0].notes)), *halves[1:]])
+        outcomes = [self._attempt(part, report, again=True) for part in parts]
+        return joined([replace(outcomes[0], notes=(*notes, *outcomes[0].notes)), *outcomes[1:]])
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """Dropout whose masks come from the noise that the runs of a seed share, each member with its own p."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,28 +29,25 @@ class Dropout:
 
     def answers(self) -> dict[Callable[..., Any], Callable[..., Any]]:
         """What is computed in place of which function."""
-        return {
+        functional: dict[Callable[..., Any], Callable[..., Any]] = {
             F.dropout: self.dropout,
-            torch.dropout: lambda input, p, train: self.dropout(input, p, train),
-            torch.dropout_: lambda input, p, train: self.dropout(input, p, train, inplace=True),
-            F.dropout1d: lambda input, p=0.5, training=True, inplace=False: self._features(input, p, training, inplace, 2),
-            F.dropout2d: lambda input, p=0.5, training=True, inplace=False: self._features(input, p, training, inplace, None),
-            F.dropout3d: lambda input, p=0.5, training=True, inplace=False: self._features(input, p, training, inplace, 4),
-            torch.feature_dropout: lambda input, p, train: self._features(input, p, train, False, None),
-            torch.feature_dropout_: lambda input, p, train: self._features(input, p, train, True, None),
-            F.alpha_dropout: lambda input, p=0.5, training=False, inplace=False: self._alpha(
-                input, input.shape, p, training, inplace
-            ),
-            torch.alpha_dropout: lambda input, p, train: self._alpha(input, input.shape, p, train, False),
-            torch.alpha_dropout_: lambda input, p, train: self._alpha(input, input.shape, p, train, True),
-            F.feature_alpha_dropout: lambda input, p=0.5, training=False, inplace=False: self._alpha(
-                input, features(input), p, training, inplace
-            ),
-            torch.feature_alpha_dropout: lambda input, p, train: self._alpha(input, features(input), p, train, False),
-            torch.feature_alpha_dropout_: lambda input, p, train: self._alpha(input, features(input), p, train, True),
-            gaussian_dropout: self._gaussian,
-            zoneout: self._zoneout,
-        }  # fmt: skip
+            F.dropout1d: partial(self._features, unbatched=2),
+            F.dropout2d: self._features,
+            F.dropout3d: partial(self._features, unbatched=4),
+            F.alpha_dropout: self._alpha,
+            F.feature_alpha_dropout: partial(self._alpha, of_features=True),
+        }
+        native: dict[Callable[..., Any], Callable[..., Any]] = {
+            torch.dropout: self.dropout,
+            torch.feature_dropout: self._features,
+            torch.alpha_dropout: self._alpha,
+            torch.feature_alpha_dropout: partial(self._alpha, of_features=True),
+        }
+        in_place = {
+            getattr(torch, f"{torchs.__name__}_"): partial(ours, inplace=True) for torchs, ours in native.items()
+        }
+        renamed = {torchs: partial(_native, ours) for torchs, ours in (native | in_place).items()}
+        return functional | renamed | {gaussian_dropout: self._gaussian, zoneout: self._zoneout}
 
     def dropout(self, input: Tensor, p: Level = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         """As `F.dropout`."""
@@ -59,16 +57,21 @@ class Dropout:
         """Whether anything is ever dropped."""
         return self._noise.levels(p).acts
 
-    def _features(self, input: Tensor, p: Level, training: bool, inplace: bool, unbatched: int | None) -> Tensor:
+    def _features(
+        self, input: Tensor, p: Level = 0.5, training: bool = True, inplace: bool = False, unbatched: int | None = None
+    ) -> Tensor:  # fmt: skip
         """Of whole features; `unbatched` is the number of axes at which torch takes an example without a batch axis."""
-        shape = features(input, 1 if input.dim() == unbatched - 1 else 2) if unbatched else features(input)
+        shape = features(input, 1 if input.dim() == unbatched else 2)
         return _times(input, self._mask("bernoulli", p, shape) if training else None, inplace)
 
-    def _alpha(self, input: Tensor, shape: torch.Size, p: Level, training: bool, inplace: bool) -> Tensor:
+    def _alpha(
+        self, input: Tensor, p: Level = 0.5, training: bool = False, inplace: bool = False, of_features: bool = False
+    ) -> Tensor:  # fmt: skip
         """What is dropped becomes −α, and mean and variance of a SELU's output stay.
 
         Of m = U ≥ p: (x·m − α·(1 − m))·a + α·a·p with a = 1/√((1 − p)(1 + α²·p)) (Klambauer et al. 2017).
         """
+        shape = features(input) if of_features else input.shape
         mask = self._mask("alpha", p, shape) if training else None
         if mask is None:
             return input
@@ -100,6 +103,11 @@ class Dropout:
     def _for_member(self, values: Tensor) -> Tensor:
         vmap = only_vmap() if self._batched else None
         return values[0] if vmap is None else of_member(values, vmap)
+
+
+def _native(ours: Callable[..., Tensor], input: Tensor, p: Level, train: bool) -> Tensor:
+    """A function that torch has twice, by the names that its arguments have in the other place."""
+    return ours(input, p, train)
 
 
 def features(input: Tensor, axes: int = 2) -> torch.Size:

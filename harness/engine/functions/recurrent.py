@@ -21,6 +21,8 @@ from harness.engine.obstacles import Unbatchable
 from harness.models.noisy_recurrent import Noises, noisy_recurrence
 from harness.models.one_hot import on_tokens
 
+NO_NOISE = RecurrentNoise()
+
 TORCHS: dict[str, Callable[..., Any]] = {
     "RNN_TANH": torch.rnn_tanh,
     "RNN_RELU": torch.rnn_relu,
@@ -121,7 +123,7 @@ class Recurrent:
 
     def _run(
         self, mode: str, x: Tensor, weights: Sequence[Tensor], first: Sequence[Tensor] = (), *, reverse: bool = False,
-        noise: RecurrentNoise = RecurrentNoise(),
+        noise: RecurrentNoise = NO_NOISE,
     ) -> list[Tensor]:  # fmt: skip
         """One layer in one direction on x (T, B, I) or tokens (T, B): states (T, B, H), last states (B, H)."""
         if self._probing and not reverse and len(x) > 1:
