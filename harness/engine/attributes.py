@@ -73,7 +73,7 @@ def _same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool
         return True
     parts = _parts(a), _parts(b)
     if None in parts:
-        return "__eq__" in vars(type(a)) and (a == b) is True
+        return bool("__eq__" in vars(type(a)) and a == b)
     return all(_same(x, y, layers, depth - 1) for x, y in zip_longest(*parts))  # type: ignore[arg-type]
 
 

@@ -5,7 +5,6 @@ trials, so that a continued one trains the same populations again.
 """
 
 import hashlib
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 
 from harness.engine import way_cache
 from harness.engine.devices import device_name
+from harness.engine.obstacles import repeated_operations
 from harness.engine.planning import levels_of, population_key
 from harness.engine.population_width import best_width, most_members, plain_step_s
 from harness.engine.proof import obstacle
@@ -57,7 +57,7 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
         device: where they train.
         memory_bytes: bound on what a population takes.
     """
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of operations that `vmap` repeats
+    with repeated_operations():
         pair = _pair(runs)
         why, apart = obstacle(pair, device), False
         if why and levels_of(pair[0]) != levels_of(pair[1]):

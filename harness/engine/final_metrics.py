@@ -37,5 +37,5 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
 @torch.no_grad()
 def _dropout_noise(population: Members, x: Tensor, *, train: bool) -> Array:
     """Largest change of an output between two draws of dropout, (member,)."""
-    first, second = (population.outputs(x, train=train) for _ in range(2))
-    return (first - second).abs().flatten(1).amax(1).double().cpu().numpy()
+    first, second = (population.output_numbers(x, train=train) for _ in range(2))
+    return (first - second).abs().amax(1).double().cpu().numpy()

@@ -3,18 +3,20 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from harness.engine.noise import Noise
 from harness.engine.parameter_layout import ParameterLayout
 from harness.engine.runs import Run
 from harness.tasks.task import Task
 
-Score = Callable[[Tensor, Tensor], Tensor]
-"""What is wanted of a member's output and its share of the targets."""
+Score = Callable[[Any, Tensor], Any]
+"""What is wanted of a member's output, which may be anything that holds tensors, and its share of the targets."""
 
 
 class Members(ABC):
@@ -65,9 +67,11 @@ class Members(ABC):
         """Where the noise of dropout came from so far."""
         return self._noise.generators()
 
+    @abstractmethod
     def learn(self, x: Tensor) -> None:
         """Learn what is to be known of the forward pass from one member's training batch, (batch, …); leaves no trace."""
 
+    @abstractmethod
     def check(self) -> None:
         """Look whether members still train as alone.
 
@@ -84,8 +88,8 @@ class Members(ABC):
         return [self.parameters, *self.others().values()]
 
     @abstractmethod
-    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Tensor:
-        """`score` of every member's output and targets, (member, …), as a graph.
+    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
+        """`score` of every member's output and targets, (member, …), as a graph; tensors within it, if it is no tensor.
 
         Args:
             score: see `Score`.
@@ -95,11 +99,11 @@ class Members(ABC):
         """
 
     @abstractmethod
-    def _mean_loss(self, output: Tensor, target: Tensor) -> Tensor:
+    def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
         """Mean loss of one member's batch."""
 
     @abstractmethod
-    def _example_losses(self, output: Tensor, target: Tensor) -> Tensor:
+    def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         """Loss of each example of one member, (batch,)."""
 
     def forward(self, x: Tensor, y: Tensor, *, train: bool = True) -> Tensor:
@@ -110,7 +114,8 @@ class Members(ABC):
             y: (member, batch, …).
             train: the mode of the modules: whether dropout acts, with new noise.
         """
-        return self._each(self._mean_loss, x, y, train=train)
+        losses: Tensor = self._each(self._mean_loss, x, y, train=train)
+        return losses
 
     @abstractmethod
     def backward(self, losses: Tensor) -> None:
@@ -126,17 +131,25 @@ class Members(ABC):
         self.backward(losses)
         return losses.detach()
 
-    def outputs(self, x: Tensor, *, train: bool) -> Tensor:
-        """Outputs of every member, (member, batch, …), for `x` (member, batch, …); for `train` see `forward`."""
+    def outputs(self, x: Tensor, *, train: bool) -> Any:
+        """Outputs of every member for `x` (member, batch, …): (member, batch, …), or what holds such; for `train` see `forward`."""
         return self._each(lambda output, _: output, x, x, train=train)
+
+    def output_numbers(self, x: Tensor, *, train: bool) -> Tensor:
+        """Likewise all floating-point numbers in them, (member, number)."""
+        tensors = [
+            t for t in tree_leaves(self.outputs(x, train=train)) if isinstance(t, Tensor) and t.is_floating_point()
+        ]
+        return torch.cat([tensor.flatten(1) for tensor in tensors], 1)
 
     @torch.no_grad()
     def scores(self, x: Tensor, y: Tensor) -> Tensor:
         """Loss and error of each example in evaluation: (2, member, batch)."""
-        return self._each(
+        each: Tensor = self._each(
             lambda output, target: torch.stack([self._example_losses(output, target), self.task.errors(output, target)]),
             x, y, train=False,
-        ).transpose(0, 1)  # fmt: skip
+        )  # fmt: skip
+        return each.transpose(0, 1)
 
     def state_gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """∂L/∂h_t of each member's mean loss in evaluation, (member, time, batch, units) for each recurrent layer.

@@ -1,6 +1,9 @@
 """What keeps a module from being batched, in plain words."""
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 WHY = {
     "data-dependent control flow": "its forward pass decides by the values of a tensor (`if`, `while`)",
@@ -12,6 +15,14 @@ WHY = {
 
 class Unbatchable(Exception):
     """Members cannot train as one population; the text says why, as in `its forward pass …`."""
+
+
+@contextmanager
+def repeated_operations() -> Iterator[None]:
+    """The block may use operations that `vmap` repeats for each member, and warns of: what they take is measured."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
+        yield
 
 
 def reason(error: Exception) -> str:

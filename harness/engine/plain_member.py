@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
@@ -40,14 +41,21 @@ class PlainMember(Members):
             parameter.data = self._rows_of[name]
         self._answers = Answers(self._noise, batched=False)
 
+    def learn(self, x: Tensor) -> None:
+        """See `Members.learn`: nothing, of one alone."""
+
+    def check(self) -> None:
+        """See `Members.check`: it is alone."""
+
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
         places = TensorPlaces(self.template)
         return {name: places.tensors()[name].detach().unsqueeze(0) for name in places.others}
 
-    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Tensor:
+    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
         """See `Members._each`."""
-        return score(self.output(x[0], train=train), y[0]).unsqueeze(0)
+        found = score(self.output(x[0], train=train), y[0])
+        return tree_map(lambda each: each.unsqueeze(0) if isinstance(each, Tensor) else each, found)
 
     def output(self, x: Tensor, *, train: bool) -> Any:
         """What the module returns for `x`, (batch, …)."""
@@ -59,10 +67,10 @@ class PlainMember(Members):
         self._noise.end()
         return output
 
-    def _mean_loss(self, output: Tensor, target: Tensor) -> Tensor:
+    def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
         return self.task.losses(output, target).mean()
 
-    def _example_losses(self, output: Tensor, target: Tensor) -> Tensor:
+    def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         return self.task.losses(output, target)
 
     def backward(self, losses: Tensor) -> None:
@@ -70,7 +78,7 @@ class PlainMember(Members):
         for parameter in self._parameters.values():
             parameter.grad = None
         with self._answers:
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(losses.sum())  # not the tensor's method, during which nothing is answered
         found = {name: parameter.grad for name, parameter in self._parameters.items()}
         self.unused = tuple(name for name, gradient in found.items() if gradient is None)
         if self.unused:

@@ -8,6 +8,7 @@ these modules (`tensor_places`), whose forward pass is `vmap`ped; what it asks o
 """
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -93,7 +94,7 @@ class Population(Members):
         with postponed(self._gradients.begin()):
             return super().forward(x, y, train=train)
 
-    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Tensor:
+    def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
         """See `Members._each`."""
         if self.template.training != train:
             self.template.train(train)
@@ -120,10 +121,10 @@ class Population(Members):
             self._stacked[name] = tensor
         return scores
 
-    def _mean_loss(self, output: Tensor, target: Tensor) -> Tensor:
+    def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
         return example_losses(self.task, output, target).mean()
 
-    def _example_losses(self, output: Tensor, target: Tensor) -> Tensor:
+    def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         return example_losses(self.task, output, target)
 
     def backward(self, losses: Tensor) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.engine.attributes import differing
 from harness.engine.feed import Feed
 from harness.engine.members import Members
-from harness.engine.obstacles import Unbatchable, reason
+from harness.engine.obstacles import Unbatchable, reason, repeated_operations
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
@@ -70,8 +70,10 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         {name: torch.cat([account.numbers[name] for account in accounts]) for name in accounts[0].numbers},
         [torch.cat(gradients) for gradients in zip(*(account.gradients for account in accounts), strict=True)],
     )
+    if _companions_matter(truth, TOLERANCE[dtype]):
+        return "in evaluation, what it makes of an example depends on the others in the batch"
     try:
-        with global_generators(0, device):
+        with global_generators(0, device), repeated_operations():
             population = Population(runs, data, device=device, dtype=dtype)
             population.learn(feed.gather(batches[0])[0][0])
             found = _account(population, feed, batches, given=truth.gradients)
@@ -82,7 +84,8 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         return reason(error)
     if name := differing(truths[0].template, population.template) or differing(*(t.template for t in truths)):
         return f"`{name}` changes from call to call, and not for all runs alike"
-    return next((name for name in truth.numbers if _apart(truth, found, name, TOLERANCE[dtype])), "")
+    other = next((name for name in truth.numbers if _apart(truth, found, name, TOLERANCE[dtype])), "")
+    return other and f"in a population {other} would be another"
 
 
 def _account(
@@ -117,10 +120,22 @@ def _account(
             account.add(f"`{name}` after step {step + 1}", parameter)
         for name, other in members.others().items():
             account.add(f"`{name}` after step {step + 1}", other)
-        for count in (size, small):
+        for name, count in (("a whole batch", size), ("a small batch", small), ("it again", small)):
             scores = members.scores(*feed.gather(indices[:, :count]))
-            account.add(f"the evaluation of {count} examples after step {step + 1}", scores.transpose(0, 1))
+            account.add(f"the evaluation of {name} after step {step + 1}", scores.transpose(0, 1))
     return account
+
+
+def _companions_matter(truth: Account, tolerance: float) -> bool:
+    """Whether an example is evaluated otherwise in another batch, and that by no randomness."""
+    whole, small, again = (
+        truth.numbers[f"the evaluation of {name} after step {STEPS}"]
+        for name in ("a whole batch", "a small batch", "it again")
+    )
+    whole = whole[..., : small.shape[-1]]
+    return torch.equal(small, again) and not torch.allclose(
+        whole, small, rtol=tolerance, atol=tolerance, equal_nan=True
+    )
 
 
 def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:

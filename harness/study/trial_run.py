@@ -114,10 +114,11 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
 
 def _output_problem(setup: Setup, output: Any, y: Tensor, sizes: dict[str, int]) -> str:
     """How a model's output does not fit the targets, where the task scores it in the usual way; "" if it does."""
-    if not isinstance(output, Tensor):
-        return f"must return one tensor, not a {type(output).__name__}"
     if type(setup.task).losses is not Task.losses:
         return ""
+    if not isinstance(output, Tensor):
+        kind = type(output).__name__
+        return f"must return one tensor, not a {kind}, or its task must have `losses` and `errors` of its own that take a {kind}"
     shapes = f"its output {tuple(output.shape)} does not fit the targets {tuple(y.shape)}"
     if y.is_floating_point():
         shape = tuple(y.shape) if y.dim() > 1 else (*y.shape, 1)

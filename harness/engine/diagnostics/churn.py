@@ -30,7 +30,10 @@ def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
         x, y = feed.gather(part)
         if y.is_floating_point():
             return {}
-        parts.append(population.outputs(x, train=False).argmax(-1))
+        output = population.outputs(x, train=False)
+        if not isinstance(output, torch.Tensor):
+            return {}
+        parts.append(output.argmax(-1))
     classes = torch.cat(parts, 1).to(torch.int32).cpu().numpy()
     return {
         PREDICTIONS: [

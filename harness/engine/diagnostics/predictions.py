@@ -21,7 +21,7 @@ SCALE_SAMPLE = 256
 
 
 def calibration(population: Members, feed: Feed) -> dict[str, Array]:
-    """`brier` and `calibration_error` on the test split, (member,) each; NaN where targets are no classes.
+    """`brier` and `calibration_error` on the test split, (member,) each; NaN where targets are no classes, or outputs no scores of them.
 
     Every step of a sequence that has a class of its own is a prediction of its own.
     """
@@ -29,9 +29,10 @@ def calibration(population: Members, feed: Feed) -> dict[str, Array]:
     parts = []
     for part in torch.split(indices, population.runs[0].setup.batch_size, dim=1):
         x, y = feed.gather(part)
-        if y.is_floating_point():
+        output = population.outputs(x, train=False)
+        if y.is_floating_point() or not isinstance(output, Tensor):
             return dict.fromkeys(("brier", "calibration_error"), np.full(len(population), np.nan))
-        p = population.outputs(x, train=False).softmax(-1)
+        p = output.softmax(-1)
         confidence, chosen = p.max(-1)
         brier = p.square().sum(-1) - 2 * p.gather(-1, y.unsqueeze(-1)).squeeze(-1) + 1
         parts.append(torch.stack([brier, confidence, (chosen == y).to(p.dtype)]))
