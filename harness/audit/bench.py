@@ -1,8 +1,9 @@
 """`python -m harness.bench`: what a training step costs here, against a plain PyTorch loop and against the hardware.
 
-For each workload, in turns: one model trained by a plain loop with all threads, populations as a study trains them (on a
-CPU one in each of several processes), and the limit, which is the same arithmetic as batched matrix products of the same
-shapes plus the unavoidable memory traffic, in the same processes. No two contenders ever run at once.
+For each workload, in turns: one model trained by a plain loop with all threads; as many plain loops as cores, of one thread
+each, with the fused optimizer; the way in which a study trains (on a CPU in each of several processes); and the limit, which
+is the same arithmetic as batched matrix products of the same shapes plus the unavoidable memory traffic, in the same
+processes. No two contenders ever run at once.
 """
 
 import json
@@ -38,25 +39,30 @@ STEPS, WARM_UP, ROUNDS = 5, 2, 9
 
 @dataclass(frozen=True)
 class Row:
-    """Medians for one workload, in milliseconds per step and model; `ratio` is plain over population."""
+    """Medians for one workload, in milliseconds per step and model.
+
+    `ratio` is the plain loop over ours, `ratio_per_core` as many plain loops as cores over ours; a width of 1 is the plain loop.
+    """
 
     workload: str
     processes: int
     width: int
     plain_ms: float
+    per_core_ms: float
     population_ms: float
     limit_ms: float
     ratio: float
+    ratio_per_core: float
     share_of_limit: float
 
 
-def plain(name: str, device: torch.device) -> Callable[[], None]:
+def plain(name: str, device: torch.device, *, fused: bool) -> Callable[[], None]:
     """What a user would write today: one model, `torch.optim`, `clip_grad_norm_`. Runs `STEPS` steps."""
     setup = WORKLOADS[name].setup()
     data = setup.task.data(0)
     model = setup.model.build(setup.task.sizes(data)).to(device)
     kind = torch.optim.SGD if isinstance(setup.optimizer, SGD) else torch.optim.Adam
-    optimizer = kind(model.parameters(), lr=dict(setup.optimizer.walk())["lr"])
+    optimizer = kind(model.parameters(), lr=dict(setup.optimizer.walk())["lr"], fused=fused)
     x, y = data.x.to(device), data.y.to(device)
     batches = data.train[: 2 * setup.batch_size].view(2, -1).to(device)
 
@@ -78,11 +84,14 @@ def _contend(pipe: Connection, name: str, who: tuple[str, ...], width: int, devi
     torch.set_num_threads(threads)
     setup = WORKLOADS[name].setup()
     ready: dict[str, Callable[[], None]] = {}
-    if "plain" in who:
-        ready["plain"] = plain(name, device)
-    else:
-        prepare_process()
-        ready["population"], ready["limit"] = population(setup, width, device), limit(setup, width, device)
+    for contender in who:
+        if contender == "plain":
+            ready[contender] = plain(name, device, fused=False)
+        elif contender == "per core":
+            ready[contender] = plain(name, device, fused=True)
+        else:
+            prepare_process()
+            ready[contender] = (population if contender == "population" else limit)(setup, width, device)
     while called := pipe.recv():
         pipe.send(seconds(ready[called], device))
 
@@ -195,8 +204,10 @@ def measure(name: str, width: int | None, device: torch.device) -> Row:
     cores = cores_of(device)
     width = width or chosen_width(setup, device)
     alone, ours = Team(1, name, ("plain",), 1, device, cores), workers(name, width, device)
+    spread = Team(cores, name, ("per core",), 1, device, 1)
     turns: dict[str, Callable[[], float]] = {
         "plain": lambda: alone.turn("plain") / STEPS,
+        "per core": lambda: spread.turn("per core") / STEPS / cores,
         "population": lambda: ours.turn("population") / STEPS / width / cores,
         "limit": lambda: ours.turn("limit") / width / cores,
     }
@@ -204,11 +215,11 @@ def measure(name: str, width: int | None, device: torch.device) -> Row:
         for turn in turns.values():
             turn()
     times = [{who: turn() for who, turn in turns.items()} for _ in range(ROUNDS)]
-    alone.dismiss()
-    ours.dismiss()
+    for team in (alone, spread, ours):
+        team.dismiss()
     ms = {who: statistics.median(t[who] for t in times) * 1e3 for who in turns}
-    return Row(name, cores, width, ms["plain"], ms["population"], ms["limit"],
-               ms["plain"] / ms["population"], ms["limit"] / ms["population"])  # fmt: skip
+    return Row(name, cores, width, ms["plain"], ms["per core"], ms["population"], ms["limit"], ms["plain"] / ms["population"],
+               ms["per core"] / ms["population"], ms["limit"] / ms["population"])  # fmt: skip
 
 
 def bench(names: Sequence[str], width: int | None, devices: str, json_file: Path | None) -> int:
@@ -227,17 +238,24 @@ def bench(names: Sequence[str], width: int | None, devices: str, json_file: Path
     machine = f"{device_name(device)}, torch {torch.__version__}, Python {platform.python_version()}"
     click.echo(f"{machine}; milliseconds per step and model\n")
     click.echo(
-        "| workload | processes × width | plain loop | population | ratio | limit | share of limit |\n|---|--:|--:|--:|--:|--:|--:|"
+        "| workload | processes × width | plain loop | plain loop per core | ours | ratio | ratio per core | limit | share of limit |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
     )
     rows = []
     for name in names:
         row = measure(name, width, device)
         rows.append(row)
-        click.echo(f"| {name} | {row.processes} × {row.width} | {row.plain_ms:.3g} | {row.population_ms:.3g} | {row.ratio:.1f} × "
-                   f"| {row.limit_ms:.3g} | {row.share_of_limit:.0%} |")  # fmt: skip
+        click.echo(f"| {name} | {row.processes} × {row.width} | {row.plain_ms:.3g} | {row.per_core_ms:.3g} | {row.population_ms:.3g} | "
+                   f"{row.ratio:.1f} × | {row.ratio_per_core:.1f} × | {row.limit_ms:.3g} | {row.share_of_limit:.0%} |")  # fmt: skip
     mean = statistics.geometric_mean(row.ratio for row in rows)
-    click.echo(f"\nGeometric mean of the ratios: {mean:.1f} ×")
+    per_core = statistics.geometric_mean(row.ratio_per_core for row in rows)
+    click.echo(f"\nGeometric means of the ratios: {mean:.1f} ×, per core {per_core:.1f} ×")
     if json_file is not None:
-        document = {"machine": machine, "geometric_mean": mean, "rows": [asdict(row) for row in rows]}
+        document = {
+            "machine": machine,
+            "geometric_mean": mean,
+            "geometric_mean_per_core": per_core,
+            "rows": [asdict(row) for row in rows],
+        }
         json_file.write_text(json.dumps(document, indent=1))
     return 0

@@ -43,6 +43,41 @@ class GatedNet(nn.Module):
         return out
 
 
+class ConvNet(nn.Module):
+    """A user's convolutional net: two layers with batch norm on images of one channel."""
+
+    def __init__(self, outputs: int, channels: int = 8, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(1, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(channels, 2 * channels, 3, padding=1), nn.BatchNorm2d(2 * channels), nn.ReLU(), nn.MaxPool2d(2),
+        )  # fmt: skip
+        self.drop, self.out = nn.Dropout(dropout), nn.Linear(2 * channels * 49, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, 28, 28) → (batch, outputs)."""
+        out: Tensor = self.out(self.drop(self.body(x.unsqueeze(1)).flatten(1)))
+        return out
+
+
+class TransformerNet(nn.Module):
+    """A user's transformer: two layers with a causal mask on tokens, the next one predicted at each."""
+
+    def __init__(self, inputs: int, outputs: int, width: int = 64, heads: int = 4, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.embedding, self.place = nn.Embedding(inputs, width), nn.Embedding(50, width)
+        layer = nn.TransformerEncoderLayer(width, heads, 4 * width, dropout, batch_first=True)
+        self.encoder, self.out = nn.TransformerEncoder(layer, 2), nn.Linear(width, outputs)
+        self.mask: Tensor
+        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(50))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, time) → (batch, time, outputs)."""
+        x = self.embedding(x) + self.place(torch.arange(x.shape[1], device=x.device))
+        out: Tensor = self.out(self.encoder(x, mask=self.mask, is_causal=True))
+        return out
+
+
 @dataclass(frozen=True)
 class Workload:
     """A model, a batch and an optimizer.
@@ -90,4 +125,6 @@ WORKLOADS = {
     "lstm": Workload(Model(GatedNet, layer=nn.LSTM), (28, 28)),
     "gru": Workload(Model(GatedNet, layer=nn.GRU), (28, 28)),
     "module": Workload(Model(NormNet), (64,)),
+    "cnn": Workload(Model(ConvNet), (28, 28)),
+    "transformer": Workload(Model(TransformerNet), (50,), classes=103, batch_size=16, every_step=True, vocabulary=103),
 }  # fmt: skip

@@ -62,7 +62,7 @@ def _same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool
     if type(a) is not type(b):
         return False
     if isinstance(a, nn.Parameter):
-        return a.shape == b.shape
+        return bool(a.shape == b.shape)
     if isinstance(a, Tensor):
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, np.ndarray):

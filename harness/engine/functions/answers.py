@@ -5,13 +5,16 @@ So the module stays as it is written: none of its layers is replaced, and `isins
 and for a population those that `vmap` batches badly or not at all.
 """
 
+import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-from harness.engine.functions.attention import Attention, multi_head_attention
+from harness.engine.functions.attention import Attention
 from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.linear import linear
 from harness.engine.functions.recurrent import Recurrent
@@ -19,8 +22,20 @@ from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
 from harness.models.one_hot import on_tokens, on_vectors
 
+
+def opened(torchs: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of torch's that does not ask for an answer to itself, so that what it calls can be answered."""
+    assert isinstance(torchs, FunctionType)
+    names = vars(inspect.getmodule(torchs)) | {"has_torch_function": lambda tensors: False}
+    found = FunctionType(torchs.__code__, names, argdefs=torchs.__defaults__)
+    found.__kwdefaults__ = torchs.__kwdefaults__
+    return found
+
+
 OPENED: dict[Callable[..., Any], Callable[..., Any]] = {
-    F.multi_head_attention_forward: multi_head_attention,
+    F.multi_head_attention_forward: opened(F.multi_head_attention_forward),
+    torch.autograd.backward: opened(torch.autograd.backward),
+    torch.autograd.grad: opened(torch.autograd.grad),
     on_tokens: on_vectors,
 }
 """Functions whose own calls of torch are answered, and what computes the same without asking for an answer to itself."""

@@ -57,6 +57,10 @@ class Dropout:
         """Whether anything is ever dropped."""
         return self._noise.levels(p).acts
 
+    def count(self, p: Level, shape: tuple[int, ...]) -> None:
+        """Take note of a call in which nothing is dropped: later ones get the noise that they would get after one that does."""
+        self._noise.mask("bernoulli", p, shape)
+
     def _features(
         self, input: Tensor, p: Level = 0.5, training: bool = True, inplace: bool = False, unbatched: int | None = None
     ) -> Tensor:  # fmt: skip
