@@ -5,7 +5,19 @@ from pathlib import Path
 
 import click
 
-NAMES = ("mlp-784", "mlp-64", "mlp-tiny", "rnn-long", "rnn-rows", "char-rnn", "lstm", "gru", "module", "cnn", "transformer")
+NAMES = (
+    "mlp-784",
+    "mlp-64",
+    "mlp-tiny",
+    "rnn-long",
+    "rnn-rows",
+    "char-rnn",
+    "lstm",
+    "gru",
+    "module",
+    "cnn",
+    "transformer",
+)
 """Of `harness.audit.workloads.WORKLOADS`."""
 
 

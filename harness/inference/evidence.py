@@ -59,7 +59,7 @@ class Evidence:
             title=claim.title, metric=claim.metric, verdict="inconclusive", label="", sentence="", better=claim.better,
             treatment=claim.treatment, baseline=claim.baseline, smallest_effect=claim.smallest_effect, level=1 - alpha,
             n=n, n_diverged_treatment=pairs.n_diverged[0], n_diverged_baseline=pairs.n_diverged[1],
-            n_imputed=sum(pairs.n_imputed), n_dropped=pairs.n_dropped,
+            n_imputed=sum(pairs.n_imputed), n_dropped=pairs.n_dropped + pairs.n_copies,
         )  # fmt: skip
         if not pairs.testable:
             return replace(base, sentence=f"Not put to the test: {self.failure}.{remarks(pairs)}")

@@ -28,7 +28,8 @@ class Pairs:
         n_diverged: diverged runs (treatment, baseline).
         n_imputed: imputed runs (treatment, baseline).
         worst: what they were imputed with.
-        n_dropped: seeds left out.
+        n_dropped: seeds left out because a run of theirs is missing.
+        n_copies: seeds left out because all their runs are those of an earlier seed.
         n_cells_left_out: cell pairs of which one never ran.
         clipped: whether any step was clipped (treatment, baseline); None if not known.
     """
@@ -42,6 +43,7 @@ class Pairs:
     n_imputed: tuple[int, int]
     worst: float
     n_dropped: int
+    n_copies: int
     n_cells_left_out: int
     clipped: tuple[bool | None, bool | None]
 
@@ -91,8 +93,10 @@ def pair(claim: Claim, confirm: pd.DataFrame, sweeps: Sequence[str]) -> Pairs:
     treatment, baseline = (table.dropna(axis="columns", how="all") for table in tables)
     cells = sorted(set(treatment.columns) & set(baseline.columns))
     treatment, baseline = treatment[cells].dropna(), baseline[cells].dropna()
-    seeds = sorted(set(treatment.index) & set(baseline.index)) if cells else []
+    complete = sorted(set(treatment.index) & set(baseline.index)) if cells else []
     chosen = confirm[at(confirm, claim.treatment) | at(confirm, claim.baseline)]
+    copied = copies(chosen[chosen["seed"].isin(complete)])
+    seeds = [seed for seed in complete if seed not in copied]
     return Pairs(
         metric=claim.metric,
         seeds=[int(seed) for seed in seeds],
@@ -102,10 +106,26 @@ def pair(claim: Claim, confirm: pd.DataFrame, sweeps: Sequence[str]) -> Pairs:
         n_diverged=(int((arms[0]["status"] == "diverged").sum()), int((arms[1]["status"] == "diverged").sum())),
         n_imputed=(n_imputed[0], n_imputed[1]),
         worst=worst,
-        n_dropped=int(chosen["seed"].nunique()) - len(seeds),
+        n_dropped=int(chosen["seed"].nunique()) - len(complete),
+        n_copies=len(copied),
         n_cells_left_out=max(len(set(tables[0].columns) | set(tables[1].columns)) - len(cells), 0),
         clipped=(_clipped(arms[0]), _clipped(arms[1])),
     )
+
+
+def copies(runs: pd.DataFrame) -> set[int]:
+    """The seeds all of whose runs are, in every metric that is not a share, those of an earlier seed: they are no replicates.
+
+    So it is where neither initial weights nor data nor anything else that counts depends on the seed.
+    """
+    measured = [name for name, metric in METRICS.items() if name in runs and metric.unit not in SHARES]
+    first: dict[bytes, int] = {}
+    found = set()
+    for seed, rows in runs.sort_values("trial", kind="stable").groupby("seed"):
+        numbers = rows[measured].to_numpy(float)
+        if np.isfinite(numbers).any() and first.setdefault(numbers.tobytes(), int(str(seed))) != seed:
+            found.add(int(str(seed)))
+    return found
 
 
 def _clipped(arm: pd.DataFrame) -> bool | None:

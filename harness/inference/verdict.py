@@ -38,7 +38,7 @@ class Verdict:
         n_diverged_treatment: diverged runs in the treatment arm.
         n_diverged_baseline: diverged runs in the baseline arm.
         n_imputed: runs without a finite value, counted as the worst finite one.
-        n_dropped: seeds left out because a run failed.
+        n_dropped: seeds left out because a run failed, or because their runs are copies of another seed's.
         interquartile_mean: of Δ, bootstrap interval; from 20 seeds on.
         probability_of_improvement: share of seeds with Δ > 0, bootstrap interval; from 20 seeds on.
     """

@@ -58,6 +58,8 @@ def remarks(pairs: Pairs) -> str:
         )
     if pairs.n_dropped:
         found += f" {pairs.n_dropped} seeds left out because a run of theirs is missing."
+    if pairs.n_copies:
+        found += f" {pairs.n_copies} seeds left out because their runs are copies of another seed's: nothing differs between them."
     if pairs.n_cells_left_out and pairs.seeds:
         found += f" {pairs.n_cells_left_out} cells left out because they have no partner."
     return found
