@@ -30,12 +30,17 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
         "test_error": test_error,
         "gap": gap,
     }
-    x, _ = feed.gather(feed.indices(1)[0])
-    return found | {f"{mode}_noise": _dropout_noise(population, x, train=mode == "train") for mode in ("train", "eval")}
+    batch = feed.indices(1)[0]
+    noise = {
+        f"{mode}_noise": _dropout_noise(population, feed, batch, train=mode == "train") for mode in ("train", "eval")
+    }
+    return found | noise
 
 
-@torch.no_grad()
-def _dropout_noise(population: Members, x: Tensor, *, train: bool) -> Array:
-    """Largest change of an output between two draws of dropout, (member,)."""
-    first, second = (population.output_numbers(x, train=train) for _ in range(2))
+def _dropout_noise(population: Members, feed: Feed, batch: Tensor, *, train: bool) -> Array:
+    """Largest change of an output between two draws of dropout, (member,), on the examples at (member, batch) indices."""
+    with torch.set_grad_enabled(
+        train
+    ):  # a module may take gradients itself in training; it may change what it is given
+        first, second = (population.output_numbers(feed.gather(batch)[0], train=train).detach() for _ in range(2))
     return (first - second).abs().amax(1).double().cpu().numpy()

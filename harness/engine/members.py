@@ -41,6 +41,7 @@ class Members(ABC):
         self.runs, self.template, self.device, self.dtype = runs, template, device, dtype
         self.task: Task = runs[0].setup.task
         self._layout = ParameterLayout(template)
+        self._mode: bool | None = None
         self.parameters = torch.zeros(len(runs), self._layout.size, device=device, dtype=dtype)
         self._noise = Noise(self._rows(), steps=runs[0].setup.steps, device=device, dtype=dtype)
 
@@ -62,6 +63,12 @@ class Members(ABC):
     def advance(self) -> None:
         """Go on to the next training step: schedules of p follow."""
         self._noise.advance()
+
+    def set_mode(self, *, train: bool) -> None:
+        """Put the module into training or evaluation mode where it is not in it since it was last put into one."""
+        if self._mode is not train:
+            self.template.train(train)
+            self._mode = train
 
     def generators(self) -> list[torch.Generator]:
         """Where the noise of dropout came from so far."""

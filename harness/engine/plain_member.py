@@ -59,8 +59,7 @@ class PlainMember(Members):
 
     def output(self, x: Tensor, *, train: bool) -> Any:
         """What the module returns for `x`, (batch, …)."""
-        if self.template.training != train:
-            self.template.train(train)
+        self.set_mode(train=train)
         self._noise.begin(train=train)
         with self._answers:
             output = self.template(x)
@@ -83,9 +82,9 @@ class PlainMember(Members):
         self.unused = tuple(name for name, gradient in found.items() if gradient is None)
         if self.unused:
             self._gradient.zero_()
-        used = [(self._slots[name], gradient) for name, gradient in found.items() if gradient is not None]
+        used = {name: gradient.to_dense() for name, gradient in found.items() if gradient is not None}
         if used:
-            torch._foreach_copy_([slot for slot, _ in used], [gradient for _, gradient in used])
+            torch._foreach_copy_([self._slots[name] for name in used], list(used.values()))
         self._gather()
 
     def _gather(self) -> None:

@@ -63,12 +63,13 @@ class Population(Members):
         A module of its own takes the forward passes.
         """
         run = self.runs[0]
-        with torch.no_grad(), global_generators(0, self.device):
+        with global_generators(0, self.device):
             member = PlainMember(run, run.setup.task.data(run.seed), device=self.device, dtype=self.dtype)
             before = {name: tensor.clone() for name, tensor in member.others().items()}
             places = TensorPlaces(member.template).tensors()
             for train in (True, False):
-                member.output(x, train=train)
+                with torch.set_grad_enabled(train):
+                    member.output(x.clone(), train=train)
         now = TensorPlaces(member.template).tensors()
         self.repeats = not differing(member.template, self.template) and all(now.get(n) is t for n, t in places.items())
         for name, tensor in member.others().items():
@@ -96,8 +97,7 @@ class Population(Members):
 
     def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
         """See `Members._each`."""
-        if self.template.training != train:
-            self.template.train(train)
+        self.set_mode(train=train)
         self._noise.begin(train=train)
 
         def member(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -111,7 +111,7 @@ class Population(Members):
         try:
             scores, changed = vmap(member)(self._gradients.leaves | self._stacked, x, y)
         except RuntimeError as error:
-            if "vmap" not in str(error):
+            if not any(word in str(error) for word in ("vmap", "functorch", "torch.func")):
                 raise
             raise Unbatchable(reason(error)) from error
         self._noise.end()

@@ -84,6 +84,8 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         return reason(error)
     if name := differing(truths[0].template, population.template) or differing(*(t.template for t in truths)):
         return f"`{name}` changes from call to call, and not for all runs alike"
+    if lacking := next((name for name in truth.numbers if name not in found.numbers), ""):
+        return f"it keeps a tensor from one call to another: {lacking.partition(' after ')[0]}"
     other = next((name for name in truth.numbers if _apart(truth, found, name, TOLERANCE[dtype])), "")
     return other and f"in a population {other} would be another"
 
