@@ -13,12 +13,13 @@ from typing import Any
 import torch
 import torch.nn as nn
 from torch import Tensor
-from torch.func import vmap
+from torch.utils._pytree import tree_map
 
 from harness.engine.attributes import attributes, differing, is_level
 from harness.engine.functions.answers import Answers
 from harness.engine.functions.cross_entropy import example_losses
 from harness.engine.functions.postponed import postponed
+from harness.engine.functions.transforms import of_all, of_member, over_members
 from harness.engine.gradients import Gradients
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
@@ -99,17 +100,8 @@ class Population(Members):
         """See `Members._each`."""
         self.set_mode(train=train)
         self._noise.begin(train=train)
-
-        def member(tensors: dict[str, Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            filled = tensors | self._shared
-            with self._places.filled(filled):
-                with self._answers:
-                    output = self.template(x)
-                changed = self._places.changed(filled)
-            return score(output, y), changed
-
         try:
-            scores, changed = vmap(member)(self._gradients.leaves | self._stacked, x, y)
+            scores, changed = self._vmapped(score, x, y)
         except RuntimeError as error:
             if not any(word in str(error) for word in ("vmap", "functorch", "torch.func")):
                 raise
@@ -121,6 +113,19 @@ class Population(Members):
             self._stacked[name] = tensor
         return scores
 
+    def _vmapped(self, score: Score, x: Tensor, y: Tensor) -> tuple[Any, dict[str, Tensor]]:
+        """`score` of every member, and the tensors that the module has put in place of its own."""
+        with over_members(len(self)) as vmap:
+            own = self._gradients.leaves | self._stacked
+            filled = {name: of_member(tensor, vmap) for name, tensor in own.items()} | self._shared
+            with self._places.filled(filled):
+                with self._answers:
+                    output = self.template(of_member(x, vmap))
+                changed = self._places.changed(filled)
+            found = score(output, of_member(y, vmap))
+            taken_out = {name: of_all(tensor, vmap) for name, tensor in changed.items()}
+            return tree_map(lambda each: of_all(each, vmap) if isinstance(each, Tensor) else each, found), taken_out
+
     def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
         return example_losses(self.task, output, target).mean()
 
@@ -129,8 +134,7 @@ class Population(Members):
 
     def backward(self, losses: Tensor) -> None:
         """See `Members.backward`."""
-        with self._answers:
-            self._gradients.backward(losses)
+        self._gradients.backward(losses)
         self.unused = self._gradients.unused
 
     def gradient(self, rows: slice) -> Tensor:

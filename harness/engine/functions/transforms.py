@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 from torch._C import _functorch as functorch
+from torch._functorch.vmap import lazy_load_decompositions  # type: ignore[attr-defined]
 
 
 class Vmap(NamedTuple):
@@ -15,8 +16,29 @@ class Vmap(NamedTuple):
     members: int
 
 
+_ours: Vmap | None = None
+
+
+@contextmanager
+def over_members(members: int) -> Iterator[Vmap]:
+    """Within the block functions see one of so many members, as within `torch.func.vmap`.
+
+    That would take tensors out of dictionaries and put them into others, a fifth of a small population's forward pass.
+    """
+    global _ours
+    lazy_load_decompositions()
+    _ours = Vmap(functorch._vmap_increment_nesting(members, "error"), members)
+    try:
+        yield _ours
+    finally:
+        _ours = None
+        functorch._vmap_decrement_nesting()
+
+
 def only_vmap() -> Vmap | None:
     """The one `vmap` that is active; None where there is no transform, or another, or several."""
+    if _ours is not None:
+        return _ours if functorch.maybe_current_level() == _ours.level else None
     levels = functorch.get_interpreter_stack() or []
     if len(levels) == 1 and levels[0].key() == functorch.TransformType.Vmap:
         interpreter = functorch.CVmapInterpreterPtr(levels[0])
@@ -26,7 +48,7 @@ def only_vmap() -> Vmap | None:
 
 def transformed() -> bool:
     """Whether any transform is active."""
-    return bool(functorch.get_interpreter_stack())
+    return functorch.maybe_current_level() is not None
 
 
 @contextmanager
@@ -51,6 +73,12 @@ def of_member(tensor: Tensor, vmap: Vmap) -> Tensor:
     """A tensor of all members, (member, …), as it is seen within `vmap`."""
     seen: Tensor = functorch._add_batch_dim(tensor, 0, vmap.level)
     return seen
+
+
+def of_all(tensor: Tensor, vmap: Vmap) -> Tensor:
+    """The tensor of all members, (member, …), that one within `vmap` is returned as from it."""
+    found: Tensor = functorch._remove_batch_dim(tensor, vmap.level, vmap.members, 0)
+    return found
 
 
 def is_per_member(tensor: Tensor) -> bool:
