@@ -2,6 +2,8 @@
 
 import functools
 import inspect
+import itertools
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -9,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Problem
+from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Note, Problem
 from harness.settings.randomness import stream
 
 
@@ -125,6 +127,15 @@ class Task(Component):
     def fingerprint(self) -> str:
         """SHA-256 of the data where a file or an installed version decides it; "" where settings and seed do."""
         return ""
+
+    def data_notes(self) -> list[Note]:
+        """What a user should know about the data before anything trains, such as how a file was understood."""
+        return []
+
+    def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
+        """Every input alone with its name: (examples,) each, numbers or tokens, NaN where missing."""
+        places = itertools.product(*(range(size) for size in data.x.shape[1:]))
+        return ((f"input {', '.join(map(str, place))}", data.x[(slice(None), *place)]) for place in places)
 
     def sizes(self, data: Data) -> dict[str, int]:
         """`inputs` and `outputs` of a model for this task."""
