@@ -57,8 +57,13 @@ def trial_run(setup: Setup) -> list[Problem]:
         return [problem.under("task") for problem in error.problems]
     except Exception as error:
         return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
-    if unusable := data.problems():
+    if unusable := data.problems(type(setup.task)):
         return [problem.under("task") for problem in unusable]
+    if setup.metrics.level != "light" and not data.y.is_floating_point() and data.y.min() < 0:
+        message = (
+            'calibration needs a class ≥ 0 for every target, and this task marks some as not counting; use "light"'
+        )
+        return [Problem("metrics.level", message, show(setup.metrics.level))]
     if setup.batch_size > examples:
         message = f"must not exceed the {examples} training examples"
         return [Problem("batch_size", message, str(setup.batch_size))]
