@@ -88,7 +88,10 @@ class Given:
         """
         dtype, way_out = self.values.dtype, f"or leave it out, without=({self.name!r},)"
         if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) or self.dated:
-            raise unusable("source", f"column {self.name!r} holds dates or times; turn them into numbers {way_out}")
+            raise unusable(
+                "source",
+                f"column {self.name!r} holds dates or times; turn them into numbers {way_out}, or name it in `categories`",
+            )
         kind = types.infer_dtype(self.values, skipna=True) if types.is_object_dtype(dtype) else ""
         if kind in ("mixed", "bytes", "complex") or types.is_complex_dtype(dtype):
             first = type(self.values.dropna().iloc[0]).__name__

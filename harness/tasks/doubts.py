@@ -60,8 +60,8 @@ def told_by_one_input(task: Task, data: Data) -> Doubt | None:
         return None
     name, share = max(told, key=lambda pair: pair[1])
     more = f", as do {len(told) - 1} more" if len(told) > 1 else ""
-    of = "variance of the target" if y.is_floating_point() else "errors of guessing the target"
-    sentence = f"{name} alone explains {100 * share:.4g}% of the {of}{more}"
+    measure = "variance" if y.is_floating_point() else "errors of guessing"
+    sentence = f"{name} alone tells the target: of the {measure} it leaves {100 * (1 - share):.2g}%{more}"
     return Doubt(sentence, "leave it out if it is the answer, or known only after it")
 
 

@@ -53,7 +53,7 @@ class Reader:
         categories: columns whose values are categories, numbers or not.
         table: the ways in which the table's columns write decimals.
         remarks: what was not sure.
-        met: the words for missing numbers that occurred, in small letters.
+        met: the words for missing numbers that occurred, each as `same` gives it.
     """
 
     missing: Sequence[str]
@@ -96,7 +96,7 @@ class Reader:
             raise unusable("source", f"all numbers of column {given.name!r} must be finite", f"{endless} are not")
         absent = mixture.words | mixture.others
         if absent.any():
-            self.met |= set(given.texts[absent].str.lower())
+            self.met |= {same(text) for text in given.texts[absent].unique()}
             seen = f"{absent.sum()} of {len(absent)} values are {samples(given.texts[absent])}"
             self.remarks.add(given.name, seen, "read as missing")
         self._remark_on_numbers(given, numbers, way)
@@ -155,3 +155,15 @@ def remark_on_writing(given: Given, numbers: Numbers, way: Decimal, remarks: Rem
     if not given.numeric and (other := np.flatnonzero(~np.isnan(numbers) & (given.numerals.plain != numbers))).size:
         seen = f"{given.texts.iloc[other[0]]!r} is {numbers[other[0]]:.10g}"
         remarks.add(given.name, seen, f"read with a decimal {way}")
+
+
+def same(word: str) -> str:
+    """What words have in common that stand for the same missing number.
+
+    >>> same("NA"), same("-999.0")
+    ('na', '-999')
+    """
+    try:
+        return f"{float(word):.17g}"
+    except ValueError:
+        return word.lower()

@@ -3,13 +3,12 @@
 import codecs
 import csv
 import os
-import re
 from io import BytesIO, StringIO
 from typing import Any
 
 import pandas as pd
 
-from harness.settings import Note
+from harness.settings import Note, first_line
 from harness.tasks.pooled import File, read, unusable
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -28,21 +27,13 @@ def read_table(file: File) -> tuple[pd.DataFrame, list[Note]]:
         InvalidStudy: it cannot be read, or columns share a name; the problem's path is `source`.
     """
     ending = os.path.splitext(file.path)[1].lower()
+    raw = read(file, "source")
     try:
-        frame, notes = (_csv if ending == ".csv" else _parquet)(read(file, "source"))
-    except (ValueError, OSError, ArithmeticError) as error:  # of pandas and of Arrow
-        raise unusable("source", f"cannot be read as {ending}: {_reason(error)}", file.path) from None
+        frame, notes = (_csv if ending == ".csv" else _parquet)(raw)
+    except Exception as error:  # of pandas and of Arrow, and of many kinds where a file is damaged
+        reason = str(error).strip().splitlines()[0] if isinstance(error, ValueError | OSError) else first_line(error)
+        raise unusable("source", f"cannot be read as {ending}: {reason}", file.path) from None
     return named(frame), notes
-
-
-def _reason(error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0]
-    longer = re.search(r"Expected ([0-9]+) fields in line ([0-9]+), saw ([0-9]+)", reason)
-    return (
-        "line {1} has {2} values, more values than the header has names, {0}".format(*longer.groups())
-        if longer
-        else reason
-    )
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
@@ -62,20 +53,33 @@ def _csv(raw: bytes) -> tuple[pd.DataFrame, list[Note]]:
     text = _text(raw)
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    _check_widths(text, separator)
     lines = pd.read_csv(
         StringIO(text), sep=separator, header=None, dtype="str", keep_default_na=False,
         skipinitialspace=separator != "\t", low_memory=False,
     )  # fmt: skip
-    if (short := lines.isna().any(axis=1)).any():  # what is there but empty is "", what is not there NaN
-        row = int(short.to_numpy().argmax())
-        got = f"row {row} has {lines.iloc[row].notna().sum()}"
-        raise ValueError(f"each row needs {lines.shape[1]} values, as many as the header has names, and {got}")
     frame = lines.iloc[1:].reset_index(drop=True)
     names = lines.iloc[0].str.strip().tolist()
     frame.columns = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     frame = frame.where(frame != "")
     notes = [Note("source", f"read as values that are parted by {separator!r}")] if separator != "," else []
     return frame, notes + _unnamed(names)
+
+
+def _check_widths(text: str, separator: str) -> None:
+    """Refuse rows that pandas would fill up.
+
+    Raises:
+        ValueError: a row has more or fewer values than the header has names.
+    """
+    rows = csv.reader(StringIO(text), delimiter=separator, skipinitialspace=separator != "\t")
+    names = next((len(row) for row in rows if row), 0)
+    for row in rows:
+        if row and len(row) != names:
+            more = "more" if len(row) > names else "fewer"
+            raise ValueError(
+                f"line {rows.line_num} has {more} values than the header has names, {len(row)} for {names}"
+            )
 
 
 def _text(raw: bytes) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.settings import InvalidStudy, Note, Problem, nearest
 from harness.tasks.columns import MISSING, Given, decimals
-from harness.tasks.features import Column, Reader
+from harness.tasks.features import Column, Reader, same
 from harness.tasks.openml import download
 from harness.tasks.pooled import File, Pooled, digest, find, unusable
 from harness.tasks.remarks import Remarks
@@ -211,5 +211,5 @@ def _targets(column: Column) -> Tensor:
 
 def _unmet(missing: tuple[str, ...], met: set[str]) -> list[Note]:
     """That words for missing numbers, which the user gave, occur nowhere."""
-    unmet = [word for word in missing if word.lower() not in met]
-    return [Note("missing", f"{', '.join(map(repr, unmet))} in no column of numbers")] if unmet else []
+    unmet = [word for word in missing if same(word) not in met]
+    return [Note("missing", f"{', '.join(map(repr, unmet))} is in no column of numbers")] if unmet else []

@@ -74,10 +74,11 @@ def _classes(given: Given, missing: Sequence[str], remarks: Remarks) -> Column:
     codes, levels = given.levels()
     if len(levels) > MOST_LEVELS:
         raise _too_many(given, levels, "merge some")
-    for name in levels:
-        if name.lower() in [word.lower() for word in missing]:
-            seen = f"{name!r} in {(given.texts == name).sum()} of {len(codes)} rows"
-            remarks.add(given.name, seen, f"one of the {len(levels)} classes, not a missing value")
+    words = [word.lower() for word in missing]
+    alike = given.texts[given.texts.str.lower().isin(words)]
+    if len(alike):
+        seen = f"{samples(alike)} in {len(alike)} of {len(codes)} rows"
+        remarks.add(given.name, seen, f"among the {len(levels)} classes, not missing values")
     _remark_on_rare(given, codes, levels, remarks)
     return Column(given.name, codes, levels)
 
@@ -98,7 +99,7 @@ def _of_numbers(given: Given, numbers: Numbers, regression: bool | None, *, whol
     if regression is None and len(levels) > MANY:
         seen = f"{len(levels)} different whole numbers"
         remarks.add(given.name, seen, "taken as classes; regression=True predicts them as numbers")
-    _remark_on_rare(given, codes.astype(np.float64), levels.tolist(), remarks)
+    _remark_on_rare(given, codes.astype(np.float64), levels.astype(int).tolist(), remarks)
     return Column(given.name, codes.astype(np.float64), levels.tolist())
 
 
