@@ -1,6 +1,7 @@
 """Columns of a table as a file gives them: numbers by type, or texts and what these may be."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -190,6 +191,9 @@ _AMOUNT = re.compile(r"(?P<before>[^\w\s.,+-]*)\s*[+-]?[0-9][0-9.,]*(?P<after>[^
 
 def unit(given: Given) -> str:
     """What stands at nearly all numbers of a column of texts, such as "%"; "" if there is no such thing."""
-    found = given.texts.dropna().map(lambda text: (match := _AMOUNT.fullmatch(text)) and "".join(match.groups()))
-    units = found[found.notna()].value_counts()
-    return str(units.index[0]).strip() if len(units) and units.iloc[0] >= NEARLY_ALL * len(found) else ""
+    units: Counter[str] = Counter()
+    for text, count in given.texts.value_counts().items():
+        if match := _AMOUNT.fullmatch(str(text)):
+            units["".join(match.groups()).strip()] += count
+    mark, count = max(units.items(), key=lambda pair: pair[1], default=("", 0))
+    return mark if count >= NEARLY_ALL * given.texts.notna().sum() else ""

@@ -84,9 +84,8 @@ class Reader:
         mixture = Mixture.of(given, way, self.missing)
         if mixture.share < HALF:
             return None
-        others = given.texts[mixture.others]
         if mixture.share < NEARLY_ALL:
-            got = f"{mixture.share:.0%} numbers, the others such as {samples(others)}"
+            got = f"{mixture.share:.0%} numbers, the others such as {samples(given.texts[mixture.others])}"
             way_out = (
                 f"categories=({given.name!r},) takes all as categories, missing=(…) names texts that mean no number"
             )
