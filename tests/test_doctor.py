@@ -13,9 +13,9 @@ from harness import doctor as command
 from harness.audit import checks, data_checks, doctor
 from harness.clipping import ClippingRule, Gradient
 from harness.engine.setup import Setup
-from harness.models import DropoutNet
+from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam
-from harness.tasks import Data, Images, Task, Tensors
+from harness.tasks import Data, Images, Tabular, Task, Tensors
 
 STUDY = '''"""Sound."""
 import torch
@@ -36,7 +36,7 @@ class Net(nn.Module):
     def forward(self, x):
         return self.readout(self.drop(self.hidden(x).relu()))
 
-study = Study(name="mine", task=Tensors(x, (x[:, 0] > 0).long()), model=Model(Net, dropout=Sweep(0.0, 0.5)),
+study = Study(name="mine", task=Tensors(x, (x.sum(1) > 0).long()), model=Model(Net, dropout=Sweep(0.0, 0.5)),
               optimizer=SGD(lr=Tune(0.01, 1.0, log=True)), batch_size=16, steps=20)
 '''
 
@@ -50,7 +50,7 @@ def test_a_sound_study_passes_every_check(tmp_path: Path) -> None:
     result = examined(STUDY.replace("        self.spare = nn.Linear(2, 2)\n", ""), tmp_path)
     lines = result.output.splitlines()
     assert result.exit_code == 0, result.output
-    assert len(lines) == 10
+    assert len(lines) == 14
     assert all(line.startswith("ok ") for line in lines)
 
 
@@ -210,6 +210,61 @@ def test_a_broken_rule_or_optimizer_fails_the_check(check: object, change: dict[
     assert sentence in finding.sentence
 
 
+class OverBatch(nn.Module):
+    """Recurrent over examples instead of steps: `batch_first` is what is missing."""
+
+    def __init__(self, inputs: int, outputs: int, batch_first: bool = False, cell: type[nn.Module] = nn.LSTM) -> None:
+        super().__init__()
+        self.rnn, self.readout = cell(inputs, 8, batch_first=batch_first), nn.Linear(8, outputs)  # type: ignore[call-arg]
+        nn.init.zeros_(self.readout.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.readout(self.rnn(x)[0][:, -1])  # type: ignore[no-any-return]
+
+
+class Normalised(Net):
+    """Batch norm uses the statistics of training in evaluation, or those of the batch at hand."""
+
+    def __init__(self, inputs: int, outputs: int, track: bool = True) -> None:
+        super().__init__(inputs, outputs)
+        self.norm = nn.BatchNorm1d(8, track_running_stats=track)
+
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+class Centred(Net):
+    def noise(self, x: torch.Tensor) -> torch.Tensor:
+        return x - x.mean(0)
+
+
+SEQUENCES = Tensors(torch.randn(200, 5, 6, generator=torch.Generator().manual_seed(1)), Y)
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "level"),
+    [
+        (Model(OverBatch), SEQUENCES, "warning"),
+        (Model(OverBatch, cell=nn.GRU), SEQUENCES, "warning"),
+        (Model(OverBatch, batch_first=True), SEQUENCES, "ok"),
+        (Model(Normalised, track=False), None, "warning"),
+        (Model(Normalised), None, "ok"),
+        (Model(Centred), None, "warning"),
+        (Model(AlwaysNoisy), None, "ok"),  # another check says what is wrong
+        (Model(Net), None, "ok"),
+        (DropoutNet(hidden=(8,), dropout=0.5), None, "ok"),
+        (SimpleRNN(hidden=8), SEQUENCES, "ok"),
+    ],
+)  # fmt: skip
+def test_examples_of_a_batch_that_mix_are_a_warning_and_a_note(model: Model, task: Task | None, level: str) -> None:
+    subject = setup(model, task)
+    assert checks.apart_in_batch(subject).level == level
+    notes = Study(name="x", **{name: subject.values()[name] for name in ("task", "model", "batch_size", "steps")}).notes
+    assert any("in eval mode an example's output depends on the others" in note for note in notes) == (
+        level == "warning"
+    )
+
+
 def test_what_may_be_meant_so_is_a_warning() -> None:
     forgetful = setup(Model(Forgetful, dropout=0.5))
     assert checks.dropout([forgetful]).level == "warning"
@@ -231,6 +286,10 @@ def parts(x: torch.Tensor = X, y: torch.Tensor = Y, train: slice = slice(120), t
     return Fixed(lambda seed: Data(x, y, index[train], index[120:160], index[test]))
 
 
+ALL_DATA_CHECKS = (
+    data_checks.as_read, data_checks.same_data, data_checks.splits, data_checks.sane, data_checks.answer, data_checks.classes,
+)  # fmt: skip
+
 BROKEN_DATA = [
     (
         data_checks.same_data,
@@ -248,6 +307,10 @@ BROKEN_DATA = [
     (data_checks.sane, parts(y=Y + 2 * (torch.arange(200) > 150)), "warning", "never trained on"),
     (data_checks.sane, parts(x=X * torch.tensor([1, 0, 0, 0, 0, 1])), "warning", "4 of 6 inputs are the same"),
     (data_checks.sane, parts(x=X * torch.tensor([1, 1, 1, 1, 1, 1e4])), "warning", "a thousand times"),
+    (data_checks.sane, parts(y=Y - 1), "failed", "classes must be ≥ 0"),
+    (data_checks.sane, parts(y=torch.where(X > 3, torch.nan, X).sum(1)), "failed", "all targets must be finite"),
+    (data_checks.answer, parts(y=(X[:, 4] > 0).long()), "warning", "input 4 alone tells the target"),
+    (data_checks.classes, parts(y=Y + 1), "warning", "of the 3 classes, 0 … 2, 0 never occurs"),
 ]
 
 
@@ -261,7 +324,14 @@ def test_broken_data_are_found(check: object, task: Task, level: str, sentence: 
 
 def test_sound_data_pass() -> None:
     for task in (parts(), Images(), Tensors(X, X.sum(1))):
-        assert all(c(task).level == "ok" for c in (data_checks.same_data, data_checks.splits, data_checks.sane))
+        assert all(check(task).level == "ok" for check in ALL_DATA_CHECKS)
+
+
+def test_what_had_to_be_decided_when_a_table_was_read_is_a_warning(tmp_path: Path) -> None:
+    rows = [f"{'?' if i % 20 == 0 else i / 7:},{'ab'[i % 2]}" for i in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(["size,y", *rows]))
+    finding = data_checks.as_read(Tabular(tmp_path / "t.csv", target="y"))
+    assert finding.level == "warning" and "column 'size': 5 of 100 values are '?'" in finding.sentence
 
 
 def test_a_check_that_raises_has_failed() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 import torch
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import load_digits, make_friedman1
 from sklearn.utils import Bunch
 
-from harness import tasks
+from harness import Study, tasks
+from harness.models import DropoutNet
 from harness.settings import InvalidStudy, Problem, Sweep
 from harness.settings.randomness import stream
 from harness.tasks import (
@@ -31,6 +33,7 @@ from harness.tasks import (
     TemporalOrder,
     Tensors,
 )
+from harness.tasks.doubts import doubts
 from harness.tasks.pooled import Pooled
 from harness.tasks.task import split
 
@@ -392,7 +395,8 @@ def damage(tmp_path, name, change):
         (lambda raw: raw + b"\0", "damaged"),
         (lambda raw: raw[:6], "not an IDX file"),
         (lambda raw: b"\1" + raw[1:], "not an IDX file"),
-        (lambda raw: raw[:2] + b"\x0d" + raw[3:], "not an IDX file"),
+        (lambda raw: raw[:2] + b"\x0a" + raw[3:], "not an IDX file"),
+        (lambda raw: raw[:2] + b"\x0d" + raw[3:], "damaged"),
         (lambda raw: raw[:4] + b"\xff" * 4 + raw[8:], "damaged"),
         (lambda raw: raw[:4] + bytes(4) + raw[8:], "damaged"),
         (lambda raw: gzip.compress(raw)[:-9], "not a whole gzip file"),
@@ -409,11 +413,55 @@ def test_damaged_idx_files_are_one_clear_problem(tmp_path, name, change, said):
 
 
 def test_a_mended_folder_is_read_again(tmp_path):
-    write_idx(tmp_path, labels=[10] * 20)
+    write_idx(tmp_path)
+    damage(tmp_path, "train-labels-idx1-ubyte", lambda raw: raw[:-1])
     task = Images(f"idx:{tmp_path}")
-    assert "0 to 9; 20 of 20" in only_problem(task).message
+    assert "damaged" in only_problem(task).message
     write_idx(tmp_path)
     assert task.replace().problems() == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([*range(1, 27), *range(1, 15)], ["source: 26 classes, the labels 1 … 26, in this order"]),
+        ([0, 7, 255, 7] * 10, ["source: 3 classes, the labels 0 … 255, not all between them, in this order"]),
+        ([*range(10)] * 4, []),
+    ],
+    ids=["letters", "with gaps", "digits"],
+)
+def test_idx_labels_of_any_range_are_classes_and_that_is_said(tmp_path, labels, said):
+    write_idx(tmp_path, names=("train",), n=40, labels=labels)
+    task = Images(f"idx:{tmp_path}")
+    data = task.data(0)
+    assert [str(note) for note in task.data_notes()] == said
+    assert data.y.tolist() == [sorted(set(labels)).index(label) for label in labels]
+    assert task.sizes(data)["outputs"] == len(set(labels))
+
+
+@pytest.mark.parametrize(("code", "dtype"), [(9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")])
+def test_idx_files_of_every_type_are_read(tmp_path, code, dtype):
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 128, (20, 4, 3)).astype(dtype)
+    labels = random.integers(-3, 3, 20).astype(dtype)
+    pixels = pixels / np.array(128, dtype) if dtype in (">f4", ">f8") else pixels
+    for kind, array in (("images-idx3", pixels), ("labels-idx1", labels)):
+        sizes = b"".join(k.to_bytes(4, "big") for k in array.shape)
+        raw = bytes([0, 0, code, array.ndim]) + sizes + array.astype(dtype).tobytes()
+        (tmp_path / f"train-{kind}-ubyte").write_bytes(raw)
+    data = Images(f"idx:{tmp_path}", layout="rows").data(0)
+    np.testing.assert_allclose(data.x, pixels.astype(float) / (1 if "f" in dtype else 255), rtol=1e-6)
+    assert data.y.tolist() == np.unique(labels, return_inverse=True)[1].tolist()
+
+
+def test_grey_values_that_hardly_vary_are_said_and_those_out_of_range_refused(tmp_path):
+    write_idx(tmp_path, names=("train",))
+    damage(tmp_path, "train-images-idx3-ubyte", lambda raw: raw[:16] + bytes(i % 2 for i in range(len(raw) - 16)))
+    assert "the largest grey value is 1 of 255" in str(Images(f"idx:{tmp_path}").data_notes()[-1])
+    damage(
+        tmp_path, "train-images-idx3-ubyte", lambda raw: raw[:2] + b"\x09" + raw[3:16] + bytes([255]) * (len(raw) - 16)
+    )
+    assert "grey values from 0 to 255" in only_problem(Images(f"idx:{tmp_path}")).message
 
 
 def test_idx_files_that_do_not_fit_together_are_a_problem(tmp_path):
@@ -663,3 +711,81 @@ def test_too_few_examples_for_three_splits_are_a_problem(n):
 
 def test_three_examples_are_enough_for_three_splits():
     assert tensors(3).problems() == []
+
+
+# ---------------------------------------------------------------- doubts
+
+X = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
+
+
+def said(task):
+    return [doubt.sentence for doubt in doubts(task, task.data(0))]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        (X[:, 2] > 0).long(),
+        X[:, 2].argsort().argsort() // 60,
+        X[:, 2] * 3 - 1,
+        X[:, 2:3].exp(),
+        (X[:, 2] > 0).float(),
+    ],
+    ids=["two classes", "five classes", "a number", "another scale", "0 and 1"],
+)
+def test_an_input_that_tells_the_target_is_named(y):
+    (sentence,) = said(Tensors(X, y))
+    assert sentence.startswith("input 2 alone tells the target: of the ")
+    noise = torch.randn(300, generator=torch.Generator().manual_seed(1))
+    assert said(Tensors(X + noise[:, None], y)) == []
+
+
+def test_neither_chance_nor_what_is_no_answer_is_taken_for_one():
+    generator = torch.Generator().manual_seed(2)
+    many = torch.randint(0, 2, (300, 900), generator=generator).float()
+    for y in (torch.arange(300) % 2, (torch.arange(300) % 50 == 0).long(), torch.randn(300, generator=generator)):
+        assert said(Tensors(many, y)) == [] or "not in the" in said(Tensors(many, y))[0]
+    assert said(Tensors(X, X.sum(1))) == [] and said(Tensors(X, (X.sum(1) > 0).long())) == []
+    assert said(Tensors(X, (X[:, 2] > 0).long(), resample="bootstrap")) != []
+    assert said(Tensors(X + 0.1, (X.sum(1) > 0).long(), resample="bootstrap")) == []
+
+
+def test_of_a_table_columns_are_looked_at_and_what_is_missing_may_tell_too(tmp_path):
+    y = np.arange(300) % 3
+    path = tmp_path / "t.csv"
+    kind = pd.Series(["u", "v", "w"])[y].to_numpy()
+    pd.DataFrame({"size": X[:, 0], "kind": kind, "y": [f"class {k}" for k in y]}).to_csv(path, index=False)
+    assert said(Tabular(path, target="y")) == [
+        "column 'kind' alone tells the target: of the errors of guessing it leaves 0%"
+    ]
+    weight = np.where(y == 0, np.nan, X[:, 1])
+    pd.DataFrame({"size": X[:, 0], "weight": weight, "y": np.where(y == 0, "a", "b")}).to_csv(path, index=False)
+    assert said(Tabular(path, target="y"))[0].startswith("column 'weight' alone tells the target")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([1, 2, 3, 4], ["of the 5 classes, 0 … 4, 0 never occurs"]),
+        ([0, 2, 7], ["of the 8 classes, 0 … 7, 1, 3, 4 and 2 more never occur"]),
+        ([0, 1, 2], []),
+    ],
+)
+def test_a_class_that_never_occurs_is_named(labels, expected):
+    assert said(Tensors(X, torch.tensor(labels).repeat(300)[:300])) == expected
+
+
+def test_a_class_that_a_split_lacks_is_named():
+    y = (torch.arange(300) % 2) + 1
+    y[Tensors(X, y - 1).data(0).train[:30]] = 0
+    assert said(Tensors(X, y)) == ["class 0 is not in the validation examples of seed 0"]
+
+
+def test_doubts_and_notes_about_data_are_said_before_a_study_trains(tmp_path):
+    write_idx(tmp_path, names=("train",), n=300, labels=[*range(1, 7)] * 50)
+    task = Images(f"idx:{tmp_path}", train_size=Sweep(20, 30), label_noise=Sweep(0.0, 0.1))
+    study = Study(name="x", task=task, model=DropoutNet(hidden=(4,)), batch_size=5, steps=3)
+    assert study.notes == ["task.source: 6 classes, the labels 1 … 6, in this order"]
+    study = Study(name="x", task=Tensors(X, (X[:, 1] > 0).long()), model=DropoutNet(hidden=(4,)), steps=3)
+    (note,) = study.notes
+    assert note.startswith("task: input 1 alone tells the target") and "leave it out if it is the answer" in note

@@ -6,6 +6,7 @@ import torch
 from test_tasks import every_task, only_problem, tensors
 
 from harness import Study, Sweep
+from harness.engine.diagnostics import Diagnostics
 from harness.engine.feed import Feed, Order
 from harness.engine.planning import population_key
 from harness.engine.runs import Run
@@ -285,3 +286,102 @@ def test_data_say_what_is_wrong_with_them(data, paths):
 def test_copy_memory_noise_replaces_the_whole_sequence():
     data = CopyMemory(delay=3, train_size=50, label_noise=0.5).data(0)
     assert (data.y != data.clean)[data.flipped].all()
+
+
+# ---------------------------------------------------------------- targets that do not count
+
+
+class Padded(Task):
+    """Tag each of four numbers by its sign, or double it; −100 or NaN marks what does not count, and is skipped."""
+
+    numbers: bool = False
+
+    def draw(self, seed):
+        x = torch.randn(120, 4, 1, generator=stream(seed, "padded"))
+        y = 2 * x[:, :, 0] if self.numbers else (x[:, :, 0] > 0).long()
+        absent = torch.arange(4) > torch.arange(120)[:, None] % 4
+        y = y.masked_fill(absent, float("nan") if self.numbers else -100)
+        train, validation, test = torch.arange(120).split([80, 20, 20])
+        return Data(x, y, train, validation, test)
+
+    def losses(self, output, y):
+        if y.is_floating_point():
+            return self.mean((output.squeeze(-1) - y.nan_to_num()).square(), ~y.isnan())
+        each = torch.nn.functional.cross_entropy(output.transpose(1, 2), y.clamp(min=0), reduction="none")
+        return self.mean(each, y >= 0)
+
+    def errors(self, output, y):
+        if y.is_floating_point():
+            return self.mean((output.squeeze(-1) - y.nan_to_num()).abs(), ~y.isnan())
+        return self.mean((output.argmax(-1) != y).float(), y >= 0)
+
+    @staticmethod
+    def mean(values, there):
+        return (values * there).sum(1) / there.sum(1)
+
+    def sizes(self, data):
+        return {"inputs": 1, "outputs": 1 if self.numbers else 2}
+
+
+class CountsAll(Padded):
+    """Skips what does not count in its losses only."""
+
+    errors = Task.errors
+
+
+class UsualLosses(Padded):
+    losses, errors = Task.losses, Task.errors
+
+
+def padded_study(task, **settings):
+    model = SimpleRNN(hidden=4, readout="every")
+    return Study(name="padded", task=task, model=model, batch_size=8, steps=4, seeds=1, **settings)
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_task_with_losses_and_errors_of_its_own_may_mark_what_does_not_count(numbers):
+    study = padded_study(Padded(numbers))
+    table, curves = train([Run(0, 0, study.setup({}))], evaluations=2, device=CPU)
+    assert study.notes == [] and (table.status == "finished").all()
+    assert table[["train_loss", "test_loss", "test_error"]].notna().all().all() and curves.loss.notna().all()
+
+
+def test_label_noise_leaves_what_does_not_count_alone():
+    plain, noisy = Padded().data(0), Padded(label_noise=0.5).data(0)
+    assert torch.equal(noisy.y < 0, plain.y < 0) and noisy.y.max() == 1
+    assert 20 < len(noisy.flipped) < 60
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (CountsAll(), "task.y: classes must be ≥ 0, or the task's own `errors` must leave the others out; 180 of 480 are not"),
+        (UsualLosses(), "the task's own `losses` and `errors` must leave the others out; 180 of 480 are not (got smallest -100)"),
+        (UsualLosses(True), "task.y: all targets must be finite, or the task's own `losses` and `errors` must leave"),
+    ],
+    ids=["errors", "both", "numbers"],
+)  # fmt: skip
+def test_marked_targets_are_refused_where_a_usual_loss_or_error_would_count_them(task, said):
+    with pytest.raises(InvalidStudy) as raised:
+        padded_study(task)
+    assert said in str(raised.value)
+
+
+def test_calibration_of_marked_targets_is_refused():
+    with pytest.raises(InvalidStudy, match=r'metrics.level: calibration needs a class ≥ 0 .*; use "light"'):
+        padded_study(Padded(), metrics=Diagnostics("standard"))
+
+
+class SkippingTensors(Tensors):
+    """Tensors with torch's mark for what does not count, and scores that skip it."""
+
+    losses, errors = Padded.losses, Padded.errors
+    mean = staticmethod(Padded.mean)
+
+
+def test_tensors_may_be_marked_where_a_subclass_skips_the_marks():
+    data = Padded().data(0)
+    assert "classes must be ≥ 0" in only_problem(Tensors(data.x, data.y)).message
+    assert SkippingTensors(data.x, data.y).problems() == []
+    nothing = SkippingTensors(data.x, torch.full_like(data.y, -100))
+    assert "classes must be ≥ 0; 480 of 480 are not" in only_problem(nothing).message

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import re
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from torch.utils.data import ConcatDataset, Dataset, IterableDataset, TensorData
 from harness import run
 from harness.settings import InvalidStudy
 from harness.tasks import Images, Tabular, from_dataset
+from harness.tasks.numerals import Numerals
 
 BUNDLED = Path(sklearn.datasets.__file__).parent / "tests/data/openml"
 
@@ -128,6 +130,213 @@ def test_a_changed_table_is_read_again(tmp_path):
     assert task.data(0).x.shape == (20, 4)
 
 
+# ---------------------------------------------------------------- what columns hold
+
+NUMBERS = np.random.default_rng(1).normal(50, 900, 120).round(2)
+CLASSES = ["no", "yes", "yes"] * 40
+
+
+def written(path, texts, y=CLASSES, header="size", **others):
+    """A task of a file whose column `size` holds these texts."""
+    frame = pd.DataFrame({header: pd.Series(texts, dtype="str"), **others, "y": y})
+    frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
+    return Tabular(path, target="y")
+
+
+def noted(task):
+    assert task.problems() == []
+    return [str(note) for note in task.data_notes()]
+
+
+def expected_numbers(numbers, train):
+    """What scikit-learn and pandas make of a column of numbers, NaN where missing."""
+    numbers = pd.Series(numbers, dtype=float)
+    scaled = StandardScaler().fit(numbers.iloc[train].to_frame()).transform(numbers.to_frame())[:, 0]
+    columns = [np.nan_to_num(scaled), *([numbers.isna()] if numbers.isna().any() else [])]
+    return np.array([*map(np.asarray, columns)], dtype=float).T
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("word", ["?", " ? ", "NA", "n/a", "None", "-", ".", "Unknown", "#N/A", "nan", "odd one"])
+def test_numbers_with_words_among_them_are_numbers_and_that_is_said(tmp_path, ending, word):
+    texts = NUMBERS.astype(str)
+    texts[::30] = word
+    task = written(tmp_path / f"t{ending}", texts)
+    (note,) = noted(task)
+    assert note == f"source: column 'size': 4 of 120 values are {word.strip()!r}: read as missing"
+    data = task.data(0)
+    numbers = pd.to_numeric(pd.Series(texts), errors="coerce")
+    np.testing.assert_allclose(data.x.numpy(), expected_numbers(numbers, data.train), rtol=1e-4, atol=1e-6)
+
+
+def test_several_columns_are_said_in_one_line(tmp_path):
+    texts = ["?", "NA", *map(str, range(118))]
+    others = {f"c{i}": texts for i in range(6)}
+    (note,) = noted(written(tmp_path / "t.csv", texts, **others))
+    assert note.startswith("source: columns 'size': 2 of 120 values are '?', 'NA', 'c0': 2 of 120")
+    assert note.endswith(" and 2 more: read as missing")
+
+
+def test_known_words_may_be_most_of_a_column_of_numbers(tmp_path):
+    task = written(tmp_path / "t.csv", ["NA"] * 100 + [f"{i}.5" for i in range(20)])
+    assert task.sizes(task.data(0))["inputs"] == 2 and "100 of 120 values are 'NA'" in noted(task)[0]
+
+
+def test_words_among_texts_are_categories_of_their_own(tmp_path):
+    task = written(tmp_path / "t.csv", ["None", "NA", "brick", ""] * 30)
+    data = task.data(0)
+    assert noted(task) == [] and task.sizes(data)["inputs"] == 4 and (data.x.sum(1) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("texts", "pandas"),
+    [
+        ([f"{v:.2f}".replace(".", ",") for v in NUMBERS], {"decimal": ","}),
+        ([f"{v:_.2f}".replace(".", ",").replace("_", ".") for v in NUMBERS * 99], {"decimal": ",", "thousands": "."}),
+        ([f"{v:,.1f}" for v in NUMBERS * 99], {"thousands": ","}),
+        ([f"{v:_.1f}".replace("_", " ") for v in NUMBERS * 99], {"thousands": " "}),
+        ([f"{v:.3e}" for v in NUMBERS], {}),
+        ([f"{v:.2f}".replace("-", "\u2212") for v in NUMBERS], {}),
+    ],
+    ids=["decimal comma", "points between thousands", "commas between thousands", "spaces", "exponents", "minus signs"],
+)
+def test_numbers_are_read_as_pandas_reads_them_when_told_how(tmp_path, texts, pandas):
+    task = written(tmp_path / "t.csv", texts)
+    quoted = io.StringIO("\n".join(["size", *(f'"{text}"' for text in texts)]).replace("\u2212", "-"))
+    numbers = pd.read_csv(quoted, **pandas)["size"]
+    assert numbers.dtype == float
+    assert [note.endswith((": read with a decimal comma", ": read with a decimal point")) for note in noted(task)] == (
+        [True] if pandas else []
+    )
+    data = task.data(0)
+    np.testing.assert_allclose(data.x.numpy(), expected_numbers(numbers, data.train), rtol=1e-4, atol=1e-6)
+
+
+def test_a_file_with_semicolons_and_decimal_commas_is_what_pandas_reads_when_told_so(tmp_path):
+    frame = pd.DataFrame({"größe": NUMBERS, "n": [1000 * i for i in range(120)], "y": CLASSES})
+    text = frame.to_csv(index=False, sep=";", decimal=",").replace("000;", ".000;")
+    (tmp_path / "t.csv").write_text("\ufeff" + text, encoding="utf-8")
+    task = Tabular(tmp_path / "t.csv", target="y")
+    assert "source: read as values that are parted by ';'" in noted(task)
+    data = task.data(0)
+    expected = [expected_numbers(frame[name], data.train) for name in ("größe", "n")]
+    np.testing.assert_allclose(data.x.numpy(), np.concatenate(expected, 1), rtol=1e-4, atol=1e-6)
+    (tmp_path / "t.csv").write_text(frame.to_csv(index=False, sep="\t"), encoding="utf-16")
+    assert torch.equal(Tabular(tmp_path / "t.csv", target="y").data(0).x, data.x)
+
+
+def test_a_number_that_may_be_two_numbers_is_refused_unless_its_table_tells(tmp_path):
+    texts = [f"1,{i:03d}" for i in range(120)]
+    problem = only_problem(written(tmp_path / "t.csv", texts))
+    assert str(problem) == (
+        "source: column 'size' can be understood in two ways; write its numbers plainly (got '1,000', which may be 1000 or 1)"
+    )
+    point = written(tmp_path / "t.csv", texts, other=NUMBERS).data(0)
+    comma = written(tmp_path / "t.csv", texts, other=[f"{v:.2f}".replace(".", ",") for v in NUMBERS]).data(0)
+    assert torch.equal(point.x[:, 1], comma.x[:, 1])
+    for data, numbers in ((point, range(1000, 1120)), (comma, [1 + i / 1000 for i in range(120)])):
+        np.testing.assert_allclose(data.x[:, :1], expected_numbers(numbers, data.train), rtol=1e-4)
+
+
+def test_half_numbers_half_texts_are_refused_with_both_ways_out(tmp_path):
+    task = written(tmp_path / "t.csv", ["0", "1", "2", "3+"] * 30)
+    assert "75% numbers, the others such as '3+'" in only_problem(task).got
+    as_categories = task.replace(categories=("size",)).data(0).x
+    assert torch.equal(as_categories, torch.eye(4).repeat(30, 1))
+    as_numbers = task.replace(missing=("3+",)).data(0)
+    expected = expected_numbers([0, 1, 2, np.nan] * 30, as_numbers.train)
+    np.testing.assert_allclose(as_numbers.x.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_the_words_for_missing_numbers_are_a_setting(tmp_path, ending):
+    numbers = np.arange(120.0) % 50
+    numbers[::10] = -999
+    path = tmp_path / f"t{ending}"
+    frame = pd.DataFrame({"size": numbers, "y": CLASSES})
+    frame.to_parquet(path) if ending == ".parquet" else frame.to_csv(path, index=False)
+    task = Tabular(path, target="y", missing=("-999", "absent"))
+    assert noted(task) == [
+        "source: column 'size': 12 of 120 values are '-999.0': read as missing", "missing: 'absent' is in no column of numbers",
+    ]  # fmt: skip
+    data = task.data(0)
+    expected = expected_numbers(np.where(numbers == -999, np.nan, numbers), data.train)
+    np.testing.assert_allclose(data.x.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("name", ["None", "NA", "nan", "null", "?", "N/A"])
+def test_a_class_may_be_called_like_a_missing_value(tmp_path, ending, name):
+    task = written(tmp_path / f"t{ending}", NUMBERS.astype(str), y=[name, "Mild", "Severe"] * 40)
+    assert noted(task) == [
+        f"target: column 'y': {name!r} in 40 of 120 rows: among the 3 classes, not missing values"
+    ]  # fmt: skip
+    order = sorted([name, "Mild", "Severe"])
+    assert task.data(0).y.tolist() == [order.index(c) for c in [name, "Mild", "Severe"] * 40]
+
+
+def test_a_target_of_numbers_and_words_is_refused_until_it_is_clear(tmp_path):
+    task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=["0", "1", "1", "NA"] * 30)
+    problem = only_problem(task)
+    assert problem.path == "target" and "use regression=False; if texts mean that there is no value" in problem.message
+    assert task.replace(regression=False).data(0).y.tolist() == [0, 1, 1, 2] * 30
+    problem = only_problem(task.replace(regression=True))
+    assert "must have a value in every row" in problem.message and problem.got == "30 are 'NA'"
+    assert written(tmp_path / "t.csv", NUMBERS.astype(str), y=["0", "1", "2", "3+"] * 30).data(0).y.max() == 3
+
+
+def test_a_target_with_a_decimal_comma_is_a_number(tmp_path):
+    task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=[f"{v:.2f}".replace(".", ",") for v in NUMBERS])
+    assert "target: column 'y'" in noted(task)[0]
+    np.testing.assert_allclose(task.data(0).y, (NUMBERS - NUMBERS.mean()) / NUMBERS.std(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ({"size": range(120)}, "another whole number in every row: taken as a number"),
+        ({"size": [f"n{i}" for i in range(120)]}, "120 different values in 120 rows: taken as categories"),
+        ({"size": ["00123", "00456"] * 60}, "whole numbers that begin with 0: taken as numbers; `categories`"),
+        ({"size": [7] * 120}, "one value only: tells nothing"),
+        ({"size": ["Yes", "yes", "No"] * 40}, "'Yes', 'yes': taken as different"),
+        ({"size": ["5%", "10%", "7%"] * 40}, "taken as categories; they are numbers only without '%' in the file"),
+        ({"": range(120)}, "a column without a name is an input; row numbers that pandas wrote"),
+        ({"size": NUMBERS, "y": [i % 30 for i in range(120)]}, "30 different whole numbers: taken as classes"),
+        ({"size": NUMBERS, "y": [1.0, 2.0] * 60}, "2 different numbers, all whole: taken as numbers to predict"),
+        ({"size": NUMBERS, "y": ["a"] * 117 + ["b"] * 3}, "'b' in 3 of 120 rows: classes so rare that some seeds"),
+    ],
+)  # fmt: skip
+def test_what_is_not_sure_is_said(tmp_path, column, said):
+    pd.DataFrame({"y": CLASSES, **column}).to_csv(tmp_path / "t.csv", index=False)
+    assert any(said in note for note in noted(Tabular(tmp_path / "t.csv", target="y")))
+
+
+def test_what_the_type_of_a_column_says_is_not_overruled_in_silence(tmp_path):
+    frame = pd.DataFrame(
+        {"kind": pd.Categorical(["1", "2", "3"] * 40), "age": range(120), "size": NUMBERS, "y": CLASSES}
+    )
+    frame.set_index("age").to_parquet(tmp_path / "t.parquet")
+    task = Tabular(tmp_path / "t.parquet", target="y")
+    assert noted(task) == [
+        "source: the index 'age' is no input; reset_index() before to_parquet makes it a column",
+        "source: column 'kind': numbers such as '1', '2', '3': taken as categories, as its type says",
+    ]
+    assert task.sizes(task.data(0))["inputs"] == 4
+
+
+def test_nothing_is_said_of_a_table_that_is_clear(tmp_path):
+    for ending in (".csv", ".parquet"):
+        task = written(tmp_path / f"t{ending}", NUMBERS.astype(str), flag=[True, False, True] * 40, yes=["y", "n"] * 60)
+        assert noted(task) == []
+    assert all(noted(Tabular(name)) == [] for name in ("breast_cancer", "wine", "diabetes"))
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False).map(repr) | st.integers().map(str), min_size=6))
+def test_whatever_python_writes_as_a_number_is_read_to_the_bit(texts):
+    assert Numerals(pd.Series(texts, dtype="str")).point.tolist() == [float(text) for text in texts]
+
+
 # ---------------------------------------------------------------- bad input
 
 
@@ -151,6 +360,9 @@ def test_a_changed_table_is_read_again(tmp_path):
         ({"size": None, "kind": None}, {}, "source", "columns besides the target"),
         ({}, {"without": ("kinds",)}, "without", "no such column; did you mean kind?"),
         ({}, {"without": ("size", "kind")}, "source", "columns besides the target"),
+        ({}, {"categories": ("siz",)}, "categories", "no such column; did you mean size?"),
+        ({}, {"categories": ("y",)}, "categories", "cannot name the target; use regression=False"),
+        ({}, {"categories": ("kind",), "without": ("kind",)}, "categories", "is left out by `without`"),
         ({}, {"train_size": 13}, "train_size", "at most 12"),
         ({"y": [1.5, 2] * 10}, {"label_noise": 0.1}, "label_noise", "leave it at 0"),
     ],
@@ -172,7 +384,11 @@ def test_unusable_tables_are_one_problem_with_the_way_out(tmp_path, columns, set
         (b"a,y\n", "needs rows"),
         (b"a,y\n\xff\xfe,1\n", "cannot be read as .csv"),
         (b"a,y\n1,2\n3,4,5,6\n", "cannot be read as .csv"),
-        (b"a,y\n1,2,3\n4,5,6\n2,2,2\n", "more values than the header"),
+        (b"a,y\n1,2,3\n4,5,6\n2,2,2\n", "line 2 has more values than the header has names, 3 for 2"),
+        (b"y,a\nu,2\nv\nu,1\n", "line 3 has fewer values than the header has names, 1 for 2"),
+        ("größe,y\n1,2\n".encode("latin-1"), "must be UTF-8, and is not at byte 2"),
+        (b"a,b,y,y\n1,2,3,3\n", "the columns must have different names (got two are called 'y')"),
+        (b"a, y,y\n1,3,3\n", "the columns must have different names (got two are called 'y')"),
         (b'a,y\n"1,2\n', "cannot be read as .csv"),
     ],
 )
@@ -185,6 +401,15 @@ def test_damaged_csv_files_are_one_clear_problem(tmp_path, content, said):
 def test_dates_are_a_problem(tmp_path):
     dates = pd.date_range("2020-01-01", periods=20)
     assert "column 'size' holds dates" in only_problem(table(tmp_path / "t.parquet", size=dates)).message
+    for written in (dates.astype(str), dates.strftime("%d.%m.%Y"), dates.strftime("%m/%d/%y %H:%M"), ["12:30"] * 20):
+        task = table(tmp_path / "t.csv", size=written)
+        assert "column 'size' holds dates" in only_problem(task).message
+        assert task.replace(categories=("size",)).problems() == []
+
+
+def test_lists_are_a_problem(tmp_path):
+    task = table(tmp_path / "t.parquet", size=[[1.0, 2.0]] * 20)
+    assert "column 'size' must hold numbers or texts" in only_problem(task).message
 
 
 def test_what_is_no_table_is_one_clear_problem(tmp_path):

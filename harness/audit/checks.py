@@ -19,6 +19,7 @@ from harness.engine.runs import Run, examples
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
 from harness.engine.train import train
+from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.tasks.task import Data, Task
 
 CPU = torch.device("cpu")
@@ -129,6 +130,13 @@ def reach(setup: Setup) -> Finding:
             "use them in forward, without detach(), .data or a comparison on the way, or set requires_grad to False",
         )
     return Finding("ok", f"the gradient reaches all {len(names)} parameter tensors")
+
+
+def apart_in_batch(setup: Setup) -> Finding:
+    """Whether the output of an example, dropout off, is the same whatever others are in its batch."""
+    if mixes_examples(setup.model, setup.task.sizes(data := setup.task.data(0)), data.x[data.train]):
+        return Finding("warning", MIXES, WAY_OUT)
+    return Finding("ok", "an example's output does not depend on the others in its batch")
 
 
 def repeats(setups: Sequence[Setup]) -> Finding:

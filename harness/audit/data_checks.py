@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 
 from harness.audit.checks import Finding
-from harness.tasks.task import Data, Task
+from harness.tasks.doubts import Doubt, absent_classes, lacking_classes, told_by_one_input
+from harness.tasks.task import Data, Task, target_problems
 
 SPLITS = ("train", "validation", "test")
 FEW = 0.01
@@ -52,37 +53,52 @@ def splits(task: Task) -> Finding:
     return Finding("ok", "training, validation and test share no example")
 
 
+def as_read(task: Task) -> Finding:
+    """Whether there was anything to decide when a file was read."""
+    if notes := task.data_notes():
+        return Finding("warning", "; ".join(map(str, notes)), "read it as meant, or change the settings of the task")
+    return Finding("ok", "nothing about the data had to be decided")
+
+
+def answer(task: Task) -> Finding:
+    """Whether no input alone tells the target."""
+    return _finding(told_by_one_input(task, task.data(0)), "no input alone tells the target")
+
+
+def classes(task: Task) -> Finding:
+    """Whether each class from 0 to the largest occurs."""
+    return _finding(absent_classes(task, task.data(0)), "no class is without examples")
+
+
+def _finding(doubt: Doubt | None, otherwise: str) -> Finding:
+    return Finding("ok", otherwise) if doubt is None else Finding("warning", *doubt)
+
+
 def sane(task: Task) -> Finding:
     """Whether all numbers are finite, inputs and targets vary, and no class is nearly everything."""
     data = task.data(0)
+    if wrong := data.x.numel() - int(data.x.isfinite().sum()):
+        return Finding("failed", f"{wrong} of {data.x.numel()} numbers in x are NaN or infinite", "remove them")
+    if unfit := target_problems(data.y, type(task)):
+        return Finding("failed", str(unfit[0]), "remove them")
     for name, values in (("x", data.x), ("y", data.y)):
-        if wrong := values.numel() - int(values.isfinite().sum()):
-            return Finding(
-                "failed", f"{wrong} of {values.numel()} numbers in {name} are NaN or infinite", "remove them"
-            )
         if bool((values[data.train] == values[data.train[:1]]).all()):
             return Finding("failed", f"{name} is the same in every training example", "nothing can be learned from it")
-    found = _balance(data) if not data.y.is_floating_point() else None
-    return found or _constant_inputs(data) or Finding("ok", "all numbers are finite, inputs and targets vary")
+    sound = "all numbers are finite, inputs and targets vary"
+    return _balance(data) or _constant_inputs(data) or _finding(lacking_classes(data), sound)
 
 
 def _balance(data: Data) -> Finding | None:
-    counts = data.y[data.train].flatten().bincount()
-    if float(counts.max() / counts.sum()) > MOST:
-        return Finding(
-            "warning",
-            f"{counts.max() / counts.sum():.0%} of the training targets are class {int(counts.argmax())}",
-            "judge by the loss rather than the error, or balance the classes",
-        )
-    held_out = torch.cat([data.y[data.validation].flatten(), data.y[data.test].flatten()])
-    unseen = ~torch.isin(held_out, data.y[data.train])
-    if float(unseen.float().mean()) > FEW:
-        return Finding(
-            "warning",
-            f"{int(unseen.sum())} of {len(held_out)} held-out targets are of classes that are never trained on",
-            "train on more examples, or leave these classes out",
-        )
-    return None
+    if data.y.is_floating_point():
+        return None
+    counts = data.y[data.train].flatten().clamp(min=-1).add(1).bincount()[1:]  # without what is marked by negative ones
+    if not float(counts.max() / counts.sum()) > MOST:
+        return None
+    return Finding(
+        "warning",
+        f"{counts.max() / counts.sum():.0%} of the training targets are class {int(counts.argmax())}",
+        "judge by the loss rather than the error, or balance the classes",
+    )
 
 
 def _constant_inputs(data: Data) -> Finding | None:

@@ -60,13 +60,17 @@ def examine(study: Study) -> Iterator[tuple[str, Finding]]:
     """Every check by name, each with the worst that it found."""
     cells = list(groups(study))
     tasks = list(dict.fromkeys(setup.task for cell in cells for setup in cell))
+    yield "data as read", _worst(data_checks.as_read, tasks)
     yield "data repeat", _worst(data_checks.same_data, tasks)
     yield "splits are apart", _worst(data_checks.splits, tasks)
     yield "data are sane", _worst(data_checks.sane, tasks)
+    yield "no input is the answer", _worst(data_checks.answer, tasks)
+    yield "every class occurs", _worst(data_checks.classes, tasks)
     lasts = [cell[-1] for cell in cells]
     yield "as written", _worst(checks.as_written, cells)
     yield "gradient reaches all", _worst(checks.reach, lasts)
     yield "dropout", _worst(checks.dropout, cells)
+    yield "examples are apart", _worst(checks.apart_in_batch, lasts)
     yield "training repeats", _worst(checks.repeats, cells)
     yield "first loss", _worst(checks.first_loss, lasts)
     yield "learns by heart", _worst(checks.learns, lasts)

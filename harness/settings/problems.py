@@ -4,7 +4,8 @@ Nothing raises where it is written: what is wrong is collected, so that all of i
 """
 
 import difflib
-from dataclasses import dataclass
+import typing
+from dataclasses import dataclass, replace
 
 from harness.settings.credentials import without_credentials
 
@@ -25,9 +26,9 @@ class Problem:
         line = printable(" ".join(without_credentials(text).split()))
         return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
 
-    def under(self, parent: str) -> "Problem":
+    def under(self, parent: str) -> typing.Self:
         """The same problem, seen from a component that holds this one under the name `parent`."""
-        return Problem(f"{parent}.{self.path}" if self.path else parent, self.message, self.got)
+        return replace(self, path=f"{parent}.{self.path}" if self.path else parent)
 
 
 class Note(Problem):

@@ -1,32 +1,36 @@
 """Whether a seed makes a replicate: what of a run does not depend on its seed, though it usually does."""
 
 import torch
+import torch.nn as nn
 
 from harness.engine.runs import build
 from harness.engine.setup import Setup
-from harness.settings import Note
 from harness.tasks.task import Data
 
+SAME_WEIGHTS = "starts from the same weights under every seed"
+ALIKE = f"{SAME_WEIGHTS}: only data, order of batches and dropout differ between seeds"
+COPIES = (
+    f"{SAME_WEIGHTS} and sees the same data at every step: where dropout does not act, seeds are copies and count once"
+)
 
-def replicate_notes(setup: Setup, data: Data) -> list[Note]:
-    """What is the same under two seeds and so is no replicate.
+
+def what_seeds_share(setup: Setup) -> str:
+    """What is the same under two seeds and so is no replicate, in words; "" for nothing that usually differs.
 
     Args:
-        setup: is sound.
-        data: of seed 0.
+        setup: that can train.
     """
-    other = setup.task.data(1)
-    weights = [list(build(setup, of_seed, seed).parameters()) for seed, of_seed in enumerate((data, other))]
-    if not weights[0] or not all(map(torch.equal, *weights)):
-        return []
-    message = "starts from the same weights under every seed"
-    if _same(data, other) and setup.batch_size >= len(data.train):
-        return [
-            Note(
-                "model", f"{message}, on the same data: where dropout does not act, seeds give copies, which count once"
-            )
-        ]
-    return [Note("model", f"{message}: seeds differ in data, order of batches and dropout alone")]
+    data = [setup.task.data(seed) for seed in (0, 1)]
+    first, second = (list(build(setup, of_seed, seed).parameters()) for seed, of_seed in enumerate(data))
+    if not first or not all(map(torch.equal, first, second)):
+        return ""
+    return COPIES if setup.batch_size >= len(data[0].train) and _same(*data) else ALIKE
+
+
+def shared_parameter(one: nn.Module, other: nn.Module) -> str:
+    """A parameter that two modules have in common, so that the training of one would change the other; "" for none."""
+    places = {parameter.data_ptr() for parameter in other.parameters() if parameter.numel()}
+    return next((name for name, parameter in one.named_parameters() if parameter.data_ptr() in places), "")
 
 
 def _same(one: Data, other: Data) -> bool:

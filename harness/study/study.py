@@ -12,6 +12,7 @@ import torch.nn as nn
 
 from harness.models.model import Model
 from harness.settings import Component, InvalidStudy, Note, Problem, Sweep, show
+from harness.study.beforehand import notes_beforehand
 from harness.study.claims import Claim
 from harness.study.experiment import SETUP_FIELDS, Experiment
 from harness.study.rules import problems_between
@@ -60,9 +61,9 @@ class Study(Experiment):
         found = self.problems()
         found += problems_between(self, {problem.path for problem in found})
         tried = [] if found else trial_runs(self)
-        self.__dict__["_notes"] = [str(problem) for problem in tried if isinstance(problem, Note)]
         if found := found or [problem for problem in tried if not isinstance(problem, Note)]:
             raise InvalidStudy(found)
+        self.__dict__["_notes"] = [str(note) for note in notes_beforehand(self) + tried]
 
     def run(
         self, *, seeds: int | Sequence[int] | None = None, devices: str | Sequence[int | str] = "auto",

@@ -20,6 +20,7 @@ from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import free_memory
 from harness.settings.randomness import global_generators, stream_seed
 from harness.study.experiment import Experiment
+from harness.study.replicates import shared_parameter
 from harness.tasks.task import Data, Task
 
 COPIES = 10
@@ -57,8 +58,13 @@ def trial_run(setup: Setup) -> list[Problem]:
         return [problem.under("task") for problem in error.problems]
     except Exception as error:
         return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
-    if unusable := data.problems():
+    if unusable := data.problems(type(setup.task)):
         return [problem.under("task") for problem in unusable]
+    if setup.metrics.level != "light" and not data.y.is_floating_point() and data.y.min() < 0:
+        message = (
+            'calibration needs a class ≥ 0 for every target, and this task marks some as not counting; use "light"'
+        )
+        return [Problem("metrics.level", message, show(setup.metrics.level))]
     if setup.batch_size > examples:
         message = f"must not exceed the {examples} training examples"
         return [Problem("batch_size", message, str(setup.batch_size))]
@@ -72,7 +78,10 @@ def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
             message = f"needs {needed / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
             return [Problem("model", message, show(setup.model))]
         with global_generators(0):
-            setup.model.build(sizes)
+            one, other = setup.model.build(sizes), setup.model.build(sizes)
+        if name := shared_parameter(one, other):
+            message = f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
+            return [Problem("model", message, show(setup.model))]
     except Exception as error:
         return [Problem("model", f"cannot be built: {first_line(error)}{_hint(setup, sizes)}", show(setup.model))]
     return []

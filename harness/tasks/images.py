@@ -11,14 +11,20 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import Tensor
 
-from harness.settings import nearest
+from harness.settings import Note, nearest
 from harness.tasks.openml import download
 from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
 
-Bytes = npt.NDArray[np.uint8]
+WHITE = 255
+
+IDX_TYPES = {
+    code: np.dtype(name) for code, name in ((8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8"))
+}
+"""By the code in a file's header."""
 
 
 class Images(Pooled):
@@ -29,7 +35,8 @@ class Images(Pooled):
         `openml:NAME`, `openml:ID`: a set of square images from openml.org, e.g. `openml:mnist_784` (LeCun et al. 1998)
             or `openml:Fashion-MNIST` (Xiao et al. 2017, arXiv:1708.07747); downloaded once, then kept and checked.
         `idx:FOLDER`: a folder with MNIST's files, plain or gzipped: `train-images-idx3-ubyte`,
-            `train-labels-idx1-ubyte` and, if there, the same for `t10k`.
+            `train-labels-idx1-ubyte` and, if there, the same for `t10k`; of any type that IDX has. The different labels are
+            the classes, in order: letters 1 … 26 (EMNIST) are 26 classes.
 
     A source's own test set joins the pool: every seed draws its splits from all examples, so that the spread over seeds
     includes that of the test set.
@@ -53,6 +60,10 @@ class Images(Pooled):
         """SHA-256 of the grey values and the classes."""
         return self._pictures().sha256
 
+    def data_notes(self) -> list[Note]:
+        """Which labels of an IDX folder became which classes, where these differ; and grey values that hardly vary."""
+        return list(self._pictures().notes)
+
     def _pictures(self) -> "_Pictures":
         kind, _, name = self.source.partition(":")
         return _load(self.source, _idx_files(name) if kind == "idx" else ())
@@ -61,7 +72,10 @@ class Images(Pooled):
 class _Pictures:
     """Images (n, rows, columns) of grey values from 0 to `white`, and their classes (n,), as tensors."""
 
-    def __init__(self, images: npt.NDArray[Any], classes: npt.NDArray[Any], *, white: int) -> None:
+    def __init__(
+        self, images: npt.NDArray[Any], classes: npt.NDArray[Any], *, white: int, notes: tuple[Note, ...] = ()
+    ) -> None:
+        self.notes = notes
         rows = torch.from_numpy(images.astype(np.float32)).div_(white)
         flat = rows.flatten(1)
         self.layouts = {"flat": flat, "rows": rows, "pixels": flat.unsqueeze(2)}  # views of one memory
@@ -93,6 +107,8 @@ def _digits() -> _Pictures:
 def _openml(name: str) -> _Pictures:
     plain = {"dtype": None}  # numbers are just numbers, the classes too
     found = download(name, instead="'digits' or 'idx:FOLDER'", as_frame=False, parser="pandas", read_csv_kwargs=plain)
+    if missing := int(pd.isna(found.target).sum()):
+        raise unusable("source", f"{name!r} must have a class for every image", f"{missing} lack it")
     try:
         pixels, classes = np.asarray(found.data, dtype=np.float32), np.unique(found.target, return_inverse=True)[1]
     except (TypeError, ValueError) as error:
@@ -148,14 +164,44 @@ def _idx(parts: tuple[_Part, ...]) -> _Pictures:
         if pixels.shape[1:] != images[0].shape[1:]:
             message = f"the images of {part.images.path} must be as large as those of {parts[0].images.path}"
             raise unusable("source", message, " × ".join(map(str, pixels.shape[1:])))
-        if (wrong := classes > 9).any():
-            message = f"the labels in {part.labels.path} must be 0 to 9; {wrong.sum()} of {len(classes)} are not"
-            raise unusable("source", message, f"largest {classes.max()}")
-    return _Pictures(np.concatenate(images), np.concatenate(labels), white=255)
+        if (classes % 1 != 0).any():  # NaN among them
+            raise unusable(
+                "source", f"the labels in {part.labels.path} must be whole numbers", f"a {classes.dtype.name}"
+            )
+    kinds, classes = np.unique(np.concatenate(labels), return_inverse=True)
+    pixels = np.concatenate(images)
+    if not (pixels.min() >= 0 and pixels.max() <= WHITE):  # "not": NaN fails too
+        message = f"{parts[0].images.path} must hold grey values from 0 to {WHITE}, or fractions from 0 to 1"
+        raise unusable("source", message, f"{pixels.min():g} to {pixels.max():g}")
+    white = 1 if np.issubdtype(pixels.dtype, np.floating) and pixels.max() <= 1 else WHITE
+    return _Pictures(
+        pixels,
+        classes,
+        white=white,
+        notes=(*_class_notes(kinds.astype(float)), *_grey_notes(float(pixels.max()), white)),
+    )
 
 
-def _read_idx(file: File, *, axes: int) -> Bytes:
-    """The array in an IDX file of bytes: 0, 0, 8, the number of axes; the size of each; the bytes.
+def _class_notes(kinds: npt.NDArray[Any]) -> list[Note]:
+    if np.array_equal(kinds, np.arange(10)):  # as in MNIST
+        return []
+    gaps = "" if kinds[-1] - kinds[0] == len(kinds) - 1 else ", not all between them"
+    return [Note("source", f"{len(kinds)} classes, the labels {kinds[0]:g} … {kinds[-1]:g}{gaps}, in this order")]
+
+
+def _grey_notes(largest: float, white: int) -> list[Note]:
+    if 4 * largest >= white:
+        return []
+    return [
+        Note(
+            "source",
+            f"the largest grey value is {largest:g} of {white}: inputs are between 0 and {largest / white:.2g}",
+        )
+    ]
+
+
+def _read_idx(file: File, *, axes: int) -> npt.NDArray[Any]:
+    """The array in an IDX file: 0, 0, its type, the number of axes; the size of each; the numbers, big-endian all.
 
     Source: "The MNIST database of handwritten digits", yann.lecun.com/exdb/mnist, file formats.
     """
@@ -166,11 +212,13 @@ def _read_idx(file: File, *, axes: int) -> Bytes:
         except (OSError, EOFError, zlib.error) as error:
             raise unusable("source", f"{file.path} is not a whole gzip file: {error}") from None
     start = 4 + 4 * axes
-    if raw[:4] != bytes([0, 0, 8, axes]) or len(raw) < start:
-        message = f"{file.path} is not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}"
+    dtype = IDX_TYPES.get(raw[2]) if len(raw) >= start and raw[:2] == bytes(2) and raw[3] == axes else None
+    if dtype is None:
+        message = f"{file.path} is not an IDX file of numbers with {axes} {'axis' if axes == 1 else 'axes'}"
         raise unusable("source", message, f"it starts with {raw[:4].hex(' ')}")
     shape = [int.from_bytes(raw[at : at + 4], "big") for at in range(4, start, 4)]
-    if math.prod(shape) != len(raw) - start or not math.prod(shape):
-        message = f"{file.path} is damaged: its header announces {' × '.join(map(str, shape))} bytes"
+    needed = math.prod(shape) * dtype.itemsize
+    if needed != len(raw) - start or not needed:
+        message = f"{file.path} is damaged: its header announces {' × '.join(map(str, shape))} numbers, {needed} bytes"
         raise unusable("source", message, f"{len(raw) - start} bytes")
-    return np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(raw, dtype=dtype, offset=start).reshape(shape)

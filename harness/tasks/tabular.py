@@ -1,48 +1,62 @@
 """Tables: `Tabular`, classes or numbers to be predicted from the columns of a table."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from io import BytesIO
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from pandas.api import types
 from torch import Tensor
 
-from harness.settings import nearest
+from harness.settings import InvalidStudy, Note, Problem, nearest
+from harness.tasks.columns import MISSING, Given, decimals
+from harness.tasks.features import Column, Reader, same
 from harness.tasks.openml import download
-from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
-
-MOST_LEVELS = 256
-"""Different values of a column of categories, at most: with more it is a name or a text."""
+from harness.tasks.pooled import File, Pooled, digest, find, unusable
+from harness.tasks.remarks import Remarks
+from harness.tasks.table_files import ENDINGS, named, read_table
+from harness.tasks.targets import target
+from harness.tasks.task import Data
 
 
 class Tabular(Pooled):
     """Predict one column of a table from all others.
 
-    Numeric columns are given in standard deviations from their mean, both of the training examples alone; a column that is
-    constant there is 0. A column of texts, booleans or categories becomes one-hot, with a place for each value that the
-    whole table has. Where a number is missing it is replaced by the training mean, and one more column says so with a 1; a
-    missing category is a category of its own. A missing target is refused. A target of numbers is given in standard
-    deviations from its mean, both of the whole table: one unit of losses and errors for all seeds and training sizes.
+    What a column holds is found from its values, whatever type the file gives it, and what was not sure is said before
+    anything trains:
+
+    - Numbers, if at least nine of ten texts are numbers, words for missing ones (`missing`) aside. They may be written with
+      a decimal comma or with groups of thousands. Other texts among them are missing numbers. Given in standard deviations
+      from their mean, both of the training examples alone; a column that is constant there is 0. A missing number is
+      replaced by the training mean, and one more column says so with a 1.
+    - Categories: all other texts, words such as "NA" among them, booleans, and the columns named in `categories`. They become
+      one-hot, with a place for each value that the whole table has, and one for empty cells if there are any.
+    - Dates and times are refused, as are columns of which between half and nine tenths are numbers.
+
+    A target without a value is refused; a text such as "None" is a class like any other. A target of numbers is given in
+    standard deviations from its mean, both of the whole table: one unit of losses and errors for all seeds and training
+    sizes.
 
     Sources:
         `breast_cancer`: 569 examples, 30 features, 2 classes (UCI, Wolberg et al. 1995), with scikit-learn.
         `wine`: 178 examples, 13 features, 3 classes (UCI, Aeberhard and Forina 1991), with scikit-learn.
         `diabetes`: 442 examples, 10 features, a number (Efron et al. 2004), with scikit-learn.
         `openml:ID`, `openml:NAME`: a table of openml.org; downloaded once, then kept and checked.
-        a path that ends in `.csv` (UTF-8, with commas and a header) or `.parquet`.
+        a path that ends in `.csv` (with a header; UTF-8; parted by commas, semicolons, tabs or |) or `.parquet`.
 
     Args:
         source: where the table comes from.
         target: the column to predict; None is the one that the source names, if it does.
         without: columns to leave out, such as names, numbers that only identify, or what is known after the target.
-        regression: whether the target is a number rather than a class; None: it is if its column holds floating-point
-            numbers.
+        regression: whether the target is a number rather than a class; None: it is if its column holds numbers that are
+            stored or written with decimals.
+        missing: words, or numbers such as "-999", that stand for a missing number, in small or capital letters; None:
+            `harness.tasks.columns.MISSING`, which are "?", "-", "NA", "nan", "null", "None", "missing", "unknown" and such.
+        categories: columns of numbers, dates or codes that are to be taken as categories.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
@@ -50,6 +64,8 @@ class Tabular(Pooled):
     target: str | None = None
     without: tuple[str, ...] = ()
     regression: bool | None = None
+    missing: tuple[str, ...] | None = None
+    categories: tuple[str, ...] = ()
 
     def pool(self) -> tuple[Tensor, Tensor]:
         """Columns x (n, features), float64, numeric ones first, NaN where missing; y (n,), int64 or float32."""
@@ -65,10 +81,19 @@ class Tabular(Pooled):
         """SHA-256 of the columns and the target."""
         return digest(*self.pool())
 
+    def data_notes(self) -> list[Note]:
+        """How the table was understood where it was not sure."""
+        return list(self._table().notes)
+
+    def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
+        """The table's columns: numbers, NaN where missing, or the places of categories among all, −1 where missing."""
+        return ((f"column {column.name!r}", torch.from_numpy(column.values)) for column in self._table().columns)
+
     def _table(self) -> "_Table":
         source = str(self.source)
-        file = find(source, "source") if os.path.splitext(source)[1].lower() in _READERS else None
-        return _load(source, file, self.target, self.without, self.regression)
+        file = find(source, "source") if os.path.splitext(source)[1].lower() in ENDINGS else None
+        asked = _Asked(self.target, self.without, self.regression, self.missing, self.categories)
+        return _load(source, file, asked)
 
 
 def _standardised(values: Tensor, train: Tensor) -> Tensor:
@@ -79,54 +104,63 @@ def _standardised(values: Tensor, train: Tensor) -> Tensor:
     return torch.where(varies & ~values.isnan(), (values - mean) / deviation, 0.0)
 
 
+class _Asked(NamedTuple):
+    """The settings that say what is made of a table."""
+
+    target: str | None
+    without: tuple[str, ...]
+    regression: bool | None
+    missing: tuple[str, ...] | None
+    categories: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class _Table:
-    """Columns x (n, features), the first `numeric` of them numbers, and targets y (n,)."""
+    """Features x (n, features), the first `numeric` of them numbers, targets y (n,), and the columns x was made of."""
 
     x: Tensor
     y: Tensor
     numeric: int
+    columns: tuple[Column, ...]
+    notes: tuple[Note, ...]
 
 
-_READERS = {".csv": partial(pd.read_csv, low_memory=False), ".parquet": pd.read_parquet}
 _SHIPPED = ("breast_cancer", "wine", "diabetes")
 
 
 @lru_cache(maxsize=4)
-def _load(
-    source: str, file: File | None, target: str | None, without: tuple[str, ...], regression: bool | None
-) -> _Table:
+def _load(source: str, file: File | None, asked: _Asked) -> _Table:
     """The table of a source; `file` is the one it names, as it is now."""
+    frame, own, notes = _frame(source, file)
+    name = own if asked.target is None else asked.target
+    label = Given(str(name), _taken(frame, name, asked))
+    if frame.empty:
+        raise unusable("source", "the table needs rows, and columns besides the target", f"{len(label.values)} rows")
+    given = [Given(str(column), values) for column, values in frame.items()]
+    of_texts = [g for g in (*given, label) if not (g.numeric or g.declared or g.name in asked.categories)]
+    missing = MISSING if asked.missing is None else asked.missing
+    reader = Reader(missing, asked.categories, decimals(of_texts), Remarks("source"))
+    columns = tuple(reader.column(g) for g in given)
+    remarks = Remarks("target")
+    y = target(label, asked.regression, missing, reader.table, remarks)
+    x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
+    notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
+    return _Table(x, _targets(y), sum(column.levels is None for column in columns), columns, tuple(notes))
+
+
+def _frame(source: str, file: File | None) -> tuple[pd.DataFrame, str | None, list[Note]]:
+    """The frame of a source, the target that it names, and what is worth knowing of how it was read."""
     kind, _, name = source.partition(":")
     if file:
-        frame, own = _read(file), None
-    elif source in _SHIPPED:
-        frame, own = _shipped(source), "target"
-    elif kind == "openml" and name:
+        frame, notes = read_table(file)
+        return frame, None, notes
+    if source in _SHIPPED:
+        return _shipped(source), "target", []
+    if kind == "openml" and name:
         found = download(name, instead="a file, FILE.csv", as_frame=True, parser="liac-arff")
-        frame, own = found.frame, found.target_names[0] if len(found.target_names) == 1 else None
-    else:
-        valid = [*_SHIPPED, "openml:ID", "FILE.csv", "FILE.parquet"]
-        raise unusable("source", f"unknown{nearest(source, valid)}", repr(source))
-    frame.columns = [str(column) for column in frame.columns]
-    target = own if target is None else target
-    if target is None or target not in frame:
-        message = "must name the column to predict" if target is None else "no such column"
-        raise unusable(
-            "target",
-            f"{message}{nearest(target or '', list(map(str, frame.columns)))}",
-            "" if target is None else target,
-        )
-    y = frame.pop(target)
-    for name in without:
-        if name not in frame:
-            raise unusable("without", f"no such column{nearest(name, list(map(str, frame.columns)))}", name)
-        del frame[name]
-    if frame.empty:
-        raise unusable("source", "the table needs rows, and columns besides the target", f"{len(y)} rows")
-    numbers, others = _columns(frame)
-    x = torch.from_numpy(np.concatenate([*numbers, *others], axis=1))
-    return _Table(x, _targets(y, regression), sum(column.shape[1] for column in numbers))
+        return named(found.frame), found.target_names[0] if len(found.target_names) == 1 else None, []
+    valid = [*_SHIPPED, "openml:ID", "FILE.csv", "FILE.parquet"]
+    raise unusable("source", f"unknown{nearest(source, valid)}", repr(source))
 
 
 def _shipped(name: str) -> pd.DataFrame:
@@ -137,86 +171,45 @@ def _shipped(name: str) -> pd.DataFrame:
     return frame
 
 
-def _read(file: File) -> pd.DataFrame:
-    ending = os.path.splitext(file.path)[1].lower()
-    try:
-        frame: pd.DataFrame = _READERS[ending](BytesIO(read(file, "source")))  # type: ignore[operator]
-    except (ValueError, OSError, ArithmeticError) as error:  # of pandas and of Arrow
-        reason = str(error).strip().splitlines()[0]
-        raise unusable("source", f"cannot be read as {ending}: {reason}", file.path) from None
-    if ending == ".csv" and not frame.index.equals(pd.RangeIndex(len(frame))):
-        raise unusable("source", "the rows have more values than the header has names", file.path)
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise unusable("source", "the columns must have different names", f"two are called {twice!r}")
-    return frame
+def _taken(frame: pd.DataFrame, target: str | None, asked: _Asked) -> "pd.Series[Any]":
+    """The target, taken out of the frame, as are the columns to be left out."""
+    if target is None or target not in frame:
+        message = "must name the column to predict" if target is None else "no such column"
+        got = "" if target is None else target
+        raise unusable("target", f"{message}{nearest(target or '', list(frame.columns))}", got)
+    if target in asked.categories:
+        raise unusable("categories", "cannot name the target; use regression=False", target)
+    y = frame.pop(target)
+    lacking = [
+        (field, name) for field in ("without", "categories") for name in getattr(asked, field) if name not in frame
+    ]
+    if lacking:
+        raise InvalidStudy([Problem(f, f"no such column{nearest(n, list(frame.columns))}", n) for f, n in lacking])
+    for name in dict.fromkeys(asked.without):
+        del frame[name]
+    if both := sorted(set(asked.without) & set(asked.categories)):
+        raise unusable("categories", "is left out by `without`", both[0])
+    return y
 
 
-def _columns(frame: pd.DataFrame) -> tuple[list[Any], list[Any]]:
-    """Arrays (n, 1) of the numeric columns, and (n, levels) of the others and of what is missing."""
-    numbers, others = [], []
-    for name, column in frame.items():
-        missing = column.isna().to_numpy()
-        if missing.all():
-            raise unusable("source", f"column {name!r} has no values; leave it out, without=({name!r},)")
-        if _numeric(column):
-            numbers.append(_floats(column, "source")[:, None])
-            if missing.any():
-                others.append(missing[:, None].astype(np.float64))
-        else:
-            others.append(_one_hot(column, missing))
-    return numbers, others
+def _features(columns: tuple[Column, ...]) -> list[Any]:
+    """Arrays (n, 1) of the numeric columns, then (n, levels) of the others and of what is missing."""
+    numbers = [column.values[:, None] for column in columns if column.levels is None]
+    others = [
+        column.missing[:, None].astype(np.float64) if column.levels is None else column.one_hot()
+        for column in columns
+        if column.levels is not None or column.missing.any()
+    ]
+    return numbers + others
 
 
-def _numeric(column: "pd.Series[Any]") -> bool:
-    return types.is_numeric_dtype(column) and not types.is_bool_dtype(column)
+def _targets(column: Column) -> Tensor:
+    """Classes (n,), int64, or standardised numbers (n,), float32."""
+    values = torch.from_numpy(column.values)
+    return values.long() if column.levels is not None else _standardised(values, torch.arange(len(values))).float()
 
 
-def _floats(column: "pd.Series[Any]", field: str) -> Any:
-    """The numbers of a column (n,), float64, NaN where missing."""
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if (endless := np.isinf(values)).any():
-        raise unusable(field, f"all numbers of column {column.name!r} must be finite", f"{endless.sum()} are not")
-    return values
-
-
-def _one_hot(column: "pd.Series[Any]", missing: Any) -> Any:
-    """A column of ones and zeros for each text of a column, in their order, and one for what is missing, if any is."""
-    if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        raise unusable("source", f"column {column.name!r} holds dates; turn them into numbers or leave it out")
-    codes, levels = _coded(column, "source", f"is it a name? Leave it out, without=({column.name!r},)")
-    vectors = np.eye(len(levels) + 1)[np.where(missing, len(levels), codes)]
-    return vectors if missing.any() else vectors[:, :-1]
-
-
-def _coded(column: "pd.Series[Any]", field: str, way_out: str) -> tuple[Any, Any]:
-    """Each value as the place of its kind among all, in order (−1 where missing), and the kinds."""
-    values = column if _numeric(column) else column.astype("str")
-    codes, levels = pd.factorize(values.where(column.notna()), sort=True)
-    if len(levels) > MOST_LEVELS:
-        message = f"column {column.name!r} has {len(levels):,} different values, at most {MOST_LEVELS} are categories"
-        raise unusable(field, f"{message}; {way_out}")
-    return codes, levels
-
-
-def _targets(y: "pd.Series[Any]", regression: bool | None) -> Tensor:
-    """The target column as classes (n,), int64, or as standardised numbers (n,), float32."""
-    if missing := int(y.isna().sum()):
-        raise unusable(
-            "target", f"column {y.name!r} must have a value in every row; remove the others", f"{missing} lack it"
-        )
-    y = y if _numeric(y) else y.astype("str")
-    if y.nunique() < 2:
-        raise unusable("target", f"column {y.name!r} has one value only: there is nothing to learn", str(y.iloc[0]))
-    if types.is_float_dtype(y) if regression is None else regression:
-        if not _numeric(y):
-            message = f"needs a column of numbers, and {y.name!r} holds texts; use regression=False"
-            raise unusable("regression", message, repr(y.iloc[0]))
-        numbers = torch.tensor(_floats(y, "target"))
-        return _standardised(numbers, torch.arange(len(numbers))).float()
-    if types.is_float_dtype(y) and (_floats(y, "target") % 1 != 0).any():
-        raise unusable(
-            "regression", f"column {y.name!r} holds fractions, which are no classes; use regression=True", "False"
-        )
-    way_out = "use regression=True" if _numeric(y) else "merge some"
-    return torch.tensor(_coded(y, "target", way_out)[0], dtype=torch.int64)
+def _unmet(missing: tuple[str, ...], met: set[str]) -> list[Note]:
+    """That words for missing numbers, which the user gave, occur nowhere."""
+    unmet = [word for word in missing if same(word) not in met]
+    return [Note("missing", f"{', '.join(map(repr, unmet))} is in no column of numbers")] if unmet else []

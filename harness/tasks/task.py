@@ -2,14 +2,16 @@
 
 import functools
 import inspect
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Problem
+from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Note, Problem
 from harness.settings.randomness import stream
 
 
@@ -19,7 +21,8 @@ class Data:
 
     Attributes:
         x: (examples, …) floating-point inputs, or int64 tokens. Seeds may share one tensor.
-        y: (examples, …) int64 classes or floating-point targets, as the network is given them.
+        y: (examples, …) int64 classes or floating-point targets, as the network is given them. Negative classes and NaN
+            are for tasks with `losses` and `errors` of their own.
         train, validation, test: int64 indices of examples, none in two of them; a bootstrap repeats some in `train`.
         clean: y without label noise; None where there is none.
     """
@@ -39,8 +42,12 @@ class Data:
         changed = self.y[self.train] != self.clean[self.train]
         return self.train[changed.reshape(len(changed), -1).any(1)]
 
-    def problems(self) -> list[Problem]:
-        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets."""
+    def problems(self, task: "type[Task] | None" = None) -> list[Problem]:
+        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets.
+
+        Args:
+            task: that scores the outputs; None for one with the losses and errors of `Task`.
+        """
         found = []
         for name in ("train", "validation", "test"):
             split = getattr(self, name)
@@ -49,11 +56,7 @@ class Data:
             elif split.min() < 0 or split.max() >= min(len(self.x), len(self.y)):
                 message = f"must be indices of the examples, 0 to {min(len(self.x), len(self.y)) - 1}"
                 found.append(Problem(name, message, f"{split.min()} to {split.max()}"))
-        if not self.y.is_floating_point() and self.y.numel() and self.y.min() < 0:
-            found.append(Problem("y", "classes must be ≥ 0", f"smallest {self.y.min()}"))
-        elif not self.y.isfinite().all():
-            found.append(Problem("y", "all targets must be finite", f"{int((~self.y.isfinite()).sum())} are not"))
-        return found
+        return found + target_problems(self.y, task or Task)
 
 
 class Task(Component):
@@ -126,6 +129,15 @@ class Task(Component):
         """SHA-256 of the data where a file or an installed version decides it; "" where settings and seed do."""
         return ""
 
+    def data_notes(self) -> list[Note]:
+        """What a user should know about the data before anything trains, such as how a file was understood."""
+        return []
+
+    def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
+        """Every input alone with its name: (examples,) each, numbers or tokens, NaN where missing."""
+        places = np.ndindex(tuple(data.x.shape[1:]))
+        return ((f"input {', '.join(map(str, place))}", data.x[(..., *place)]) for place in places)
+
     def sizes(self, data: Data) -> dict[str, int]:
         """`inputs` and `outputs` of a model for this task."""
         y = data.y if data.clean is None else data.clean
@@ -145,6 +157,29 @@ class Task(Component):
         if y.is_floating_point():
             return (output.reshape(y.shape) - y).abs().reshape(len(y), -1).mean(1)
         return (output.argmax(-1) != y).to(output.dtype).reshape(len(y), -1).mean(1)
+
+
+def target_problems(y: Tensor, task: type[Task]) -> list[Problem]:
+    """Why a task cannot score outputs by these targets, if it cannot.
+
+    Negative classes, such as torch's −100, and NaN often mark what does not count. Only losses and errors of a task's own
+    can leave it out.
+
+    Args:
+        y: (examples, …) classes or numbers.
+        task: whose `losses` and `errors` are used.
+    """
+    numbers = y.is_floating_point()
+    marked = ~y.isfinite() if numbers else y < 0
+    shared = [name for name in ("losses", "errors") if getattr(task, name) is getattr(Task, name)]
+    count = int(marked.sum())
+    if not count or not (shared or count == y.numel()):
+        return []
+    nan = int(y.isnan().sum())
+    got = f"{nan} NaN, {count - nan} infinite" if numbers else f"smallest {int(y.min())}"
+    wanted = "all targets must be finite" if numbers else "classes must be ≥ 0"
+    way_out = f", or the task's own `{'` and `'.join(shared)}` must leave the others out" if shared else ""
+    return [Problem("y", f"{wanted}{way_out}; {count} of {y.numel()} are not", got)]
 
 
 @functools.cache
@@ -170,7 +205,8 @@ def with_label_noise(data: Data, probability: float, classes: int, generator: to
     trained = torch.zeros(len(y), dtype=torch.bool).index_fill_(0, data.train, True)
     replaced = trained & (uniform[:, 0] < probability)
     other = (y + 1 + (uniform[:, 1:] * (classes - 1)).long()) % classes
-    return replace(data, y=torch.where(replaced[:, None], other, y).view_as(data.y), clean=data.y)
+    replaced = replaced[:, None] & (y >= 0)  # what is marked as not counting stays so
+    return replace(data, y=torch.where(replaced, other, y).view_as(data.y), clean=data.y)
 
 
 def bootstrap(data: Data, generator: torch.Generator) -> Data:

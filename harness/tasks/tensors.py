@@ -7,6 +7,7 @@ from torch import Tensor
 
 from harness.settings import Problem
 from harness.tasks.pooled import Pooled, digest
+from harness.tasks.task import target_problems
 
 
 class Tensors(Pooled):
@@ -14,7 +15,8 @@ class Tensors(Pooled):
 
     Args:
         x: inputs (n, …), float32 features (n, …, features) or int64 tokens (n, time) from 0.
-        y: targets; int64 classes from 0, (n,) or one for every step of x, or float32 numbers (n, …).
+        y: targets; int64 classes from 0, (n,) or one for every step of x, or float32 numbers (n, …). There are as many
+            classes as the largest says, 1 … 4 are five; torch's −100 needs a subclass with `losses` and `errors` that skip it.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
@@ -33,7 +35,8 @@ class Tensors(Pooled):
 
     def check(self) -> list[Problem]:
         """Two tensors that a network can be trained on, with an example for each split."""
-        found = [problem for name in ("x", "y") for problem in _problems(name, self.values()[name])]
+        found = _problems("x", self.x) + _problems("y", self.y)
+        found = found or _value_problems("x", self.x) + target_problems(self.y, type(self))
         return found or self._shape_problems() or super().check()
 
     def _shape_problems(self) -> list[Problem]:
@@ -50,7 +53,7 @@ class Tensors(Pooled):
 
 
 def _problems(name: str, tensor: Tensor) -> list[Problem]:
-    """Why `tensor`, seen alone, cannot be trained on: where it is, its kind of number, its values."""
+    """Why `tensor`, seen alone, cannot be trained on: where it is, its kind of number, its size."""
     ways_out = [
         (tensor.layout != torch.strided, "must not be sparse", "to_dense()"),
         (tensor.device.type != "cpu", "must be on the CPU, from where each device takes its share", "cpu()"),
@@ -63,7 +66,7 @@ def _problems(name: str, tensor: Tensor) -> list[Problem]:
         found.append(Problem(name, message, str(tensor.dtype).removeprefix("torch.")))
     if not found and not (tensor.dim() and tensor.numel()):
         found.append(Problem(name, "must hold at least one example", _shape(tensor)))
-    return found or _value_problems(name, tensor)
+    return found
 
 
 def _value_problems(name: str, tensor: Tensor) -> list[Problem]:
@@ -74,7 +77,7 @@ def _value_problems(name: str, tensor: Tensor) -> list[Problem]:
             got = f"{nan} NaN, {tensor.numel() - finite - nan} infinite"
             return [Problem(name, f"all {tensor.numel()} values must be finite", got)]
     elif negative := int((tensor < 0).sum()):
-        message = f"{'tokens' if name == 'x' else 'classes'} must be ≥ 0; {negative} of {tensor.numel()} are not"
+        message = f"tokens must be ≥ 0; {negative} of {tensor.numel()} are not"
         return [Problem(name, message, f"smallest {int(tensor.min())}")]
     return []
 

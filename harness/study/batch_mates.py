@@ -1,0 +1,51 @@
+"""Whether a model mixes the examples of a batch: what it says of one must not depend on which others there are."""
+
+import torch
+from torch import Tensor
+
+from harness.models.model import Model
+from harness.settings.randomness import global_generators
+
+EXAMPLES = 4
+"""In the batch that is looked at."""
+
+ROUNDING = 1e-4
+"""Relative difference that rounding explains."""
+
+MIXES = "in eval mode an example's output depends on the others in its batch"
+WAY_OUT = "set batch_first=True in recurrent and attention layers where time is the second axis, and keep the first axis apart"
+
+
+@torch.no_grad()
+def mixes_examples(model: Model, sizes: dict[str, int], x: Tensor) -> bool:
+    """Whether the output of an example changes, in eval mode, when all others are replaced by copies of one of them.
+
+    A model of which this cannot be known, since it is random in eval mode or takes no such batch, is not said to mix.
+
+    Args:
+        model: to be built; its weights are drawn anew around those that it starts with, which may be zero.
+        sizes: of the task.
+        x: examples, (n, …).
+    """
+    x = x[:EXAMPLES]
+    with global_generators(0):
+        module = model.build(sizes)
+        module.eval()
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+        try:
+            plain = module(x)
+            if len(x) < 2 or plain.shape[:1] != x.shape[:1] or not torch.equal(plain, module(x)):
+                return False
+            changed = torch.stack([module(_others_replaced(x, i))[i] for i in range(len(x))])
+        except Exception:  # of a user's module that wants another batch
+            return False
+    off, size = (torch.linalg.vector_norm(t.flatten(1).double(), dim=1) for t in (changed - plain, plain))
+    return bool((off > ROUNDING * size).any())
+
+
+def _others_replaced(x: Tensor, i: int) -> Tensor:
+    """The batch with example `i` where it was, and copies of another one everywhere else."""
+    others = x[i - 1].expand_as(x).clone()
+    others[i] = x[i]
+    return others

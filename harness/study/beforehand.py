@@ -1,0 +1,55 @@
+"""What the user of a study that can run should know of its data and models before it does."""
+
+from typing import Any
+
+from harness.models.model import Model
+from harness.settings import Note, show
+from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
+from harness.study.experiment import Experiment
+from harness.study.replicates import what_seeds_share
+from harness.tasks.doubts import doubts
+from harness.tasks.task import Task
+
+
+def notes_beforehand(study: Experiment) -> list[Note]:
+    """Each note once, whatever the number of cells.
+
+    Args:
+        study: that trains, see `trial_runs`.
+    """
+    lowest = {path: tune.low for path, tune in study.tunes().items()}
+    setups = [study.setup(cell | lowest) for cell in study.cells()]
+    found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
+    models = {(type(setup.task), _shape(setup.model)): setup for setup in reversed(setups)}
+    for setup in models.values():
+        data = setup.task.data(0)
+        if mixes_examples(setup.model, setup.task.sizes(data), data.x[data.train]):
+            found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
+        if shared := what_seeds_share(setup):
+            found.append(Note("model", shared))
+    return list(dict.fromkeys(found))
+
+
+def _pools(tasks: list[Task]) -> list[Task]:
+    """The first task with each set of examples to choose from."""
+    first: dict[Any, Task] = {}
+    for task in tasks:
+        first.setdefault(_pool(task), task)
+    return list(first.values())
+
+
+def _pool(task: Task) -> tuple[Any, ...]:
+    settings = ((name, show(value)) for name, value in task.values().items() if name not in task.choice_of_examples)
+    return type(task), *settings
+
+
+def _shape(model: Model) -> tuple[Any, ...]:
+    """What a model is but for real numbers, which mix no examples."""
+    return model.module, *(
+        (name, show(value)) for name, value in model.values().items() if not isinstance(value, float)
+    )
+
+
+def _data_notes(task: Task) -> list[Note]:
+    seen = [Note("", f"{doubt.sentence}; {doubt.way_out}") for doubt in doubts(task, task.data(0))]
+    return [note.under("task") for note in task.data_notes() + seen]

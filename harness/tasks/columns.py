@@ -1,0 +1,199 @@
+"""Columns of a table as a file gives them: numbers by type, or texts and what these may be."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pandas.api import types
+
+from harness.settings import InvalidStudy
+from harness.tasks.numerals import Decimal, Numbers, Numerals
+from harness.tasks.pooled import unusable
+
+MISSING = (
+    "?", "-", "--", ".", "*", "na", "n/a", "n.a.", "#n/a", "#na", "nan", "-nan", "<na>", "null", "none", "nil", "missing",
+    "unknown", "1.#ind", "-1.#ind", "1.#qnan", "-1.#qnan",
+)  # fmt: skip
+"""Words that stand for a missing number unless `Tabular(missing=…)` says otherwise, in small letters."""
+
+NEARLY_ALL = 0.9
+"""Share of numbers among the texts of a column from which on it holds numbers, and other texts are missing ones."""
+
+HALF = 0.5
+"""Share of numbers below which a column holds texts; between the two nobody can know."""
+
+_DATE = (
+    r"(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4})(?:[T ].*)?"
+    r"|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
+)
+
+Mask = npt.NDArray[np.bool_]
+
+
+class Given:
+    """A column as the file gives it: its texts, or the numbers that it has by type."""
+
+    def __init__(self, name: str, values: "pd.Series[Any]") -> None:
+        self.name, self.values = name, values
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it has numbers by type, booleans not among them."""
+        return types.is_numeric_dtype(self.values) and not types.is_bool_dtype(self.values)
+
+    @property
+    def declared(self) -> bool:
+        """Whether its type says that it holds categories."""
+        return isinstance(self.values.dtype, pd.CategoricalDtype) or types.is_bool_dtype(self.values)
+
+    @property
+    def cells(self) -> "pd.Series[Any]":
+        """Its numbers where it has them by type, else its texts; NaN where there is no value."""
+        return self.values if self.numeric else self.texts
+
+    @cached_property
+    def texts(self) -> "pd.Series[Any]":
+        """Every value as a text without spaces around it; NaN where there is none."""
+        texts = self.values.astype("str").str.strip()
+        return texts.where(self.values.notna() & (texts != ""))
+
+    @cached_property
+    def numerals(self) -> Numerals:
+        """The texts as numbers."""
+        return Numerals(self.texts)
+
+    def numbers(self) -> Numbers:
+        """The numbers that it has by type, float64 (n,), NaN where missing."""
+        return self.values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def whole(self, decimal: Decimal) -> bool:
+        """Whether its numbers are whole by type, or written without decimals."""
+        return types.is_integer_dtype(self.values) if self.numeric else self.numerals.whole(decimal)
+
+    def levels(self) -> tuple[Numbers, list[Any]]:
+        """The place of each value among all in order, float64 (n,), −1 where missing, and the values."""
+        codes, levels = pd.factorize(self.cells, sort=True)
+        return codes.astype(np.float64), list(levels)
+
+    def check_type(self) -> None:
+        """Refuse what is neither a number nor a text.
+
+        Raises:
+            InvalidStudy: the column holds dates, times, lists or such.
+        """
+        dtype, way_out = self.values.dtype, f"or leave it out, without=({self.name!r},)"
+        if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) or self.dated:
+            raise unusable(
+                "source",
+                f"column {self.name!r} holds dates or times; turn them into numbers {way_out}, or name it in `categories`",
+            )
+        kind = types.infer_dtype(self.values, skipna=True) if types.is_object_dtype(dtype) else ""
+        if kind in ("mixed", "bytes", "complex") or types.is_complex_dtype(dtype):
+            first = type(self.values.dropna().iloc[0]).__name__
+            message = f"column {self.name!r} must hold numbers or texts; turn it into columns of them {way_out}"
+            raise unusable("source", message, f"a {first}")
+
+    @cached_property
+    def dated(self) -> bool:
+        """Whether nearly all texts are written as dates or times."""
+        if self.numeric or self.declared:
+            return False
+        filled = self.texts.dropna()
+        return bool(len(filled)) and bool(filled.str.fullmatch(_DATE).mean() >= NEARLY_ALL)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Values of a column by what they are: numbers, words for missing ones, and other texts; each (n,)."""
+
+    numbers: Numbers
+    words: Mask
+    others: Mask
+
+    @classmethod
+    def of(cls, given: Given, decimal: Decimal, words: Sequence[str]) -> "Mixture":
+        """The mixture that a column is, if its decimals are written so and these words stand for missing numbers."""
+        numbers: Numbers = given.numbers() if given.numeric else getattr(given.numerals, decimal)
+        texts = np.zeros(len(numbers), dtype=bool) if given.numeric else _among(given.texts, words)
+        known = texts | np.isin(numbers, pd.to_numeric(pd.Series(words, dtype="str"), errors="coerce").dropna())
+        filled = given.cells.notna().to_numpy(dtype=bool)
+        return cls(np.where(known, np.nan, numbers), known, filled & ~known & np.isnan(numbers))
+
+    @property
+    def share(self) -> float:
+        """Of numbers among what is neither missing nor a word for it; 0 where there is nothing else."""
+        numbers, others = int((~np.isnan(self.numbers)).sum()), int(self.others.sum())
+        return numbers / max(numbers + others, 1)
+
+
+def _among(texts: "pd.Series[Any]", words: Sequence[str]) -> Mask:
+    return np.asarray(texts.str.lower().isin([word.lower() for word in words]), dtype=bool)
+
+
+def decimals(columns: Collection[Given]) -> set[Decimal]:
+    """The ways in which the columns of a table surely write decimals."""
+    return {s.numerals.decimal for s in columns if s.numerals.decimal is not None and _mostly_numbers(s)}
+
+
+def _mostly_numbers(given: Given) -> bool:
+    filled = max(int(given.texts.notna().sum()), 1)
+    return bool((~np.isnan(getattr(given.numerals, given.numerals.decimal or "point"))).sum() / filled >= HALF)
+
+
+def decimal(given: Given, table: set[Decimal]) -> Decimal:
+    """How a column writes decimals.
+
+    Args:
+        given: a column of texts.
+        table: the ways that are found in the columns of its table, see `decimals`.
+
+    Raises:
+        InvalidStudy: its numbers may be read in two ways.
+    """
+    numerals = given.numerals
+    if numerals.decimal is not None:
+        return numerals.decimal
+    if not numerals.either:
+        return "point"
+    if len(table) == 1:
+        return next(iter(table))
+    if not table and not given.texts.str.contains(",", regex=False).any():
+        return "point"
+    at = int(np.flatnonzero(~np.isnan(numerals.point) & (numerals.point != numerals.comma))[0])
+    ways = f"{numerals.point[at]:.10g} or {numerals.comma[at]:.10g}"
+    raise ambiguous(given.name, f"{given.texts.iloc[at]!r}, which may be {ways}", "write its numbers plainly")
+
+
+def ambiguous(name: str, got: str, way_out: str) -> InvalidStudy:
+    """The exception for a column that may be understood in two ways."""
+    return unusable("source", f"column {name!r} can be understood in two ways; {way_out}", got)
+
+
+def samples(texts: "pd.Series[Any]", most: int = 3) -> str:
+    """The most frequent texts, to be shown.
+
+    >>> samples(pd.Series(["a", "b", "a", "c", "d"]))
+    "'a', 'b', 'c' and 1 more"
+    """
+    kinds = texts.value_counts().sort_index().sort_values(ascending=False, kind="stable").index.tolist()
+    more = f" and {len(kinds) - most} more" if len(kinds) > most else ""
+    return ", ".join(map(repr, kinds[:most])) + more
+
+
+_AMOUNT = re.compile(r"(?P<before>[^\w\s.,+-]*)\s*[+-]?[0-9][0-9.,]*(?P<after>[^0-9]*)")
+
+
+def unit(given: Given) -> str:
+    """What stands at nearly all numbers of a column of texts, such as "%"; "" if there is no such thing."""
+    units: Counter[str] = Counter()
+    for text, count in given.texts.value_counts().items():
+        if match := _AMOUNT.fullmatch(str(text)):
+            units["".join(match.groups()).strip()] += count
+    mark, count = max(units.items(), key=lambda pair: pair[1], default=("", 0))
+    return mark if count >= NEARLY_ALL * given.texts.notna().sum() else ""

@@ -1,0 +1,168 @@
+"""What a network sees of a table: each column as numbers or categories, and what its user should know about that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from harness.tasks.columns import HALF, NEARLY_ALL, Given, Mask, Mixture, ambiguous, decimal, samples, unit
+from harness.tasks.numerals import Decimal, Numbers
+from harness.tasks.pooled import unusable
+from harness.tasks.remarks import Remarks
+
+MOST_LEVELS = 256
+"""Different values of a column of categories, at most: with more it is a name or a text."""
+
+MANY = 20
+"""Different values from which on it is worth a remark that they are taken as categories, or rows as names."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as it is understood.
+
+    Attributes:
+        name: of the column.
+        values: float64 (n,): numbers, NaN where missing; or the place of each value in `levels`, −1 where missing.
+        levels: the different values in order; None where the column holds numbers.
+    """
+
+    name: str
+    values: Numbers
+    levels: list[Any] | None = None
+
+    @property
+    def missing(self) -> Mask:
+        """Where there is no value, (n,)."""
+        return np.isnan(self.values) if self.levels is None else self.values < 0
+
+    def one_hot(self) -> Any:
+        """A column of ones and zeros for each level, and one for what is missing, if any is; (n, levels)."""
+        assert self.levels is not None
+        places = np.where(self.missing, len(self.levels), self.values).astype(int)
+        return np.eye(len(self.levels) + 1)[places][:, : len(self.levels) + bool(self.missing.any())]
+
+
+@dataclass
+class Reader:
+    """Understands the columns of one table.
+
+    Attributes:
+        missing: words that stand for a missing number.
+        categories: columns whose values are categories, numbers or not.
+        table: the ways in which the table's columns write decimals.
+        remarks: what was not sure.
+        met: the words for missing numbers that occurred, each as `same` gives it.
+    """
+
+    missing: Sequence[str]
+    categories: Sequence[str]
+    table: set[Decimal]
+    remarks: Remarks
+    met: set[str] = field(default_factory=set)
+
+    def column(self, given: Given) -> Column:
+        """The column as numbers or categories.
+
+        Raises:
+            InvalidStudy: it is neither, or could be both; the problem's path is `source`.
+        """
+        if given.name not in self.categories:
+            given.check_type()
+        if given.cells.isna().all():
+            raise unusable("source", f"column {given.name!r} has no values; leave it out, without=({given.name!r},)")
+        numbers = None if given.name in self.categories or given.declared else self._numbers(given)
+        column = self._of_levels(given) if numbers is None else Column(given.name, numbers)
+        if len(np.unique(column.values)) == 1:
+            self.remarks.add(given.name, "one value only", "tells nothing; `without` leaves it out")
+        return column
+
+    def _numbers(self, given: Given) -> Numbers | None:
+        """The numbers of a column, NaN where missing; None where it holds texts."""
+        way = "point" if given.numeric else decimal(given, self.table)
+        mixture = Mixture.of(given, way, self.missing)
+        if mixture.share < HALF:
+            return None
+        if mixture.share < NEARLY_ALL:
+            got = f"{mixture.share:.0%} numbers, the others such as {samples(given.texts[mixture.others])}"
+            way_out = (
+                f"categories=({given.name!r},) takes all as categories, missing=(…) names texts that mean no number"
+            )
+            raise ambiguous(given.name, got, way_out)
+        numbers = mixture.numbers
+        if endless := int(np.isinf(numbers).sum()):
+            raise unusable("source", f"all numbers of column {given.name!r} must be finite", f"{endless} are not")
+        absent = mixture.words | mixture.others
+        if absent.any():
+            self.met |= {same(text) for text in given.texts[absent].unique()}
+            seen = f"{absent.sum()} of {len(absent)} values are {samples(given.texts[absent])}"
+            self.remarks.add(given.name, seen, "read as missing")
+        self._remark_on_numbers(given, numbers, way)
+        return numbers
+
+    def _remark_on_numbers(self, given: Given, numbers: Numbers, way: Decimal) -> None:
+        remark_on_writing(given, numbers, way, self.remarks)
+        whole = given.whole(way)
+        if whole and len(numbers) >= MANY and len(np.unique(numbers)) == len(numbers):
+            self.remarks.add(
+                given.name,
+                "another whole number in every row",
+                "taken as a number; if it only names the row, `without` leaves it out",
+            )
+        elif whole and not given.numeric and given.texts.str.fullmatch("0[0-9]+").any():
+            self.remarks.add(
+                given.name, "whole numbers that begin with 0", "taken as numbers; `categories` takes codes as such"
+            )
+
+    def _of_levels(self, given: Given) -> Column:
+        """A column of categories."""
+        codes, levels = given.levels()
+        if len(levels) > MOST_LEVELS:
+            message = (
+                f"column {given.name!r} has {len(levels):,} different values, at most {MOST_LEVELS} are categories"
+            )
+            raise unusable("source", f"{message}; is it a name? Leave it out, without=({given.name!r},)")
+        chosen = given.name in self.categories
+        if len(levels) > max(MANY, len(codes) / 2) and not chosen:
+            seen = f"{len(levels)} different values in {len(codes)} rows"
+            self.remarks.add(given.name, seen, "taken as categories; if it only names the row, `without` leaves it out")
+        if not given.numeric:
+            if not chosen and given.declared and Mixture.of(given, "point", self.missing).share >= NEARLY_ALL:
+                self.remarks.add(
+                    given.name, f"numbers such as {samples(given.texts)}", "taken as categories, as its type says"
+                )
+            if not chosen and (mark := unit(given)):
+                seen = f"{given.texts.dropna().iloc[0]!r}"
+                self.remarks.add(
+                    given.name, seen, f"taken as categories; they are numbers only without {mark!r} in the file"
+                )
+            _remark_on_spelling(given, self.remarks)
+        return Column(given.name, codes, levels)
+
+
+def _remark_on_spelling(given: Given, remarks: Remarks) -> None:
+    """Remark on texts that differ in case only."""
+    kinds = given.texts.dropna().drop_duplicates()
+    alike = kinds[kinds.str.casefold().duplicated(keep=False)]
+    if len(alike):
+        remarks.add(given.name, samples(alike), "taken as different, though they differ in case only")
+
+
+def remark_on_writing(given: Given, numbers: Numbers, way: Decimal, remarks: Remarks) -> None:
+    """Remark on numbers that Python would not read so."""
+    if not given.numeric and (other := np.flatnonzero(~np.isnan(numbers) & (given.numerals.plain != numbers))).size:
+        seen = f"{given.texts.iloc[other[0]]!r} is {numbers[other[0]]:.10g}"
+        remarks.add(given.name, seen, f"read with a decimal {way}")
+
+
+def same(word: str) -> str:
+    """What words have in common that stand for the same missing number.
+
+    >>> same("NA"), same("-999.0")
+    ('na', '-999')
+    """
+    try:
+        return f"{float(word):.17g}"
+    except ValueError:
+        return word.lower()

@@ -1,0 +1,83 @@
+"""Numbers that are written as texts: with a decimal point or a decimal comma, plain or with groups of thousands."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Numbers = npt.NDArray[np.float64]
+Decimal = Literal["point", "comma"]
+
+_SPACES = " '\u00a0\u2009\u202f"
+_GROUPED_POINT = rf"[+-]?[0-9]{{1,3}}(?:[,{_SPACES}][0-9]{{3}})+(?:\.[0-9]*)?"
+_COMMA = rf"[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:[.{_SPACES}][0-9]{{3}})+)(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+
+
+@dataclass(frozen=True)
+class Numerals:
+    """Texts (n,), NaN where missing, as the numbers that they may be; NaN where they are none."""
+
+    texts: "pd.Series[Any]"
+
+    @cached_property
+    def plain(self) -> Numbers:
+        """With a decimal point and no groups, as in Python."""
+        return pd.to_numeric(self._signed, errors="coerce").to_numpy(dtype=np.float64)
+
+    @cached_property
+    def point(self) -> Numbers:
+        """With a decimal point, and groups of thousands parted by commas, spaces or apostrophes: `1,234.5`."""
+        rest = np.isnan(self.plain) & self.texts.notna().to_numpy()
+        return np.where(rest, _each(_grouped_point, self._signed.where(rest)), self.plain) if rest.any() else self.plain
+
+    @cached_property
+    def comma(self) -> Numbers:
+        """With a decimal comma, and groups of thousands parted by points, spaces or apostrophes: `1.234,5`."""
+        return _each(_comma, self._signed)
+
+    @cached_property
+    def decimal(self) -> Decimal | None:
+        """The way of writing that gives more numbers; None where both give as many."""
+        if not self._marked:
+            return None
+        point, comma = (~np.isnan(self.point)).sum(), self._signed.str.fullmatch(_COMMA).sum()
+        return None if point == comma else "point" if point > comma else "comma"
+
+    @property
+    def either(self) -> bool:
+        """Whether both ways of writing give as many numbers, but other ones: `1,234`."""
+        return self._marked and self.decimal is None and not np.array_equal(self.point, self.comma, equal_nan=True)
+
+    def whole(self, decimal: Decimal) -> bool:
+        """Whether all numbers are written without decimals and without an exponent."""
+        numbers = self._signed[~np.isnan(getattr(self, decimal))]
+        return not numbers.str.contains(r"[.eE]" if decimal == "point" else r"[,eE]").any()
+
+    @cached_property
+    def _marked(self) -> bool:
+        return bool(self._signed.str.contains(r"[,.]").any())
+
+    @cached_property
+    def _signed(self) -> "pd.Series[Any]":
+        return self.texts.str.replace("\u2212", "-", regex=False)
+
+
+def _each(read: Callable[[str], float], texts: "pd.Series[Any]") -> Numbers:
+    codes, kinds = pd.factorize(texts)
+    return np.array([*map(read, kinds), np.nan])[codes]
+
+
+def _number(text: str, *, form: str, groups: str, decimal: str) -> float:
+    """The number that a text of this form is; NaN for another one."""
+    if not re.fullmatch(form, text):
+        return np.nan
+    return float(text.translate(str.maketrans("", "", groups)).replace(decimal, "."))
+
+
+_grouped_point = partial(_number, form=_GROUPED_POINT, groups="," + _SPACES, decimal=".")
+_comma = partial(_number, form=_COMMA, groups="." + _SPACES, decimal=",")

@@ -1,0 +1,110 @@
+"""Files of tables as frames: every column that the file has under its own name, nothing guessed from a part of it."""
+
+import codecs
+import csv
+import os
+from io import BytesIO, StringIO
+from typing import Any
+
+import pandas as pd
+
+from harness.settings import Note, first_line
+from harness.tasks.pooled import File, read, unusable
+
+SEPARATORS = (",", ";", "\t", "|")
+"""What may part the values of a line; the one that gives the header most names is taken."""
+
+ENDINGS = (".csv", ".parquet")
+
+
+def read_table(file: File) -> tuple[pd.DataFrame, list[Note]]:
+    """The table in a file, and what is worth knowing about how it was read.
+
+    A CSV file is UTF-8, or UTF-16 with a byte order mark, with names in its first line. Its values are texts, NaN where a
+    cell is empty; spaces around names and texts are no part of them.
+
+    Raises:
+        InvalidStudy: it cannot be read, or columns share a name; the problem's path is `source`.
+    """
+    ending = os.path.splitext(file.path)[1].lower()
+    raw = read(file, "source")
+    try:
+        frame, notes = (_csv if ending == ".csv" else _parquet)(raw)
+    except Exception as error:  # of pandas and of Arrow, and of many kinds where a file is damaged
+        reason = str(error).strip().splitlines()[0] if isinstance(error, ValueError | OSError) else first_line(error)
+        raise unusable("source", f"cannot be read as {ending}: {reason}", file.path) from None
+    return named(frame), notes
+
+
+def named(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with texts as the names of its columns.
+
+    Raises:
+        InvalidStudy: columns share a name.
+    """
+    frame.columns = [str(name).strip() for name in frame.columns]
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise unusable("source", "the columns must have different names", f"two are called {twice!r}")
+    return frame
+
+
+def _csv(raw: bytes) -> tuple[pd.DataFrame, list[Note]]:
+    text = _text(raw)
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
+    _check_widths(text, separator)
+    lines = pd.read_csv(
+        StringIO(text), sep=separator, header=None, dtype="str", keep_default_na=False,
+        skipinitialspace=separator != "\t", low_memory=False,
+    )  # fmt: skip
+    frame = lines.iloc[1:].reset_index(drop=True)
+    names = lines.iloc[0].str.strip().tolist()
+    frame.columns = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
+    frame = frame.where(frame != "")
+    notes = [Note("source", f"read as values that are parted by {separator!r}")] if separator != "," else []
+    return frame, notes + _unnamed(names)
+
+
+def _check_widths(text: str, separator: str) -> None:
+    """Refuse rows that pandas would fill up.
+
+    Raises:
+        ValueError: a row has more or fewer values than the header has names.
+    """
+    rows = csv.reader(StringIO(text), delimiter=separator, skipinitialspace=separator != "\t")
+    names = next((len(row) for row in rows if row), 0)
+    for row in rows:
+        if row and len(row) != names:
+            more = "more" if len(row) > names else "fewer"
+            raise ValueError(
+                f"line {rows.line_num} has {more} values than the header has names, {len(row)} for {names}"
+            )
+
+
+def _text(raw: bytes) -> str:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return raw.decode("utf-16")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it must be UTF-8, and is not at byte {error.start}; save it as UTF-8") from None
+
+
+def _unnamed(names: list[str]) -> list[Note]:
+    unnamed = [f"Unnamed: {i}" for i, name in enumerate(names) if not name]
+    if not unnamed:
+        return []
+    without = f"without=({', '.join(map(repr, unnamed))},)"
+    return [
+        Note("source", f"a column without a name is an input; row numbers that pandas wrote are left out by {without}")
+    ]
+
+
+def _parquet(raw: bytes) -> tuple[pd.DataFrame, list[Note]]:
+    frame: pd.DataFrame = pd.read_parquet(BytesIO(raw))
+    index: list[Any] = [name for name in frame.index.names if name is not None]
+    if not index:
+        return frame, []
+    message = f"the index {', '.join(map(repr, index))} is no input; reset_index() before to_parquet makes it a column"
+    return frame, [Note("source", message)]
