@@ -269,14 +269,24 @@ def test_two_studies_share_a_results_folder(study_file: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_search_without_sweeps(study_file: Path, tmp_path: Path) -> None:
-    settings = ["--set", "model.dropout=Tune(0.0, 0.5)", "--set", "clipping.max_norm=1.0", "--set", "sampler=tpe",
+def test_a_search_without_sweeps_has_a_report_under_the_name_it_was_given(study_file: Path, tmp_path: Path) -> None:
+    named = ["--set", "name=search"]
+    settings = [*named, "--set", "model.dropout=Tune(0.0, 0.5)", "--set", "clipping.max_norm=1.0", "--set", "sampler=tpe",
                 "--set", "claims=()", "--set", "tune_trials=8"]  # fmt: skip
     done = harness_run(study_file, *settings, results=tmp_path)
     assert done.exit_code == 0, done.output
-    runs = pd.read_parquet(tmp_path / "mine" / "runs.parquet")
+    runs = pd.read_parquet(tmp_path / "search" / "runs.parquet")
     assert (runs["phase"] == "tune").sum() == 8
     assert runs.loc[runs["phase"] == "confirm", "model.dropout"].nunique() == 1
+
+    before, command = tables(tmp_path / "search"), [str(study_file), "--results", str(tmp_path)]
+    for same in (named, settings):
+        (tmp_path / "search" / "runs.csv").unlink()
+        rebuilt = CliRunner().invoke(report.main, [*command, *same])
+        assert rebuilt.exit_code == 0, rebuilt.output
+        assert tables(tmp_path / "search") == before
+    other = CliRunner().invoke(report.main, [*command, *named, "--set", "tune_trials=9"])
+    assert other.exit_code == 2 and "tune_trials: 8 → 9" in other.output
 
 
 @pytest.mark.slow

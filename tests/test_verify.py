@@ -142,7 +142,7 @@ def test_a_changed_verdict_is_found_whatever_is_sampled(small: Path) -> None:
         f"claims.json: more data help: verdict is supported recorded, {claims[0]['verdict']} from the runs"
         in again.output
     )
-    assert "DIFFERS: 1 of 1 runs agree" in again.output and "2 numbers of claims.json do not" in again.output
+    assert "DIFFERS: 1 of 1 run agrees" in again.output and "2 numbers of claims.json do not" in again.output
 
 
 def test_halves_are_trained_again_as_halves(results: Path, tmp_path: Path) -> None:
