@@ -16,10 +16,10 @@ import pytest
 import sqlalchemy
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from own_study import MINE, harness_run, tables
 from services import MlflowServer, Postgres, free_port
 from test_design import make
 from test_record import trial as finished_trial
-from test_run import MINE, harness_run, tables
 
 import harness.reporting.build
 from harness import report
@@ -31,7 +31,7 @@ from harness.ledger.records.spool import Spool
 from harness.ledger.stores import Stores
 from harness.settings.patience import Stopped
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 @dataclass
@@ -85,11 +85,9 @@ def held(running: subprocess.Popen[str]) -> Iterator[None]:
 
 
 def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machine(
-    team: Team, study_file: Path, tmp_path: Path
+    team: Team, study_file: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    assert harness_run(study_file, results=tmp_path / "whole").exit_code == 0
-    whole = tables(tmp_path / "whole" / "mine")
-
+    whole = tables(undisturbed / "mine")
     command = [
         sys.executable,
         "-m",
@@ -114,7 +112,7 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
     wait_until(lambda: any(waiting.rglob("runs.parquet")), running)  # what is trained meanwhile is on disk
     team.postgres.start()
     team.mlflow.start()
-    _, said = running.communicate(timeout=120)
+    _, said = running.communicate(timeout=300)
     assert running.returncode == 0, said
     assert "Waiting for it; what is trained is kept on disk." in said
     assert "It answers again" in said
