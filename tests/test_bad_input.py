@@ -186,6 +186,7 @@ def test_damaged_databases_are_refused(name: str, sound: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_damaged_record_is_named_by_the_report(sound: Path) -> None:
     results = sound.parent / "results"
     assert CliRunner().invoke(run.main, [str(sound), "--devices", "cpu", "--results", str(results)]).exit_code == 0

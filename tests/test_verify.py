@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from own_study import no_drawing
 
 from harness import run
 from harness import verify as command
@@ -76,7 +77,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def launch(place: Path, *options: str) -> Result:
     command = [str(place / "mine.py"), "--results", str(place / "results"), "--devices", "cpu", *options]
-    return CliRunner().invoke(run.main, command)
+    with no_drawing():
+        return CliRunner().invoke(run.main, command)
 
 
 def verified(folder: Path, *options: str) -> Result:
