@@ -2,24 +2,33 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "settings",
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="As the study was run: `--set name=NAME` says which one, all other settings are on record.",
+)
+@click.option("--seeds", metavar="N|LIST", help="As the study was run; on record too.")
 @click.option("--quick", is_flag=True, help="The report of the --quick version.")
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
               help="Folder of all results.")  # fmt: skip
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
-def main(study_file: Path, quick: bool, results: Path, tracking_uri: str | None) -> None:
+def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **stores: Any) -> None:
     """Rebuild the report of STUDY, a study file, from what MLflow holds."""
     from harness.lead.ending import ending
     from harness.lead.rebuild import rebuild
+    from harness.study.changes import Changes
 
-    sys.exit(
-        ending(lambda: rebuild(study_file, results, tracking_uri, quick=quick), refused=f"{study_file} has no report:")
-    )
+    changes = Changes(settings, seeds, quick)
+    sys.exit(ending(lambda: rebuild(study_file, changes, **stores), refused=f"{study_file} has no report:"))
 
 
 if __name__ == "__main__":

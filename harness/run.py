@@ -3,6 +3,7 @@
 import atexit
 import gc
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ from harness.execution.processes import serve
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: Any) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
+    started = time.monotonic()
     serve()
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
@@ -63,7 +65,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     from harness.study.changes import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    changes, chosen = Changes(settings, seeds, quick), Options(**options)
+    changes, chosen = Changes(settings, seeds, quick), Options(**options, started=started)
     sys.exit(ending(lambda: run_file(study_file, changes, chosen), refused=f"{study_file} cannot run:"))
 
 

@@ -1,10 +1,12 @@
 """What all tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from own_study import MINE, harness_run, no_drawing
 
 # Test processes beside each other, and those that they start, must not fight over the cores: threads that wait spin.
 threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
@@ -21,3 +23,20 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def undrawn() -> Iterator[None]:
+    """Reports of this process have empty figures."""
+    with no_drawing():
+        yield
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of `MINE`, run once and not disturbed; read only. They were moved: copies have their own artifacts only."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "mine.py").write_text(MINE)
+    with no_drawing():
+        assert harness_run(folder / "mine.py", results=folder / "results").exit_code == 0
+    return (folder / "results").rename(folder / "moved")

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import sqlalchemy
 
+PATIENCE_S = 300
+"""A service that has not started after so many seconds never will, however loaded the machine is."""
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -38,11 +41,15 @@ class MlflowServer:
 
     def start(self) -> "MlflowServer":
         """Returns once the server answers."""
-        environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, env=environment
+            self._command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=os.environ | environment,
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
@@ -64,9 +71,12 @@ class Postgres:
     def __init__(self) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of the runtime folder that it falls back to
-            import pgserver
+            from pgserver import postgres_server
 
-        self._folder, self._get_server = Path(tempfile.mkdtemp()), pgserver.get_server
+        pg_ctl = postgres_server.pg_ctl  # waits itself; the library gives it ten seconds, too few on a loaded machine
+        postgres_server.pg_ctl = lambda *arguments, timeout=None, **options: pg_ctl(*arguments, **options)
+        os.environ["PGCTLTIMEOUT"] = str(PATIENCE_S)
+        self._folder, self._get_server = Path(tempfile.mkdtemp()), postgres_server.get_server
         self.start()
         self._server.psql("ALTER SYSTEM SET fsync = off")  # it need not survive a power failure
         self._server.psql("SELECT pg_reload_conf()")

@@ -186,6 +186,7 @@ def test_damaged_databases_are_refused(name: str, sound: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_damaged_record_is_named_by_the_report(sound: Path) -> None:
     results = sound.parent / "results"
     assert CliRunner().invoke(run.main, [str(sound), "--devices", "cpu", "--results", str(results)]).exit_code == 0
@@ -195,7 +196,7 @@ def test_a_damaged_record_is_named_by_the_report(sound: Path) -> None:
         path.write_bytes(content)
         done = CliRunner().invoke(report.main, [str(sound), "--results", str(results)])
         assert done.exit_code == 2, done.output
-        assert "The records of 1 trials are missing or damaged" in done.output
+        assert "The records of 1 trial are missing or damaged" in done.output
         path.write_bytes(before)
     next(results.rglob("artifacts/study/environment.json")).write_text("{")
     done = CliRunner().invoke(report.main, [str(sound), "--results", str(results)])

@@ -12,16 +12,16 @@ import torch
 pytest.importorskip("ray")
 
 from click.testing import CliRunner
+from own_study import MINE, tables
 from ray.cluster_utils import Cluster
 from test_executors import loaded, populations_of, trained_here, whole
-from test_run import MINE, tables
 
 from harness import run
 from harness.execution.cluster import Ray
 from harness.execution.trainer import Trained
 from harness.settings import InvalidStudy
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 STUDY = """
 from beside import Net

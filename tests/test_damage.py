@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from mlflow import MlflowClient
-from test_run import MINE, harness_run, tables
+from own_study import MINE, harness_run, tables
 
 from harness import report
 from harness.ledger.records.launch import launch_of
@@ -19,24 +19,14 @@ from harness.settings import InvalidStudy
 from harness.study.changes import Changes
 from harness.study.origin import load_with_origin
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the study and its results, finished."""
-    folder = tmp_path_factory.mktemp("whole")
-    (folder / "mine.py").write_text(MINE)
-    assert harness_run(folder / "mine.py", results=folder / "results").exit_code == 0
-    (folder / "results").rename(folder / "moved")  # or the copies would find their artifacts here
-    return folder
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 @pytest.fixture
-def results(whole: Path, tmp_path: Path) -> Path:
-    """A copy to be damaged."""
-    shutil.copy(whole / "mine.py", tmp_path)
-    return shutil.copytree(whole / "moved", tmp_path / "results")
+def results(undisturbed: Path, tmp_path: Path) -> Path:
+    """A copy to be damaged, of the study beside it."""
+    (tmp_path / "mine.py").write_text(MINE)
+    return shutil.copytree(undisturbed, tmp_path / "results")
 
 
 def again(results: Path, *options: str) -> Result:

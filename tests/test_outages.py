@@ -7,17 +7,19 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import sqlalchemy
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from own_study import MINE, harness_run, tables
 from services import MlflowServer, Postgres, free_port
 from test_design import make
 from test_record import trial as finished_trial
-from test_run import MINE, harness_run, tables
 
 import harness.reporting.build
 from harness import report
@@ -29,7 +31,7 @@ from harness.ledger.records.spool import Spool
 from harness.ledger.stores import Stores
 from harness.settings.patience import Stopped
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 
 @dataclass
@@ -71,12 +73,21 @@ def wait_until(reached: Callable[[], bool], running: subprocess.Popen[str]) -> N
         time.sleep(0.02)
 
 
-def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machine(
-    team: Team, study_file: Path, tmp_path: Path
-) -> None:
-    assert harness_run(study_file, results=tmp_path / "whole").exit_code == 0
-    whole = tables(tmp_path / "whole" / "mine")
+@contextmanager
+def held(running: subprocess.Popen[str]) -> Iterator[None]:
+    """Within the block the processes that train stand still: the study does not end."""
+    processes = psutil.Process(running.pid).children(recursive=True)
+    for process in processes:
+        process.suspend()
+    yield
+    for process in processes:
+        process.resume()
 
+
+def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machine(
+    team: Team, study_file: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    whole = tables(undisturbed / "mine")
     command = [
         sys.executable,
         "-m",
@@ -91,17 +102,17 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
         [*command, *team.options()], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     wait_until(lambda: team.n_told() >= 2, running)
-    refused = harness_run(study_file, *team.options(), results=tmp_path / "colleague")
-    assert refused.exit_code == 2
-    assert f"this study is being run by process {running.pid} on " in refused.output
-    team.mlflow.kill()
-    team.postgres.stop()
-    time.sleep(5)
+    with held(running):
+        refused = harness_run(study_file, *team.options(), results=tmp_path / "colleague")
+        assert refused.exit_code == 2
+        assert f"this study is being run by process {running.pid} on " in refused.output
+        team.mlflow.kill()
+        team.postgres.stop()
     waiting = tmp_path / "first" / "mine" / ".unrecorded"
-    assert any(waiting.iterdir()), "what is trained meanwhile is on disk"
+    wait_until(lambda: any(waiting.rglob("runs.parquet")), running)  # what is trained meanwhile is on disk
     team.postgres.start()
     team.mlflow.start()
-    _, said = running.communicate(timeout=120)
+    _, said = running.communicate(timeout=300)
     assert running.returncode == 0, said
     assert "Waiting for it; what is trained is kept on disk." in said
     assert "It answers again" in said
@@ -120,20 +131,31 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
     assert tables(tmp_path / "third" / "mine") == whole
 
 
-def test_the_report_waits_for_a_server_that_is_away_when_it_is_done(
+def test_the_report_waits_for_a_server_that_goes_away_before_and_while_it_is_written(
     team: Team, study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_report = harness.reporting.build.write_report
+    back: dict[str, threading.Timer] = {}
 
-    def written_while_the_server_goes(*args: object, **options: object) -> object:
-        team.mlflow.kill()
-        threading.Timer(3, team.mlflow.start).start()
-        return write_report(*args, **options)  # type: ignore[arg-type]
+    def without_server(owner: object, name: str) -> None:
+        """Let the server go away for three seconds when a function is called first."""
+        function = getattr(owner, name)
 
-    monkeypatch.setattr(harness.reporting.build, "write_report", written_while_the_server_goes)
+        def called(*args: object, **options: object) -> object:
+            if name not in back:
+                for earlier in back.values():
+                    earlier.join()
+                team.mlflow.kill()
+                back[name] = threading.Timer(3, team.mlflow.start)
+                back[name].start()
+            return function(*args, **options)
+
+        monkeypatch.setattr(owner, name, called)
+
+    without_server(Recorder, "read_documents")
+    without_server(harness.reporting.build, "write_report")
     done = harness_run(study_file, *team.options(), results=tmp_path / "results")
     assert done.exit_code == 0, done.output
-    assert "It answers again" in done.output
+    assert done.output.count("It answers again") == 2
     client = MlflowClient(tracking_uri=team.mlflow.uri)
     experiment = client.get_experiment_by_name("mine").experiment_id
     launch, *_ = client.search_runs([experiment], "tags.`harness.kind` = 'launch'")

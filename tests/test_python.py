@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_run import MINE, harness_run, tables
+from own_study import MINE, harness_run, tables
 
 import harness
 from harness.settings import InvalidStudy
@@ -41,6 +41,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_from_python_leaves_what_the_command_leaves(ran: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     assert harness_run(tmp_path / "mine.py", "--seeds", "3", results=tmp_path / "results").exit_code == 0
@@ -52,7 +53,7 @@ def test_the_same_call_again_trains_nothing_and_changes_nothing(ran: Path) -> No
     before = tables(ran / "results" / "mine")
     again = script(ran, SCRIPT.replace("quiet=True)\nprint", "quiet=False)\nprint"))
     assert again.returncode == 0, again.stderr
-    assert "Nothing to train: all 20 runs are recorded" in again.stdout
+    assert "Nothing to train: 20 of 20 runs are recorded" in again.stdout
     assert tables(ran / "results" / "mine") == before
 
 

@@ -14,44 +14,11 @@ import mlflow
 import optuna
 import pandas as pd
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from own_study import MINE, harness_run, tables
 
-from harness import Diagnostics, report, run
+from harness import Diagnostics, report
 from harness.ledger.stores import leadership
-
-MINE = '''"""Does my net like dropout?"""
-import torch
-from torch import nn
-from math import inf
-from harness import Claim, Exact, Model, Study, Sweep, Tune
-from harness.clipping import GlobalNorm
-from harness.optimizers import SGD
-from harness.tasks import Tensors
-
-x = torch.randn(300, 6, generator=torch.Generator().manual_seed(0))
-
-class Mine(nn.Module):
-    def __init__(self, outputs, width=8, dropout=0.1):
-        super().__init__()
-        self.net = nn.Sequential(nn.Linear(6, width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, outputs))
-
-    def forward(self, x):
-        return self.net(x)
-
-study = Study(
-    name="mine",
-    task=Tensors(x, (x[:, 0] * x[:, 1] > 0).long()),
-    model=Model(Mine, dropout=Sweep(0.0, 0.5)),
-    clipping=GlobalNorm(Sweep(0.5, inf)),
-    optimizer=SGD(lr=Tune(0.05, 1.0, log=True)),
-    batch_size=16, steps=40, seeds=4, tune_trials=2, evaluations=4,
-    claims=[
-        Claim("dropout helps", metric="test_loss", better="lower", smallest_effect=0.01,
-              treatment={"model.dropout": 0.5}, baseline={"model.dropout": 0.0}),
-        Exact("dropout acts in training only", metric="eval_noise", unless="train_noise"),
-    ],
-)
-'''
 
 
 @pytest.fixture
@@ -59,16 +26,6 @@ def study_file(tmp_path: Path) -> Path:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "mine.py").write_text(MINE)
     return tmp_path / "elsewhere" / "mine.py"
-
-
-def harness_run(study_file: Path, *options: str, results: Path) -> Result:
-    return CliRunner().invoke(run.main, [str(study_file), "--results", str(results), "--devices", "cpu", *options])
-
-
-def tables(folder: Path) -> dict[str, bytes]:
-    return {
-        name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.csv")
-    }
 
 
 def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Path, tmp_path: Path) -> None:
@@ -151,10 +108,11 @@ def run_storage(results: Path) -> object:
 
 
 @pytest.mark.slow
-def test_same_bytes_after_interruptions_and_with_two_workers(study_file: Path, tmp_path: Path) -> None:
-    assert harness_run(study_file, results=tmp_path / "whole").exit_code == 0
-    whole = tables(tmp_path / "whole" / "mine")
-
+@pytest.mark.usefixtures("undrawn")
+def test_same_bytes_after_interruptions_and_with_two_workers(
+    study_file: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    whole = tables(undisturbed / "mine")
     stopped = harness_run(study_file, "--timeout", "0", results=tmp_path / "stopped")
     assert stopped.exit_code == 130, stopped.output
     assert "the same command continues" in stopped.output
@@ -185,6 +143,7 @@ def kill_when_trials_are_told(study_file: Path, results: Path, how: signal.Signa
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_changed_study_is_refused_unless_fresh(study_file: Path, tmp_path: Path) -> None:
     assert harness_run(study_file, "--quick", results=tmp_path).exit_code == 0
     refused = harness_run(study_file, "--quick", "--set", "model.width=4", results=tmp_path)
@@ -205,6 +164,7 @@ def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tm
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, tmp_path: Path) -> None:
     """A module that raises for one configuration, once training has begun."""
     source = MINE.replace(
@@ -254,29 +214,40 @@ def test_second_leader_is_told_who_leads(study_file: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
-def test_two_studies_share_a_results_folder(study_file: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("undrawn")
+def test_two_studies_share_a_results_folder(study_file: Path, undisturbed: Path, tmp_path: Path) -> None:
     other = study_file.with_name("other.py")
     other.write_text(MINE.replace('name="mine"', 'name="other"').replace("width=8", "width=9"))
-    for file in (study_file, other):
-        assert harness_run(file, results=tmp_path / "alone" / file.stem).exit_code == 0
+    assert harness_run(other, results=tmp_path / "alone").exit_code == 0
     command = [sys.executable, "-m", "harness.run", "--results", str(tmp_path / "shared"), "--devices", "cpu", "-q"]
     both = [subprocess.Popen([*command, str(file)], stderr=subprocess.PIPE, text=True) for file in (study_file, other)]
     for process in both:
         _, said = process.communicate()
         assert process.returncode == 0, said
-    for name in ("mine", "other"):
-        assert tables(tmp_path / "shared" / name) == tables(tmp_path / "alone" / name / name)
+    for name, alone in {"mine": undisturbed, "other": tmp_path / "alone"}.items():
+        assert tables(tmp_path / "shared" / name) == tables(alone / name)
 
 
 @pytest.mark.slow
-def test_search_without_sweeps(study_file: Path, tmp_path: Path) -> None:
-    settings = ["--set", "model.dropout=Tune(0.0, 0.5)", "--set", "clipping.max_norm=1.0", "--set", "sampler=tpe",
+@pytest.mark.usefixtures("undrawn")
+def test_a_search_without_sweeps_has_a_report_under_the_name_it_was_given(study_file: Path, tmp_path: Path) -> None:
+    named = ["--set", "name=search"]
+    settings = [*named, "--set", "model.dropout=Tune(0.0, 0.5)", "--set", "clipping.max_norm=1.0", "--set", "sampler=tpe",
                 "--set", "claims=()", "--set", "tune_trials=8"]  # fmt: skip
     done = harness_run(study_file, *settings, results=tmp_path)
     assert done.exit_code == 0, done.output
-    runs = pd.read_parquet(tmp_path / "mine" / "runs.parquet")
+    runs = pd.read_parquet(tmp_path / "search" / "runs.parquet")
     assert (runs["phase"] == "tune").sum() == 8
     assert runs.loc[runs["phase"] == "confirm", "model.dropout"].nunique() == 1
+
+    before, command = tables(tmp_path / "search"), [str(study_file), "--results", str(tmp_path)]
+    for same in (named, settings):
+        (tmp_path / "search" / "runs.csv").unlink()
+        rebuilt = CliRunner().invoke(report.main, [*command, *same])
+        assert rebuilt.exit_code == 0, rebuilt.output
+        assert tables(tmp_path / "search") == before
+    other = CliRunner().invoke(report.main, [*command, *named, "--set", "tune_trials=9"])
+    assert other.exit_code == 2 and "tune_trials: 8 → 9" in other.output
 
 
 @pytest.mark.slow

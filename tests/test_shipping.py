@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from own_study import MINE
 from test_executors import never, populations_of, trained_here, whole
-from test_run import MINE
 
 from harness import run
 from harness.execution.shipping import pack, unpack, users_modules
@@ -229,6 +229,7 @@ def test_a_file_that_can_be_loaded_once_only_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_going_on_with_another_kind_of_device_is_refused_and_both_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

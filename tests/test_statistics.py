@@ -124,7 +124,7 @@ def test_failed_seeds_are_left_out_and_counted():
 def test_seeds_whose_runs_are_copies_of_anothers_count_once():
     found = verdict(make_runs({0.0: [2.0, 2.1, 2.0, 2.0], 0.5: [1.0, 1.0, 1.0, 1.1]}))
     assert (found.n, found.n_dropped, sorted(found.per_seed)) == (3, 1, [0, 1, 3])
-    assert "1 seeds left out because their runs are copies" in found.sentence
+    assert "1 seed left out as copies" in found.sentence
 
 
 def test_diverged_runs_take_the_worst_finite_value_and_stay():

@@ -26,6 +26,7 @@ from harness.ledger.environment import environment, obstacles
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
 from harness.settings.progress import Progress
+from harness.settings.show import counted
 
 AGREE, DIFFER = 0, 1
 
@@ -54,7 +55,7 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     chosen = choose(recorded, sample, seed)
     failed = int((recorded.runs["status"] == "failed").sum())
     click.echo(
-        f"{recorded.study.name}: {len(chosen)} of {len(recorded.runs)} runs, chosen by --seed {seed}"
+        f"{recorded.study.name}: {len(chosen)} of {counted(len(recorded.runs), 'run')}, chosen by --seed {seed}"
         + (f"; {failed} failed and are not sampled" if failed else "")
     )
     why = obstacles(recorded.environment, environment(", ".join(map(device_name, places))))
@@ -72,9 +73,9 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     click.echo("\n".join(f"claims.json: {line}" for line in wrong or ["every verdict follows from the runs"]))
     agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
     good = agreeing == len(judged) and not off and not wrong
-    click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {len(judged)} runs agree, {bits} of them in every bit"
+    click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
                + (f"; the medians of {', '.join(off)} do not" if off else "")
-               + (f"; {len(wrong)} numbers of claims.json do not." if wrong else "."))  # fmt: skip
+               + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
     return AGREE if good else DIFFER
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.verdict import Verdict, Word
+from harness.settings.show import counted
 from harness.study import Exact
 
 
@@ -28,6 +29,6 @@ def judge_exact(claim: Exact, confirm: pd.DataFrame) -> Verdict:
     wrong = int((values != claim.equals).sum())
     if wrong:
         deviation = np.abs(values - claim.equals).max()
-        return verdict("refuted", f"{claim.metric} is not {claim.equals:g} in {wrong} of {len(values)} runs; "
+        return verdict("refuted", f"{claim.metric} is not {claim.equals:g} in {wrong} of {counted(len(values), 'run')}; "
                                   f"largest deviation {deviation:.3g}.")  # fmt: skip
     return verdict("supported", f"{claim.metric} is {claim.equals:g} in all {len(values)} finished runs.")

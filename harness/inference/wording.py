@@ -5,6 +5,7 @@ import math
 from harness.inference.pairing import Pairs
 from harness.inference.verdict import Verdict, Word
 from harness.settings.levels import in_words
+from harness.settings.show import counted
 
 
 def reason(verdict: Verdict) -> str:
@@ -28,7 +29,7 @@ def reason(verdict: Verdict) -> str:
         )
     more = verdict.further_seeds
     return f"The interval holds δ = {delta:g}; " + (
-        f"about {more} further seed{'s' if more > 1 else ''} would decide."
+        f"about {counted(more, 'further seed')} would decide."
         if more
         else "no affordable number of seeds would decide."
     )
@@ -38,10 +39,10 @@ def withheld(word: Word, pairs: Pairs) -> str:
     """Why a verdict that an interval gives is not given, or "": it would rest on values imputed for diverged runs."""
     treated, control = pairs.n_imputed
     if word == "supported" and treated > control:
-        return (f"The interval lies above δ, but {treated} runs of the treatment have no finite value against {control} "
+        return (f"The interval lies above δ, but {counted(treated, 'run of the treatment has', 'runs of the treatment have')} no finite value against {control} "
                 "of the baseline; an average cannot make up for that.")  # fmt: skip
     if word == "refuted" and control > treated:
-        return (f"The interval lies below δ, but {control} runs of the baseline have no finite value against {treated} "
+        return (f"The interval lies below δ, but {counted(control, 'run of the baseline has', 'runs of the baseline have')} no finite value against {treated} "
                 "of the treatment; the average understates that.")  # fmt: skip
     return ""
 
@@ -51,15 +52,13 @@ def remarks(pairs: Pairs) -> str:
     found = ""
     treated, control = pairs.n_diverged
     if treated or control:
-        found += f" Diverged: {treated} treatment and {control} baseline runs."
+        found += f" Diverged: {treated} treatment and {counted(control, 'baseline run')}."
     if sum(pairs.n_imputed) and math.isfinite(pairs.worst):
-        found += (
-            f" {sum(pairs.n_imputed)} runs without a finite value count as the worst finite one, {pairs.worst:.4g}."
-        )
+        found += f" {counted(sum(pairs.n_imputed), 'run without a finite value counts', 'runs without a finite value count')} as the worst finite one, {pairs.worst:.4g}."
     if pairs.n_dropped:
-        found += f" {pairs.n_dropped} seeds left out because a run of theirs is missing."
+        found += f" {counted(pairs.n_dropped, 'seed')} left out because a run of theirs is missing."
     if pairs.n_copies:
-        found += f" {pairs.n_copies} seeds left out because their runs are copies of another seed's: nothing differs between them."
+        found += f" {counted(pairs.n_copies, 'seed')} left out as copies: nothing in their runs differs from another seed's."
     if pairs.n_cells_left_out and pairs.seeds:
-        found += f" {pairs.n_cells_left_out} cells left out because they have no partner."
+        found += f" {counted(pairs.n_cells_left_out, 'cell')} left out for lack of a partner."
     return found

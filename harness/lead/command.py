@@ -14,6 +14,7 @@ from harness.lead.overview import overview
 from harness.lead.rehearsal import rehearse
 from harness.ledger.records.tracking import ui_command
 from harness.settings import printable
+from harness.settings.show import counted
 from harness.study.changes import Changes
 from harness.study.origin import load_with_origin
 
@@ -39,6 +40,7 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     options.say(f"Report: {outcome.folder / 'report.html'}\nRuns:   {ui_command(options.uri)}")
     if outcome.failed:
         tracebacks = map(printable, outcome.errors) if options.verbose else []
-        click.echo("\n".join([*tracebacks, f"{outcome.failed} runs failed; their tracebacks are in MLflow."]), err=True)
+        failed = counted(outcome.failed, "run failed; its traceback is", "runs failed; their tracebacks are")
+        click.echo("\n".join([*tracebacks, f"{failed} in MLflow."]), err=True)
         return SOME_FAILED
     return DONE

@@ -10,6 +10,7 @@ from rich.progress import Progress as Bar
 
 from harness.settings import printable
 from harness.settings.progress import Progress
+from harness.settings.show import counted
 
 PLAIN_EVERY_S = 10.0
 
@@ -46,7 +47,7 @@ def line(progress: Progress, rate: Rate) -> str:
     """One line on how far the study is."""
     share = progress.done_steps / max(progress.steps, 1)
     failed = f", {progress.failed} failed" if progress.failed else ""
-    return f"{share:4.0%} {progress.done_runs}/{progress.runs} runs, {progress.diverged} diverged{failed}{rate.left(progress)}"
+    return f"{share:4.0%} {progress.done_runs}/{counted(progress.runs, 'run')}, {progress.diverged} diverged{failed}{rate.left(progress)}"
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """From a study to its report: the stages of the flow in order."""
 
 import gc
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -29,7 +28,7 @@ from harness.ledger.design import Design
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
-from harness.ledger.records.launch import launch_of
+from harness.ledger.records.launch import DOCUMENTS, launch_of
 from harness.ledger.records.reader import LostRecords
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, ui_command
@@ -38,6 +37,7 @@ from harness.ledger.trial_runs import n_runs, n_steps
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Stopped, Unreachable
 from harness.settings.progress import Progress
+from harness.settings.show import counted
 from harness.study import Study
 from harness.study.origin import Origin
 
@@ -77,10 +77,9 @@ def run(
         InvalidStudy: the study, a device, a storage or a folder cannot be used.
         Interrupted: not all was done; what is done is saved.
     """
-    started = time.monotonic()
     executor, placement = placed
     progress = Progress(n_steps(study), n_runs(study))
-    stop = Stop(math.inf if options.timeout is None else started + options.timeout, progress)
+    stop = Stop(options.deadline, progress)
     folder = options.results / study.name
     opened = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
     with leadership(folder), executor, opened as stores:
@@ -90,7 +89,8 @@ def run(
         trained_on = joint(design.collected("environments", environment(placement.devices)))
         launch = launch_of(study, origin, plan=described(placement), environment=trained_on)
         told = design.told()
-        options.say(f"Training begins{f': {len(told)} trials are done' if told else ''}.")
+        so_far = f": {counted(len(told), 'trial is', 'trials are')} done" if told else ""
+        options.say(f"Training begins{so_far}.")
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
                 done = partial(count, progress)
@@ -99,12 +99,13 @@ def run(
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
                 spool.clear()
-                options.say(trained(progress, time.monotonic() - started))
+                options.say(trained(progress, time.monotonic() - options.started))
                 from harness.reporting.build import build_report
 
                 commands = [*([command] if command else []), ui_command(options.uri)]
+                documents = commits.patiently(partial(recorder.read_documents, DOCUMENTS))
                 verdicts = build_report(
-                    study, origin.doc, recorder, runs, folder, commands=commands, helpers=tuple(helpers)
+                    study, origin.doc, documents, runs, folder, commands=commands, helpers=tuple(helpers)
                 )
                 failed = int((runs["status"] == "failed").sum())
                 commits.patiently(partial(recorder.log_report, folder))
@@ -114,7 +115,7 @@ def run(
                 recorder.finish_launch("KILLED")
             if isinstance(error, InvalidStudy):  # a process that trains found another study
                 raise
-            saved = f"{progress.done_runs} of {progress.runs} runs are saved"
+            saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
             raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
     return Outcome(folder, verdicts, failed, progress.errors)
 
@@ -187,8 +188,9 @@ def count(progress: Progress, finished: FinishedTrial) -> None:
 def trained(progress: Progress, seconds: float) -> str:
     """What this launch trained, in words."""
     if not progress.trained_runs:
-        return f"Nothing to train: all {progress.runs} runs are recorded; writing the report."
-    return f"Trained {progress.trained_runs} runs in {console.duration(seconds)}; writing the report."
+        recorded = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} recorded"
+        return f"Nothing to train: {recorded}; writing the report."
+    return f"Trained {counted(progress.trained_runs, 'run')} in {console.duration(seconds)}; writing the report."
 
 
 @contextmanager

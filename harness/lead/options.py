@@ -1,6 +1,8 @@
 """`Options`: where and how a study is to run, as the command line or a call says."""
 
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -22,10 +24,11 @@ class Options:
         storage: of Optuna, a journal file or a database's URL; None for a journal in `results`.
         tracking_uri: of MLflow; None for a database in `results`.
         results: folder of all results.
-        timeout: no more work is begun after so many seconds.
+        timeout: no more work is begun after so many seconds, counted from `started`.
         fresh: forget what is recorded of the study.
         dry_run: say what would run, and write nothing.
         verbose, quiet: say more, or only what went wrong.
+        started: when the command or the call began, in seconds of `time.monotonic`.
     """
 
     devices: str = "auto"
@@ -41,11 +44,17 @@ class Options:
     dry_run: bool = False
     verbose: bool = False
     quiet: bool = False
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def uri(self) -> str:
         """MLflow's database or server."""
         return self.tracking_uri or default_tracking_uri(self.results)
+
+    @property
+    def deadline(self) -> float:
+        """From when on no more work is begun, in seconds of `time.monotonic`; infinite without a `timeout`."""
+        return math.inf if self.timeout is None else self.started + self.timeout
 
     def say(self, text: str) -> None:
         """Print unless `quiet`."""

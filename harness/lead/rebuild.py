@@ -9,6 +9,7 @@ import click
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
 from harness.ledger.records.finished import CURVES_FILE
+from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.stores import leadership, open_records
@@ -22,28 +23,34 @@ from harness.study.origin import Origin, load_with_origin
 DEFAULT_RESULTS = Path("results")
 
 
-def rebuild(study_file: Path, results: Path, tracking_uri: str | None, *, quick: bool) -> int:
+def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: str | None) -> int:
     """Write the report of a study anew, and keep it with the records; the exit code.
+
+    Args:
+        study_file: defines the study.
+        changes: to it, which say its name; those with which it was last launched are made before them.
+        results: folder of all results.
+        tracking_uri: of MLflow; None for a database there.
 
     Raises:
         InvalidStudy: the file defines no study, or another one than is recorded, or it is being run, or MLflow cannot be used.
     """
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time
-    study, _ = load_with_origin(study_file, Changes(quick=quick))
+    study, _ = load_with_origin(study_file, changes)
     folder = results / study.name
     try:
         recorder, note = open_records(study.name, results, tracking_uri)
         if note:
             click.echo(note, err=True)
         with leadership(folder):
-            study, origin = load_with_origin(study_file, recorded_changes(recorder, Changes(quick=quick)))
+            study, origin = load_with_origin(study_file, recorded_changes(recorder).then(changes))
             check_recorded(study, recorder)
-            runs = recorder.read(folder / CURVES_FILE)
+            runs, documents = recorder.read(folder / CURVES_FILE), recorder.read_documents(DOCUMENTS)
             commands = [
                 _command(origin, results, tracking_uri),
                 ui_command(tracking_uri or default_tracking_uri(results)),
             ]
-            build_report(study, origin.doc, recorder, runs, folder, commands=commands)
+            build_report(study, origin.doc, documents, runs, folder, commands=commands)
             recorder.log_report(folder)
     except (RecordError, Unreachable) as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None

@@ -8,6 +8,7 @@ from harness.ledger.records.tracking import RecordError, check
 from harness.ledger.stores import check_free, journal_in
 from harness.ledger.trial_runs import n_runs
 from harness.settings import InvalidStudy, Problem
+from harness.settings.show import counted
 from harness.study import Study
 
 
@@ -26,8 +27,8 @@ def rehearse(study: Study, options: Options, placement: Placement) -> str:
     if not options.fresh:
         tune, confirm = trials_done(study, options.storage or str(journal_in(options.results)))
         done = tune * study.tune_seeds + confirm * len(study.confirm_seeds())
+    so_far = f"{done:,} of {counted(runs, 'run is', 'runs are')} done"
     if done >= runs:
-        return f"All {runs} runs are done: only the report would be written. Nothing was run."
+        return f"{so_far}: only the report would be written. Nothing was run."
     left = duration(placement.training_s * (runs - done) / runs)
-    there = f"{done} of {runs} runs are done. " if done else ""
-    return f"{there}Training would take about {left}{placement.words}. Nothing was run."
+    return f"{f'{so_far}. ' if done else ''}Training would take about {left}{placement.words}. Nothing was run."

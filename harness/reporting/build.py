@@ -4,7 +4,7 @@ Last stage of the flow; `harness.run` ends with it too.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,17 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.verdict import Verdict
-from harness.ledger.records.launch import DOCUMENTS, recordable
+from harness.ledger.records.launch import recordable
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
 from harness.ledger.trial_runs import n_runs
 from harness.reporting.report import Subject, write_report
 from harness.study import Study
-from harness.study.changes import Changes, parse_changes
+from harness.study.changes import NO_CHANGES, Changes, parse_changes
 
 
 def build_report(
-    study: Study, doc: str, recorder: Recorder, runs: pd.DataFrame, folder: Path,
+    study: Study, doc: str, documents: Mapping[str, str], runs: pd.DataFrame, folder: Path,
     *, commands: list[str], helpers: Sequence[Connection] = (),
 ) -> list[Verdict]:  # fmt: skip
     """Write `folder` from the study's records.
@@ -30,7 +30,7 @@ def build_report(
     Args:
         study: the study; its claims are judged as they stand now.
         doc: what the study file says of itself.
-        recorder: its records.
+        documents: what is recorded of its launches, from `Recorder.read_documents`.
         runs: all of them, from `Recorder.read`.
         folder: results/<study>/, where it wrote the curves.
         commands: command lines that the report names.
@@ -38,8 +38,10 @@ def build_report(
 
     Returns:
         The verdict on each claim.
+
+    Raises:
+        RecordError: a document is damaged.
     """
-    documents = recorder.read_documents(DOCUMENTS)
     environment = _json("environment.json", documents.get("environment.json"))
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
@@ -47,10 +49,10 @@ def build_report(
     return write_report(subject, runs, folder, helpers=helpers)
 
 
-def recorded_changes(recorder: Recorder, changes: Changes) -> Changes:
-    """The command line's changes with which the study was last launched."""
+def recorded_changes(recorder: Recorder) -> Changes:
+    """The command line's changes with which the study was last launched; none where it never was."""
     stored = _json("changes.json", recorder.read_document("changes.json"))
-    return parse_changes(stored) if stored else changes
+    return parse_changes(stored) if stored else NO_CHANGES
 
 
 def _json(name: str, text: str | None) -> dict[str, Any]:

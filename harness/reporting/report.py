@@ -19,6 +19,7 @@ from harness.reporting.page_tables import best_trials, meanings, readable, shown
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
+from harness.settings.show import counted
 from harness.study import Study
 
 
@@ -113,7 +114,7 @@ def incompleteness(n_runs: int, expected_runs: int) -> str:
     """
     if n_runs >= expected_runs:
         return ""
-    return f"Incomplete: {n_runs} of {expected_runs} runs. Verdicts are those of the runs that are there."
+    return f"Incomplete: {n_runs:,} of {counted(expected_runs, 'run')}. Verdicts are those of the runs that are there."
 
 
 def write(path: Path, content: bytes) -> None:

@@ -18,6 +18,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.settings import InvalidStudy, Problem, nearest
+from harness.settings.show import counted
 
 SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "summary.csv", "claims.json", "study.json", "environment.json"
 FILES = (RUNS_FILE, CURVES_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
@@ -69,7 +70,9 @@ class Results:
     def __repr__(self) -> str:
         counts = self.verdicts["verdict"].value_counts(sort=False)
         words = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no claims"
-        return f"<Results in {self.folder}: {len(self.runs)} runs, {len(self.cells)} cells; {words}>"
+        return (
+            f"<Results in {self.folder}: {counted(len(self.runs), 'run')}, {counted(len(self.cells), 'cell')}; {words}>"
+        )
 
     def _repr_html_(self) -> str:
         table = self.verdicts[SHOWN].to_html(index=False, na_rep="–", float_format="{:.3g}".format)

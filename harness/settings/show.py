@@ -31,10 +31,10 @@ def _show_tensor(tensor: torch.Tensor) -> str:
     return str(_shown_tensors[tensor])
 
 
-def counted(n: int, noun: str) -> str:
-    """So many of something.
+def counted(n: int, one: str, several: str | None = None) -> str:
+    """So many of something, in the words for one or for several; these are the word for one and an s where not given.
 
-    >>> counted(1, "seed"), counted(1200, "run")
-    ('1 seed', '1,200 runs')
+    >>> counted(1, "seed"), counted(1200, "run"), counted(2, "run is", "runs are")
+    ('1 seed', '1,200 runs', '2 runs are')
     """
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+    return f"{n:,} {one if n == 1 else several or f'{one}s'}"

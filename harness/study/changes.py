@@ -34,6 +34,16 @@ class Changes:
         settings = [part for setting in self.settings for part in ("--set", setting)]
         return settings + (["--seeds", self.seeds] if self.seeds is not None else []) + ["--quick"] * self.quick
 
+    def then(self, later: "Changes") -> "Changes":
+        """These and later ones, which win where both say something; what both say is said once.
+
+        >>> Changes(("name=a", "steps=5"), seeds="4").then(Changes(("name=a",)))
+        Changes(settings=('steps=5', 'name=a'), seeds='4', quick=False)
+        """
+        settings = tuple(setting for setting in self.settings if setting not in later.settings) + later.settings
+        seeds = self.seeds if later.seeds is None else later.seeds
+        return Changes(settings, seeds, self.quick or later.quick)
+
 
 NO_CHANGES = Changes()
 

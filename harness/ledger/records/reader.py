@@ -21,6 +21,7 @@ from harness.ledger.records.populations import POPULATIONS_FILE, joined_populati
 from harness.ledger.records.tables import GatheredCurves, joined, parquet, read_table
 from harness.ledger.records.tracking import RecordError, check, own_errors
 from harness.settings.files import put_in_place
+from harness.settings.show import counted
 
 DOCUMENTS = "study"
 DOWNLOADS = 8
@@ -32,7 +33,7 @@ class LostRecords(RecordError):
     def __init__(self, trials: set[int]) -> None:
         self.trials = trials
         numbers = ", ".join(map(str, sorted(trials)[:10]))
-        super().__init__(f"The records of {len(trials)} trials are missing or damaged ({numbers}).")
+        super().__init__(f"The records of {counted(len(trials), 'trial')} are missing or damaged ({numbers}).")
 
 
 class Reader:

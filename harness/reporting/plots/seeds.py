@@ -14,6 +14,7 @@ from harness.reporting.plots.factors import confirmed, keys, levels_of, partner,
 from harness.reporting.plots.looks import MARKERS, PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import metric_name, wrapped
+from harness.settings.show import counted
 from harness.study import Study
 
 METRICS = ("test_loss", "test_error", "validation_loss")
@@ -51,7 +52,7 @@ def draw(data: pd.DataFrame) -> Figure:
         _panel(ax, panel)
         first = panel.iloc[0]
         where = f"{first['facet_factor']}\n= {wrapped(first['facet'], 24)}\n" if first["facet_factor"] else ""
-        ax.set_title(f"{where}n = {panel['seed'].nunique()} seeds")
+        ax.set_title(f"{where}n = {counted(panel['seed'].nunique(), 'seed')}")
         level_axis(ax, panel, "x")
     for ax in axes[::columns]:
         ax.set_ylabel(metric_name(data["metric"].iloc[0]))
