@@ -102,4 +102,6 @@ class PlainMember(Members):
             self._answers.use_kernels(False)
 
     def compact(self, survivors: Tensor) -> None:
-        """See `Members.compact`: of one there are no others."""
+        """See `Members.compact`: it stays or goes."""
+        self.runs = [self.runs[i] for i in survivors.tolist()]
+        self.parameters = self.parameters[survivors]

@@ -61,7 +61,7 @@ class Dropout:
 
     def _features(self, input: Tensor, p: Level, training: bool, inplace: bool, unbatched: int | None) -> Tensor:
         """Of whole features; `unbatched` is the number of axes at which torch takes an example without a batch axis."""
-        shape = features(input, 1 if input.dim() == unbatched - 1 else 2) if unbatched else features(input)
+        shape = features(input, 1 if input.dim() == unbatched else 2)
         return _times(input, self._mask("bernoulli", p, shape) if training else None, inplace)
 
     def _alpha(self, input: Tensor, shape: torch.Size, p: Level, training: bool, inplace: bool) -> Tensor:

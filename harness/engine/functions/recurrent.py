@@ -71,7 +71,7 @@ class Recurrent:
         x, batch_sizes, hx, weights, biased, layers, p, train, both = (
             arguments if packed else (arguments[0], None, *arguments[1:8])
         )
-        if layers == 1 or not train or not self._dropout.acts(p):
+        if layers == 1 or not train:
             return torchs(*arguments)
         states, per_layer, finals = [hx] if isinstance(hx, Tensor) else list(hx), len(weights) // layers, []
         for k in range(layers):
