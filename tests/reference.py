@@ -18,7 +18,6 @@ from torch import Tensor
 from harness.models.noise import GaussianDropout, Zoneout
 from harness.models.noisy_recurrent import NoisyRecurrent
 
-
 Draw = Callable[[torch.Size], Tensor]
 """Gives noise of a shape, other numbers at every call."""
 

@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from plain_clipping import plain
 from reference import GivenGaussian, given_functions, train_plain, with_given_noise
+from ways import width
 
 from harness.clipping import GlobalNorm, Value
 from harness.engine.feed import Order
@@ -22,7 +22,6 @@ from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
-from harness.engine.way import Way
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
 from harness.settings.machine import threads_restored
@@ -361,11 +360,6 @@ def test_populations_that_train_abreast_are_as_many_as_places_if_none_gets_too_n
     setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
     runs = [Run(0, seed, setup) for seed in range(100)]
     assert [len(plan(runs, width(64), abreast)) for abreast in (1, 3, 4, 40)] == [2, 3, 4, 2]
-
-
-def width(most: int) -> Callable[[str, list[Run]], Way]:
-    """Populations of at most so many members."""
-    return lambda name, runs: Way(most, step_s=1e-3)
 
 
 class Spy(nn.Module):
