@@ -13,10 +13,14 @@ import torch
 from torch import Tensor
 
 from harness.engine.functions.answers import Answers
+from harness.engine.functions.unasking import unasking
 from harness.engine.members import Members, Score
 from harness.engine.runs import Run, build
 from harness.engine.tensor_places import TensorPlaces
 from harness.tasks.task import Data
+
+backward = unasking(torch.autograd.backward)
+"""What it computes once more is answered as well (`torch.utils.checkpoint`)."""
 
 
 class PlainMember(Members):
@@ -70,7 +74,7 @@ class PlainMember(Members):
         for parameter in self._parameters.values():
             parameter.grad = None
         with self._answers:
-            losses.sum().backward()  # type: ignore[no-untyped-call]
+            backward(losses.sum())
         found = {name: parameter.grad for name, parameter in self._parameters.items()}
         self.unused = tuple(name for name, gradient in found.items() if gradient is None)
         if self.unused:

@@ -1,7 +1,6 @@
 """Attention of all members at once, with dropout of each member's own p on its weights."""
 
 import math
-from types import FunctionType
 from typing import Any
 
 import torch
@@ -10,14 +9,11 @@ from torch import Tensor
 
 from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.transforms import beneath, of_member, only_vmap, stacked
+from harness.engine.functions.unasking import unasking
 from harness.engine.member_float import Level
 
-multi_head_attention = FunctionType(
-    F.multi_head_attention_forward.__code__,
-    vars(F) | {"has_torch_function": lambda tensors: False},
-    argdefs=F.multi_head_attention_forward.__defaults__,
-)
-"""`F.multi_head_attention_forward`, whose own calls of torch can be answered: it does not ask for an answer to itself."""
+multi_head_attention = unasking(F.multi_head_attention_forward)
+"""`F.multi_head_attention_forward`, whose own calls of torch can be answered."""
 
 
 class Attention:
