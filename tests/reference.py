@@ -176,7 +176,9 @@ def given_functions(draw: Draw) -> Iterator[None]:
     def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
         return given_dropout(x, p, draw(x.shape)) if training else x
 
-    def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, p: float = 0.0, causal: bool = False) -> Tensor:
+    def attention(
+        q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, p: float = 0.0, causal: bool = False
+    ) -> Tensor:
         scores = q @ k.mT / math.sqrt(q.shape[-1])
         if causal:
             scores = scores + torch.full(scores.shape[-2:], -math.inf, dtype=q.dtype).triu(1)

@@ -113,7 +113,6 @@ def assert_contract(setup: Setup) -> None:
     assert obstacle([Run(0, 0, setup), Run(1, 1, other)], checks.CPU) == "", setup
 
 
-
 @pytest.mark.parametrize("model", MODELS)
 def test_model_fits_a_task(model: str) -> None:
     found = {repr(setup.model) for setup in fitting(TASKS, [model])}

@@ -280,7 +280,9 @@ def test_what_a_population_turns_out_to_be_unable_to_train_trains_as_alone(name:
     assert sorted(trained.parts) == sorted(((run.trial, run.seed),) for run in [wild, *runs])
     together = trained.curves.set_index(["trial", "seed", "step"])
     assert together.loc[9]["loss"].isna().any()
-    pd.testing.assert_frame_equal(together.loc[[0, 1]], pd.concat(map(curves_of, [[run] for run in runs])), check_exact=True)
+    pd.testing.assert_frame_equal(
+        together.loc[[0, 1]], pd.concat(map(curves_of, [[run] for run in runs])), check_exact=True
+    )
 
 
 def test_tensors_that_differ_between_seeds_are_those_of_the_seed_whoever_trains_beside_it() -> None:

@@ -135,7 +135,9 @@ class TestEveryCell:
         assert_same(*(torch.autograd.grad(v.sum(), [x, *states]) for v in (losses, expected)))
 
     @pytest.mark.parametrize("batch_first", [True, False])
-    def test_dropout_goes_between_layers_with_the_axes_of_the_input(self, kind: Any, more: Any, batch_first: bool) -> None:
+    def test_dropout_goes_between_layers_with_the_axes_of_the_input(
+        self, kind: Any, more: Any, batch_first: bool
+    ) -> None:
         layer = build(kind, 0, num_layers=3, dropout=0.25, batch_first=batch_first, bidirectional=True, **more)
         x, _ = data({"batch_first": batch_first}, lstm=False, with_states=False)
         given, noise = GivenRecurrent(layer).double(), Streams(0)
