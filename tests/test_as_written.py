@@ -18,7 +18,6 @@ from harness.engine.member_float import MemberFloat
 from harness.engine.obstacles import Unbatchable
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
-from harness.engine.setup import Setup
 from harness.execution.trainer import Trainer
 from harness.models import Model
 from harness.optimizers import Adam

@@ -204,16 +204,26 @@ def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tm
     assert not (tmp_path / "results").exists()
 
 
+def test_a_study_says_beforehand_what_trains_by_the_plain_loop_and_why(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(MINE.replace("return self.net(x)", "return self.net(x) / self.net[0].weight.norm().item()"))
+    said = harness_run(study_file, "--dry-run", results=tmp_path / "results")
+    assert said.exit_code == 0, said.output
+    (note,) = [line for line in said.output.splitlines() if line.startswith("  note:")]
+    assert "model: trains by the plain loop" in note
+    assert "its forward pass reads values of a tensor (`.item()`" in note
+
+
 @pytest.mark.slow
 def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, tmp_path: Path) -> None:
     """A module that raises for one configuration, once training has begun."""
     source = MINE.replace(
         "return self.net(x)",
-        """if self.net[2].__class__.__name__ != 'Dropout' and self.width == 9 and len(x) == 16 and self.calls > 9:
-            raise RuntimeError('no more')
-        self.calls += 1
+        """if self.training and self.width == 9:
+            self.seen.add(float(x.sum()))  # no measurement takes so many different batches
+            if len(self.seen) > 9:
+                raise RuntimeError('no more')
         return self.net(x)""",
-    ).replace("super().__init__()", "super().__init__()\n        self.width, self.calls = width, 0")
+    ).replace("super().__init__()", "super().__init__()\n        self.width, self.seen = width, set()")
     study_file.write_text(source.replace("dropout=Sweep(0.0, 0.5)", "width=Sweep(8, 9)").replace('"model.dropout": 0.5', '"model.width": 9')
                           .replace('"model.dropout": 0.0', '"model.width": 8'))  # fmt: skip
     done = harness_run(study_file, results=tmp_path)
