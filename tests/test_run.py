@@ -310,6 +310,6 @@ def test_a_configuration_that_kills_its_process_takes_nothing_else_with_it(study
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert "a worker ended with exit code 3; its 2 runs are trained again" in done.stderr
+    assert "a worker ended with exit code 3; its run is trained again" in done.stderr
     runs = pd.read_parquet(tmp_path / "r" / "mine" / "runs.parquet")
     assert runs.groupby("model.width")["status"].unique().map(list).to_dict() == {8: ["finished"], 9: ["failed"]}
