@@ -2,10 +2,12 @@
 
 import re
 
+DRAWS = "its forward pass draws random numbers itself"
+
 WHY = {
     "data-dependent control flow": "its forward pass decides by the values of a tensor (`if`, `while`)",
     ".item()": "its forward pass reads values of a tensor (`.item()`, `float()`, `int()`)",
-    "random operation": "its forward pass draws random numbers itself; those of torch's dropout can be batched",
+    "random operation": f"{DRAWS}; those of torch's dropout can be batched",
 }
 """What `torch.func.vmap` complains of, in plain words."""
 

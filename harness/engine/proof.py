@@ -5,22 +5,20 @@ on a small one. Losses, gradients, what clipping and the update make of them, bu
 attributes that a forward pass changes.
 """
 
-import random
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from harness.engine.attributes import differing
 from harness.engine.feed import Feed
 from harness.engine.members import Members
-from harness.engine.obstacles import Unbatchable, reason
+from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper
-from harness.settings.randomness import global_generators, stream_seed
+from harness.settings.randomness import global_generators, global_states, stream_seed
 
 STEPS = 3
 """Training steps: the first that meets what the one before changed, and one more for what changes then."""
@@ -74,12 +72,12 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     )
     try:
         with global_generators(0, device):
-            before = _global_states()
+            before = global_states()
             population = Population(runs, data, device=device, dtype=dtype)
             population.share(feed.gather(batches[0])[0][0])
             found = _account(population, feed, batches, given=truth.gradients)
-            if _global_states() != before:
-                return "its forward pass draws random numbers itself"
+            if global_states() != before:
+                return DRAWS
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -139,8 +137,3 @@ def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
     like = truth.gradients[int(name.rpartition(" ")[2]) - 1] if name.startswith("the gradient of") else one
     scale = like[like.isfinite()].abs().max() if like.numel() else 0.0
     return bool(((one - other)[finite].abs() > tolerance * scale).any())
-
-
-def _global_states() -> list[object]:
-    """Where the global generators of NumPy, Python and torch are."""
-    return [random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()]

@@ -15,10 +15,12 @@ from harness.engine.feed import Feed
 from harness.engine.final_metrics import final_metrics
 from harness.engine.history import History, LoggingSteps
 from harness.engine.members import Members
+from harness.engine.obstacles import DRAWS, Unbatchable
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper, StepRecord
+from harness.settings.randomness import global_states
 from harness.tasks.task import Data
 
 
@@ -52,6 +54,7 @@ class Training:
             self.population.share(self._feed.gather(self._feed.peek())[0][0])
             if capture and device.type == "cuda" and self.population.repeats:
                 self._captured = Captured(self._step, self.population)
+        self._begun = global_states()
 
     def draw_batches(self, steps: int) -> Tensor:
         """The next training batches, (step, member, batch) indices of examples."""
@@ -75,10 +78,16 @@ class Training:
         return self.population.parameters.clone() if self.history.logs(step) else None
 
     def evaluate(self, step: int) -> Tensor:
-        """Measure the weights after a step on the validation split; returns the indices of the members not yet diverged."""
+        """Measure the weights after a step on the validation split; returns the indices of the members not yet diverged.
+
+        Raises:
+            Unbatchable: the modules of a population have drawn random numbers of their own, which all members would share.
+        """
         validation = mean(*scores(self.population, self._feed, "validation"))
         self.history.evaluate(step, validation)
         self._diagnosis.evaluate(step, validation[0])
+        if isinstance(self.population, Population) and global_states() != self._begun:
+            raise Unbatchable(DRAWS)
         return self.history.survivors(step, self.population.parameters)
 
     def compact(self, survivors: Tensor) -> None:

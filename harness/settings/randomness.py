@@ -45,3 +45,10 @@ def global_generators(seed: int, device: torch.device | str = "cpu") -> Iterator
         finally:
             random.setstate(others[0])
             np.random.set_state(others[1])
+
+
+def global_states() -> list[object]:
+    """Where the global generators of NumPy, Python and torch are."""
+    numpys = np.random.get_state(legacy=False)
+    of_numpy = numpys["state"]["key"].tobytes(), numpys["state"]["pos"], numpys["has_gauss"], numpys["gauss"]
+    return [random.getstate(), of_numpy, torch.get_rng_state().numpy().tobytes()]
