@@ -249,6 +249,19 @@ def test_runs_of_equal_p_share_a_population_where_the_module_computes_with_it() 
         assert_textbook(curves.loc[run.trial, run.seed], run)
 
 
+@pytest.mark.parametrize("module", [Net, ReassignedBuffer, EveryOtherStep])
+def test_runs_keep_what_is_theirs_when_one_between_them_diverges(module: type[Net]) -> None:
+    runs = runs_of(module)
+    wild = [
+        Run(9, seed, runs[0].setup.with_value("model.dropout", 0.1).with_value("optimizer.lr", 1e300))
+        for seed in (3, 4)
+    ]
+    curves = curves_of(runs[:2] + wild + runs[2:], dtype=torch.float64)
+    assert curves.loc[9]["loss"].isna().any()
+    for run in runs:
+        assert_textbook(curves.loc[run.trial, run.seed], run)
+
+
 def test_evaluation_is_random_where_dropout_acts_in_it_and_training_stays_as_it_was() -> None:
     noisy, plain = (curves_of(runs_of(module), dtype=torch.float64) for module in (MonteCarlo, Net))
     pd.testing.assert_series_equal(noisy["loss"], plain["loss"])
@@ -267,7 +280,7 @@ def test_dropout_within_a_checkpoint_is_refused_since_it_would_draw_other_noise(
     assert trial_run(setup.with_value("model.dropout", 0.0)) == []
 
 
-class Changes(Net):
+class ReadsLater(Net):
     """Its tenth step, long after the proof, is its first that reads a value."""
 
     def hidden(self, x: Tensor) -> Tensor:
@@ -275,8 +288,26 @@ class Changes(Net):
         return hidden * hidden.detach().mean().item() if self.steps >= 10 else hidden
 
 
-def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop() -> None:
-    runs = runs_of(Changes)
+class ChangesABufferLater(ReassignedBuffer):
+    """So late that the buffer seemed to be the same for all."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else (self.a(x) - self.mean).relu()
+
+
+class ChangesABufferInPlaceLater(BufferInPlace, ChangesABufferLater):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else ChangesABufferLater.hidden(self, x)
+
+
+class NumPysNoiseLater(NumPysNoise):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else Net.hidden(self, x)
+
+
+@pytest.mark.parametrize("module", [ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater])
+def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net]) -> None:
+    runs = runs_of(module)
     assert obstacle([runs[0], runs[-1]], CPU) == ""
     trained = Trainer(CPU, evaluations=2).train(runs, lambda steps, diverged: None)
     assert not trained.errors
