@@ -42,12 +42,13 @@ class PlainMember(Members):
         for name, parameter in self._parameters.items():
             self._rows_of[name].copy_(parameter.detach())
             parameter.data = self._rows_of[name]
+        self._others = TensorPlaces(self.template).others  # what a forward pass leaves behind besides is no state
         self._answers = Answers(self._noise, batched=False)
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
-        places = TensorPlaces(self.template)
-        return {name: places.tensors()[name].detach().unsqueeze(0) for name in places.others}
+        now = TensorPlaces(self.template).tensors()
+        return {name: now[name].detach().unsqueeze(0) for name in self._others if name in now}
 
     def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Tensor:
         """See `Members._each`."""

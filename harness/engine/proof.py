@@ -66,6 +66,8 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         with global_generators(stream_seed(run.seed, "module"), device):
             truths.append(PlainMember(run, data[m], device=device, dtype=dtype))
             accounts.append(_account(truths[m], feed, batches, slice(m, m + 1)))
+    if name := _of_another_kind(*accounts):
+        return f"{name} is of another kind in another run"
     truth = Account(
         {name: torch.cat([account.numbers[name] for account in accounts]) for name in accounts[0].numbers},
         [torch.cat(gradients) for gradients in zip(*(account.gradients for account in accounts), strict=True)],
@@ -85,6 +87,12 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     if name := differing(truths[0].template, population.template) or differing(*(t.template for t in truths)):
         return f"`{name}` changes from call to call, and not for all runs alike"
     return next((name for name in truth.numbers if _apart(truth, found, name, TOLERANCE[dtype])), "")
+
+
+def _of_another_kind(a: Account, b: Account) -> str:
+    """The name of a number that only one run has, or that has two shapes; "" if there is none."""
+    shapes, others = ({name: number.shape for name, number in account.numbers.items()} for account in (a, b))
+    return next((name for name in shapes | others if shapes.get(name) != others.get(name)), "")
 
 
 def _account(
@@ -128,6 +136,8 @@ def _account(
 
 def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
     """Whether a number is another one; a gradient is compared in the size of the largest."""
+    if name not in found.numbers:
+        return True
     one, other = truth.numbers[name].double(), found.numbers[name].double()
     if one.shape != other.shape:
         return True
