@@ -119,6 +119,28 @@ class MonteCarlo(Net):
         return self
 
 
+class Remembers(Net):
+    """Leaves its activations behind, for whoever looks."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        self.last: Tensor = super().hidden(x)
+        return self.last
+
+
+class CarriesAState(Net):
+    """From one forward pass to the next."""
+
+    def prepare(self) -> None:
+        self.state: Tensor | None = None
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if not self.training:
+            return hidden
+        before, self.state = self.state, hidden.detach()
+        return hidden if before is None else hidden + 0.5 * before
+
+
 class EveryOtherStep(Net):
     """A layer takes part in every other step, another never."""
 
@@ -131,7 +153,7 @@ class EveryOtherStep(Net):
 
 BATCHED = (
     DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, ReassignedBuffer, ReassignedTensor,
-    BufferInPlace, SetsP, MonteCarlo, EveryOtherStep,
+    BufferInPlace, SetsP, MonteCarlo, Remembers, CarriesAState, EveryOtherStep,
 )  # fmt: skip
 
 
@@ -167,6 +189,29 @@ class SizeOfTheSeed(Net):
         return super().hidden(x).index_fill(1, torch.tensor(self.units), 0.0)
 
 
+class Collects(Net):
+    """Its activations, in a list."""
+
+    def prepare(self) -> None:
+        self.collected: list[Tensor] = []
+
+    def hidden(self, x: Tensor) -> Tensor:
+        self.collected.append(super().hidden(x).detach().mean())
+        return super().hidden(x)
+
+
+class RemembersWhich(Net):
+    """A tensor of another shape in every run."""
+
+    def prepare(self) -> None:
+        self.active = torch.zeros(0, dtype=torch.int64)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        self.active = hidden.detach().flatten().nonzero()
+        return hidden
+
+
 class ComputesWithP(Net):
     def hidden(self, x: Tensor) -> Tensor:
         return super().hidden(x) * (1 - self.drop.p)
@@ -196,6 +241,8 @@ ALONE = {
     PythonsNoise: "draws random numbers itself",
     NumberOfTheSeed: "computes with a number that differs between runs",
     SizeOfTheSeed: "`units` is not the same in all runs",
+    Collects: "`collected` changes from call to call",
+    RemembersWhich: "`active` after step 1 is of another kind",
     ComputesWithP: "computes with a number that differs between runs",
     Projects: "",
     ProjectsInPlace: "accessing `data` under vmap",
