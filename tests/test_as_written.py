@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from test_modules import FLAT, runs_at
 from test_train import CPU, curves_of, textbook
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from harness.engine.functions.answers import Answers
 from harness.engine.member_float import MemberFloat
+from harness.engine.noise import Noise
 from harness.engine.obstacles import Unbatchable
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
@@ -392,6 +395,20 @@ class TestMemberFloat:
     def test_a_comparison_in_which_members_differ_is_refused(self, compare: Callable[[float], bool]) -> None:
         with pytest.raises(Unbatchable, match="decides by it"):
             compare(self.LEVELS)
+
+    @pytest.mark.parametrize(
+        "compute",
+        [
+            lambda x, p: x + p, lambda x, p: F.leaky_relu(x, negative_slope=p), lambda x, p: x.new_tensor([p, p]),
+            lambda x, p: torch.full((3,), p),
+        ],
+    )  # fmt: skip
+    def test_torch_does_not_take_the_first_members_number_for_all(
+        self, compute: Callable[[Tensor, float], Tensor]
+    ) -> None:
+        noise = Noise({0: slice(0, 2)}, steps=1, device=CPU, dtype=torch.float64)
+        with Answers(noise, batched=True), pytest.raises(Unbatchable):
+            torch.func.vmap(lambda x: compute(x, self.LEVELS))(torch.ones(2, 3))
 
     def test_schedules_are_compared_by_their_probabilities(self) -> None:
         levels = MemberFloat([0.2, Early(0.5, until=3)])

@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn as nn
 
+from harness import Study, Tune
 from harness.engine import choice, population_width
 from harness.engine.choice import way, ways
 from harness.engine.memory_budget import parse_memory
@@ -21,6 +22,7 @@ from harness.engine.setup import Setup
 from harness.engine.way import SHARING, Way
 from harness.engine.way_cache import cache_file
 from harness.execution.placement import START_S, training_s
+from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model
 from harness.settings import InvalidStudy
 from harness.tasks import Images
@@ -116,8 +118,9 @@ def test_a_way_is_cached_and_a_damaged_cache_is_done_without(tmp_path: Path, mon
         {"context": "another code"},
         {"memory_bytes": PLENTY // 16},
         {"groups": [("a", [Run(0, 0, Setup(task=Images(), model=DropoutNet(hidden=(17,))))])]},
+        {"groups": [("a", [replace(run, setup=run.setup.with_value("model.dropout", 0.3)) for run in RUNS])]},
     ],
-    ids=lambda other: next(iter(other)),
+    ids=["code", "memory", "shapes", "p"],
 )
 def test_what_was_found_for_something_else_is_not_used(
     other: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -166,6 +169,15 @@ def test_where_a_module_computes_with_p_only_runs_of_equal_p_share_a_population(
     assert (found.width, found.apart, found.why) == (8, True, "")
     populations = plan(runs, lambda name, runs: found)
     assert [{run.trial for run in population} for population in populations] == [{0}, {1}]
+
+
+def test_what_is_tuned_is_proven_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "best_width", lambda runs, device, most: (len(runs), 1e-3))
+    study = Study(name="x", task=Images(), model=Model(Scales, dropout=Tune(0.0, 0.5)), steps=5, seeds=4)
+    (runs,) = groups(sample_runs(study)).values()
+    assert len(runs) == 4
+    assert {run.values["model.dropout"] for run in runs} == {0.0, 0.5}
+    assert way(runs, CPU, memory_bytes=PLENTY).apart
 
 
 def test_what_no_population_can_train_trains_by_the_plain_loop_and_is_said_why() -> None:

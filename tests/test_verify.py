@@ -220,7 +220,7 @@ def elsewhere(folder: Path) -> None:
 def nudge(table: pd.DataFrame) -> None:
     """Rounding errors as another processor makes them."""
     numbers = [name for name in table if table[name].dtype == float and "." not in name]
-    table[numbers] *= 1 + 1e-7 * np.random.default_rng(0).standard_normal((len(table), len(numbers)))
+    table[numbers] *= 1 + 1e-9 * np.random.default_rng(0).standard_normal((len(table), len(numbers)))
 
 
 def test_another_environment_is_held_to_tolerances_and_named(small: Path) -> None:
