@@ -1,54 +1,64 @@
 """The oracle: the textbook loop, one model at a time, with plain `nn.Module`, `torch.optim` and `torch.nn.utils`.
 
-Shares no code with the population engine, and knows the layers of its own by name only. Fed the same initial state, batches and dropout noise, it must give the same
-curve. Slow and obvious on purpose.
+Shares no code with the engine, and knows the project's own layers by name only. Fed the same initial state, batches and
+dropout noise, it must give the same curve. Slow and obvious on purpose.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 
 from harness.models.noise import GaussianDropout, Zoneout
 from harness.models.noisy_recurrent import NoisyRecurrent
 
+Draw = Callable[[torch.Size], Tensor]
+"""Gives noise of a shape, other numbers at every call."""
+
+
+def given_dropout(x: Tensor, p: float, noise: Tensor) -> Tensor:
+    """Mask U ≥ p, scaled by 1/(1 − p)."""
+    return x * (noise >= p).to(x.dtype) / (1 - p)
+
 
 class GivenDropout(nn.Module):
-    """`nn.Dropout` whose uniform noise is handed in, one tensor for each call: mask U ≥ p, scaled by 1/(1 − p)."""
+    """`nn.Dropout` whose uniform noise is handed in, by a `Draw` that every call in training asks once, whatever p."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
-        self.noise: list[Tensor] = []
+        self.draw: Draw
 
-    def noise_shape(self, x: Tensor) -> torch.Size:
-        return x.shape
+    def noise(self, x: Tensor) -> Tensor:
+        return self.draw(x.shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return x
-        return x * (self.noise.pop(0) >= self.p).to(x.dtype) / (1 - self.p)
+        return given_dropout(x, self.p, self.noise(x)) if self.training else x
 
 
 class GivenFeatureDropout(GivenDropout):
     """`nn.Dropout1d` to `nn.Dropout3d` on a batch: whole features are dropped."""
 
-    def noise_shape(self, x: Tensor) -> torch.Size:
-        return torch.Size([*x.shape[:2], *[1] * (x.dim() - 2)])
+    def noise(self, x: Tensor) -> Tensor:
+        return self.draw(torch.Size([*x.shape[:2], *[1] * (x.dim() - 2)]))
 
 
 class GivenAlphaDropout(GivenDropout):
     """`nn.AlphaDropout` as in Klambauer et al. 2017, section 3: a·(x·d + α'(1 − d)) + b, α' what SELU saturates at."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
+        if not self.training:
             return x
         saturated, keep = -1.0507009873554804934193349852946 * 1.6732632423543772848170429916717, 1 - self.p
         a = (keep + saturated**2 * keep * (1 - keep)) ** -0.5
         b = -a * (1 - keep) * saturated
-        return a * torch.where(self.noise.pop(0) >= self.p, x, torch.full_like(x, saturated)) + b
+        return a * torch.where(self.noise(x) >= self.p, x, torch.full_like(x, saturated)) + b
 
 
 class GivenFeatureAlphaDropout(GivenFeatureDropout, GivenAlphaDropout):
@@ -81,14 +91,14 @@ class GivenGaussian(GivenDropout):
     """Srivastava et al. 2014, section 10: times 1 + √(p/(1 − p))·z; the noise is a standard normal."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * (1 + (self.p / (1 - self.p)) ** 0.5 * self.noise.pop(0).to(x.dtype)) if self.training else x
+        return x * (1 + (self.p / (1 - self.p)) ** 0.5 * self.noise(x).to(x.dtype)) if self.training else x
 
 
 class GivenZoneout(GivenDropout):
     """Krueger et al. 2017, equation 4: the share of the old state, 0 or 1, and its mean p in evaluation."""
 
     def forward(self, shape: Tensor) -> Tensor:
-        return (self.noise.pop(0) < self.p).to(shape.dtype) if self.training else torch.full_like(shape, self.p)
+        return (self.noise(shape) < self.p).to(shape.dtype) if self.training else torch.full_like(shape, self.p)
 
 
 class GivenNoisyRecurrent(nn.Module):
@@ -159,6 +169,26 @@ def with_given_noise(model: nn.Module) -> dict[str, GivenDropout]:
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, GivenDropout)}
 
 
+@contextmanager
+def given_functions(draw: Draw) -> Iterator[None]:
+    """Within the block torch's functions of dropout are those of `GivenDropout`, for modules that call them."""
+
+    def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+        return given_dropout(x, p, draw(x.shape)) if training else x
+
+    def attention(
+        q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, p: float = 0.0, causal: bool = False
+    ) -> Tensor:
+        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        if causal:
+            scores = scores + torch.full(scores.shape[-2:], -math.inf, dtype=q.dtype).triu(1)
+        return dropout((scores if mask is None else scores + mask).softmax(-1), p) @ v
+
+    functions = {"dropout": dropout, "scaled_dot_product_attention": attention}
+    with mock.patch.multiple(F, **functions):
+        yield
+
+
 def _replace(model: nn.Module, name: str, new: nn.Module) -> None:
     """Everywhere the layer is used, under whatever name."""
     old = model.get_submodule(name)
@@ -188,7 +218,8 @@ def train_plain(
         optimizer.zero_grad()
         value = loss(model(x), y)
         value.backward()
-        norms.append(float(torch.cat([p.grad.flatten() for p in model.parameters()]).norm()))
+        used = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        norms.append(float(torch.cat(used).norm()))
         if clip(model):
             optimizer.step()
         losses.append(float(value.detach()))

@@ -160,6 +160,7 @@ def test_a_graph_gives_the_same_bits(task: Component, model: Component, optimize
 
 @needs_cuda
 def test_new_noise_is_drawn_at_every_step() -> None:
-    runs = [Run(0, 0, Setup(Images(), DropoutNet(hidden=(32,), dropout=0.9), GlobalNorm(), SGD(1e-30), 1797, 20))]
+    setup = Setup(Images(), DropoutNet(hidden=(32,), dropout=0.9), GlobalNorm(), SGD(1e-30), 1797, 20)
+    runs = [Run(0, seed, setup) for seed in (0, 1)]
     _, curves = train(runs, evaluations=1, device=torch.device("cuda"))
-    assert curves["loss"].nunique() > 15
+    assert all(losses.nunique() > 15 for _, losses in curves.groupby("seed")["loss"])

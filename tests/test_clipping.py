@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_clipping import parameters_with_gradients, plain
 from test_train import curves_of, textbook
+from ways import width
 
 from harness import Claim, Study, Sweep, clipping
 from harness.clipping import (
@@ -430,7 +431,7 @@ def test_a_skipped_step_changes_nothing_at_all(optimizer: SGD | Adam) -> None:
 
 def test_settings_share_a_population_and_rules_do_not() -> None:
     setups = [SETUP.replace(clipping=r) for rule in RULES for r in members_of(rule)]
-    populations = plan([Run(trial, 0, setup) for trial, setup in enumerate(setups)], width=64)
+    populations = plan([Run(trial, 0, setup) for trial, setup in enumerate(setups)], width(64))
     assert [{type(run.setup.clipping) for run in runs} for runs in populations] == [{rule} for rule in RULES]
 
 

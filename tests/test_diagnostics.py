@@ -189,6 +189,7 @@ class StepByStep(nn.Module):
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
                 setattr(one, f"{name}_l0", getattr(rnn, f"{name}_l{i}"))
             self.layers.append(one.to(F64))
+        self.weight_ih_l0 = rnn.weight_ih_l0
         self.states: list[list[torch.Tensor]] = []
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:

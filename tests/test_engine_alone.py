@@ -14,6 +14,7 @@ for absent in ("optuna", "mlflow", "click", "rich", "sqlalchemy", "matplotlib", 
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import harness.engine
 
@@ -24,8 +25,8 @@ assert "harness.engine.train" in modules and "harness.engine.functions.cells.lst
 
 import torch
 from harness.clipping import GlobalNorm
+from harness.engine.choice import way
 from harness.engine.planning import plan
-from harness.engine.population_width import measure_cost
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
@@ -41,11 +42,12 @@ setups = [
 for setup in setups:
     wild = setup.with_value("optimizer.lr", 1e38)
     runs = [Run(trial, seed, each) for trial, each in enumerate([setup, wild]) for seed in (0, 1)]
-    (population,) = plan(runs, width=4)
+    found = way(runs, CPU, memory_bytes=2**32)
+    assert not found.why and found.step_s > 0, found
+    (population,) = plan(runs, lambda name, runs: replace(found, width=4))
     table, curves = train(population, evaluations=2, device=CPU)
     assert table["status"].tolist() == ["finished"] * 2 + ["diverged"] * 2, table
     assert curves["step"].max() == 20
-assert measure_cost(runs, CPU, memory_bytes=2**32, cache=None).width >= 2
 print("torch", torch.__version__)
 """
 

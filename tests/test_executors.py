@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from ways import width
 
 from harness.engine.devices import find_devices
 from harness.engine.planning import plan
@@ -40,6 +41,7 @@ study = Study(name="small", task=Images(), model=DropoutNet(hidden=(16,), dropou
 FATAL = """
 import os, sys
 import torch
+from ways import width
 from torch import nn
 from harness import Model, Study, Sweep
 from harness.optimizers import SGD
@@ -73,10 +75,10 @@ def loaded(study_file: Path) -> Study:
     return load_study(study_file)[0]
 
 
-def populations_of(study_file: Path, width: int = 16) -> list[list[Run]]:
+def populations_of(study_file: Path) -> list[list[Run]]:
     study = loaded(study_file)
     trials = [Trial(i, i, True, cell, told=False) for i, cell in enumerate(study.cells())]
-    return plan([run for trial in trials for run in runs_of(study, trial)], width)
+    return plan([run for trial in trials for run in runs_of(study, trial)], width(16))
 
 
 def trained_here(populations: list[list[Run]], evaluations: int) -> list[Trained]:
@@ -201,6 +203,7 @@ def test_too_little_memory_halves_the_population_and_says_so(study_file: Path) -
 import re, resource, sys
 from pathlib import Path
 import torch
+from ways import width
 from test_executors import *
 torch.set_num_threads(1)
 study_file = Path({str(study_file)!r})

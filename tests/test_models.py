@@ -8,16 +8,19 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from test_train import CPU, curves_of, textbook_model
+from test_train import CPU, curves_of, textbook, textbook_model
 
 from harness import InvalidStudy, Study, Sweep
-from harness.engine.planning import plan
-from harness.engine.population import Population
+from harness.engine.functions.answers import Answers
+from harness.engine.member_float import Level, MemberFloat
+from harness.engine.noise import Noise
+from harness.engine.planning import groups
+from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.models.init import set_recurrent
-from harness.models.noise import GaussianDropout, Variational, Zoneout
+from harness.models.noise import GaussianDropout, Variational, Zoneout, zoneout
 from harness.optimizers import SGD
 from harness.settings.schedules import Early, Late, Linear
 from harness.study.trial_run import trial_run
@@ -57,6 +60,7 @@ def runs_of(name: str, seeds: tuple[int, ...] = (3, 4)) -> list[Run]:
 def test_member_equals_the_textbook_loop_alone_and_among_others(name: str) -> None:
     runs = runs_of(name)
     assert trial_run(runs[0].setup) == []
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
     together, alone = curves_of(runs, dtype=torch.float64), curves_of(runs[:1], dtype=torch.float64)
     for run in runs:
         model, losses, norms = textbook_model(run.setup, run.seed, torch.float64)
@@ -76,7 +80,7 @@ def test_levels_above_zero_share_a_population(name: str) -> None:
     task, model, change = FORMS[name]
     levels = {path: 0.15 if level == 0 else level for path, level in change.items()}
     setups = [Setup(task=task, model=m, steps=5) for m in (model, model.replace(**levels))]
-    assert len(plan([Run(i, 0, setup) for i, setup in enumerate(setups)], 10)) == 1
+    assert len(groups([Run(i, 0, setup) for i, setup in enumerate(setups)])) == 1
 
 
 @pytest.mark.slow
@@ -88,21 +92,24 @@ def test_companions_do_not_change_a_bit(name: str) -> None:
     pd.testing.assert_frame_equal(together, apart, check_exact=True)
 
 
-def population(task: Task, models: list[Model], steps: int = 6) -> Population:
-    """One seed, a member for each model, ready to draw."""
-    runs = [Run(i, 0, Setup(task=task, model=model, steps=steps)) for i, model in enumerate(models)]
-    data = task.data(0)
-    found = Population(runs, [data] * len(runs), device=CPU, dtype=torch.float64)
-    found.prepare(data.x[:16].double() if data.x.is_floating_point() else data.x[:16])
-    found.advance()
-    return found
+def noise_of(levels: list[Level], steps: int = 6) -> tuple[Noise, MemberFloat]:
+    """Of one seed, with a member for each level."""
+    noise = Noise({0: slice(0, len(levels))}, steps=steps, device=CPU, dtype=torch.float64)
+    return noise, MemberFloat(levels)
+
+
+def drawn(noise: Noise, kind: str, p: MemberFloat) -> torch.Tensor:
+    """The masks of the first call of a forward pass."""
+    noise.begin(train=True)
+    masks = noise.mask(kind, p, (16, 64))
+    assert masks is not None
+    return masks.clone()
 
 
 def test_gaussian_noise_is_one_standard_normal_scaled_by_each_members_p() -> None:
-    ps = (0.1, 0.5, 0.8)
-    masks = population(MLP, [DropoutNet(hidden=(64,), noise="gaussian", dropout=p) for p in ps]).masks()[
-        "dropout.mask_0"
-    ]
+    ps = [0.1, 0.5, 0.8]
+    noise, levels = noise_of(ps)
+    masks = drawn(noise, "gaussian", levels)
     normals = [(mask - 1) / (p / (1 - p)) ** 0.5 for mask, p in zip(masks, ps, strict=True)]
     for z in normals[1:]:
         torch.testing.assert_close(z, normals[0])
@@ -111,21 +118,23 @@ def test_gaussian_noise_is_one_standard_normal_scaled_by_each_members_p() -> Non
 
 
 def test_zoned_out_units_are_nested_in_p() -> None:
-    masks = population(ROWS, [SimpleRNN(hidden=16, zoneout=p) for p in (0.1, 0.4, 0.8)]).masks()["rnn.zoneout.mask_0"]
-    held = masks == 0
+    noise, ps = noise_of([0.1, 0.4, 0.8])
+    noise.begin(train=True)
+    like = torch.ones(8, 16, 16, dtype=torch.float64)
+    with Answers(noise, batched=True):
+        held = torch.func.vmap(lambda _: zoneout(like, ps, True))(torch.zeros(3))
+    assert set(held.unique().tolist()) == {0.0, 1.0}
     assert bool((held[0] <= held[1]).all() and (held[1] <= held[2]).all())
-    for p, units in zip((0.1, 0.4, 0.8), held, strict=True):
-        assert abs(float(units.double().mean()) - p) < 4 * (p * (1 - p) / units.numel()) ** 0.5
+    for p, units in zip(ps.levels, held, strict=True):
+        assert abs(float(units.mean()) - p) < 4 * (p * (1 - p) / units.numel()) ** 0.5
 
 
 def test_a_schedule_draws_the_masks_that_its_p_would_have_drawn_all_along() -> None:
-    levels = [0.5, Early(0.5, until=3), Late(0.5, after=3), Linear(0.5, 0.1, until=5), 0.1]
-    members = population(MLP, [DropoutNet(hidden=(16,), dropout=level) for level in levels])
+    noise, levels = noise_of([0.5, Early(0.5, until=3), Late(0.5, after=3), Linear(0.5, 0.1, until=5), 0.1])
     shares = []
     for step in range(1, 9):  # six steps of training; what is drawn after them is at the last step's p
-        if step > 1:
-            members.advance()
-        constant, early, late, linear, low = members.masks()["dropout.mask_0"]
+        noise.advance()
+        constant, early, late, linear, low = drawn(noise, "bernoulli", levels)
         assert torch.equal(early if step <= 3 else late, constant)
         assert bool(((late if step <= 3 else early) == 1).all())
         assert torch.equal(linear, constant) if step == 1 else torch.equal(linear, low) if step >= 5 else True
@@ -220,7 +229,7 @@ def test_the_numbers_of_a_schedule_are_factors_and_schedules_are_levels() -> Non
     assert inside.factors()["model.dropout.until"] == 100
     assert inside.setup({"model.dropout.p": 0.5}).model.values()["dropout"] == Early(0.5, until=100)
     whole = Study(name="x", task=MLP, model=DropoutNet(dropout=Sweep(0.5, Early(0.5, until=3))), steps=5)
-    assert len(plan([Run(i, 0, whole.setup(cell)) for i, cell in enumerate(whole.cells())], 10)) == 1
+    assert len(groups([Run(i, 0, whole.setup(cell)) for i, cell in enumerate(whole.cells())])) == 1
 
 
 def test_a_schedule_reaches_a_users_dropout_layer_or_is_refused() -> None:
@@ -233,7 +242,11 @@ def test_a_schedule_reaches_a_users_dropout_layer_or_is_refused() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.b(self.drop(self.a(x)))
 
-    members = population(MLP, [Model(Users, dropout=level) for level in (0.5, Late(0.5, after=2))])
-    assert bool((members.masks()["drop.mask_0"][1] == 1).all())
+    levels = 0.5, Late(0.5, after=2)
+    setups = [Setup(task=MLP, model=Model(Users, dropout=level), optimizer=SGD(0.2), steps=4) for level in levels]
+    assert obstacle([Run(0, 0, setups[0]), Run(1, 1, setups[1])], CPU) == ""
+    curves = curves_of([Run(i, seed, setup) for i, setup in enumerate(setups) for seed in (0, 1)], dtype=torch.float64)
+    for i, setup in enumerate(setups):
+        np.testing.assert_allclose(curves.loc[i, 1]["loss"], textbook(setup, 1, torch.float64)[0], rtol=1e-9)
     (problem,) = trial_run(Setup(task=MLP, model=Model(Users, dropout=Late(0.5, after=2), halve=True)))
     assert "cannot be built: TypeError: unsupported operand" in problem.message

@@ -1,4 +1,4 @@
-"""Any module of a user's, unmodified: what becomes per-member inside it, and what is trained one by one."""
+"""Any module of a user's, unmodified: what trains as a population, what by the plain loop, both as the textbook has it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,20 +9,22 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from test_train import curves_of, textbook, textbook_model
+from test_train import CPU, curves_of, textbook, textbook_model
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from harness import Study, Sweep
-
-from harness.engine.planning import plan
+from harness.engine.functions.answers import Answers
+from harness.engine.noise import Noise
+from harness.engine.planning import groups
+from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
-from harness.lead.overview import overview
+from harness.engine.way import Way
+from harness.execution.examination import notes
+from harness.execution.trainer import Trainer
 from harness.models import Model
 from harness.optimizers import SGD
-from harness.settings import Note
-
+from harness.study.trial_run import trial_run
 from harness.tasks import Tensors
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -72,6 +74,45 @@ class Tied(nn.Module):
         return self.last(self.drop(x)) + self.first(x)
 
 
+class RandomFeatures(nn.Module):
+    """Its projection is a plain attribute: `state_dict` does not know it."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.projection = torch.randn(6, 16, dtype=torch.float64).float()
+        self.drop, self.b = nn.Dropout(dropout), nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.drop(x @ self.projection.to(x.dtype)))
+
+
+class OwnDropout(nn.Module):
+    """Dropout as many write it."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.a, self.b, self.p = nn.Linear(6, 16), nn.Linear(16, 2), dropout
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.dropout(self.a(x).relu(), self.p, self.training))
+
+
+class Attentive(nn.Module):
+    """Dropout on the weights of an attention, and after it."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.block = nn.TransformerEncoderLayer(6, 2, 12, dropout, batch_first=True)
+        self.b = nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(self.block(x).mean(1))
+
+
+def two_layers(p: float) -> dict[str, nn.Module]:
+    return {"a": nn.Linear(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}
+
+
 def recurrent(kind: type[nn.RNNBase], **options: Any) -> Model:
     return module(
         lambda p: {
@@ -107,6 +148,15 @@ BATCHED = {
     "relu": (TIME, recurrent(nn.RNN, nonlinearity="relu")),
     "lstm": (TIME, recurrent(nn.LSTM)),
     "gru": (TIME, recurrent(nn.GRU)),
+    "subclass of a gru": (TIME, module(
+        lambda p: {"a": type("Own", (nn.GRU,), {})(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)},
+        lambda s, x: s.b(s.drop(s.a(x)[0][:, -1])))),
+    "dropout like that between layers": (TIME, module(
+        lambda p: {"a": nn.GRU(6, 16, 2, dropout=p, batch_first=True), "drop": nn.Dropout(0.4), "b": nn.Linear(16, 2)},
+        lambda s, x: s.b(s.drop(s.a(x)[0])[:, -1]))),
+    "dropout as a function": (FLAT, Model(OwnDropout)),
+    "tensor as an attribute": (FLAT, Model(RandomFeatures)),
+    "attention": (TIME, Model(Attentive)),
 }  # fmt: skip
 
 
@@ -119,6 +169,7 @@ def runs_at(task: Tensors, model: Model, ps: tuple[float, ...], seeds: tuple[int
 def test_member_equals_the_textbook_loop_alone_and_among_others(name: str) -> None:
     runs = runs_at(*BATCHED[name], (0.0, 0.3, 0.6))
     assert trial_run(runs[0].setup) == []
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
     together, alone = curves_of(runs, dtype=torch.float64), curves_of(runs[3:4], dtype=torch.float64)
     for run in runs:
         losses, norms = textbook(run.setup, run.seed, torch.float64)
@@ -129,7 +180,7 @@ def test_member_equals_the_textbook_loop_alone_and_among_others(name: str) -> No
 
 @pytest.mark.parametrize("name", BATCHED)
 def test_runs_with_different_p_share_a_population(name: str) -> None:
-    assert len(plan(runs_at(*BATCHED[name], (0.0, 0.3, 0.6)), 100)) == 1
+    assert len(groups(runs_at(*BATCHED[name], (0.0, 0.3, 0.6)))) == 1
 
 
 @pytest.mark.parametrize("name", ["alpha dropout", "batch norm", "convolution", "lstm"])
@@ -162,12 +213,16 @@ def test_dropout_of_features_takes_an_example_without_a_batch_axis_as_torch_does
         (nn.Dropout2d(0.5), (5, 3, 4, 2)),
     ]:
         x = torch.ones(shape)
-        features = layer(x).flatten(len(shape) - {nn.Dropout1d: 1, nn.Dropout3d: 3, nn.Dropout2d: 2}[type(layer)])
+        axes = {nn.Dropout1d: 1, nn.Dropout3d: 3, nn.Dropout2d: 2}[type(layer)]
+        features = layer(x).flatten(len(shape) - axes)
         assert all(len(set(f.tolist())) == 1 for f in features.reshape(-1, features.shape[-1]))
-        member = swap(layer)
-        member.measure()
-        member.train()(x)
-        assert member.get_buffer("mask_0").numel() == features.numel() // features.shape[-1]
+        mask_shape = *shape[: len(shape) - axes], *[1] * axes
+        noises = [Noise({0: slice(0, 1)}, steps=1, device=CPU, dtype=torch.float32) for _ in range(2)]
+        for noise in noises:
+            noise.begin(train=True)
+        with Answers(noises[0], batched=False):
+            ours = layer(x)
+        assert torch.equal(ours, noises[1].mask("bernoulli", 0.5, mask_shape)[0].expand(shape))
 
 
 def by_value(s: Any, x: Tensor) -> Tensor:
@@ -181,87 +236,64 @@ def packed(s: Any, x: Tensor) -> Tensor:
     return s.b(s.drop(s.a(sequence)[1][0][-1]))
 
 
-def two_layers(p: float) -> dict[str, nn.Module]:
-    return {"a": nn.Linear(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}
-
-
-class RandomFeatures(nn.Module):
-    """Its projection is a plain attribute: `state_dict` does not know it."""
-
-    def __init__(self, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.projection = torch.randn(6, 16, dtype=torch.float64).float()
-        self.drop, self.b = nn.Dropout(dropout), nn.Linear(16, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.b(self.drop(x @ self.projection.to(x.dtype)))
-
-
-class OwnDropout(nn.Module):
-    """Dropout as many write it."""
-
-    def __init__(self, dropout: float = 0.3) -> None:
-        super().__init__()
-        self.a, self.b, self.p = nn.Linear(6, 16), nn.Linear(16, 2), dropout
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.b(F.dropout(self.a(x).relu(), self.p, self.training))
+def noisy(s: Any, x: Tensor) -> Tensor:
+    hidden = s.drop(s.a(x))
+    return s.b(hidden + torch.randn_like(hidden) if s.training else hidden)
 
 
 ALONE = {
     "decides": (FLAT, module(two_layers, by_value), "decides by the values of a tensor"),
     "reads": (FLAT, module(two_layers, lambda s, x: s.b(s.drop(s.a(x)) * s.a.weight.norm().item())), "`.item()`"),
-    "draws": (FLAT, Model(OwnDropout), "draws random numbers itself"),
-    "own tensors": (FLAT, Model(RandomFeatures), "holds a tensor, `projection`, that is no parameter or buffer"),
+    "draws": (FLAT, module(two_layers, noisy), "draws random numbers itself"),
     "mean of batch norm": (FLAT, module(
         lambda p: two_layers(p) | {"norm": nn.BatchNorm1d(16, momentum=None)},
         lambda s, x: s.b(s.drop(s.norm(s.a(x))))), "reads values of a tensor"),
     "packed sequences": (TIME, module(
         lambda p: {"a": nn.LSTM(6, 16, batch_first=True), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}, packed),
-        "reads values of a tensor"),
-    "subclass": (TIME, module(
-        lambda p: {"a": type("Own", (nn.GRU,), {})(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)},
-        lambda s, x: s.b(s.drop(s.a(x)[0][:, -1]))), "Batching rule not implemented for aten::gru"),
+        "torch.func.vmap says"),
     "spectral norm": (FLAT, module(
         lambda p: two_layers(p) | {"a": nn.utils.parametrizations.spectral_norm(nn.Linear(6, 16))},
-        lambda s, x: s.b(s.drop(s.a(x)))), "torch.func.vmap says"),
+        lambda s, x: s.b(s.drop(s.a(x)))), "Batching rule not implemented"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_what_cannot_be_batched_is_trained_one_by_one_and_equals_the_textbook_loop(name: str) -> None:
+def test_what_cannot_be_batched_trains_by_the_plain_loop_and_equals_the_textbook(name: str) -> None:
     task, model, why = ALONE[name]
     runs = runs_at(task, model, (0.3, 0.6))
-    (note,) = trial_run(runs[0].setup)
-    assert isinstance(note, Note)
-    assert why in note.message
-    assert "one after another" in note.message
-    curves = curves_of(runs, dtype=torch.float64)
+    assert trial_run(runs[0].setup) == []
+    assert why in obstacle([runs[0], runs[-1]], CPU)
     for run in runs:
         losses, norms = textbook(run.setup, run.seed, torch.float64)
-        np.testing.assert_allclose(curves.loc[run.trial, run.seed]["loss"], losses, rtol=1e-9)
-        np.testing.assert_allclose(curves.loc[run.trial, run.seed]["grad_norm"], norms, rtol=1e-9)
+        curve = curves_of([run], dtype=torch.float64)
+        np.testing.assert_allclose(curve["loss"], losses, rtol=1e-9)
+        np.testing.assert_allclose(curve["grad_norm"], norms, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["decides", "draws", "mean of batch norm"])
-def test_one_by_one_companions_do_not_change_a_bit_even_if_one_diverges(name: str) -> None:
+def test_what_a_population_turns_out_to_be_unable_to_train_trains_as_alone(name: str) -> None:
+    """Even beside a run that diverges."""
     runs = runs_at(*ALONE[name][:2], (0.3, 0.6))
-    wild = [Run(9, run.seed, run.setup.with_value("optimizer.lr", 1e30)) for run in runs[:1]]
-    together = curves_of(wild + runs)
+    wild = Run(9, runs[0].seed, runs[0].setup.with_value("optimizer.lr", 1e30))
+    trained = Trainer(CPU, evaluations=2).train([wild, *runs], lambda steps, diverged: None)
+    assert not trained.errors
+    assert sorted(trained.parts) == sorted(((run.trial, run.seed),) for run in [wild, *runs])
+    together = trained.curves.set_index(["trial", "seed", "step"])
     assert together.loc[9]["loss"].isna().any()
-    pd.testing.assert_frame_equal(together.loc[[0]], curves_of(runs[:2]), check_exact=True)
+    pd.testing.assert_frame_equal(
+        together.loc[[0, 1]], pd.concat(map(curves_of, [[run] for run in runs])), check_exact=True
+    )
 
 
-def test_runs_of_one_seed_are_trained_one_by_one_too_if_seeds_differ_in_a_loose_tensor() -> None:
-    """Or a curve would depend on which runs share its population."""
-    runs = runs_at(*ALONE["own tensors"][:2], (0.3, 0.6))
+def test_tensors_that_differ_between_seeds_are_those_of_the_seed_whoever_trains_beside_it() -> None:
+    runs = runs_at(*BATCHED["tensor as an attribute"], (0.3, 0.6))
     together, apart = curves_of(runs), curves_of([run for run in runs if run.seed == 3])
-    pd.testing.assert_frame_equal(together.xs(3, level="seed"), apart.xs(3, level="seed"), check_exact=True)
+    pd.testing.assert_frame_equal(together.xs(3, level="seed"), apart.xs(3, level="seed"), rtol=1e-4)
 
 
-def test_one_by_one_the_number_of_threads_does_not_change_a_bit() -> None:
+def test_by_the_plain_loop_the_number_of_threads_does_not_change_a_bit() -> None:
     wide = module(lambda p: {"a": nn.Linear(6, 600), "drop": nn.Dropout(p), "b": nn.Linear(600, 2)}, by_value)
-    runs, threads, curves = runs_at(FLAT, wide, (0.3,)), torch.get_num_threads(), []
+    runs, threads, curves = runs_at(FLAT, wide, (0.3,), (3,)), torch.get_num_threads(), []
     try:
         for n in (1, 2):
             torch.set_num_threads(n)
@@ -272,17 +304,10 @@ def test_one_by_one_the_number_of_threads_does_not_change_a_bit() -> None:
     pd.testing.assert_frame_equal(*curves, check_exact=True)
 
 
-def test_a_study_says_beforehand_what_trains_one_by_one_and_why() -> None:
-    task, model, why = ALONE["decides"]
-    study = Study(name="x", task=task, model=model.replace(dropout=Sweep(0.0, 0.5)), steps=5)
-    (note,) = [note for note in study.notes if "in its batch" not in note]
-    assert note.startswith("model: cannot be batched")
-    assert why in note
-    assert note in overview(study, verbose=False)
-
-
-def test_layers_with_hooks_keep_them() -> None:
-    """Weight normalisation in its older form is a hook: the layer's weight is made from two parameters of its own."""
-    with pytest.warns(FutureWarning):
-        layer = nn.utils.weight_norm(nn.Linear(6, 2))
-    assert swap(nn.Sequential(layer))[0] is layer
+def test_each_reason_for_the_plain_loop_is_said_once() -> None:
+    reads = Way(1, step_s=2e-3, why="its forward pass reads values")
+    (note,) = notes({"a": reads, "b": reads, "faster so": Way(1, step_s=1e-3), "population": Way(16, step_s=1e-4)})
+    assert note == (
+        "model: trains by the plain loop, each run alone on a core (2 ms a step), not as a population: "
+        "its forward pass reads values."
+    )

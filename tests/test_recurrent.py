@@ -1,22 +1,25 @@
-"""Recurrent layers of a population against torch's own, in float64."""
+"""The kernels that answer recurrent layers, of a population and of one member, against torch's own, in float64."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import torch.nn as nn
-from reference import GivenNoisyRecurrent
+from reference import GivenNoisyRecurrent, GivenRecurrent
+from test_train import CPU, Streams
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.utils.checkpoint import checkpoint
 
-from harness.engine.functions import swap
+from harness.engine.functions.answers import Answers
 from harness.engine.functions.cells import CELLS, RecurrentNoise
-from harness.engine.functions.dropout import MemberDropout
 from harness.engine.functions.recurrence import Recurrence
-from harness.engine.functions.recurrent import MemberRecurrent
+from harness.engine.noise import Noise
+from harness.engine.obstacles import Unbatchable
 
 LAYERS = [(nn.RNN, {"nonlinearity": "tanh"}), (nn.RNN, {"nonlinearity": "relu"}), (nn.LSTM, {}), (nn.GRU, {})]
 OPTIONS = [
@@ -26,15 +29,21 @@ OPTIONS = [
 INPUT, HIDDEN, STEPS, BATCH = 3, 4, 5, 2
 
 
-class Scaled(nn.Module):
-    """A dropout that is not random."""
+@contextmanager
+def answered(members: int = 1, *, by_kernels: bool = True) -> Iterator[None]:
+    """Within the block layers run as in a forward pass of a population, or of a single run."""
+    noise = Noise({0: slice(0, members)}, steps=1, device=CPU, dtype=torch.float64)
+    noise.begin(train=True)
+    answers = Answers(noise, batched=members > 1)
+    answers.use_kernels(by_kernels)
+    with answers:
+        yield
 
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x * (1 - self.p)
+def by_kernel(layer: nn.Module, *arguments: Any) -> Any:
+    """What a layer returns where the kernels answer it."""
+    with answered():
+        return layer(*arguments)
 
 
 def build(kind: type[nn.RNNBase], seed: int, **options: Any) -> nn.RNNBase:
@@ -77,25 +86,23 @@ def assert_same(ours: Any, theirs: Any, **tolerance: float) -> None:
 class TestAgainstTorch:
     def test_one_layer_by_itself(self, kind: Any, more: Any, options: Any, with_states: bool) -> None:
         theirs = build(kind, 0, **options, **more)
-        ours = MemberRecurrent(theirs, Scaled)
-        assert list(dict(ours.named_parameters())) == list(dict(theirs.named_parameters()))
         x, states = data(options, lstm=kind is nn.LSTM, with_states=with_states)
-        outputs = [layer(x, as_hx(states)) for layer in (ours, theirs)]
+        outputs = [by_kernel(theirs, x, as_hx(states)), theirs(x, as_hx(states))]
         assert_same(*(flat(o) for o in outputs))
         assert_same(*(torch.autograd.grad(scalar(o), [*theirs.parameters(), x, *states]) for o in outputs))
         with torch.no_grad():
-            assert_same(flat(ours(x, as_hx(states))), flat(outputs[1]))
+            assert_same(flat(by_kernel(theirs, x, as_hx(states))), flat(outputs[1]))
 
     def test_every_member_of_a_population(self, kind: Any, more: Any, options: Any, with_states: bool) -> None:
         each = [build(kind, seed, **options, **more) for seed in range(3)]
-        swapped = [MemberRecurrent(layer, Scaled) for layer in each]
         x, states = data(options, lstm=kind is nn.LSTM, with_states=with_states)
-        params, buffers = stack_module_state(swapped)  # type: ignore[arg-type]
+        params, _ = stack_module_state(each)  # type: ignore[arg-type]
 
         def loss(params: Any, x: Tensor, states: Any) -> Tensor:
-            return scalar(functional_call(swapped[0], (params, buffers), (x, as_hx(states))))  # type: ignore[arg-type]
+            return scalar(functional_call(each[0], params, (x, as_hx(states))))  # type: ignore[arg-type]
 
-        losses = vmap(loss, in_dims=(0, None, None))(params, x, states)
+        with answered(3):
+            losses = vmap(loss, in_dims=(0, None, None))(params, x, states)
         *grads, grad_x = torch.autograd.grad(losses.sum(), [*params.values(), *states, x])
         expected = [scalar(layer(x, as_hx(states))) for layer in each]
         assert_same(losses, expected)
@@ -110,8 +117,7 @@ class TestAgainstTorch:
 class TestEveryCell:
     def test_members_may_have_inputs_and_states_of_their_own(self, kind: Any, more: Any) -> None:
         each = [build(kind, seed, num_layers=2, bidirectional=True, **more) for seed in range(3)]
-        layer = MemberRecurrent(each[0], Scaled)
-        params, buffers = stack_module_state(each)  # type: ignore[arg-type]
+        params, _ = stack_module_state(each)  # type: ignore[arg-type]
         generator = torch.Generator().manual_seed(0)
         x = torch.randn(STEPS, 3, BATCH, INPUT, generator=generator, dtype=torch.float64).requires_grad_()
         states = tuple(
@@ -120,48 +126,54 @@ class TestEveryCell:
         )
 
         def loss(params: Any, x: Tensor, states: Any) -> Tensor:
-            return scalar(functional_call(layer, (params, buffers), (x, as_hx(states))))  # type: ignore[arg-type]
+            return scalar(functional_call(each[0], params, (x, as_hx(states))))  # type: ignore[arg-type]
 
-        losses = vmap(loss, in_dims=(0, 1, 0))(params, x, states)
+        with answered(3):
+            losses = vmap(loss, in_dims=(0, 1, 0))(params, x, states)
         expected = torch.stack([scalar(e(x[:, k], as_hx(tuple(s[k] for s in states)))) for k, e in enumerate(each)])
         assert_same([losses], [expected])
         assert_same(*(torch.autograd.grad(v.sum(), [x, *states]) for v in (losses, expected)))
 
-    def test_dropout_goes_between_layers_with_the_axes_of_the_input(self, kind: Any, more: Any) -> None:
-        made, shapes = [], []
-
-        def dropout(p: float) -> nn.Module:
-            made.append(p)
-            layer = Scaled(p)
-            layer.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
-            return layer
-
-        theirs = build(kind, 0, num_layers=3, dropout=0.25, batch_first=True, bidirectional=True, **more)
-        ours = MemberRecurrent(theirs, dropout)
-        x, _ = data({"batch_first": True}, lstm=False, with_states=False)
-        out, _ = ours(x)
-        assert made == [0.25, 0.25]
-        assert shapes == [(BATCH, STEPS, 2 * HIDDEN)] * 2
-        with torch.no_grad():  # a factor on a layer's input is a factor on its weight
-            for name, weight in theirs.named_parameters():
-                weight *= 0.75 if "weight_ih" in name and "l0" not in name else 1
-        assert_same([out], [theirs.eval()(x)[0]])
+    @pytest.mark.parametrize("batch_first", [True, False])
+    def test_dropout_goes_between_layers_with_the_axes_of_the_input(
+        self, kind: Any, more: Any, batch_first: bool
+    ) -> None:
+        layer = build(kind, 0, num_layers=3, dropout=0.25, batch_first=batch_first, bidirectional=True, **more)
+        x, _ = data({"batch_first": batch_first}, lstm=False, with_states=False)
+        given, noise = GivenRecurrent(layer).double(), Streams(0)
+        for between in given.between:
+            between.draw = noise.uniform
+        expected = given(x)[0]
+        assert dict(noise.calls) == {f"{'2x5' if batch_first else '5x2'}x{2 * HIDDEN}": 2}
+        assert (expected - layer.eval()(x)[0]).abs().max() > 0.01
+        layer.train()
+        for by_kernels in (True, False):
+            with answered(by_kernels=by_kernels):
+                ours = layer(x)[0]
+            assert_same([ours], [expected])
+            assert_same(*(torch.autograd.grad(scalar(o), x, retain_graph=True) for o in (ours, expected)))
 
     def test_last_states_alone_carry_gradients(self, kind: Any, more: Any) -> None:
         theirs = build(kind, 0, **more)
-        ours = MemberRecurrent(theirs, Scaled)
         x, _ = data({}, lstm=False, with_states=False)
-        assert_same(*(torch.autograd.grad(scalar(layer(x)[1]), [*theirs.parameters(), x]) for layer in (ours, theirs)))
+        finals = by_kernel(theirs, x)[1], theirs(x)[1]
+        assert_same(*(torch.autograd.grad(scalar(final), [*theirs.parameters(), x]) for final in finals))
+
+    def test_a_sequence_without_a_batch_axis_is_one_example(self, kind: Any, more: Any) -> None:
+        layer = build(kind, 0, num_layers=2, **more)
+        x = torch.randn(STEPS, INPUT, dtype=torch.float64)
+        assert_same(flat(by_kernel(layer, x)), flat(layer(x)))
 
     @pytest.mark.slow
     def test_gradcheck(self, kind: Any, more: Any) -> None:
-        layer = MemberRecurrent(build(kind, 0, **more), Scaled)
+        layer = build(kind, 0, **more)
         x, states = data({}, lstm=kind is nn.LSTM, with_states=True)
         names, params = zip(*layer.named_parameters(), strict=True)
 
         def call(x: Tensor, *rest: Tensor) -> tuple[Tensor, ...]:
             states, params = rest[: 1 + (kind is nn.LSTM)], rest[1 + (kind is nn.LSTM) :]
-            return tuple(flat(functional_call(layer, dict(zip(names, params, strict=True)), (x, as_hx(states)))))  # type: ignore[arg-type]
+            with answered():
+                return tuple(flat(functional_call(layer, dict(zip(names, params, strict=True)), (x, as_hx(states)))))  # type: ignore[arg-type]
 
         def again(*tensors: Tensor) -> object:  # a fresh forward pass for every backward pass
             return checkpoint(call, *tensors, use_reentrant=False)
@@ -187,23 +199,21 @@ class TestEveryCell:
     def test_evaluation_keeps_nothing_for_backward(self, kind: Any, more: Any) -> None:
         layer = build(kind, 0, **more)
         tensors = [t.detach().unsqueeze(0) for t in (torch.ones(STEPS, BATCH, INPUT).double(), *layer.parameters())]
-        cell = MemberRecurrent(layer, Scaled).cell
-        assert len(Recurrence.apply(cell, False, False, *tensors, None, None, *RecurrentNoise())) == 3
+        assert len(Recurrence.apply(CELLS[layer.mode], False, False, *tensors, None, None, *RecurrentNoise())) == 3
 
 
 def step(layers: list[Any], x: Tensor) -> list[Tensor]:
     """Outputs and parameter gradients of a population, member axis first."""
-    swapped = [MemberRecurrent(layer, Scaled) for layer in layers]
-    params, buffers = stack_module_state(swapped)  # type: ignore[arg-type]
-    out, _ = vmap(lambda p: functional_call(swapped[0], (p, buffers), (x,)))(params)  # type: ignore[arg-type]
+    params, _ = stack_module_state(layers)
+    with answered(len(layers)):
+        out, _ = vmap(lambda p: functional_call(layers[0], p, (x,)))(params)
     return [out.detach(), *torch.autograd.grad(out.square().sum(), list(params.values()))]
 
 
 def test_a_second_backward_pass_through_consumed_gates_is_refused() -> None:
     for kind, more in LAYERS:
-        layer = MemberRecurrent(build(kind, 0, **more), Scaled)
         x, _ = data({}, lstm=False, with_states=False)
-        loss = scalar(layer(x))
+        loss = scalar(by_kernel(build(kind, 0, **more), x))
         first = torch.autograd.grad(loss, x, retain_graph=True)
         if kind is nn.RNN:  # consumes nothing
             assert_same(first, torch.autograd.grad(loss, x))
@@ -212,34 +222,38 @@ def test_a_second_backward_pass_through_consumed_gates_is_refused() -> None:
                 torch.autograd.grad(loss, x)
 
 
-def test_only_torchs_own_layers_are_swapped() -> None:
-    class Own(nn.RNN):
-        pass
+def test_a_subclass_keeps_its_own_forward_pass() -> None:
+    class Doubled(nn.GRU):
+        def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+            return 2 * super().forward(x)[0]
 
-    own = Own(INPUT, HIDDEN)
-    assert swap(nn.Sequential(own))[0] is own
-    assert isinstance(swap(nn.Sequential(nn.RNN(INPUT, HIDDEN)))[0], MemberRecurrent)
+    layer = Doubled(INPUT, HIDDEN).double()
+    x, _ = data({}, lstm=False, with_states=False)
+    assert_same([by_kernel(layer, x)], [2 * nn.GRU.forward(layer, x)[0]])
 
 
-def test_packed_sequences_go_through_torchs_own_layer() -> None:
-    theirs = build(nn.LSTM, 0, num_layers=2)
+def test_packed_sequences_have_dropout_between_layers_where_torch_computes_the_layers() -> None:
+    layer = build(nn.LSTM, 0, num_layers=2, dropout=0.25)
     packed = nn.utils.rnn.pack_sequence([torch.ones(3, INPUT).double(), torch.ones(2, INPUT).double()])
-    ours = MemberRecurrent(theirs, MemberDropout)
-    assert_same(*(flat([layer(packed)[0].data, layer(packed)[1]]) for layer in (ours, theirs)))
-    doubled = {name: 2 * p for name, p in ours.named_parameters()}
-    assert_same(*(flat(functional_call(layer, doubled, (packed,))[1]) for layer in (ours, theirs)))  # type: ignore[arg-type]
+    given, noise = GivenRecurrent(layer).double(), Streams(0)
+    first, second = given.layers
+    states, _ = first(packed)
+    given.between[0].draw = noise.uniform
+    states, _ = second(nn.utils.rnn.PackedSequence(given.between[0](states.data), states.batch_sizes))
+    with answered(by_kernels=False):
+        assert_same([layer(packed)[0].data], [states.data])
+    with answered(by_kernels=False):
+        assert_same(flat(layer.eval()(packed)[1]), flat(layer(packed)[1]))
 
 
-def test_what_a_population_cannot_run_is_refused_with_advice() -> None:
-    with pytest.raises(ValueError, match=r"proj_size=2.*nn.Linear"):
-        MemberRecurrent(nn.LSTM(INPUT, HIDDEN, proj_size=2), Scaled)
-    layer = MemberRecurrent(nn.LSTM(INPUT, HIDDEN), Scaled)
-    with pytest.raises(ValueError, match="batch axis of size 1"):
-        layer(torch.zeros(STEPS, INPUT))
-    with pytest.raises(ValueError, match="3 features"):
-        layer(torch.zeros(STEPS, BATCH, INPUT + 1))
-    with pytest.raises(ValueError, match="hx must have shapes"):
-        layer(torch.zeros(STEPS, BATCH, INPUT), torch.zeros(1, BATCH, HIDDEN))
+def test_what_the_kernels_cannot_compute_is_refused() -> None:
+    x = torch.zeros(STEPS, BATCH, INPUT)
+    with pytest.raises(Unbatchable, match="projections"):
+        by_kernel(nn.LSTM(INPUT, HIDDEN, proj_size=2), x)
+    with pytest.raises(Unbatchable, match="packed sequences"):
+        by_kernel(nn.LSTM(INPUT, HIDDEN), nn.utils.rnn.pack_sequence([x[:, 0], x[:2, 0]]))
+    with pytest.raises(Unbatchable, match="autocast"), torch.autocast("cpu"):
+        by_kernel(nn.LSTM(INPUT, HIDDEN), x)
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])

@@ -163,17 +163,27 @@ def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tm
     assert not (tmp_path / "results").exists()
 
 
+def test_a_study_says_beforehand_what_trains_by_the_plain_loop_and_why(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(MINE.replace("return self.net(x)", "return self.net(x) / self.net[0].weight.norm().item()"))
+    said = harness_run(study_file, "--dry-run", results=tmp_path / "results")
+    assert said.exit_code == 0, said.output
+    (note,) = [line for line in said.output.splitlines() if line.startswith("  note:")]
+    assert "model: trains by the plain loop" in note
+    assert "its forward pass reads values of a tensor (`.item()`" in note
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, tmp_path: Path) -> None:
     """A module that raises for one configuration, once training has begun."""
     source = MINE.replace(
         "return self.net(x)",
-        """if self.net[2].__class__.__name__ != 'Dropout' and self.width == 9 and len(x) == 16 and self.calls > 9:
-            raise RuntimeError('no more')
-        self.calls += 1
+        """if self.training and self.width == 9:
+            self.seen.add(float(x.sum()))  # no measurement takes so many different batches
+            if len(self.seen) > 9:
+                raise RuntimeError('no more')
         return self.net(x)""",
-    ).replace("super().__init__()", "super().__init__()\n        self.width, self.calls = width, 0")
+    ).replace("super().__init__()", "super().__init__()\n        self.width, self.seen = width, set()")
     study_file.write_text(source.replace("dropout=Sweep(0.0, 0.5)", "width=Sweep(8, 9)").replace('"model.dropout": 0.5', '"model.width": 9')
                           .replace('"model.dropout": 0.0', '"model.width": 8'))  # fmt: skip
     done = harness_run(study_file, results=tmp_path)
@@ -271,6 +281,6 @@ def test_a_configuration_that_kills_its_process_takes_nothing_else_with_it(study
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    assert "a worker ended with exit code 3; its 2 runs are trained again" in done.stderr
+    assert "a worker ended with exit code 3; its run is trained again" in done.stderr
     runs = pd.read_parquet(tmp_path / "r" / "mine" / "runs.parquet")
     assert runs.groupby("model.width")["status"].unique().map(list).to_dict() == {8: ["finished"], 9: ["failed"]}

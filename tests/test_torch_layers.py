@@ -73,8 +73,8 @@ def convolutions() -> dict[str, Case]:
             found[f"Conv{d}d{name}"] = (shape, lambda p, k=conv, c=channels, m=more: k(c, c, 2, **m), directly)
         for name, more in (options | {" output padding": {"stride": 2, "output_padding": 1}}).items():
             found[f"ConvTranspose{d}d{name}"] = (shape, lambda p, k=back, c=channels, m=more: k(c, 2, 2, **m), directly)
-        found[f"LazyConv{d}d"] = (shape, lambda p, k=getattr(nn, f"LazyConv{d}d"): k(3, 2), directly)
-        found[f"LazyConvTranspose{d}d"] = (shape, lambda p, k=getattr(nn, f"LazyConvTranspose{d}d"): k(3, 2), directly)
+        found[f"LazyConv{d}d"] = (shape, lambda p, n=f"LazyConv{d}d": getattr(nn, n)(3, 2), directly)
+        found[f"LazyConvTranspose{d}d"] = (shape, lambda p, n=f"LazyConvTranspose{d}d": getattr(nn, n)(3, 2), directly)
     return found
 
 
@@ -101,7 +101,7 @@ def norms() -> dict[str, Case]:
             kind = getattr(nn, f"InstanceNorm{d}d")
             found[f"InstanceNorm{d}d{name}"] = (shape, lambda p, k=kind, c=shape[0], m=more: k(c, **m), directly)
         for name in (f"LazyBatchNorm{d}d", f"LazyInstanceNorm{d}d"):
-            found[name] = (shape, lambda p, k=getattr(nn, name): k(), directly)
+            found[name] = (shape, lambda p, n=name: getattr(nn, n)(), directly)
     return found
 
 

@@ -1,5 +1,9 @@
 """The engine against the textbook loop (invariant 2), and what must hold in a population (invariants 1, 3 to 6)."""
 
+import random
+from collections import Counter
+from functools import cache, partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,10 +11,13 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from plain_clipping import plain
-from reference import GivenDropout, GivenGaussian, train_plain, with_given_noise
+from reference import GivenGaussian, given_functions, train_plain, with_given_noise
+from ways import width
 
 from harness.clipping import GlobalNorm, Value
 from harness.engine.feed import Order
+from harness.engine.member_float import MemberFloat
+from harness.engine.noise import Noise
 from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -52,7 +59,7 @@ def textbook(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[list[float], 
 def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Module, list[float], list[float]]:
     """The run by `reference.train_plain`, from the streams' documented names alone, and the model it leaves behind."""
     data = setup.task.data(seed)
-    torch.manual_seed(stream_seed(seed, "init"))
+    begin(stream_seed(seed, "init"))
     model = setup.model.build(setup.task.sizes(data))
     drops = with_given_noise(model)
     levels = {name: layer.p for name, layer in drops.items()}
@@ -61,18 +68,14 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
     x = data.x.to(dtype) if data.x.is_floating_point() else data.x
     y = data.y.to(dtype) if data.y.is_floating_point() else data.y
     batches = [(x[index], y[index]) for index in order]
-    for name, layer in drops.items():
-        layer.p = p_at(levels[name], 1, setup.steps)
-    shapes = {name: _shapes(model, layer, batches[0][0]) for name, layer in drops.items()}
-    own = stream(seed, "module")
-    streams = {(n, i): stream(seed, f"dropout {n}.mask_{i}") for n in drops for i in range(len(shapes[n]))}
+    noise = Streams(seed)
+    for layer in drops.values():
+        layer.draw = noise.normal if isinstance(layer, GivenGaussian) else noise.uniform
 
     def before_step(step: int) -> None:
+        noise.calls.clear()
         for name, layer in drops.items():
-            draw = normal if isinstance(layer, GivenGaussian) else uniform
-            layer.noise = [draw(s, streams[name, i]) for i, s in enumerate(shapes[name])]
             layer.p = p_at(levels[name], step + 1, setup.steps)
-        torch.manual_seed(int(torch.randint(2**62, (), generator=own)))  # for what a module draws itself
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if target.is_floating_point():
@@ -80,7 +83,39 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
         return F.cross_entropy(output.flatten(0, -2), target.flatten())
 
     optimizer, clip = torch_optimizer(setup.optimizer, model), plain(setup.clipping)
-    return model, *train_plain(model, batches, loss, optimizer, before_step=before_step, clip=clip)
+    begin(stream_seed(seed, "module"))  # for what a module draws itself
+    with given_functions(noise.uniform):
+        return model, *train_plain(model, batches, loss, optimizer, before_step=before_step, clip=clip)
+
+
+def begin(seed: int) -> None:
+    """Seed every global generator."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+
+
+class Streams:
+    """The noise of dropout: a stream for each shape and each place of a call among those with that shape.
+
+    Attributes:
+        calls: how many there were, by shape, in the forward pass that is on.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.calls = Counter[str]()
+        self._stream = cache(partial(stream, seed))
+
+    def _next(self, shape: torch.Size) -> torch.Generator:
+        name = "x".join(map(str, shape))
+        self.calls[name] += 1
+        return self._stream(f"dropout {name} {self.calls[name] - 1}")
+
+    def uniform(self, shape: torch.Size) -> torch.Tensor:
+        return uniform(shape, self._next(shape))
+
+    def normal(self, shape: torch.Size) -> torch.Tensor:
+        return normal(shape, self._next(shape))
 
 
 def uniform(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
@@ -107,14 +142,6 @@ def p_at(level: float | Schedule, step: int, steps: int) -> float:
             return float(np.interp(step, [1, level.until or steps], [level.start, level.end]))
         case _:
             return level
-
-
-def _shapes(model: nn.Module, layer: GivenDropout, x: torch.Tensor) -> list[torch.Size]:
-    shapes: list[torch.Size] = []
-    hook = layer.register_forward_hook(lambda _, inputs, __: shapes.append(layer.noise_shape(inputs[0])))
-    model.eval()(x)
-    hook.remove()
-    return shapes
 
 
 def torch_optimizer(optimizer: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
@@ -233,21 +260,25 @@ def test_seeds_share_randomness_across_settings_and_nothing_across_seeds() -> No
 
 
 def test_dropout_masks_are_nested_in_p() -> None:
-    from harness.engine.population import Population
-
-    setup = Setup(task=Images(), model=DropoutNet(hidden=(64,)), steps=5)
-    runs = [Run(i, 0, setup.with_value("model.dropout", p)) for i, p in enumerate([0.0, 0.2, 0.5, 0.9])]
-    data = setup.task.data(0)
-    population = Population(runs, [data] * 4, device=CPU, dtype=torch.float32)
-    population.prepare(data.x[:16])
-    population.advance()
-    (masks,) = population.masks().values()
+    ps = MemberFloat([0.0, 0.2, 0.5, 0.9])
+    noise = Noise({0: slice(0, 4)}, steps=5, device=CPU, dtype=torch.float32)
+    noise.begin(train=True)
+    masks = noise.mask("bernoulli", ps, (16, 64))
     assert bool((masks[0] == 1).all())
     dropped = masks == 0
     assert all(bool((dropped[i] <= dropped[i + 1]).all()) for i in range(3))
     for i, p in enumerate([0.2, 0.5, 0.9], start=1):
         assert abs(float(dropped[i].float().mean()) - p) < 4 * (p * (1 - p) / dropped[i].numel()) ** 0.5
         assert torch.allclose(masks[i][~dropped[i]], torch.tensor(1 / (1 - p)))
+
+
+def test_a_further_dropout_layer_of_another_shape_leaves_the_noise_of_the_others_as_it_is() -> None:
+    found = []
+    for shapes in ([(16, 64), (16, 8)], [(16, 64), (16, 4), (16, 8)]):
+        noise = Noise({0: slice(0, 1)}, steps=5, device=CPU, dtype=torch.float32)
+        noise.begin(train=True)
+        found.append({shape: noise.mask("bernoulli", 0.5, shape).clone() for shape in shapes})
+    assert all(torch.equal(mask, found[1][shape]) for shape, mask in found[0].items())
 
 
 def test_divergence_is_a_result_and_leaves_companions_alone() -> None:
@@ -318,11 +349,17 @@ def test_plan_covers_every_run_once_within_the_width() -> None:
     setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
     wide = setup.with_value("model.hidden", (24,))
     runs = [Run(t, s, setup if t % 2 else wide) for t in range(6) for s in range(5)]
-    populations = plan(runs, 8)
+    populations = plan(runs, width(8))
     assert sorted((r.trial, r.seed) for p in populations for r in p) == [(r.trial, r.seed) for r in runs]
     assert max(map(len, populations)) <= 8
     assert all(len({r.setup.model.values()["hidden"] for r in p}) == 1 for p in populations)
-    assert populations == plan(runs, 8)
+    assert populations == plan(runs, width(8))
+
+
+def test_populations_that_train_abreast_are_as_many_as_places_if_none_gets_too_narrow() -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
+    runs = [Run(0, seed, setup) for seed in range(100)]
+    assert [len(plan(runs, width(64), abreast)) for abreast in (1, 3, 4, 40)] == [2, 3, 4, 2]
 
 
 class Spy(nn.Module):
@@ -349,4 +386,4 @@ def test_tf32_is_used_only_if_asked_for(asked: bool, precision: str):
     assert Spy.seen == {precision}
     assert [part.fp32_precision for part in parts] == before
     runs = [Run(0, 0, Setup(task=Images(), model=DropoutNet(), tf32=each)) for each in (asked, not asked)]
-    assert len(plan(runs, width=8)) == 2
+    assert len(plan(runs, width(8))) == 2

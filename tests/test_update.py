@@ -29,13 +29,17 @@ def population_of(optimizers: list[Optimizer]) -> tuple[list[Run], Population]:
     return runs, Population(runs, examples(runs), device=CPU, dtype=torch.float64)
 
 
-def torchs_parameters(optimizer: Optimizer, start: torch.Tensor, gradients: list[torch.Tensor]) -> torch.Tensor:
-    """What torch's own optimizer makes of one member's parameters."""
-    parameters = start.clone().requires_grad_()
+def torchs_optimizer(optimizer: Optimizer, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
     settings = dict(optimizer.values())
     if not isinstance(optimizer, SGD):
         settings["betas"] = settings.pop("beta1"), settings.pop("beta2")
-    torchs = TORCHS[type(optimizer)]([parameters], **settings)
+    return TORCHS[type(optimizer)](parameters, **settings)
+
+
+def torchs_parameters(optimizer: Optimizer, start: torch.Tensor, gradients: list[torch.Tensor]) -> torch.Tensor:
+    """What torch's own optimizer makes of one member's parameters."""
+    parameters = start.clone().requires_grad_()
+    torchs = torchs_optimizer(optimizer, [parameters])
     for gradient in gradients:
         parameters.grad = gradient.clone()
         torchs.step()
@@ -69,6 +73,40 @@ def test_every_member_is_updated_as_by_its_own_optimizer_of_torch(kind, optimize
         taken = [gradients[step, member] for step in range(STEPS) if not skips[step, member]]
         expected = torchs_parameters(optimizers[member], start[member], taken)
         torch.testing.assert_close(population.parameters[row], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizers", OPTIMIZERS, ids=lambda optimizers: type(optimizers[0]).__name__)
+@pytest.mark.parametrize("kind", [Update, FusedUpdate])
+@pytest.mark.parametrize("skipping", [False, True])
+def test_a_parameter_is_left_alone_in_steps_in_which_it_takes_no_part(kind, optimizers, skipping):
+    """As torch leaves one without a gradient: no weight decay, no momentum, and no step of its own is counted."""
+    if kind is FusedUpdate and isinstance(optimizers[0], SGD):
+        pytest.skip("torch's fused SGD is not used: the formula has as few passes")
+    runs, population = population_of(optimizers)
+    update, views = kind(runs, population), population.views(population.parameters)
+    first, never, *_ = views
+    theirs = [{name: view[i].clone().requires_grad_() for name, view in views.items()} for i in range(len(runs))]
+    torchs = [
+        torchs_optimizer(optimizer, list(own.values())) for optimizer, own in zip(optimizers, theirs, strict=True)
+    ]
+    generator = torch.Generator().manual_seed(0)
+    for step in range(STEPS):
+        population.unused = (first, never) if step in (0, 2, 5) else (never,)
+        gradient = torch.zeros_like(population.parameters)
+        for name, view in population.views(gradient).items():
+            if name not in population.unused:
+                view.copy_(torch.randn(view.shape, generator=generator, dtype=torch.float64))
+        skipped = torch.rand(len(runs), 1, generator=generator) < 0.4 * skipping
+        for i, (own, optimizer) in enumerate(zip(theirs, torchs, strict=True)):
+            for name, view in population.views(gradient).items():
+                own[name].grad = None if name in population.unused or skipped[i] else view[i].clone()
+            optimizer.step()
+        update.begin()
+        update(slice(0, len(runs)), gradient, skipped if skipping else None)
+        update.end(skipped if skipping else None)
+    for name, view in views.items():
+        expected = torch.stack([own[name].detach() for own in theirs])
+        torch.testing.assert_close(view, expected, rtol=1e-12, atol=1e-12)
 
 
 class Halved(Adam):

@@ -11,6 +11,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from harness.engine.functions.transforms import is_per_member
 from harness.settings.schedules import Schedule
 
 TORCHS = frozenset(vars(nn.Module()))
@@ -64,6 +65,8 @@ def _same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool
     if isinstance(a, nn.Parameter):
         return bool(a.shape == b.shape)
     if isinstance(a, Tensor):
+        if is_per_member(a) or is_per_member(b):  # a forward pass of a population has left it behind
+            return False
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, np.ndarray):
         return bool(np.array_equal(a, b))

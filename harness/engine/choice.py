@@ -84,5 +84,6 @@ def _pair(runs: list[Run]) -> list[Run]:
 def _key(runs: list[Run], device: torch.device, memory_bytes: int, context: str) -> str:
     """What the best way depends on, as a digest."""
     sizes = min(len(runs), WIDEST).bit_length(), memory_bytes.bit_length()
-    text = f"{device_name(device)} {population_key(runs[0])} {sizes} {context}"
+    levels = [levels_of(run) for run in _pair(runs)]
+    text = f"{device_name(device)} {population_key(runs[0])} {levels} {sizes} {context}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

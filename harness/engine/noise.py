@@ -75,7 +75,10 @@ class Noise:
         Raises:
             RuntimeError: no forward pass is on.
         """
+        levels = self.levels(p)
         if not self._open:
+            if not levels.acts:
+                return None
             message = (
                 "dropout is computed a second time in the backward pass (checkpointing), which would draw other noise"
             )
@@ -83,7 +86,6 @@ class Noise:
         called = f"{self._purpose} {'x'.join(map(str, shape))}"
         name = f"{called} {self._calls[called]}"
         self._calls[called] += 1
-        levels = self.levels(p)
         if not levels.acts:
             return None
         key = f"{kind} {name}"

@@ -39,6 +39,7 @@ class PlainMember(Members):
         for name, parameter in self._parameters.items():
             self._rows_of[name].copy_(parameter.detach())
             parameter.data = self._rows_of[name]
+        self._others = TensorPlaces(self.template).others  # what a forward pass leaves behind besides is no state
         self._answers = Answers(self._noise, batched=False)
 
     def learn(self, x: Tensor) -> None:
@@ -49,8 +50,8 @@ class PlainMember(Members):
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
-        places = TensorPlaces(self.template)
-        return {name: places.tensors()[name].detach().unsqueeze(0) for name in places.others}
+        now = TensorPlaces(self.template).tensors()
+        return {name: now[name].detach().unsqueeze(0) for name in self._others if name in now}
 
     def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
         """See `Members._each`."""
@@ -109,4 +110,6 @@ class PlainMember(Members):
             self._answers.use_kernels(False)
 
     def compact(self, survivors: Tensor) -> None:
-        """See `Members.compact`: of one there are no others."""
+        """See `Members.compact`: it stays or goes."""
+        self.runs = [self.runs[i] for i in survivors.tolist()]
+        self.parameters = self.parameters[survivors]

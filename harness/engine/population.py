@@ -23,12 +23,12 @@ from harness.engine.functions.transforms import of_all, of_member, over_members
 from harness.engine.gradients import Gradients
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
-from harness.engine.obstacles import Unbatchable, reason
+from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.runs import Run, build
 from harness.engine.stacking import stack_others, stack_parameters
 from harness.engine.tensor_places import TensorPlaces
-from harness.settings.randomness import global_generators, global_state
+from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
 
 
@@ -56,7 +56,7 @@ class Population(Members):
         self._levels = _put_levels(modules)
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
-        self.repeats, self._global_state = True, global_state()
+        self.repeats, self._global_state = True, global_states()
 
     def learn(self, x: Tensor) -> None:
         """See `Members.learn`: which buffers are always the same for all members, and need no member axis.
@@ -80,8 +80,8 @@ class Population(Members):
 
     def check(self) -> None:
         """See `Members.check`."""
-        if global_state() != self._global_state:
-            raise Unbatchable("its forward pass draws random numbers itself")
+        if global_states() != self._global_state:
+            raise Unbatchable(DRAWS)
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""

@@ -4,9 +4,6 @@ Wider populations share the cost of launching operations; too wide ones fall out
 widths find the turn, and show whether it is worth more than as many plain loops, one on each core.
 """
 
-from collections.abc import Callable
-from functools import partial
-
 import torch
 from torch import Tensor
 
@@ -45,14 +42,14 @@ def best_width(runs: list[Run], device: torch.device, most: int) -> tuple[int, f
         best = width = min(NARROWEST, most, len(runs))
         step, tries = steps_of(runs[:width], device), PATIENCE
         plain_s, taken_s = in_turns([plain, step], device)
-        while tries and taken_s < LONG_STEP_S and width < len(runs) and 2 * width <= most:
-            width *= 2
+        while tries and taken_s < LONG_STEP_S and width < min(len(runs), most):
+            width = min(2 * width, len(runs), most)
             wider = steps_of(runs[:width], device)
-            taken_s, wider_s = in_turns([partial(_repeat, step, width // best), wider], device)
+            taken_s, wider_s = in_turns([step, wider], device)
             tries -= 1
-            if wider_s < WORTHWHILE * taken_s:
+            if wider_s / width < WORTHWHILE * taken_s / best:
                 best, step, taken_s, tries = width, wider, wider_s, PATIENCE
-    return (1, plain_s) if plain_s < taken_s / width else (best, taken_s / width)
+    return (1, plain_s) if plain_s <= taken_s / best else (best, taken_s / best)
 
 
 def plain_step_s(run: Run, device: torch.device) -> float:
@@ -61,11 +58,6 @@ def plain_step_s(run: Run, device: torch.device) -> float:
     with threads_restored():
         torch.set_num_threads(1)
         return in_turns([steps_of([run], device)], device)[0]
-
-
-def _repeat(work: Callable[[], object], times: int) -> None:
-    for _ in range(times):
-        work()
 
 
 def most_members(run: Run, device: torch.device, memory_bytes: int) -> int:

@@ -65,7 +65,9 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     for m, run in enumerate(runs):
         with global_generators(stream_seed(run.seed, "module"), device):
             truths.append(PlainMember(run, data[m], device=device, dtype=dtype))
-            accounts.append(_account(truths[m], feed, batches[:, m : m + 1], member=m))
+            accounts.append(_account(truths[m], feed, batches, slice(m, m + 1)))
+    if name := _of_another_kind(*accounts):
+        return f"{name} is of another kind in another run"
     truth = Account(
         {name: torch.cat([account.numbers[name] for account in accounts]) for name in accounts[0].numbers},
         [torch.cat(gradients) for gradients in zip(*(account.gradients for account in accounts), strict=True)],
@@ -90,26 +92,32 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     return other and f"in a population {other} would be another"
 
 
+def _of_another_kind(a: Account, b: Account) -> str:
+    """The name of a number that only one run has, or that has two shapes; "" if there is none."""
+    shapes, others = ({name: number.shape for name, number in account.numbers.items()} for account in (a, b))
+    return next((name for name in shapes | others if shapes.get(name) != others.get(name)), "")
+
+
 def _account(
-    members: Members, feed: Feed, batches: Tensor, *, member: int | None = None, given: list[Tensor] | None = None
+    members: Members, feed: Feed, batches: Tensor, rows: slice = slice(None), *, given: list[Tensor] | None = None
 ) -> Account:
     """Take the first steps.
 
     Args:
         members: both runs, or one of them.
-        feed: their examples.
-        batches: (step, member, batch) indices.
-        member: which of both runs it is; None for both.
+        feed: the examples of both.
+        batches: (step, member, batch) indices of both.
+        rows: which of both runs they are.
         given: gradients, (member, parameters), to clip and update by, so that rounding does not grow; None for the own ones.
     """
-    account, rows = Account(), slice(None) if member is None else slice(member, member + 1)
-    stepper = Stepper(members.runs, members)
-    indices = feed.split("validation")[0][rows]
+    account, stepper = Account(), Stepper(members.runs, members)
+    indices, _ = feed.split("validation")
     size = batches.shape[2]
     small = max(1, indices.shape[1] % size)
     for step, batch in enumerate(batches):
         members.advance()
-        account.add(f"the loss of step {step + 1}", members.losses(*feed.gather(batch)))
+        x, y = feed.gather(batch)
+        account.add(f"the loss of step {step + 1}", members.losses(x[rows], y[rows]))
         gradient = members.gradient(slice(None)).clone()
         account.gradients.append(gradient.clone())
         for name, of_parameter in members.views(gradient).items():
@@ -123,7 +131,8 @@ def _account(
         for name, other in members.others().items():
             account.add(f"`{name}` after step {step + 1}", other)
         for name, count in (("a whole batch", size), ("a small batch", small), ("it again", small)):
-            scores = members.scores(*feed.gather(indices[:, :count]))
+            x, y = feed.gather(indices[:, :count])
+            scores = members.scores(x[rows], y[rows])
             account.add(f"the evaluation of {name} after step {step + 1}", scores.transpose(0, 1))
     return account
 
@@ -142,6 +151,8 @@ def _companions_matter(truth: Account, tolerance: float) -> bool:
 
 def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
     """Whether a number is another one; a gradient is compared in the size of the largest."""
+    if name not in found.numbers:
+        return True
     one, other = truth.numbers[name].double(), found.numbers[name].double()
     if one.shape != other.shape:
         return True

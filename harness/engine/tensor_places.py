@@ -19,12 +19,12 @@ class TensorPlaces:
         module: whose tensors they are.
 
     Attributes:
-        parameters, others: names of parameters, and of buffers and tensors that are plain attributes; one with several names
-            has the first.
+        parameters, others: names of parameters that train, and of those that do not, buffers and tensors that are plain
+            attributes; one with several names has the first.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.parameters = [name for name, _ in module.named_parameters()]
+        self.parameters = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
         named = dict(module.named_parameters()) | dict(module.named_buffers()) | _loose(module)
         self.others = [name for name in named if name not in set(self.parameters)]
         self._named = named

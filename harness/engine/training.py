@@ -74,7 +74,11 @@ class Training:
         return self.population.parameters.clone() if self.history.logs(step) else None
 
     def evaluate(self, step: int) -> Tensor:
-        """Measure the weights after a step on the validation split; returns the indices of the members not yet diverged."""
+        """Measure the weights after a step on the validation split; returns the indices of the members not yet diverged.
+
+        Raises:
+            Unbatchable: see `Members.check`.
+        """
         self.population.check()
         validation = mean(*scores(self.population, self._feed, "validation"))
         self.history.evaluate(step, validation)

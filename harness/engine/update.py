@@ -41,7 +41,7 @@ class Update:
         self._rates = {name: column if bool(column.any()) else None for name, column in rates.items()}
         self._state = [torch.zeros_like(population.parameters) for _ in self._optimizer.state_names]
         self._step = torch.ones(len(runs), 1, device=population.device)  # number of each member's next update
-        self._missed: dict[str, int] = {}
+        self._missed: dict[str, Tensor] = {}  # updates of each member, (member, 1), in which a parameter had no part
         self._coefficients: Columns = {}
 
     @property
@@ -81,7 +81,11 @@ class Update:
         if self._step.shape[1] == 1 and any(name not in unused for name in self._missed):
             self._step = self._step.expand(-1, self._population.parameters.shape[1]).clone()
             for name, missed in self._missed.items():
-                self._population.views(self._step)[name] -= missed
+                self._count_less(name, missed)
+
+    def _count_less(self, name: str, updates: Tensor) -> None:
+        steps = self._population.views(self._step)[name]
+        steps -= updates.view(-1, *[1] * (steps.dim() - 1))
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
         self._optimizer.update(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
@@ -89,16 +93,20 @@ class Update:
     def end(self, skipped: Tensor | None) -> None:
         """End a step; members that skipped it, (member, 1), do not count it."""
         self._step += 1 if skipped is None else ~skipped
+        if not self._population.unused:
+            return
+        updated = torch.ones_like(self._step[:, :1]) if skipped is None else (~skipped).to(self._step)
         for name in self._population.unused:
             if self._step.shape[1] == 1:
-                self._missed[name] = self._missed.get(name, 0) + 1
+                self._missed[name] = updated + self._missed.get(name, 0)
             else:
-                self._population.views(self._step)[name] -= 1
+                self._count_less(name, updated)
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
         self._state = [tensor[survivors] for tensor in self._state]
         self._step, self._rates = self._step[survivors], of_rows(self._rates, survivors)
+        self._missed = {name: updates[survivors] for name, updates in self._missed.items()}
 
 
 class FusedUpdate(Update):

@@ -58,7 +58,9 @@ def remarks(pairs: Pairs) -> str:
     if pairs.n_dropped:
         found += f" {counted(pairs.n_dropped, 'seed')} left out because a run of theirs is missing."
     if pairs.n_copies:
-        found += f" {counted(pairs.n_copies, 'seed')} left out as copies: nothing in their runs differs from another seed's."
+        found += (
+            f" {counted(pairs.n_copies, 'seed')} left out as copies: nothing in their runs differs from another seed's."
+        )
     if pairs.n_cells_left_out and pairs.seeds:
         found += f" {counted(pairs.n_cells_left_out, 'cell')} left out for lack of a partner."
     return found

@@ -17,10 +17,13 @@ def runs_of(study: Study, trial: Trial) -> list[Run]:
 
 
 def sample_runs(study: Study) -> list[Run]:
-    """The runs of a round, all cells with the lowest of what is tuned: what populations may be cut from."""
-    low = {path: tune.low for path, tune in study.tunes().items()}
-    trials = [Trial(i, i, True, cell | low, told=False) for i, cell in enumerate(study.cells())]
-    return [run for trial in trials for run in runs_of(study, trial)]
+    """The runs of a round: what populations may be cut from. What is tuned is at its lowest and its highest in turns."""
+    tunes, runs = study.tunes(), []
+    for i, cell in enumerate(study.cells()):
+        ends = ({path: getattr(tune, end) for path, tune in tunes.items()} for end in ("low", "high"))
+        low, high = (runs_of(study, Trial(i, i, True, cell | tuned, told=False)) for tuned in ends)
+        runs += [low[k] if k % 2 == 0 else high[k] for k in range(len(low))]
+    return runs
 
 
 def n_steps(study: Study) -> int:

@@ -103,6 +103,9 @@ class SimpleRNN(nn.Module):
     def _input(self, x: Tensor) -> Tensor:
         """Of the first recurrent layer: vectors, or tokens for their one-hot vectors."""
         tokens = not x.is_floating_point()
+        if x.dim() != 3 - tokens:  # torch would take a batch of rows for one sequence
+            message = f"a batch of sequences ({3 - tokens} axes) is needed, but got {tuple(x.shape)}"
+            raise ValueError(f"{message}; images are sequences with layout='rows'")
         if self.embedding is not None:
             if not tokens:
                 raise ValueError("embedding is for tokens; leave it out for inputs that are numbers")

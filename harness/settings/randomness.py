@@ -24,11 +24,6 @@ def stream(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch
     return torch.Generator(device).manual_seed(stream_seed(seed, purpose))
 
 
-def global_state() -> list[object]:
-    """Where the global generators of Python, NumPy and torch (on the CPU) are, to be compared."""
-    return [random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()]
-
-
 @contextmanager
 def global_generators(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
     """The block's draws from the global generators of torch, NumPy and Python start at `seed`; afterwards these are as before.
@@ -50,3 +45,10 @@ def global_generators(seed: int, device: torch.device | str = "cpu") -> Iterator
         finally:
             random.setstate(others[0])
             np.random.set_state(others[1])
+
+
+def global_states() -> list[object]:
+    """Where the global generators of NumPy, Python and torch are."""
+    numpys = np.random.get_state(legacy=False)
+    of_numpy = numpys["state"]["key"].tobytes(), numpys["state"]["pos"], numpys["has_gauss"], numpys["gauss"]
+    return [random.getstate(), of_numpy, torch.get_rng_state().numpy().tobytes()]

@@ -6,7 +6,7 @@ and for a population those that `vmap` batches badly or not at all.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any
 
@@ -78,7 +78,15 @@ class Answers(TorchFunctionMode):
             with self:
                 return OPENED[func](*args, **(kwargs or {}))
         if self._batched:
-            for argument in args:
-                if argument.__class__ is MemberFloat:
-                    argument._refuse()
+            _refuse_levels(args)
+            _refuse_levels(kwargs.values() if kwargs else ())
         return func(*args, **kwargs) if kwargs else func(*args)
+
+
+def _refuse_levels(arguments: Iterable[Any]) -> None:
+    """Raises `Unbatchable` where torch would take the first member's number for all."""
+    for argument in arguments:
+        if argument.__class__ is MemberFloat:
+            argument._refuse()
+        if argument.__class__ in (list, tuple):
+            _refuse_levels(argument)

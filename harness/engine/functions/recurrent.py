@@ -93,10 +93,10 @@ class Recurrent:
 
     def _kernel(
         self, mode: str, x: Tensor, hx: Any, weights: Any, biased: Any, layers: int, dropout: Level, train: Any, both: Any,
-        batch_first: bool | None = None,
+        batch_first: bool,
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """Torch's function of the mode; its arguments are those of torch's."""
-        if batch_first is None or not isinstance(weights, list | tuple):
+        if isinstance(biased, list | tuple):  # the arguments of another overload
             raise Unbatchable("its forward pass runs a recurrent layer on packed sequences")
         directions = 1 + bool(both)
         if len(weights) != layers * directions * (4 if biased else 2):

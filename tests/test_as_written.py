@@ -1,0 +1,417 @@
+"""Modules that hold, change and draw more than layers do: every run is the textbook's, in a population or by the plain loop."""
+
+import random
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from test_modules import FLAT, runs_at
+from test_train import CPU, curves_of, textbook
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from harness.engine.functions.answers import Answers
+from harness.engine.member_float import MemberFloat
+from harness.engine.noise import Noise
+from harness.engine.obstacles import Unbatchable
+from harness.engine.proof import obstacle
+from harness.engine.runs import Run
+from harness.execution.trainer import Trainer
+from harness.models import Model
+from harness.optimizers import Adam
+from harness.settings.schedules import Early
+from harness.study.trial_run import trial_run
+
+
+class Net(nn.Module):
+    """The plain one; those below change one thing each."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.a, self.drop, self.b = nn.Linear(6, 16), nn.Dropout(dropout), nn.Linear(16, 2)
+        self.steps = 0
+        self.prepare()
+
+    def prepare(self) -> None:
+        pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps += self.training
+        return self.b(self.drop(self.hidden(x)))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return self.a(x).relu()
+
+
+class DoublesByAHook(Net):
+    def prepare(self) -> None:
+        self.a.register_forward_hook(lambda layer, inputs, output: 2 * output)
+
+
+class FrozenLayer(Net):
+    def prepare(self) -> None:
+        self.a.requires_grad_(False)
+
+
+class WeightsByNumPy(Net):
+    def prepare(self) -> None:
+        self.a.weight.data = torch.from_numpy(np.random.randn(16, 6)).float()
+
+
+class WeightsByPython(Net):
+    def prepare(self) -> None:
+        self.a.weight.data = torch.tensor([random.gauss(0, 1) for _ in range(96)]).view(16, 6)
+
+
+class WeightNorm(Net):
+    def prepare(self) -> None:
+        nn.utils.parametrizations.weight_norm(self.a)
+
+
+class OldWeightNorm(Net):
+    """A hook makes the layer's weight of two parameters."""
+
+    def prepare(self) -> None:
+        with warnings.catch_warnings(action="ignore", category=FutureWarning):
+            nn.utils.weight_norm(self.a)
+
+
+class ReassignedBuffer(Net):
+    def prepare(self) -> None:
+        self.register_buffer("mean", torch.zeros(16))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = self.a(x)
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * hidden.detach().mean(0)
+        return (hidden - self.mean).relu()
+
+
+class ReassignedTensor(ReassignedBuffer):
+    """A plain attribute."""
+
+    def prepare(self) -> None:
+        self.mean = torch.zeros(16)
+
+
+class BufferInPlace(ReassignedBuffer):
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = self.a(x)
+        if self.training:
+            self.mean.mul_(0.9).add_(hidden.detach().mean(0), alpha=0.1)
+        return (hidden - self.mean).relu()
+
+
+class SetsP(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        self.drop.p = 0.2 + 0.02 * self.steps
+        return super().hidden(x)
+
+
+class MonteCarlo(Net):
+    """Dropout acts in evaluation as well (Gal & Ghahramani 2016)."""
+
+    def train(self, mode: bool = True) -> "MonteCarlo":
+        super().train(mode)
+        self.drop.train()
+        return self
+
+
+class Remembers(Net):
+    """Leaves its activations behind, for whoever looks."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        self.last: Tensor = super().hidden(x)
+        return self.last
+
+
+class CarriesAState(Net):
+    """From one forward pass to the next."""
+
+    def prepare(self) -> None:
+        self.state: Tensor | None = None
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if not self.training:
+            return hidden
+        before, self.state = self.state, hidden.detach()
+        return hidden if before is None else hidden + 0.5 * before
+
+
+class EveryOtherStep(Net):
+    """A layer takes part in every other step, another never."""
+
+    def prepare(self) -> None:
+        self.other, self.spare = nn.Linear(6, 16), nn.Linear(6, 16)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) + (self.other(x) if self.steps % 2 else 0)
+
+
+BATCHED = (
+    DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, ReassignedBuffer, ReassignedTensor,
+    BufferInPlace, SetsP, MonteCarlo, Remembers, CarriesAState, EveryOtherStep,
+)  # fmt: skip
+
+
+class HalvesAGradient(Net):
+    def prepare(self) -> None:
+        self.a.weight.register_hook(lambda gradient: gradient / 2)
+
+
+class NumPysNoise(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        return hidden + torch.from_numpy(np.random.randn(*hidden.shape)).to(x) if self.training else hidden
+
+
+class PythonsNoise(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) * (random.random() if self.training else 1)
+
+
+class NumberOfTheSeed(Net):
+    def prepare(self) -> None:
+        self.scale = random.random()
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) * self.scale
+
+
+class SizeOfTheSeed(Net):
+    def prepare(self) -> None:
+        self.units = random.sample(range(16), 5)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x).index_fill(1, torch.tensor(self.units), 0.0)
+
+
+class Collects(Net):
+    """Its activations, in a list."""
+
+    def prepare(self) -> None:
+        self.collected: list[Tensor] = []
+
+    def hidden(self, x: Tensor) -> Tensor:
+        self.collected.append(super().hidden(x).detach().mean())
+        return super().hidden(x)
+
+
+class RemembersWhich(Net):
+    """A tensor of another shape in every run."""
+
+    def prepare(self) -> None:
+        self.active = torch.zeros(0, dtype=torch.int64)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        self.active = hidden.detach().flatten().nonzero()
+        return hidden
+
+
+class ComputesWithP(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) * (1 - self.drop.p)
+
+
+class Projects(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        self.a.weight.data = self.a.weight.data.clamp(-0.2, 0.2)
+        return super().hidden(x)
+
+
+class ProjectsInPlace(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        self.a.weight.data.clamp_(-0.2, 0.2)
+        return super().hidden(x)
+
+
+class Checkpointed(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden: Tensor = checkpoint(super().hidden, x, use_reentrant=False)
+        return hidden
+
+
+ALONE = {
+    HalvesAGradient: "a hook on the gradient of a parameter, `a.weight`",
+    NumPysNoise: "draws random numbers itself",
+    PythonsNoise: "draws random numbers itself",
+    NumberOfTheSeed: "computes with a number that differs between runs",
+    SizeOfTheSeed: "`units` is not the same in all runs",
+    Collects: "`collected` changes from call to call",
+    RemembersWhich: "`active` after step 1 is of another kind",
+    ComputesWithP: "computes with a number that differs between runs",
+    Projects: "",
+    ProjectsInPlace: "accessing `data` under vmap",
+    Checkpointed: "",
+}
+"""Modules, and why no population trains them where that is certain."""
+
+
+def runs_of(module: type[Net]) -> list[Run]:
+    """Of two seeds at two levels of p, by Adam with weight decay: what it does to unused parameters shows."""
+    runs = runs_at(FLAT, Model(module), (0.3, 0.5))
+    return [Run(r.trial, r.seed, r.setup.replace(optimizer=Adam(lr=0.01, weight_decay=0.1))) for r in runs]
+
+
+def assert_textbook(curve: pd.DataFrame, run: Run, dtype: torch.dtype = torch.float64, rtol: float = 1e-9) -> None:
+    losses, norms = textbook(run.setup, run.seed, dtype)
+    np.testing.assert_allclose(curve["loss"], losses, rtol=rtol)
+    np.testing.assert_allclose(curve["grad_norm"], norms, rtol=rtol)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("module", BATCHED)
+def test_run_of_a_population_is_the_textbooks_and_so_it_is_alone(module: type[Net]) -> None:
+    runs = runs_of(module)
+    assert trial_run(runs[0].setup) == []
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
+    together = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        one_of_them = together.loc[run.trial, run.seed]
+        alone = curves_of([run], dtype=torch.float64).loc[run.trial, run.seed]
+        assert_textbook(one_of_them, run)
+        assert_textbook(alone, run)
+        pd.testing.assert_frame_equal(one_of_them, alone, rtol=1e-9)
+
+
+@pytest.mark.parametrize("module", ALONE)
+def test_run_of_what_no_population_trains_is_the_textbooks(module: type[Net]) -> None:
+    runs = runs_of(module)
+    assert trial_run(runs[0].setup) == []
+    found = obstacle([runs[0], runs[-1]], CPU)
+    assert found and ALONE[module] in found
+    for run in runs:
+        assert_textbook(curves_of([run], dtype=torch.float64), run)
+
+
+def test_runs_of_equal_p_share_a_population_where_the_module_computes_with_it() -> None:
+    runs = runs_of(ComputesWithP)[:2]
+    assert obstacle(runs, CPU) == ""
+    curves = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        assert_textbook(curves.loc[run.trial, run.seed], run)
+
+
+@pytest.mark.parametrize("module", [Net, ReassignedBuffer, EveryOtherStep])
+def test_runs_keep_what_is_theirs_when_one_between_them_diverges(module: type[Net]) -> None:
+    runs = runs_of(module)
+    wild = [
+        Run(9, seed, runs[0].setup.with_value("model.dropout", 0.1).with_value("optimizer.lr", 1e300))
+        for seed in (3, 4)
+    ]
+    curves = curves_of(runs[:2] + wild + runs[2:], dtype=torch.float64)
+    assert curves.loc[9]["loss"].isna().any()
+    for run in runs:
+        assert_textbook(curves.loc[run.trial, run.seed], run)
+
+
+def test_evaluation_is_random_where_dropout_acts_in_it_and_training_stays_as_it_was() -> None:
+    noisy, plain = (curves_of(runs_of(module), dtype=torch.float64) for module in (MonteCarlo, Net))
+    pd.testing.assert_series_equal(noisy["loss"], plain["loss"])
+    assert (noisy["validation_loss"] - plain["validation_loss"]).dropna().abs().min() > 1e-3
+
+
+def test_dropout_within_a_checkpoint_is_refused_since_it_would_draw_other_noise() -> None:
+    class Users(Net):
+        def hidden(self, x: Tensor) -> Tensor:
+            hidden: Tensor = checkpoint(lambda x: self.drop(self.a(x)), x, use_reentrant=False)
+            return hidden
+
+    setup = runs_of(Users)[0].setup
+    (problem,) = trial_run(setup)
+    assert "dropout is computed a second time in the backward pass (checkpointing)" in problem.message
+    assert trial_run(setup.with_value("model.dropout", 0.0)) == []
+
+
+class ReadsLater(Net):
+    """Its tenth step, long after the proof, is its first that reads a value."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        return hidden * hidden.detach().mean().item() if self.steps >= 10 else hidden
+
+
+class ChangesABufferLater(ReassignedBuffer):
+    """So late that the buffer seemed to be the same for all."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else (self.a(x) - self.mean).relu()
+
+
+class ChangesABufferInPlaceLater(BufferInPlace, ChangesABufferLater):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else ChangesABufferLater.hidden(self, x)
+
+
+class NumPysNoiseLater(NumPysNoise):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else Net.hidden(self, x)
+
+
+@pytest.mark.parametrize("module", [ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater])
+def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net]) -> None:
+    runs = runs_of(module)
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
+    trained = Trainer(CPU, evaluations=2).train(runs, lambda steps, diverged: None)
+    assert not trained.errors
+    assert sorted(trained.parts) == [((run.trial, run.seed),) for run in runs]
+    curves = trained.curves.set_index(["trial", "seed", "step"])
+    for run in runs:
+        assert_textbook(curves.loc[run.trial, run.seed], run, torch.float32, rtol=1e-4)
+
+
+class TestMemberFloat:
+    LEVELS = MemberFloat([0.2, 0.5])
+
+    @pytest.mark.parametrize(
+        "compute",
+        [
+            lambda p: 1 - p, lambda p: p * 2, lambda p: 2 / p, lambda p: p**2, lambda p: -p, lambda p: abs(p), lambda p: round(p, 1),
+            int, float, lambda p: p // 1, lambda p: divmod(p, 1), lambda p: p % 1,
+        ],
+    )  # fmt: skip
+    def test_it_is_no_number_to_compute_with(self, compute: Callable[[float], object]) -> None:
+        with pytest.raises(Unbatchable, match="differs between runs"):
+            compute(self.LEVELS)
+
+    @pytest.mark.parametrize(
+        ("compare", "says"),
+        [
+            (lambda p: p > 0, True), (lambda p: p >= 0.2, True), (lambda p: p < 0, False), (lambda p: p <= 0.5, True),
+            (lambda p: 0 < p < 1, True), (lambda p: p == 0.3, False), (lambda p: p != 0.3, True), (bool, True),
+        ],
+    )  # fmt: skip
+    def test_a_comparison_says_what_it_says_of_every_member(self, compare: Callable[[float], bool], says: bool) -> None:
+        assert compare(self.LEVELS) is says
+
+    @pytest.mark.parametrize("compare", [lambda p: p > 0.3, lambda p: p <= 0.2, lambda p: p == 0.5, lambda p: p != 0.2])
+    def test_a_comparison_in_which_members_differ_is_refused(self, compare: Callable[[float], bool]) -> None:
+        with pytest.raises(Unbatchable, match="decides by it"):
+            compare(self.LEVELS)
+
+    @pytest.mark.parametrize(
+        "compute",
+        [
+            lambda x, p: x + p, lambda x, p: F.leaky_relu(x, negative_slope=p), lambda x, p: x.new_tensor([p, p]),
+            lambda x, p: torch.full((3,), p),
+        ],
+    )  # fmt: skip
+    def test_torch_does_not_take_the_first_members_number_for_all(
+        self, compute: Callable[[Tensor, float], Tensor]
+    ) -> None:
+        noise = Noise({0: slice(0, 2)}, steps=1, device=CPU, dtype=torch.float64)
+        with Answers(noise, batched=True), pytest.raises(Unbatchable):
+            torch.func.vmap(lambda x: compute(x, self.LEVELS))(torch.ones(2, 3))
+
+    def test_schedules_are_compared_by_their_probabilities(self) -> None:
+        levels = MemberFloat([0.2, Early(0.5, until=3)])
+        assert not levels > 1 and not levels < 0
+        with pytest.raises(Unbatchable):
+            _ = levels < 0.1

@@ -1,0 +1,238 @@
+"""Which way runs train: proven and measured once, within a memory bound, cached; and how long it will take."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn as nn
+
+from harness import Study, Tune
+from harness.engine import choice, population_width
+from harness.engine.choice import way, ways
+from harness.engine.memory_budget import parse_memory
+from harness.engine.planning import groups, plan
+from harness.engine.population_width import bytes_per_member, most_members
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.way import SHARING, Way
+from harness.engine.way_cache import cache_file
+from harness.execution.placement import START_S, training_s
+from harness.ledger.trial_runs import sample_runs
+from harness.models import DropoutNet, Model
+from harness.settings import InvalidStudy
+from harness.tasks import Images
+
+CPU = torch.device("cpu")
+RUNS = [Run(0, seed, Setup(task=Images(), model=DropoutNet(hidden=(16,)))) for seed in range(40)]
+PLENTY = 2**34
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("4G", 4 * 2**30), ("500M", 500 * 2**20), ("1.5 GiB", 3 * 2**29), ("64k", 65536)]
+)
+def test_memory_sizes(text: str, size: int) -> None:
+    assert parse_memory(text, CPU) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1G", "0", "4X", "1e9"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(InvalidStudy, match="--memory: needs a size"):
+        parse_memory(text, CPU)
+
+
+def test_width_stays_within_the_memory_bound() -> None:
+    room = 5 * bytes_per_member(RUNS[0], CPU)
+    assert most_members(RUNS[0], CPU, room) == 5
+    assert way(RUNS, CPU, memory_bytes=room).width <= 5
+    assert most_members(RUNS[0], CPU, 1) == 2  # at least a population
+
+
+def test_a_member_is_said_to_take_at_least_its_parameters_gradient_and_state() -> None:
+    wide = Setup(task=Images(), model=DropoutNet(hidden=(512,)))
+    parameters = sum(p.numel() * 4 for p in wide.model.build({"inputs": 64, "outputs": 10}).parameters())
+    assert 4 * parameters <= bytes_per_member(Run(0, 0, wide), CPU) < 100 * parameters
+
+
+@pytest.fixture
+def taking(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], float]], None]:
+    """Gives a step of so many members a duration, by a clock that no other process disturbs."""
+
+    @dataclass
+    class Step:
+        members: int
+
+    def set_to(seconds: Callable[[int], float]) -> None:
+        def timed(steps: list[Step], device: torch.device) -> list[float]:
+            return [seconds(step.members) for step in steps]
+
+        monkeypatch.setattr(population_width, "steps_of", lambda runs, *_, **__: Step(len(runs)))
+        monkeypatch.setattr(population_width, "in_turns", timed)
+
+    return set_to
+
+
+@pytest.mark.parametrize(
+    ("seconds", "width"),
+    [
+        (lambda members: 1e-3 * (1 + members / 100), 40),  # all there are
+        (lambda members: 1e-3 * (1 + members / 10 + (members / 20) ** 4), 16),
+        (lambda members: 1e-3 if members == 1 else members * 2e-3, 1),
+    ],
+    ids=["wide", "narrow", "plain"],
+)
+def test_runs_train_in_the_way_that_takes_the_least_time(
+    seconds: Callable[[int], float], width: int, taking: Callable[[Callable[[int], float]], None]
+) -> None:
+    taking(seconds)
+    assert population_width.best_width(RUNS, CPU, most=1024) == (width, pytest.approx(seconds(width) / width))
+
+
+def test_a_way_is_cached_and_a_damaged_cache_is_done_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, examined = tmp_path / "deep" / "ways.json", []
+
+    def found(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
+        examined.append(runs)
+        return Way(16, 1e-3, apart=True)
+
+    monkeypatch.setattr(choice, "way", found)
+    assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache) == {"a": Way(16, 1e-3, apart=True)}
+    (key,) = json.loads(cache.read_text())
+    known = {"width": 1, "step_s": 1.0, "apart": False, "why": "it reads"}
+    cache.write_text(json.dumps({key: known}))
+    assert ways([("b", RUNS)], CPU, memory_bytes=PLENTY, cache=cache) == {"b": Way(**known)}
+    assert len(examined) == 1
+    for damage in ("", "[1]", '{"x": 3}', "{", json.dumps({key: known | {"width": 0}}), json.dumps({key: {}})):
+        cache.write_text(damage)
+        assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache)["a"].width == 16
+        assert list(json.loads(cache.read_text())) == [key]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"context": "another code"},
+        {"memory_bytes": PLENTY // 16},
+        {"groups": [("a", [Run(0, 0, Setup(task=Images(), model=DropoutNet(hidden=(17,))))])]},
+        {"groups": [("a", [replace(run, setup=run.setup.with_value("model.dropout", 0.3)) for run in RUNS])]},
+    ],
+    ids=["code", "memory", "shapes", "p"],
+)
+def test_what_was_found_for_something_else_is_not_used(
+    other: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths = iter((16, 32))
+    monkeypatch.setattr(choice, "way", lambda runs, device, memory_bytes: Way(next(widths), 1e-3))
+    given = {"groups": [("a", RUNS)], "memory_bytes": PLENTY, "context": "", "cache": tmp_path / "ways.json"}
+    assert [ways(device=CPU, **arguments)["a"].width for arguments in (given, given | other, given)] == [16, 32, 16]
+
+
+@pytest.mark.slow
+def test_another_process_finds_what_was_proven_and_measured(tmp_path: Path) -> None:
+    source = f"""
+from pathlib import Path
+from harness.models import SimpleRNN
+from test_choice import *
+runs = [Run(0, seed, Setup(task=Images(layout="rows"), model=SimpleRNN(hidden=8))) for seed in (0, 1)]
+ways(groups(runs).items(), CPU, memory_bytes=PLENTY, cache=Path({str(tmp_path / "c")!r}))
+"""
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", source], check=True, cwd=Path(__file__).parent)
+    assert len(json.loads((tmp_path / "c").read_text())) == 1
+
+
+class Scales(nn.Module):
+    """Computes with p itself."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.a, self.p = nn.Linear(inputs, outputs), dropout
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.a(x) * (1 - self.p)
+
+
+def test_where_a_module_computes_with_p_only_runs_of_equal_p_share_a_population(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choice, "best_width", lambda runs, device, most: (len(runs), 1e-3))
+    setup = Setup(task=Images(), model=Model(Scales), steps=5)
+    runs = [
+        Run(trial, seed, setup.with_value("model.dropout", p), {"model.dropout": p})
+        for trial, p in enumerate((0.1, 0.5)) for seed in range(8)
+    ]  # fmt: skip
+    found = way(runs, CPU, memory_bytes=PLENTY)
+    assert (found.width, found.apart, found.why) == (8, True, "")
+    populations = plan(runs, lambda name, runs: found)
+    assert [{run.trial for run in population} for population in populations] == [{0}, {1}]
+
+
+def test_what_is_tuned_is_proven_at_both_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "best_width", lambda runs, device, most: (len(runs), 1e-3))
+    study = Study(name="x", task=Images(), model=Model(Scales, dropout=Tune(0.0, 0.5)), steps=5, seeds=4)
+    (runs,) = groups(sample_runs(study)).values()
+    assert len(runs) == 4
+    assert {run.values["model.dropout"] for run in runs} == {0.0, 0.5}
+    assert way(runs, CPU, memory_bytes=PLENTY).apart
+
+
+def test_what_no_population_can_train_trains_by_the_plain_loop_and_is_said_why() -> None:
+    class Reads(nn.Module):
+        def __init__(self, inputs: int, outputs: int) -> None:
+            super().__init__()
+            self.a = nn.Linear(inputs, outputs)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.a(x) * self.a.weight.norm().item()
+
+    found = way([Run(0, seed, Setup(task=Images(), model=Model(Reads))) for seed in range(8)], CPU, memory_bytes=PLENTY)
+    assert (found.width, found.apart) == (1, False)
+    assert found.step_s > 0
+    assert found.why == "its forward pass reads values of a tensor (`.item()`, `float()`, `int()`)"
+
+
+def test_a_single_run_trains_by_the_plain_loop() -> None:
+    assert way(RUNS[:1], CPU, memory_bytes=PLENTY) == Way(1, pytest.approx(1e-3, rel=100))
+
+
+def test_a_training_takes_its_steps_shared_by_the_cores() -> None:
+    population, plain = Way(16, step_s=1e-3), Way(1, step_s=1e-3)
+    assert population.seconds(8000, cores=8, workers=8) == pytest.approx(1.0)
+    assert population.seconds(8000, cores=8, workers=1) == pytest.approx(SHARING)  # threads wait for one another
+    assert plain.seconds(8000, cores=8, workers=2) == pytest.approx(4.0)  # a run is on one thread
+
+
+def test_workers_are_worth_their_start_in_long_studies_only() -> None:
+    found = groups(RUNS)
+    for each in (Way(16, step_s=1e-3), Way(1, step_s=1e-3)):
+        of = dict.fromkeys(found, each)
+        short, long = (
+            [training_s(found, of, steps, cores=8, workers=workers) for workers in (1, 8)] for steps in (1000, 10**6)
+        )
+        assert short[0] < short[1] == pytest.approx(START_S, rel=0.05)
+        assert long[0] > long[1]
+
+
+def test_without_a_cache_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(choice, "way", lambda *_, **__: Way(16, 1e-3))
+    ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache_file())
+    cache_file().write_text(cache_file().read_text().replace('"width": ', '"width": 9'))  # would be seen
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=None)["a"].width == 16
+    assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache_file())["a"].width == 916
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the place is each system's own")
+def test_ways_are_cached_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_file() == tmp_path / "ablation-harness" / "ways.json"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_file() == tmp_path / ".cache" / "ablation-harness" / "ways.json"
