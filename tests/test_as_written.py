@@ -122,6 +122,22 @@ class MonteCarlo(Net):
         return self
 
 
+class FrozenNorm(Net):
+    """Its statistics stay those of the beginning, in training too."""
+
+    def prepare(self) -> None:
+        self.norm = nn.BatchNorm1d(16)
+
+    def train(self, mode: bool = True) -> "FrozenNorm":
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.norm(super().hidden(x))
+        return hidden
+
+
 class Remembers(Net):
     """Leaves its activations behind, for whoever looks."""
 
@@ -156,7 +172,7 @@ class EveryOtherStep(Net):
 
 BATCHED = (
     DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, ReassignedBuffer, ReassignedTensor,
-    BufferInPlace, SetsP, MonteCarlo, Remembers, CarriesAState, EveryOtherStep,
+    BufferInPlace, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from harness.engine.way import SHARING, Way
 from harness.engine.way_cache import cache_file
 from harness.execution.placement import START_S, training_s
 from harness.ledger.trial_runs import sample_runs
-from harness.models import DropoutNet, Model
+from harness.models import DropoutNet, Model, SimpleRNN
 from harness.settings import InvalidStudy
 from harness.tasks import Images
 
@@ -143,6 +143,23 @@ ways(groups(runs).items(), CPU, memory_bytes=PLENTY, cache=Path({str(tmp_path / 
     for _ in range(2):
         subprocess.run([sys.executable, "-c", source], check=True, cwd=Path(__file__).parent)
     assert len(json.loads((tmp_path / "c").read_text())) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        (Images(), DropoutNet(hidden=(8,))),
+        (Images(layout="rows"), SimpleRNN(hidden=8, cell="lstm", layers=2)),
+        (Images(layout="rows"), SimpleRNN(hidden=8, zoneout=0.1)),
+    ],
+    ids=["mlp", "lstm", "zoneout"],
+)
+def test_runs_of_all_seeds_and_levels_are_one_group_under_one_name(task: Images, model: Model) -> None:
+    setup = Setup(task=task, model=model)
+    names = [
+        groups([Run(0, seed, setup.with_value("model.dropout", p))]).keys() for seed, p in ((0, 0.0), (10**6, 0.5))
+    ]
+    assert names[0] == names[1]
 
 
 class Scales(nn.Module):

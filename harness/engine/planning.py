@@ -30,15 +30,22 @@ def structure(module: nn.Module) -> str:
     """
     lines = []
     for name, layer in module.named_modules():
-        plain = {
-            k: "its own" if is_level(v) else tuple(v.shape) if isinstance(v, Tensor) else v
-            for k, v in vars(layer).items()
-            if k not in TORCHS
-        }
+        plain = {k: "its own" if is_level(v) else _without_values(v) for k, v in vars(layer).items() if k not in TORCHS}
         lines.append(f"{name} {type(layer).__qualname__} {plain}")
     tensors = [*module.named_parameters(), *module.named_buffers()]
     text = "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])
     return re.sub(r" at 0x[0-9a-f]+", "", text)  # addresses differ from process to process
+
+
+def _without_values(attribute: Any) -> Any:
+    """What an attribute holds, of tensors their shapes."""
+    if isinstance(attribute, Tensor):
+        return tuple(attribute.shape)
+    if isinstance(attribute, list | tuple):
+        return [_without_values(item) for item in attribute]
+    if isinstance(attribute, dict):
+        return {key: _without_values(item) for key, item in attribute.items()}
+    return attribute
 
 
 def levels_of(run: Run) -> tuple[str, ...]:
