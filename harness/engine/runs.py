@@ -46,7 +46,7 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
         if any(map(is_lazy, module.parameters())):
             module.eval()
             module(data.x[data.train[:1]])
-        module.train()  # as a loop begins: a module may have a `train` of its own
+            module.train()
     for name, parameter in module.named_parameters():
         if parameter.dtype != torch.float32:
             raise ValueError(
