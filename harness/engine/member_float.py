@@ -4,6 +4,7 @@ The module that stands for all members holds one in place of its plain number. H
 own; whatever would silently read it as one number raises `Unbatchable`.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ Level = float | Schedule
 
 
 class MemberFloat(float):
-    """The first member's number, standing for those of all members.
+    """Not a number by itself, standing for those of all members: what reads it as one computes with NaN.
 
     Args:
         levels: of the members, in order.
@@ -27,7 +28,7 @@ class MemberFloat(float):
     levels: list[Level]
 
     def __new__(cls, levels: Sequence[Level]) -> "MemberFloat":  # noqa: D102
-        self = super().__new__(cls, levels[0] if isinstance(levels[0], float | int) else 0.0)
+        self = super().__new__(cls, math.nan)
         self.levels = list(levels)
         return self
 

@@ -30,6 +30,7 @@ class Attention:
         if self._dropout.acts(dropout_p):
             weights = attention_weights(query, key, attn_mask, is_causal, **options)
             return self._dropout.dropout(weights, dropout_p) @ grouped(value, query, **options)
+        self._dropout.count(dropout_p, (*query.shape[:-1], key.shape[-2]))
         vmap = only_vmap()
         if vmap is None:
             return F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, **options)
