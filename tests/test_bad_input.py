@@ -133,6 +133,7 @@ def test_bad_options_are_refused(options: list[str], message: str, sound: Path) 
     assert not (sound.parent / "results").exists()
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_a_folder_are_refused(sound: Path) -> None:
     refused(sound, results=sound, message="--results")
     refused(sound, results=sound / "inside", message="cannot be written")
@@ -156,6 +157,7 @@ def test_databases_and_servers_out_of_reach_are_refused_without_their_password(
     assert not list((sound.parent / "results").glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
 def test_a_password_with_an_at_is_to_be_written_otherwise(option: str, sound: Path) -> None:
     refused(sound, option, "postgresql://user:p@secret@127.0.0.1:1/x", message=f"{option}: has several @")
@@ -178,6 +180,7 @@ def test_a_host_that_says_nothing_is_given_up(
     assert not list((sound.parent / "results").glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlflow.db", "optuna.journal"])
 def test_damaged_databases_are_refused(name: str, sound: Path) -> None:
     (sound.parent / "results").mkdir()

@@ -28,6 +28,7 @@ def study_file(tmp_path: Path) -> Path:
     return tmp_path / "elsewhere" / "mine.py"
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     done = harness_run(study_file, results=results)
@@ -196,6 +197,7 @@ def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, t
     assert "no more" in errors[0].read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -216,6 +218,7 @@ def test_bad_arguments_exit_with_2_and_a_path(
     assert "secret" not in refused.output
 
 
+@pytest.mark.slow
 def test_second_leader_is_told_who_leads(study_file: Path, tmp_path: Path) -> None:
     with leadership(tmp_path / "results" / "mine"):
         refused = harness_run(study_file, results=tmp_path / "results")

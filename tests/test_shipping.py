@@ -120,6 +120,7 @@ if __name__ == "__main__":
     assert done.stdout == "{} ['finished', 'finished']\n", done.stderr
 
 
+@pytest.mark.slow
 def test_data_that_changed_meanwhile_are_found_and_nothing_is_trained(tmp_path: Path) -> None:
     table = tmp_path / "data.csv"
     table.write_text("a,y\n" + "1.5,u\n2.5,v\n" * 40)
@@ -189,6 +190,7 @@ def harness_run(study_file: Path, results: Path, *options: str) -> Result:
     return CliRunner().invoke(run.main, arguments)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--dry-run",), ("--workers", "2")])
 def test_a_file_that_draws_other_data_each_time_is_refused_at_the_first_start(
     options: tuple[str, ...], tmp_path: Path
@@ -217,6 +219,7 @@ def test_what_a_file_prints_is_printed_once_and_what_it_holds_by_address_does_no
     assert done.stderr.count("oh\n") == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_can_be_loaded_once_only_is_refused(tmp_path: Path) -> None:
     text = MINE.replace(
         "class Mine", "from pathlib import Path\nPath(__file__).with_name('once').touch(exist_ok=False)\n\nclass Mine"

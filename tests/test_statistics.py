@@ -40,6 +40,7 @@ def make_runs(
         for seed, value in enumerate(values):
             diverged = math.isinf(value) or (metric == "diverged" and value == 1)
             row = {"trial": trial, "seed": seed, "phase": "confirm", path: level} | dict.fromkeys(METRICS, 0.5)
+            row |= {"train_loss": trial + seed / 100}  # runs of different seeds are no copies
             row |= {"status": "diverged" if diverged else "finished", "diverged": float(diverged), metric: value}
             rows.append(row)
     return pd.DataFrame(rows)
@@ -122,7 +123,7 @@ def test_failed_seeds_are_left_out_and_counted():
 
 
 def test_seeds_whose_runs_are_copies_of_anothers_count_once():
-    found = verdict(make_runs({0.0: [2.0, 2.1, 2.0, 2.0], 0.5: [1.0, 1.0, 1.0, 1.1]}))
+    found = verdict(make_runs({0.0: [2.0, 2.1, 2.0, 2.0], 0.5: [1.0, 1.0, 1.0, 1.1]}).assign(train_loss=0.5))
     assert (found.n, found.n_dropped, sorted(found.per_seed)) == (3, 1, [0, 1, 3])
     assert "1 seed left out as copies" in found.sentence
 

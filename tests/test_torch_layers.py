@@ -341,6 +341,7 @@ def test_layer_trains_as_in_the_textbook_loop(name: str) -> None:
         np.testing.assert_allclose(curve["validation_loss"].iloc[-1], validation, rtol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:LSTM with projections")
 @pytest.mark.parametrize("name", CASES)
 def test_layer_with_dropout_is_batched_only_if_that_equals_the_plain_loop(name: str) -> None:

@@ -58,9 +58,8 @@ def examined(
 def code() -> str:
     """A digest of the code that trains: torch's version, our own files, and those of the user's that are loaded."""
     digest = hashlib.sha256(torch.__version__.encode())
-    ours = sorted(Path(harness.__file__).parent.rglob("*.py"))
-    users = (Path(str(module.__file__)) for _, module in sorted(users_modules().items()))
-    for path in (*ours, *users):
+    files = (getattr(module, "__file__", None) for _, module in sorted(users_modules().items()))
+    for path in (*sorted(Path(harness.__file__).parent.rglob("*.py")), *map(Path, filter(None, files))):
         with contextlib.suppress(OSError):
             digest.update(str(path).encode() + path.read_bytes())
     return digest.hexdigest()

@@ -95,6 +95,8 @@ def _place(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
     if not isinstance(file, str) or not Path(file).is_absolute():  # `torch.ops` says "_ops.py" and is made by no file
         return None
+    if "site-packages" in file:  # thousands: to resolve their paths would take a while
+        return None
     path = Path(file).resolve()
     return path if path.suffix in (".py", "") else None
 

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn as nn
+from torch.nn.parameter import is_lazy
 
 from harness.engine.runs import build
 from harness.engine.setup import Setup
@@ -29,8 +30,15 @@ def what_seeds_share(setup: Setup) -> str:
 
 def shared_parameter(one: nn.Module, other: nn.Module) -> str:
     """A parameter that two modules have in common, so that the training of one would change the other; "" for none."""
-    places = {parameter.data_ptr() for parameter in other.parameters() if parameter.numel()}
-    return next((name for name, parameter in one.named_parameters() if parameter.data_ptr() in places), "")
+    ours, theirs = (
+        {
+            parameter.data_ptr(): name
+            for name, parameter in module.named_parameters()
+            if not is_lazy(parameter) and len(parameter.shape)
+        }
+        for module in (one, other)
+    )
+    return next((name for place, name in ours.items() if place in theirs), "")
 
 
 def _same(one: Data, other: Data) -> bool:

@@ -73,9 +73,21 @@ class Tabular(Pooled):
         return table.x, table.y
 
     def scaled(self, x: Tensor, train: Tensor) -> Tensor:
-        """Columns in float32, numbers standardised by the examples `train`, missing ones 0."""
-        numbers, others = x.tensor_split([self._table().numeric], 1)
-        return torch.cat([_standardised(numbers, train), others], 1).float()
+        """Columns in float32, numbers standardised by the examples `train`, missing ones 0.
+
+        Raises:
+            InvalidStudy: a number is too far from those of `train` to be one of float32.
+        """
+        table = self._table()
+        numbers, others = x.tensor_split([table.numeric], 1)
+        scaled = torch.cat([_standardised(numbers, train), others], 1).float()
+        names = [column.name for column in table.columns if column.levels is None]
+        for name, finite in zip(names, scaled.isfinite().all(0).tolist(), strict=False):
+            if not finite:
+                raise unusable(
+                    "source", f"the numbers of column {name!r} are too far apart to be standardised; is one an error?"
+                )
+        return scaled
 
     def fingerprint(self) -> str:
         """SHA-256 of the columns and the target."""
