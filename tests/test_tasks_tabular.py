@@ -458,8 +458,7 @@ def test_any_table_gives_finite_examples_or_problems(tmp_path_factory, rows):
     if not task.problems():
         try:
             data = task.data(0)
-        except InvalidStudy as error:
-            assert "too far apart" in str(error)
+        except InvalidStudy:  # numbers too far apart
             return
         assert data.x.isfinite().all() and data.x.shape[1] == task.sizes(data)["inputs"]
 
@@ -469,8 +468,7 @@ def test_numbers_too_far_apart_for_float32_are_refused_by_their_column(tmp_path)
     frame.to_parquet(tmp_path / "t.parquet")
     data = Tabular(tmp_path / "t.parquet", target="y").data
     with pytest.raises(InvalidStudy, match="column 'far' are too far apart"):
-        for seed in range(20):  # some split has the far one outside of its training examples
-            data(seed)
+        list(map(data, range(20)))  # some split has the far one outside of its training examples
 
 
 # ---------------------------------------------------------------- openml.org
