@@ -41,7 +41,7 @@ STEPS, WARM_UP, ROUNDS = 5, 2, 9
 class Row:
     """Medians for one workload, in milliseconds per step and model.
 
-    `ratio` is the plain loop over ours, `ratio_per_core` as many plain loops as cores over ours; a width of 1 is the plain loop.
+    `limit_ms` is NaN where not all products of a step are known. `ratio` is the plain loop over ours, `ratio_per_core` as many plain loops as cores over ours; a width of 1 is the plain loop.
     """
 
     workload: str
@@ -153,6 +153,19 @@ def population(setup: Setup, width: int, device: torch.device) -> Callable[[], N
     return steps
 
 
+def has_limit(name: str) -> bool:
+    """Whether all products of a workload are those of linear and recurrent layers, which `limit` knows."""
+    setup = WORKLOADS[name].setup()
+    model = setup.model.build(setup.task.sizes(setup.task.data(0)))
+    known = {
+        id(p)
+        for layer in model.modules()
+        if isinstance(layer, nn.Linear | nn.RNNBase | nn.Embedding)
+        for p in layer.parameters()
+    }
+    return all(id(p) in known for p in model.parameters() if p.dim() > 1)
+
+
 def limit(setup: Setup, width: int, device: torch.device) -> Callable[[], None]:
     """The matrix products of a step, batched over members, and the optimizer's memory traffic. Runs one step."""
     data = setup.task.data(0)
@@ -218,8 +231,16 @@ def measure(name: str, width: int | None, device: torch.device) -> Row:
     for team in (alone, spread, ours):
         team.dismiss()
     ms = {who: statistics.median(t[who] for t in times) * 1e3 for who in turns}
+    ms["limit"] = ms["limit"] if has_limit(name) else math.nan
     return Row(name, cores, width, ms["plain"], ms["per core"], ms["population"], ms["limit"], ms["plain"] / ms["population"],
                ms["per core"] / ms["population"], ms["limit"] / ms["population"])  # fmt: skip
+
+
+def _plainly(row: Row) -> dict[str, object]:
+    """For JSON, which has no NaN."""
+    return {
+        name: None if isinstance(value, float) and math.isnan(value) else value for name, value in asdict(row).items()
+    }
 
 
 def bench(names: Sequence[str], width: int | None, devices: str, json_file: Path | None) -> int:
@@ -245,8 +266,9 @@ def bench(names: Sequence[str], width: int | None, devices: str, json_file: Path
     for name in names:
         row = measure(name, width, device)
         rows.append(row)
+        known = "– | – |" if math.isnan(row.limit_ms) else f"{row.limit_ms:.3g} | {row.share_of_limit:.0%} |"
         click.echo(f"| {name} | {row.processes} × {row.width} | {row.plain_ms:.3g} | {row.per_core_ms:.3g} | {row.population_ms:.3g} | "
-                   f"{row.ratio:.1f} × | {row.ratio_per_core:.1f} × | {row.limit_ms:.3g} | {row.share_of_limit:.0%} |")  # fmt: skip
+                   f"{row.ratio:.1f} × | {row.ratio_per_core:.1f} × | {known}")  # fmt: skip
     mean = statistics.geometric_mean(row.ratio for row in rows)
     per_core = statistics.geometric_mean(row.ratio_per_core for row in rows)
     click.echo(f"\nGeometric means of the ratios: {mean:.1f} ×, per core {per_core:.1f} ×")
@@ -255,7 +277,7 @@ def bench(names: Sequence[str], width: int | None, devices: str, json_file: Path
             "machine": machine,
             "geometric_mean": mean,
             "geometric_mean_per_core": per_core,
-            "rows": [asdict(row) for row in rows],
+            "rows": list(map(_plainly, rows)),
         }
         json_file.write_text(json.dumps(document, indent=1))
     return 0
