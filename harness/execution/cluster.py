@@ -23,7 +23,6 @@ os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # no pages of Ray's own
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
-import harness
 from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import groups
 from harness.engine.runs import Run
@@ -104,7 +103,7 @@ class Ray(Foreman[Place]):
         super().__init__(study)
         packed = pack(study)
         with TemporaryDirectory() as folder:
-            source = Path(harness.__file__).parent
+            source = Path(__file__).parents[1]
             shutil.copytree(source, Path(folder, "harness"), ignore=shutil.ignore_patterns("__pycache__"))
             connect(address, folder)
         self._packed = ray.put(packed)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-import harness
 from harness.engine.choice import ways
 from harness.engine.planning import groups
 from harness.engine.runs import Run
@@ -59,7 +58,7 @@ def code() -> str:
     """A digest of the code that trains: torch's version, our own files, and those of the user's that are loaded."""
     digest = hashlib.sha256(torch.__version__.encode())
     files = (getattr(module, "__file__", None) for _, module in sorted(users_modules().items()))
-    for path in (*sorted(Path(harness.__file__).parent.rglob("*.py")), *map(Path, filter(None, files))):
+    for path in (*sorted(Path(__file__).parents[1].rglob("*.py")), *map(Path, filter(None, files))):
         with contextlib.suppress(OSError):
             digest.update(str(path).encode() + path.read_bytes())
     return digest.hexdigest()
