@@ -49,15 +49,18 @@ class MlflowServer:
             start_new_session=True,
             env=os.environ | environment,
         )
-        deadline = time.monotonic() + PATIENCE_S
+        deadline, said = time.monotonic() + PATIENCE_S, ""
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
+                with urllib.request.urlopen(
+                    f"{self.uri}/health", timeout=20
+                ):  # the first answer of a new server is slow
                     return self
-            except OSError:
+            except OSError as error:
+                said = repr(error)
                 assert self._process.poll() is None, "the server did not start"
                 time.sleep(0.2)
-        raise AssertionError("the server did not start in time")
+        raise AssertionError(f"the server did not start in time: {said}")
 
     def kill(self) -> None:
         """SIGKILL, to the server and its workers."""
