@@ -25,6 +25,7 @@ from harness.engine.train import train
 from harness.models import Model
 from harness.optimizers import SGD
 from harness.settings.randomness import stream, stream_seed
+from harness.study.trial_run import trial_run
 from harness.tasks import Tensors
 
 CPU = torch.device("cpu")
@@ -279,6 +280,13 @@ OTHERS: dict[str, Case] = {
     "orthogonal": (VECTOR, lambda p: parametrizations.orthogonal(nn.Linear(8, 8)), directly),
     "a parametrization of one's own": (VECTOR, squared, directly),
     "a function of one's own": (VECTOR, lambda p: nn.Linear(8, 4), lambda l, x: l(x) + Flipped.apply(l(x).tanh())),
+    "compiled": (
+        VECTOR,
+        lambda p: nn.Sequential(
+            torch.compile(nn.Sequential(nn.Linear(8, 8), nn.Tanh()), backend="eager"), nn.Linear(8, 4)
+        ),
+        directly,
+    ),
     "half precision": (VECTOR, lambda p: nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)), in_half_precision),
     "pruned": (VECTOR, lambda p: prune.l1_unstructured(nn.Linear(8, 4), "weight", 0.5), directly),
     "a linear function": (VECTOR, lambda p: nn.Linear(8, 8), lambda l, x: F.linear(x, l.weight.t(), l.bias) @ l.weight),
@@ -349,6 +357,39 @@ def test_layer_with_dropout_is_batched_only_if_that_equals_the_plain_loop(name: 
         Run(trial, seed, setup_of(name, p)) for trial, (seed, p) in enumerate(zip(SEEDS, (0.2, 0.6), strict=True))
     )
     print(f"{name}: {obstacle([low, high], CPU) or 'batched'}")
+
+
+class Answers(nn.Module):
+    """Returns a dictionary that holds a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.readout = nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        hidden = self.body(x).tanh()
+        return {"scores": self.readout(hidden), "more": (hidden,)}
+
+
+class OfAnswers(Tensors):
+    def losses(self, output: Any, y: Tensor) -> Tensor:
+        return F.cross_entropy(output["scores"], y, reduction="none") + output["more"][0].square().mean(1)
+
+    def errors(self, output: Any, y: Tensor) -> Tensor:
+        return (output["scores"].argmax(-1) != y).float()
+
+
+def test_a_module_may_return_a_dictionary_to_a_task_that_takes_one() -> None:
+    plain = setup_of("Linear", 0.0)
+    x, y = (plain.task.values()[name] for name in "xy")
+    setup = plain.replace(task=OfAnswers(x, y), model=Model(Answers))
+    assert trial_run(setup) == []
+    runs = [Run(0, seed, setup) for seed in SEEDS]
+    assert obstacle(runs, CPU) == ""
+    together, _ = train(runs, evaluations=1, device=CPU)
+    alone = [train([run], evaluations=1, device=CPU)[0] for run in runs]
+    for name in ("test_loss", "train_noise"):
+        np.testing.assert_allclose(together[name], [table[name][0] for table in alone], rtol=1e-5)
 
 
 def test_every_layer_with_parameters_or_randomness_is_here() -> None:
