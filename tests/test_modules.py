@@ -24,6 +24,7 @@ from harness.execution.examination import notes
 from harness.execution.trainer import Trainer
 from harness.models import Model
 from harness.optimizers import SGD
+from harness.study.replicates import shared_parameter
 from harness.study.trial_run import trial_run
 from harness.tasks import Tensors
 
@@ -311,3 +312,10 @@ def test_each_reason_for_the_plain_loop_is_said_once() -> None:
         "model: trains by the plain loop, each run alone on a core (2 ms a step), not as a population: "
         "its forward pass reads values."
     )
+
+
+def test_parameters_that_two_modules_share_are_found_whatever_their_shape() -> None:
+    scale, empty = nn.Parameter(torch.ones(())), [nn.Parameter(torch.zeros(0)) for _ in range(2)]
+    shared, apart = ([nn.ParameterList(kind) for kind in kinds] for kinds in ([[scale], [scale]], [[e] for e in empty]))
+    assert shared_parameter(*shared) == "0"
+    assert shared_parameter(*apart) == ""

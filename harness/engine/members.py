@@ -105,9 +105,9 @@ class Members(ABC):
             train: the mode of the modules.
         """
 
-    @abstractmethod
     def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
         """Mean loss of one member's batch."""
+        return self._example_losses(output, target).mean()
 
     @abstractmethod
     def _example_losses(self, output: Any, target: Tensor) -> Tensor:

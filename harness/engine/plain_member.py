@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
 from harness.engine.runs import Run, build
-from harness.engine.tensor_places import TensorPlaces
+from harness.engine.tensor_places import TensorPlaces, named_tensors
 from harness.tasks.task import Data
 
 
@@ -50,7 +50,7 @@ class PlainMember(Members):
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
-        now = TensorPlaces(self.template).tensors()
+        now = named_tensors(self.template)
         return {name: now[name].detach().unsqueeze(0) for name in self._others if name in now}
 
     def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
@@ -66,9 +66,6 @@ class PlainMember(Members):
             output = self.template(x)
         self._noise.end()
         return output
-
-    def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
-        return self.task.losses(output, target).mean()
 
     def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         return self.task.losses(output, target)

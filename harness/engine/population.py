@@ -27,7 +27,7 @@ from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.runs import Run, build
 from harness.engine.stacking import stack_others, stack_parameters
-from harness.engine.tensor_places import TensorPlaces
+from harness.engine.tensor_places import TensorPlaces, named_tensors
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
 
@@ -67,12 +67,14 @@ class Population(Members):
         with global_generators(0, self.device):
             member = PlainMember(run, run.setup.task.data(run.seed), device=self.device, dtype=self.dtype)
             before = {name: tensor.clone() for name, tensor in member.others().items()}
-            places = TensorPlaces(member.template).tensors()
+            tensors = named_tensors(member.template)
             for train in (True, False):
                 with torch.set_grad_enabled(train):
                     member.output(x.clone(), train=train)
-        now = TensorPlaces(member.template).tensors()
-        self.repeats = not differing(member.template, self.template) and all(now.get(n) is t for n, t in places.items())
+        now = named_tensors(member.template)
+        self.repeats = not differing(member.template, self.template) and all(
+            now.get(n) is t for n, t in tensors.items()
+        )
         for name, tensor in member.others().items():
             same = name in before and torch.equal(tensor, before[name])
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
@@ -125,9 +127,6 @@ class Population(Members):
             found = score(output, of_member(y, vmap))
             taken_out = {name: of_all(tensor, vmap) for name, tensor in changed.items()}
             return tree_map(lambda each: of_all(each, vmap) if isinstance(each, Tensor) else each, found), taken_out
-
-    def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
-        return example_losses(self.task, output, target).mean()
 
     def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         return example_losses(self.task, output, target)

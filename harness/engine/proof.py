@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.engine.attributes import differing
 from harness.engine.feed import Feed
 from harness.engine.members import Members
-from harness.engine.obstacles import Unbatchable, reason, repeated_operations
+from harness.engine.obstacles import reason, repeated_operations
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
@@ -51,8 +51,6 @@ def obstacle(runs: list[Run], device: torch.device) -> str:
     """
     try:
         return _difference(runs, device, torch.float64)
-    except Unbatchable:
-        raise
     except Exception:  # the module may not work in double precision
         return _difference(runs, device, torch.float32)
 
@@ -151,8 +149,6 @@ def _companions_matter(truth: Account, tolerance: float) -> bool:
 
 def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
     """Whether a number is another one; a gradient is compared in the size of the largest."""
-    if name not in found.numbers:
-        return True
     one, other = truth.numbers[name].double(), found.numbers[name].double()
     if one.shape != other.shape:
         return True

@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.engine.tensor_places import TensorPlaces
+from harness.engine.tensor_places import named_tensors
 
 
 def stack_parameters(modules: Sequence[nn.Module], stacks: Mapping[str, Tensor]) -> None:
@@ -22,6 +22,6 @@ def stack_others(
     """Some other tensors of all members by name, (member, …); integers stay what they are."""
     if not names:
         return {}
-    states = [TensorPlaces(module).tensors() for module in modules]
+    states = [named_tensors(module) for module in modules]
     stacks = {name: torch.stack([state[name].detach() for state in states]).to(device) for name in names}
     return {name: stack.to(dtype) if stack.is_floating_point() else stack for name, stack in stacks.items()}

@@ -25,9 +25,8 @@ class TensorPlaces:
 
     def __init__(self, module: nn.Module) -> None:
         self.parameters = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-        named = dict(module.named_parameters()) | dict(module.named_buffers()) | _loose(module)
+        named = named_tensors(module)
         self.others = [name for name in named if name not in set(self.parameters)]
-        self._named = named
         names = {id(tensor): name for name, tensor in reversed(named.items())}
         places = list(_everywhere(module))
         self._places = [(store, key, names[id(value)], value) for store, key, value in places if id(value) in names]
@@ -36,10 +35,6 @@ class TensorPlaces:
             for store, key, value in places
             if isinstance(value, weakref.ref) and id(value()) in names
         ]
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The module's own by name, as they were when this was made."""
-        return self._named
 
     @contextmanager
     def filled(self, tensors: Mapping[str, Tensor]) -> Iterator[None]:
@@ -72,9 +67,10 @@ class TensorPlaces:
         return found
 
 
-def _loose(module: nn.Module) -> dict[str, Tensor]:
-    """Tensors that are plain attributes of layers, by name."""
-    return {name: store[key] for name, store, key in attributes(module) if isinstance(store[key], Tensor)}
+def named_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers of a module, and tensors that are plain attributes of its layers, by name."""
+    loose = {name: store[key] for name, store, key in attributes(module) if isinstance(store[key], Tensor)}
+    return dict(module.named_parameters()) | dict(module.named_buffers()) | loose
 
 
 def _everywhere(module: nn.Module) -> Iterator[tuple[Any, Any, Any]]:

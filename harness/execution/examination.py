@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import multiprocessing
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: i
         raise InvalidStudy([Problem("model", message, show(runs[0].setup.model))]) from error
 
 
-def notes(found: dict[str, Way]) -> list[str]:
+def notes(found: Mapping[str, Way]) -> list[str]:
     """What the user should know of runs that train by the plain loop, once for each reason."""
     reasons: dict[str, float] = {}
     for way in found.values():

@@ -222,7 +222,7 @@ def place(study: Study, options: Options) -> tuple[Executor, Placement]:
         InvalidStudy: it cannot train there, or options contradict each other.
     """
     executor, placement = _placed(study, options)
-    for note in notes(dict(placement.ways)):
+    for note in notes(placement.ways):
         options.say(f"  note:    {note}")
     options.say(f"Training on {placement.devices}.")
     return executor, placement

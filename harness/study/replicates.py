@@ -34,7 +34,7 @@ def shared_parameter(one: nn.Module, other: nn.Module) -> str:
         {
             parameter.data_ptr(): name
             for name, parameter in module.named_parameters()
-            if not is_lazy(parameter) and len(parameter.shape)
+            if not is_lazy(parameter) and parameter.numel()
         }
         for module in (one, other)
     )
