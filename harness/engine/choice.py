@@ -13,7 +13,6 @@ import torch
 
 from harness.engine import way_cache
 from harness.engine.devices import device_name
-from harness.engine.obstacles import repeated_operations
 from harness.engine.planning import levels_of, population_key
 from harness.engine.population_width import best_width, most_members, plain_step_s
 from harness.engine.proof import obstacle
@@ -57,17 +56,16 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
         device: where they train.
         memory_bytes: bound on what a population takes.
     """
-    with repeated_operations():
-        pair = _pair(runs)
-        why, apart = obstacle(pair, device), False
-        if why and levels_of(pair[0]) != levels_of(pair[1]):
-            alike = [run for run in runs if levels_of(run) == levels_of(pair[1])]
-            apart = not obstacle(_pair(alike), device)
-            runs, why = (alike, "") if apart else (runs, why)
-        if why or len(runs) == 1:
-            return Way(1, plain_step_s(runs[0], device), why=why)
-        width, step_s = best_width(runs, device, most_members(runs[0], device, memory_bytes))
-        return Way(width, step_s, apart)
+    pair = _pair(runs)
+    why, apart = obstacle(pair, device), False
+    if why and levels_of(pair[0]) != levels_of(pair[1]):
+        alike = [run for run in runs if levels_of(run) == levels_of(pair[1])]
+        apart = not obstacle(_pair(alike), device)
+        runs, why = (alike, "") if apart else (runs, why)
+    if why or len(runs) == 1:
+        return Way(1, plain_step_s(runs[0], device), why=why)
+    width, step_s = best_width(runs, device, most_members(runs[0], device, memory_bytes))
+    return Way(width, step_s, apart)
 
 
 def _pair(runs: list[Run]) -> list[Run]:

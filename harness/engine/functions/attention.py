@@ -29,7 +29,7 @@ class Attention:
         """As torch's; the weights are multiplied out where dropout acts on them."""
         if self._dropout.acts(dropout_p):
             weights = attention_weights(query, key, attn_mask, is_causal, **options)
-            return self._dropout.dropout(weights, dropout_p) @ grouped(value, query, **options)
+            return self._dropout.dropout(weights, dropout_p) @ grouped(value, query, options.get("enable_gqa", False))
         self._dropout.count(dropout_p, (*query.shape[:-1], key.shape[-2]))
         vmap = only_vmap()
         if vmap is None:
@@ -47,7 +47,7 @@ def attention_weights(
     query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool, scale: float | None = None, enable_gqa: bool = False
 ) -> Tensor:  # fmt: skip
     """softmax(q kᵀ · scale + mask), (…, query, key), as torch documents it (Vaswani et al. 2017, arXiv:1706.03762)."""
-    key = grouped(key, query, enable_gqa=enable_gqa)
+    key = grouped(key, query, enable_gqa)
     scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     if is_causal:
         later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
@@ -57,6 +57,6 @@ def attention_weights(
     return scores.softmax(-1)
 
 
-def grouped(shared: Tensor, query: Tensor, scale: float | None = None, enable_gqa: bool = False) -> Tensor:
+def grouped(shared: Tensor, query: Tensor, enable_gqa: bool) -> Tensor:
     """Keys or values, as often as several heads of the query share them."""
     return shared.repeat_interleave(query.shape[-3] // shared.shape[-3], -3) if enable_gqa else shared

@@ -6,7 +6,7 @@ What `nn.RNN`, `nn.LSTM` and `nn.GRU` call is answered by the kernels of `cells`
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -30,6 +30,20 @@ TORCHS: dict[str, Callable[..., Any]] = {
     "GRU": torch.gru,
 }
 """Torch's functions by the mode of a layer."""
+
+
+class Call(NamedTuple):
+    """The arguments of torch's functions of recurrent layers on sequences that are not packed, in their order."""
+
+    x: Tensor
+    hx: Tensor | Sequence[Tensor]
+    weights: Sequence[Tensor]
+    biased: bool
+    layers: int
+    dropout: Level
+    train: bool
+    both: bool
+    batch_first: bool
 
 
 class Recurrent:
@@ -69,7 +83,7 @@ class Recurrent:
 
     def _layer_by_layer(self, torchs: Callable[..., Any], *arguments: Any) -> Any:
         """Torch's function, in which dropout between layers would draw from torch's generator."""
-        packed = isinstance(arguments[3], list | tuple)
+        packed = is_packed(arguments)
         x, batch_sizes, hx, weights, biased, layers, p, train, both = (
             arguments if packed else (arguments[0], None, *arguments[1:8])
         )
@@ -91,13 +105,11 @@ class Recurrent:
             finals.append(final)
         return x, *(torch.cat(states) for states in zip(*finals, strict=True))
 
-    def _kernel(
-        self, mode: str, x: Tensor, hx: Any, weights: Any, biased: Any, layers: int, dropout: Level, train: Any, both: Any,
-        batch_first: bool,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
-        """Torch's function of the mode; its arguments are those of torch's."""
-        if isinstance(biased, list | tuple):  # the arguments of another overload
+    def _kernel(self, mode: str, *arguments: Any) -> tuple[Tensor, ...]:
+        """Torch's function of the mode; its arguments are those of torch's, see `Call`."""
+        if is_packed(arguments):
             raise Unbatchable("its forward pass runs a recurrent layer on packed sequences")
+        x, hx, weights, biased, layers, dropout, train, both, batch_first = Call(*arguments)
         directions = 1 + bool(both)
         if len(weights) != layers * directions * (4 if biased else 2):
             raise Unbatchable("an LSTM has projections (proj_size)")
@@ -169,10 +181,15 @@ class Recurrent:
         weights = rnn._flat_weights
         zeros = torch.zeros(shape, dtype=weights[0].dtype, device=tokens.device)  # type: ignore[union-attr]
         first = (zeros, zeros) if rnn.mode == "LSTM" else zeros
-        options = rnn.bias, rnn.num_layers, rnn.dropout, rnn.training, rnn.bidirectional, rnn.batch_first
+        options = rnn.bias, rnn.num_layers, rnn.dropout, rnn.training, rnn.bidirectional, rnn.batch_first  # see `Call`
         return self._kernel(rnn.mode, tokens, first, weights, *options)[0]
 
     def _noisy(self, mode: str, x: Tensor, weights: Sequence[Tensor], noises: Noises) -> Tensor:
         """As `noisy_recurrence`, by the kernel."""
         noise = RecurrentNoise(noises.factor, noises.hold_h, noises.hold_c)
         return self._run(mode, x.transpose(0, 1).contiguous(), weights, noise=noise)[0].transpose(0, 1)
+
+
+def is_packed(arguments: Sequence[Any]) -> bool:
+    """Whether arguments of torch's are those for packed sequences, where the weights come fourth."""
+    return isinstance(arguments[3], list | tuple)
