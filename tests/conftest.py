@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
+    # urllib's first call in a process keeps that call's proxies for all later ones
+    monkeypatch.setattr(urllib.request, "_opener", None)
     return tmp_path
 
 

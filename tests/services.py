@@ -52,9 +52,7 @@ class MlflowServer:
         deadline, said = time.monotonic() + PATIENCE_S, ""
         while time.monotonic() < deadline:
             try:
-                with urllib.request.urlopen(
-                    f"{self.uri}/health", timeout=20
-                ):  # the first answer of a new server is slow
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
                     return self
             except OSError as error:
                 said = repr(error)
