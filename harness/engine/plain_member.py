@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
 from harness.engine.runs import Run, build
-from harness.engine.tensor_places import TensorPlaces, named_tensors
+from harness.engine.tensor_places import named_tensors, untrained
 from harness.tasks.task import Data
 
 
@@ -39,7 +39,7 @@ class PlainMember(Members):
         for name, parameter in self._parameters.items():
             self._rows_of[name].copy_(parameter.detach())
             parameter.data = self._rows_of[name]
-        self._others = TensorPlaces(self.template).others  # what a forward pass leaves behind besides is no state
+        self._others = untrained(self.template)  # what a forward pass leaves behind besides is no state
         self._answers = Answers(self._noise, batched=False)
 
     def learn(self, x: Tensor) -> None:
