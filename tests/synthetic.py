@@ -26,6 +26,7 @@ class FakeStudy:
     claims: tuple[Claim | Exact, ...] = ()
     seeds: int = 10
     objective: tuple[str, ...] = ("validation_loss",)
+    within: bool = False
 
     def factors(self) -> dict[str, Any]:
         return dict(self.settings)
@@ -35,6 +36,9 @@ class FakeStudy:
 
     def tunes(self) -> dict[str, Tune]:
         return {path: value for path, value in self.settings.items() if isinstance(value, Tune)}
+
+    def tunes_within(self) -> bool:
+        return self.within and bool(self.tunes())
 
     def cells(self) -> list[dict[str, Any]]:
         sweeps = self.sweeps()

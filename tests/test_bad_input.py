@@ -514,16 +514,18 @@ def test_one_is_written_in_the_singular() -> None:
         model=DropoutNet(hidden=(4,)),
         steps=1,
         seeds=1,
+        tune="shared",
+        tune_seeds=1,
         tune_trials=1,
         optimizer=SGD(Tune(0.1, 1.0)),
     )
     text = overview(one, verbose=False)
     assert "x: 1 cell (" in text
-    assert "1 trial a cell on 1 seed (" in text
-    assert "confirm: 1 seed a cell; 2 runs of 1 step in all" in text
+    assert "1 value a cell (qmc) on 1 seed of its own" in text
+    assert "seeds:   1 seed a cell; 2 runs of 1 step in all" in text
     two = overview(one.replace(seeds=2, tune_seeds=2, tune_trials=2), verbose=False)
-    assert "2 trials a cell on 2 seeds (" in two
-    assert "confirm: 2 seeds a cell; 6 runs of 1 step in all" in two
+    assert "2 values a cell (qmc) on 2 seeds of its own" in two
+    assert "seeds:   2 seeds a cell; 6 runs of 1 step in all" in two
 
 
 def test_a_password_inside_a_list_or_dictionary_is_refused() -> None:

@@ -24,7 +24,7 @@ from harness.tasks import Images
 def make(sampler: str = "qmc", tune_trials: int = 4, **settings: object) -> Study:
     base = {"name": "x", "task": Images(), "model": DropoutNet(hidden=(8,), dropout=Sweep(0.0, 0.5)),
             "optimizer": SGD(lr=Tune(0.01, 1.0, log=True)), "steps": 5}  # fmt: skip
-    return Study(**(base | {"sampler": sampler, "tune_trials": tune_trials} | settings))
+    return Study(**(base | {"sampler": sampler, "tune": "shared", "tune_trials": tune_trials} | settings))
 
 
 def loss(trial: Trial) -> float:
@@ -39,7 +39,7 @@ def tell_all(design: Design, stop_after: int | None = None) -> list[Trial]:
             if stop_after is not None and len(seen) >= stop_after:
                 return seen
             if not trial.told:
-                design.tell(trial, [loss(trial)] * len(design.study.objectives()), diverged=0)
+                design.tell(trial, [[loss(trial)] * len(design.study.objectives())], diverged=0)
             seen.append(trial)
     return seen
 
@@ -105,7 +105,7 @@ def test_changed_claims_do_not_change_the_study(tmp_path: Path) -> None:
 def test_diverged_trial_is_told_a_finite_worst_value(tmp_path: Path) -> None:
     design = Design(make(), str(tmp_path / "j"))
     trial = design.ask(design.rounds()[0])[0]
-    design.tell(trial, [float("inf")], diverged=1)
+    design.tell(trial, [[float("inf")]], diverged=1)
     stored = optuna.load_study(study_name="x", storage=open_storage(str(tmp_path / "j"))).trials[trial.number]
     assert stored.value == WORST
     assert stored.user_attrs["diverged"] == 1
@@ -117,7 +117,7 @@ def test_several_objectives_confirm_the_pareto_front(tmp_path: Path) -> None:
     design = Design(study, str(tmp_path / "j"))
     tune, confirm = design.rounds()
     for trial, values in zip(design.ask(tune), [[1.0, 3.0], [2.0, 2.0], [3.0, 3.0]], strict=True):
-        design.tell(trial, values, diverged=0)
+        design.tell(trial, [values], diverged=0)
     assert len(design.ask(confirm)) == 2
 
 

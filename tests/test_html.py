@@ -20,7 +20,8 @@ def page(**changes: object) -> html.Page:
         "cells": html.Table([EVIL, "n"], [[EVIL, "3"]]), "trials": html.Table(["trial"], [[EVIL]]),
         "diagnostics": html.Table(["n"], [[EVIL]]), "meanings": html.Table(["metric"], [[EVIL]]),
         "pictures": [html.Picture(EVIL, EVIL, b"<svg xmlns='http://www.w3.org/2000/svg'/>")],
-        "about": {EVIL: EVIL}, "commands": [EVIL], "counts": {"confirm runs": 3},
+        "about": {EVIL: EVIL}, "commands": [EVIL], "counts": {"confirm runs": 3}, "tuning": [EVIL],
+        "shared": html.Table([EVIL], [[EVIL]]),
     }  # fmt: skip
     return html.Page(**(fields | changes))
 

@@ -154,7 +154,7 @@ def test_every_seed_is_a_point():
 def test_tuning_marks_the_confirmed_value_in_every_cell():
     data = tuning.data(RUNS, CURVES, STUDY, "optimizer.lr")
     assert data is not None
-    assert (data[data["chosen"]].groupby(["facet", "group"]).size() == 1).all()
+    assert (data[data["chosen"] == 1].groupby(["facet", "group"]).size() == 1).all()
     assert data["chosen"].sum() == len(STUDY.cells())
 
 

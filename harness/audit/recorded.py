@@ -12,6 +12,7 @@ import pandas as pd
 
 from harness.engine.run_tables import CURVE_COLUMNS
 from harness.engine.runs import Run
+from harness.inference.selection import selected
 from harness.ledger.design import Trial
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
@@ -174,12 +175,13 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
             raise InvalidStudy([Problem(str(path), f"trial {number} is none of the study", str(shown))])
         tuned = {name: _number(row.get(name), whole=isinstance(tune.low, int) and isinstance(tune.high, int))
                  for name, tune in study.tunes().items()}  # fmt: skip
-        trial = Trial(int(str(number)), cell, row["phase"] == "confirm", cells[cell] | tuned, told=True)
+        confirms = row["phase"] == "confirm" and not study.tunes_within()
+        trial = Trial(int(str(number)), cell, confirms, cells[cell] | tuned, told=True)
         seeds = sorted(run.seed for run in runs_of(study, trial))
         if sorted(rows["seed"]) != seeds:
             problem = Problem(str(path), f"trial {number} must have the seeds {seeds}", str(sorted(rows["seed"])))
             raise InvalidStudy([problem])
-        settings = factor_values(study, trial) | {"phase": row["phase"]}
+        settings = factor_values(study, trial) | ({} if study.tunes_within() else {"phase": row["phase"]})
         for name, value in settings.items():
             got = set(map(spelled, rows[name])) if name in rows else {"nothing"}
             if got != {spelled(value)}:
@@ -187,6 +189,11 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
                 raise InvalidStudy([Problem(str(path), message, ", ".join(sorted(got)))])
         columns |= settings.keys()
         found.append(trial)
+    chosen = selected(study, runs)
+    if other := runs.index[chosen["phase"] != runs["phase"]].tolist():
+        trial, seed = runs.loc[other[0], ["trial", "seed"]]
+        message = f"trial {trial}, seed {seed} must have the phase {chosen.loc[other[0], 'phase']}, by the runs' own validation data"
+        raise InvalidStudy([Problem(str(path), message, str(runs.loc[other[0], "phase"]))])
     if unknown := [str(name) for name in runs if name not in columns]:
         raise InvalidStudy([Problem(str(path), "has columns that this version does not record", ", ".join(unknown))])
     return found
@@ -223,10 +230,11 @@ def _check_complete(study: Study, trials: list[Trial], path: Path) -> None:
     """Raises `InvalidStudy` where trials of the study are not there."""
     tune, confirm = ([t for t in trials if t.confirm == phase] for phase in (False, True))
     cells = len(study.cells())
-    wanted = study.tune_trials * cells if study.tunes() else 0
-    if len(tune) != wanted or len({trial.cell for trial in confirm}) != cells:
+    wanted, confirmed = (trials * cells for trials in study.trials_per_cell())
+    there = len({trial.cell for trial in confirm})
+    if len(tune) != wanted or there != confirmed:
         message = (
-            f"holds {len(tune)} of {wanted} tune trials, and {len({trial.cell for trial in confirm})} of {cells} cells "
-            "in the confirm phase: the study's command continues it"
+            f"holds {len(tune)} of {wanted} tune trials, and {there} of {confirmed} cells in the confirm phase: the study's "
+            "command continues it"
         )
         raise InvalidStudy([Problem(str(path), message)])

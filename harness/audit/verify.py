@@ -30,7 +30,7 @@ from harness.settings.show import counted
 
 AGREE, DIFFER = 0, 1
 
-OWN = [name for name, metric in METRICS.items() if not metric.across_seeds]
+OWN = [name for name, metric in METRICS.items() if not metric.across_runs]
 
 
 @dataclass(frozen=True)

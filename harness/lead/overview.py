@@ -12,12 +12,19 @@ def overview(study: Study, *, verbose: bool) -> str:
     lines = [f"{study.name}: {counted(len(cells), 'cell')} ({swept})"]
     if tunes:
         searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())
-        trials, seeds = counted(study.tune_trials, "trial"), counted(study.tune_seeds, "seed")
-        lines.append(f"  tune:    {searched}: {trials} a cell on {seeds} ({study.sampler})")
+        lines.append(f"  tune:    {searched}: {_tuning(study)}")
     steps = counted(study.steps, "step") if isinstance(study.steps, int) else f"{study.steps!r} steps"
     seeds, runs = counted(len(study.confirm_seeds()), "seed"), counted(n_runs(study), "run")
-    lines.append(f"  confirm: {seeds} a cell; {runs} of {steps} in all")
+    lines.append(f"  seeds:   {seeds} a cell; {runs} of {steps} in all")
     lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
         lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
     return "\n".join(lines)
+
+
+def _tuning(study: Study) -> str:
+    """What is tried, and who chooses."""
+    values = f"{counted(study.tune_trials, 'value')} a cell ({study.sampler})"
+    if study.tunes_within():
+        return f"{values}, all of them in every seed, which takes the best by its own {study.objective}"
+    return f"{values} on {counted(study.shared_tune_seeds(), 'seed')} of its own, one for all seeds of a cell"

@@ -3,7 +3,7 @@
 from harness.execution.placement import Placement
 from harness.lead.console import duration
 from harness.lead.options import Options
-from harness.ledger.peek import trials_done
+from harness.ledger.peek import runs_done
 from harness.ledger.records.tracking import RecordError, check
 from harness.ledger.stores import check_free, journal_in
 from harness.ledger.trial_runs import n_runs
@@ -25,8 +25,7 @@ def rehearse(study: Study, options: Options, placement: Placement) -> str:
         raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
     runs, done = n_runs(study), 0
     if not options.fresh:
-        tune, confirm = trials_done(study, options.storage or str(journal_in(options.results)))
-        done = tune * study.tune_seeds + confirm * len(study.confirm_seeds())
+        done = runs_done(study, options.storage or str(journal_in(options.results)))
     so_far = f"{done:,} of {counted(runs, 'run is', 'runs are')} done"
     if done >= runs:
         return f"{so_far}: only the report would be written. Nothing was run."

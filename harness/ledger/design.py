@@ -11,6 +11,7 @@ study of the same name in another storage, or this one after it was forgotten, h
 
 import math
 import re
+import statistics
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -133,15 +134,15 @@ class Design:
     def collected(self, key: str, value: Any) -> list[Any]:
         """What the launches that trained something were: their distinct values, the one of this launch included."""
         stored: list[Any] = self._optuna.user_attrs.get(key, [])
-        n_trials = len(self._cells) * (1 + (self.study.tune_trials if self._tunes else 0))
-        if value not in stored and (not stored or len(self.told()) < n_trials):
+        if value not in stored and (not stored or len(self.told()) < self.n_trials()):
             stored = [*stored, value]
             self._optuna.set_user_attr(key, stored)
         return stored
 
     def rounds(self) -> list[str]:
         """The names of all rounds, in order; ask for one when all trials of those before it are told."""
-        return [*(f"tune {first}-{last}" for first, last in tune_batches(self.study)), "confirm"]
+        tune = [f"tune {first}-{last}" for first, last in tune_batches(self.study)]
+        return tune if self.study.tunes_within() else [*tune, "confirm"]
 
     @reachable()
     def ask(self, name: str) -> list[Trial]:
@@ -168,15 +169,17 @@ class Design:
 
     def n_trials(self) -> int:
         """Trials of the whole study (with several objectives: at least)."""
-        return len(self._cells) * (1 + (self.study.tune_trials if self._tunes else 0))
+        return len(self._cells) * sum(self.study.trials_per_cell())
 
     @reachable()
-    def tell(self, trial: Trial, values: list[float], *, diverged: int) -> None:
+    def tell(self, trial: Trial, outcomes: list[list[float]], *, diverged: int) -> None:
         """Commit a trial's results; of one that is told already, nothing changes.
+
+        Optuna is told the median over seeds of each objective.
 
         Args:
             trial: one that `rounds` gave.
-            values: the mean over seeds of each objective; what is not finite is told as `WORST`.
+            outcomes: (seed, objective); a seed with one that is not finite is told as `WORST` in all.
             diverged: how many of its runs diverged.
 
         Raises:
@@ -186,8 +189,11 @@ class Design:
         frozen = self._optuna.get_trials(deepcopy=False)[trial.number]
         if frozen.state == TrialState.COMPLETE:
             return
-        optuna.Trial(self._optuna, frozen._trial_id).set_user_attr("diverged", diverged)
-        self._optuna.tell(trial.number, [min(v, WORST) if math.isfinite(v) else WORST for v in values])
+        kept = [ranked if all(map(math.isfinite, ranked)) else [WORST] * len(ranked) for ranked in outcomes]
+        committed = optuna.Trial(self._optuna, frozen._trial_id)
+        committed.set_user_attr("diverged", diverged)
+        committed.set_user_attr("outcomes", kept)
+        self._optuna.tell(trial.number, [statistics.median(values) for values in zip(*kept, strict=True)])
 
     def _lead_still(self) -> None:
         """A claim is lost when the database was away, and may have gone to another machine meanwhile."""
@@ -218,7 +224,7 @@ class Design:
         return [(cell, columns[cell][i]) for i in range(last - first) for cell in range(len(self._cells))]
 
     def _confirm_values(self) -> list[tuple[int, Levels]]:
-        """Every cell with its best tuned values: by the objective, or all that are Pareto-optimal by several."""
+        """Every cell with its best tuned values: by their ranks, or all that are Pareto-optimal by several objectives."""
         if not self._tunes:
             return [(cell, {}) for cell in range(len(self._cells))]
         told = self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])

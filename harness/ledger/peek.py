@@ -15,8 +15,8 @@ from harness.settings import InvalidStudy, Problem, first_line
 from harness.study import Study
 
 
-def trials_done(study: Study, storage: str) -> tuple[int, int]:
-    """How many trials of a study are done, tune and confirm.
+def runs_done(study: Study, storage: str) -> int:
+    """How many runs of a study are done.
 
     Args:
         study: as it would be run now.
@@ -33,7 +33,7 @@ def trials_done(study: Study, storage: str) -> tuple[int, int]:
         except Exception as error:  # whatever a database's driver raises
             raise InvalidStudy([Problem("--storage", first_line(error))]) from None
         if found is None:
-            return 0, 0
+            return 0
         try:
             return _done(study, found)
         finally:
@@ -57,12 +57,11 @@ def _opened(storage: str, folder: Path) -> BaseStorage | None:
         engine.dispose()
 
 
-def _done(study: Study, storage: BaseStorage) -> tuple[int, int]:
+def _done(study: Study, storage: BaseStorage) -> int:
     if study.name not in optuna.get_all_study_names(storage):
-        return 0, 0
+        return 0
     found = optuna.load_study(study_name=study.name, storage=storage)
     if differences := study.differences(found.user_attrs.get("study", {})):
         raise begun_otherwise(study.name, differences)
-    rounds = [t.user_attrs.get("round") for t in found.get_trials(deepcopy=False, states=[TrialState.COMPLETE])]
-    confirm = sum(name == "confirm" for name in rounds)
-    return len(rounds) - confirm, confirm
+    complete = found.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    return sum(len(t.user_attrs.get("outcomes", ())) for t in complete)

@@ -4,9 +4,11 @@ import hashlib
 import warnings
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
+from scipy import stats  # type: ignore[import-untyped]
 
 from harness.settings import Tune, show
 from harness.study import Levels, Study
@@ -51,9 +53,17 @@ def _sampler(study: Study, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def best(trials: list[FrozenTrial]) -> list[FrozenTrial]:
-    """The trials that no other is better than: one by one objective (the first of equals), a Pareto front by several."""
+    """The trials that are best over their seeds: one by one objective, a Pareto front by several.
+
+    By one objective, that of the least median of its ranks among the trials under each seed, ties by the mean rank and then the
+    first: no seed of extreme losses decides. By several, the medians over seeds are compared; a diverged run is worst in
+    all, so that a trial most of whose runs diverged is on the front only where all are such.
+    """
     if len(trials[0].values) == 1:
-        return [min(trials, key=lambda t: (t.values[0], t.number))]
+        outcomes = np.array([t.user_attrs["outcomes"] for t in trials])[:, :, 0]  # (trial, seed)
+        ranks = stats.rankdata(outcomes, axis=0)
+        order = zip(np.median(ranks, axis=1), ranks.mean(axis=1), (t.number for t in trials), strict=True)
+        return [trials[min(enumerate(order), key=lambda pair: pair[1])[0]]]
     front: list[FrozenTrial] = []
     for t in trials:
         dominated = any(

@@ -6,14 +6,15 @@ from harness.settings import show
 from harness.study import Study
 
 TUNE_SEEDS = 1_000_000
-"""First seed of the tune phase; the confirm phase has smaller ones, so that the two never meet."""
+"""First seed of those that shared values are tuned on; the confirm phase has smaller ones, so that the two never meet."""
 
 
 def runs_of(study: Study, trial: Trial) -> list[Run]:
-    """The runs of one trial, a seed each."""
-    seeds = study.confirm_seeds() if trial.confirm else [TUNE_SEEDS + i for i in range(study.tune_seeds)]
+    """The runs of one trial, a seed each: those of the confirm phase and, where seeds are tuned by themselves, all are tested."""
+    tested = trial.confirm or study.tunes_within()
+    seeds = study.confirm_seeds() if tested else [TUNE_SEEDS + i for i in range(study.shared_tune_seeds())]
     setup = study.setup(trial.values)
-    return [Run(trial.number, seed, setup, trial.values, trial.confirm) for seed in seeds]
+    return [Run(trial.number, seed, setup, trial.values, tested) for seed in seeds]
 
 
 def sample_runs(study: Study) -> list[Run]:
@@ -28,15 +29,13 @@ def sample_runs(study: Study) -> list[Run]:
 
 def n_steps(study: Study) -> int:
     """Training steps of the whole study, summed over its runs (with several objectives: at least)."""
-    tune = study.tune_trials * study.tune_seeds if study.tunes() else 0
     steps = [study.setup(cell | {path: t.low for path, t in study.tunes().items()}).steps for cell in study.cells()]
-    return sum(steps) * (tune + len(study.confirm_seeds()))
+    return sum(steps) * study.runs_per_cell()
 
 
 def n_runs(study: Study) -> int:
     """Runs of the whole study (with several objectives: at least)."""
-    tune = study.tune_trials * study.tune_seeds if study.tunes() else 0
-    return len(study.cells()) * (tune + len(study.confirm_seeds()))
+    return len(study.cells()) * study.runs_per_cell()
 
 
 Plain = float | int | str | bool

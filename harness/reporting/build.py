@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from harness.inference.learning_rates import with_rates
+from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
 from harness.ledger.records.launch import recordable
 from harness.ledger.records.recorder import Recorder
@@ -45,6 +47,7 @@ def build_report(
     environment = _json("environment.json", documents.get("environment.json"))
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
+    runs = with_rates(study, selected(study, runs))
     subject = Subject(study, recordable(doc), environment, commands, n_runs(study))
     return write_report(subject, runs, folder, helpers=helpers)
 

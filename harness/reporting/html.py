@@ -12,6 +12,9 @@ from jinja2 import Environment, StrictUndefined
 from harness.inference.verdict import Verdict
 from harness.settings.levels import in_words
 
+SHARED = "Δ of each claim where both arms have the same tuned values (median over n seeds, positive favours the claim):"
+"""Above the table of shared values."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -47,6 +50,8 @@ class Page:
         cells: the summary per cell.
         diagnostics: likewise, of the metrics that `Diagnostics` add.
         meanings: of the metrics.
+        tuning: what a reader must know of the tuning, a sentence each.
+        shared: Δ of each claim at each value tried.
         trials: the best tuned trials.
         pictures: the figures.
         about: environment, by name.
@@ -61,6 +66,8 @@ class Page:
     cells: Table
     diagnostics: Table
     meanings: Table
+    tuning: Sequence[str]
+    shared: Table
     trials: Table
     pictures: Sequence[Picture]
     about: Mapping[str, str]
@@ -78,7 +85,7 @@ def render(page: Page) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"interval": interval, "in_words": in_words, "word": word, "number": number}
     source = resources.files("harness.reporting").joinpath("templates", "report.html.jinja").read_text(encoding="utf-8")
-    return environment.from_string(source).render(page=page)
+    return environment.from_string(source).render(page=page, shared=SHARED)
 
 
 def word(verdict: Verdict) -> str:
@@ -129,6 +136,10 @@ def markdown(page: Page) -> str:
             _markdown_table(Table(head, rows)),
             "Δ: mean paired difference, positive favours the claim.",
         ]
+    if page.tuning:
+        parts += ["## Tuning", "\n".join(f"- {_plain(sentence)}" for sentence in page.tuning)]
+    if page.shared.rows:
+        parts += [SHARED, _markdown_table(page.shared)]
     if page.cells.rows:
         parts += ["## Cells", _markdown_table(page.cells), "Mean [95 % interval] over seeds of the confirm phase."]
     if page.diagnostics.rows:

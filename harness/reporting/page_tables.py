@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from harness.inference.selection import tried
 from harness.reporting.html import Table
-from harness.reporting.tables import measured
+from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
 from harness.settings.metrics import METRICS
 from harness.study import Study
@@ -41,12 +42,18 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     }
     rows = []
     for row in summary.to_dict("records"):
-        levels = [names[path][row[path]] for path in names] + [label(path, row[path]) for path in study.tunes()]
+        levels = [names[path][row[path]] for path in names] + [_tuned(study, path, row) for path in study.tunes()]
         rate = f"{row['n_diverged']}/{row['n']}"
         if row["n"]:
             rate += f" [{row['diverged_low']:.2f},\u00a0{row['diverged_high']:.2f}]"
         rows.append([*levels, str(row["n"]), rate, *(_cell_text(row, name) for name in shown)])
     return Table(head, rows)
+
+
+def _tuned(study: Study, path: str, row: dict[Any, Any]) -> str:
+    """A tuned value, or the median and range of those of all seeds."""
+    middle, *ends = (label(path, row[name]) for name in tuned_columns(study, path))
+    return f"{middle} ({ends[0]} to {ends[1]})" if len(set(ends)) > 1 else middle
 
 
 def _cell_text(row: dict[Any, Any], name: str) -> str:
@@ -70,12 +77,12 @@ def _short(value: float) -> str:
 
 
 def best_trials(study: Study, runs: pd.DataFrame) -> Table:
-    """The best trials of a plain search by its first objective, over their tune seeds.
+    """The best trials of a plain search by its first objective, over the seeds that they were tried on.
 
     Empty where factors are swept: cells are not rivals, and the summary says what was chosen in each.
     """
     objectives, paths = list(study.objectives()), list(study.tunes())
-    tune = runs[(runs["phase"] == "tune") & (runs["status"] != "failed")]
+    tune = tried(study, runs)
     if tune.empty or study.sweeps():
         return Table([], [])
     trials = [(int(str(trial)), rows) for trial, rows in tune.groupby("trial")]

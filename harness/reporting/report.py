@@ -17,6 +17,7 @@ from harness.reporting import html, plots
 from harness.reporting.formats import claims_json, csv, parquet
 from harness.reporting.page_tables import best_trials, meanings, readable, shown_metrics
 from harness.reporting.tables import counts, measured, sort_runs, summarize
+from harness.reporting.tuning import at_shared_values, remarks
 from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
@@ -96,6 +97,8 @@ def page_of(
         cells=readable(study, summary, shown_metrics(summary)),
         diagnostics=readable(study, summary, diagnostics) if diagnostics else html.Table([], []),
         meanings=meanings(summary),
+        tuning=remarks(study, runs),
+        shared=at_shared_values(study, runs),
         trials=best_trials(study, runs),
         pictures=pictures,
         about=subject.environment,

@@ -35,24 +35,28 @@ def counts(runs: pd.DataFrame) -> dict[str, int]:
 
 
 def cells(study: Study, runs: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The confirm runs of every cell that has some, with its levels; by trial where a cell confirms several."""
+    """The confirm runs of every cell that has some, with its levels; by trial where a cell confirms several for all seeds."""
     confirm = runs[runs["phase"] == "confirm"]
     for cell in study.cells():
         inside = confirm[at(confirm, cell)]
-        for _, rows in inside.groupby("trial"):
-            yield cell, rows
+        if study.tunes_within() and len(inside):
+            yield cell, inside
+        elif not study.tunes_within():
+            yield from ((cell, rows) for _, rows in inside.groupby("trial"))
 
 
 def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: levels, tuned values, counts, and each metric's mean, median and 95 % interval.
 
+    Of values that seeds were tuned to by themselves it is the median, with the range beside it.
     The interval is Wilson's for `diverged`, else t of the mean. A cell with a diverged run has the mean `inf` in
     metrics that are infinite there, and no interval: nothing is dropped.
     """
     rows, names = [], [name for name in METRICS if name in runs]
     for cell, inside in cells(study, runs):
         row: dict[str, Any] = {path: stored(level) for path, level in cell.items()}
-        row |= {path: inside[path].iloc[0] for path in study.tunes()}
+        for path in study.tunes():
+            row |= dict(zip(tuned_columns(study, path), _tuned(inside[path]), strict=False))
         statuses = inside["status"]
         row |= {"n": int((statuses != "failed").sum()), "n_diverged": int((statuses == "diverged").sum())}
         row["n_failed"] = int((statuses == "failed").sum())
@@ -60,8 +64,18 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
             row |= {f"{name}_{key}": value for key, value in _estimate(name, inside[name]).items()}
         rows.append(row)
     keys = ("mean", "median", "low", "high")
-    head = [*study.sweeps(), *study.tunes(), "n", "n_diverged", "n_failed"]
+    tuned = [name for path in study.tunes() for name in tuned_columns(study, path)]
+    head = [*study.sweeps(), *tuned, "n", "n_diverged", "n_failed"]
     return pd.DataFrame(rows, columns=head + [f"{name}_{key}" for name in names for key in keys])
+
+
+def tuned_columns(study: Study, path: str) -> list[str]:
+    """The columns of a summary that hold a tuned value, and its range where it may differ between seeds."""
+    return [path, f"{path}_least", f"{path}_largest"] if study.tunes_within() else [path]
+
+
+def _tuned(column: "pd.Series[float]") -> tuple[float, float, float]:
+    return column.sort_values().iloc[(len(column) - 1) // 2], column.min(), column.max()
 
 
 def _estimate(name: str, column: "pd.Series[float]") -> dict[str, float]:

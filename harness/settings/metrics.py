@@ -24,7 +24,7 @@ class Metric:
         group: which part of the question it speaks to.
         tunable: measured on training and validation data alone, so that tuning may use it.
         level: from which level of `Diagnostics` on runs have it.
-        across_seeds: it compares the runs of a cell, so that none of them has it by itself.
+        across_runs: it compares the runs of a cell, so that none of them has it by itself.
         needs: a factor, and the value of it at which the metric is not measured.
     """
 
@@ -34,7 +34,7 @@ class Metric:
     group: Literal["generalization", "stability", "check"]
     tunable: bool = False
     level: Literal["light", "standard", "full"] = "light"
-    across_seeds: bool = False
+    across_runs: bool = False
     needs: tuple[str, object] | None = None
 
 
@@ -89,6 +89,14 @@ METRICS: dict[str, Metric] = {
         "that the mean is Kaplan and Meier's restricted mean", "step", "lower", "stability", True,
         needs=("task.target_error", 0.0),
     ),
+    "largest_lr": Metric(
+        "largest learning rate tried at which the seed's run ends better than guessing, 0 where there is none; the largest tried "
+        "stands for all above it", "learning rate", "higher", "stability", across_runs=True,
+    ),
+    "lr_sensitivity": Metric(
+        "mean over the learning rates tried of min(validation loss, loss of guessing), less the least of them (Wortsman et al. 2023)",
+        "loss", "lower", "stability", across_runs=True,
+    ),
     "train_noise": Metric(
         "largest change of an output between two draws of dropout, train mode", "output", None, "check"
     ),
@@ -123,7 +131,7 @@ METRICS: dict[str, Metric] = {
     ),
     "churn": Metric(
         "share of test points that two seeds of a cell predict differently; of a run, its jackknife value", "share of points",
-        "lower", "generalization", level="standard", across_seeds=True, needs=("task.resample", "split"),
+        "lower", "generalization", level="standard", across_runs=True, needs=("task.resample", "split"),
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"

@@ -11,6 +11,9 @@ from harness.study.claims import Claim, Exact, Levels
 
 MOST_SEEDS = 10**6
 
+TUNE_SEEDS = 5
+"""Replicates of what is tried where tuned values are shared, unless the study says otherwise."""
+
 
 class Experiment(Setup):
     """Settings in three roles (fixed, `Sweep`, `Tune`) and claims, as they are written; see `Study`, which is checked."""
@@ -18,8 +21,9 @@ class Experiment(Setup):
     name: str = ""
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] = 10
     claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
+    tune: Literal["within", "shared"] = "within"
     tune_trials: Count = 8
-    tune_seeds: Count = 1
+    tune_seeds: Count | None = None
     sampler: Literal["qmc", "tpe", "random"] = "qmc"
     objective: str | list[str] | tuple[str, ...] = "validation_loss"
     evaluations: Count = 10
@@ -54,6 +58,25 @@ class Experiment(Setup):
     def confirm_seeds(self) -> list[int]:
         """The seeds of the confirm phase."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def tunes_within(self) -> bool:
+        """Whether every seed is tuned by itself, on its own training and validation data."""
+        return bool(self.tunes()) and self.tune == "within"
+
+    def shared_tune_seeds(self) -> int:
+        """Replicates of each tune trial where tuned values are shared by all seeds."""
+        return TUNE_SEEDS if self.tune_seeds is None else self.tune_seeds
+
+    def trials_per_cell(self) -> tuple[int, int]:
+        """Trials of the tune phase and of the confirm phase (with several objectives: at least)."""
+        tune = self.tune_trials if self.tunes() else 0
+        return tune, 0 if self.tunes_within() else 1
+
+    def runs_per_cell(self) -> int:
+        """Runs of all trials of a cell (with several objectives: at least)."""
+        tune, confirm = self.trials_per_cell()
+        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        return tune * (seeds if self.tunes_within() else self.shared_tune_seeds()) + confirm * seeds
 
     def setup(self, values: Levels) -> Setup:
         """The settings of one trial.

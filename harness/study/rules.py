@@ -38,6 +38,8 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
         found.append(Problem("seeds", message, show(list(study.seeds))))
     if "objective" not in broken:
         found += _objective_problems(study)
+    if not broken & {"tune", "tune_seeds", "sampler", "objective"}:
+        found += _tuning_problems(study)
     if "claims" not in known | _absent(study) and not isinstance(study.claims, Sweep | Tune):
         for i, claim in enumerate(study.claims):
             if isinstance(claim, Claim | Exact):
@@ -76,6 +78,24 @@ def _objective_problems(study: Experiment) -> list[Problem]:
     return [Problem("objective", message, show(name)) for name, message in (wrong | lacking).items() if message]
 
 
+def _tuning_problems(study: Experiment) -> Iterator[Problem]:
+    """What only shared values can have."""
+    if not study.tunes_within():
+        return
+    way_out = '; set tune="shared" to choose one value for all seeds'
+    if len(study.objectives()) > 1:
+        message = f"every seed is tuned by one metric{way_out}"
+        yield Problem("objective", message, show(study.objectives()))
+    if study.sampler == "tpe":
+        yield Problem(
+            "sampler", f"learns from results, and every seed is to be tuned at the same values{way_out}", "tpe"
+        )
+    if study.tune_seeds is not None:
+        yield Problem(
+            "tune_seeds", f"has no meaning where every seed is tuned by itself{way_out}", show(study.tune_seeds)
+        )
+
+
 def _lacks(study: Experiment, metric: str) -> str:
     """What the study must set so that a metric is measured, "" for nothing."""
     path, value = metrics.METRICS[metric].needs or ("", None)
@@ -84,8 +104,7 @@ def _lacks(study: Experiment, metric: str) -> str:
 
 def _size_problems(study: Experiment) -> list[Problem]:
     cells = math.prod(len(sweep.levels) for sweep in study.sweeps().values())
-    confirm = study.seeds if isinstance(study.seeds, int) else len(study.seeds)
-    runs = cells * (confirm + (study.tune_trials * study.tune_seeds if study.tunes() else 0))
+    runs = cells * study.runs_per_cell()
     if runs <= MOST_RUNS:
         return []
     message = f"has {runs:,} runs, more than {MOST_RUNS:,}; take fewer levels, seeds or tune trials"

@@ -32,10 +32,12 @@ class Study(Experiment):
         metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`.
         seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
         claims: `Claim` and `Exact` statements to be given verdicts.
-        tune_trials: values of the `Tune` factors tried in every cell.
-        tune_seeds: replicates of each of them, on seeds of their own.
-        sampler: of Optuna. `qmc`: one quasi-random point a round, shared by all cells; `random`: likewise at random;
-            `tpe`: adapts to each cell.
+        tune: who chooses the values of the `Tune` factors. `within`: every seed trains at every value tried, and the one best
+            on its own validation data is its result, so that luck in tuning is part of the spread over seeds. `shared`: a cell
+            has one for all its seeds, by the median rank over `tune_seeds`; cheaper, and claims hold for these values only.
+        tune_trials: values of the `Tune` factors tried in every cell, the same ones in all cells and seeds.
+        tune_seeds: replicates of each of them where they are shared, on seeds of their own [5].
+        sampler: of Optuna. `qmc`: quasi-random points; `random`: random ones; `tpe`: adapts to each cell, where values are shared.
         objective: the metric that tuning minimises, measured on the validation split; several give a Pareto front.
         evaluations: times during training at which the validation loss is measured, the end included.
 

@@ -5,15 +5,14 @@ when the leader dies is committed by the next one. While a storage or server can
 of their own, and training goes on; their tables wait on disk, since an outage may outlast the memory.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
-import numpy as np
-
-from harness.ledger.design import WORST, Trial
+from harness.ledger.design import Trial
 from harness.ledger.records.finished import FinishedTrial
 from harness.ledger.records.launch import Launch
 from harness.ledger.records.tracking import RecordError
@@ -106,8 +105,8 @@ class Commits:
         if finished is None:
             raise RecordError(f"What was trained of trial {trial.number} is on disk no more, or damaged.")
         self._recorder.record(finished)
-        objectives = [finished.runs[name] for name in self._design.study.objectives()]
-        means = [float(values.where(np.isfinite(values), WORST).mean()) for values in objectives]
-        self._design.tell(trial, means, diverged=finished.count("diverged"))
+        outcomes = finished.runs[list(self._design.study.objectives())]
+        ended = outcomes.where(finished.runs["status"] != "diverged", math.inf)  # worst, whatever its numbers
+        self._design.tell(trial, ended.to_numpy(float).tolist(), diverged=finished.count("diverged"))
         self._spool.discard(finished.number)
         self._done(finished)

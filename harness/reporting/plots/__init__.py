@@ -8,14 +8,14 @@ from dataclasses import replace
 
 import pandas as pd
 
-from harness.reporting.plots import generalization, seeds, solving, stability, surface, training, tuning
+from harness.reporting.plots import generalization, learning_rates, seeds, solving, stability, surface, training, tuning
 from harness.reporting.plots.factors import omitted
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.rendering import render, render_all, start_helpers
 from harness.reporting.plots.training import curves_to_show
 from harness.study import Study
 
-FIGURES = (generalization, stability, surface, training, solving, seeds, tuning)
+FIGURES = (generalization, stability, surface, training, solving, seeds, tuning, learning_rates)
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:

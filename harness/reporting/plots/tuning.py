@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.inference.robust import median, median_interval
+from harness.inference.selection import tried
 from harness.reporting.plots.axes import name_panel
 from harness.reporting.plots.factors import keys, levels_of, roles, rows_at
 from harness.reporting.plots.legends import counts_note, legend
@@ -20,16 +21,15 @@ from harness.study import Study
 
 
 def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
-    """One row per tuned trial and objective: the value of `factor`, the median over tune seeds, and if it was chosen."""
-    tune = runs[(runs["phase"] == "tune") & (runs["status"] != "failed")]
-    confirm = runs[runs["phase"] == "confirm"]
+    """One row per tuned trial and objective: the value of `factor`, the median over its seeds, and in which share it was chosen."""
+    tune, confirm = tried(study, runs), runs[runs["phase"] == "confirm"]
     facet_factor, group_factor = roles(study)
     rows: list[dict[str, Any]] = []
     for i, facet in enumerate(levels_of(study, facet_factor)):
         for j, group in enumerate(levels_of(study, group_factor)):
             levels = {facet_factor: facet, group_factor: group}
             names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
-            chosen = set(rows_at(confirm, levels)[factor])
+            chosen = rows_at(confirm, levels)[factor]
             for trial, seeds in rows_at(tune, levels).groupby("trial"):
                 value = float(seeds[factor].iloc[0])
                 point = {
@@ -37,7 +37,7 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) ->
                     "factor": factor,
                     "log": study.tunes()[factor].log,
                     "value": value,
-                    "chosen": value in chosen,
+                    "chosen": float((chosen == value).mean()) if len(chosen) else 0.0,
                 }
                 names_here = names | point
                 rows += [names_here | {"objective": name} | _estimate(seeds[name]) for name in study.objectives()]
@@ -56,7 +56,7 @@ def _estimate(column: "pd.Series[float]") -> dict[str, float]:
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """Rows: objectives; columns: levels of the facet; lines: levels of the group; rings: the value confirmed."""
+    """Rows: objectives; columns: levels of the facet; lines: levels of the group; rings: where it was chosen."""
     facets, objectives = sorted(data["facet_order"].unique()), list(dict.fromkeys(data["objective"]))
     figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.0), 2.6 * len(objectives) + 0.9), layout="constrained")
     axes = figure.subplots(len(objectives), len(facets), squeeze=False, sharex=True, sharey="row")
@@ -68,7 +68,11 @@ def draw(data: pd.DataFrame) -> Figure:
         name_panel(ax, data[data["facet_order"] == facet])
     for ax in axes[-1]:
         ax.set_xlabel(factor_name(str(data["factor"].iloc[0])) + (",\nlog scale" if data["log"].any() else ""))
-    legend(figure, data, note=counts_note(data["n"], "seed(s) per point; ring: chosen; ×: diverged"))
+    legend(
+        figure,
+        data,
+        note=counts_note(data["n"], "seed(s) per point; ring: chosen, the larger the oftener; ×: diverged"),
+    )
     return figure
 
 
@@ -92,8 +96,16 @@ def _panel(ax: Axes, panel: pd.DataFrame) -> None:
             lw=1,
         )
         ax.plot(seen["value"], seen["estimate"], **kind)
-        ring = seen[seen["chosen"]]
-        ax.plot(ring["value"], ring["estimate"], ls="", marker="o", ms=10, mfc="none", mec=kind["color"], mew=1.3)
+        ring = seen[seen["chosen"] > 0]
+        ax.scatter(
+            ring["value"],
+            ring["estimate"],
+            s=40 + 200 * ring["chosen"],
+            facecolors="none",
+            edgecolors=kind["color"],
+            lw=1.3,
+            zorder=3,
+        )
         height = 0.97 - 0.05 * order
         ax.plot(lost["value"], [height] * len(lost), ls="", marker="x", ms=5, mew=1.6, color=kind["color"],
                 transform=ax.get_xaxis_transform())  # fmt: skip
@@ -105,7 +117,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         table = data(runs, curves, study, factor)
         if table is not None:
             caption = (
-                f"Tuning of {factor}: the objective at every value tried (tune phase, validation data; bars: range over tune "
-                "seeds). A curve whose minimum lies at an end of the range, or a ring far from it, would put the comparison in doubt."
+                f"Tuning of {factor}: the objective at every value tried (validation data; median over seeds, bars: its 95 % interval, "
+                "of few seeds their range). A curve whose minimum lies at an end of the range would put the comparison in doubt."
             )
             yield Plot(f"tuning_{factor}", caption, table, draw)

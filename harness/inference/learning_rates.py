@@ -1,0 +1,50 @@
+"""What a grid of learning rates shows of stability: the largest rate that trains, and how much the rate matters.
+
+Every seed of every cell trains at the same rates where the learning rate is all that is tuned, and within each seed.
+"""
+
+import numpy as np
+import pandas as pd
+
+from harness.study import Study
+
+RATE = "optimizer.lr"
+METRICS = ("largest_lr", "lr_sensitivity")
+
+
+def sweeps_rates(study: Study) -> bool:
+    """Whether each seed trains at a grid of learning rates, and all else is equal along it."""
+    return study.tunes_within() and set(study.tunes()) == {RATE}
+
+
+def with_rates(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with `METRICS` in the rows chosen for each cell and seed, where `sweeps_rates`; else as they are.
+
+    `largest_lr` is the largest rate tried at which the run ends better than guessing, 0 where there is none.
+    `lr_sensitivity` is the mean over rates of min(loss, loss of guessing) − the least loss, on validation data: Wortsman et al.
+    2023 (arXiv:2309.14322, section 2), with the loss of guessing for that at initialization. Both are missing where a run of the
+    grid failed.
+
+    Args:
+        study: of the runs.
+        runs: one row per run, phases set by `selection.selected`; left as it is.
+    """
+    if not sweeps_rates(study):
+        return runs
+    runs = runs.assign(**dict.fromkeys(METRICS, np.nan))
+    keys = [*(runs[path].map(repr).rename(path) for path in study.sweeps()), runs["seed"]]
+    for _, grid in runs.groupby(keys, sort=False):
+        chosen = grid.index[grid["phase"] == "confirm"]
+        if (grid["status"] == "failed").any():
+            continue
+        trains = grid["status"] == "finished"
+        runs.loc[chosen, "largest_lr"] = float(grid.loc[trains, RATE].max()) if trains.any() else 0.0
+        runs.loc[chosen, "lr_sensitivity"] = _sensitivity(grid)
+    return runs
+
+
+def _sensitivity(grid: pd.DataFrame) -> float:
+    guessing = grid["guess_loss"].astype(float)
+    losses = grid["validation_loss"].astype(float)
+    bounded = np.fmin(losses.where(grid["status"] != "diverged", np.inf), guessing)  # missing where neither is known
+    return float((bounded - bounded.min()).mean(skipna=False))
