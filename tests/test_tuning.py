@@ -11,7 +11,7 @@ from own_study import MINE, harness_run
 import harness
 from harness import Claim, Study, Sweep, Tune
 from harness.inference.learning_rates import with_rates
-from harness.inference.selection import selected
+from harness.inference.selection import selected, tried
 from harness.inference.shared_points import shared_points
 from harness.ledger.design import Design
 from harness.ledger.trial_runs import n_runs, n_steps, runs_of
@@ -82,6 +82,15 @@ def test_a_failed_run_is_chosen_only_where_all_failed_so_that_its_seed_counts_as
     assert chosen(runs)[0.0, 1] == 1.0
     runs.loc[runs["seed"] == 1, "status"] = "failed"
     assert len(chosen(runs)) == 4
+
+
+def test_what_tuning_chose_from_are_all_runs_of_the_grid_that_did_not_fail_or_those_of_the_tune_phase() -> None:
+    runs = grid(TWO)
+    runs.loc[0, "status"] = "failed"
+    both = selected(make(), runs)
+    assert tried(make(), both).index.tolist() == list(range(1, len(runs)))
+    assert set(tried(make(tune="shared"), both)["phase"]) == {"tune"}
+    assert len(tried(make(tune="shared"), both)) == (both["phase"] == "tune").sum() - 1
 
 
 def test_a_shared_choice_is_by_the_median_of_ranks_so_that_one_lucky_seed_decides_nothing(tmp_path: Path) -> None:
