@@ -6,6 +6,7 @@ from torch import Tensor
 
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
+from harness.engine.measuring import unchanged
 from harness.engine.members import Members
 from harness.engine.stability import Array
 
@@ -30,7 +31,7 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
         "test_error": test_error,
         "gap": gap,
     }
-    batch = feed.indices(1)[0]
+    batch = feed.peek()
     noise = {
         f"{mode}_noise": _dropout_noise(population, feed, batch, train=mode == "train") for mode in ("train", "eval")
     }
@@ -39,8 +40,6 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
 
 def _dropout_noise(population: Members, feed: Feed, batch: Tensor, *, train: bool) -> Array:
     """Largest change of an output between two draws of dropout, (member,), on the examples at (member, batch) indices."""
-    with torch.set_grad_enabled(
-        train
-    ):  # a module may take gradients itself in training; it may change what it is given
+    with unchanged(population), torch.set_grad_enabled(train):  # a module may take gradients itself in training
         first, second = (population.output_numbers(feed.gather(batch)[0], train=train).detach() for _ in range(2))
     return (first - second).abs().amax(1).double().cpu().numpy()

@@ -32,6 +32,7 @@ class Members(ABC):
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
         repeats: whether a step does the same every time, so that a CUDA device may repeat it from a graph.
         unused: names of the parameters that had no part in the last forward pass: like `torch.optim`, an update leaves them.
+        mode: whether the module was last put into training mode; None where it was not put into any.
     """
 
     unused: tuple[str, ...] = ()
@@ -41,7 +42,7 @@ class Members(ABC):
         self.runs, self.template, self.device, self.dtype = runs, template, device, dtype
         self.task: Task = runs[0].setup.task
         self._layout = ParameterLayout(template)
-        self._mode: bool | None = None
+        self.mode: bool | None = None
         self.parameters = torch.zeros(len(runs), self._layout.size, device=device, dtype=dtype)
         self._noise = Noise(self._rows(), steps=runs[0].setup.steps, device=device, dtype=dtype)
 
@@ -66,13 +67,17 @@ class Members(ABC):
 
     def set_mode(self, *, train: bool) -> None:
         """Put the module into training or evaluation mode where it is not in it since it was last put into one."""
-        if self._mode is not train:
+        if self.mode is not train:
             self.template.train(train)
-            self._mode = train
+            self.mode = train
 
     def generators(self) -> list[torch.Generator]:
         """Where the noise of dropout came from so far."""
         return self._noise.generators()
+
+    def noise_kept(self) -> AbstractContextManager[None]:
+        """After the block the noise of dropout goes on as before it."""
+        return self._noise.kept()
 
     @abstractmethod
     def learn(self, x: Tensor) -> None:
@@ -89,6 +94,10 @@ class Members(ABC):
     @abstractmethod
     def others(self) -> dict[str, Tensor]:
         """The members' buffers, and other tensors that are no parameters, by name, (member, …) each."""
+
+    @abstractmethod
+    def containers(self) -> list[Any]:
+        """What holds their tensors, parameters and others, besides the attributes of layers."""
 
     def state(self) -> list[Tensor]:
         """All that training changes in the members, (member, …) each: what is copied to come back to."""

@@ -14,6 +14,7 @@ from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import final_metrics
 from harness.engine.history import History, LoggingSteps
+from harness.engine.measuring import unchanged
 from harness.engine.members import Members
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
@@ -80,9 +81,10 @@ class Training:
             Unbatchable: see `Members.check`.
         """
         self.population.check()
-        validation = mean(*scores(self.population, self._feed, "validation"))
+        with unchanged(self.population):
+            validation = mean(*scores(self.population, self._feed, "validation"))
+            self._diagnosis.evaluate(step, validation[0])
         self.history.evaluate(step, validation)
-        self._diagnosis.evaluate(step, validation[0])
         return self.history.survivors(step, self.population.parameters)
 
     def compact(self, survivors: Tensor) -> None:
@@ -102,7 +104,10 @@ class Training:
         """What is measured of the members that are left, once they are trained, (member,) each."""
         if not len(self.population):
             return {}
-        return final_metrics(self.population, self._feed) | self._diagnosis.final()
+        with unchanged(self.population):
+            found = final_metrics(self.population, self._feed)
+        with unchanged(self.population):
+            return found | self._diagnosis.final()
 
 
 def members(runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> Members:
