@@ -168,17 +168,25 @@ class Members(ABC):
         return each.transpose(0, 1)
 
     def state_gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
-        """∂L/∂h_t of each member's mean loss in evaluation, (member, time, batch, units) for each recurrent layer.
+        """∂L/∂h_t in evaluation, (member, time, batch, units) for each recurrent layer, L each member's mean loss of the last step.
 
-        Of its forward direction, by all effects of a state; layers that run over a whole sequence, in the order of their calls.
+        Of its forward direction, by all effects of a state; layers that run over a whole sequence, in the order of their calls. None
+        of them where the loss of the last time step cannot be told from that of others.
 
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
         """
+
+        def last(output: Any, target: Tensor) -> Tensor:
+            own = last_step(self.task, output, target, steps=x.shape[2])
+            return target.new_zeros((), dtype=self.dtype) if own is None else self._mean_loss(*own)
+
         with self._probed() as probes:
-            losses = self.forward(x, y, train=False)
-        return list(torch.autograd.grad(losses.sum(), probes, materialize_grads=True)) if probes else []
+            losses: Tensor = self._each(last, x, y, train=False)
+        if not probes or not losses.requires_grad:
+            return []
+        return list(torch.autograd.grad(losses.sum(), probes, materialize_grads=True))
 
     @abstractmethod
     def _probed(self) -> AbstractContextManager[list[Tensor]]:
@@ -191,3 +199,23 @@ class Members(ABC):
         Args:
             survivors: int64 indices of the members that stay, in order.
         """
+
+
+def last_step(task: Task, output: Any, target: Tensor, *, steps: int) -> tuple[Any, Tensor] | None:
+    """What of an output and its targets belongs to the last time step alone; None where that cannot be known.
+
+    All of it where there is one target for a whole sequence.
+
+    Args:
+        task: what they are for.
+        output: of a member's module, (batch, …).
+        target: (batch, …).
+        steps: of the input.
+    """
+    by_step = isinstance(output, Tensor) and output.dim() > 2 and target.dim() > 1 and len(target[0]) == output.shape[1]
+    if type(task).losses is not Task.losses:
+        one_target = isinstance(output, Tensor) and output.dim() <= 2 and target.dim() == 1
+        return (output, target) if one_target else None
+    if by_step and (not target.is_floating_point() or output.shape[1] == steps):
+        return output[:, -1:], target[:, -1:]
+    return output, target

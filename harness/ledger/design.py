@@ -24,13 +24,11 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.ledger.journal import journal_problem
+from harness.ledger.records.finished import WORST
 from harness.ledger.sampling import best, categories, distribution, plain, sampled
 from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
 from harness.settings.patience import Stopped
 from harness.study import Levels, Study
-
-WORST = 1e30
-"""What a diverged run is told as: Optuna takes finite values only, and a diverged run ranks worst."""
 
 
 class StudyChanged(Exception):
@@ -176,7 +174,7 @@ class Design:
 
         Args:
             trial: one that `rounds` gave.
-            values: the mean over seeds of each objective; what is not finite is told as `WORST`.
+            values: the mean over seeds of each objective, see `FinishedTrial.objective`.
             diverged: how many of its runs diverged.
 
         Raises:

@@ -11,9 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
-import numpy as np
-
-from harness.ledger.design import WORST, Trial
+from harness.ledger.design import Trial
 from harness.ledger.records.finished import FinishedTrial
 from harness.ledger.records.launch import Launch
 from harness.ledger.records.tracking import RecordError
@@ -106,8 +104,7 @@ class Commits:
         if finished is None:
             raise RecordError(f"What was trained of trial {trial.number} is on disk no more, or damaged.")
         self._recorder.record(finished)
-        objectives = [finished.runs[name] for name in self._design.study.objectives()]
-        means = [float(values.where(np.isfinite(values), WORST).mean()) for values in objectives]
-        self._design.tell(trial, means, diverged=finished.count("diverged"))
+        values = [finished.objective(name) for name in self._design.study.objectives()]
+        self._design.tell(trial, values, diverged=finished.count("diverged"))
         self._spool.discard(finished.number)
         self._done(finished)
