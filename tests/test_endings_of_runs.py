@@ -3,17 +3,19 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from test_train import CPU
 
-from harness import Study
+from harness import InvalidStudy, Study
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.stability import ending
 from harness.engine.train import train
+from harness.ledger.records.finished import WORST, objective
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
@@ -181,3 +183,23 @@ def test_a_loss_of_a_users_own_is_judged_only_where_it_says_what_guessing_costs(
         assert guesses[kind][2:] == ("finished", 0)
         assert any("guess_losses" in note and note.startswith("task: ") for note in notes[kind])
     assert not any("guess_losses" in note for kind in (Tensors, Told) for note in notes[kind])
+
+
+class WrongGuess(Weighted):
+    def guess_losses(self, y: torch.Tensor) -> torch.Tensor:
+        return super().guess_losses(y).mean()
+
+
+def test_a_guess_that_does_not_serve_is_refused_before_anything_trains() -> None:
+    x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InvalidStudy, match="task: its `guess_losses` must give a loss for each of"):
+        Study(name="x", task=WrongGuess(x, (x[:, 0] > 0).long()), model=DropoutNet(), steps=5)
+
+
+def test_a_diverged_run_is_told_as_the_worst_whatever_its_value() -> None:
+    """Of several objectives as well, so that a trial that always diverges dominates none."""
+    runs = pd.DataFrame({"status": ["finished", "diverged"], "spike_rate": [0.1, 0.0], "validation_loss": [2.0, 17.0]})
+    assert objective(runs, "spike_rate") == (0.1 + WORST) / 2
+    assert objective(runs.assign(status="diverged"), "validation_loss") == WORST
+    assert objective(runs.assign(status=["collapsed", "finished"]), "validation_loss") == 9.5
+    assert objective(runs.assign(status="finished", spike_rate=[0.1, NAN]), "spike_rate") == (0.1 + WORST) / 2
