@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from harness import Study, Sweep, Tune
-from harness.ledger.design import WORST, Design, StudyChanged, Trial
+from harness.ledger.design import Design, StudyChanged, Trial
+from harness.ledger.records.finished import WORST
 from harness.ledger.storage import StorageError, open_storage
 from harness.ledger.stores import open_stores
 from harness.models import DropoutNet
@@ -105,7 +106,7 @@ def test_changed_claims_do_not_change_the_study(tmp_path: Path) -> None:
 def test_diverged_trial_is_told_a_finite_worst_value(tmp_path: Path) -> None:
     design = Design(make(), str(tmp_path / "j"))
     trial = design.ask(design.rounds()[0])[0]
-    design.tell(trial, [[float("inf")]], diverged=1)
+    design.tell(trial, [[WORST]], diverged=1)
     stored = optuna.load_study(study_name="x", storage=open_storage(str(tmp_path / "j"))).trials[trial.number]
     assert stored.value == WORST
     assert stored.user_attrs["diverged"] == 1

@@ -30,6 +30,7 @@ from harness.optimizers import SGD
 from harness.settings.metrics import DETAIL, METRICS
 from harness.settings.randomness import stream, stream_seed
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
+from harness.tasks.task import Data
 
 F64 = torch.float64
 X = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
@@ -109,15 +110,17 @@ def test_noise_error_is_the_mean_error_on_noisy_inputs() -> None:
     assert row["noise_error"] == pytest.approx(float(torch.stack(errors).mean()))
 
 
-def test_best_weights_are_those_that_a_shorter_training_ends_with() -> None:
+@pytest.mark.parametrize("level", DETAIL)
+def test_best_weights_are_those_that_a_shorter_training_ends_with(level: str) -> None:
     setup = Setup(
         task=POINTS, model=DropoutNet(hidden=(16,), dropout=0.1), optimizer=SGD(3.0), batch_size=16, steps=60,
-        metrics=Diagnostics("standard"),
+        metrics=Diagnostics(level),
     )  # fmt: skip
     runs, curves = train([Run(0, s, setup) for s in range(4)], evaluations=12, device=CPU)
     for row in runs.itertuples():
         validation = curves[curves["seed"] == row.seed].set_index("step")["validation_loss"]
         assert row.best_step == validation.idxmin()
+        assert row.best_validation_loss == validation.min()
     assert runs["best_step"].min() < 60
     assert not runs["best_test_loss"].equals(runs["test_loss"])
     early = runs.loc[runs["best_step"].idxmin()]
@@ -126,6 +129,7 @@ def test_best_weights_are_those_that_a_shorter_training_ends_with() -> None:
     at_end = ended.set_index("seed").loc[early["seed"]]
     assert early["best_test_loss"] == pytest.approx(at_end["test_loss"], rel=1e-6)
     assert early["best_test_error"] == at_end["test_error"]
+    assert early["best_gap"] == pytest.approx(at_end["gap"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -215,7 +219,7 @@ def test_gradient_flow_is_the_slope_of_the_gradients_of_every_state(cell: str, r
     x, y = examples(task, "train", setup.batch_size)
     module.rnn = steps = StepByStep(module.rnn)  # type: ignore[arg-type]
     output = module(x)
-    loss = F.cross_entropy(output.flatten(0, -2), y.flatten()) if readout == "every" else F.mse_loss(output[:, 0], y)
+    loss = F.cross_entropy(output[:, -1], y[:, -1]) if readout == "every" else F.mse_loss(output[:, 0], y)
     loss.backward()
     slopes = []
     for states in steps.states:
@@ -232,6 +236,42 @@ def test_gradients_vanish_below_spectral_radius_one_and_grow_above() -> None:
         row, _, _ = untrained(AddingProblem(length=12, train_size=50, validation_size=5, test_size=5), model, "full")
         flows.append(row["gradient_flow"])
     assert flows[0] > flows[1] > 0 > flows[2]
+
+
+class PerStep(Task):
+    """A loss of its own, of every step."""
+
+    def draw(self, seed: int) -> Data:
+        return SMALL_TEXT.draw(seed)
+
+    def losses(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return super().losses(output, y) * 2
+
+
+def test_gradient_flow_is_that_of_the_last_steps_loss_in_a_net_that_answers_at_every_step() -> None:
+    """An orthogonal recurrence of radius 1.5 without inputs to speak of: gradients grow 1.5 times a step on their way back.
+
+    The losses of all steps together would hide it. Both ways to train, and plain autograd, agree.
+    """
+    model = SimpleRNN(hidden=5, readout="every", spectral_radius=1.5, init="orthogonal")
+    row, module, setup = untrained(SMALL_TEXT, model, "full")
+    x, y = examples(SMALL_TEXT, "train", setup.batch_size)
+    module.rnn = steps = StepByStep(module.rnn)  # type: ignore[arg-type]
+    output = module(x)
+    slopes = {}
+    for name, loss in {"last": F.cross_entropy(output[:, -1], y[:, -1]),
+                       "all": F.cross_entropy(output.flatten(0, -2), y.flatten())}.items():  # fmt: skip
+        gradients = torch.autograd.grad(loss, steps.states[0], retain_graph=True)
+        slopes[name] = scipy.stats.linregress(range(5), [math.log(float(g.norm())) for g in gradients]).slope
+    assert row["gradient_flow"] == pytest.approx(slopes["last"], rel=1e-6)
+    assert abs(slopes["last"] - slopes["all"]) > 0.05
+    alone, _ = train([Run(0, 1, setup)], evaluations=1, device=CPU, dtype=F64)
+    assert alone["gradient_flow"][0] == pytest.approx(slopes["last"], rel=1e-6)
+
+
+def test_gradient_flow_is_missing_where_a_loss_of_a_users_own_mixes_the_steps() -> None:
+    row, _, _ = untrained(PerStep(), SimpleRNN(hidden=4, readout="every"), "full")
+    assert math.isnan(row["gradient_flow"])
 
 
 NOISY_POINTS = POINTS.replace(label_noise=0.3)
@@ -360,7 +400,7 @@ def some(level: str, *, confirm: bool = True) -> list[Run]:
         task=POINTS, model=DropoutNet(hidden=(32, 16), dropout=0.3), clipping=GlobalNorm(0.5), optimizer=SGD(0.3),
         batch_size=64, steps=60, metrics=Diagnostics(level),
     )  # fmt: skip
-    wild = setup.with_value("optimizer.lr", 1e6).with_value("clipping.max_norm", 1e6)
+    wild = setup.with_value("optimizer.lr", 1e38).with_value("clipping.max_norm", 1e38)
     setups = [setup, setup.with_value("model.dropout", 0.0), setup.with_value("optimizer.lr", 0.1), wild]
     return [Run(trial, seed, s, confirm=confirm) for trial, s in enumerate(setups) for seed in range(8)]
 
@@ -434,6 +474,28 @@ def test_a_claim_on_what_the_task_does_not_allow_is_refused_with_the_way_out(
     assert str(caught.value).startswith(f"claims[0].metric: needs task.{path}: at {unmeasured}")
     Study(**settings, task=POINTS.replace(**{path: value}))
     Study(**settings, task=POINTS.replace(**{path: Sweep(POINTS.values()[path], value)}))
+
+
+def test_a_claim_on_what_dropout_changes_as_well_gets_a_note_where_its_arms_differ_in_dropout() -> None:
+    def notes(metric: str, **arms: object) -> list[str]:
+        levels = {
+            "treatment": {"model.dropout": 0.5, "optimizer.lr": 0.1},
+            "baseline": {"model.dropout": 0.0, "optimizer.lr": 0.1},
+        }
+        claim = Claim("so", metric=metric, better="lower", smallest_effect=0.1, **(levels | arms))
+        return Study(
+            name="x",
+            task=POINTS,
+            model=DropoutNet(dropout=Sweep(0.0, 0.5)),
+            optimizer=SGD(Sweep(0.1, 0.2)),
+            claims=[claim],
+        ).notes
+
+    for metric in ("spike_rate", "grad_norm_q99", "recovery_steps"):
+        (note,) = notes(metric)
+        assert note.startswith(f"claims[0].metric: {metric} is not comparable across dropout: ")
+    assert not notes("test_loss")
+    assert not notes("spike_rate", treatment={"model.dropout": 0.0, "optimizer.lr": 0.2})
 
 
 def test_tuning_for_success_is_refused_and_for_the_time_to_it_needs_a_target() -> None:

@@ -187,6 +187,58 @@ def test_clipping_that_never_clipped_decides_nothing(treatment: object, baseline
     assert "clipped" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("fractions", "decided"),
+    [
+        ([0.01] * 4, False),  # clipped now and then
+        ([0.04, 0.04, 0.9, 0.9], False),  # enough in half of the runs
+        ([0.04, 0.05, 0.9, 0.9], True),
+    ],
+)
+def test_a_clipping_arm_that_hardly_clipped_decides_nothing(fractions: list[float], decided: bool):
+    path = "clipping.max_norm"
+    runs = make_runs({math.inf: [2.0, 2.1, 1.9, 2.0], 1.0: [1.0, 1.0, 1.0, 1.1]}, path=path)
+    words = {"treatment": {path: 1.0}, "baseline": {path: math.inf}}
+    found = verdict(runs.assign(clip_fraction=[0.0] * 4 + fractions), **words)
+    assert (found.verdict == "supported") == decided
+    enough = sum(fraction >= 0.05 for fraction in fractions)
+    assert (f"clipped 5 % of the steps or more in {enough} of 4 runs only" in found.sentence) != decided
+
+
+def test_a_finite_run_that_diverged_keeps_its_value_but_never_beats_one_that_did_not():
+    """By its gap, which is small where training and test loss are both 17."""
+    runs = make_runs({0.0: [2.0, 2.1, 1.9, 2.2], 0.5: [1.0, 0.01, 1.0, 30.0]}, "gap")
+    runs.loc[[5, 7], ["status", "diverged"]] = "diverged", 1.0
+    found = verdict(runs, metric="gap")
+    assert found.per_seed == pytest.approx({0: 1.0, 1: 2.1 - 2.2, 2: 0.9, 3: 2.2 - 30.0})
+    assert (found.n_imputed, found.n_diverged_treatment) == (1, 2)
+
+
+def test_a_missing_rate_ranks_worst_where_the_run_diverged_and_is_told_where_it_did_not():
+    runs = make_runs({0.0: [0.02, 0.05, 0.03, 0.04], 0.5: [0.01, math.nan, 0.01, 0.01]}, "spike_rate")
+    runs.loc[5, "status"] = "diverged"
+    found = verdict(runs, metric="spike_rate", smallest_effect=0.01)
+    assert found.per_seed[1] == pytest.approx(0.05 - 0.05)
+    runs.loc[5, "status"] = "finished"
+    found = verdict(runs, metric="spike_rate", smallest_effect=0.01)
+    assert (sorted(found.per_seed), found.n_dropped) == ([0, 2, 3], 1)
+    assert "has no value" in found.sentence
+    found = verdict(runs.assign(spike_rate=math.nan), metric="spike_rate", smallest_effect=0.01)
+    assert "no run has measured spike_rate" in found.sentence
+
+
+def test_a_verdict_across_dropout_says_what_cannot_be_compared():
+    runs = make_runs({0.0: [0.5, 0.6, 0.55, 0.5], 0.5: [0.1, 0.2, 0.1, 0.15]}, "spike_rate")
+    assert "spike_rate is not comparable across dropout" in verdict(runs, metric="spike_rate").sentence
+    assert "not comparable" not in verdict(runs, metric="test_loss").sentence
+
+
+def test_an_exact_claim_counts_runs_that_collapsed():
+    runs = make_runs({0.0: [0.0, 0.0], 0.5: [0.0, 0.0]}, "eval_noise").assign(status=["finished", "collapsed"] * 2)
+    exact = Exact("evaluation is deterministic", metric="eval_noise", unless="train_noise")
+    assert verdicts.judge([exact], runs, ["model.dropout"])[0].n == 4
+
+
 def test_identical_arms_fail_the_manipulation_check():
     found = verdict(make_runs({0.0: [2.0, 1.0, 3.0], 0.5: [2.0, 1.0, 3.0]}))
     assert found.verdict == "inconclusive"

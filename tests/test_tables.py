@@ -94,6 +94,40 @@ def test_summary_has_counts_tuned_values_and_intervals():
         assert 0 <= row["diverged_low"] <= row["diverged_mean"] <= row["diverged_high"] <= 1
 
 
+def test_the_page_shows_rates_by_kind_and_final_beside_best_and_says_what_is_missing(tmp_path: Path):
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, curves = simulate(study, every=4)
+    runs = runs.assign(
+        status="finished", diverged=0.0, nonfinite=0.0, collapsed=0.0, test_loss=1.0, best_test_loss=0.5, spike_rate=0.1
+    )
+    first = runs.index[(runs["model.dropout"] == 0.0) & (runs["seed"] < 3)]
+    runs.loc[first[:2], ["status", "diverged"]] = "diverged", 1.0
+    runs.loc[first[0], "nonfinite"], runs.loc[first[2], "collapsed"], runs.loc[first[2], "status"] = (
+        1.0,
+        1.0,
+        "collapsed",
+    )
+    runs.loc[first[0], ["spike_rate"]] = math.nan
+    summary = tables.summarize(study, runs)
+    assert summary[["n", "n_diverged", "n_collapsed", "n_failed"]].values.tolist() == [[4, 2, 1, 0], [4, 0, 0, 0]]
+    assert summary["spike_rate_n"].tolist() == [3, 4]
+    write(study, runs, curves, tmp_path)
+    lines = [
+        line.strip("| ").split(" | ")
+        for line in (tmp_path / "summary.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    cells = dict(zip(lines[0], lines[2], strict=True))
+    assert (
+        cells["diverged"].startswith("2/4 [")
+        and cells["of these non-finite"].startswith("1/4 [")
+        and cells["collapsed"].startswith("1/4 [")
+    )
+    assert lines[0].index("best_test_loss") == lines[0].index("test_loss") + 1
+    assert cells["spike_rate (not comparable across dropout)"].endswith("(of 3 runs)")
+    assert "Not comparable across dropout: spike rate" in (tmp_path / "report.html").read_text()
+
+
 STUDIES = {
     "no sweep, tuned": one_sweep(**{"optimizer.lr": Tune(0.1, 1.0), "model.dropout": 0.1}),
     "nothing swept or tuned": one_sweep(**{"optimizer.lr": 0.1}),
@@ -175,7 +209,7 @@ def test_report_says_what_each_measured_metric_means_and_shows_diagnostics(tmp_p
     write(study, runs.assign(sharpness=np.where(runs["phase"] == "confirm", 12.5, np.nan)), curves, tmp_path / "full")
     for name in ("summary.md", "report.html"):
         light, full = ((tmp_path / level / name).read_text() for level in ("light", "full"))
-        assert "test loss − train loss, dropout off, same number of examples" in light
+        assert "test_loss − train_loss" in light
         assert "Hessian" not in light
         assert "Diagnostics" not in light
         assert "largest eigenvalue of the Hessian" in full

@@ -14,6 +14,7 @@ from harness.inference.learning_rates import with_rates
 from harness.inference.selection import selected, tried
 from harness.inference.shared_points import shared_points
 from harness.ledger.design import Design
+from harness.ledger.records.finished import WORST
 from harness.ledger.trial_runs import n_runs, n_steps, runs_of
 from harness.models import DropoutNet
 from harness.optimizers import SGD
@@ -107,7 +108,7 @@ def test_a_diverged_trial_is_on_no_pareto_front(tmp_path: Path) -> None:
     study = make(tune="shared", tune_trials=3, objective=("validation_loss", "update_ratio"))
     design = Design(study, str(tmp_path / "journal"))
     (tune, confirm) = design.rounds()
-    outcomes = {0: [[1.0, 1.0]] * 5, 1: [[0.9, 2.0]] * 5, 2: [[inf, 1e-9]] * 5}
+    outcomes = {0: [[1.0, 1.0]] * 5, 1: [[0.9, 2.0]] * 5, 2: [[WORST, WORST]] * 3 + [[1.1, 1e-9]] * 2}
     for number, trial in enumerate(design.ask(tune)):
         design.tell(trial, outcomes[number // 2], diverged=0)
     tried = {trial.number: trial.values for trial in design.ask(tune)}

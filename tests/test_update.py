@@ -32,12 +32,12 @@ WAYS = [
 TORCHS = {Adam: torch.optim.Adam, AdamW: torch.optim.AdamW, SGD: torch.optim.SGD}
 
 
-def population_of(optimizers: list[Optimizer]) -> tuple[list[Run], Population]:
+def population_of(optimizers: list[Optimizer], dtype: torch.dtype = torch.float64) -> tuple[list[Run], Population]:
     x, y = torch.zeros(40, 3), torch.arange(40) % 2
     setups = [Setup(task=Tensors(x, y), model=DropoutNet(hidden=(5,)), clipping=GlobalNorm(), optimizer=optimizer)
               for optimizer in optimizers]  # fmt: skip
     runs = [Run(i, 0, setup) for i, setup in enumerate(setups)]
-    return runs, Population(runs, examples(runs), device=CPU, dtype=torch.float64)
+    return runs, Population(runs, examples(runs), device=CPU, dtype=dtype)
 
 
 def torchs_optimizer(optimizer: Optimizer, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:

@@ -175,6 +175,7 @@ def train(trainer: Executor, blocks: list[tuple[list[Run], set[Key]]], progress:
         runs, curves = (table.set_index(["trial", "seed"]) for table in (trained.runs, trained.curves))
         found |= {key: outcome(runs, curves, key) for key in runs.index if key in blocks[index][1]}
         progress.diverged += int((runs["status"] == "diverged").sum())
+        progress.collapsed += int((runs["status"] == "collapsed").sum())
         progress.add(runs=len(runs))
     return found
 

@@ -27,9 +27,9 @@ class AGC(ClippingRule):
     clip_factor: Bound = 0.01
 
     def clip(self, gradient: Gradient, *, clip_factor: Tensor) -> Tensor:  # type: ignore[override]
-        """See `ClippingRule.clip`. A member counts as clipped if one of its units was."""
+        """See `ClippingRule.clip`. The units are those of all layers but the last."""
         gradients, weights = gradient.views(gradient.flat), gradient.views(gradient.parameters)
-        clipped = torch.zeros_like(gradient.norm, dtype=torch.bool)
+        clipped, units = torch.zeros_like(gradient.norm), 0
         for name in _all_but_last_layer(gradients):
             entries = _units(gradients[name])
             norm = torch.linalg.vector_norm(entries, dim=2)
@@ -37,8 +37,9 @@ class AGC(ClippingRule):
             bound = clip_factor * size.clamp(min=SMALLEST_WEIGHTS)
             over = norm > bound
             entries.mul_((bound / norm).masked_fill(~over, 1.0).unsqueeze(2))
-            clipped |= over.any(1, keepdim=True)
-        return clipped
+            clipped += over.sum(1, keepdim=True)
+            units += over.shape[1]
+        return clipped / max(units, 1)
 
 
 def _all_but_last_layer(names: dict[str, Tensor]) -> list[str]:

@@ -38,13 +38,13 @@ class PerTensorNorm(ClippingRule):
     max_norm: Bound = inf
 
     def clip(self, gradient: Gradient, *, max_norm: Tensor) -> Tensor:  # type: ignore[override]
-        """See `ClippingRule.clip`. A member counts as clipped if one of its tensors was."""
+        """See `ClippingRule.clip`. The units are tensors."""
         norms = []
         for tensor in gradient.views(gradient.flat).values():
             entries = tensor.view(len(tensor), -1)
             norms.append(torch.linalg.vector_norm(entries, dim=1, keepdim=True))
             entries.mul_(shrinkage(norms[-1], max_norm))
-        return (torch.cat(norms, 1) > max_norm).any(1, keepdim=True)
+        return (torch.cat(norms, 1) > max_norm).to(gradient.norm.dtype).mean(1, keepdim=True)
 
 
 class Value(ClippingRule):
@@ -57,10 +57,11 @@ class Value(ClippingRule):
     max_value: Bound = inf
 
     def clip(self, gradient: Gradient, *, max_value: Tensor) -> Tensor:  # type: ignore[override]
-        """See `ClippingRule.clip`."""
-        clipped = (gradient.flat.abs() > max_value).any(1, keepdim=True)
+        """See `ClippingRule.clip`. The units are entries."""
+        entries = sum(tensor[0].numel() for tensor in gradient.views(gradient.flat).values())
+        clipped = (gradient.flat.abs() > max_value).sum(1, keepdim=True)
         gradient.flat.clamp_(-max_value, max_value)
-        return clipped
+        return clipped / entries
 
 
 class Normalized(ClippingRule):

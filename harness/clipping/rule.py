@@ -65,7 +65,8 @@ class ClippingRule(Component):
             **settings: the rule's fields as columns (member, 1), in the type of the gradients.
 
         Returns:
-            Whether the rule acted on each member, (member, 1): what counts as a clipped step.
+            The share of its units that the rule changed, (member, 1), or whether it changed the gradient of each member:
+            where it is not 0, the step counts as clipped.
         """
         raise NotImplementedError
 

@@ -1,5 +1,7 @@
 """Evaluation: the loss and error of every member on a split, dropout off."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -9,7 +11,9 @@ from harness.engine.stability import Array
 
 
 @torch.no_grad()
-def scores(population: Members, feed: Feed, split: str, at_most: int | None = None) -> tuple[Array, Array]:
+def scores(
+    population: Members, feed: Feed, split: str, at_most: int | Sequence[int] | None = None
+) -> tuple[Array, Array]:
     """Loss and error of every example of a split, dropout off.
 
     Returns:

@@ -1,6 +1,7 @@
 """Batches for a population: each seed's own order of its own examples, gathered for all members at once."""
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -81,16 +82,20 @@ class Feed:
         coming = torch.stack([order.peek() for order in self._orders])
         return coming[[self._source[m] for m in self._members]].to(self._device)
 
-    def split(self, name: str, at_most: int | None = None) -> tuple[Tensor, Tensor]:
+    def split(self, name: str, at_most: int | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """One of the splits for every member, as (member, example) indices and how many of them count, (member,).
 
         Members with fewer examples are given training examples in place of those they lack; these do not count.
 
         Args:
             name: "train", "validation", "test", or "flipped", the training examples whose classes label noise replaced.
-            at_most: so many, the first ones.
+            at_most: so many, the first ones, of every member or of each.
         """
-        chosen = [getattr(self._data[m], name)[:at_most] + self._offsets[m] for m in self._members]
+        most = at_most if isinstance(at_most, Sequence) else [at_most] * len(self._members)
+        chosen = [
+            getattr(self._data[m], name)[:count] + self._offsets[m]
+            for m, count in zip(self._members, most, strict=True)
+        ]
         fillers = [self._data[m].train[:1] + self._offsets[m] for m in self._members]
         counts = torch.tensor([len(c) for c in chosen])
         longest = int(counts.max())

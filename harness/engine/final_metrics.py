@@ -6,41 +6,59 @@ from torch import Tensor
 
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
+from harness.engine.measuring import unchanged
 from harness.engine.members import Members
+from harness.engine.runs import Run
 from harness.engine.stability import Array
+from harness.tasks.task import Data
 
 TRAIN_SAMPLE = 256
 """Training examples on which the training loss of a tune run is measured."""
 
 
+def measured_on(run: Run, data: Data) -> int:
+    """How many training examples, the first ones, the training loss of a run is measured on."""
+    return min(len(data.train), len(data.test) if run.confirm else TRAIN_SAMPLE)
+
+
+def guess_loss(run: Run, data: Data) -> float:
+    """Loss of the best constant answer to the training set, on the examples of the training loss; NaN where not known.
+
+    On the very same examples, so that a run that only learned the constant is not told from it by chance.
+    """
+    if not run.setup.task.can_guess():
+        return float("nan")
+    return float(run.setup.task.guess_losses(data.y[data.train])[: measured_on(run, data)].double().mean())
+
+
 def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
-    """Metrics of the trained weights, (member,) each. Test data is touched here, once, for runs of the confirm phase."""
+    """Metrics of the trained weights, (member,) each. Test data is touched for runs of the confirm phase only."""
     if not population.runs[0].confirm:
         train_loss, train_error = mean(*scores(population, feed, "train", TRAIN_SAMPLE))
         return {"train_loss": train_loss, "train_error": train_error}
-    test, test_counts = scores(population, feed, "test")
-    train, train_counts = scores(population, feed, "train", int(test_counts.max()))
-    same = np.minimum(test_counts, train_counts)
-    (train_loss, train_error), (test_loss, test_error) = mean(train, train_counts), mean(test, test_counts)
-    gap = mean(test, same)[0] - mean(train, same)[0]
-    found = {
+    batch = feed.peek()
+    noise = {
+        f"{mode}_noise": _dropout_noise(population, feed, batch, train=mode == "train") for mode in ("train", "eval")
+    }
+    return generalization(population, feed) | noise
+
+
+def generalization(population: Members, feed: Feed) -> dict[str, Array]:
+    """Loss and error of the present weights on the test split and on as many training examples, and their gap, (member,) each."""
+    test, counts = scores(population, feed, "test")
+    test_loss, test_error = mean(test, counts)
+    train_loss, train_error = mean(*scores(population, feed, "train", counts.tolist()))
+    return {
         "train_loss": train_loss,
         "train_error": train_error,
         "test_loss": test_loss,
         "test_error": test_error,
-        "gap": gap,
+        "gap": test_loss - train_loss,
     }
-    batch = feed.indices(1)[0]
-    noise = {
-        f"{mode}_noise": _dropout_noise(population, feed, batch, train=mode == "train") for mode in ("train", "eval")
-    }
-    return found | noise
 
 
 def _dropout_noise(population: Members, feed: Feed, batch: Tensor, *, train: bool) -> Array:
     """Largest change of an output between two draws of dropout, (member,), on the examples at (member, batch) indices."""
-    with torch.set_grad_enabled(
-        train
-    ):  # a module may take gradients itself in training; it may change what it is given
+    with unchanged(population), torch.set_grad_enabled(train):  # a module may take gradients itself in training
         first, second = (population.output_numbers(feed.gather(batch)[0], train=train).detach() for _ in range(2))
-    return (first - second).abs().amax(1).double().cpu().numpy()
+    return np.asarray((first - second).abs().amax(1).double().cpu().numpy())

@@ -59,6 +59,8 @@ class Gradients:
             else:
                 written.append(slot[:count])
                 taken.append(gradient[rows])
-        torch._foreach_zero_(empty)
-        torch._foreach_copy_(written, taken)
+        if empty:
+            torch._foreach_zero_(empty)
+        if written:  # else all gradients were postponed, or none took part
+            torch._foreach_copy_(written, taken)
         return self._buffer[:count]

@@ -1,4 +1,4 @@
-"""What a population's training leaves behind, step by step: when it is logged and evaluated, and who diverged."""
+"""What a population's training leaves behind, step by step: when it is logged and evaluated, and whose numbers end."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.engine.stability import Array, divergence_step
+from harness.engine.stability import Array
 from harness.engine.step import StepRecord
 
 LOGGED_POINTS = 100
 """Points of a curve: at most this many steps are logged, evenly spaced, and those at which runs are evaluated."""
 
-LOG = ("loss", "grad_norm", "clipped_norm", "clipped", "update_ratio")
+LOG = ("loss", "grad_norm", "clipped_norm", "clipped", "clipped_units", "update_ratio")
 """What is recorded of every step (the update ratio: of logged steps only)."""
 
 
@@ -46,8 +46,9 @@ class History:
     Attributes:
         when: which steps are logged and evaluated.
         alive: int64 indices, among all runs, of the members that still train.
-        diverged_at: (run,) the step at which a run diverged, 0 where it did not.
+        nonfinite_at: (run,) the step at which a run's loss or weights became non-finite, 0 where they did not.
         validation: (step, 2, run) loss and error on the validation split, NaN where not measured.
+        at_start: (run,) validation loss before the first step.
     """
 
     def __init__(self, when: LoggingSteps, members: int, device: torch.device, dtype: torch.dtype) -> None:
@@ -55,13 +56,14 @@ class History:
         self._log = torch.full((when.steps, len(LOG), members), torch.nan, device=device, dtype=dtype)
         self.validation = np.full((when.steps, 2, members), np.nan)
         self.alive = torch.arange(members, device=device)
-        self.diverged_at = np.zeros(members, dtype=np.int64)
+        self.nonfinite_at = np.zeros(members, dtype=np.int64)
+        self.at_start = np.full(members, np.nan)
 
     def write(self, step: int, record: StepRecord) -> None:
         """Record one step of the members."""
-        losses, norm, clipped_norm, clipped = record
-        columns = (losses, norm[:, 0], clipped_norm[:, 0], clipped[:, 0].to(losses.dtype))
-        self._log[step - 1, :4, self.alive] = torch.stack(columns)
+        losses, *others = record
+        columns = losses, *(column[:, 0].to(losses.dtype) for column in others)
+        self._log[step - 1, : len(columns), self.alive] = torch.stack(columns)
 
     def logs(self, step: int) -> bool:
         """Whether the step is one of a curve's, so that its update is recorded."""
@@ -70,30 +72,30 @@ class History:
     def write_update(self, step: int, before: Tensor, after: Tensor) -> None:
         """Record ‖Δθ‖ / ‖θ‖ of one step from the parameters around it, (member, parameters)."""
         ratio = torch.linalg.vector_norm(after - before, dim=1) / torch.linalg.vector_norm(before, dim=1)
-        self._log[step - 1, 4, self.alive] = ratio
+        self._log[step - 1, -1, self.alive] = ratio
 
     def evaluate(self, step: int, values: Array) -> None:
         """Record validation loss and error, (2, member)."""
         self.validation[step - 1][:, self.alive.cpu().numpy()] = values
 
     def survivors(self, step: int, parameters: Tensor) -> Tensor:
-        """Find who diverged up to this step; returns the int64 indices of the members that did not."""
+        """Find whose numbers are finite up to this step; returns the int64 indices of these members."""
         alive = self.alive.cpu().numpy()
-        found = divergence_step(self._log[:step, 0].double().cpu().numpy()[:, alive])
-        finite = parameters.isfinite().all(1).cpu().numpy()
-        self.diverged_at[alive] = np.where((found == 0) & ~finite, step, found)
-        return (torch.from_numpy(self.diverged_at[alive]).to(self.alive.device) == 0).nonzero()[:, 0]
+        bad = ~self._log[:step, 0].isfinite().cpu().numpy()[:, alive]
+        bad[-1] |= ~parameters.isfinite().all(1).cpu().numpy()
+        self.nonfinite_at[alive] = np.where(bad.any(0), bad.argmax(0) + 1, 0)
+        return (torch.from_numpy(self.nonfinite_at[alive]).to(self.alive.device) == 0).nonzero()[:, 0]
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only."""
         self.alive = self.alive[survivors]
 
     def arrays(self) -> dict[str, Array]:
-        """Every column of the log and the validation loss, (step, run) each, NaN after a run diverged."""
+        """Every column of the log and the validation loss, (step, run) each, NaN after a run became non-finite."""
         columns = {name: self._log[:, i].double().cpu().numpy() for i, name in enumerate(LOG)}
         columns["validation_loss"] = self.validation[:, 0].copy()
         step = np.arange(1, len(self._log) + 1)[:, None]
-        over = (self.diverged_at > 0) & (step > self.diverged_at)
+        over = (self.nonfinite_at > 0) & (step > self.nonfinite_at)
         for column in columns.values():
             column[over] = np.nan
         return columns

@@ -32,6 +32,7 @@ class Members(ABC):
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
         repeats: whether a step does the same every time, so that a CUDA device may repeat it from a graph.
         unused: names of the parameters that had no part in the last forward pass: like `torch.optim`, an update leaves them.
+        mode: whether the module was last put into training mode; None where it was not put into any.
     """
 
     unused: tuple[str, ...] = ()
@@ -41,7 +42,7 @@ class Members(ABC):
         self.runs, self.template, self.device, self.dtype = runs, template, device, dtype
         self.task: Task = runs[0].setup.task
         self._layout = ParameterLayout(template)
-        self._mode: bool | None = None
+        self.mode: bool | None = None
         self.parameters = torch.zeros(len(runs), self._layout.size, device=device, dtype=dtype)
         self._noise = Noise(self._rows(), steps=runs[0].setup.steps, device=device, dtype=dtype)
 
@@ -66,13 +67,17 @@ class Members(ABC):
 
     def set_mode(self, *, train: bool) -> None:
         """Put the module into training or evaluation mode where it is not in it since it was last put into one."""
-        if self._mode is not train:
+        if self.mode is not train:
             self.template.train(train)
-            self._mode = train
+            self.mode = train
 
     def generators(self) -> list[torch.Generator]:
         """Where the noise of dropout came from so far."""
         return self._noise.generators()
+
+    def noise_kept(self) -> AbstractContextManager[None]:
+        """After the block the noise of dropout goes on as before it."""
+        return self._noise.kept()
 
     @abstractmethod
     def learn(self, x: Tensor) -> None:
@@ -89,6 +94,10 @@ class Members(ABC):
     @abstractmethod
     def others(self) -> dict[str, Tensor]:
         """The members' buffers, and other tensors that are no parameters, by name, (member, …) each."""
+
+    @abstractmethod
+    def containers(self) -> list[Any]:
+        """What holds their tensors, parameters and others, besides the attributes of layers."""
 
     def state(self) -> list[Tensor]:
         """All that training changes in the members, (member, …) each: what is copied to come back to."""
@@ -159,17 +168,25 @@ class Members(ABC):
         return each.transpose(0, 1)
 
     def state_gradients(self, x: Tensor, y: Tensor) -> list[Tensor]:
-        """∂L/∂h_t of each member's mean loss in evaluation, (member, time, batch, units) for each recurrent layer.
+        """∂L/∂h_t in evaluation, (member, time, batch, units) for each recurrent layer, L each member's mean loss of the last step.
 
-        Of its forward direction, by all effects of a state; layers that run over a whole sequence, in the order of their calls.
+        Of its forward direction, by all effects of a state; layers that run over a whole sequence, in the order of their calls. None
+        of them where the loss of the last time step cannot be told from that of others.
 
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
         """
+
+        def last(output: Any, target: Tensor) -> Tensor:
+            own = last_step(self.task, output, target, steps=x.shape[2])
+            return target.new_zeros((), dtype=self.dtype) if own is None else self._mean_loss(*own)
+
         with self._probed() as probes:
-            losses = self.forward(x, y, train=False)
-        return list(torch.autograd.grad(losses.sum(), probes, materialize_grads=True)) if probes else []
+            losses: Tensor = self._each(last, x, y, train=False)
+        if not probes or not losses.requires_grad:
+            return []
+        return list(torch.autograd.grad(losses.sum(), probes, materialize_grads=True))
 
     @abstractmethod
     def _probed(self) -> AbstractContextManager[list[Tensor]]:
@@ -182,3 +199,23 @@ class Members(ABC):
         Args:
             survivors: int64 indices of the members that stay, in order.
         """
+
+
+def last_step(task: Task, output: Any, target: Tensor, *, steps: int) -> tuple[Any, Tensor] | None:
+    """What of an output and its targets belongs to the last time step alone; None where that cannot be known.
+
+    All of it where there is one target for a whole sequence.
+
+    Args:
+        task: what they are for.
+        output: of a member's module, (batch, …).
+        target: (batch, …).
+        steps: of the input.
+    """
+    by_step = isinstance(output, Tensor) and output.dim() > 2 and target.dim() > 1 and len(target[0]) == output.shape[1]
+    if type(task).losses is not Task.losses:
+        one_target = isinstance(output, Tensor) and output.dim() <= 2 and target.dim() == 1
+        return (output, target) if one_target else None
+    if by_step and (not target.is_floating_point() or output.shape[1] == steps):
+        return output[:, -1:], target[:, -1:]
+    return output, target

@@ -6,7 +6,8 @@ number that drops a unit in two networks of which one has a further dropout laye
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -110,6 +111,19 @@ class Noise:
         self._rows, self._levels, self._member_levels = rows, {}, {}
         for mask in self._masks.values():
             mask.compact(rows)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """After the block every stream of noise is where it was."""
+        states = {
+            key: {seed: generator.get_state() for seed, generator in mask.streams.items()}
+            for key, mask in self._masks.items()
+        }
+        yield
+        self._masks = {key: mask for key, mask in self._masks.items() if key in states}  # others begin anew
+        for key, mask in self._masks.items():
+            for seed, generator in mask.streams.items():
+                generator.set_state(states[key][seed])
 
     def generators(self) -> list[torch.Generator]:
         """Where the masks come from that were drawn so far."""

@@ -54,6 +54,10 @@ class PlainMember(Members):
         now = named_tensors(self.template)
         return {name: now[name].detach().unsqueeze(0) for name in self._others if name in now}
 
+    def containers(self) -> list[Any]:
+        """See `Members.containers`."""
+        return [store for layer in self.template.modules() for store in (layer._parameters, layer._buffers)]
+
     def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
         """See `Members._each`."""
         found = score(self.output(x[0], train=train), y[0])

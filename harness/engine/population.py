@@ -90,6 +90,10 @@ class Population(Members):
         """See `Members.others`."""
         return self._stacked | {name: tensor.expand(len(self), *tensor.shape) for name, tensor in self._shared.items()}
 
+    def containers(self) -> list[Any]:
+        """See `Members.containers`."""
+        return [self.parameters, self._stacked]
+
     def state(self) -> list[Tensor]:
         """See `Members.state`."""
         return [self.parameters, *self._stacked.values()]

@@ -70,7 +70,10 @@ def most_members(run: Run, device: torch.device, memory_bytes: int) -> int:
 
 @measured_costs()
 def bytes_per_member(run: Run, device: torch.device) -> int:
-    """Memory of one member: parameters with gradient, copies and state, histories, and what the forward pass saves, twice."""
+    """Memory of one member: parameters with gradient, copies and state, histories, and what the forward pass saves, twice.
+
+    Of the copies one is of the best weights, and one is kept while the present ones are measured.
+    """
     saved: dict[int, int] = {}
 
     def record(tensor: Tensor) -> Tensor:
@@ -84,4 +87,4 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
     parameters = sum(p.numel() * p.element_size() for p in module.parameters())
     remembered = run.setup.clipping.initial_state(torch.zeros(1, 1), run.setup.steps)
     history = run.setup.steps * HISTORY_BYTES + sum(tensor.numel() * tensor.element_size() for tensor in remembered)
-    return sum(saved.values()) + parameters * (4 + len(run.setup.optimizer.state_names)) + history
+    return sum(saved.values()) + parameters * (6 + len(run.setup.optimizer.state_names)) + history

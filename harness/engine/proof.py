@@ -122,9 +122,9 @@ def _account(
         for name, of_parameter in members.views(gradient).items():
             account.add(f"the gradient of `{name}` at step {step + 1}", of_parameter)
         used = gradient if given is None else given[step].clone()
-        norm, clipped_norm, clipped = stepper.clip_and_update(used.__getitem__)
+        norm, *left = stepper.clip_and_update(used.__getitem__)
         account.add(f"the gradient's norm at step {step + 1}", norm)
-        account.add(f"what clipping leaves of the gradient at step {step + 1}", torch.cat([clipped_norm, clipped], 1))
+        account.add(f"what clipping leaves of the gradient at step {step + 1}", torch.cat(left, 1))
         for name, parameter in members.views(members.parameters).items():
             account.add(f"`{name}` after step {step + 1}", parameter)
         for name, other in members.others().items():

@@ -8,7 +8,8 @@ import pandas as pd
 from harness.engine.diagnostics.churn import PREDICTIONS
 from harness.engine.history import History
 from harness.engine.runs import Run
-from harness.engine.stability import Array, solving, stability
+from harness.engine.stability import Array, ending, solving, stability
+from harness.engine.training import Training
 
 CURVE_VALUES = ("loss", "grad_norm", "clipped", "update_ratio", "validation_loss")
 """Values of a curve."""
@@ -17,7 +18,7 @@ CURVE_COLUMNS = ("trial", "seed", "step", *CURVE_VALUES)
 """Columns of the table of curves: three whole numbers, then the values."""
 
 
-def run_table(runs: list[Run], history: History, final: dict[str, Any]) -> pd.DataFrame:
+def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.DataFrame:
     """One row per run, ordered by trial and seed.
 
     Its columns are trial, seed, status, steps_done and every metric of the study's level, in the order of
@@ -25,16 +26,18 @@ def run_table(runs: list[Run], history: History, final: dict[str, Any]) -> pd.Da
 
     Args:
         runs: of the population as it began, in its order.
-        history: of their training.
+        training: of them.
         final: what was measured of the members that are left, (member,) each.
     """
-    diverged = history.diverged_at > 0
-    columns = _metrics(runs, history, final)
+    history, columns = training.history, _metrics(runs, training, final)
+    nonfinite_at = history.nonfinite_at
     identity = {
         "trial": [run.trial for run in runs],
         "seed": [run.seed for run in runs],
-        "status": np.where(diverged, "diverged", "finished"),
-        "steps_done": np.where(diverged, history.diverged_at, len(history.validation)),
+        "status": np.select(
+            [columns["diverged"] == 1, columns["collapsed"] == 1], ["diverged", "collapsed"], "finished"
+        ),
+        "steps_done": np.where(nonfinite_at > 0, nonfinite_at, len(history.validation)),
     }
     table = pd.DataFrame(identity | {name: columns[name] for name in runs[0].setup.metrics.metrics()})
     if PREDICTIONS in final:
@@ -43,21 +46,24 @@ def run_table(runs: list[Run], history: History, final: dict[str, Any]) -> pd.Da
     return _ordered(table)
 
 
-def _metrics(runs: list[Run], history: History, final: dict[str, Any]) -> dict[str, Array]:
-    """Every metric of every run, (run,): NaN where it was not measured, of a diverged run infinite where it ranks runs."""
-    diverged, alive = history.diverged_at > 0, history.alive.cpu().numpy()
-    columns = stability(history.arrays()) | {"diverged": diverged.astype(float)}
-    target = np.array([run.setup.task.target_error for run in runs])
-    columns |= solving(history.validation[:, 1], target, diverged)
+def _metrics(runs: list[Run], training: Training, final: dict[str, Any]) -> dict[str, Array]:
+    """Every metric of every run, (run,): NaN where it was not measured, of a non-finite run infinite where it ranks runs."""
+    history, metrics = training.history, runs[0].setup.metrics.metrics()
+    alive = history.alive.cpu().numpy()
     validation = dict(zip(("validation_loss", "validation_error"), history.validation[-1][:, alive], strict=True))
-    final = final | validation
-    for name, metric in runs[0].setup.metrics.metrics().items():
-        if name not in columns:
-            columns[name] = np.full(len(runs), np.nan)
-            if name in final:
-                columns[name][alive] = final[name]
-            if metric.group == "generalization" and (metric.tunable or runs[0].confirm):
-                columns[name][diverged] = np.inf
+    columns = {name: np.full(len(runs), np.nan) for name in metrics}
+    for name, measured in (final | validation).items():
+        if name in metrics:
+            columns[name][alive] = measured
+    evaluated = np.array(history.when.evaluated()) - 1
+    losses = np.vstack([history.at_start, history.validation[evaluated, 0]])
+    columns |= stability(history.arrays()) | {"guess_loss": training.guess_loss}
+    columns |= ending(columns["train_loss"], training.guess_loss, losses, history.nonfinite_at > 0)
+    target = np.array([run.setup.task.target_error for run in runs])
+    columns |= solving(history.validation[:, 1], target, columns["diverged"] == 1)
+    for name, metric in metrics.items():
+        if metric.group == "generalization" and (metric.tunable or runs[0].confirm):
+            columns[name][columns["nonfinite"] == 1] = np.inf
     return columns
 
 

@@ -1,6 +1,6 @@
-"""What training leaves behind, step by step, as numbers: divergence, spikes, explosions, solving, norms.
+"""What training leaves behind as numbers: how it ended, spikes and the way back from them, explosions, solving, norms.
 
-Pure functions on arrays (step, member). A run that diverged has NaN after its last step; its stability metrics use the
+Pure functions on arrays (step, member). A run that became non-finite has NaN after its last step; its stability metrics use the
 steps before. What each number means stands in `harness.settings.metrics`.
 """
 
@@ -12,55 +12,115 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-WINDOW = 100
-"""Trailing steps that spikes and explosions are measured against."""
+BETTER, WORSE = 0.01, 0.05
+"""By how much of it a loss must be below that of guessing to be better, and above that, or its own least, to be worse.
+
+So much do a few hundred examples blur what guesses; weak signals of real data are worth a few percent. What jitters around guessing
+has not diverged.
+"""
+
+WINDOW, FEWEST = 100, 20
+"""Steps before a step that spikes and explosions are measured against: so many, or all where they are fewer; never less than 20."""
+
+ROUNDING = 1e-6
+"""The least MAD, relative to the median: a loss that does not change has none, and rounding is no spike."""
+
+BLOCK = 2**21
+"""Numbers of all windows that are sorted at once."""
 
 
-def divergence_step(losses: Array, *, factor: float = 3.0, patience: int = 50) -> NDArray[np.int64]:
-    """The step, from 1, at which each run diverged; 0 where it did not.
+def ending(
+    train_loss: Array, guess_loss: Array, validation_loss: Array, nonfinite: NDArray[np.bool_]
+) -> dict[str, Array]:
+    """`nonfinite`, `diverged` and `collapsed`, (member,) each; NaN where it cannot be known.
 
-    A run diverges at its first non-finite loss, or at the end of the first `patience` consecutive steps with a loss above
-    `factor` × its first one.
+    What counts is where a run ends, whatever came before: one that exceeds guessing on its way may recover. One that begins above
+    guessing and only learns too slowly has not diverged: its validation loss never rose.
 
     Args:
-        losses: (step, member) training losses.
-        factor: how many times its first loss a run may reach.
-        patience: for how many consecutive steps it may be above that.
+        train_loss: (member,) at the end, in evaluation.
+        guess_loss: (member,) of the best constant answer on the same examples, NaN where not known.
+        validation_loss: (evaluation, member), before the first step and at every evaluation, the last of them the end.
+        nonfinite: (member,) whose loss or weights became non-finite.
     """
-    bad = ~np.isfinite(losses)
-    above = losses > factor * losses[:1]
-    counts = np.cumsum(above, axis=0)
-    if len(losses) >= patience:
-        before = np.concatenate([np.zeros((1, losses.shape[1]), dtype=counts.dtype), counts[:-patience]])
-        bad[patience - 1 :] |= counts[patience - 1 :] - before == patience
-    return np.where(bad.any(0), bad.argmax(0) + 1, 0)
+    lost, known = nonfinite | ~np.isfinite(train_loss), ~np.isnan(guess_loss)
+    least, last, scale = np.fmin.reduce(validation_loss), validation_loss[-1], np.abs(guess_loss)
+    with np.errstate(invalid="ignore"):
+        rose = ~(last <= least + WORSE * np.abs(least))
+        diverged = lost | (rose & (train_loss > guess_loss + WORSE * scale))
+        collapsed = np.where(known | lost, ~diverged & ~(train_loss < guess_loss - BETTER * scale), np.nan)
+    return {"nonfinite": lost.astype(float), "diverged": diverged.astype(float), "collapsed": collapsed}
 
 
-def trailing(values: Array, window: int = WINDOW) -> Array:
-    """The `window` values before each step, (step − window, member, window); the first one belongs to step `window`."""
-    return np.lib.stride_tricks.sliding_window_view(values, window, axis=0)[:-1]
+def trailing_median(values: Array) -> Array:
+    """Median of the steps before each step, (step, member); NaN where they are too few, see `WINDOW`."""
+    return _over_windows(values, lambda windows, _: windows)
 
 
-def spike_rate(losses: Array) -> Array:
-    """Share of steps whose loss exceeds median + 6·MAD of the trailing 100; 0 for runs shorter than that.
+def trailing_deviation(values: Array, median: Array) -> Array:
+    """Median absolute deviation of the steps before each step from their median, (step, member)."""
+    return _over_windows(values, lambda windows, rows: np.abs(windows - median[rows][..., None]))
 
-    The steps judged are those with a full window, of a run that has not diverged.
+
+def _over_windows(values: Array, change: Callable[[Array, slice], Array]) -> Array:
+    """Medians of what becomes of the windows before each step, some steps at a time: all would take `WINDOW` times the memory."""
+    steps, members = values.shape
+    padded = np.concatenate([np.full((WINDOW, members), np.nan), values])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=0)[:steps]
+    found = np.full(values.shape, np.nan)
+    at_once = max(1, BLOCK // max(1, members * WINDOW))
+    for start in range(0, steps, at_once):
+        rows = slice(start, start + at_once)
+        with np.errstate(invalid="ignore"):  # ∞ − ∞: an infinite gradient has no deviation
+            found[rows] = _medians(change(windows[rows], rows))
+    return found
+
+
+def _medians(values: Array) -> Array:
+    """Median over the last axis of the numbers that are not NaN, if they are `FEWEST` at least; else NaN."""
+    ordered = np.sort(values, axis=-1)  # NaN last
+    count = (~np.isnan(ordered)).sum(-1, keepdims=True)
+    low, high = (np.take_along_axis(ordered, rank, -1)[..., 0] for rank in ((count - 1) // 2, count // 2 % WINDOW))
+    return np.where(count[..., 0] < FEWEST, np.nan, np.where(low == high, low, (low + high) / 2))
+
+
+def spikes(losses: Array, median: Array) -> NDArray[np.bool_]:
+    """Which steps have a loss above median + 6·MAD of the steps before, (step, member)."""
+    deviation = np.fmax(trailing_deviation(losses, median), ROUNDING * np.abs(median))
+    return np.asarray(losses > median + 6 * deviation)
+
+
+def explosions(norms: Array, median: Array) -> NDArray[np.bool_]:
+    """Which steps have a gradient norm above 10 × the median of the steps before, (step, member)."""
+    return np.asarray(norms > 10 * median)
+
+
+def rate(events: NDArray[np.bool_], values: Array, median: Array) -> Array:
+    """Share of the steps that could be judged, (member,); NaN where none could.
+
+    Those are the steps a run has taken with enough steps before them, whose median is not 0: nothing is some times that.
     """
-    return _share(losses, lambda past, median: median + 6 * np.median(np.abs(past - median[..., None]), axis=-1))
+    judged = ~np.isnan(values) & ~np.isnan(median) & (median != 0)
+    count = judged.sum(0)
+    return np.where(count > 0, (events & judged).sum(0) / np.maximum(count, 1), np.nan)
 
 
-def explosion_rate(norms: Array) -> Array:
-    """Share of steps whose gradient norm exceeds 10 × the median of the trailing 100; 0 for shorter runs."""
-    return _share(norms, lambda past, median: 10 * median)
+def recovery_steps(losses: Array, events: NDArray[np.bool_], median: Array) -> Array:
+    """Median over a run's spikes of the steps until the loss is back at the median before the spike, (member,); NaN without any.
 
-
-def _share(values: Array, bound: Callable[[Array, Array], Array]) -> Array:
-    if len(values) <= WINDOW:
-        return np.zeros(values.shape[1])
-    past = trailing(values)
-    over = values[WINDOW:] > bound(past, np.median(past, axis=-1))
-    judged: Array = np.maximum(np.isfinite(values[WINDOW:]).sum(0), 1)
-    return np.asarray(over.sum(0) / judged)
+    A spike that begins before another is recovered from belongs to that one. One that is not recovered from counts the steps that
+    were left.
+    """
+    found = np.full(losses.shape[1], np.nan)
+    for member in np.flatnonzero(events.any(0)):
+        taken, free_from = [], 0
+        for start in np.flatnonzero(events[:, member]):
+            if start >= free_from:
+                back = losses[start:, member] <= median[start, member]
+                taken.append(int(back.argmax()) if back.any() else len(back))
+                free_from = int(start) + taken[-1]
+        found[member] = np.median(taken)
+    return found
 
 
 def solving(errors: Array, target: Array, diverged: NDArray[np.bool_]) -> dict[str, Array]:
@@ -83,9 +143,12 @@ def stability(history: dict[str, Array]) -> dict[str, Array]:
     """The metrics of group `stability` that follow from what was logged at every step, (member,) each.
 
     Args:
-        history: `loss`, `grad_norm`, `clipped_norm`, `clipped` and `update_ratio`, (step, member), NaN after a run diverged.
+        history: `loss`, `grad_norm`, `clipped_norm`, `clipped`, `clipped_units` and `update_ratio`, (step, member), NaN after a run
+            became non-finite.
     """
-    norms, after = history["grad_norm"], history["clipped_norm"]
+    losses, norms, after = history["loss"], history["grad_norm"], history["clipped_norm"]
+    losses_before, norms_before = trailing_median(losses), trailing_median(norms)
+    spiking = spikes(losses, losses_before)
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
         warnings.filterwarnings("ignore", message="All-NaN|Mean of empty")  # a run that diverged at its first step
         return {
@@ -101,7 +164,9 @@ def stability(history: dict[str, Array]) -> dict[str, Array]:
             "clipped_norm_max": np.nanmax(after, axis=0),
             "mean_shrink": np.nanmean(np.divide(after, norms, out=np.ones_like(norms), where=norms != 0), axis=0),
             "clip_fraction": np.nanmean(history["clipped"], axis=0),
+            "clipped_units": np.nanmean(history["clipped_units"], axis=0),
             "update_ratio": np.nanmedian(history["update_ratio"], axis=0),
-            "spike_rate": spike_rate(history["loss"]),
-            "explosion_rate": explosion_rate(norms),
+            "spike_rate": rate(spiking, losses, losses_before),
+            "recovery_steps": recovery_steps(losses, spiking, losses_before),
+            "explosion_rate": rate(explosions(norms, norms_before), norms, norms_before),
         }

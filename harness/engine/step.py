@@ -27,13 +27,15 @@ class StepRecord(NamedTuple):
         losses: mean loss of the batch, (member,).
         norm: of the gradient, (member, 1).
         clipped_norm: of the gradient after clipping, (member, 1).
-        clipped: whether the clipping rule acted, (member, 1).
+        clipped: whether the clipping rule changed the gradient, (member, 1).
+        clipped_units: the share of its units that it changed, (member, 1).
     """
 
     losses: Tensor
     norm: Tensor
     clipped_norm: Tensor
     clipped: Tensor
+    clipped_units: Tensor
 
 
 class Stepper:
@@ -63,8 +65,8 @@ class Stepper:
         losses = self._population.losses(x, y)
         return StepRecord(losses, *self.clip_and_update(self._population.gradient))
 
-    def clip_and_update(self, gradient_of: Callable[[slice], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """The second half of a step: norms before and after clipping and who was clipped, (member, 1) each.
+    def clip_and_update(self, gradient_of: Callable[[slice], Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The second half of a step: norms before and after clipping, who was clipped and how many units, (member, 1) each.
 
         Args:
             gradient_of: the gradient of some members, (member, parameters), to be overwritten.
@@ -73,20 +75,21 @@ class Stepper:
         update.begin()
         for rows in self._blocks():
             gradient = gradient_of(rows)
-            norm, clipped_norm, clipped = self._clip(rows, gradient)
+            norm, clipped_norm, units = self._clip(rows, gradient)
+            clipped = units != 0
             update(rows, gradient, clipped if self._rule.skips else None)
-            blocks.append((norm, clipped_norm, clipped))
-        norm, clipped_norm, clipped = map(torch.cat, zip(*blocks, strict=True))
+            blocks.append((norm, clipped_norm, clipped, units.to(norm.dtype)))
+        norm, clipped_norm, clipped, units = map(torch.cat, zip(*blocks, strict=True))
         update.end(clipped if self._rule.skips else None)
-        return norm, clipped_norm, clipped
+        return norm, clipped_norm, clipped, units
 
     def _clip(self, rows: slice, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Clip the gradient of some members, (member, parameters), in place; norms before and after, and who was clipped."""
+        """Clip the gradient of some members, (member, parameters), in place; norms before and after, and what the rule returns."""
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
         gradient = Gradient(flat, norm, self._population.parameters[rows], self._population.views)
         memory = [tensor[rows] for tensor in self._memory]
-        clipped = self._rule.clip(gradient, *memory, **of_rows(self._bounds, rows))  # type: ignore[arg-type]
-        return norm, gradient.clipped_norm(), clipped
+        units = self._rule.clip(gradient, *memory, **of_rows(self._bounds, rows))  # type: ignore[arg-type]
+        return norm, gradient.clipped_norm(), units
 
     def _blocks(self) -> list[slice]:
         """Members that are clipped and updated together: all of them, or on a CPU as many as its caches hold."""

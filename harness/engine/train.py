@@ -25,7 +25,7 @@ def train(
     device: torch.device,
     dtype: torch.dtype = torch.float32,
     capture: bool = True,
-    progress: Callable[[int, int], None] = lambda steps, diverged: None,
+    progress: Callable[[int, int], None] = lambda steps, nonfinite: None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train a population and measure it; one run alone is trained by the plain loop.
 
@@ -38,7 +38,7 @@ def train(
         dtype: of parameters and activations.
         capture: let a CUDA device repeat the step as a graph; changes no number.
         progress: called after each evaluation with the steps done since the last call, summed over members, and
-            the number of members that diverged since.
+            the number of members whose loss or weights became non-finite since.
 
     Returns:
         The runs (trial, seed, status, steps_done and every metric; one row per run) and their curves (trial,
@@ -62,4 +62,4 @@ def train(
             if not len(population):
                 break
         final = training.final_metrics()
-    return run_table(runs, training.history, final), curve_table(runs, training.history)
+    return run_table(runs, training, final), curve_table(runs, training.history)

@@ -5,6 +5,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,12 +13,14 @@ from harness.engine.capture import Captured
 from harness.engine.diagnostics.diagnosis import Diagnosis
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
-from harness.engine.final_metrics import final_metrics
+from harness.engine.final_metrics import final_metrics, guess_loss
 from harness.engine.history import History, LoggingSteps
+from harness.engine.measuring import unchanged
 from harness.engine.members import Members
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
+from harness.engine.stability import Array
 from harness.engine.step import Stepper, StepRecord
 from harness.tasks.task import Data
 
@@ -35,12 +38,15 @@ class Training:
     Attributes:
         population: the members that still train.
         history: what is recorded of all members.
+        guess_loss: (run,) what each run's training loss is to be below, see `final_metrics.guess_loss`.
     """
 
     def __init__(
         self, runs: list[Run], when: LoggingSteps, *, device: torch.device, dtype: torch.dtype, capture: bool
     ) -> None:
         data = examples(runs)
+        guesses = {(id(own), run.confirm): guess_loss(run, own) for run, own in zip(runs, data, strict=True)}
+        self.guess_loss = np.array([guesses[id(own), run.confirm] for run, own in zip(runs, data, strict=True)])
         self.population = members(runs, data, device=device, dtype=dtype)
         self._feed = Feed(runs, data, device=device, dtype=dtype)
         self._stepper = Stepper(runs, self.population)
@@ -49,6 +55,8 @@ class Training:
         self._captured: Captured | None = None
         self._limit_threads()
         self.population.learn(self._feed.gather(self._feed.peek())[0][0])
+        with unchanged(self.population):
+            self.history.at_start = self._validation()[0]
         if capture and device.type == "cuda" and self.population.repeats:
             self._captured = Captured(self._step, self.population)
 
@@ -74,16 +82,21 @@ class Training:
         return self.population.parameters.clone() if self.history.logs(step) else None
 
     def evaluate(self, step: int) -> Tensor:
-        """Measure the weights after a step on the validation split; returns the indices of the members not yet diverged.
+        """Measure the weights after a step on the validation split; returns the indices of the members that are finite.
 
         Raises:
             Unbatchable: see `Members.check`.
         """
         self.population.check()
-        validation = mean(*scores(self.population, self._feed, "validation"))
+        with unchanged(self.population):
+            validation = self._validation()
+            self._diagnosis.evaluate(step, validation[0])
         self.history.evaluate(step, validation)
-        self._diagnosis.evaluate(step, validation[0])
         return self.history.survivors(step, self.population.parameters)
+
+    def _validation(self) -> Array:
+        """Loss and error on the validation split, (2, member)."""
+        return mean(*scores(self.population, self._feed, "validation"))
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; the others stop costing."""
@@ -102,7 +115,10 @@ class Training:
         """What is measured of the members that are left, once they are trained, (member,) each."""
         if not len(self.population):
             return {}
-        return final_metrics(self.population, self._feed) | self._diagnosis.final()
+        with unchanged(self.population):
+            found = final_metrics(self.population, self._feed)
+        with unchanged(self.population):
+            return found | self._diagnosis.final(found)
 
 
 def members(runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> Members:

@@ -14,6 +14,7 @@ from harness.inference.resampling import bootstrap, sign_flip_p
 from harness.inference.robust import interquartile_mean, probability_of_improvement
 from harness.inference.verdict import Verdict, read
 from harness.inference.wording import reason, remarks, withheld
+from harness.settings.metrics import not_comparable
 from harness.study import Claim
 
 SEEDS_FOR_ROBUST_ESTIMATES = 20
@@ -45,7 +46,11 @@ class Evidence:
     def of(cls, claim: Claim, pairs: Pairs) -> "Evidence":
         """Choose the interval (rule 3 of `harness.inference.verdicts`) and check the manipulation."""
         if not pairs.testable:
-            failure = "every run of both arms diverged" if sum(pairs.n_imputed) else "no seed has a run in both arms"
+            failure = "no seed has a run in both arms"
+            if np.isnan(pairs.worst):
+                failure = (
+                    "every run of both arms diverged" if sum(pairs.n_imputed) else f"no run has measured {claim.metric}"
+                )
             return cls(claim, pairs, lambda alpha, seeds: EVERYTHING, "", failure, 1.0, None)
         bounds, method, p_zero = _binary(pairs) if pairs.are_binary else _numeric(pairs)
         failure = manipulation_failure(claim, pairs)
@@ -62,7 +67,7 @@ class Evidence:
             n_imputed=sum(pairs.n_imputed), n_dropped=pairs.n_dropped + pairs.n_copies,
         )  # fmt: skip
         if not pairs.testable:
-            return replace(base, sentence=f"Not put to the test: {self.failure}.{remarks(pairs)}")
+            return replace(base, sentence=f"Not put to the test: {self.failure}.{self._remarks()}")
         differences = pairs.differences
         low, high = self.bounds(alpha, n)
         word, label = read(low, high, claim.smallest_effect)
@@ -82,7 +87,12 @@ class Evidence:
             probability_of_improvement=bootstrap(probability_of_improvement, differences) if robust else None,
         )  # fmt: skip
         why = f"Manipulation check failed: {self.failure}." if self.failure else held_back or reason(found)
-        return replace(found, sentence=why + remarks(pairs))
+        return replace(found, sentence=why + self._remarks())
+
+    def _remarks(self) -> str:
+        """What a reader must know of the runs, and of the metric."""
+        said = not_comparable(self.claim.metric, self.claim.differing())
+        return remarks(self.pairs) + (f" {self.claim.metric} is {said}." if said else "")
 
 
 def _binary(pairs: Pairs) -> tuple[Bounds, str, float]:

@@ -1,4 +1,4 @@
-"""Claims of exact equality, which need no statistics: every finished run counts."""
+"""Claims of exact equality, which need no statistics: every finished run counts, also one that collapsed."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ def judge_exact(claim: Exact, confirm: pd.DataFrame) -> Verdict:
         claim: metric and value.
         confirm: runs of the confirm phase.
     """
-    finished = confirm[confirm["status"] == "finished"]
+    finished = confirm[confirm["status"].isin(("finished", "collapsed"))]
     values = finished[claim.metric].dropna().to_numpy(float)
 
     def verdict(word: Word, sentence: str) -> Verdict:

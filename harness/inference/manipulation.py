@@ -6,9 +6,18 @@ from typing import Any
 
 import numpy as np
 
+from harness.inference.intervals import Array
 from harness.inference.pairing import Pairs
 from harness.settings import Component
 from harness.study import Claim
+
+CLIPPED_STEPS, CLIPPED_RUNS = 0.05, 0.5
+"""A clipping arm was put to the test if at least this share of steps was clipped in more than this share of its runs."""
+
+CLIPPING_CHECK = (
+    f"A clipping arm counts as put to the test where at least {100 * CLIPPED_STEPS:.0f} % of the steps were clipped in more than "
+    f"{100 * CLIPPED_RUNS:.0f} % of its runs."
+)
 
 
 def manipulation_failure(claim: Claim, pairs: Pairs) -> str:
@@ -24,14 +33,26 @@ def manipulation_failure(claim: Claim, pairs: Pairs) -> str:
     if pairs.are_shares and (both == 1).all():
         return f"{claim.metric} is 1 in every run of both arms, so nothing could help (ceiling)"
     if any(path.startswith("clipping") for path in claim.treatment):
-        treated, control = pairs.clipped
-        if treated is False and _bounded(claim.treatment):
-            return "the treatment arm never clipped a gradient"
-        if treated is False and control is False:
-            return "no gradient was clipped in either arm"
+        treated, control = (_hardly_clipped(fractions) for fractions in pairs.clipped)
+        if treated and _bounded(claim.treatment):
+            return f"the treatment arm {treated}"
+        if treated and control:
+            return f"neither arm clipped often enough: the treatment {treated}, the baseline {control}"
     if not pairs.are_binary and (pairs.treatment == pairs.baseline).all():
         return "the two arms gave identical results in every pair of runs: what they differ in had no effect"
     return ""
+
+
+def _hardly_clipped(fractions: Array) -> str:
+    """How few of an arm's runs clipped enough of their steps, "" where they did or it is not known.
+
+    Args:
+        fractions: (run,) share of clipped steps.
+    """
+    enough = int((fractions >= CLIPPED_STEPS).sum())
+    if not len(fractions) or enough > CLIPPED_RUNS * len(fractions):
+        return ""
+    return f"clipped {100 * CLIPPED_STEPS:.0f} % of the steps or more in {enough} of {len(fractions)} runs only"
 
 
 def _bounded(levels: Mapping[str, Any]) -> bool:

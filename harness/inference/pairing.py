@@ -1,4 +1,4 @@
-"""A claim's runs → `Pairs`: both arms by seed and cell, diverged runs at the worst finite value."""
+"""A claim's runs → `Pairs`: both arms by seed and cell, diverged runs at the worst value of those that did not, or at their own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from harness.settings.levels import at
 from harness.settings.metrics import METRICS, RATE
 from harness.study import Claim
 
-SHARES = ("error", "share of steps", RATE)
+SHARES = ("error", "share of steps", "share of units", RATE)
 """Units of metrics that lie in [0, 1]."""
 
 
@@ -28,10 +28,10 @@ class Pairs:
         n_diverged: diverged runs (treatment, baseline).
         n_imputed: imputed runs (treatment, baseline).
         worst: what they were imputed with.
-        n_dropped: seeds left out because a run of theirs is missing.
+        n_dropped: seeds left out because a run of theirs is missing, or has no value.
         n_copies: seeds left out because all their runs are those of an earlier seed.
         n_cells_left_out: cell pairs of which one never ran.
-        clipped: whether any step was clipped (treatment, baseline); None if not known.
+        clipped: each run's share of clipped steps (treatment, baseline), (run,) as far as known.
     """
 
     metric: str
@@ -45,7 +45,7 @@ class Pairs:
     n_dropped: int
     n_copies: int
     n_cells_left_out: int
-    clipped: tuple[bool | None, bool | None]
+    clipped: tuple[Array, Array]
 
     @property
     def differences(self) -> Array:
@@ -78,14 +78,13 @@ def pair(claim: Claim, confirm: pd.DataFrame, sweeps: Sequence[str]) -> Pairs:
     """
     arms = [confirm[at(confirm, levels)] for levels in (claim.treatment, claim.baseline)]
     arms = [arm[arm["status"] != "failed"] for arm in arms]
-    values = pd.concat(arms)[claim.metric].to_numpy(float)
-    finite = values[np.isfinite(values)]
-    worst = float("nan") if not len(finite) else float(finite.max() if claim.better == "lower" else finite.min())
+    worst, ranks = _worst(claim, pd.concat(arms)), METRICS[claim.metric].group == "generalization"
     others = [path for path in sweeps if path not in claim.treatment]
     tables, n_imputed = [], []
     for arm in arms:
         value = arm[claim.metric].astype(float)
-        lost = np.isinf(value) | (value.isna() & (arm["status"] == "diverged"))
+        diverged, better = arm["status"] == "diverged", value < worst if claim.better == "lower" else value > worst
+        lost = np.isinf(value) | (diverged & (value.isna() | (ranks & better)))
         cell = pd.Series([" · ".join(map(repr, row)) for row in arm[others].itertuples(index=False)], index=arm.index)
         keyed = pd.DataFrame({"value": value.mask(lost, worst), "cell": cell.astype(object), "seed": arm["seed"]})
         tables.append(keyed.groupby(["seed", "cell"])["value"].mean().unstack("cell"))
@@ -113,6 +112,16 @@ def pair(claim: Claim, confirm: pd.DataFrame, sweeps: Sequence[str]) -> Pairs:
     )
 
 
+def _worst(claim: Claim, runs: pd.DataFrame) -> float:
+    """The worst finite value of a claim's runs, of those that did not diverge where there are such; NaN without any."""
+    for chosen in (runs[runs["status"] != "diverged"], runs):
+        values = chosen[claim.metric].to_numpy(float)
+        finite = values[np.isfinite(values)]
+        if len(finite):
+            return float(finite.max() if claim.better == "lower" else finite.min())
+    return float("nan")
+
+
 def copies(runs: pd.DataFrame) -> set[int]:
     """The seeds all of whose runs are, in every metric that is not a share, those of an earlier seed: they are no replicates.
 
@@ -128,6 +137,6 @@ def copies(runs: pd.DataFrame) -> set[int]:
     return found
 
 
-def _clipped(arm: pd.DataFrame) -> bool | None:
+def _clipped(arm: pd.DataFrame) -> Array:
     fraction = arm["clip_fraction"].dropna() if "clip_fraction" in arm else arm["seed"].iloc[:0]
-    return bool((fraction > 0).any()) if len(fraction) else None
+    return np.asarray(fraction.to_numpy(float))

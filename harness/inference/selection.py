@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.study import Study
 
-RANK = {"finished": 0, "diverged": 1, "failed": 2}
+RANK = {"finished": 0, "collapsed": 0, "diverged": 1, "failed": 2}
 """Which runs are chosen from first, whatever their numbers."""
 
 
@@ -33,7 +33,7 @@ def selected(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         return runs
     (objective,) = study.objectives()
     values = runs[objective].astype(float).replace(np.nan, np.inf)
-    order = pd.DataFrame({"rank": runs["status"].map(RANK).fillna(0), "value": values, "trial": runs["trial"]})
+    order = pd.DataFrame({"rank": runs["status"].map(RANK), "value": values, "trial": runs["trial"]})
     ranked = runs.loc[order.sort_values(["rank", "value", "trial"], kind="stable").index]
     cells = [ranked[path].map(repr) for path in study.sweeps()]
     chosen = ranked.index[~pd.concat([*cells, ranked["seed"]], axis=1).duplicated()]

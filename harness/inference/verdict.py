@@ -37,7 +37,7 @@ class Verdict:
         further_seeds: about how many more would decide; None where unknown or beyond 100,000.
         n_diverged_treatment: diverged runs in the treatment arm.
         n_diverged_baseline: diverged runs in the baseline arm.
-        n_imputed: runs without a finite value, counted as the worst finite one.
+        n_imputed: runs that diverged or are infinite, counted as the worst of the others.
         n_dropped: seeds left out because a run failed, or because their runs are copies of another seed's.
         interquartile_mean: of Δ, bootstrap interval; from 20 seeds on.
         probability_of_improvement: share of seeds with Δ > 0, bootstrap interval; from 20 seeds on.

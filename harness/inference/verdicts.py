@@ -7,8 +7,8 @@ Rules, for every `Claim` (`Exact` needs no statistics):
 1. One difference Δ per seed, positive where it favours the claim: cells of the two arms that agree in every factor the
    claim does not name are paired, and their differences averaged. Confirm phase only. A seed that lacks a run in
    either arm is left out, and counted.
-2. A diverged run is never left out. Where it has no finite value it takes the worst finite one of both arms (worst
-   rank). That understates how bad it is, so a verdict that rests on it is withheld: no "supported" where the treatment
+2. A diverged run is never left out. Where it has no finite value, or by a metric of generalization a better one than some run
+   that did not diverge, it takes the worst value of these (worst rank). That understates how bad it is, so a verdict that rests on it is withheld: no "supported" where the treatment
    has more such runs than the baseline, no "refuted" where the baseline has more.
 3. Interval of the mean Δ: t; for a binary metric with one run per arm and seed, Tango's paired score interval; where
    all Δ are equal, the exact bound on what n equal observations leave open.

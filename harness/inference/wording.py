@@ -39,10 +39,10 @@ def withheld(word: Word, pairs: Pairs) -> str:
     """Why a verdict that an interval gives is not given, or "": it would rest on values imputed for diverged runs."""
     treated, control = pairs.n_imputed
     if word == "supported" and treated > control:
-        return (f"The interval lies above δ, but {counted(treated, 'run of the treatment has', 'runs of the treatment have')} no finite value against {control} "
+        return (f"The interval lies above δ, but {counted(treated, 'run of the treatment has', 'runs of the treatment have')} the worst value for want of a better, against {control} "
                 "of the baseline; an average cannot make up for that.")  # fmt: skip
     if word == "refuted" and control > treated:
-        return (f"The interval lies below δ, but {counted(control, 'run of the baseline has', 'runs of the baseline have')} no finite value against {treated} "
+        return (f"The interval lies below δ, but {counted(control, 'run of the baseline has', 'runs of the baseline have')} the worst value for want of a better, against {treated} "
                 "of the treatment; the average understates that.")  # fmt: skip
     return ""
 
@@ -54,9 +54,9 @@ def remarks(pairs: Pairs) -> str:
     if treated or control:
         found += f" Diverged: {treated} treatment and {counted(control, 'baseline run')}."
     if sum(pairs.n_imputed) and math.isfinite(pairs.worst):
-        found += f" {counted(sum(pairs.n_imputed), 'run without a finite value counts', 'runs without a finite value count')} as the worst finite one, {pairs.worst:.4g}."
+        found += f" {counted(sum(pairs.n_imputed), 'run that diverged or is infinite counts', 'runs that diverged or are infinite count')} as the worst of the others, {pairs.worst:.4g}."
     if pairs.n_dropped:
-        found += f" {counted(pairs.n_dropped, 'seed')} left out because a run of theirs is missing."
+        found += f" {counted(pairs.n_dropped, 'seed')} left out because a run of theirs is missing or has no value."
     if pairs.n_copies:
         found += (
             f" {counted(pairs.n_copies, 'seed')} left out as copies: nothing in their runs differs from another seed's."

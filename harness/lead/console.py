@@ -46,8 +46,9 @@ class Rate:
 def line(progress: Progress, rate: Rate) -> str:
     """One line on how far the study is."""
     share = progress.done_steps / max(progress.steps, 1)
-    failed = f", {progress.failed} failed" if progress.failed else ""
-    return f"{share:4.0%} {progress.done_runs}/{counted(progress.runs, 'run')}, {progress.diverged} diverged{failed}{rate.left(progress)}"
+    more = {"collapsed": progress.collapsed, "failed": progress.failed}
+    others = "".join(f", {count} {word}" for word, count in more.items() if count)
+    return f"{share:4.0%} {progress.done_runs}/{counted(progress.runs, 'run')}, {progress.diverged} diverged{others}{rate.left(progress)}"
 
 
 @contextmanager

@@ -179,6 +179,7 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
 def count(progress: Progress, finished: FinishedTrial) -> None:
     """Count a trial that is committed."""
     progress.diverged += finished.count("diverged")
+    progress.collapsed += finished.count("collapsed")
     progress.failed += finished.count("failed")
     progress.errors += finished.errors.values()
     progress.trained_runs += len(finished.runs)

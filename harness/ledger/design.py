@@ -9,7 +9,6 @@ A study that is begun gets an identity, random and kept with it: its records, wh
 study of the same name in another storage, or this one after it was forgotten, has another identity.
 """
 
-import math
 import re
 import statistics
 import uuid
@@ -29,9 +28,6 @@ from harness.ledger.sampling import best, categories, distribution, plain, sampl
 from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
 from harness.settings.patience import Stopped
 from harness.study import Levels, Study
-
-WORST = 1e30
-"""What a diverged run is told as: Optuna takes finite values only, and a diverged run ranks worst."""
 
 
 class StudyChanged(Exception):
@@ -179,7 +175,7 @@ class Design:
 
         Args:
             trial: one that `rounds` gave.
-            outcomes: (seed, objective); a seed with one that is not finite is told as `WORST` in all.
+            outcomes: (seed, objective), `WORST` where a run diverged or lacks it, see `FinishedTrial.outcomes`.
             diverged: how many of its runs diverged.
 
         Raises:
@@ -189,11 +185,10 @@ class Design:
         frozen = self._optuna.get_trials(deepcopy=False)[trial.number]
         if frozen.state == TrialState.COMPLETE:
             return
-        kept = [ranked if all(map(math.isfinite, ranked)) else [WORST] * len(ranked) for ranked in outcomes]
         committed = optuna.Trial(self._optuna, frozen._trial_id)
         committed.set_user_attr("diverged", diverged)
-        committed.set_user_attr("outcomes", kept)
-        self._optuna.tell(trial.number, [statistics.median(values) for values in zip(*kept, strict=True)])
+        committed.set_user_attr("outcomes", outcomes)
+        self._optuna.tell(trial.number, [statistics.median(values) for values in zip(*outcomes, strict=True)])
 
     def _lead_still(self) -> None:
         """A claim is lost when the database was away, and may have gone to another machine meanwhile."""

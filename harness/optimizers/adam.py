@@ -29,26 +29,27 @@ class Adam(Optimizer):
         self, step: Tensor, *, lr: Tensor, beta1: Tensor | None, beta2: Tensor | None, eps: Tensor | None,
         weight_decay: Tensor | None,
     ) -> Columns:  # fmt: skip
-        """See `Optimizer.coefficients`. The denominator √v/√(1 − β₂ᵗ) + ε is divided by minus the step size."""
+        """See `Optimizer.coefficients`."""
         zero = lr.new_zeros(())
         one, two = zero if beta1 is None else beta1, zero if beta2 is None else beta2
-        step_size, correction = lr / (1 - one**step), (1 - two**step).sqrt()
         return {
-            "new_mean": (1 - one).expand_as(lr), "new_square": (1 - two).expand_as(lr), "weight_decay": weight_decay,
-            "slope": -1 / (correction * step_size), "offset": -(zero if eps is None else eps) / step_size,
+            "new_mean": (1 - one).expand_as(lr), "new_root": (1 - two).sqrt().expand_as(lr), "old_square": two.expand_as(lr),
+            "weight_decay": weight_decay, "correction": 1 / (1 - two**step).sqrt(),
+            "eps": zero if eps is None else eps, "minus_step": -lr / (1 - one**step),
         }  # fmt: skip
 
     def update(  # type: ignore[override]
         self, parameters: Tensor, gradient: Tensor, *state: Tensor, weight_decay: Tensor | None, **coefficients: Tensor
     ) -> None:
-        """See `Optimizer.update`."""
+        """See `Optimizer.update`. Nothing on the way is larger than in torch's: g² alone would be infinite from 2e19 on."""
         mean, square = state
         if weight_decay is not None:
             gradient.addcmul_(parameters, weight_decay)
         mean.lerp_(gradient, coefficients["new_mean"])
-        square.lerp_(gradient.mul_(gradient), coefficients["new_square"])
-        denominator = torch.sqrt(square, out=gradient).mul_(coefficients["slope"]).add_(coefficients["offset"])
-        parameters.addcdiv_(mean, denominator)
+        gradient.mul_(coefficients["new_root"])
+        square.mul_(coefficients["old_square"]).addcmul_(gradient, gradient)
+        denominator = torch.sqrt(square, out=gradient).mul_(coefficients["correction"]).add_(coefficients["eps"])
+        parameters.addcmul_(torch.div(mean, denominator, out=gradient), coefficients["minus_step"])
 
 
 class AdamW(Adam):

@@ -9,6 +9,7 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
+from harness.inference.manipulation import CLIPPING_CHECK
 from harness.inference.verdict import Verdict
 from harness.settings.levels import in_words
 
@@ -84,6 +85,7 @@ def render(page: Page) -> str:
     """The page as HTML; every text is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"interval": interval, "in_words": in_words, "word": word, "number": number}
+    environment.globals["clipping_check"] = CLIPPING_CHECK
     source = resources.files("harness.reporting").joinpath("templates", "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(page=page, shared=SHARED)
 
@@ -134,7 +136,7 @@ def markdown(page: Page) -> str:
         parts += [
             "## Verdicts",
             _markdown_table(Table(head, rows)),
-            "Δ: mean paired difference, positive favours the claim.",
+            f"Δ: mean paired difference, positive favours the claim. {CLIPPING_CHECK}",
         ]
     if page.tuning:
         parts += ["## Tuning", "\n".join(f"- {_plain(sentence)}" for sentence in page.tuning)]

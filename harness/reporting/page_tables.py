@@ -6,14 +6,21 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.selection import tried
+from harness.ledger.records.finished import WORST, outcomes
 from harness.reporting.html import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
-from harness.settings.metrics import METRICS
+from harness.settings.metrics import METRICS, not_comparable
 from harness.study import Study
 
-SHOWN = ("test_loss", "test_error", "gap", "spike_rate", "grad_norm_q99", "clip_fraction")
+SHOWN = (
+    "test_loss", "best_test_loss", "test_error", "best_test_error", "gap", "best_gap", "spike_rate", "grad_norm_q99",
+    "clip_fraction",
+)  # fmt: skip
 """Metrics in the first table of `report.html` and `summary.md`; `summary.csv` has all."""
+
+KINDS = {"diverged": "diverged", "nonfinite": "of these non-finite", "collapsed": "collapsed"}
+"""Rates of runs that failed to train, and what the table calls them."""
 
 BEST_TRIALS = 10
 
@@ -27,26 +34,32 @@ def shown_metrics(summary: pd.DataFrame) -> list[str]:
 
 def meanings(summary: pd.DataFrame) -> Table:
     """What each measured metric means, its unit and which direction is good."""
-    rows = [[n, METRICS[n].meaning, METRICS[n].unit, METRICS[n].better or "–"] for n in measured(summary)]
+    rows = [[n, _meaning(n), METRICS[n].unit, METRICS[n].better or "–"] for n in measured(summary)]
     return Table(["metric", "meaning", "unit", "better"], rows)
 
 
-def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
-    """The summary as a reader wants it: levels, tuned values, rate of divergence, some metrics "mean [low, high]".
+def _meaning(name: str) -> str:
+    across = METRICS[name].not_across
+    return METRICS[name].meaning + (f"; not comparable across {across}" if across else "")
 
-    Where runs diverged a mean would be infinite; the median over all runs stands in its place, marked "median".
+
+def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
+    """The summary as a reader wants it: levels, tuned values, rates of runs that failed, some metrics "mean [low, high]".
+
+    Where runs became non-finite a mean would be infinite; the median over all runs stands in its place, marked "median". Where
+    fewer runs have a metric than there are, the cell says how many.
     """
-    head = [*study.sweeps(), *(f"{path} (tuned)" for path in study.tunes()), "n", "diverged", *shown]
+    kinds = {name: title for name, title in KINDS.items() if f"{name}_mean" in summary}
+    names_shown = [name + (f" ({said})" if (said := not_comparable(name, study.sweeps())) else "") for name in shown]
+    head = [*study.sweeps(), *(f"{path} (tuned)" for path in study.tunes()), "n", *kinds.values(), *names_shown]
     names = {
         path: {stored(level): label(path, level) for level in sweep.levels} for path, sweep in study.sweeps().items()
     }
     rows = []
     for row in summary.to_dict("records"):
         levels = [names[path][row[path]] for path in names] + [_tuned(study, path, row) for path in study.tunes()]
-        rate = f"{row['n_diverged']}/{row['n']}"
-        if row["n"]:
-            rate += f" [{row['diverged_low']:.2f},\u00a0{row['diverged_high']:.2f}]"
-        rows.append([*levels, str(row["n"]), rate, *(_cell_text(row, name) for name in shown)])
+        rates = [_rate_text(row, name) for name in kinds]
+        rows.append([*levels, str(row["n"]), *rates, *(_cell_text(row, name) for name in shown)])
     return Table(head, rows)
 
 
@@ -56,15 +69,24 @@ def _tuned(study: Study, path: str, row: dict[Any, Any]) -> str:
     return f"{middle} ({ends[0]} to {ends[1]})" if len(set(ends)) > 1 else middle
 
 
+def _rate_text(row: dict[Any, Any], name: str) -> str:
+    """How many runs of how many, and the interval of the rate."""
+    if not row[f"{name}_n"]:
+        return "–"
+    count = round(row[f"{name}_mean"] * row[f"{name}_n"])
+    return f"{count}/{row[f'{name}_n']} [{row[f'{name}_low']:.2f},\u00a0{row[f'{name}_high']:.2f}]"
+
+
 def _cell_text(row: dict[Any, Any], name: str) -> str:
     mean, middle, low, high = (float(row[f"{name}_{key}"]) for key in ("mean", "median", "low", "high"))
     if math.isnan(middle):
         return "–"
+    some = f" (of {row[f'{name}_n']} runs)" if row[f"{name}_n"] < row["n"] else ""
     if math.isinf(middle):
-        return "∞ (median)"
+        return f"∞ (median){some}"
     if math.isinf(mean):
-        return f"{_short(middle)} (median)"
-    return f"{_short(mean)} [{_short(low)},\u00a0{_short(high)}]" if math.isfinite(low) else _short(mean)
+        return f"{_short(middle)} (median){some}"
+    return (f"{_short(mean)} [{_short(low)},\u00a0{_short(high)}]" if math.isfinite(low) else _short(mean)) + some
 
 
 def _short(value: float) -> str:
@@ -77,7 +99,7 @@ def _short(value: float) -> str:
 
 
 def best_trials(study: Study, runs: pd.DataFrame) -> Table:
-    """The best trials of a plain search by its first objective, over the seeds that they were tried on.
+    """The best trials of a plain search by its first objective, over the seeds that they were tried on, as they were told.
 
     Empty where factors are swept: cells are not rivals, and the summary says what was chosen in each.
     """
@@ -85,11 +107,15 @@ def best_trials(study: Study, runs: pd.DataFrame) -> Table:
     tune = tried(study, runs)
     if tune.empty or study.sweeps():
         return Table([], [])
-    trials = [(int(str(trial)), rows) for trial, rows in tune.groupby("trial")]
-    trials = sorted(trials, key=lambda pair: float(pair[1][objectives[0]].mean()))[:BEST_TRIALS]
+    trials = [(int(str(trial)), rows, outcomes(rows, objectives).median()) for trial, rows in tune.groupby("trial")]
+    trials = sorted(trials, key=lambda trial: trial[2].tolist())[:BEST_TRIALS]
     rows = [
-        [str(trial), *(label(path, seeds[path].iloc[0]) for path in paths), *(_short(seeds[name].mean()) for name in objectives),
-         str(len(seeds))]
-        for trial, seeds in trials
+        [str(trial), *(label(path, seeds[path].iloc[0]) for path in paths), *(_told(told[name]) for name in objectives),
+         str(len(seeds)), str(int((seeds["status"] == "diverged").sum()))]
+        for trial, seeds, told in trials
     ]  # fmt: skip
-    return Table(["trial", *paths, *(f"{name} (mean)" for name in objectives), "n"], rows)
+    return Table(["trial", *paths, *(f"{name} (median)" for name in objectives), "n", "diverged"], rows)
+
+
+def _told(value: float) -> str:
+    return _short(value) if value < WORST / 2 else "∞"

@@ -24,7 +24,7 @@ SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "summary.csv", "claims
 FILES = (RUNS_FILE, CURVES_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
 REMEDY = "`harness report STUDY` writes the folder anew from the records, `harness run STUDY` goes on with the study"
 
-COUNTS = ("n", "n_diverged", "n_failed")
+COUNTS = ("n", "n_diverged", "n_collapsed", "n_failed")
 RUN_COLUMNS = ("trial", "seed", "phase", "status")
 NUMBERS = ("smallest_effect", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
 ESTIMATES = ("interquartile_mean", "probability_of_improvement")

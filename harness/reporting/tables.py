@@ -25,11 +25,12 @@ def _sortable(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def counts(runs: pd.DataFrame) -> dict[str, int]:
-    """Runs by phase, and those that diverged or failed."""
+    """Runs by phase, and those that diverged, collapsed or failed."""
     return {
         "confirm runs": int((runs["phase"] == "confirm").sum()),
         "tune runs": int((runs["phase"] == "tune").sum()),
         "diverged": int((runs["status"] == "diverged").sum()),
+        "collapsed": int((runs["status"] == "collapsed").sum()),
         "failed": int((runs["status"] == "failed").sum()),
     }
 
@@ -46,11 +47,11 @@ def cells(study: Study, runs: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd
 
 
 def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per cell: levels, tuned values, counts, and each metric's mean, median and 95 % interval.
+    """One row per cell: levels, tuned values, counts, and each metric's mean, median and 95 % interval over `…_n` runs.
 
     Of values that seeds were tuned to by themselves it is the median, with the range beside it.
-    The interval is Wilson's for `diverged`, else t of the mean. A cell with a diverged run has the mean `inf` in
-    metrics that are infinite there, and no interval: nothing is dropped.
+    The interval is Wilson's for what is 0 or 1, else t of the mean. A cell with a run that became non-finite has the mean `inf`
+    in metrics that are infinite there, and no interval. Only where a metric is missing a run is not counted, which `…_n` says.
     """
     rows, names = [], [name for name in METRICS if name in runs]
     for cell, inside in cells(study, runs):
@@ -59,13 +60,13 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
             row |= dict(zip(tuned_columns(study, path), _tuned(inside[path]), strict=False))
         statuses = inside["status"]
         row |= {"n": int((statuses != "failed").sum()), "n_diverged": int((statuses == "diverged").sum())}
-        row["n_failed"] = int((statuses == "failed").sum())
+        row |= {f"n_{status}": int((statuses == status).sum()) for status in ("collapsed", "failed")}
         for name in names:
             row |= {f"{name}_{key}": value for key, value in _estimate(name, inside[name]).items()}
         rows.append(row)
-    keys = ("mean", "median", "low", "high")
+    keys = ("mean", "median", "low", "high", "n")
     tuned = [name for path in study.tunes() for name in tuned_columns(study, path)]
-    head = [*study.sweeps(), *tuned, "n", "n_diverged", "n_failed"]
+    head = [*study.sweeps(), *tuned, "n", "n_diverged", "n_collapsed", "n_failed"]
     return pd.DataFrame(rows, columns=head + [f"{name}_{key}" for name in names for key in keys])
 
 
@@ -81,13 +82,14 @@ def _tuned(column: "pd.Series[float]") -> tuple[float, float, float]:
 def _estimate(name: str, column: "pd.Series[float]") -> dict[str, float]:
     values = column.dropna().to_numpy(float)
     if not len(values):
-        return dict.fromkeys(("mean", "median", "low", "high"), math.nan)
+        return dict.fromkeys(("mean", "median", "low", "high"), math.nan) | {"n": 0}
     if METRICS[name].unit == RATE:
         low, high = wilson(values.sum(), len(values))
     else:
         low, high = t_interval(values)
     bounded = (low, high) if math.isfinite(low) else (math.nan, math.nan)
-    return {"mean": float(values.mean()), "median": median(values), "low": bounded[0], "high": bounded[1]}
+    estimates = {"mean": float(values.mean()), "median": median(values), "low": bounded[0], "high": bounded[1]}
+    return estimates | {"n": len(values)}
 
 
 def measured(summary: pd.DataFrame) -> list[str]:

@@ -1,8 +1,10 @@
 """Metrics: what each column of the run table means, its unit and which direction is good.
 
-A run that diverged has the worst rank, `inf`, in metrics of generalization.
+A run whose loss or weights became non-finite has the worst rank, `inf`, in metrics of generalization. One that diverged or
+collapsed with finite numbers has those that were measured.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +28,8 @@ class Metric:
         level: from which level of `Diagnostics` on runs have it.
         across_runs: it compares the runs of a cell, so that none of them has it by itself.
         needs: a factor, and the value of it at which the metric is not measured.
+        not_across: what factors are about between whose levels the metric says nothing: it is relative to something that
+            these change, too.
     """
 
     meaning: str
@@ -36,49 +40,114 @@ class Metric:
     level: Literal["light", "standard", "full"] = "light"
     across_runs: bool = False
     needs: tuple[str, object] | None = None
+    not_across: Literal["dropout", None] = None
+
+
+def not_comparable(metric: str, paths: Iterable[str]) -> str:
+    """What to say where a metric stands beside itself at several levels of these factors, "" where they can be compared.
+
+    >>> not_comparable("spike_rate", ["model.dropout"]), not_comparable("spike_rate", ["optimizer.lr"])
+    ('not comparable across dropout', '')
+    """
+    about = METRICS[metric].not_across
+    names = {"dropout": ("dropout", "zoneout"), None: ()}[about]
+    across = any(name in path.rpartition(".")[2] for path in paths for name in names)
+    return f"not comparable across {about}" if across else ""
 
 
 METRICS: dict[str, Metric] = {
-    "train_loss": Metric("loss on training examples, dropout off", "loss", "lower", "generalization", True),
+    "train_loss": Metric(
+        "loss on training examples, the first ones, as many as there are test examples (256 in tuning), dropout off", "loss",
+        "lower", "generalization", True,
+    ),
     "validation_loss": Metric("loss on the validation split", "loss", "lower", "generalization", True),
-    "test_loss": Metric("loss on the test split", "loss", "lower", "generalization"),
-    "train_error": Metric("error on training examples, dropout off", "error", "lower", "generalization", True),
+    "test_loss": Metric("loss on the test split at the last step", "loss", "lower", "generalization"),
+    "train_error": Metric("error on the examples of train_loss, dropout off", "error", "lower", "generalization", True),
     "validation_error": Metric("error on the validation split", "error", "lower", "generalization", True),
-    "test_error": Metric("error on the test split", "error", "lower", "generalization"),
-    "gap": Metric("test loss − train loss, dropout off, same number of examples", "loss", "lower", "generalization"),
-    "grad_norm_mean": Metric("mean gradient norm before clipping", "norm", None, "stability", True),
-    "grad_norm_median": Metric("median gradient norm before clipping", "norm", None, "stability", True),
-    "grad_norm_q95": Metric("95 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True),
-    "grad_norm_q99": Metric("99 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True),
-    "grad_norm_max": Metric("largest gradient norm before clipping", "norm", "lower", "stability", True),
-    "clipped_norm_mean": Metric("mean gradient norm after clipping", "norm", None, "stability", True),
-    "clipped_norm_median": Metric("median gradient norm after clipping", "norm", None, "stability", True),
-    "clipped_norm_q95": Metric("95 % quantile of the gradient norm after clipping", "norm", None, "stability", True),
-    "clipped_norm_q99": Metric("99 % quantile of the gradient norm after clipping", "norm", None, "stability", True),
-    "clipped_norm_max": Metric("largest gradient norm after clipping", "norm", None, "stability", True),
+    "test_error": Metric("error on the test split at the last step", "error", "lower", "generalization"),
+    "gap": Metric("test_loss − train_loss", "loss", "lower", "generalization"),
+    "best_step": Metric("step of the least validation loss, of the steps evaluated", "step", None, "generalization"),
+    "best_validation_loss": Metric("least validation loss, of the steps evaluated", "loss", "lower", "generalization"),
+    "best_train_loss": Metric(
+        "loss on the examples of train_loss at the weights of least validation loss", "loss", "lower", "generalization"
+    ),
+    "best_test_loss": Metric(
+        "loss on the test split at the weights of least validation loss", "loss", "lower", "generalization"
+    ),
+    "best_test_error": Metric(
+        "error on the test split at the weights of least validation loss", "error", "lower", "generalization"
+    ),
+    "best_gap": Metric("best_test_loss − best_train_loss", "loss", "lower", "generalization"),
+    "grad_norm_mean": Metric(
+        "mean gradient norm before clipping", "norm", None, "stability", True, not_across="dropout"
+    ),
+    "grad_norm_median": Metric(
+        "median gradient norm before clipping", "norm", None, "stability", True, not_across="dropout"
+    ),
+    "grad_norm_q95": Metric(
+        "95 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True, not_across="dropout"
+    ),
+    "grad_norm_q99": Metric(
+        "99 % quantile of the gradient norm before clipping", "norm", "lower", "stability", True, not_across="dropout"
+    ),
+    "grad_norm_max": Metric(
+        "largest gradient norm before clipping", "norm", "lower", "stability", True, not_across="dropout"
+    ),
+    "clipped_norm_mean": Metric(
+        "mean gradient norm after clipping", "norm", None, "stability", True, not_across="dropout"
+    ),
+    "clipped_norm_median": Metric(
+        "median gradient norm after clipping", "norm", None, "stability", True, not_across="dropout"
+    ),
+    "clipped_norm_q95": Metric(
+        "95 % quantile of the gradient norm after clipping", "norm", None, "stability", True, not_across="dropout"
+    ),
+    "clipped_norm_q99": Metric(
+        "99 % quantile of the gradient norm after clipping", "norm", None, "stability", True, not_across="dropout"
+    ),
+    "clipped_norm_max": Metric(
+        "largest gradient norm after clipping", "norm", None, "stability", True, not_across="dropout"
+    ),
     "clip_fraction": Metric(
-        "share of steps at which the clipping rule acted", "share of steps", None, "stability", True
+        "share of steps at which the clipping rule changed the gradient", "share of steps", None, "stability", True
+    ),
+    "clipped_units": Metric(
+        "mean over steps of the share of its units that the clipping rule changed: the gradient as a whole, or its tensors "
+        "(PerTensorNorm), rows (AGC), entries (Value)", "share of units", None, "stability", True,
     ),
     "mean_shrink": Metric(
         "mean of the gradient norm after clipping / before; 1: clipping never changed it", "ratio", None, "stability", True
     ),
     "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps", "ratio", None, "stability", True),
     "spike_rate": Metric(
-        "share of steps with loss > median + 6·MAD of the trailing 100", "share of steps", "lower", "stability", True
+        "share of steps with loss > median + 6·MAD of the 100 steps before, or of all before where these are fewer; missing "
+        "where none has 20 before it", "share of steps", "lower", "stability", True, not_across="dropout",
+    ),
+    "recovery_steps": Metric(
+        "steps from a loss spike until the loss is back at the median of the steps before it, median over a run's spikes; one "
+        "that is not back by the end counts the steps that were left; missing without spikes", "steps", "lower", "stability",
+        True, not_across="dropout",
     ),
     "explosion_rate": Metric(
-        "share of steps with gradient norm > 10 × median of the trailing 100",
-        "share of steps",
-        "lower",
-        "stability",
-        True,
+        "share of steps with gradient norm > 10 × median of the 100 steps before, or of all before where these are fewer; "
+        "missing where none has 20 before it", "share of steps", "lower", "stability", True, not_across="dropout",
+    ),
+    "guess_loss": Metric(
+        "loss on the examples of train_loss of the best constant answer to the training set: the frequencies of its classes, "
+        "the means of its targets; missing where a task's own loss does not say, or all targets are the same", "loss", None,
+        "check",
+    ),
+    "nonfinite": Metric(
+        "1 if the loss on training examples or a weight became infinite or NaN", RATE, "lower", "stability", True
     ),
     "diverged": Metric(
-        "1 if loss or parameters became non-finite or loss > 3 × initial for 50 steps",
-        RATE,
-        "lower",
-        "stability",
-        True,
+        "1 if nonfinite, or if the run ends with a train_loss above guess_loss by more than 5 % and a validation loss above its "
+        "least by more than 5 %: it rose above guessing and did not recover; where guess_loss is missing, nonfinite alone",
+        RATE, "lower", "stability", True,
+    ),
+    "collapsed": Metric(
+        "1 if not diverged, but the run ends with a train_loss that is not below guess_loss by more than 1 %; missing where "
+        "guess_loss is", RATE, "lower", "stability", True,
     ),
     "solved": Metric(
         "1 if the validation error came below the task's `target_error` and the run did not diverge", RATE,
@@ -103,16 +172,6 @@ METRICS: dict[str, Metric] = {
     "eval_noise": Metric(
         "largest change of an output between two draws of dropout, eval mode", "output", None, "check"
     ),
-    "best_step": Metric(
-        "step of the least validation loss, of the steps evaluated", "step", None, "generalization", level="standard"
-    ),
-    "best_test_loss": Metric(
-        "loss on the test split at the weights of least validation loss", "loss", "lower", "generalization", level="standard"
-    ),
-    "best_test_error": Metric(
-        "error on the test split at the weights of least validation loss", "error", "lower", "generalization",
-        level="standard",
-    ),
     "brier": Metric(
         "Brier score on the test split: mean of Σ (p − y)² over classes", "score", "lower", "generalization",
         level="standard",
@@ -130,8 +189,9 @@ METRICS: dict[str, Metric] = {
         "generalization", level="standard", needs=("task.label_noise", 0.0),
     ),
     "churn": Metric(
-        "share of test points that two seeds of a cell predict differently; of a run, its jackknife value", "share of points",
-        "lower", "generalization", level="standard", across_runs=True, needs=("task.resample", "split"),
+        "share of test points that two seeds of a cell predict differently: they differ in initial weights, order of batches and "
+        "dropout noise, and with resample=\"bootstrap\" in the training examples drawn, which resample=\"none\" leaves the same; of "
+        "a run, its jackknife value", "share of points", "lower", "generalization", level="standard", across_runs=True, needs=("task.resample", "split"),
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
@@ -144,12 +204,12 @@ METRICS: dict[str, Metric] = {
         level="full",
     ),
     "gradient_noise_scale": Metric(
-        "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike", "examples",
-        None, "stability", level="full",
+        "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike; missing where "
+        "the training set is less than two batches", "examples", None, "stability", level="full",
     ),
     "gradient_flow": Metric(
-        "slope of ln ‖∂L/∂h‖ over the time steps of recurrent layers, mean over evaluations; above 0 gradients shrink on "
-        "their way back", "per step", None, "stability", level="full",
+        "slope of ln ‖∂L/∂h‖ over the time steps of recurrent layers, L the loss of the last time step alone, mean over "
+        "evaluations; above 0 gradients shrink on their way back", "per step", None, "stability", level="full",
     ),
     "weight_rank": Metric(
         "effective rank of a weight matrix as a share of its full rank, mean over matrices", "share of rank", None,

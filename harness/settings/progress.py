@@ -11,7 +11,7 @@ class Progress:
     Attributes:
         steps, done_steps: training steps, summed over runs, in all and done.
         runs, done_runs: runs in all, and those that are recorded.
-        trained_runs, diverged, failed: of those recorded in this launch.
+        trained_runs, diverged, collapsed, failed: of those recorded in this launch.
         errors: tracebacks of the failed ones.
         say: is told what the user should know at once.
     """
@@ -24,6 +24,7 @@ class Progress:
     done_runs: int = 0
     trained_runs: int = 0
     diverged: int = 0
+    collapsed: int = 0
     failed: int = 0
     errors: list[str] = field(default_factory=list)
 

@@ -32,14 +32,25 @@ def global_generators(seed: int, device: torch.device | str = "cpu") -> Iterator
         seed: below 2**63.
         device: whose generator of torch's is seeded, besides that of the CPU.
     """
-    device = torch.device(device)
-    others = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with global_generators_kept(device):
         torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would format the whole stack
-        if device.type == "cuda":
+        if torch.device(device).type == "cuda":
             torch.cuda.manual_seed(seed)
         np.random.seed(seed % 2**32)
         random.seed(seed)
+        yield
+
+
+@contextmanager
+def global_generators_kept(device: torch.device | str = "cpu") -> Iterator[None]:
+    """After the block the global generators of torch, NumPy and Python are where they were.
+
+    Args:
+        device: whose generator of torch's is kept, besides that of the CPU.
+    """
+    device = torch.device(device)
+    others = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         try:
             yield
         finally:

@@ -4,11 +4,18 @@ from typing import Any
 
 from harness.models.model import Model
 from harness.settings import Note, show
+from harness.settings.metrics import not_comparable
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
+from harness.study.claims import Claim
 from harness.study.experiment import Experiment
 from harness.study.replicates import what_seeds_share
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
+
+NO_GUESS = (
+    "has `losses` of its own and no `guess_losses`: what guessing costs is not known, so that of runs that fail only those are told "
+    "whose loss or weights become non-finite, and none that collapsed"
+)
 
 
 def notes_beforehand(study: Experiment) -> list[Note]:
@@ -20,6 +27,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     lowest = {path: tune.low for path, tune in study.tunes().items()}
     setups = [study.setup(cell | lowest) for cell in study.cells()]
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
+    found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
     models = {(type(setup.task), _shape(setup.model)): setup for setup in reversed(setups)}
     for setup in models.values():
         data = setup.task.data(0)
@@ -27,7 +35,17 @@ def notes_beforehand(study: Experiment) -> list[Note]:
             found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
         if shared := what_seeds_share(setup):
             found.append(Note("model", shared))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(found + _claim_notes(study)))
+
+
+def _claim_notes(study: Experiment) -> list[Note]:
+    """Which claims compare what cannot be compared."""
+    found = []
+    for i, claim in enumerate(study.claims):
+        if isinstance(claim, Claim) and (said := not_comparable(claim.metric, claim.differing())):
+            why = "it is relative to what dropout changes as well: the noise of a run's own loss, or the size of its gradients"
+            found.append(Note(f"claims[{i}].metric", f"{claim.metric} is {said}: {why}"))
+    return found
 
 
 def _pools(tasks: list[Task]) -> list[Task]:

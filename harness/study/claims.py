@@ -48,6 +48,10 @@ class Claim(Component):
         """The metrics it names, by field."""
         return {"metric": self.metric}
 
+    def differing(self) -> list[str]:
+        """The factors between whose levels it compares."""
+        return [path for path, level in self.treatment.items() if stored(level) != stored(self.baseline.get(path))]
+
     def arms(self) -> list[tuple[str, Levels]]:
         """The field names and levels that must exist in the study."""
         return [("treatment", self.treatment), ("baseline", self.baseline)]

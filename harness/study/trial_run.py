@@ -68,7 +68,25 @@ def trial_run(setup: Setup) -> list[Problem]:
     if setup.batch_size > examples:
         message = f"must not exceed the {examples} training examples"
         return [Problem("batch_size", message, str(setup.batch_size))]
+    if wrong := _guess_problem(setup.task, data):
+        return [Problem("task", wrong, show(setup.task))]
     return _build_problems(setup, sizes) or _step_problems(setup, data, sizes)
+
+
+def _guess_problem(task: Task, data: Data) -> str:
+    """How a task's own `guess_losses` does not serve; "" if it does."""
+    if type(task).guess_losses is Task.guess_losses:
+        return ""
+    y = data.y[data.train]
+    try:
+        shape = tuple(task.guess_losses(y).shape)
+    except Exception as error:
+        return f"its `guess_losses` cannot be used: {first_line(error)}"
+    return (
+        ""
+        if shape == (len(y),)
+        else f"its `guess_losses` must give a loss for each of {len(y)} examples, not shape {shape}"
+    )
 
 
 def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:

@@ -62,7 +62,7 @@ class Data:
 class Task(Component):
     """Base of all tasks: examples, split by seed, and how an output is scored.
 
-    A task of a user's own overrides `draw` and, where the defaults do not fit, `sizes`, `losses` and `errors`.
+    A task of a user's own overrides `draw` and, where the defaults do not fit, `sizes`, `losses`, `guess_losses` and `errors`.
 
     Args:
         label_noise: probability with which the class of a training example is replaced by another one, drawn uniformly
@@ -151,6 +151,31 @@ class Task(Component):
         if y.is_floating_point():
             return (output.reshape(y.shape) - y).square().reshape(len(y), -1).mean(1)
         return F.cross_entropy(output.flatten(0, -2), y.flatten(), reduction="none").reshape(len(y), -1).mean(1)
+
+    def guess_losses(self, y: Tensor) -> Tensor:
+        """Loss of each example, (examples,), of the best constant answer to all of them: who ends no better has not learned.
+
+        The cross-entropy of the classes' frequencies in nats, over all positions that have a class; for real targets the squared
+        deviation from each target's mean. NaN where all targets are the same. A task with `losses` of its own is not asked unless it
+        has a `guess_losses` of its own as well.
+
+        Args:
+            y: (examples, …) all training targets.
+        """
+        if y.is_floating_point():
+            losses = (y - y.mean(0)).square().reshape(len(y), -1).mean(1)
+            return torch.full_like(losses, torch.nan) if (y == y[:1]).all() else losses
+        frequencies = torch.bincount(y.flatten()).double() / y.numel()
+        losses = -frequencies.log()[y].reshape(len(y), -1).mean(1)
+        return torch.full_like(losses, torch.nan) if (frequencies == 1).any() else losses
+
+    @classmethod
+    def can_guess(cls) -> bool:
+        """Whether `guess_losses` is of these `losses`: not where a class has losses of its own and leaves the guess as it was."""
+        places = [
+            next(i for i, base in enumerate(cls.__mro__) if name in vars(base)) for name in ("guess_losses", "losses")
+        ]
+        return places[0] <= places[1]
 
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """Error of each example, (batch,): share of wrong classes, or absolute error for real targets."""

@@ -4,10 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
+from harness.engine.final_metrics import generalization
 from harness.engine.members import Members
 from harness.engine.stability import Array
+
+MEASURED = ("train_loss", "test_loss", "test_error", "gap")
+"""What is measured of the best weights as of the last ones, under `best_…`."""
 
 
 class BestWeights:
@@ -22,11 +25,13 @@ class BestWeights:
         self._best: list[Tensor] = []
         self._loss = np.full(len(population), np.inf)
         self._step = np.zeros(len(population))
+        self._last = 0
 
     def see(self, step: int, loss: Array) -> None:
         """Look at the weights after `step`, of validation loss `loss` (member,)."""
         better = loss < self._loss
         self._loss, self._step = np.where(better, loss, self._loss), np.where(better, step, self._step)
+        self._last = step
         rows = torch.from_numpy(better).to(self._population.device)
         if not self._best:
             self._best = [tensor.clone() for tensor in self._population.state()]
@@ -39,13 +44,21 @@ class BestWeights:
         rows = survivors.cpu().numpy()
         self._loss, self._step = self._loss[rows], self._step[rows]
 
-    def test(self, feed: Feed) -> dict[str, Array]:
-        """`best_step`, and loss and error of those weights on the test split; leaves the population as it was."""
-        present = [tensor.clone() for tensor in self._population.state()]
-        self._put(self._best)
-        loss, error = mean(*scores(self._population, feed, "test"))
-        self._put(present)
-        return {"best_step": self._step, "best_test_loss": loss, "best_test_error": error}
+    def metrics(self, feed: Feed, present: dict[str, Array]) -> dict[str, Array]:
+        """`best_step`, `best_validation_loss` and what is `MEASURED` of those weights; leaves the population as it was.
+
+        Args:
+            feed: their examples.
+            present: what was measured of the last weights, which are often the best ones.
+        """
+        found = present
+        if (self._step != self._last).any():
+            last = [tensor.clone() for tensor in self._population.state()]
+            self._put(self._best)
+            found = generalization(self._population, feed)
+            self._put(last)
+        measured = {f"best_{name}": found[name] for name in MEASURED}
+        return {"best_step": self._step, "best_validation_loss": self._loss} | measured
 
     def _put(self, tensors: list[Tensor]) -> None:
         for state, tensor in zip(self._population.state(), tensors, strict=True):

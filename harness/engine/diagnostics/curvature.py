@@ -19,7 +19,7 @@ POWER_STEPS = 20
 """Hessian-vector products of the power iteration."""
 
 BATCHES = 8
-"""Batches that the gradient noise scale compares at each evaluation."""
+"""Batches that the gradient noise scale compares at each evaluation, as far as the training set has so many different ones."""
 
 
 def sample(feed: Feed, size: int) -> Tensor:
@@ -97,26 +97,32 @@ class NoiseScale:
     def __init__(self, population: Members) -> None:
         self._population = population
         self._sums = torch.zeros(2, len(population), dtype=torch.float64, device=population.device)
+        self._several = torch.zeros(len(population), dtype=torch.bool, device=population.device)
 
     def see(self, feed: Feed) -> None:
         """Estimate numerator and denominator at the present weights."""
         size = self._population.runs[0].setup.batch_size
-        squares: list[Tensor] = []
+        batches = (
+            feed.split("train", BATCHES * size)[1] // size
+        )  # of each member; the same examples again would have no noise
+        squared = torch.zeros_like(self._sums[0])
         mean = torch.zeros_like(self._population.parameters)
-        for part in torch.split(sample(feed, BATCHES * size), size, dim=1):
-            gradient = gradient_on(self._population, feed, part)
-            squares.append(torch.linalg.vector_norm(gradient, dim=1).double().square())
-            mean.add_(gradient, alpha=1 / BATCHES)
+        for i, part in enumerate(torch.split(sample(feed, BATCHES * size), size, dim=1)):
+            gradient, weight = gradient_on(self._population, feed, part), (i < batches) / batches.clamp(min=1)
+            squared += weight * torch.linalg.vector_norm(gradient, dim=1).double().square()
+            mean.addcmul_(gradient, weight.to(gradient.dtype).unsqueeze(1))
         square = torch.linalg.vector_norm(mean, dim=1).double().square()
-        trace = size * BATCHES / (BATCHES - 1) * (torch.stack(squares).mean(0) - square)
-        self._sums += torch.stack([trace, square - trace / (BATCHES * size)])
+        trace = size * batches / (batches - 1) * (squared - square)  # NaN or infinite for one batch, see `value`
+        self._sums += torch.stack([trace, square - trace / (batches * size)])
+        self._several = batches > 1
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only."""
-        self._sums = self._sums[:, survivors]
+        self._sums, self._several = self._sums[:, survivors], self._several[survivors]
 
     def value(self) -> Array:
-        """The noise scale in examples, (member,); infinite where the gradient is lost in its noise."""
+        """The noise scale in examples, (member,); infinite where the gradient is lost in its noise, NaN for less than two batches."""
         trace, square = self._sums.cpu().numpy()
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(square > 0, trace / square, np.inf))
+            scale = np.where(square > 0, trace / square, np.inf)
+        return np.where(self._several.cpu().numpy(), scale, np.nan)

@@ -17,7 +17,7 @@ from harness.engine.stability import Array
 
 
 class Diagnosis:
-    """Measures what the study's `Diagnostics` ask for; nothing in the tune phase.
+    """Measures what the study's `Diagnostics` ask for, and the best weights at every level; nothing in the tune phase.
 
     Args:
         population: its members train on.
@@ -28,7 +28,7 @@ class Diagnosis:
         self._population, self._feed = population, feed
         run = population.runs[0]
         self._level = run.setup.metrics.level if run.confirm else "light"
-        self._best = None if self._level == "light" else BestWeights(population)
+        self._best = BestWeights(population) if run.confirm else None
         self._noise_scale = NoiseScale(population) if self._level == "full" else None
         self._flow = GradientFlow(population) if self._level == "full" else None
 
@@ -47,19 +47,20 @@ class Diagnosis:
             if part is not None:
                 part.compact(survivors)
 
-    def final(self) -> dict[str, Any]:
+    def final(self, present: dict[str, Array]) -> dict[str, Any]:
         """Metrics of the members that are left, and their predictions (see `churn`), (member,) each.
 
-        Test data is touched here, once.
+        Args:
+            present: what was measured of their last weights, see `final_metrics`.
         """
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {} if self._best is None else self._best.metrics(self._feed, present)
+        if self._level == "light":
+            return found
         with torch.no_grad():
-            if self._best is not None:
-                found |= recurrent_matrices(self._population) | calibration(self._population, self._feed)
-                found |= predictions(self._population, self._feed)
-                found["memorization"] = memorization(self._population, self._feed)
-                found["noise_error"] = noise_error(self._population, self._feed)
-                found |= self._best.test(self._feed)
+            found |= recurrent_matrices(self._population) | calibration(self._population, self._feed)
+            found |= predictions(self._population, self._feed)
+            found["memorization"] = memorization(self._population, self._feed)
+            found["noise_error"] = noise_error(self._population, self._feed)
         if self._flow is not None:
             found["gradient_flow"] = self._flow.value()
         if self._noise_scale is not None:

@@ -10,8 +10,8 @@ class Diagnostics(Component):
     """Which metrics the runs of the confirm phase have. Training is the same at every level.
 
     Args:
-        level: `light` costs nothing. `standard` adds what takes a few passes over the test split at the end: calibration,
-            robustness to noise, the weights of least validation loss, recurrent matrices. `full` adds what takes gradients:
+        level: `light` costs next to nothing. `standard` adds what takes a few passes over the test split at the end: calibration,
+            robustness to noise, recurrent matrices. `full` adds what takes gradients:
             sharpness, the gradient noise scale, the rank of weights.
     """
 

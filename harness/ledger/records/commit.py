@@ -5,7 +5,6 @@ when the leader dies is committed by the next one. While a storage or server can
 of their own, and training goes on; their tables wait on disk, since an outage may outlast the memory.
 """
 
-import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -105,8 +104,7 @@ class Commits:
         if finished is None:
             raise RecordError(f"What was trained of trial {trial.number} is on disk no more, or damaged.")
         self._recorder.record(finished)
-        outcomes = finished.runs[list(self._design.study.objectives())]
-        ended = outcomes.where(finished.runs["status"] != "diverged", math.inf)  # worst, whatever its numbers
-        self._design.tell(trial, ended.to_numpy(float).tolist(), diverged=finished.count("diverged"))
+        outcomes = finished.outcomes(self._design.study.objectives())
+        self._design.tell(trial, outcomes, diverged=finished.count("diverged"))
         self._spool.discard(finished.number)
         self._done(finished)

@@ -1,6 +1,6 @@
 """`FinishedTrial`: what came of a trial, its tables as they are kept, and the means over its seeds that MLflow shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,6 +11,9 @@ from harness.ledger.records.populations import POPULATIONS_FILE, no_populations
 from harness.ledger.records.tables import parquet
 
 RUNS_FILE, CURVES_FILE = "runs.parquet", "curves.parquet"
+WORST = 1e30
+"""What a diverged run is told as: Optuna takes finite values only, and a diverged run ranks worst."""
+
 MAX_STEPS = 25
 """Points of a curve that MLflow keeps, at .12 ms each; the artifact has them all."""
 
@@ -53,6 +56,16 @@ class FinishedTrial:
         """How many of its runs have a status."""
         return int((self.runs["status"] == status).sum())
 
+    def outcomes(self, objectives: Sequence[str]) -> list[list[float]]:
+        """What tuning minimises: (seed, objective), `WORST` where a run diverged or lacks it."""
+        return outcomes(self.runs, objectives).to_numpy(float).tolist()
+
+
+def outcomes(runs: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
+    """See `FinishedTrial.outcomes`: a row per run."""
+    values = runs[list(objectives)].astype(float)
+    return values.where(np.isfinite(values)).where(runs["status"] != "diverged").fillna(WORST)
+
 
 def seed_means(runs: pd.DataFrame) -> dict[str, float]:
     """The mean of every numeric column, and how many runs there were of each status.
@@ -62,7 +75,7 @@ def seed_means(runs: pd.DataFrame) -> dict[str, float]:
     numbers = runs.drop(columns=["trial", "seed"], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
     with np.errstate(invalid="ignore"):  # inf − inf
         means = {str(name): float(value) for name, value in numbers.mean().items()}
-    statuses = {"diverged": 0, "failed": 0, **runs["status"].value_counts()} if "status" in runs else {}
+    statuses = {"diverged": 0, "collapsed": 0, "failed": 0, **runs["status"].value_counts()} if "status" in runs else {}
     return {**means, "n_seeds": len(runs), **{f"n_{status}": float(n) for status, n in statuses.items()}}
 
 

@@ -1,4 +1,4 @@
-"""Generalization against one swept factor: test loss, test error and gap."""
+"""Generalization against one swept factor: test loss, test error and gap, of the last weights beside the best ones."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.points import point_data, point_panels
 from harness.study import Study
 
-METRICS = ("test_loss", "test_error", "gap")
+METRICS = ("test_loss", "best_test_loss", "test_error", "best_test_error", "gap", "best_gap")
 
 
 def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
@@ -18,8 +18,8 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) ->
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """One panel per metric."""
-    return point_panels(data, columns=3)
+    """One panel per metric, those of the last step on the left and those of the least validation loss on the right."""
+    return point_panels(data, columns=2)
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
@@ -28,8 +28,10 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         table = data(runs, curves, study, factor)
         if table is not None:
             caption = (
-                f"Generalization against {factor}. Lower is better; a larger gap means more overfitting. "
+                f"Generalization against {factor}. Left: at the last step; right: at the step of least "
+                "validation loss. Lower is better; a larger gap means more overfitting. "
                 "Points: median over seeds; bars: 95 % interval of the median (the range below 6 seeds). "
-                "k×: so many runs diverged and count as infinite; an arrow or ∞ marks what they push off the scale."
+                "k×: so many runs diverged; those that became non-finite count as infinite, and an arrow or ∞ marks what they push off the "
+                "scale."
             )
             yield Plot(f"generalization_{factor}", caption, table, draw)

@@ -15,14 +15,14 @@ from harness.reporting.plots.factors import confirmed, keys, levels_of, partner,
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import QUIET, look_of
 from harness.reporting.plots.texts import metric_name
-from harness.settings.metrics import METRICS, RATE
+from harness.settings.metrics import METRICS, RATE, not_comparable
 from harness.study import Study
 
 
 def point_data(runs: pd.DataFrame, study: Study, factor: str, metrics: Sequence[str]) -> pd.DataFrame | None:
     """Estimates of several metrics at every level of `factor` and of its partner; None if nothing was measured."""
     runs, group_factor, rows = confirmed(runs), partner(study, factor), []
-    measured = [metric for metric in metrics if runs[metric].notna().any()]
+    measured = [metric for metric in metrics if metric in runs and runs[metric].notna().any()]
     for i, level in enumerate(levels_of(study, factor)):
         for j, group in enumerate(levels_of(study, group_factor)):
             inside = rows_at(runs, {factor: level, group_factor: group})
@@ -40,7 +40,10 @@ def point_panels(data: pd.DataFrame, *, columns: int, logarithmic: Sequence[str]
     axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
     for ax, metric in zip(axes, metrics, strict=False):
         _points(ax, data[data["metric"] == metric], logarithmic=metric in logarithmic)
-        ax.set_ylabel(metric_name(metric) + (", log scale" if metric in logarithmic else ""))
+        across = not_comparable(metric, {*data["x_factor"], *data["group_factor"]})
+        ax.set_ylabel(
+            metric_name(metric) + (", log scale" if metric in logarithmic else "") + (across and f"\n{across}")
+        )
         if METRICS[metric].unit == RATE:
             ax.set_ylim(-0.04, 1.04)
     for ax in axes[len(metrics) :]:

@@ -96,7 +96,7 @@ def _panel(ax: Axes, panel: pd.DataFrame) -> None:
             ax.annotate(f"{gone}×", (level["x_order"].iloc[0], 1.0), (0, -1), xycoords=ax.get_xaxis_transform(), va="top", ha="center",
                         textcoords="offset points", color=color, fontsize=8, weight="bold")  # fmt: skip
     if not len(finite):
-        ax.text(0.5, 0.5, "all runs diverged", transform=ax.transAxes, ha="center", color=QUIET)
+        ax.text(0.5, 0.5, "all runs became non-finite", transform=ax.transAxes, ha="center", color=QUIET)
     ax.margins(y=0.15)
 
 
@@ -107,6 +107,6 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         if table is not None:
             caption = (
                 f"Every seed: one point per run, a line joins the runs of one seed across {factor}; black bars are medians over "
-                "all runs. k×: so many runs diverged (infinite, above the axis); lines break there."
+                "all runs. k×: so many runs became non-finite (infinite, above the axis); lines break there."
             )
             yield Plot(f"seeds_{factor}", caption, table, draw)

@@ -100,6 +100,6 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
     if table is not None:
         caption = (
             f"The surface of {table['y_factor'].iloc[0]} × {table['x_factor'].iloc[0]}: median over seeds (share of runs for "
-            "diverged), [95 % interval], n runs, k× of them diverged. Yellow is low and good; hatched: more than half diverged."
+            "diverged), [95 % interval], n runs, k× of them diverged. Yellow is low and good; hatched: more than half became non-finite."
         )
         yield Plot("surface", caption, table, draw)

@@ -26,7 +26,7 @@ LOG_RATIO = 30.0
 def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     """Median and quartiles over seeds of each quantity, per step and cell; steps binned to at most 200 points.
 
-    After its divergence a run counts as infinite. Without confirm runs, the tune runs are shown.
+    Once it has become non-finite a run counts as infinite. Without confirm runs, the tune runs are shown.
     """
     binned = _binned(curves)
     rows: list[dict[str, Any]] = []
@@ -144,7 +144,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
     table = data(runs, curves, study)
     if table is not None:
         caption = (
-            "Training curves: median over seeds, band from the first to the third quartile. A diverged run counts as infinite "
-            "from then on; a line ends at ✗ where half of its runs have diverged."
+            "Training curves: median over seeds, band from the first to the third quartile. A run that becomes non-finite counts as infinite "
+            "from then on; a line ends at ✗ where half of its runs have."
         )
         yield Plot("training", caption, table, draw)

@@ -40,7 +40,11 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) ->
                     "chosen": float((chosen == value).mean()) if len(chosen) else 0.0,
                 }
                 names_here = names | point
-                rows += [names_here | {"objective": name} | _estimate(seeds[name]) for name in study.objectives()]
+                good = seeds["status"] != "diverged"  # the others rank worst
+                rows += [
+                    names_here | {"objective": name} | _estimate(seeds[name].where(good, np.inf))
+                    for name in study.objectives()
+                ]
     return pd.DataFrame(rows) if rows else None
 
 
@@ -68,11 +72,8 @@ def draw(data: pd.DataFrame) -> Figure:
         name_panel(ax, data[data["facet_order"] == facet])
     for ax in axes[-1]:
         ax.set_xlabel(factor_name(str(data["factor"].iloc[0])) + (",\nlog scale" if data["log"].any() else ""))
-    legend(
-        figure,
-        data,
-        note=counts_note(data["n"], "seed(s) per point; ring: chosen, the larger the oftener; ×: diverged"),
-    )
+    note = counts_note(data["n"], "seed(s) per point; ring: chosen, the larger the oftener; ×: half or more diverged")
+    legend(figure, data, note=note)
     return figure
 
 

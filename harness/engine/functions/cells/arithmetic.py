@@ -1,21 +1,24 @@
 """The pieces that the recurrences are computed from: activations, their derivatives, and the gradient of zoneout.
 
-On a CPU `torch.tanh` takes five times as long as `torch.sigmoid` (float32), longer than the recurrent product itself. So
-tanh(a) is computed as 2 σ(2 a) − 1, from weights that already carry the inner 2.
+On a CPU `torch.tanh` is the slowest of a recurrence's operations. tanh(a) = 1 / (1 + 2 / (e²ᵃ − 1)) takes three quarters of
+its time, from weights that already carry the inner 2, and is as accurate near 0, where 2 σ(2 a) − 1 has no digit left.
 """
 
 import torch
 from torch import Tensor
 
-_MINUS_ONE = torch.tensor(-1.0, device="cpu")  # one element: may meet tensors of any device and precision
+_ONE = torch.tensor(1.0, device="cpu")  # one element: may meet tensors of any device and precision
 sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input
 tanh_backward = torch.ops.aten.tanh_backward.grad_input
 threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
-def to_tanh(sigmoid: Tensor) -> Tensor:
-    """2 σ − 1 in place."""
-    return torch.add(_MINUS_ONE, sigmoid, alpha=2, out=sigmoid)
+def tanh_of_half(doubled: Tensor, *, out: Tensor) -> Tensor:
+    """tanh(a) from 2 a, to `out`, which may be the same tensor; infinite values on the way end in −1, 0 and 1 as they should."""
+    if doubled.is_cuda:  # where two launches count for more than what they compute
+        return torch.mul(doubled, 0.5, out=out).tanh_()
+    torch.expm1(doubled, out=out).reciprocal_()
+    return torch.add(_ONE, out, alpha=2, out=out).reciprocal_()
 
 
 def take_zoneout_share(d_state: Tensor, zoneout: Tensor | None) -> Tensor | None:

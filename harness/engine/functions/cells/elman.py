@@ -9,8 +9,8 @@ from harness.engine.functions.cells.arithmetic import (
     add_noise_gradients,
     take_zoneout_share,
     tanh_backward,
+    tanh_of_half,
     threshold_backward,
-    to_tanh,
 )
 from harness.engine.functions.cells.cell import Cell, CellContext, Signals, Trace
 
@@ -33,7 +33,7 @@ class Elman(Cell):
         for sums, new, state, factor, zoneout, _ in zip(summed, outputs, slices, *noise, strict=True):
             sums.baddbmm_(before if factor is None else before * factor, weight)
             if self.tanh:
-                to_tanh(torch.sigmoid(sums, out=new))
+                tanh_of_half(sums, out=new)
             else:
                 torch.clamp_min(sums, 0, out=new)
             if zoneout is not None:

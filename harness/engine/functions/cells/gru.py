@@ -10,7 +10,7 @@ from harness.engine.functions.cells.arithmetic import (
     sigmoid_backward,
     take_zoneout_share,
     tanh_backward,
-    to_tanh,
+    tanh_of_half,
 )
 from harness.engine.functions.cells.cell import Cell, CellContext, Signals, Trace
 
@@ -39,7 +39,7 @@ class GatedUnit(Cell):
             rz = gate[..., : 2 * units]
             torch.add(sums[..., : 2 * units], recurrent[..., : 2 * units], out=rz).sigmoid_()
             hn.copy_(recurrent[..., 2 * units :])
-            to_tanh(torch.addcmul(sums[..., 2 * units :], r, hn, value=2, out=n).sigmoid_())
+            tanh_of_half(torch.addcmul(sums[..., 2 * units :], r, hn, value=2, out=n), out=n)
             torch.lerp(n, before, z, out=state)
             if zoneout is not None:
                 state.lerp_(before, zoneout)

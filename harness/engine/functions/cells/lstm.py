@@ -10,7 +10,7 @@ from harness.engine.functions.cells.arithmetic import (
     sigmoid_backward,
     take_zoneout_share,
     tanh_backward,
-    to_tanh,
+    tanh_of_half,
 )
 from harness.engine.functions.cells.cell import Cell, CellContext, Signals, Trace
 
@@ -22,6 +22,7 @@ class LongShortTerm(Cell):
 
     def forward(self, summed: Iterator[Tensor], steps: int, context: CellContext, *, save: bool) -> Trace:
         """See `Cell`."""
+        units = context.w_hh.shape[-1]
         w_i, w_f, w_g, w_o = context.w_hh.chunk(4, 1)
         weight = torch.cat([w_i, w_f, 2 * w_g, w_o], 1).transpose(1, 2)
         states, *slices = context.sequence(steps)
@@ -31,9 +32,10 @@ class LongShortTerm(Cell):
         for sums, state, gate, c, tanh_c, factor, zoneout, zoneout_c in zip(summed, *slices, *noise, strict=True):
             sums.baddbmm_(before if factor is None else before * factor, weight)
             i, f, g, o = torch.sigmoid(sums, out=gate).chunk(4, -1)
+            tanh_of_half(sums[..., 2 * units : 3 * units], out=g)
             old_c = None if zoneout_c is None else before_c.clone()  # `c` may be the same array
-            torch.mul(f, before_c, out=c).addcmul_(i, to_tanh(g))
-            to_tanh(torch.mul(c, 2, out=tanh_c).sigmoid_())
+            torch.mul(f, before_c, out=c).addcmul_(i, g)
+            tanh_of_half(torch.mul(c, 2, out=tanh_c), out=tanh_c)
             torch.mul(o, tanh_c, out=state)
             if zoneout is not None:
                 state.lerp_(before, zoneout)

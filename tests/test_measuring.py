@@ -1,0 +1,143 @@
+"""Measuring changes nothing, in a population or by the plain loop: not what trains, and not what is measured next."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from test_train import CPU
+
+from harness import Diagnostics
+from harness.engine.history import LoggingSteps
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.train import train
+from harness.engine.training import Training
+from harness.models import Model
+from harness.optimizers import SGD
+from harness.settings.metrics import DETAIL
+from harness.tasks import Tensors
+
+X = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
+POINTS = Tensors(X, (X[:, 0] > 0).long() + (X[:, 1] > 0.5).long(), label_noise=0.2, resample="bootstrap")
+
+
+class Normed(nn.Module):
+    """Batch norm and dropout, also in evaluation: what it returns depends on everything that came before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.out = nn.Linear(5, 12), nn.BatchNorm1d(12), nn.Linear(12, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(F.dropout(self.norm(self.first(x)).relu(), 0.2))
+
+
+class Restless(Normed):
+    """Every call, in evaluation too, counts itself, draws numbers of all kinds and changes weights, buffers and attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls, self.history, self.seen, self.tables = 0, [], {"sum": 0.0}, np.zeros(3)
+        self.trace = torch.zeros(12)
+        self.own, self.numpys, self.pythons = torch.Generator(), np.random.default_rng(0), random.Random(0)
+        self.register_buffer("mean", torch.zeros(5))
+        self.norm.register_forward_hook(lambda layer, given, found: self.history.append(float(found.detach().mean())))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        self.seen["sum"] += float(x.sum())
+        self.tables += self.calls
+        self.trace = self.trace + self.calls
+        self.mean.lerp_(x.mean(0), 0.1)
+        self.first.weight.data.clamp_(-0.5 - 1 / self.calls, 0.5 + 1 / self.calls)
+        drawn = torch.rand(1), torch.rand(1, generator=self.own), np.random.random(), self.numpys.random()
+        noise = sum(map(float, drawn)) + self.pythons.random() + random.random()
+        return (
+            super().forward(x) * (1 + 0.01 * noise)
+            + 1e-3 * self.calls
+            + self.trace[0] * 1e-6
+            + len(self.history) * 1e-3
+        )
+
+
+def runs_of(module: type[nn.Module], seeds: list[int], level: str = "full") -> list[Run]:
+    setup = Setup(
+        task=POINTS, model=Model(module), optimizer=SGD(0.2), batch_size=16, steps=12, metrics=Diagnostics(level)
+    )
+    return [Run(0, seed, setup) for seed in seeds]
+
+
+def everything(training: Training) -> dict[str, Any]:
+    """All that is known of members, as copies."""
+    members = training.population
+    module = members.template
+    plain = {k: repr(v) for k, v in vars(module).items() if k in ("calls", "history", "seen", "tables")}
+    generators = [g.get_state().tolist() for g in members.generators()]
+    own = [repr(vars(module)[k].bit_generator.state) for k in ("numpys",) if k in vars(module)]
+    own += [vars(module)[k].get_state().tolist() for k in ("own",) if k in vars(module)]
+    tensors = {"parameters": members.parameters} | members.others()
+    globals_ = torch.get_rng_state().tolist(), repr(np.random.get_state()), random.getstate()
+    modes = [layer.training for layer in module.modules()], members.mode
+    copies = {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    return {
+        "tensors": copies,
+        "places": {n: t.data_ptr() for n, t in tensors.items()},
+        "rest": (plain, generators, own, globals_, modes),
+    }
+
+
+@pytest.mark.parametrize(("module", "seeds"), [(Normed, [0, 1, 2]), (Normed, [0]), (Restless, [0])])
+def test_members_are_bitwise_as_before(module: type[nn.Module], seeds: list[int]) -> None:
+    training = Training(runs_of(module, seeds), LoggingSteps(12, 2), device=CPU, dtype=torch.float32, capture=False)
+    for batch in training.draw_batches(5):
+        training.step(batch)
+    before = everything(training)
+    assert float(before["tensors"]["norm.num_batches_tracked"].float().mean()) == 5
+    training.evaluate(6)
+    training.final_metrics()
+    after = everything(training)
+    assert after["rest"] == before["rest"]
+    assert after["places"] == before["places"]
+    for name, tensor in before["tensors"].items():
+        assert torch.equal(after["tensors"][name], tensor), name
+
+
+@pytest.mark.parametrize(("module", "seeds"), [(Normed, [0, 1, 2]), (Normed, [0]), (Restless, [0])])
+def test_what_is_measured_depends_neither_on_the_level_nor_on_how_often(
+    module: type[nn.Module], seeds: list[int]
+) -> None:
+    light = train(runs_of(module, seeds, "light"), evaluations=2, device=CPU)
+    for level in DETAIL[1:]:
+        runs, curves = train(runs_of(module, seeds, level), evaluations=2, device=CPU)
+        pd.testing.assert_frame_equal(runs[light[0].columns], light[0], check_exact=True)
+        pd.testing.assert_frame_equal(curves, light[1], check_exact=True)
+    often = train(runs_of(module, seeds, "light"), evaluations=6, device=CPU)
+    ends = [name for name in light[0] if not name.startswith("best_")]
+    pd.testing.assert_frame_equal(often[0][ends], light[0][ends], check_exact=True)
+    steps = ["trial", "seed", "step", "loss", "grad_norm", "update_ratio"]
+    pd.testing.assert_frame_equal(often[1][steps], light[1][steps], check_exact=True)
+
+
+class NoDropout(Normed):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.norm(self.first(x)).relu())
+
+
+@pytest.mark.parametrize("seeds", [[0, 1], [0]])
+def test_calibration_is_that_of_the_statistics_that_training_left(seeds: list[int]) -> None:
+    """The probe for noise, which comes before it, passes batches through batch norm in training mode."""
+    training = Training(runs_of(NoDropout, seeds), LoggingSteps(12, 1), device=CPU, dtype=torch.float64, capture=False)
+    for batch in training.draw_batches(12):
+        training.step(batch)
+    training.evaluate(12)
+    members, module, data = training.population, NoDropout().double().eval(), POINTS.data(0)
+    weights = {**members.views(members.parameters), **members.others()}
+    module.load_state_dict({name: tensor[0].clone() for name, tensor in weights.items()})
+    p = module(data.x[data.test].double()).softmax(-1).detach()
+    brier = float((p - F.one_hot(data.y[data.test], 3)).square().sum(1).mean())
+    assert training.final_metrics()["brier"][0] == pytest.approx(brier, rel=1e-9)

@@ -1,0 +1,166 @@
+"""Spikes, explosions and the way back, on curves of any length, against the definition in plain NumPy; and what clipping did."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_train import CPU
+
+from harness import Diagnostics
+from harness.clipping import AGC, GlobalNorm, PerTensorNorm
+from harness.engine import stability
+from harness.engine.runs import Run, build
+from harness.engine.setup import Setup
+from harness.engine.train import train
+from harness.models import DropoutNet
+from harness.optimizers import SGD
+from harness.tasks import Images, Tensors
+
+NAN = math.nan
+
+
+def direct(losses: np.ndarray, norms: np.ndarray) -> tuple[float, float]:
+    """Spike and explosion rate of one run by their definition, a step after another."""
+    spikes, explosions = [], []
+    for i in range(len(losses)):
+        past, past_norms = losses[max(0, i - 100) : i], norms[max(0, i - 100) : i]
+        if len(past) >= 20 and not np.isnan(losses[i]):
+            middle = np.median(past)
+            mad = max(np.median(np.abs(past - middle)), 1e-6 * abs(middle))
+            spikes.append(losses[i] > middle + 6 * mad)
+            explosions.append(norms[i] > 10 * np.median(past_norms))
+    return (float(np.mean(spikes)), float(np.mean(explosions))) if spikes else (NAN, NAN)
+
+
+def rates(losses: np.ndarray, norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    logged = dict.fromkeys(("clipped_norm", "clipped", "clipped_units", "update_ratio"), np.ones_like(losses))
+    found = stability.stability({"loss": losses, "grad_norm": norms} | logged)
+    return found["spike_rate"], found["explosion_rate"]
+
+
+@pytest.mark.parametrize("steps", [1, 20, 21, 60, 100, 101, 350])
+@pytest.mark.parametrize("block", [stability.BLOCK, 700])
+def test_rates_follow_their_definition_at_any_length(steps: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stability, "BLOCK", block)  # less than a window of all members: a few steps at a time
+    random = np.random.default_rng(steps)
+    losses, norms = (np.exp(1.5 * random.standard_t(2, (steps, 5))) for _ in range(2))
+    losses[steps // 2 :, 1] = norms[steps // 2 :, 1] = NAN  # became non-finite
+    losses[:, 2] = 0.7  # a loss that never changes
+    losses[-1, 2] *= 1 + 1e-7  # but for rounding
+    found = np.array(rates(losses, norms))
+    expected = np.array([direct(losses[:, m], norms[:, m]) for m in range(5)]).T
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert np.isnan(found[:, 0]).all() == (steps < 21)
+    if steps >= 100:
+        assert found[0, 0] > 0 and found[1, 0] > 0 and found[0, 2] == 0
+
+
+def test_a_spike_counts_from_six_deviations_on() -> None:
+    """Of 40 losses 0, 1, 0, 1 … median .5 and MAD .5: beyond 3.5; 5 deviations would say 3."""
+    quiet = np.tile([0.0, 1.0], 20)
+    for last, expected in ((3.4, 0.0), (3.6, 1.0)):
+        losses = np.append(quiet, last)[:, None]
+        assert stability.spikes(losses, stability.trailing_median(losses))[-1, 0] == expected
+
+
+def test_what_rises_from_nothing_is_no_multiple_of_it() -> None:
+    norms = np.zeros((60, 1))
+    norms[50] = 1e-12
+    assert math.isnan(rates(np.ones((60, 1)), norms)[1][0])
+
+
+def test_recovery_by_hand() -> None:
+    calm = np.tile([1.0, 1.1, 0.9], 10)
+    back_after_3 = [*calm, 9.0, 5.0, 2.0, 0.95, *calm]
+    once_more = [*back_after_3, 50.0, 1.0, *calm]  # 3 and 1
+    never = [*calm, 9.0, 8.0, 8.0]
+    none = list(calm)
+    for curve, expected in ((back_after_3, 3), (once_more, 2), (never, 3), (none, NAN)):
+        losses = np.array(curve)[:, None]
+        median = stability.trailing_median(losses)
+        found = stability.recovery_steps(losses, stability.spikes(losses, median), median)
+        np.testing.assert_array_equal(found, [expected])
+
+
+def test_short_runs_and_runs_that_end_early_have_the_rates_of_what_they_were_seen_for() -> None:
+    setup = Setup(
+        task=Images(train_size=300), model=DropoutNet(hidden=(16,)), batch_size=16, optimizer=SGD(0.1), steps=60
+    )
+    short = setup.replace(steps=15)
+    wild = setup.with_value("optimizer.lr", 1e38)
+    rows = pd.concat([train([Run(0, 0, each)], evaluations=1, device=CPU)[0] for each in (setup, short, wild)])
+    assert rows["spike_rate"].isna().tolist() == [False, True, True]
+    assert rows["explosion_rate"].isna().tolist() == [False, True, True]
+    assert rows["status"].tolist()[2] == "diverged"
+
+
+# --- what a number is of -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("train_size", [40, 1000])
+def test_the_gap_is_the_difference_of_the_two_columns(train_size: int) -> None:
+    setup = Setup(
+        task=Images(train_size=train_size), model=DropoutNet(hidden=(16,)), batch_size=16, optimizer=SGD(0.3), steps=40
+    )
+    runs, _ = train([Run(0, s, setup) for s in (0, 1)], evaluations=4, device=CPU)
+    np.testing.assert_array_equal(runs["gap"], runs["test_loss"] - runs["train_loss"])
+    np.testing.assert_array_equal(runs["best_gap"], runs["best_test_loss"] - runs["best_train_loss"])
+
+
+def test_the_training_loss_is_on_as_many_examples_as_its_own_test_split_has() -> None:
+    """Whatever its companions have."""
+    x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
+    task = Tensors(x, (x[:, 0] > 0).long())
+    setup = Setup(task=task, model=DropoutNet(hidden=(8,)), batch_size=16, steps=5)
+    small = setup.with_value("task.train_size", 30)
+    together, _ = train([Run(0, 0, setup), Run(1, 0, small)], evaluations=1, device=CPU)
+    alone = [train([Run(0, 0, each)], evaluations=1, device=CPU)[0] for each in (setup, small)]
+    np.testing.assert_allclose(together["train_loss"], [one["train_loss"][0] for one in alone], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("train_size", "batches"), [(16, 1), (31, 1), (32, 2), (100, 6), (200, 8)])
+def test_the_noise_scale_is_of_different_examples_only(train_size: int, batches: int) -> None:
+    task = Images(train_size=train_size)
+    setup = Setup(
+        task=task,
+        model=DropoutNet(hidden=(4,)),
+        batch_size=16,
+        optimizer=SGD(1e-300),
+        steps=1,
+        metrics=Diagnostics("full"),
+    )
+    runs, _ = train([Run(0, s, setup) for s in (0, 1)], evaluations=1, device=CPU, dtype=torch.float64)
+    if batches == 1:
+        assert runs["gradient_noise_scale"].isna().all()
+        return
+    data = task.data(1)
+    module = build(setup, data, 1).double().eval()
+    gradients = []
+    for part in data.train[: 16 * batches].split(16):
+        loss = torch.nn.functional.cross_entropy(module(data.x[part].double()), data.y[part])
+        gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(module.parameters()))]).numpy())
+    trace = 16 * np.var(gradients, axis=0, ddof=1).sum()
+    square = (np.mean(gradients, axis=0) ** 2).sum() - trace / (16 * batches)
+    assert runs["gradient_noise_scale"][1] == pytest.approx(trace / square if square > 0 else math.inf, rel=1e-6)
+
+
+def test_clipped_steps_units_and_norms_are_told_apart() -> None:
+    rules = {"global": GlobalNorm(0.5), "tensors": PerTensorNorm(0.5), "agc": AGC(0.05)}
+    rows = {}
+    for name, rule in rules.items():
+        setup = Setup(
+            task=Images(train_size=300),
+            model=DropoutNet(hidden=(8,)),
+            clipping=rule,
+            batch_size=16,
+            optimizer=SGD(0.1),
+            steps=40,
+        )
+        runs, curves = train([Run(0, s, setup) for s in (0, 1)], evaluations=1, device=CPU)
+        rows[name] = runs.loc[0]
+        assert rows[name]["clip_fraction"] == pytest.approx(curves[curves["seed"] == 0]["clipped"].mean())
+    assert rows["global"]["clipped_units"] == rows["global"]["clip_fraction"]
+    for name in ("tensors", "agc"):
+        assert 0 < rows[name]["clipped_units"] < rows[name]["clip_fraction"]
