@@ -8,8 +8,10 @@ import pandas as pd
 from harness.reporting.html import Table
 from harness.reporting.tables import measured
 from harness.settings.levels import label, stored
+from harness.settings.measured_on import measured_on
 from harness.settings.metrics import METRICS
 from harness.study import Study
+from harness.study.scope import budget, examples_in_words
 
 SHOWN = ("test_loss", "test_error", "gap", "spike_rate", "grad_norm_q99", "clip_fraction")
 """Metrics in the first table of `report.html` and `summary.md`; `summary.csv` has all."""
@@ -24,24 +26,36 @@ def shown_metrics(summary: pd.DataFrame) -> list[str]:
     return shown if tested or "validation_loss" not in measured(summary) else ["validation_loss", *shown]
 
 
-def meanings(summary: pd.DataFrame) -> Table:
-    """What each measured metric means, its unit and which direction is good."""
-    rows = [[n, METRICS[n].meaning, METRICS[n].unit, METRICS[n].better or "–"] for n in measured(summary)]
-    return Table(["metric", "meaning", "unit", "better"], rows)
+def meanings(study: Study, summary: pd.DataFrame) -> Table:
+    """What each measured metric means, on which examples it is measured, its unit and which direction is good."""
+    there = examples_in_words(study)
+    rows = [
+        [name, METRICS[name].meaning, measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
+        for name in measured(summary)
+    ]
+    return Table(["metric", "meaning", "examples", "unit", "better"], rows)
 
 
 def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     """The summary as a reader wants it: levels, tuned values, rate of divergence, some metrics "mean [low, high]".
 
+    Where cells train for different times, each says for how long.
+
     Where runs diverged a mean would be infinite; the median over all runs stands in its place, marked "median".
     """
-    head = [*study.sweeps(), *(f"{path} (tuned)" for path in study.tunes()), "n", "diverged", *shown]
-    names = {
-        path: {stored(level): label(path, level) for level in sweep.levels} for path, sweep in study.sweeps().items()
-    }
+    swept = {path: {stored(level): level for level in sweep.levels} for path, sweep in study.sweeps().items()}
+    records = summary.to_dict("records")
+    trained = [
+        study.setup({path: swept[path][row[path]] for path in swept} | {path: row[path] for path in study.tunes()})
+        for row in records
+    ]
+    budgets = [budget(study, [setup]) for setup in trained]
+    differ = len(set(budgets)) > 1
+    head = [*swept, *(f"{path} (tuned)" for path in study.tunes()), *["training"] * differ, "n", "diverged", *shown]
     rows = []
-    for row in summary.to_dict("records"):
-        levels = [names[path][row[path]] for path in names] + [label(path, row[path]) for path in study.tunes()]
+    for row, length in zip(records, budgets, strict=True):
+        levels = [label(path, swept[path][row[path]]) for path in swept]
+        levels += [label(path, row[path]) for path in study.tunes()] + [length] * differ
         rate = f"{row['n_diverged']}/{row['n']}"
         if row["n"]:
             rate += f" [{row['diverged_low']:.2f},\u00a0{row['diverged_high']:.2f}]"

@@ -21,6 +21,7 @@ from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 from harness.study import Study
+from harness.study.scope import budget, scope, setups
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,12 @@ def page_of(
     return html.Page(
         title=study.name,
         notice=incompleteness(len(runs), subject.expected_runs),
+        scope=[*scope(study), f"Runs train for {budget(study, setups(study))}."],
         doc=subject.doc,
         verdicts=verdicts,
         cells=readable(study, summary, shown_metrics(summary)),
         diagnostics=readable(study, summary, diagnostics) if diagnostics else html.Table([], []),
-        meanings=meanings(summary),
+        meanings=meanings(study, summary),
         trials=best_trials(study, runs),
         pictures=pictures,
         about=subject.environment,

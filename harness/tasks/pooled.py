@@ -119,7 +119,7 @@ class Pooled(Task):
 
     def _groups_of(self, examples: Tensor) -> Tensor | None:
         groups = self.groups()
-        return None if groups is None else groups[examples].unique(return_inverse=True)[1]
+        return None if groups is None else torch.unique(groups[examples], return_inverse=True)[1]
 
     def _sizes(self, n: int) -> Sizes:
         """The sizes asked for or taken by default; too small where `n` examples are not enough."""
@@ -151,7 +151,9 @@ class Pooled(Task):
             return [Problem("validation_size", message, held)]
         if sizes.train > most:
             whole = "" if self.groups() is None else ", and of those that stay together what is left over"
-            message = f"at most {most}: {n} examples less {sizes.validation} for validation and {sizes.test} for the test"
+            message = (
+                f"at most {most}: {n} examples less {sizes.validation} for validation and {sizes.test} for the test"
+            )
             return [Problem("train_size", message + whole, str(sizes.train))]
         return []
 

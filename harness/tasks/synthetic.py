@@ -43,7 +43,9 @@ class _Drawn(Task):
         """A fixed finite set of examples; see `Task.draw`."""
         parts = [self.test_size, self.validation_size, self.train_size]
         tested, others = stream(ALL_SEEDS, "test"), stream(seed, "data")
-        uniform = [torch.rand(n, self._draws(), generator=own) for n, own in zip(parts, (tested, others, others), strict=True)]
+        uniform = [
+            torch.rand(n, self._draws(), generator=own) for n, own in zip(parts, (tested, others, others), strict=True)
+        ]
         x, y = self._examples(torch.cat(uniform))
         test, validation, train = torch.split(torch.arange(len(x)), parts)
         return Data(x, y, train, validation, test)

@@ -59,7 +59,9 @@ class CharLM(Pooled):
         corpus = _corpus(self._file())
         if self.text is None or not corpus.repeated:
             return []
-        said = counted(corpus.repeated, "paragraph repeats an earlier one and is", "paragraphs repeat earlier ones and are")
+        said = counted(
+            corpus.repeated, "paragraph repeats an earlier one and is", "paragraphs repeat earlier ones and are"
+        )
         return [Note("text", f"{said} left out, {corpus.repeated_share:.2g} % of the text")]
 
     def vocabulary(self) -> str:
@@ -105,7 +107,7 @@ def _corpus(file: File | None) -> _Corpus:
     kept = different(every)
     rest = "".join(kept)
     kinds, tokens = np.unique(np.frombuffer(rest.encode("utf-32-le"), dtype="<u4"), return_inverse=True)
-    parts = torch.from_numpy(tokens).split([len(paragraph) for paragraph in parted(kept)])
+    parts = torch.split(torch.from_numpy(tokens), [len(paragraph) for paragraph in parted(kept)])
     share = 100 * (1 - len(rest) / len(text))
     digest = hashlib.sha256(rest.encode()).hexdigest()
     return _Corpus(tuple(parts), "".join(map(chr, kinds)), digest, len(every) - len(kept), share)

@@ -31,6 +31,6 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
                 f"Stability against {factor}. Share of runs that diverged (95 % Wilson interval); medians over seeds with "
                 "95 % interval for the share of steps with a loss spike, the 99 % quantile of the gradient norm before "
                 "clipping, and the share of steps at which the clipping rule acted. Diverged runs are measured up to the "
-                "step they diverged."
+                "step they diverged. All of it on training batches."
             )
             yield Plot(f"stability_{factor}", caption, table, draw)

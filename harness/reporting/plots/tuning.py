@@ -105,7 +105,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         table = data(runs, curves, study, factor)
         if table is not None:
             caption = (
-                f"Tuning of {factor}: the objective at every value tried (tune phase, validation data; bars: range over tune "
+                f"Tuning of {factor}: the objective at every value tried (tune phase, no test data; bars: range over tune "
                 "seeds). A curve whose minimum lies at an end of the range, or a ring far from it, would put the comparison in doubt."
             )
             yield Plot(f"tuning_{factor}", caption, table, draw)

@@ -1,0 +1,55 @@
+"""What a study's numbers are conditional on, in words: on which examples, and how long its runs train."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from harness.engine.setup import Setup
+from harness.settings.levels import in_words
+from harness.study.experiment import SPLITS, Experiment
+
+
+def scope(study: Experiment) -> list[str]:
+    """What verdicts are conditional on, a sentence of each task that says something else; see `Task.scope`."""
+    said: dict[str, str] = {}
+    swept = [path for path in study.sweeps() if path.partition(".")[0] == "task"]
+    for cell, setup in zip(study.cells(), setups(study), strict=True):
+        said.setdefault(setup.task.scope(), in_words({path: cell[path] for path in swept}))
+    if len(said) == 1:
+        return list(said)
+    return [f"At {levels}: {sentence[0].lower()}{sentence[1:]}" for sentence, levels in said.items()]
+
+
+def setups(study: Experiment, *, end: Literal["low", "high"] = "low") -> list[Setup]:
+    """The setup of each cell, what is tuned at one end of its range."""
+    tuned = {path: getattr(tune, end) for path, tune in study.tunes().items()}
+    return [study.setup(cell | tuned) for cell in study.cells()]
+
+
+def examples_in_words(study: Experiment) -> dict[str, str]:
+    """How many examples numbers are measured on, for `measured_on`: of each split one number, or those of all cells.
+
+    Under `gap` the training examples on which the training loss is measured: as many as there are test examples, if there are.
+    """
+    counts = [study.examples(setup) for setup in setups(study)]
+    found = {name: spread(count[name] for count in counts) for name in SPLITS}
+    return found | {"gap": spread(min(count["test"], count["train"]) for count in counts)}
+
+
+def budget(study: Experiment, trained: Iterable[Setup]) -> str:
+    """How long runs train, in steps and epochs: of each one number, or the least and the most of some setups."""
+    each = list(trained)
+    steps = [setup.steps for setup in each]
+    epochs = [setup.steps * setup.batch_size / study.examples(setup)["train"] for setup in each]
+    several = ["" if set(numbers) == {1} else "s" for numbers in (steps, epochs)]
+    return f"{spread(steps)} step{several[0]}, {spread(epochs)} epoch{several[1]}"
+
+
+def spread(numbers: Iterable[float]) -> str:
+    """One number, or the least and the most.
+
+    >>> spread([5, 5]), spread([1000, 64, 300]), spread([0.1234, 10.0])
+    ('5', '64 to 1,000', '0.123 to 10')
+    """
+    found = list(numbers)
+    low, high = (f"{n:,}" if isinstance(n, int) else f"{n:.3g}" for n in (min(found), max(found)))
+    return low if low == high else f"{low} to {high}"
