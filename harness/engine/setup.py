@@ -29,3 +29,8 @@ class Setup(Component):
     steps: Steps = 1000
     tf32: bool = False
     metrics: Diagnostics = Diagnostics()
+
+    @property
+    def examples_a_step(self) -> int:
+        """Training examples that one step sees."""
+        return self.batch_size

@@ -81,7 +81,7 @@ class Experiment(Setup):
         made: dict[Any, Setup] = self.__dict__["_setups"]
         if (setup, epochs) not in made:
             examples = self.examples(setup)
-            made[setup, epochs] = setup.replace(steps=steps_of(epochs, examples["train"], setup.batch_size))
+            made[setup, epochs] = setup.replace(steps=steps_of(epochs, examples["train"], setup.examples_a_step))
         return made[setup, epochs]
 
     def examples(self, setup: Setup) -> dict[str, int]:
@@ -111,7 +111,7 @@ class Experiment(Setup):
         return made[key]
 
 
-def steps_of(epochs: float, examples: int, batch_size: int) -> int:
+def steps_of(epochs: float, examples: int, examples_a_step: int) -> int:
     """The least number of steps that see every training example so many times on average.
 
     >>> steps_of(1.1, 1000, 11), steps_of(0.5, 100, 64)

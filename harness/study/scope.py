@@ -39,7 +39,7 @@ def budget(study: Experiment, trained: Iterable[Setup]) -> str:
     """How long runs train, in steps and epochs: of each one number, or the least and the most of some setups."""
     each = list(trained)
     steps = [setup.steps for setup in each]
-    epochs = [setup.steps * setup.batch_size / study.examples(setup)["train"] for setup in each]
+    epochs = [setup.steps * setup.examples_a_step / study.examples(setup)["train"] for setup in each]
     several = ["" if set(numbers) == {1} else "s" for numbers in (steps, epochs)]
     return f"{spread(steps)} step{several[0]}, {spread(epochs)} epoch{several[1]}"
 
