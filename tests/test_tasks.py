@@ -19,7 +19,6 @@ from sklearn.utils import Bunch
 from harness import Study, tasks
 from harness.models import DropoutNet
 from harness.settings import InvalidStudy, Problem, Sweep
-from harness.settings.randomness import stream
 from harness.tasks import (
     AddingProblem,
     CharLM,

@@ -114,12 +114,11 @@ class Experiment(Setup):
 def steps_of(epochs: float, examples: int, examples_a_step: int) -> int:
     """The least number of steps that see every training example so many times on average.
 
-    >>> steps_of(1.1, 1000, 11), steps_of(0.5, 100, 64)
-    (100, 1)
+    >>> steps_of(1.1, 100, 10), steps_of(0.5, 100, 64)
+    (11, 1)
     """
-    return math.ceil(
-        Fraction(str(float(epochs))) * examples / batch_size
-    )  # as it is written: 1.1 · 1000 / 11 is 100 in decimals
+    as_written = Fraction(str(float(epochs)))  # 1.1 · 100 / 10 is 11 in decimals, and more in floats
+    return math.ceil(as_written * examples / examples_a_step)
 
 
 SPLITS = ("train", "validation", "test")

@@ -1,22 +1,32 @@
 """What a study's numbers are conditional on, in words: on which examples, and how long its runs train."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from harness.engine.setup import Setup
+from harness.settings import show
 from harness.settings.levels import in_words
+from harness.study.claims import Levels
 from harness.study.experiment import SPLITS, Experiment
 
 
 def scope(study: Experiment) -> list[str]:
-    """What verdicts are conditional on, a sentence of each task that says something else; see `Task.scope`."""
-    said: dict[str, str] = {}
-    swept = [path for path in study.sweeps() if path.partition(".")[0] == "task"]
-    for cell, setup in zip(study.cells(), setups(study), strict=True):
-        said.setdefault(setup.task.scope(), in_words({path: cell[path] for path in swept}))
-    if len(said) == 1:
-        return list(said)
-    return [f"At {levels}: {sentence[0].lower()}{sentence[1:]}" for sentence, levels in said.items()]
+    """What verdicts are conditional on, a sentence of each task that says something else, with the levels that decide it."""
+    said = [(cell, setup.task.scope()) for cell, setup in zip(study.cells(), setups(study), strict=True)]
+    deciding = [path for path in study.sweeps() if _decides(path, said)]
+    sentences = []
+    for cell, sentence in said:
+        levels = in_words({path: cell[path] for path in deciding})
+        sentences.append(f"At {levels}: {sentence[0].lower()}{sentence[1:]}" if deciding else sentence)
+    return list(dict.fromkeys(sentences))
+
+
+def _decides(path: str, said: Iterable[tuple[Levels, str]]) -> bool:
+    """Whether cells that differ in one factor alone say different things."""
+    found: dict[Any, set[str]] = {}
+    for cell, sentence in said:
+        found.setdefault(tuple(show(level) for other, level in cell.items() if other != path), set()).add(sentence)
+    return any(len(sentences) > 1 for sentences in found.values())
 
 
 def setups(study: Experiment, *, end: Literal["low", "high"] = "low") -> list[Setup]:
