@@ -5,7 +5,7 @@ MEASURED_ON = {
         "test_loss", "test_error", "best_test_loss", "best_test_error", "brier", "calibration_error", "noise_error", "churn",
     ),
     "{validation} validation": ("validation_loss", "validation_error", "best_step", "solved", "solve_step"),
-    "{gap} training (256 in the tune phase)": ("train_loss", "train_error"),
+    "{gap} training (at most 256 in the tune phase)": ("train_loss", "train_error"),
     "{gap} test, {gap} training": ("gap",),
     "training, those with replaced labels": ("memorization",),
     "training, batch by batch": (
@@ -16,7 +16,7 @@ MEASURED_ON = {
     "one training batch": ("train_noise", "eval_noise"),
     "one training batch at each evaluation": ("gradient_flow",),
     "8 training batches at each evaluation": ("gradient_noise_scale",),
-    "256 training": ("sharpness",),
+    "at most 256 training": ("sharpness",),
     "none: the weights": ("recurrent_radius", "recurrent_gain", "weight_rank"),
 }  # fmt: skip
 """Examples, by words that `measured_on` fills in, and what is measured on them."""

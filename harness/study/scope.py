@@ -12,7 +12,9 @@ from harness.study.experiment import SPLITS, Experiment
 
 def scope(study: Experiment) -> list[str]:
     """What verdicts are conditional on, a sentence of each task that says something else, with the levels that decide it."""
-    said = [(cell, setup.task.scope()) for cell, setup in zip(study.cells(), setups(study), strict=True)]
+    tasks = [setup.task for setup in setups(study)]
+    scopes = {task: task.scope() for task in dict.fromkeys(tasks)}
+    said = [(cell, scopes[task]) for cell, task in zip(study.cells(), tasks, strict=True)]
     deciding = [path for path in study.sweeps() if _decides(path, said)]
     sentences = []
     for cell, sentence in said:

@@ -114,8 +114,10 @@ class Pooled(Task):
         if official:
             return test, torch.arange(first)
         groups = self.groups()
-        own = torch.arange(n) if groups is None else groups
-        return test, (~torch.isin(own, own[test])).nonzero()[:, 0]
+        free = torch.ones(n, dtype=torch.bool).index_fill_(0, test, False)
+        if groups is not None:
+            free = ~torch.isin(groups, groups[test])
+        return test, free.nonzero()[:, 0]
 
     def _groups_of(self, examples: Tensor) -> Tensor | None:
         groups = self.groups()
@@ -133,12 +135,13 @@ class Pooled(Task):
 
     def _most_trained(self, n: int, validation: int, test: int) -> int:
         """Training examples that every seed has at least, whatever is left over of groups; below 1 if there are none."""
-        if test > (self.official_test() or n):
-            return n - validation - test
+        official, groups = self.official_test(), self.groups()
+        if groups is None or test > n:
+            return n - (official or test) - validation
         _, rest = self._held_out(n, test)
-        groups = self._groups_of(rest)
-        left_over = 0 if groups is None or not len(groups) else int(groups.bincount().max()) - 1
-        return len(rest) - validation - left_over
+        if not len(rest):
+            return 0
+        return len(rest) - validation - (int(groups[rest].bincount().max()) - 1)
 
     def _size_problems(self, n: int) -> list[Problem]:
         """Why `n` examples are too few for these sizes, if they are."""

@@ -50,6 +50,10 @@ class _Drawn(Task):
         test, validation, train = torch.split(torch.arange(len(x)), parts)
         return Data(x, y, train, validation, test)
 
+    def identity(self) -> str:
+        """The class, and that its test examples are fixed: studies of before, which drew all anew, are others."""
+        return f"{super().identity()}, tested on fixed examples"
+
     def between_seeds(self, data: Data) -> str:
         """That they are drawn; see `Task.between_seeds`."""
         return "the examples that they train and validate on, which are drawn anew"

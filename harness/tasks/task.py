@@ -269,7 +269,8 @@ def split(
         generator: at the start of a stream.
         groups: int64 (n,), the numbers 0, 1, 2 … of the groups that stay in one set; None: each example is its own.
     """
-    groups = torch.arange(n) if groups is None else groups
+    if groups is None:
+        return list(torch.split(torch.randperm(n, generator=generator)[: sum(parts)], list(parts)))
     sizes = groups.bincount()
     shuffled = torch.randperm(len(sizes), generator=generator)
     order = torch.argsort(torch.argsort(shuffled)[groups], stable=True)
