@@ -309,7 +309,7 @@ def test_each_reason_for_the_plain_loop_is_said_once() -> None:
     reads = Way(1, step_s=2e-3, why="its forward pass reads values")
     (note,) = notes({"a": reads, "b": reads, "faster so": Way(1, step_s=1e-3), "population": Way(16, step_s=1e-4)})
     assert note == (
-        "model: trains by the plain loop, each run alone on a core (2 ms a step), not as a population: "
+        "model: trains by the plain loop, each run alone (2 ms a step), not as a population: "
         "its forward pass reads values."
     )
 

@@ -1,16 +1,19 @@
 """Both ways to update members, by formula and by torch's fused kernels, against `torch.optim` on one member at a time."""
 
+import pandas as pd
 import pytest
 import torch
 
 from harness.clipping import GlobalNorm
+from harness.engine import update
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.setup import Setup
+from harness.engine.train import train
 from harness.engine.update import FusedUpdate, Update, update_of
 from harness.models import DropoutNet
 from harness.optimizers import SGD, Adam, AdamW, Optimizer
-from harness.tasks import Tensors
+from harness.tasks import Images, Tensors
 
 CPU, STEPS = torch.device("cpu"), 7
 OPTIMIZERS: list[list[Optimizer]] = [
@@ -52,6 +55,18 @@ def torchs_parameters(optimizer: Optimizer, start: torch.Tensor, gradients: list
         parameters.grad = gradient.clone()
         torchs.step()
     return parameters.detach()
+
+
+@pytest.mark.parametrize("optimizers", OPTIMIZERS, ids=lambda optimizers: type(optimizers[0]).__name__)
+def test_a_run_alone_is_updated_by_the_formula_as_in_a_population(optimizers, monkeypatch):
+    monkeypatch.setattr(update, "FUSED", {})  # as on a CUDA device, and for optimizers of one's own
+    setup = Setup(Images(), DropoutNet(hidden=(5,)), GlobalNorm(), optimizers[-1], 16, 20)
+    runs = [Run(0, seed, setup) for seed in (0, 1)]
+    _, together = train(runs, evaluations=2, device=CPU, dtype=torch.float64)
+    alone = pd.concat(
+        [train([run], evaluations=2, device=CPU, dtype=torch.float64)[1] for run in runs], ignore_index=True
+    )
+    pd.testing.assert_frame_equal(together, alone, rtol=1e-9)
 
 
 @pytest.mark.parametrize(("kind", "optimizers"), WAYS)

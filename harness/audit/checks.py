@@ -68,7 +68,7 @@ def as_written(setups: Sequence[Setup]) -> Finding:
     why = obstacle([Run(0, 0, setups[0]), Run(1, 1, setups[-1])], CPU)
     if not why:
         return Finding("ok", "in a population losses, gradients and updates are those of the module as it is written")
-    return Finding("ok", f"runs train by the plain loop, each alone on a core, not as a population: {why}")
+    return Finding("ok", f"runs train by the plain loop, each alone, not as a population: {why}")
 
 
 def dropout(setups: Sequence[Setup]) -> Finding:

@@ -21,10 +21,14 @@ class Unbatchable(Exception):
 
 
 @contextmanager
-def repeated_operations() -> Iterator[None]:
-    """The block may use operations that `vmap` repeats for each member, and warns of: what they take is measured."""
+def measured_costs() -> Iterator[None]:
+    """In the block torch does not warn of what our own arrangement of tensors costs, since that is measured.
+
+    Operations that `vmap` repeats for each member, and on CUDA weights of a recurrent layer that cuDNN gathers at every call.
+    """
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="There is a performance drop", category=UserWarning)
+        for beginning in ("There is a performance drop", "RNN module weights are not part of single contiguous chunk"):
+            warnings.filterwarnings("ignore", message=beginning, category=UserWarning)
         yield
 
 

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
 from harness.engine.runs import Run, build
-from harness.engine.tensor_places import TensorPlaces, named_tensors
+from harness.engine.tensor_places import named_tensors, untrained
 from harness.tasks.task import Data
 
 
@@ -36,10 +36,11 @@ class PlainMember(Members):
         self._rows_of = {name: view[0] for name, view in self.views(self.parameters).items()}
         self._gradient = torch.zeros_like(self.parameters)
         self._slots = {name: view[0] for name, view in self.views(self._gradient).items()}
+        self._padding = self._layout.padding(self._gradient)
         for name, parameter in self._parameters.items():
             self._rows_of[name].copy_(parameter.detach())
             parameter.data = self._rows_of[name]
-        self._others = TensorPlaces(self.template).others  # what a forward pass leaves behind besides is no state
+        self._others = untrained(self.template)  # what a forward pass leaves behind besides is no state
         self._answers = Answers(self._noise, batched=False)
 
     def learn(self, x: Tensor) -> None:
@@ -78,8 +79,8 @@ class PlainMember(Members):
             torch.autograd.backward(losses.sum())  # not the tensor's method, during which nothing is answered
         found = {name: parameter.grad for name, parameter in self._parameters.items()}
         self.unused = tuple(name for name, gradient in found.items() if gradient is None)
-        if self.unused:
-            self._gradient.zero_()
+        # An optimizer may have left something in the padding.
+        torch._foreach_zero_([*self._padding, *(self._slots[name] for name in self.unused)])
         used = {name: gradient.to_dense() for name, gradient in found.items() if gradient is not None}
         if used:
             torch._foreach_copy_([self._slots[name] for name in used], list(used.values()))

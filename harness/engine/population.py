@@ -48,10 +48,11 @@ class Population(Members):
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
         modules = [build(run.setup, examples, run.seed) for run, examples in zip(runs, data, strict=True)]
         _check(modules)
-        super().__init__(runs, modules[0].to(device, dtype), device, dtype)
-        self._places = TensorPlaces(self.template)
+        super().__init__(runs, modules[0], device, dtype)
         stack_parameters(modules, self.views(self.parameters))
-        self._stacked = stack_others(modules, self._places.others, device, dtype)
+        self._stacked = stack_others(modules, device, dtype)
+        self.template.to(device, dtype)  # after the others are stacked with it: a stack is made of tensors of one place
+        self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
         self._levels = _put_levels(modules)
         self._answers = Answers(self._noise, batched=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.allocator import prepare_process
-from harness.engine.obstacles import repeated_operations
+from harness.engine.obstacles import measured_costs
 from harness.engine.planning import NARROWEST
 from harness.engine.runs import Run, build, examples
 from harness.engine.timing import in_turns, steps_of
@@ -28,7 +28,7 @@ HISTORY_BYTES = 64
 """What is recorded of a step of one member, until its tables are made."""
 
 
-@repeated_operations()
+@measured_costs()
 def best_width(runs: list[Run], device: torch.device, most: int) -> tuple[int, float]:
     """Members of a population, 1 for the plain loop, and what a step of it takes, in seconds per member on one thread.
 
@@ -54,6 +54,7 @@ def best_width(runs: list[Run], device: torch.device, most: int) -> tuple[int, f
     return (1, plain_s) if plain_s <= taken_s / best else (best, taken_s / best)
 
 
+@measured_costs()
 def plain_step_s(run: Run, device: torch.device) -> float:
     """What a step of the plain loop takes, in seconds on one thread."""
     prepare_process()
@@ -67,7 +68,7 @@ def most_members(run: Run, device: torch.device, memory_bytes: int) -> int:
     return min(WIDEST, max(2, memory_bytes // bytes_per_member(run, device)))
 
 
-@repeated_operations()
+@measured_costs()
 def bytes_per_member(run: Run, device: torch.device) -> int:
     """Memory of one member: parameters with gradient, copies and state, histories, and what the forward pass saves, twice."""
     saved: dict[int, int] = {}

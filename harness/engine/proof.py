@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.engine.attributes import differing
 from harness.engine.feed import Feed
 from harness.engine.members import Members
-from harness.engine.obstacles import reason, repeated_operations
+from harness.engine.obstacles import measured_costs, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
@@ -39,6 +39,7 @@ class Account:
         self.numbers[name] = value.detach().clone()
 
 
+@measured_costs()
 def obstacle(runs: list[Run], device: torch.device) -> str:
     """What keeps runs like these two from training in one population, in words; "" for nothing.
 
@@ -73,7 +74,7 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     if _companions_matter(truth, TOLERANCE[dtype]):
         return "in evaluation, what it makes of an example depends on the others in the batch"
     try:
-        with global_generators(0, device), repeated_operations():
+        with global_generators(0, device):
             population = Population(runs, data, device=device, dtype=dtype)
             population.learn(feed.gather(batches[0])[0][0])
             found = _account(population, feed, batches, given=truth.gradients)

@@ -6,7 +6,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.engine.tensor_places import named_tensors
+from harness.engine.tensor_places import named_tensors, untrained
 
 
 def stack_parameters(modules: Sequence[nn.Module], stacks: Mapping[str, Tensor]) -> None:
@@ -16,12 +16,9 @@ def stack_parameters(modules: Sequence[nn.Module], stacks: Mapping[str, Tensor])
         stack.copy_(torch.stack([state[name].detach() for state in states]).to(stack))
 
 
-def stack_others(
-    modules: Sequence[nn.Module], names: Sequence[str], device: torch.device, dtype: torch.dtype
-) -> dict[str, Tensor]:
-    """Some other tensors of all members by name, (member, …); integers stay what they are."""
-    if not names:
-        return {}
+def stack_others(modules: Sequence[nn.Module], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors of all members that do not train by name, (member, …); integers stay what they are."""
     states = [named_tensors(module) for module in modules]
+    names = untrained(modules[0])
     stacks = {name: torch.stack([state[name].detach() for state in states]).to(device) for name in names}
     return {name: stack.to(dtype) if stack.is_floating_point() else stack for name, stack in stacks.items()}

@@ -16,18 +16,11 @@ class TensorPlaces:
     """The places of a module's parameters, buffers and other tensors: every name, list and dictionary that has one.
 
     Args:
-        module: whose tensors they are.
-
-    Attributes:
-        parameters, others: names of parameters that train, and of those that do not, buffers and tensors that are plain
-            attributes; one with several names has the first.
+        module: whose tensors they are; one with several names has the first.
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.parameters = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-        named = named_tensors(module)
-        self.others = [name for name in named if name not in set(self.parameters)]
-        names = {id(tensor): name for name, tensor in reversed(named.items())}
+        names = {id(tensor): name for name, tensor in reversed(named_tensors(module).items())}
         places = list(_everywhere(module))
         self._places = [(store, key, names[id(value)], value) for store, key, value in places if id(value) in names]
         self._references = [
@@ -71,6 +64,12 @@ def named_tensors(module: nn.Module) -> dict[str, Tensor]:
     """The parameters and buffers of a module, and tensors that are plain attributes of its layers, by name."""
     loose = {name: store[key] for name, store, key in attributes(module) if isinstance(store[key], Tensor)}
     return dict(module.named_parameters()) | dict(module.named_buffers()) | loose
+
+
+def untrained(module: nn.Module) -> list[str]:
+    """Names of the tensors of a module that do not train: fixed parameters, buffers, and tensors that are plain attributes."""
+    trained = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    return [name for name in named_tensors(module) if name not in trained]
 
 
 def _everywhere(module: nn.Module) -> Iterator[tuple[Any, Any, Any]]:

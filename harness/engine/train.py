@@ -10,7 +10,7 @@ import torch
 
 from harness.engine.devices import tf32
 from harness.engine.history import LoggingSteps
-from harness.engine.obstacles import repeated_operations
+from harness.engine.obstacles import measured_costs
 from harness.engine.run_tables import curve_table, run_table
 from harness.engine.runs import Run
 from harness.engine.training import Training
@@ -47,7 +47,7 @@ def train(
     runs = sorted(runs, key=lambda run: run.seed)
     when = LoggingSteps(runs[0].setup.steps, evaluations)
     own = global_generators(stream_seed(runs[0].seed, "module"), device)  # for what a module draws itself
-    with threads_restored(), tf32(runs[0].setup.tf32), own, repeated_operations():
+    with threads_restored(), tf32(runs[0].setup.tf32), own, measured_costs():
         training = Training(runs, when, device=device, dtype=dtype, capture=capture)
         population, done = training.population, 0
         for stop in when.evaluated():

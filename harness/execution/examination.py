@@ -94,7 +94,7 @@ def notes(found: Mapping[str, Way]) -> list[str]:
         if way.width == 1 and way.why:
             reasons.setdefault(way.why, way.step_s)
     return [
-        f"model: trains by the plain loop, each run alone on a core ({seconds * 1e3:.2g} ms a step), not as a population: {why}."
+        f"model: trains by the plain loop, each run alone ({seconds * 1e3:.2g} ms a step), not as a population: {why}."
         for why, seconds in reasons.items()
     ]
 
