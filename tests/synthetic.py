@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.engine.setup import Setup
+from harness.models import DropoutNet
 from harness.settings import Sweep, Tune
 from harness.settings.levels import stored
 from harness.settings.metrics import METRICS
 from harness.study import Claim, Exact
+from harness.tasks import Images
 
+DIGITS = Images()
 CHECKS = ("train_noise", "eval_noise")
 
 
@@ -46,6 +50,15 @@ class FakeStudy:
 
     def objectives(self) -> tuple[str, ...]:
         return self.objective
+
+    def setup(self, values: Mapping[str, Any]) -> Setup:
+        found = self.settings | values
+        return Setup(
+            task=DIGITS, model=DropoutNet(), **{name: found[name] for name in ("steps", "batch_size") if name in found}
+        )
+
+    def examples(self, setup: Setup) -> dict[str, int]:
+        return {"train": 1079, "validation": 359, "test": 359}
 
 
 def rnn_clip(**changes: Any) -> FakeStudy:

@@ -522,10 +522,10 @@ def test_one_is_written_in_the_singular() -> None:
     text = overview(one, verbose=False)
     assert "x: 1 cell (" in text
     assert "1 value a cell (qmc) on 1 seed of its own" in text
-    assert "seeds:   1 seed a cell; 2 runs of 1 step in all" in text
+    assert "seeds:   1 seed a cell; 2 runs in all, of 1 step, 0.0593 epochs" in text
     two = overview(one.replace(seeds=2, tune_seeds=2, tune_trials=2), verbose=False)
     assert "2 values a cell (qmc) on 2 seeds of its own" in two
-    assert "seeds:   2 seeds a cell; 6 runs of 1 step in all" in two
+    assert "seeds:   2 seeds a cell; 6 runs in all, of 1 step, 0.0593 epochs" in two
 
 
 def test_a_password_inside_a_list_or_dictionary_is_refused() -> None:

@@ -50,7 +50,7 @@ def test_a_sound_study_passes_every_check(tmp_path: Path) -> None:
     result = examined(STUDY.replace("        self.spare = nn.Linear(2, 2)\n", ""), tmp_path)
     lines = result.output.splitlines()
     assert result.exit_code == 0, result.output
-    assert len(lines) == 13
+    assert len(lines) == 15
     assert all(line.startswith("ok ") for line in lines)
 
 
@@ -328,7 +328,8 @@ def parts(x: torch.Tensor = X, y: torch.Tensor = Y, train: slice = slice(120), t
 
 
 ALL_DATA_CHECKS = (
-    data_checks.as_read, data_checks.same_data, data_checks.splits, data_checks.sane, data_checks.answer, data_checks.classes,
+    data_checks.as_read, data_checks.same_data, data_checks.test_set, data_checks.splits, data_checks.text, data_checks.sane,
+    data_checks.answer, data_checks.classes,
 )  # fmt: skip
 
 BROKEN_DATA = [

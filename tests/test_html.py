@@ -16,7 +16,7 @@ def page(**changes: object) -> html.Page:
     verdict = Verdict(EVIL, "gap", "refuted", "reversed", EVIL, better="lower", treatment={"a": 1.0}, baseline={"a": 2.0},
                       smallest_effect=0.1, estimate=-0.5, low=-0.9, high=None, level=0.975, p_value=0.01, n=5)  # fmt: skip
     fields = {
-        "title": EVIL, "notice": EVIL, "doc": EVIL, "verdicts": [verdict, Verdict("t", "gap", "supported", "exact", "s", estimate=0.0, n=3)],
+        "title": EVIL, "notice": EVIL, "scope": [EVIL], "doc": EVIL, "verdicts": [verdict, Verdict("t", "gap", "supported", "exact", "s", estimate=0.0, n=3)],
         "cells": html.Table([EVIL, "n"], [[EVIL, "3"]]), "trials": html.Table(["trial"], [[EVIL]]),
         "diagnostics": html.Table(["n"], [[EVIL]]), "meanings": html.Table(["metric"], [[EVIL]]),
         "pictures": [html.Picture(EVIL, EVIL, b"<svg xmlns='http://www.w3.org/2000/svg'/>")],

@@ -115,7 +115,10 @@ def test_training_curves_count_a_diverged_run_as_infinite():
 
 
 def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
-    """Against NumPy, with runs that diverged and steps that not all runs have; nothing where a quantity was not measured."""
+    """Against NumPy, with runs that diverged, that are logged at other steps, and that end earlier.
+
+    A run keeps its last value until it is logged again and is not there after its end. Nothing where nothing was measured.
+    """
     random = np.random.default_rng(0)
     curves = pd.DataFrame([(t, s, step) for t in range(2) for s in range(5) for step in range(0, 90, 10)],
                           columns=["trial", "seed", "step"])  # fmt: skip
@@ -124,9 +127,14 @@ def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
     curves.loc[(curves["seed"] == 4) & (curves["step"] > 30), "loss"] = math.nan
     curves.loc[curves["step"] == 60, "loss"] = math.nan
     curves = curves.drop(curves.index[::7])
-    shown = curves[curves["step"] != 60]
-    values = shown["loss"].fillna(math.inf).groupby(shown["step"])
-    for row, (step, column) in zip(training._bands(curves, "loss"), values, strict=True):
+    curves = curves[(curves["trial"] == 0) | (curves["step"] <= 50)]
+    runs = [
+        dict(zip(run["step"], run["loss"].fillna(math.inf), strict=True))
+        for _, run in curves.groupby(["trial", "seed"])
+    ]
+    steps = [step for step in range(0, 90, 10) if step != 60]
+    for row, step in zip(training._bands(curves, "loss"), steps, strict=True):
+        column = [run[max(s for s in run if s <= step and s != 60)] for run in runs if min(run) <= step <= max(run)]
         low, high = np.quantile(column, [0.25, 0.75], method="inverted_cdf")
         gone = int(np.isinf(column).sum())
         expected = {"median": np.median(column), "low": low, "high": high, "n": len(column), "n_diverged": gone}

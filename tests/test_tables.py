@@ -13,6 +13,8 @@ from harness.clipping import GlobalNorm, Value
 from harness.reporting import formats, report, tables
 from harness.reporting.report import Subject, remove_stale, write_report
 from harness.settings import Sweep, Tune
+from harness.settings.measured_on import MEASURED_ON, measured_on
+from harness.settings.metrics import METRICS
 from harness.study import Claim
 
 
@@ -214,6 +216,42 @@ def test_report_says_what_each_measured_metric_means_and_shows_diagnostics(tmp_p
         assert "Diagnostics" not in light
         assert "largest eigenvalue of the Hessian" in full
         assert "12.5" in full.partition("Diagnostics")[2]
+
+
+def test_a_report_says_what_it_is_conditional_on_and_on_which_examples_each_number_is_measured(tmp_path: Path):
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, curves = simulate(study, every=4)
+    write(study, runs, curves, tmp_path)
+    text, page = ((tmp_path / name).read_text() for name in ("summary.md", "report.html"))
+    sentence = (
+        "Verdicts hold for tests on one fixed test set of 359 examples; seeds differ in initial weights, order of batches, dropout "
+        "and which of the other 1,438 they train and validate on."
+    )
+    for shown in (text, page):
+        assert shown.index(sentence) < shown.index("Why?")
+        assert "Runs train for 40 steps, 2.37 epochs." in shown
+    cells = {
+        row.split(" | ")[0].strip("| "): row.split(" | ")[2]
+        for row in text.partition("## Metrics")[2].splitlines()
+        if " | " in row
+    }
+    assert cells["test_loss"] == "359 test" and cells["validation_error"] == "359 validation"
+    assert cells["gap"] == "359 test, 359 training" and cells["spike_rate"] == "training, batch by batch"
+    assert page.count("Examples: 359 test, 359 validation, 1,079 training.") == 2 * len(plots(tmp_path))
+
+
+def plots(folder: Path) -> list[Path]:
+    return list((folder / "figures").glob("*.svg"))
+
+
+def test_of_every_metric_it_is_known_on_which_examples_it_is_measured():
+    named = [name for group in MEASURED_ON.values() for name in group]
+    assert sorted(named) == sorted(METRICS)
+    there = {"test": "1", "validation": "2", "gap": "3"}
+    for name in METRICS:
+        words = measured_on(name, there)
+        for split in ("test", "validation", "train"):
+            assert split in words or split not in name.split("_")
 
 
 @pytest.mark.parametrize("name", ["report.html", "summary.md"])

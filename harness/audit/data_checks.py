@@ -4,13 +4,12 @@ import torch
 from torch import Tensor
 
 from harness.audit.checks import Finding
-from harness.tasks.doubts import Doubt, absent_classes, lacking_classes, told_by_one_input
+from harness.tasks.doubt import Doubt
+from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input
+from harness.tasks.leaks import WINDOW, changing_test, repeated_inputs, repeated_text, share_of_repeated_text
 from harness.tasks.task import Data, Task, target_problems
 
 SPLITS = ("train", "validation", "test")
-FEW = 0.01
-"""Share of examples that may occur in two splits before it is worth a warning."""
-
 MOST = 0.9
 """Share of one class above which an error says little."""
 
@@ -40,17 +39,27 @@ def splits(task: Task) -> Finding:
             return Finding(
                 "failed", f"{a} and {b} share {shared} examples", "draw them with harness.tasks.task.split"
             )  # fmt: skip
-    contents = {name: [hash(row.numpy().tobytes()) for row in data.x[getattr(data, name)]] for name in SPLITS}
-    known = set(contents["train"])
-    for name in ("validation", "test"):
-        twice = sum(row in known for row in contents[name])
-        if twice > FEW * len(contents[name]):
-            return Finding(
-                "warning",
-                f"{twice} of {len(contents[name])} {name} examples have inputs that occur in training too",
-                "remove duplicates before splitting, unless they are what new data look like",
-            )
-    return Finding("ok", "training, validation and test share no example")
+    return _finding(repeated_inputs(data), "training, validation and test share no example")
+
+
+def test_set(task: Task) -> Finding:
+    """Whether all seeds are tested on the same examples, and what a verdict is conditional on."""
+    doubt = changing_test(task)
+    return (
+        Finding("ok", task.scope())
+        if doubt is None
+        else Finding("warning", f"{doubt.sentence}: {task.scope()}", doubt.way_out)
+    )
+
+
+def text(task: Task) -> Finding:
+    """Whether a text repeats in the training split what it is tested on; other data pass."""
+    data = task.data(0)
+    share = share_of_repeated_text(data)
+    if share is None:
+        return Finding("ok", "no text, that is, tokens to be predicted one by one, is tested on")
+    sentence = f"{share:.0%} of the test text, in windows of {WINDOW} tokens, stand word for word in the training text"
+    return _finding(repeated_text(data), sentence)
 
 
 def as_read(task: Task) -> Finding:

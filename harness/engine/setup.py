@@ -11,6 +11,8 @@ from harness.optimizers import Adam, Optimizer
 from harness.settings import Component, Count
 from harness.tasks.task import Task
 
+Steps = Annotated[int, Field(ge=1, le=10**7)]
+
 
 class Setup(Component):
     """The settings of one trial: a study's training part with every sweep and tuned value filled in.
@@ -24,6 +26,11 @@ class Setup(Component):
     clipping: ClippingRule = GlobalNorm()
     optimizer: Optimizer = Adam()
     batch_size: Count = 64
-    steps: Annotated[int, Field(ge=1, le=10**7)] = 1000
+    steps: Steps = 1000
     tf32: bool = False
     metrics: Diagnostics = Diagnostics()
+
+    @property
+    def examples_a_step(self) -> int:
+        """Training examples that one step sees."""
+        return self.batch_size

@@ -1,8 +1,11 @@
 """What a study consists of, in words, before it runs."""
 
+from itertools import chain
+
 from harness.ledger.trial_runs import n_runs
 from harness.settings.show import counted
 from harness.study import Study
+from harness.study.scope import budget, scope, setups
 
 
 def overview(study: Study, *, verbose: bool) -> str:
@@ -13,12 +16,13 @@ def overview(study: Study, *, verbose: bool) -> str:
     if tunes:
         searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())
         lines.append(f"  tune:    {searched}: {_tuning(study)}")
-    steps = counted(study.steps, "step") if isinstance(study.steps, int) else f"{study.steps!r} steps"
     seeds, runs = counted(len(study.confirm_seeds()), "seed"), counted(n_runs(study), "run")
-    lines.append(f"  seeds:   {seeds} a cell; {runs} of {steps} in all")
+    ends = list(zip(setups(study, end="low"), setups(study, end="high"), strict=True))
+    lines.append(f"  seeds:   {seeds} a cell; {runs} in all, of {budget(study, chain(*ends))}")
+    lines += [f"  {sentence}" for sentence in scope(study)]
     lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
-        lines += [f"  cell {i}: {cell}" for i, cell in enumerate(cells)]
+        lines += [f"  cell {i}: {cell}, {budget(study, ends[i])}" for i, cell in enumerate(cells)]
     return "\n".join(lines)
 
 

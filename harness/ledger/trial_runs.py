@@ -28,9 +28,13 @@ def sample_runs(study: Study) -> list[Run]:
 
 
 def n_steps(study: Study) -> int:
-    """Training steps of the whole study, summed over its runs (with several objectives: at least)."""
-    steps = [study.setup(cell | {path: t.low for path, t in study.tunes().items()}).steps for cell in study.cells()]
-    return sum(steps) * study.runs_per_cell()
+    """Training steps of the whole study, summed over its runs (with several objectives: at least).
+
+    Where what is tuned decides how many a run takes, about: the mean of both ends of what is searched.
+    """
+    ends = [{path: getattr(t, end) for path, t in study.tunes().items()} for end in ("low", "high")]
+    steps = [study.setup(cell | tuned).steps for cell in study.cells() for tuned in ends]
+    return sum(steps) * study.runs_per_cell() // len(ends)
 
 
 def n_runs(study: Study) -> int:
@@ -46,4 +50,6 @@ def factor_values(study: Study, trial: Trial) -> dict[str, Plain]:
     """Every setting of a trial by factor path, and every level of a sweep; what is not a plain value as text."""
     levels = {path: trial.values[path] for path in study.sweeps()}  # may be components, which `walk` enters
     values = dict(study.setup(trial.values).walk()) | levels
+    if study.epochs is not None:
+        values["epochs"] = trial.values.get("epochs", study.epochs)
     return {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in values.items()}

@@ -46,6 +46,7 @@ class Page:
     Attributes:
         title: name of the study.
         notice: what a reader must know before all else; mostly nothing.
+        scope: sentences on what its numbers are conditional on: the examples, and how long runs train.
         doc: its docstring.
         verdicts: on its claims.
         cells: the summary per cell.
@@ -62,6 +63,7 @@ class Page:
 
     title: str
     notice: str
+    scope: Sequence[str]
     doc: str
     verdicts: Sequence[Verdict]
     cells: Table
@@ -123,7 +125,7 @@ def interval(verdict: Verdict) -> str:
 def markdown(page: Page) -> str:
     """The report in short: verdicts and cells."""
     notice = f"**{_plain(page.notice)}**" if page.notice else ""
-    parts = [f"# {_plain(page.title)}", notice, *map(_plain, page.question.split("\n\n"))]
+    parts = [f"# {_plain(page.title)}", notice, _plain(" ".join(page.scope)), *map(_plain, page.question.split("\n\n"))]
     if page.verdicts:
         head = ["verdict", "claim", "metric", "Δ [interval]", "δ", "n", "level", "why"]
         rows = [

@@ -10,8 +10,10 @@ from harness.ledger.records.finished import WORST, outcomes
 from harness.reporting.html import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
+from harness.settings.measured_on import measured_on
 from harness.settings.metrics import METRICS, not_comparable
 from harness.study import Study
+from harness.study.scope import budget, examples_in_words
 
 SHOWN = (
     "test_loss", "best_test_loss", "test_error", "best_test_error", "gap", "best_gap", "spike_rate", "grad_norm_q99",
@@ -32,10 +34,14 @@ def shown_metrics(summary: pd.DataFrame) -> list[str]:
     return shown if tested or "validation_loss" not in measured(summary) else ["validation_loss", *shown]
 
 
-def meanings(summary: pd.DataFrame) -> Table:
-    """What each measured metric means, its unit and which direction is good."""
-    rows = [[n, _meaning(n), METRICS[n].unit, METRICS[n].better or "–"] for n in measured(summary)]
-    return Table(["metric", "meaning", "unit", "better"], rows)
+def meanings(study: Study, summary: pd.DataFrame) -> Table:
+    """What each measured metric means, on which examples it is measured, its unit and which direction is good."""
+    there = examples_in_words(study)
+    rows = [
+        [name, _meaning(name), measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
+        for name in measured(summary)
+    ]
+    return Table(["metric", "meaning", "examples", "unit", "better"], rows)
 
 
 def _meaning(name: str) -> str:
@@ -46,18 +52,32 @@ def _meaning(name: str) -> str:
 def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     """The summary as a reader wants it: levels, tuned values, rates of runs that failed, some metrics "mean [low, high]".
 
-    Where runs became non-finite a mean would be infinite; the median over all runs stands in its place, marked "median". Where
-    fewer runs have a metric than there are, the cell says how many.
+    Where cells train for different times, each says for how long. Where runs became non-finite a mean would be infinite; the
+    median over all runs stands in its place, marked "median". Where fewer runs have a metric than there are, the cell says how
+    many.
     """
     kinds = {name: title for name, title in KINDS.items() if f"{name}_mean" in summary}
     names_shown = [name + (f" ({said})" if (said := not_comparable(name, study.sweeps())) else "") for name in shown]
-    head = [*study.sweeps(), *(f"{path} (tuned)" for path in study.tunes()), "n", *kinds.values(), *names_shown]
-    names = {
-        path: {stored(level): label(path, level) for level in sweep.levels} for path, sweep in study.sweeps().items()
-    }
+    swept = {path: {stored(level): level for level in sweep.levels} for path, sweep in study.sweeps().items()}
+    records = summary.to_dict("records")
+    trained = [
+        study.setup({path: swept[path][row[path]] for path in swept} | {path: row[path] for path in study.tunes()})
+        for row in records
+    ]
+    budgets = [budget(study, [setup]) for setup in trained]
+    differ = len(set(budgets)) > 1
+    head = [
+        *swept,
+        *(f"{path} (tuned)" for path in study.tunes()),
+        *["training"] * differ,
+        "n",
+        *kinds.values(),
+        *names_shown,
+    ]
     rows = []
-    for row in summary.to_dict("records"):
-        levels = [names[path][row[path]] for path in names] + [_tuned(study, path, row) for path in study.tunes()]
+    for row, length in zip(records, budgets, strict=True):
+        levels = [label(path, swept[path][row[path]]) for path in swept]
+        levels += [_tuned(study, path, row) for path in study.tunes()] + [length] * differ
         rates = [_rate_text(row, name) for name in kinds]
         rows.append([*levels, str(row["n"]), *rates, *(_cell_text(row, name) for name in shown)])
     return Table(head, rows)

@@ -22,6 +22,7 @@ from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 from harness.study import Study
+from harness.study.scope import budget, scope, setups
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,12 @@ def page_of(
     return html.Page(
         title=study.name,
         notice=incompleteness(len(runs), subject.expected_runs),
+        scope=[*scope(study), f"Runs train for {budget(study, setups(study))}."],
         doc=subject.doc,
         verdicts=verdicts,
         cells=readable(study, summary, shown_metrics(summary)),
         diagnostics=readable(study, summary, diagnostics) if diagnostics else html.Table([], []),
-        meanings=meanings(summary),
+        meanings=meanings(study, summary),
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
         trials=best_trials(study, runs),

@@ -14,8 +14,8 @@ from harness.settings.problems import Problem, closest, nearest
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
-DERIVED = ("_as_text_", "_setups")
-"""Attributes that only save time: its own text, and the setups of a study's cells."""
+DERIVED = ("_as_text_", "_setups", "_counts")
+"""Attributes that only save time: its own text, the setups of a study's cells, and how many examples their tasks have."""
 
 
 @functools.cache

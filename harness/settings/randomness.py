@@ -1,7 +1,8 @@
 """Random streams: every number drawn comes from a generator named by seed and purpose.
 
 Runs with one seed share the streams `init`, `order`, `dropout` and `split`, whatever their settings; that pairs every
-comparison (common random numbers). Different seeds, and different purposes of one seed, share nothing.
+comparison (common random numbers). Different seeds, and different purposes of one seed, share nothing. What all seeds are
+to share, above all their test examples, comes from a stream of `ALL_SEEDS`.
 """
 
 import hashlib
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+ALL_SEEDS = -1
+"""In the place of a seed: for what is drawn once and no seed changes."""
 
 
 def stream_seed(seed: int, purpose: str) -> int:

@@ -14,13 +14,23 @@ def show(value: Any) -> str:
     if isinstance(value, type):
         return value.__qualname__
     try:
-        text = _show_tensor(value) if isinstance(value, torch.Tensor) else repr(value)
+        text = _text(value)
     except Exception as error:  # of a user's own class, a list that is too deep, a tensor without content
         text = f"a {type(value).__name__} that cannot be shown: {type(error).__name__}"
     if len(text) <= 200:
         return text
     digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
     return f"{text[:180]}… (sha256 {digest[:16]})"
+
+
+def _text(value: Any) -> str:
+    """Tensors by shape and content, where a list or tuple holds some too: `repr` leaves out most of a large one."""
+    if isinstance(value, torch.Tensor):
+        return _show_tensor(value)
+    if type(value) in (list, tuple) and any(isinstance(item, torch.Tensor) for item in value):
+        shown = ", ".join(map(_text, value))
+        return f"[{shown}]" if isinstance(value, list) else f"({shown})"
+    return repr(value)
 
 
 def _show_tensor(tensor: torch.Tensor) -> str:

@@ -70,6 +70,9 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
     """
     settings: dict[str, Any] = study.values()
     problems: list[Problem] = []
+    named = {text.partition("=")[0].strip() for text in changes.settings} & {"steps", "epochs"}
+    if len(named) == 1:  # takes the place of what the study says
+        settings |= dict.fromkeys({"steps", "epochs"} - named)
     for text in changes.settings:
         try:
             _set(settings, text, names)
@@ -122,11 +125,12 @@ def _is_text(setting: Any, path: str) -> bool:
 
 
 def _quick(settings: dict[str, Any]) -> dict[str, Any]:
-    """A small version under a name of its own: same cells, few steps, seeds and trials."""
+    """A small version under a name of its own: same cells, few steps, whatever the epochs, few seeds and trials."""
     steps = settings["steps"]
     return {
         "name": _quick_name(settings["name"]),
-        "steps": QUICK_STEPS if isinstance(steps, Sweep | Tune) else _at_most(QUICK_STEPS, steps),
+        "steps": QUICK_STEPS if steps is None or isinstance(steps, Sweep | Tune) else _at_most(QUICK_STEPS, steps),
+        "epochs": None,
         "seeds": _at_most(QUICK_SEEDS, settings["seeds"]),
         "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
         "tune_seeds": _at_most(1, settings["tune_seeds"]),

@@ -1,12 +1,14 @@
 """`Experiment`: what is fixed, swept, tuned and claimed, and the cells that follow from it."""
 
 import itertools
+import math
+from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from harness.engine.setup import Setup
-from harness.settings import Component, Count, Sweep, Tune, show
+from harness.engine.setup import Setup, Steps
+from harness.settings import Component, Count, Positive, Sweep, Tune, show
 from harness.study.claims import Claim, Exact, Levels
 
 MOST_SEEDS = 10**6
@@ -18,6 +20,8 @@ TUNE_SEEDS = 5
 class Experiment(Setup):
     """Settings in three roles (fixed, `Sweep`, `Tune`) and claims, as they are written; see `Study`, which is checked."""
 
+    steps: Steps | None = None  # type: ignore[assignment]  # that of a setup follows from `epochs` where this is None
+    epochs: Positive | None = None
     name: str = ""
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] = 10
     claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
@@ -28,9 +32,18 @@ class Experiment(Setup):
     objective: str | list[str] | tuple[str, ...] = "validation_loss"
     evaluations: Count = 10
 
+    def __init__(self, /, *args: Any, **settings: Any) -> None:
+        if settings.get("steps") is None and settings.get("epochs") is None:
+            settings["steps"] = Setup.steps
+        super().__init__(*args, **settings)
+
     def factors(self) -> dict[str, Any]:
-        """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`."""
+        """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`.
+
+        Of `steps` and `epochs` the one that is given.
+        """
         training = {name: value for name, value in self.values().items() if name in SETUP_FIELDS}
+        training = {n: value for n, value in training.items() if value is not None or n not in ("steps", "epochs")}
         found: dict[str, Any] = {}
         for name, value in training.items():
             found |= dict(value.walk(f"{name}.")) if isinstance(value, Component) else {name: value}
@@ -79,20 +92,59 @@ class Experiment(Setup):
         return tune * (seeds if self.tunes_within() else self.shared_tune_seeds()) + confirm * seeds
 
     def setup(self, values: Levels) -> Setup:
-        """The settings of one trial.
+        """The settings of one trial, with the steps that its epochs are.
 
         Args:
             values: a level or tuned value for every swept and tuned factor path.
         """
-        made: dict[tuple[Any, ...], Setup] = self.__dict__.setdefault("_setups", {})
+        setup = self._setup({path: value for path, value in values.items() if path != "epochs"})
+        epochs = values.get("epochs", self.epochs)
+        if epochs is None:
+            return setup
+        made: dict[Any, Setup] = self.__dict__["_setups"]
+        if (setup, epochs) not in made:
+            examples = self.examples(setup)
+            made[setup, epochs] = setup.replace(steps=steps_of(epochs, examples["train"], setup.examples_a_step))
+        return made[setup, epochs]
+
+    def examples(self, setup: Setup) -> dict[str, int]:
+        """How many examples seed 0 has in each split, by its name; one where they cannot be had, which a trial run says.
+
+        Args:
+            setup: of one of the study's trials.
+        """
+        counts: dict[Any, dict[str, int]] = self.__dict__.setdefault("_counts", {})
+        if setup.task not in counts:
+            try:
+                data = setup.task.data(0)
+                counts[setup.task] = {name: len(getattr(data, name)) for name in SPLITS}
+            except Exception:  # of a user's task too
+                return dict.fromkeys(SPLITS, 1)
+        return counts[setup.task]
+
+    def _setup(self, values: Levels) -> Setup:
+        made: dict[Any, Setup] = self.__dict__.setdefault("_setups", {})
         key = tuple(sorted((path, show(value)) for path, value in values.items()))
         if key not in made and not values:
-            made[key] = Setup(**{name: value for name, value in self.values().items() if name in Setup.__annotations__})
+            training = {name: value for name, value in self.values().items() if name in Setup.__annotations__}
+            made[key] = Setup(**{name: value for name, value in training.items() if value is not None})
         elif key not in made:
             *others, (path, value) = values.items()
-            made[key] = self.setup(dict(others)).with_value(path, value)  # cells share all but their last level
+            made[key] = self._setup(dict(others)).with_value(path, value)  # cells share all but their last level
         return made[key]
 
 
-SETUP_FIELDS = tuple(name for name in Setup.__annotations__ if name != "metrics")
+def steps_of(epochs: float, examples: int, examples_a_step: int) -> int:
+    """The least number of steps that see every training example so many times on average.
+
+    >>> steps_of(1.1, 100, 10), steps_of(0.5, 100, 64)
+    (11, 1)
+    """
+    as_written = Fraction(str(float(epochs)))  # 1.1 · 100 / 10 is 11 in decimals, and more in floats
+    return math.ceil(as_written * examples / examples_a_step)
+
+
+SPLITS = ("train", "validation", "test")
+
+SETUP_FIELDS = (*(name for name in Setup.__annotations__ if name != "metrics"), "epochs")
 """Settings that decide how a run trains: those that may be swept and tuned."""

@@ -36,6 +36,8 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
     if "seeds" not in broken and not (isinstance(study.seeds, int) or _valid_seeds(study.seeds)):
         message = f"must be different whole numbers from 0 to {MOST_SEEDS - 1}"
         found.append(Problem("seeds", message, show(list(study.seeds))))
+    if study.values().get("steps") is not None and study.values().get("epochs") is not None:
+        found.append(Problem("epochs", "takes the place of steps: give one of the two", show(study.epochs)))
     if "objective" not in broken:
         found += _objective_problems(study)
     if not broken & {"tune", "tune_seeds", "sampler", "objective"}:

@@ -29,6 +29,8 @@ class Study(Experiment):
     Args:
         name: names the results folder, the Optuna study and the MLflow experiment.
         task, model, clipping, optimizer, batch_size, steps, tf32: what one run trains; see `Setup`.
+        epochs: in place of `steps`: how often a run sees each training example on average, a real number above 0. Runs with
+            other training sets or batches then take other numbers of steps, ⌈epochs · training examples / batch_size⌉.
         metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`.
         seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
         claims: `Claim` and `Exact` statements to be given verdicts.

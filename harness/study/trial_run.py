@@ -36,15 +36,28 @@ def trial_runs(study: Experiment) -> list[Problem]:
     """
     found: dict[tuple[str, str], Problem] = {}
     tried = set()
-    shape = any(path.partition(".")[0] in ("task", "model", "batch_size") for path in study.tunes())
+    shape = any(path.partition(".")[0] in ("task", "model", "batch_size", "epochs") for path in study.tunes())
     for cell, end in itertools.product(study.cells(), ("low", "high") if shape else ("low",)):
         setup = study.setup(cell | {path: getattr(tune, end) for path, tune in study.tunes().items()})
         key = (setup.task, setup.model, setup.batch_size, type(setup.clipping), type(setup.optimizer))
         problems = setup.problems() if key in tried else trial_run(setup)
+        if key not in tried and study.epochs is not None:
+            problems = problems or _epoch_problems(setup)
         tried.add(key)
         for problem in problems:
             found.setdefault((problem.path, problem.message), problem)
     return list(found.values())
+
+
+def _epoch_problems(setup: Setup) -> list[Problem]:
+    """An epoch is as long for every seed, or a study cannot be asked for so many."""
+    first, second = (len(setup.task.data(seed).train) for seed in (0, 1))
+    if first == second:
+        return []
+    message = (
+        f"needs as many training examples for every seed, and this task has {first} for one and {second} for another"
+    )
+    return [Problem("epochs", f"{message}; use steps")]
 
 
 def trial_run(setup: Setup) -> list[Problem]:

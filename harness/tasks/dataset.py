@@ -10,39 +10,49 @@ from harness.settings import InvalidStudy, Problem
 from harness.tasks.tensors import Tensors
 
 
-def from_dataset(dataset: Dataset[Any], **settings: Any) -> Tensors:
+def from_dataset(dataset: Dataset[Any], *, test: Dataset[Any] | None = None, **settings: Any) -> Tensors:
     """A task with the examples of a `torch.utils.data.Dataset`, each read once, in order.
 
-    Of a data set with a part for training and one for testing, give both, `ConcatDataset([train, test])`: every seed
-    draws its splits from all examples. What a data set does at random, such as augmentation, is done once.
+    What a data set does at random, such as augmentation, is done once.
 
     Args:
         dataset: its items are pairs (x, y) of tensors, arrays or numbers, the same shapes for all. Real numbers become
             float32, and whole numbers y int64 classes.
+        test: likewise, a part of its own for testing, as data sets with `train=False` are; None: some of `dataset` is kept.
         **settings: of `Tensors`.
 
     Raises:
         InvalidStudy: it has no length, its items are not such pairs, or one cannot be read.
     """
+    x, y = _tensors("dataset", dataset)
+    return Tensors(x, y, test=None if test is None else _tensors("test", test), **settings)
+
+
+def _tensors(name: str, dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
+    """Inputs and targets of all items.
+
+    Raises:
+        InvalidStudy: see `from_dataset`; the problem's path is `name`.
+    """
     try:
         n = len(dataset)  # type: ignore[arg-type]
     except TypeError:
-        raise _unusable("needs a length; read an iterable data set into a list first", dataset) from None
+        raise _unusable(name, "needs a length; read an iterable data set into a list first", dataset) from None
     items: list[tuple[Any, Any]] = []
     for i in range(n):
         try:
             x, y = dataset[i]
         except Exception as error:  # whatever a user's own code raises
             message = f"item {i} is not a pair (x, y) that can be read: {type(error).__name__}: {error}".splitlines()[0]
-            raise _unusable(message, dataset) from None
+            raise _unusable(name, message, dataset) from None
         items.append((x, y))
     try:
         x, y = (_numbers(column) for column in zip(*items, strict=True))
     except (TypeError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if items else "it is empty"
         message = f"its items must be pairs of tensors, arrays or numbers of one shape: {reason}"
-        raise _unusable(message, dataset) from None
-    return Tensors(x, y if y.is_floating_point() else y.long(), **settings)
+        raise _unusable(name, message, dataset) from None
+    return x, y if y.is_floating_point() else y.long()
 
 
 def _numbers(column: tuple[Any, ...]) -> Tensor:
@@ -53,5 +63,5 @@ def _numbers(column: tuple[Any, ...]) -> Tensor:
     return values.to(torch.float32) if values.is_floating_point() else values
 
 
-def _unusable(message: str, dataset: object) -> InvalidStudy:
-    return InvalidStudy([Problem("dataset", message, type(dataset).__name__)])
+def _unusable(name: str, message: str, dataset: object) -> InvalidStudy:
+    return InvalidStudy([Problem(name, message, type(dataset).__name__)])

@@ -1,13 +1,15 @@
 """Doubts about a task's data: what trains well and yet may not be what its user believes."""
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from harness.tasks.doubt import Doubt
+from harness.tasks.leaks import changing_test, repeated_inputs, repeated_text
 from harness.tasks.task import Data, Task
 
 ALMOST = 0.99
@@ -25,16 +27,15 @@ FEW = 0.01
 Array = npt.NDArray[Any]
 
 
-class Doubt(NamedTuple):
-    """What may not be as believed, and what to do about it."""
-
-    sentence: str
-    way_out: str
-
-
 def doubts(task: Task, data: Data) -> list[Doubt]:
-    """Every doubt about the data of one seed; test inputs and targets are looked at only for which classes there are."""
-    found = (told_by_one_input(task, data), absent_classes(task, data), lacking_classes(data))
+    """Every doubt about the data of one seed.
+
+    Test inputs and targets are looked at only for which classes there are, and whether they are found elsewhere.
+    """
+    found = (
+        changing_test(task), repeated_inputs(data), repeated_text(data), told_by_one_input(task, data),
+        absent_classes(task, data), lacking_classes(data),
+    )  # fmt: skip
     return [doubt for doubt in found if doubt is not None]
 
 

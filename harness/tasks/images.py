@@ -21,6 +21,18 @@ from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
 
 WHITE = 255
 
+TESTED = 10_000
+"""Images in the test sets of MNIST and Fashion-MNIST."""
+
+PUBLISHED = (
+    (
+        (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949),  # LeCun et al. 1998
+        (980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009),
+    ),
+    (10 * (6000,), 10 * (1000,)),  # Xiao et al. 2017
+)
+"""Images of each class in the training and in the test set, as published."""
+
 IDX_TYPES = {
     code: np.dtype(name) for code, name in ((8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8"))
 }
@@ -38,8 +50,9 @@ class Images(Pooled):
             `train-labels-idx1-ubyte` and, if there, the same for `t10k`; of any type that IDX has. The different labels are
             the classes, in order: letters 1 … 26 (EMNIST) are 26 classes.
 
-    A source's own test set joins the pool: every seed draws its splits from all examples, so that the spread over seeds
-    includes that of the test set.
+    The source's own test set is what all seeds are tested on: `t10k` of an IDX folder, and of openml.org the last 10,000 of
+    70,000 images that are made up as MNIST or Fashion-MNIST are (openml.org itself, as scikit-learn reads it, does not say
+    which examples are for testing). Other sources have none, nor have the digits: there a fixed part is kept for the test.
 
     Args:
         source: where the images come from.
@@ -56,8 +69,12 @@ class Images(Pooled):
         pictures = self._pictures()
         return pictures.layouts[self.layout], pictures.y
 
+    def official_test(self) -> int:
+        """Images of the source's own test set; they are the last ones."""
+        return self._pictures().official_test
+
     def fingerprint(self) -> str:
-        """SHA-256 of the grey values and the classes."""
+        """SHA-256 of the grey values, the classes, and how many images are the source's own test set."""
         return self._pictures().sha256
 
     def data_notes(self) -> list[Note]:
@@ -70,17 +87,21 @@ class Images(Pooled):
 
 
 class _Pictures:
-    """Images (n, rows, columns) of grey values from 0 to `white`, and their classes (n,), as tensors."""
+    """Images (n, rows, columns) of grey values from 0 to `white`, and their classes (n,), as tensors.
+
+    The last `official_test` of them are the source's own test set.
+    """
 
     def __init__(
-        self, images: npt.NDArray[Any], classes: npt.NDArray[Any], *, white: int, notes: tuple[Note, ...] = ()
-    ) -> None:
-        self.notes = notes
+        self, images: npt.NDArray[Any], classes: npt.NDArray[Any], *, white: int, official_test: int = 0,
+        notes: tuple[Note, ...] = (),
+    ) -> None:  # fmt: skip
+        self.official_test, self.notes = official_test, notes
         rows = torch.from_numpy(images.astype(np.float32)).div_(white)
         flat = rows.flatten(1)
         self.layouts = {"flat": flat, "rows": rows, "pixels": flat.unsqueeze(2)}  # views of one memory
         self.y = torch.from_numpy(classes.astype(np.int64))
-        self.sha256 = digest(rows, self.y)
+        self.sha256 = digest(rows, self.y, torch.tensor([official_test]))
 
 
 @lru_cache(maxsize=2)
@@ -116,7 +137,13 @@ def _openml(name: str) -> _Pictures:
     side = math.isqrt(pixels.shape[1])
     if side * side != pixels.shape[1] or not (pixels.min() >= 0 and pixels.max() <= 255):  # "not": NaN fails too
         raise unusable("source", f"{name!r} must hold square images with grey values from 0 to 255", str(pixels.shape))
-    return _Pictures(pixels.reshape(-1, side, side), classes, white=255)
+    return _Pictures(pixels.reshape(-1, side, side), classes, white=255, official_test=_official_test(classes))
+
+
+def _official_test(classes: npt.NDArray[Any]) -> int:
+    """How many of the last examples are a known test set, by the number of each class in it and before it."""
+    sizes = tuple(tuple(np.bincount(part, minlength=10)) for part in np.split(classes, [-TESTED]))
+    return TESTED if sizes in PUBLISHED else 0
 
 
 class _Part(NamedTuple):
@@ -178,6 +205,7 @@ def _idx(parts: tuple[_Part, ...]) -> _Pictures:
         pixels,
         classes,
         white=white,
+        official_test=sum(map(len, labels[1:])),
         notes=(*_class_notes(kinds.astype(float)), *_grey_notes(float(pixels.max()), white)),
     )
 

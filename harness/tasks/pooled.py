@@ -6,10 +6,11 @@ import stat
 from dataclasses import KW_ONLY, dataclass
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor
 
 from harness.settings import Count, InvalidStudy, Problem
-from harness.settings.randomness import stream
+from harness.settings.randomness import ALL_SEEDS, stream
 from harness.tasks.task import Data, Task, split
 
 
@@ -21,41 +22,20 @@ class Sizes:
     validation: int
     test: int
 
-    @classmethod
-    def out_of(cls, n: int, *, train: int | None, validation: int | None, test: int | None, most: int) -> "Sizes":
-        """The sizes asked for; where None, a fifth of `n` but at most `most` is held out and the rest trained on.
-
-        >>> Sizes.out_of(100, train=None, validation=None, test=30, most=10_000)
-        Sizes(train=50, validation=20, test=30)
-        """
-        fifth = min(max(n // 5, 1), most)
-        validation = fifth if validation is None else validation
-        test = fifth if test is None else test
-        return cls(n - validation - test if train is None else train, validation, test)
-
-    def problems(self, n: int) -> list[Problem]:
-        """Why `n` examples are too few for these sizes, if they are."""
-        left = n - self.validation - self.test
-        if left < 1:
-            message = f"validation_size + test_size must leave at least one of the {n} examples to train on"
-            return [Problem("validation_size", message, f"{self.validation} + {self.test}")]
-        if self.train > left:
-            message = f"at most {left}: {n} examples less {self.validation} for validation and {self.test} for the test"
-            return [Problem("train_size", message, str(self.train))]
-        return []
-
 
 class Pooled(Task):
     """A task with a `pool` of examples shared by all seeds.
 
-    A seed puts the pool in a random order (stream "split") and takes from it the test, the validation, then the
-    training examples. So runs of one seed share what they are tested on, and a smaller training set is part of a
-    larger one.
+    Test examples are fixed first, before any seed is looked at: the test set that the data come with, if they do, else
+    some drawn from the pool (stream "test" of `ALL_SEEDS`). So all seeds, those that tune included, are tested on the same
+    examples, and none trains or validates on one of them. A seed puts all the others in a random order (stream "split")
+    and takes from it the validation, then the training examples. A smaller test set is part of a larger one, and so is
+    a smaller training set of the same test set.
 
     Args:
-        train_size: examples; None is all that are not held out.
-        validation_size: examples; None is a fifth of all, at most `most_held_out`.
-        test_size: likewise.
+        train_size: examples; None is all that are neither tested nor validated on.
+        validation_size: examples; None is a fifth of all but a test set that the data come with, at most `most_held_out`.
+        test_size: likewise; None is all of a test set that the data come with. A smaller one is drawn from it.
     """
 
     _: KW_ONLY
@@ -75,9 +55,17 @@ class Pooled(Task):
         """
         raise NotImplementedError
 
-    def block(self) -> int:
-        """Consecutive examples that stay in one split."""
-        return 1
+    def official_test(self) -> int:
+        """How many of the pool's last examples are the test set that the data come with; 0: they come with none."""
+        return 0
+
+    def groups(self) -> Tensor | None:
+        """The number of the group of each example, int64 (n,), of which all stay in one split; None: there are none."""
+        return None
+
+    def identity(self) -> str:
+        """The class, and that its test examples are fixed: studies of before, which split all anew, are others."""
+        return f"{super().identity()}, tested on fixed examples"
 
     def check(self) -> list[Problem]:
         """The pool can be had and is large enough, and has classes for label noise to replace."""
@@ -85,23 +73,92 @@ class Pooled(Task):
             x, y = self.pool()
         except InvalidStudy as error:
             return error.problems
-        return self._sizes(len(x)).problems(len(x)) + self.label_noise_problems(y)
+        return self._size_problems(len(x)) + self.label_noise_problems(y)
 
-    def scaled(self, x: Tensor, train: Tensor) -> Tensor:
-        """The pool's x as networks see it; what is learned for that is learned from the examples `train` alone."""
-        return x
+    def prepared(self, x: Tensor, y: Tensor, train: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """The pool's x and y as networks see them.
+
+        Args:
+            x: of the pool.
+            y: of the pool.
+            train: indices of the seed's training examples: what is learned of inputs is learned from these alone.
+            rest: of all that are not tested on, the same for all seeds: what is learned of targets is learned from these.
+        """
+        return x, y
 
     def draw(self, seed: int) -> Data:
         """The pool and the seed's split of it; see `Task.draw`."""
         x, y = self.pool()
         sizes = self._sizes(len(x))
-        parts = (sizes.test, sizes.validation, sizes.train)
-        test, validation, train = split(len(x), parts, stream(seed, "split"), block=self.block())
-        return Data(self.scaled(x, train), y, train, validation, test)
+        test, rest = self._held_out(len(x), sizes.test)
+        parts = (sizes.validation, sizes.train)
+        places = split(len(rest), parts, stream(seed, "split"), groups=self._groups_of(rest))
+        validation, train = (rest[at] for at in places)
+        return Data(*self.prepared(x, y, train, rest), train, validation, test)
+
+    def between_seeds(self, data: Data) -> str:
+        """How the examples that are not tested on are split; see `Task.between_seeds`."""
+        _, rest = self._held_out(len(data.x), len(data.test))
+        return f"which of the other {len(rest):,} they train and validate on"
+
+    def fixes_test(self) -> bool:
+        """Whether all seeds are tested on the same examples: as they are drawn here, they are."""
+        return type(self).draw is Pooled.draw or super().fixes_test()
+
+    def _held_out(self, n: int, size: int) -> tuple[Tensor, Tensor]:
+        """The test examples, so many, and all that may be trained and validated on, in order: int64 indices of `n`."""
+        official = self.official_test()
+        first = n - official if official else 0
+        (places,) = split(n - first, (size,), stream(ALL_SEEDS, "test"), groups=self._groups_of(torch.arange(first, n)))
+        test = first + places
+        if official:
+            return test, torch.arange(first)
+        groups = self.groups()
+        free = torch.ones(n, dtype=torch.bool).index_fill_(0, test, False)
+        if groups is not None:
+            free = ~torch.isin(groups, groups[test])
+        return test, free.nonzero()[:, 0]
+
+    def _groups_of(self, examples: Tensor) -> Tensor | None:
+        groups = self.groups()
+        return None if groups is None else torch.unique(groups[examples], return_inverse=True)[1]
 
     def _sizes(self, n: int) -> Sizes:
-        asked = {part: self.values()[f"{part}_size"] for part in ("train", "validation", "test")}
-        return Sizes.out_of(n, **asked, most=self.most_held_out)
+        """The sizes asked for or taken by default; too small where `n` examples are not enough."""
+        official = self.official_test()
+        fifth = min(max((n - official) // 5, 1), self.most_held_out)
+        validation = fifth if self.validation_size is None else self.validation_size
+        test = (official or fifth) if self.test_size is None else self.test_size
+        if self.train_size is not None:
+            return Sizes(self.train_size, validation, test)
+        return Sizes(self._most_trained(n, validation, test), validation, test)
+
+    def _most_trained(self, n: int, validation: int, test: int) -> int:
+        """Training examples that every seed has at least, whatever is left over of groups; below 1 if there are none."""
+        official, groups = self.official_test(), self.groups()
+        if groups is None or test > n:
+            return n - (official or test) - validation
+        _, rest = self._held_out(n, test)
+        if not len(rest):
+            return 0
+        return len(rest) - validation - (int(groups[rest].bincount().max()) - 1)
+
+    def _size_problems(self, n: int) -> list[Problem]:
+        """Why `n` examples are too few for these sizes, if they are."""
+        sizes, official = self._sizes(n), self.official_test()
+        if official and sizes.test > official:
+            return [Problem("test_size", f"at most {official}, which the data come with", str(sizes.test))]
+        most, held = self._most_trained(n, sizes.validation, sizes.test), f"{sizes.validation} + {sizes.test}"
+        if most < 1:
+            message = f"validation_size + test_size must leave at least one of the {n} examples to train on"
+            return [Problem("validation_size", message, held)]
+        if sizes.train > most:
+            whole = "" if self.groups() is None else ", and of those that stay together what is left over"
+            message = (
+                f"at most {most}: {n} examples less {sizes.validation} for validation and {sizes.test} for the test"
+            )
+            return [Problem("train_size", message + whole, str(sizes.train))]
+        return []
 
 
 class File(NamedTuple):

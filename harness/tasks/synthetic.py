@@ -1,4 +1,4 @@
-"""Examples made to order and drawn anew for every seed.
+"""Examples made to order: the test examples once, all others anew for every seed.
 
 Long memory: `AddingProblem`, `TemporalOrder`, `CopyMemory`. Regression: `Friedman`.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.settings import Count, NonNegative, Problem
 from harness.settings.machine import free_memory
-from harness.settings.randomness import stream
+from harness.settings.randomness import ALL_SEEDS, stream
 from harness.tasks.task import Data, Task
 
 BYTES = 100
@@ -24,8 +24,9 @@ BYTES = 100
 class _Drawn(Task):
     """A task whose examples are made from uniform numbers, a row for each.
 
-    The rows come from the seed's stream "data", those of the test first, then of the validation, then of the training
-    set. So a smaller training set is part of a larger one, and neither changes what is tested on.
+    Those of the test set come from the stream "test" of `ALL_SEEDS`, so that all seeds, those that tune included, are tested
+    on the same examples; the others from the seed's stream "data", those of the validation set first. So a smaller test or
+    training set is part of a larger one, and no size changes what another set holds.
 
     Args:
         train_size, validation_size, test_size: examples.
@@ -40,14 +41,26 @@ class _Drawn(Task):
 
     def draw(self, seed: int) -> Data:
         """A fixed finite set of examples; see `Task.draw`."""
-        parts = [self.values()[f"{part}_size"] for part in ("test", "validation", "train")]
-        x, y = self._examples(torch.rand(sum(parts), self._draws(), generator=stream(seed, "data")))
+        parts = [self.test_size, self.validation_size, self.train_size]
+        tested, others = stream(ALL_SEEDS, "test"), stream(seed, "data")
+        uniform = [
+            torch.rand(n, self._draws(), generator=own) for n, own in zip(parts, (tested, others, others), strict=True)
+        ]
+        x, y = self._examples(torch.cat(uniform))
         test, validation, train = torch.split(torch.arange(len(x)), parts)
         return Data(x, y, train, validation, test)
 
+    def identity(self) -> str:
+        """The class, and that its test examples are fixed: studies of before, which drew all anew, are others."""
+        return f"{super().identity()}, tested on fixed examples"
+
+    def between_seeds(self, data: Data) -> str:
+        """That they are drawn; see `Task.between_seeds`."""
+        return "the examples that they train and validate on, which are drawn anew"
+
     def check(self) -> list[Problem]:
         """The examples of a seed fit in memory, and there are classes for label noise to replace."""
-        examples = sum(self.values()[f"{part}_size"] for part in ("test", "validation", "train"))
+        examples = self.test_size + self.validation_size + self.train_size
         needed, free = examples * self._draws() * BYTES, free_memory(torch.device("cpu"))
         if needed > free:
             path = "length" if "length" in self.values() else "train_size"

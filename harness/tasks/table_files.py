@@ -7,6 +7,8 @@ from io import BytesIO, StringIO
 from typing import Any
 
 import pandas as pd
+from pandas.api import types
+from pandas.api.types import union_categoricals
 
 from harness.settings import Note, first_line
 from harness.tasks.pooled import File, read, unusable
@@ -17,26 +19,30 @@ SEPARATORS = (",", ";", "\t", "|")
 ENDINGS = (".csv", ".parquet")
 
 
-def read_table(file: File) -> tuple[pd.DataFrame, list[Note]]:
+def read_table(file: File, setting: str) -> tuple[pd.DataFrame, list[Note]]:
     """The table in a file, and what is worth knowing about how it was read.
 
     A CSV file is UTF-8, or UTF-16 with a byte order mark, with names in its first line. Its values are texts, NaN where a
     cell is empty; spaces around names and texts are no part of them.
 
+    Args:
+        file: that holds the table.
+        setting: that names it, the path of problems and notes.
+
     Raises:
-        InvalidStudy: it cannot be read, or columns share a name; the problem's path is `source`.
+        InvalidStudy: it cannot be read, or columns share a name.
     """
     ending = os.path.splitext(file.path)[1].lower()
-    raw = read(file, "source")
+    raw = read(file, setting)
     try:
-        frame, notes = (_csv if ending == ".csv" else _parquet)(raw)
+        frame, said = (_csv if ending == ".csv" else _parquet)(raw)
     except Exception as error:  # of pandas and of Arrow, and of many kinds where a file is damaged
         reason = str(error).strip().splitlines()[0] if isinstance(error, ValueError | OSError) else first_line(error)
-        raise unusable("source", f"cannot be read as {ending}: {reason}", file.path) from None
-    return named(frame), notes
+        raise unusable(setting, f"cannot be read as {ending}: {reason}", file.path) from None
+    return named(frame, setting), [Note(setting, message) for message in said]
 
 
-def named(frame: pd.DataFrame) -> pd.DataFrame:
+def named(frame: pd.DataFrame, setting: str = "source") -> pd.DataFrame:
     """The frame with texts as the names of its columns.
 
     Raises:
@@ -45,11 +51,35 @@ def named(frame: pd.DataFrame) -> pd.DataFrame:
     frame.columns = [str(name).strip() for name in frame.columns]
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
-        raise unusable("source", "the columns must have different names", f"two are called {twice!r}")
+        raise unusable(setting, "the columns must have different names", f"two are called {twice!r}")
     return frame
 
 
-def _csv(raw: bytes) -> tuple[pd.DataFrame, list[Note]]:
+def appended(frame: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a test table below those of a table with the same columns, whatever their order.
+
+    Raises:
+        InvalidStudy: it has others, or a column is of another type; the problem's path is `test`.
+    """
+    if lacking := [name for name in frame if name not in test]:
+        raise unusable("test", f"lacks the column{'s'[: len(lacking) - 1]} {', '.join(map(repr, lacking))}")
+    if more := [name for name in test if name not in frame]:
+        raise unusable("test", "must have the columns of the source and no others", ", ".join(map(repr, more)))
+    return pd.DataFrame({name: _column(str(name), frame[name], test[name]) for name in frame})
+
+
+def _column(name: str, values: "pd.Series[Any]", test: "pd.Series[Any]") -> "pd.Series[Any]":
+    one, other = values.dtype, test.dtype
+    if isinstance(one, pd.CategoricalDtype) and isinstance(other, pd.CategoricalDtype):
+        return pd.Series(union_categoricals([values, test], ignore_order=True))
+    numeric = [types.is_numeric_dtype(dtype) and not types.is_bool_dtype(dtype) for dtype in (one, other)]
+    if one != other and not all(numeric):
+        message = f"column {name!r} must be of the same type as in the source, {one}; save both alike"
+        raise unusable("test", message, str(other))
+    return pd.concat([values, test], ignore_index=True)
+
+
+def _csv(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
     text = _text(raw)
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
@@ -62,7 +92,7 @@ def _csv(raw: bytes) -> tuple[pd.DataFrame, list[Note]]:
     names = lines.iloc[0].str.strip().tolist()
     frame.columns = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     frame = frame.where(frame != "")
-    notes = [Note("source", f"read as values that are parted by {separator!r}")] if separator != "," else []
+    notes = [f"read as values that are parted by {separator!r}"] if separator != "," else []
     return frame, notes + _unnamed(names)
 
 
@@ -91,20 +121,18 @@ def _text(raw: bytes) -> str:
         raise ValueError(f"it must be UTF-8, and is not at byte {error.start}; save it as UTF-8") from None
 
 
-def _unnamed(names: list[str]) -> list[Note]:
+def _unnamed(names: list[str]) -> list[str]:
     unnamed = [f"Unnamed: {i}" for i, name in enumerate(names) if not name]
     if not unnamed:
         return []
     without = f"without=({', '.join(map(repr, unnamed))},)"
-    return [
-        Note("source", f"a column without a name is an input; row numbers that pandas wrote are left out by {without}")
-    ]
+    return [f"a column without a name is an input; row numbers that pandas wrote are left out by {without}"]
 
 
-def _parquet(raw: bytes) -> tuple[pd.DataFrame, list[Note]]:
+def _parquet(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
     frame: pd.DataFrame = pd.read_parquet(BytesIO(raw))
     index: list[Any] = [name for name in frame.index.names if name is not None]
     if not index:
         return frame, []
     message = f"the index {', '.join(map(repr, index))} is no input; reset_index() before to_parquet makes it a column"
-    return frame, [Note("source", message)]
+    return frame, [message]

@@ -18,7 +18,7 @@ from harness.tasks.features import Column, Reader, same
 from harness.tasks.openml import download
 from harness.tasks.pooled import File, Pooled, digest, find, unusable
 from harness.tasks.remarks import Remarks
-from harness.tasks.table_files import ENDINGS, named, read_table
+from harness.tasks.table_files import ENDINGS, appended, named, read_table
 from harness.tasks.targets import target
 from harness.tasks.task import Data
 
@@ -34,18 +34,20 @@ class Tabular(Pooled):
       from their mean, both of the training examples alone; a column that is constant there is 0. A missing number is
       replaced by the training mean, and one more column says so with a 1.
     - Categories: all other texts, words such as "NA" among them, booleans, and the columns named in `categories`. They become
-      one-hot, with a place for each value that the whole table has, and one for empty cells if there are any.
+      one-hot, with a place for each value that the whole table has, and one for empty cells if there are any. A value that
+      no training example has is 0 everywhere, as a number that is constant there.
     - Dates and times are refused, as are columns of which between half and nine tenths are numbers.
 
     A target without a value is refused; a text such as "None" is a class like any other. A target of numbers is given in
-    standard deviations from its mean, both of the whole table: one unit of losses and errors for all seeds and training
-    sizes.
+    standard deviations from its mean, both of all rows that are not tested on: one unit of losses and errors for all seeds
+    and training sizes.
 
     Sources:
         `breast_cancer`: 569 examples, 30 features, 2 classes (UCI, Wolberg et al. 1995), with scikit-learn.
         `wine`: 178 examples, 13 features, 3 classes (UCI, Aeberhard and Forina 1991), with scikit-learn.
         `diabetes`: 442 examples, 10 features, a number (Efron et al. 2004), with scikit-learn.
-        `openml:ID`, `openml:NAME`: a table of openml.org; downloaded once, then kept and checked.
+        `openml:ID`, `openml:NAME`: a table of openml.org; downloaded once, then kept and checked. Which rows its tasks test
+            on scikit-learn does not read.
         a path that ends in `.csv` (with a header; UTF-8; parted by commas, semicolons, tabs or |) or `.parquet`.
 
     Args:
@@ -57,6 +59,7 @@ class Tabular(Pooled):
         missing: words, or numbers such as "-999", that stand for a missing number, in small or capital letters; None:
             `harness.tasks.columns.MISSING`, which are "?", "-", "NA", "nan", "null", "None", "missing", "unknown" and such.
         categories: columns of numbers, dates or codes that are to be taken as categories.
+        test: a file of rows to be tested on, with the same columns; None: some of the source's are kept for that.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
@@ -66,32 +69,40 @@ class Tabular(Pooled):
     regression: bool | None = None
     missing: tuple[str, ...] | None = None
     categories: tuple[str, ...] = ()
+    test: str | Path | None = None
 
     def pool(self) -> tuple[Tensor, Tensor]:
-        """Columns x (n, features), float64, numeric ones first, NaN where missing; y (n,), int64 or float32."""
+        """Columns x (n, features), float64, numeric ones first, NaN where missing; y (n,), int64 classes or float64 numbers.
+
+        The rows of a test file are the last ones.
+        """
         table = self._table()
         return table.x, table.y
 
-    def scaled(self, x: Tensor, train: Tensor) -> Tensor:
-        """Columns in float32, numbers standardised by the examples `train`, missing ones 0.
+    def official_test(self) -> int:
+        """Rows of the test file."""
+        return self._table().official_test
+
+    def prepared(self, x: Tensor, y: Tensor, train: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """Columns in float32, numbers standardised by the examples `train`, missing ones 0; numbers to predict by `rest`.
 
         Raises:
             InvalidStudy: a number is too far from those of `train` to be one of float32.
         """
         table = self._table()
         numbers, others = x.tensor_split([table.numeric], 1)
-        scaled = torch.cat([_standardised(numbers, train), others], 1).float()
+        scaled = torch.cat([_standardised(numbers, train), others * others[train].any(0)], 1).float()
         names = [column.name for column in table.columns if column.levels is None]
         for name, finite in zip(names, scaled.isfinite().all(0).tolist(), strict=False):
             if not finite:
                 raise unusable(
                     "source", f"the numbers of column {name!r} are too far apart to be standardised; is one an error?"
                 )
-        return scaled
+        return scaled, _standardised(y, rest).float() if y.is_floating_point() else y
 
     def fingerprint(self) -> str:
-        """SHA-256 of the columns and the target."""
-        return digest(*self.pool())
+        """SHA-256 of the columns, the target, and how many rows are those of the test file."""
+        return digest(*self.pool(), torch.tensor([self.official_test()]))
 
     def data_notes(self) -> list[Note]:
         """How the table was understood where it was not sure."""
@@ -103,9 +114,15 @@ class Tabular(Pooled):
 
     def _table(self) -> "_Table":
         source = str(self.source)
-        file = find(source, "source") if os.path.splitext(source)[1].lower() in ENDINGS else None
+        file = find(source, "source") if _is_file(source) else None
         asked = _Asked(self.target, self.without, self.regression, self.missing, self.categories)
-        return _load(source, file, asked)
+        if self.test is not None and not _is_file(str(self.test)):
+            raise unusable("test", f"must be a file that ends in {' or '.join(ENDINGS)}", str(self.test))
+        return _load(source, file, None if self.test is None else find(str(self.test), "test"), asked)
+
+
+def _is_file(source: str) -> bool:
+    return os.path.splitext(source)[1].lower() in ENDINGS
 
 
 def _standardised(values: Tensor, train: Tensor) -> Tensor:
@@ -128,11 +145,15 @@ class _Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class _Table:
-    """Features x (n, features), the first `numeric` of them numbers, targets y (n,), and the columns x was made of."""
+    """Features x (n, features), the first `numeric` of them numbers, targets y (n,), and the columns x was made of.
+
+    The last `official_test` rows are those of the test file.
+    """
 
     x: Tensor
     y: Tensor
     numeric: int
+    official_test: int
     columns: tuple[Column, ...]
     notes: tuple[Note, ...]
 
@@ -141,9 +162,13 @@ _SHIPPED = ("breast_cancer", "wine", "diabetes")
 
 
 @lru_cache(maxsize=4)
-def _load(source: str, file: File | None, asked: _Asked) -> _Table:
-    """The table of a source; `file` is the one it names, as it is now."""
+def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _Table:
+    """The table of a source; `file` is the one it names, as it is now, and `test` that of the rows to be tested on."""
     frame, own, notes = _frame(source, file)
+    tested = 0
+    if test is not None:
+        rows, said = read_table(test, "test")
+        frame, tested, notes = appended(frame, rows), len(rows), notes + said
     name = own if asked.target is None else asked.target
     label = Given(str(name), _taken(frame, name, asked))
     if frame.empty:
@@ -157,14 +182,15 @@ def _load(source: str, file: File | None, asked: _Asked) -> _Table:
     y = target(label, asked.regression, missing, reader.table, remarks)
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
     notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
-    return _Table(x, _targets(y), sum(column.levels is None for column in columns), columns, tuple(notes))
+    numeric = sum(column.levels is None for column in columns)
+    return _Table(x, _targets(y), numeric, tested, columns, tuple(notes))
 
 
 def _frame(source: str, file: File | None) -> tuple[pd.DataFrame, str | None, list[Note]]:
     """The frame of a source, the target that it names, and what is worth knowing of how it was read."""
     kind, _, name = source.partition(":")
     if file:
-        frame, notes = read_table(file)
+        frame, notes = read_table(file, "source")
         return frame, None, notes
     if source in _SHIPPED:
         return _shipped(source), "target", []
@@ -216,9 +242,9 @@ def _features(columns: tuple[Column, ...]) -> list[Any]:
 
 
 def _targets(column: Column) -> Tensor:
-    """Classes (n,), int64, or standardised numbers (n,), float32."""
+    """Classes (n,), int64, or numbers (n,), float64."""
     values = torch.from_numpy(column.values)
-    return values.long() if column.levels is not None else _standardised(values, torch.arange(len(values))).float()
+    return values.long() if column.levels is not None else values
 
 
 def _unmet(missing: tuple[str, ...], met: set[str]) -> list[Note]:

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Note, Problem
 from harness.settings.randomness import stream
+from harness.settings.show import counted
+from harness.tasks.sameness import same_but_for_scale, same_examples
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Data:
         changed = self.y[self.train] != self.clean[self.train]
         return self.train[changed.reshape(len(changed), -1).any(1)]
 
+    def tested(self) -> tuple[Tensor, Tensor]:
+        """The test examples, x and y without label noise."""
+        return self.x[self.test], (self.y if self.clean is None else self.clean)[self.test]
+
     def problems(self, task: "type[Task] | None" = None) -> list[Problem]:
         """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets.
 
@@ -62,17 +68,20 @@ class Data:
 class Task(Component):
     """Base of all tasks: examples, split by seed, and how an output is scored.
 
-    A task of a user's own overrides `draw` and, where the defaults do not fit, `sizes`, `losses`, `guess_losses` and `errors`.
+    Test examples are fixed first: the shipped tasks test all seeds, those that tune included, on the same ones, and train
+    and validate on none of them. A task of a user's own overrides `draw` and, where the defaults do not fit, `sizes`,
+    `losses`, `guess_losses` and `errors`; where its test examples differ between seeds, that is said before anything trains.
 
     Args:
         label_noise: probability with which the class of a training example is replaced by another one, drawn uniformly
             (symmetric label noise; van Rooyen et al. 2015, arXiv:1505.07634). Where every step of a sequence has a class,
             all of an example are replaced or none. Examples replaced at one level are at every higher one. Validation
             and test keep their classes.
-        resample: what differs between the data of two seeds. `split`: the examples are split, or drawn, anew.
-            `bootstrap`: all share the splits of seed 0, and each trains on a bootstrap sample of the training set, as large
-            as it (Efron 1979): what churn is measured on. `none`: nothing, so that the spread over seeds is that of
-            training alone (Bouthillier et al. 2021, arXiv:2103.03098).
+        resample: what differs between the data of two seeds, beside the test examples, which are the same. `split`: which
+            of the other examples are trained and which validated on, split or drawn anew. `bootstrap`: all share the
+            splits of seed 0, and each trains on a bootstrap sample of the training set, as large as it (Efron 1979): what
+            churn is measured on. `none`: nothing, so that the spread over seeds is that of training alone (Bouthillier et
+            al. 2021, arXiv:2103.03098). A verdict is conditional on what does not differ: see `scope`.
         target_error: the task counts as solved once the error on validation examples is below this; 0: never asked.
     """
 
@@ -116,6 +125,37 @@ class Task(Component):
             seed: index of the replicate.
         """
         raise NotImplementedError
+
+    def scope(self) -> str:
+        """What a verdict on this task is conditional on: which examples are fixed, and what differs between seeds."""
+        data, differing = self.data(0), ["initial weights", "order of batches", "dropout"]
+        of_test = counted(len(data.test), "example")
+        tested = f"one fixed test set of {of_test}" if self.fixes_test() else f"{of_test}, other ones for each seed"
+        if self.resample == "split":
+            differing.append(self.between_seeds(data))
+        elif self.resample == "bootstrap":
+            differing.append(f"the bootstrap sample of one training set of {counted(len(data.train), 'example')}")
+        if self.label_noise and self.resample == "split":
+            differing.append("which labels are replaced")
+        *first, last = differing
+        same = f", and train on the same {counted(len(data.train), 'example')}" if self.resample == "none" else ""
+        return f"Verdicts hold for tests on {tested}; seeds differ in {', '.join(first)} and {last}{same}."
+
+    def between_seeds(self, data: Data) -> str:
+        """What differs between the examples of two seeds where they are not resampled, in words.
+
+        Args:
+            data: of seed 0.
+        """
+        return "the examples that they train and validate on"
+
+    def fixes_test(self) -> bool:
+        """Whether all seeds are tested on the same examples, as far as seeds 0 and 1 tell.
+
+        They may come in another order, and each input may have another scale: that of the seed's training examples.
+        """
+        one, other = self.data(0).tested(), self.data(1).tested()
+        return same_examples(one, other) or same_but_for_scale(one, other)
 
     def label_noise_problems(self, y: Tensor) -> list[Problem]:
         """Why the targets y cannot have the label noise asked for, if they cannot."""
@@ -240,18 +280,29 @@ def bootstrap(data: Data, generator: torch.Generator) -> Data:
     return replace(data, train=data.train[torch.randint(n, (n,), generator=generator)])
 
 
-def split(n: int, parts: tuple[int, ...], generator: torch.Generator, *, block: int = 1) -> list[Tensor]:
+def split(
+    n: int, parts: tuple[int, ...], generator: torch.Generator, *, groups: Tensor | None = None
+) -> list[Tensor]:  # fmt: skip
     """Disjoint random index sets of the given sizes out of `range(n)`.
 
     The sizes are cut one after another from one random order, so the last set of a smaller call is a prefix of the last
-    set of a larger one.
+    set of a larger one. A set takes whole groups; of its last one, what it does not need is in no set.
 
     Args:
         n: number of examples.
-        parts: sizes of the sets, at most `n` together.
+        parts: sizes of the sets, at most `n` together with what is left of their last groups.
         generator: at the start of a stream.
-        block: consecutive examples that stay together, as far as the sizes allow.
+        groups: int64 (n,), the numbers 0, 1, 2 … of the groups that stay in one set; None: each example is its own.
     """
-    starts = torch.randperm(-(-n // block), generator=generator) * block
-    order = (starts[:, None] + torch.arange(block)).flatten()
-    return list(torch.split(order[order < n][: sum(parts)], list(parts)))
+    if groups is None:
+        return list(torch.split(torch.randperm(n, generator=generator)[: sum(parts)], list(parts)))
+    sizes = groups.bincount()
+    shuffled = torch.randperm(len(sizes), generator=generator)
+    order = torch.argsort(torch.argsort(shuffled)[groups], stable=True)
+    ends = sizes[shuffled].cumsum(0)
+    found, start = [], 0
+    for size in parts:
+        found.append(order[start : start + size])
+        if size:
+            start = int(ends[torch.searchsorted(ends, start + size)])
+    return found

@@ -1,5 +1,7 @@
 """A user's own data: `Tensors`."""
 
+from dataclasses import KW_ONLY, replace
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -17,39 +19,74 @@ class Tensors(Pooled):
         x: inputs (n, …), float32 features (n, …, features) or int64 tokens (n, time) from 0.
         y: targets; int64 classes from 0, (n,) or one for every step of x, or float32 numbers (n, …). There are as many
             classes as the largest says, 1 … 4 are five; torch's −100 needs a subclass with `losses` and `errors` that skip it.
+        test: a test set of its own, inputs and targets like x and y; None: some of x and y are kept for the test.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
     x: Tensor
     y: Tensor
 
+    _: KW_ONLY
+    test: tuple[Tensor, Tensor] | None = None
+
     most_held_out: ClassVar[int] = 2**63
 
     def pool(self) -> tuple[Tensor, Tensor]:
-        """The tensors as they were given."""
-        return self.x, self.y
+        """The tensors as they were given, those of the test set after the others."""
+        if self.test is None:
+            return self.x, self.y
+        x, y = self.test
+        return _joined(self.x, x), _joined(self.y, y)
+
+    def official_test(self) -> int:
+        """Examples of `test`."""
+        return 0 if self.test is None else len(self.test[0])
 
     def fingerprint(self) -> str:
-        """SHA-256 of the bytes of x and y."""
-        return digest(self.x, self.y)
+        """SHA-256 of the bytes of all tensors."""
+        return digest(self.x, self.y, *(self.test or ()))
 
     def check(self) -> list[Problem]:
-        """Two tensors that a network can be trained on, with an example for each split."""
-        found = _problems("x", self.x) + _problems("y", self.y)
-        found = found or _value_problems("x", self.x) + target_problems(self.y, type(self))
-        return found or self._shape_problems() or super().check()
+        """Tensors that a network can be trained on, with an example for each split."""
+        found = self._tensor_problems("", self.x, self.y)
+        if self.test is not None:
+            found += self._tensor_problems("test.", *self.test)
+            found = found or _unlike(self.test[0], self.x, "x") + _unlike(self.test[1], self.y, "y")
+        return found or super().check()
 
-    def _shape_problems(self) -> list[Problem]:
-        x, y = self.x, self.y
-        if x.dim() < 2:
-            return [Problem("x", "needs two axes or more, (n, features) or (n, time); use x.unsqueeze(1)", _shape(x))]
-        if len(x) != len(y):
-            return [Problem("y", f"needs as many examples as x, {len(x)}", str(len(y)))]
-        steps = x.shape[:-1] if x.is_floating_point() else x.shape
-        if not y.is_floating_point() and y.shape not in (x.shape[:1], steps):
-            shapes = " or ".join(dict.fromkeys(str(tuple(shape)) for shape in (x.shape[:1], steps)))
-            return [Problem("y", f"classes need the shape {shapes}, to go with this x", _shape(y))]
+    def _tensor_problems(self, prefix: str, x: Tensor, y: Tensor) -> list[Problem]:
+        """What is wrong with a pair of tensors, each name after `prefix`."""
+        found = _problems("x", x) + _problems("y", y)
+        found = found or _value_problems("x", x) + target_problems(y, type(self))
+        return [replace(problem, path=f"{prefix}{problem.path}") for problem in found or _shape_problems(x, y)]
+
+
+@lru_cache(maxsize=4)
+def _joined(tensor: Tensor, test: Tensor) -> Tensor:
+    """The same object for the same two objects: tasks that differ in their sizes share one pool in memory."""
+    return torch.cat([tensor, test])
+
+
+def _shape_problems(x: Tensor, y: Tensor) -> list[Problem]:
+    if x.dim() < 2:
+        return [Problem("x", "needs two axes or more, (n, features) or (n, time); use x.unsqueeze(1)", _shape(x))]
+    if len(x) != len(y):
+        return [Problem("y", f"needs as many examples as x, {len(x)}", str(len(y)))]
+    steps = x.shape[:-1] if x.is_floating_point() else x.shape
+    if not y.is_floating_point() and y.shape not in (x.shape[:1], steps):
+        shapes = " or ".join(dict.fromkeys(str(tuple(shape)) for shape in (x.shape[:1], steps)))
+        return [Problem("y", f"classes need the shape {shapes}, to go with this x", _shape(y))]
+    return []
+
+
+def _unlike(test: Tensor, tensor: Tensor, name: str) -> list[Problem]:
+    """Why the test set's examples cannot be of one kind with the others, if they cannot."""
+    if test.shape[1:] == tensor.shape[1:] and test.dtype == tensor.dtype:
         return []
+    wanted = f"(n{''.join(f', {size}' for size in tensor.shape[1:])})"
+    message = f"must be like {name}: shape {wanted}, {str(tensor.dtype).removeprefix('torch.')}"
+    got = f"{_shape(test)}, {str(test.dtype).removeprefix('torch.')}"
+    return [Problem(f"test.{name}", message, got)]
 
 
 def _problems(name: str, tensor: Tensor) -> list[Problem]:

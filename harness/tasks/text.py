@@ -9,29 +9,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.settings import Count
+from harness.settings import Count, Note
+from harness.settings.show import counted
+from harness.tasks.paragraphs import different, paragraphs, parted, passages
 from harness.tasks.pooled import File, Pooled, find, read, unusable
 from harness.tasks.task import Data
-
-PAGE = 1000
-"""Characters that stay in one split: splits are not interleaved word by word, yet each draws on the whole text."""
 
 
 class CharLM(Pooled):
     """Predict every next character of a text (Graves 2013, arXiv:1308.0850, section 3).
 
-    The text is cut into windows of `length` characters that do not overlap; x (windows, length) holds their characters
-    as int64 tokens, y (windows, length) the characters that follow each of them. The vocabulary is the sorted set of
-    the text's characters. Seeds assign whole pages of the text (`PAGE` characters) to the splits; only the last page of
-    a split may be torn.
+    A paragraph (what stands between empty lines) that stands in the text before is left out, or a network would be tested
+    on what it was trained on; a note says how many are. What is left is parted into passages of whole paragraphs, and each
+    passage into windows of `length` characters that do not overlap, but for a rest at its end. x (windows, length) holds
+    their characters as int64 tokens, y (windows, length) the characters that follow each of them. The vocabulary is the
+    sorted set of the text's characters. All of a passage is in one split, and no window reaches into another passage. Where
+    a paragraph is longer than a tenth of the text, its lines stand for paragraphs, or parts of them (`tasks.paragraphs`).
 
     Args:
         length: characters per window.
-        text: a UTF-8 file; None is the prose of Python's own manual, `pydoc_data.topics`, about 465,000 characters of
-            some 100 kinds, which differs a little between Python versions (see `fingerprint`).
+        text: a UTF-8 file; None is the prose of Python's own manual, `pydoc_data.topics`, about 374,000 characters without
+            what repeats, of some 100 kinds; it differs a little between Python versions (see `fingerprint`).
         validation_size: windows.
         test_size: windows.
-        train_size: windows; None is all the others.
+        train_size: windows; None is all that every seed can train on: up to a passage is left over.
     """
 
     length: Count = 50
@@ -42,15 +43,26 @@ class CharLM(Pooled):
 
     def pool(self) -> tuple[Tensor, Tensor]:
         """Tokens x and y, both (windows, length)."""
-        return _windows(self._file(), self.length)
+        windows = _windows(self._file(), self.length)
+        return windows.x, windows.y
 
-    def block(self) -> int:
-        """Windows per page."""
-        return max(PAGE // self.length, 1)
+    def groups(self) -> Tensor:
+        """The passage of each window."""
+        return _windows(self._file(), self.length).passage
 
     def fingerprint(self) -> str:
-        """SHA-256 of the text in UTF-8."""
+        """SHA-256 of the text in UTF-8, without paragraphs that repeat others."""
         return _corpus(self._file()).sha256
+
+    def data_notes(self) -> list[Note]:
+        """How many paragraphs of a user's text are left out, since they repeat others."""
+        corpus = _corpus(self._file())
+        if self.text is None or not corpus.repeated:
+            return []
+        said = counted(
+            corpus.repeated, "paragraph repeats an earlier one and is", "paragraphs repeat earlier ones and are"
+        )
+        return [Note("text", f"{said} left out, {corpus.repeated_share:.2g} % of the text")]
 
     def vocabulary(self) -> str:
         """The characters of the text; token i is character i."""
@@ -66,9 +78,22 @@ class CharLM(Pooled):
 
 @dataclass(frozen=True)
 class _Corpus:
-    tokens: Tensor  # int64 (characters,)
+    """A text without repeated paragraphs: the tokens of each paragraph, and what was left out."""
+
+    paragraphs: tuple[Tensor, ...]  # int64 (characters,) each
     vocabulary: str
     sha256: str
+    repeated: int
+    repeated_share: float  # of characters, in percent
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Tokens x and y (windows, length), and the number of the passage of each, (windows,)."""
+
+    x: Tensor
+    y: Tensor
+    passage: Tensor
 
 
 @lru_cache(maxsize=4)
@@ -78,18 +103,31 @@ def _corpus(file: File | None) -> _Corpus:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise unusable("text", f"must be UTF-8, but is not at byte {error.start}", file.path if file else "") from None
-    codes = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
-    kinds, tokens = np.unique(codes, return_inverse=True)
-    return _Corpus(torch.from_numpy(tokens), "".join(map(chr, kinds)), hashlib.sha256(raw).hexdigest())
+    every = paragraphs(text)
+    kept = different(every)
+    rest = "".join(kept)
+    kinds, tokens = np.unique(np.frombuffer(rest.encode("utf-32-le"), dtype="<u4"), return_inverse=True)
+    parts = torch.split(torch.from_numpy(tokens), [len(paragraph) for paragraph in parted(kept)])
+    share = 100 * (1 - len(rest) / len(text))
+    digest = hashlib.sha256(rest.encode()).hexdigest()
+    return _Corpus(tuple(parts), "".join(map(chr, kinds)), digest, len(every) - len(kept), share)
 
 
 @lru_cache(maxsize=16)
-def _windows(file: File | None, length: int) -> tuple[Tensor, Tensor]:
-    tokens = _corpus(file).tokens
-    n = (len(tokens) - 1) // length
-    if not n:
-        raise unusable("length", f"must be less than the {len(tokens)} characters of the text", str(length))
-    return tokens[: n * length].view(n, length), tokens[1 : n * length + 1].view(n, length)
+def _windows(file: File | None, length: int) -> _Windows:
+    corpus = _corpus(file)
+    found = passages([len(paragraph) for paragraph in corpus.paragraphs], length + 1)
+    if not found:
+        characters = sum(map(len, corpus.paragraphs))
+        raise unusable("length", f"must be less than the {characters} characters of the text", str(length))
+    x, y, passage = [], [], []
+    for number, (first, end) in enumerate(found):
+        tokens = torch.cat(corpus.paragraphs[first:end])
+        n = (len(tokens) - 1) // length
+        x.append(tokens[: n * length].view(n, length))
+        y.append(tokens[1 : n * length + 1].view(n, length))
+        passage.append(torch.full((n,), number))
+    return _Windows(torch.cat(x), torch.cat(y), torch.cat(passage))
 
 
 def _manual() -> bytes:

@@ -14,6 +14,7 @@ from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.rendering import render, render_all, start_helpers
 from harness.reporting.plots.training import curves_to_show
 from harness.study import Study
+from harness.study.scope import examples_in_words
 
 FIGURES = (generalization, stability, surface, training, solving, seeds, tuning, learning_rates)
 
@@ -26,9 +27,13 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         curves: one row per run and logged step, from `curves_to_show`.
         study: names the factors.
     """
+    there = examples_in_words(study)
+    said = (
+        f"{omitted(study)} Examples: {there['test']} test, {there['validation']} validation, {there['train']} training."
+    )
     for figure in FIGURES:
         for plot in figure.plots(runs, curves, study):
-            yield replace(plot, caption=plot.caption + omitted(study))
+            yield replace(plot, caption=plot.caption + said)
 
 
 __all__ = ["FIGURES", "Plot", "curves_to_show", "plots", "render", "render_all", "start_helpers"]

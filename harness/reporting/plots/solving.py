@@ -18,7 +18,8 @@ from harness.study import Study
 def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     """Per cell, the share solved after 0 steps, after each at which a run did, and after all, with Wilson's interval.
 
-    All runs are censored at the same step, so this is one minus Kaplan and Meier's estimate (1958).
+    Runs of a line that train for as many steps are censored at the same one, so this is one minus Kaplan and Meier's
+    estimate (1958); a run that ends earlier counts as not solved from there on.
     """
     if "solved" not in runs or runs["solved"].isna().all():
         return None
@@ -29,12 +30,12 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
         for j, group in enumerate(levels_of(study, group_factor)):
             inside = rows_at(runs, {facet_factor: facet, group_factor: group})
             names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
+            end = float(inside[["steps_done", "solve_step"]].to_numpy(float).max(initial=0.0))
             for step in sorted({0.0, *inside["solve_step"]}) if len(inside) else ():
                 count = int(((inside["solved"] == 1) & (inside["solve_step"] <= step)).sum())
                 low, high = wilson(count, len(inside))
-                rows.append(
-                    names | {"step": step, "share": count / len(inside), "low": low, "high": high, "n": len(inside)}
-                )
+                share = {"share": count / len(inside), "low": low, "high": high}
+                rows.append(names | {"step": step, "end": end, "n": len(inside)} | share)
     return pd.DataFrame(rows) if rows else None
 
 
@@ -43,12 +44,11 @@ def draw(data: pd.DataFrame) -> Figure:
     facets = sorted(data["facet_order"].unique())
     figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.5), 3.2), layout="constrained")
     axes = figure.subplots(1, len(facets), squeeze=False, sharey=True)[0]
-    end = data["step"].max()
     for ax, facet in zip(axes, facets, strict=True):
         panel = data[data["facet_order"] == facet]
         for _, line in panel.groupby("group_order"):
             kind = look_of(line) | {"marker": ""}
-            steps, shares = [*line["step"], end], [*line["share"], line["share"].iloc[-1]]
+            steps, shares = [*line["step"], line["end"].iloc[0]], [*line["share"], line["share"].iloc[-1]]
             ax.step(steps, shares, where="post", **kind)
             band = ([*line[name], line[name].iloc[-1]] for name in ("low", "high"))
             ax.fill_between(steps, *band, step="post", color=kind["color"], alpha=0.12, lw=0)

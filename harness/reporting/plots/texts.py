@@ -16,6 +16,7 @@ UNITS = {
     "train_size": "examples",
     "batch_size": "examples",
     "steps": "training steps",
+    "epochs": "passes over the training examples",
 }
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CHARACTER = 0.075
@@ -33,11 +34,13 @@ def factor_name(path: str) -> str:
 
 
 def metric_name(metric: str) -> str:
-    """A metric with its unit, unless the name says it.
+    """A metric with its unit, unless the name says it; of the gap also of which examples.
 
     >>> metric_name("grad_norm_q99"), metric_name("gap"), metric_name("diverged")
-    ('grad norm q99', 'gap (loss)', 'diverged (share of runs)')
+    ('grad norm q99', 'gap (test − training loss)', 'diverged (share of runs)')
     """
+    if metric == "gap":
+        return "gap (test − training loss)"
     unit, name = METRICS[metric].unit, metric.replace("_", " ")
     return name if unit in name.split() else f"{name} ({unit})"
 

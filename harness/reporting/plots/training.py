@@ -18,7 +18,10 @@ from harness.reporting.plots.looks import look
 from harness.reporting.plots.plot import Plot
 from harness.study import Study
 
-QUANTITIES = {"loss": "batch loss", "validation_loss": "validation loss", "grad_norm": "gradient norm\nbefore clipping"}
+QUANTITIES = {
+    "loss": "loss of\ntraining batches", "validation_loss": "validation loss",
+    "grad_norm": "gradient norm\nbefore clipping",
+}  # fmt: skip
 POINTS = 200
 LOG_RATIO = 30.0
 
@@ -26,7 +29,9 @@ LOG_RATIO = 30.0
 def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     """Median and quartiles over seeds of each quantity, per step and cell; steps binned to at most 200 points.
 
-    Once it has become non-finite a run counts as infinite. Without confirm runs, the tune runs are shown.
+    Once it has become non-finite a run counts as infinite, to the last step it would have taken. Where runs of one line train
+    for different numbers of steps, they are logged at different ones: in between each keeps its last value. Without confirm
+    runs, the tune runs are shown.
     """
     binned = _binned(curves)
     rows: list[dict[str, Any]] = []
@@ -69,6 +74,7 @@ def _bands(curves: pd.DataFrame, quantity: str) -> list[dict[str, Any]]:
     values = curves.assign(value=curves[quantity].mask(lost, math.inf)).pivot(
         index="step", columns=["trial", "seed"], values="value"
     )
+    values = values.ffill().where(values.bfill().notna())  # no run goes on after its end
     ranked = np.sort(values.to_numpy(float), axis=1)  # of each step, NaN last
     n = (~np.isnan(ranked)).sum(axis=1)
 
@@ -145,6 +151,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
     if table is not None:
         caption = (
             "Training curves: median over seeds, band from the first to the third quartile. A run that becomes non-finite counts as infinite "
-            "from then on; a line ends at ✗ where half of its runs have."
+            "from then on; a line ends at ✗ where half of its runs have. A line ends where its runs do; where some of them end "
+            "earlier, it goes on with the others. Gradient norms are those of training batches."
         )
         yield Plot("training", caption, table, draw)

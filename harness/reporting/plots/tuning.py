@@ -118,7 +118,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         table = data(runs, curves, study, factor)
         if table is not None:
             caption = (
-                f"Tuning of {factor}: the objective at every value tried (validation data; median over seeds, bars: its 95 % interval, "
+                f"Tuning of {factor}: the objective at every value tried (no test data; median over seeds, bars: its 95 % interval, "
                 "of few seeds their range). A curve whose minimum lies at an end of the range would put the comparison in doubt."
             )
             yield Plot(f"tuning_{factor}", caption, table, draw)

@@ -1,0 +1,67 @@
+"""What a study's numbers are conditional on, in words: on which examples, and how long its runs train."""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from harness.engine.setup import Setup
+from harness.settings import show
+from harness.settings.levels import in_words
+from harness.study.claims import Levels
+from harness.study.experiment import SPLITS, Experiment
+
+
+def scope(study: Experiment) -> list[str]:
+    """What verdicts are conditional on, a sentence of each task that says something else, with the levels that decide it."""
+    tasks = [setup.task for setup in setups(study)]
+    scopes = {task: task.scope() for task in dict.fromkeys(tasks)}
+    said = [(cell, scopes[task]) for cell, task in zip(study.cells(), tasks, strict=True)]
+    deciding = [path for path in study.sweeps() if _decides(path, said)]
+    sentences = []
+    for cell, sentence in said:
+        levels = in_words({path: cell[path] for path in deciding})
+        sentences.append(f"At {levels}: {sentence[0].lower()}{sentence[1:]}" if deciding else sentence)
+    return list(dict.fromkeys(sentences))
+
+
+def _decides(path: str, said: Iterable[tuple[Levels, str]]) -> bool:
+    """Whether cells that differ in one factor alone say different things."""
+    found: dict[Any, set[str]] = {}
+    for cell, sentence in said:
+        found.setdefault(tuple(show(level) for other, level in cell.items() if other != path), set()).add(sentence)
+    return any(len(sentences) > 1 for sentences in found.values())
+
+
+def setups(study: Experiment, *, end: Literal["low", "high"] = "low") -> list[Setup]:
+    """The setup of each cell, what is tuned at one end of its range."""
+    tuned = {path: getattr(tune, end) for path, tune in study.tunes().items()}
+    return [study.setup(cell | tuned) for cell in study.cells()]
+
+
+def examples_in_words(study: Experiment) -> dict[str, str]:
+    """How many examples numbers are measured on, for `measured_on`: of each split one number, or those of all cells.
+
+    Under `gap` the training examples on which the training loss is measured: as many as there are test examples, if there are.
+    """
+    counts = [study.examples(setup) for setup in setups(study)]
+    found = {name: spread(count[name] for count in counts) for name in SPLITS}
+    return found | {"gap": spread(min(count["test"], count["train"]) for count in counts)}
+
+
+def budget(study: Experiment, trained: Iterable[Setup]) -> str:
+    """How long runs train, in steps and epochs: of each one number, or the least and the most of some setups."""
+    each = list(trained)
+    steps = [setup.steps for setup in each]
+    epochs = [setup.steps * setup.examples_a_step / study.examples(setup)["train"] for setup in each]
+    several = ["" if set(numbers) == {1} else "s" for numbers in (steps, epochs)]
+    return f"{spread(steps)} step{several[0]}, {spread(epochs)} epoch{several[1]}"
+
+
+def spread(numbers: Iterable[float]) -> str:
+    """One number, or the least and the most.
+
+    >>> spread([5, 5]), spread([1000, 64, 300]), spread([0.1234, 10.0])
+    ('5', '64 to 1,000', '0.123 to 10')
+    """
+    found = list(numbers)
+    low, high = (f"{n:,}" if isinstance(n, int) else f"{n:.3g}" for n in (min(found), max(found)))
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,350 @@
+"""Test examples are fixed first: the same for every seed, seen by none in training, the official ones where there are any."""
+
+import functools
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_tasks import every_task, only_problem, tensors, write_idx
+from test_tasks_tabular import IRIS, Squares, bundled, kept, no_network  # noqa: F401
+
+from harness import Study, Sweep
+from harness.audit import data_checks
+from harness.ledger.trial_runs import TUNE_SEEDS
+from harness.models import DropoutNet
+from harness.settings import InvalidStudy
+from harness.settings.randomness import ALL_SEEDS, stream
+from harness.settings.show import show
+from harness.study.scope import scope
+from harness.tasks import CharLM, Data, Friedman, Images, Tabular, Task, TemporalOrder, Tensors, from_dataset
+from harness.tasks.doubts import doubts
+from harness.tasks.pooled import Pooled
+
+SEEDS = (0, 1, 2, 999_999, TUNE_SEEDS, TUNE_SEEDS + 1)
+RESAMPLES = ("split", "bootstrap", "none")
+
+
+def with_test_set(n=40, tested=12):
+    """Tensors with a test set of their own; every input is another number."""
+    x = torch.arange(2.0 * (n + tested)).view(-1, 2)
+    y = torch.arange(n + tested) % 3
+    return Tensors(x[:n], y[:n], test=(x[n:], y[n:]))
+
+
+def identities(task: Task, data: Data, split: str) -> list[bytes]:
+    """What tells examples apart: their place in a pool, or what they are."""
+    if isinstance(task, Pooled):
+        return [bytes(str(i), "ascii") for i in getattr(data, split).tolist()]
+    return [data.x[i].numpy().tobytes() + data.y[i].numpy().tobytes() for i in getattr(data, split).tolist()]
+
+
+EVERY = [*every_task(), with_test_set(), CharLM(length=20, train_size=60, validation_size=30, test_size=40)]
+
+
+@pytest.mark.parametrize("resample", RESAMPLES)
+@pytest.mark.parametrize("task", EVERY, ids=lambda task: type(task).__name__)
+def test_all_seeds_are_tested_on_the_same_examples_and_none_trains_or_validates_on_one(task, resample):
+    task = task.replace(resample=resample)
+    tested = identities(task, task.data(0), "test")
+    for seed in SEEDS:
+        data = task.data(seed)
+        assert identities(task, data, "test") == tested
+        seen = identities(task, data, "train") + identities(task, data, "validation")
+        assert set(seen).isdisjoint(tested)
+        assert set(identities(task, data, "train")).isdisjoint(identities(task, data, "validation"))
+    assert task.fixes_test() and data_checks.test_set(task).level == "ok"
+
+
+@pytest.mark.parametrize("task", EVERY, ids=lambda task: type(task).__name__)
+def test_a_smaller_test_set_is_part_of_a_larger_one(task):
+    small = task.replace(test_size=5)
+    assert identities(task, small.data(3), "test") == identities(task, task.data(3), "test")[:5]
+
+
+def test_the_test_set_follows_the_documented_streams():
+    task = tensors(50)
+    data = task.data(7)
+    assert torch.equal(data.test, torch.randperm(50, generator=stream(ALL_SEEDS, "test"))[:10])
+    rest = torch.tensor([i for i in range(50) if i not in data.test.tolist()])
+    order = rest[torch.randperm(40, generator=stream(7, "split"))]
+    assert torch.equal(torch.cat([data.validation, data.train]), order)
+    drawn = Friedman(noise=0.0, test_size=9).data(7)
+    uniform = torch.rand(9, 12, generator=stream(ALL_SEEDS, "test"))
+    assert torch.equal(drawn.x[drawn.test], uniform[:, :10])
+    assert ALL_SEEDS not in range(2 * TUNE_SEEDS)
+
+
+def test_any_training_and_validation_examples_may_go_to_any_other_seed():
+    """With one split for all seeds, four of five of them would never be held out."""
+    task = tensors(100)
+    known = set(range(100)) - set(task.data(0).test.tolist())
+    held_out = set().union(*(task.data(seed).validation.tolist() for seed in range(40)))
+    assert held_out == known
+
+
+# ---------------------------------------------------------------- official test sets
+
+
+def test_the_t10k_files_of_an_idx_folder_are_what_is_tested_on(tmp_path):
+    pixels, labels = write_idx(tmp_path, n=20)
+    task = Images(f"idx:{tmp_path}")
+    assert task.official_test() == 20
+    for seed in SEEDS:
+        data = task.data(seed)
+        assert sorted(data.test.tolist()) == list(range(20, 40))
+        assert np.array_equal((data.x[data.test.sort().values] * 255).round().numpy(), pixels[20:].reshape(20, -1))
+        assert np.array_equal(data.y[data.test.sort().values].numpy(), labels[20:])
+        assert sorted(torch.cat([data.train, data.validation]).tolist()) == list(range(20))
+    few = task.replace(test_size=6)
+    assert set(few.data(0).test.tolist()) < set(range(20, 40)) and max(few.data(1).train.tolist()) < 20
+    assert str(only_problem(task.replace(test_size=21))) == "test_size: at most 20, which the data come with (got 21)"
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    write_idx(alone, names=("train",))
+    assert Images(f"idx:{alone}").official_test() == 0
+
+
+@bundled
+def test_openmls_mnist_is_tested_on_its_last_ten_thousand(no_network, monkeypatch):  # noqa: F811
+    """As scikit-learn reads it, openml.org does not say which examples are for testing: how many of each class tells."""
+    counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    tested = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    random = np.random.default_rng(0)
+    labels = [random.permutation(np.repeat(np.arange(10), part)) for part in (counts, tested)]
+    monkeypatch.setattr("harness.tasks.images._load", Images._pictures.__globals__["_load"].__wrapped__)
+
+    def written(text, order):
+        if not text.startswith("%"):
+            return text
+        rows = "\n".join(f"{k % 256},1,2,3,{label}" for k, label in enumerate(order))
+        head = text[: text.upper().index("@DATA")].replace(
+            "{Iris-setosa,Iris-versicolor,Iris-virginica}", f"{{{','.join('0123456789')}}}"
+        )
+        return f"{head}@DATA\n{rows}\n"
+
+    for order, official in ((np.concatenate(labels), 10_000), (random.permutation(np.concatenate(labels)), 0)):
+        kept(no_network, *IRIS, functools.partial(written, order=order))
+        task = Images("openml:61")
+        assert task.official_test() == official
+    assert min(Images("openml:61").data(3).test.tolist()) < 60_000
+
+
+def test_a_test_file_is_what_is_tested_on_and_nothing_is_learned_from_it(tmp_path):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"size": random.normal(size=60), "kind": ["u", "v", "w"] * 20, "y": random.normal(size=60).round(3)}
+    )
+    other = pd.DataFrame({"y": [50.5, -3.25, 7.125], "kind": ["z", "u", "v"], "size": [1e3, 2.0, 3.0]})
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    other.to_csv(tmp_path / "test.csv", index=False)
+    task = Tabular(tmp_path / "train.csv", target="y", test=tmp_path / "test.csv")
+    assert task.problems() == [] and task.official_test() == 3
+    alone = Tabular(tmp_path / "train.csv", target="y", test_size=1)
+    for seed in SEEDS:
+        data = task.data(seed)
+        assert sorted(data.test.tolist()) == [60, 61, 62]
+        train = frame.iloc[data.train.numpy()]
+        scaled = (pd.concat([frame, other])["size"] - train["size"].mean()) / train["size"].std(ddof=0)
+        np.testing.assert_allclose(data.x[:, 0], scaled, rtol=1e-4, atol=1e-6)
+        y = (pd.concat([frame, other])["y"] - frame["y"].mean()) / frame["y"].std(ddof=0)
+        np.testing.assert_allclose(data.y, y, rtol=1e-4, atol=1e-6)
+        assert data.x.shape[1] == 1 + 4 and (data.x[60, 1:] == 0).all()  # a kind that no training example has
+        assert data.x[61, 1:].tolist() == [1, 0, 0, 0]
+    assert alone.fingerprint() != task.fingerprint()
+    other.assign(size=[1e3, 2.0, 4.0]).to_csv(tmp_path / "test.csv", index=False)
+    assert task.data(0).x[62, 0] > data.x[62, 0]  # read again
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"size": [1.0], "y": ["a"]}, "test: lacks the column 'kind'"),
+        ({"y": ["a"]}, "test: lacks the columns 'size', 'kind'"),
+        ({"size": [1.0], "kind": ["u"], "y": ["a"], "more": [1]}, "test: must have the columns of the source and no others (got 'more')"),
+        ({"size": ["x"], "kind": ["u"], "y": ["a"]}, "test: column 'size' must be of the same type as in the source, float64"),
+    ],
+)  # fmt: skip
+def test_a_test_file_that_does_not_fit_is_refused(tmp_path, columns, said):
+    frame = pd.DataFrame({"size": [1.0, 2.0, 3.5, 4.0], "kind": ["u", "v"] * 2, "y": ["a", "b"] * 2})
+    frame.to_parquet(tmp_path / "train.parquet")
+    pd.DataFrame(columns).to_parquet(tmp_path / "test.parquet")
+    problem = only_problem(Tabular(tmp_path / "train.parquet", target="y", test=tmp_path / "test.parquet"))
+    assert str(problem).startswith(said)
+
+
+def test_a_test_file_that_is_none_is_refused(tmp_path):
+    assert str(only_problem(Tabular(test=tmp_path / "no.csv"))).startswith("test: no such file")
+    assert str(only_problem(Tabular(test="no"))).startswith("test: must be a file that ends in .csv or .parquet")
+
+
+def test_declared_categories_of_a_test_file_are_joined(tmp_path):
+    for name, kinds in (("train", ["u", "v"]), ("test", ["v", "w"])):
+        kind = pd.Categorical(kinds * 10)
+        pd.DataFrame({"kind": kind, "size": np.arange(20.0), "y": list("ab") * 10}).to_parquet(
+            tmp_path / f"{name}.parquet"
+        )
+    data = Tabular(tmp_path / "train.parquet", target="y", test=tmp_path / "test.parquet").data(0)
+    assert data.x[:20, 1:].tolist() == [[1, 0, 0], [0, 1, 0]] * 10
+    assert data.x[20:, 1:].tolist() == [[0, 1, 0], [0, 0, 0]] * 10  # no training example is a w
+
+
+def test_test_tensors_and_a_test_data_set_are_what_is_tested_on():
+    for task in (with_test_set(40, 12), from_dataset(Squares(40), test=Squares(12))):
+        assert task.problems() == [] and task.official_test() == 12
+        assert (len(task.data(0).train), len(task.data(0).validation)) == (32, 8)
+        assert all(set(task.data(seed).test.tolist()) == set(range(40, 52)) for seed in SEEDS)
+        assert torch.equal(task.data(0).x[40:], task.test[0])
+        assert task.data(0).x is task.replace(train_size=3).data(1).x  # one pool for all sizes
+    with pytest.raises(InvalidStudy, match="test: item 0 is not a pair"):
+        from_dataset(Squares(40), test=Squares(4, target=lambda i: 1 // i))
+
+
+@pytest.mark.parametrize(
+    ("test", "said"),
+    [
+        ((torch.zeros(3, 3), torch.zeros(3, dtype=torch.int64)), "test.x: must be like x: shape (n, 2), float32"),
+        ((torch.zeros(3, 2), torch.zeros(3)), "test.y: must be like y: shape (n), int64"),
+        ((torch.zeros(3, 2), torch.zeros(2, dtype=torch.int64)), "test.y: needs as many examples as x, 3"),
+        ((torch.zeros(3, 2).double(), torch.zeros(3, dtype=torch.int64)), "test.x: must be float32 or int64"),
+        ((torch.full((3, 2), torch.nan), torch.zeros(3, dtype=torch.int64)), "test.x: all 6 values must be finite"),
+        (torch.zeros(3, 2), "test: input should be a valid tuple"),
+    ],
+)  # fmt: skip
+def test_test_tensors_that_do_not_fit_are_refused(test, said):
+    problem = tensors(test=test).problems()[0]
+    assert str(problem).startswith(said)
+
+
+def test_test_tensors_are_told_apart_by_content():
+    one, other = (tensors(test=(torch.full((2000, 2), v), torch.zeros(2000, dtype=torch.int64))) for v in (1.0, 1.0))
+    assert one == other and one.fingerprint() == other.fingerprint()
+    middle = torch.full((2000, 2), 1.0)
+    middle[1000] = 2.0  # which the repr of a large tensor leaves out
+    changed = tensors(test=(middle, torch.zeros(2000, dtype=torch.int64)))
+    assert changed != one and changed.fingerprint() != one.fingerprint()
+    assert show([middle, 1]) != show([torch.full((2000, 2), 1.0), 1])
+
+
+# ---------------------------------------------------------------- what is learned from data
+
+
+@pytest.mark.parametrize("source", ["breast_cancer", "diabetes"])
+def test_nothing_is_learned_from_test_examples(tmp_path, source):
+    """Whatever the test rows hold, all that is trained and validated on stays as it is, inputs and targets."""
+    base = Tabular(source)
+    frame = base._table.__globals__["_shipped"](source)
+    frame.to_parquet(tmp_path / "t.parquet")
+    task = Tabular(tmp_path / "t.parquet", target="target")
+    before = task.data(2)
+    rows = before.test.numpy()
+    numbers = [name for name in frame if name != "target"]
+    frame.loc[rows, numbers] = frame.loc[rows, numbers] * 50 + 7
+    if source == "diabetes":
+        frame.loc[rows, "target"] = frame.loc[rows, "target"] * 9
+    frame.to_parquet(tmp_path / "t.parquet")
+    after = task.data(2)
+    for index in (before.train, before.validation):
+        assert torch.equal(before.x[index], after.x[index]) and torch.equal(before.y[index], after.y[index])
+
+
+def test_a_category_that_no_training_example_has_is_no_input(tmp_path):
+    kinds = ["u", "v"] * 30
+    path = tmp_path / "t.csv"
+
+    def task():
+        pd.DataFrame({"size": np.arange(60.0), "kind": kinds, "y": list("abc") * 20}).to_csv(path, index=False)
+        return Tabular(path, target="y")
+
+    kinds[int(task().data(0).test[0])] = "w"
+    data = task().data(0)
+    assert data.x.shape[1] == 4 and (data.x[:, 3] == 0).all() and (data.x[data.test[0], 1:] == 0).all()
+
+
+# ---------------------------------------------------------------- a user's own task
+
+
+class Own(Task):
+    """A pool that is split anew for every seed, or whose test examples are fixed, in the seed's order and scale."""
+
+    fixed: bool = False
+    scaled: bool = False
+
+    def draw(self, seed):
+        x = torch.randn(60, 2, generator=torch.Generator().manual_seed(1))
+        order = torch.randperm(60, generator=stream(seed, "own"))
+        if self.fixed:
+            order = torch.cat([order[order < 40], order[order >= 40] if not self.scaled else torch.arange(40, 60)])
+        train, validation, test = order.split([30, 10, 20])
+        if self.scaled:
+            x = (x - x[train].mean(0)) / x[train].std(0)
+        return Data(x, (torch.arange(60) % 2), train, validation, test)
+
+
+class Drawn(Task):
+    """New inputs for every seed, of the same classes."""
+
+    def draw(self, seed):
+        x = torch.randn(60, 2, generator=stream(seed, "own"))
+        return Data(x, torch.arange(60) % 2, *torch.arange(60).split([30, 10, 20]))
+
+
+@pytest.mark.parametrize(
+    ("task", "fixed"),
+    [(Own(), False), (Drawn(), False), (Own(fixed=True), True), (Own(fixed=True, scaled=True), True), (Own(resample="none"), True)],
+)  # fmt: skip
+def test_a_users_task_whose_test_examples_differ_between_seeds_is_found(task, fixed):
+    found = [doubt.sentence for doubt in doubts(task, task.data(0)) if "differ between seeds" in doubt.sentence]
+    assert (not found) == task.fixes_test() == fixed == (data_checks.test_set(task).level == "ok")
+    study = Study(name="own", task=task, model=DropoutNet(hidden=(4,)), batch_size=5, steps=2)
+    assert any("its test examples differ between seeds" in note for note in study.notes) != fixed
+    assert ("one fixed test set of 20 examples" in scope(study)[0]) == fixed
+    assert ("on 20 examples, other ones for each seed" in scope(study)[0]) != fixed
+
+
+class Twice(Task):
+    """Half of the test examples are training examples too."""
+
+    def draw(self, seed):
+        x = torch.randn(60, 2, generator=stream(0, "own"))
+        x[50:] = x[:10]
+        return Data(x, torch.arange(60) % 2, *torch.arange(60).split([30, 10, 20]))
+
+
+def test_test_inputs_that_are_trained_on_too_are_said_before_a_study_trains():
+    study = Study(name="own", task=Twice(), model=DropoutNet(hidden=(4,)), batch_size=5, steps=2)
+    assert any("10 of 20 test examples have inputs that occur in training too" in note for note in study.notes)
+    assert data_checks.splits(Twice()).level == "warning"
+
+
+# ---------------------------------------------------------------- what a verdict is conditional on
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        (Images(), "one fixed test set of 359 examples; seeds differ in initial weights, order of batches, dropout and which of "
+         "the other 1,438 they train and validate on."),
+        (Images(train_size=100, resample="none"), "one fixed test set of 359 examples; seeds differ in initial weights, order of "
+         "batches and dropout, and train on the same 100 examples."),
+        (Images(resample="bootstrap"), "order of batches, dropout and the bootstrap sample of one training set of 1,079 examples."),
+        (Images(label_noise=0.1), "dropout, which of the other 1,438 they train and validate on and which labels are replaced."),
+        (TemporalOrder(test_size=300), "one fixed test set of 300 examples; seeds differ in initial weights, order of batches, "
+         "dropout and the examples that they train and validate on, which are drawn anew."),
+        (with_test_set(), "one fixed test set of 12 examples; seeds differ in initial weights, order of batches, dropout and which "
+         "of the other 40 they train and validate on."),
+    ],
+)  # fmt: skip
+def test_a_task_says_what_a_verdict_on_it_is_conditional_on(task, said):
+    assert task.scope().startswith("Verdicts hold for tests on ") and task.scope().endswith(said)
+
+
+def test_cells_whose_verdicts_are_conditional_on_other_examples_are_told_apart():
+    task = Images(train_size=Sweep(50, 100), label_noise=Sweep(0.0, 0.2))
+    said = scope(Study(name="x", task=task, model=DropoutNet(hidden=(4,)), batch_size=5, steps=2))
+    assert len(said) == 2 and said[0].startswith("At task.label_noise = 0: verdicts hold for tests on")
+    assert "which labels are replaced" not in said[0] and said[1].endswith("which labels are replaced.")
+    (one,) = scope(
+        Study(name="x", task=Images(train_size=Sweep(50, 100)), model=DropoutNet(hidden=(4,)), batch_size=5, steps=2)
+    )
+    assert "359" in one
