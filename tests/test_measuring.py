@@ -116,6 +116,7 @@ def test_what_is_measured_depends_neither_on_the_level_nor_on_how_often(
         runs, curves = train(runs_of(module, seeds, level), evaluations=2, device=CPU)
         pd.testing.assert_frame_equal(runs[light[0].columns], light[0], check_exact=True)
         pd.testing.assert_frame_equal(curves, light[1], check_exact=True)
+    assert light[0][["best_step", "best_test_loss"]].notna().all(axis=None)
     often = train(runs_of(module, seeds, "light"), evaluations=6, device=CPU)
     ends = [name for name in light[0] if not name.startswith("best_")]
     pd.testing.assert_frame_equal(often[0][ends], light[0][ends], check_exact=True)

@@ -138,7 +138,15 @@ def test_a_trial_is_nested_in_its_launch_and_shows_factors_means_and_curves(laun
     assert (child.info.run_name, child.info.start_time, child.info.status) == ("trial 7", 5250, "FINISHED")
     assert child.data.params == {"clipping.max_norm": "inf", "model.dropout": "0.2"}
     assert child.data.metrics == pytest.approx(
-        {"steps_done": 2.0, "grad_norm_q99": 1.5, "n_seeds": 3, "n_finished": 1, "n_diverged": 1, "n_failed": 1}
+        {
+            "steps_done": 2.0,
+            "grad_norm_q99": 1.5,
+            "n_seeds": 3,
+            "n_finished": 1,
+            "n_diverged": 1,
+            "n_collapsed": 0,
+            "n_failed": 1,
+        }
         | {"curve/loss": 0.5, "curve/grad_norm": 0.5, "curve/clip_fraction": 1 / 3}
     )
     history = mlflow_client(results).get_metric_history(child.info.run_id, "curve/loss")

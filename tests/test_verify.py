@@ -105,7 +105,7 @@ def test_every_run_of_every_phase_is_trained_again_to_the_bit(small: Path) -> No
     assert again.exit_code == 0, again.output
     runs = pd.read_parquet(small / "runs.parquet")
     assert len(runs) == 4 * (4 + 3)
-    assert set(runs["status"]) == {"finished", "diverged"}
+    assert {"finished", "diverged"} <= set(runs["status"]) <= {"finished", "diverged", "collapsed"}
     assert set(runs["seed"]) == {2, 5, 7, 1_000_000}
     assert set(runs["task.train_size"]) == {"None", "100"}
     assert again.output.count("agrees in every bit") == 28

@@ -34,18 +34,28 @@ def unchanged(members: Members) -> Iterator[None]:
     Put back are parameters, buffers and plain tensors, in value and in place; modes; numbers and containers that layers hold
     as attributes; the noise of dropout; and the global generators. What hooks do outside of their module cannot be known.
     """
-    template, mode, unused = members.template, members.mode, members.unused
-    training = {layer: layer.training for layer in template.modules()}
+    restore = kept(members)
+    with members.noise_kept(), global_generators_kept(members.device):
+        yield
+    restore()
+
+
+def kept(members: Members) -> Restore:
+    """What puts members back into the state that they are in now: all that is theirs, but for where random numbers come from."""
+    mode, unused = members.mode, members.unused
+    training = {layer: layer.training for layer in members.template.modules()}
     seen: dict[int, Restore] = {}
     stores = [_items_kept(vars(layer), seen, DEPTH, TORCHS) for layer in training]
     state = [_kept(container, seen, DEPTH) for container in members.containers()]
-    with members.noise_kept(), global_generators_kept(members.device):
-        yield
-    for restore in (*stores, *state):
-        restore()
-    for layer, was in training.items():
-        layer.training = was
-    members.mode, members.unused = mode, unused
+
+    def restore() -> None:
+        for each in (*stores, *state):
+            each()
+        for layer, was in training.items():
+            layer.training = was
+        members.mode, members.unused = mode, unused
+
+    return restore
 
 
 def _nothing(*_: object) -> None:

@@ -11,8 +11,11 @@ from harness.inference.pairing import Pairs
 from harness.settings import Component
 from harness.study import Claim
 
-CLIPPED_STEPS, CLIPPED_RUNS = 0.05, 0.5
-"""A clipping arm was put to the test if at least this share of steps was clipped in more than this share of its runs."""
+CLIPPED_STEPS, CLIPPED_RUNS = 0.01, 0.5
+"""A clipping arm was put to the test if at least this share of steps was clipped in more than this share of its runs.
+
+A bound may act at spikes alone: clipping 4 % of the steps decides whether an RNN on text at lr 1 trains or diverges.
+"""
 
 CLIPPING_CHECK = (
     f"A clipping arm counts as put to the test where at least {100 * CLIPPED_STEPS:.0f} % of the steps were clipped in more than "

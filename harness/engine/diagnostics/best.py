@@ -1,12 +1,16 @@
 """The weights of least validation loss: what early stopping would have chosen (Prechelt 1998)."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import generalization
+from harness.engine.measuring import kept, unchanged
 from harness.engine.members import Members
+from harness.engine.plain_member import PlainMember
 from harness.engine.stability import Array
 
 MEASURED = ("train_loss", "test_loss", "test_error", "gap")
@@ -23,6 +27,7 @@ class BestWeights:
     def __init__(self, population: Members) -> None:
         self._population = population
         self._best: list[Tensor] = []
+        self._put_alone: Callable[[], None] = lambda: None
         self._loss = np.full(len(population), np.inf)
         self._step = np.zeros(len(population))
         self._last = 0
@@ -33,6 +38,9 @@ class BestWeights:
         self._loss, self._step = np.where(better, loss, self._loss), np.where(better, step, self._step)
         self._last = step
         rows = torch.from_numpy(better).to(self._population.device)
+        if isinstance(self._population, PlainMember):  # whose tensors may come, go and change their shape
+            self._put_alone = kept(self._population) if better.any() else self._put_alone
+            return
         if not self._best:
             self._best = [tensor.clone() for tensor in self._population.state()]
         for best, tensor in zip(self._best, self._population.state(), strict=True):
@@ -53,13 +61,14 @@ class BestWeights:
         """
         found = present
         if (self._step != self._last).any():
-            last = [tensor.clone() for tensor in self._population.state()]
-            self._put(self._best)
-            found = generalization(self._population, feed)
-            self._put(last)
+            with unchanged(self._population):
+                self._put()
+                found = generalization(self._population, feed)
         measured = {f"best_{name}": found[name] for name in MEASURED}
         return {"best_step": self._step, "best_validation_loss": self._loss} | measured
 
-    def _put(self, tensors: list[Tensor]) -> None:
-        for state, tensor in zip(self._population.state(), tensors, strict=True):
-            state.copy_(tensor)
+    def _put(self) -> None:
+        """Put the best weights in place."""
+        self._put_alone()
+        for state, best in zip(self._population.state() if self._best else [], self._best, strict=True):
+            state.copy_(best)
