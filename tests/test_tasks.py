@@ -479,6 +479,7 @@ def test_real_fashion_mnist():
     data = Images(f"idx:{FASHION}").data(0)
     assert data.x.shape == (70_000, 784) and data.y.bincount().tolist() == [7000] * 10
     assert (len(data.train), len(data.validation), len(data.test)) == (50_000, 10_000, 10_000)
+    assert data.test.min() == 60_000  # the published test set
     assert data.x.mean().item() == pytest.approx(0.286, abs=1e-3)  # as published for the set
 
 
