@@ -15,7 +15,7 @@ class Order:
 
     Args:
         examples: int64 indices of the training examples.
-        batch_size: examples of a batch.
+        batch_size: examples of a step.
         generator: the seed's `order` stream.
     """
 
@@ -61,7 +61,7 @@ class Feed:
         self._source = [sources[id(d)] for d in data]
         first = [self._source.index(i) for i in range(len(sources))]
         self._orders = [
-            Order(data[i].train + self._offsets[i], runs[i].setup.batch_size, stream(runs[i].seed, "order"))
+            Order(data[i].train + self._offsets[i], runs[i].setup.examples_a_step, stream(runs[i].seed, "order"))
             for i in first
         ]
         self._members = list(range(len(runs)))

@@ -30,7 +30,7 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
         "test_error": test_error,
         "gap": gap,
     }
-    batch = feed.indices(1)[0]
+    batch = feed.indices(1)[0][:, : population.runs[0].setup.batch_size]
     noise = {
         f"{mode}_noise": _dropout_noise(population, feed, batch, train=mode == "train") for mode in ("train", "eval")
     }

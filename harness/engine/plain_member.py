@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
@@ -62,10 +63,21 @@ class PlainMember(Members):
         """What the module returns for `x`, (batch, …)."""
         self.set_mode(train=train)
         self._noise.begin(train=train)
-        with self._answers:
+        bf16 = self.runs[0].setup.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16), self._answers:
             output = self.template(x)
         self._noise.end()
-        return output
+        return tree_map(self._in_full, output) if bf16 else output
+
+    def _in_full(self, value: Any) -> Any:
+        """An output of lower precision in that of the loss, as autocast would give it to one."""
+        return value.to(self.dtype) if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value
+
+    def _objective(self, output: Any, target: Tensor) -> Tensor:
+        smoothing = self.runs[0].setup.label_smoothing
+        if not smoothing:
+            return self._mean_loss(output, target)
+        return F.cross_entropy(output.flatten(0, -2), target.flatten(), label_smoothing=smoothing)
 
     def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         return self.task.losses(output, target)
@@ -110,3 +122,4 @@ class PlainMember(Members):
         """See `Members.compact`: it stays or goes."""
         self.runs = [self.runs[i] for i in survivors.tolist()]
         self.parameters = self.parameters[survivors]
+        self.clock.compact(survivors)

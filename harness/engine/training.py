@@ -48,7 +48,7 @@ class Training:
         self._diagnosis = Diagnosis(self.population, self._feed)
         self._captured: Captured | None = None
         self._limit_threads()
-        self.population.learn(self._feed.gather(self._feed.peek())[0][0])
+        self.population.learn(self._feed.gather(self._feed.peek()[:, : runs[0].setup.batch_size])[0][0])
         if capture and device.type == "cuda" and self.population.repeats:
             self._captured = Captured(self._step, self.population)
 

@@ -4,6 +4,7 @@ What they compute is a function for each, which asks as torch's own do whether s
 so a population, or a run whose noise comes from its seed's streams, can.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -77,6 +78,24 @@ class Zoneout(nn.Module):
     def forward(self, shape: Tensor) -> Tensor | None:
         """See `zoneout`."""
         return zoneout(shape, self.p, self.training)
+
+
+def by_layer(p: float | Sequence[float], layers: int, what: str) -> list[float]:
+    """The probability of each layer: one for all, or one for each.
+
+    Args:
+        p: a probability, or as many as there are layers.
+        layers: how many there are.
+        what: they are, in words.
+
+    Raises:
+        ValueError: they are not as many.
+    """
+    if not isinstance(p, list | tuple):
+        return [p] * layers  # type: ignore[list-item]
+    if len(p) != layers:
+        raise ValueError(f"dropout must hold one p for each of the {layers} {what}, but holds {len(p)}")
+    return list(p)
 
 
 NoiseKind = Literal["bernoulli", "gaussian"]

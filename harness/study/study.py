@@ -12,6 +12,7 @@ import torch.nn as nn
 
 from harness.models.model import Model
 from harness.settings import Component, InvalidStudy, Note, Problem, Sweep, show
+from harness.settings.schedules import Schedule
 from harness.study.beforehand import notes_beforehand
 from harness.study.claims import Claim
 from harness.study.experiment import SETUP_FIELDS, Experiment
@@ -96,6 +97,7 @@ class Study(Experiment):
         shown = {path: show(value) for path, value in self.factors().items()}
         parts = {name: value for name, value in self.values().items() if isinstance(value, Component)}
         kinds = {name: part.identity() for name, part in parts.items()}
+        kinds |= {path: part.identity() for path, part in self.components() if isinstance(part, Schedule)}
         plan = {
             name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"
         }
