@@ -47,6 +47,8 @@ class History:
         when: which steps are logged and evaluated.
         alive: int64 indices, among all runs, of the members that still train.
         diverged_at: (run,) the step at which a run diverged, 0 where it did not.
+        steps_done: (run,) the last step of a run that did not diverge.
+        measured_at: (run,) the step whose weights are measured in the end.
         validation: (step, 2, run) loss and error on the validation split, NaN where not measured.
     """
 
@@ -56,6 +58,8 @@ class History:
         self.validation = np.full((when.steps, 2, members), np.nan)
         self.alive = torch.arange(members, device=device)
         self.diverged_at = np.zeros(members, dtype=np.int64)
+        self.steps_done = np.full(members, when.steps)
+        self.measured_at = np.full(members, when.steps)
 
     def write(self, step: int, record: StepRecord) -> None:
         """Record one step of the members."""
@@ -87,6 +91,14 @@ class History:
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only."""
         self.alive = self.alive[survivors]
+
+    def stop(self, step: int, stopped: Tensor) -> None:
+        """Record that the members at these indices train no more after a step."""
+        self.steps_done[self.alive[stopped].cpu().numpy()] = step
+
+    def finished(self) -> list[int]:
+        """The runs that did not diverge."""
+        return [int(run) for run in np.flatnonzero(self.diverged_at == 0)]
 
     def arrays(self) -> dict[str, Array]:
         """Every column of the log and the validation loss, (step, run) each, NaN after a run diverged."""

@@ -196,3 +196,13 @@ class Members(ABC):
         Args:
             survivors: int64 indices of the members that stay, in order.
         """
+
+    @abstractmethod
+    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
+        """Go on with other ones of the members that there were in the beginning; noise begins anew.
+
+        Args:
+            members: which, by their places then.
+            state: of them, as `state` gives it.
+            steps: that they have come to, int64 (member,).
+        """

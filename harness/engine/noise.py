@@ -110,6 +110,10 @@ class Noise:
         for mask in self._masks.values():
             mask.compact(rows)
 
+    def restart(self, rows: Mapping[int, slice]) -> None:
+        """Go on with other members, whose noise begins anew; their clock is set already."""
+        self._rows, self._levels, self._member_levels, self._masks = rows, {}, {}, {}
+
     def generators(self) -> list[torch.Generator]:
         """Where the masks come from that were drawn so far."""
         return [generator for mask in self._masks.values() for generator in mask.streams.values()]

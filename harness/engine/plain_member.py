@@ -35,6 +35,7 @@ class PlainMember(Members):
         super().__init__([run], build(run.setup, data, run.seed).to(device, dtype), device, dtype)
         self._parameters = {name: p for name, p in self.template.named_parameters() if name in self._layout}
         self._rows_of = {name: view[0] for name, view in self.views(self.parameters).items()}
+        self._first, self._row = run, self.parameters
         self._gradient = torch.zeros_like(self.parameters)
         self._slots = {name: view[0] for name, view in self.views(self._gradient).items()}
         for name, parameter in self._parameters.items():
@@ -123,3 +124,11 @@ class PlainMember(Members):
         self.runs = [self.runs[i] for i in survivors.tolist()]
         self.parameters = self.parameters[survivors]
         self.clock.compact(survivors)
+
+    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
+        """See `Members.restore`: it comes back."""
+        self.runs, self.parameters = [self._first], self._row
+        for tensor, restored in zip(self.state(), state, strict=True):
+            tensor.copy_(restored)
+        self.clock.set(steps)
+        self._noise.restart(self._rows())

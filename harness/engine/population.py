@@ -60,6 +60,7 @@ class Population(Members):
         self._levels = _put_levels(modules)
         smoothing = torch.tensor([run.setup.label_smoothing for run in runs], device=device, dtype=dtype)
         self._smoothing = smoothing if bool(smoothing.any()) else None
+        self._first = runs, [level.levels for level in self._levels], self._smoothing
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
@@ -78,9 +79,12 @@ class Population(Members):
                 with torch.set_grad_enabled(train):
                     member.output(x.clone(), train=train)
         now = named_tensors(member.template)
-        self.repeats = not differing(member.template, self.template) and all(
-            now.get(n) is t for n, t in tensors.items()
-        )
+        changed = differing(member.template, self.template)
+        if changed and run.setup.patience is not None:
+            raise Unbatchable(
+                f"`{changed}` changes from call to call, and runs that stop early would have each its own"
+            )
+        self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
             same = name in before and torch.equal(tensor, before[name])
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
@@ -169,6 +173,18 @@ class Population(Members):
         self.clock.compact(survivors)
         if kept:
             self._noise.compact(self._rows())
+
+    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
+        """See `Members.restore`."""
+        runs, levels, smoothing = self._first
+        self.runs = [runs[i] for i in members]
+        self.parameters, self._stacked = state[0], dict(zip(self._stacked, state[1:], strict=True))
+        self._smoothing = None if smoothing is None else smoothing[members]
+        for level, first in zip(self._levels, levels, strict=True):
+            level.levels = [first[i] for i in members]
+        self._gradients = Gradients(self.parameters, self._layout)
+        self.clock.set(steps)
+        self._noise.restart(self._rows())
 
 
 def _check(modules: list[nn.Module]) -> None:

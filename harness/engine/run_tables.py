@@ -26,7 +26,7 @@ def run_table(runs: list[Run], history: History, final: dict[str, Any]) -> pd.Da
     Args:
         runs: of the population as it began, in its order.
         history: of their training.
-        final: what was measured of the members that are left, (member,) each.
+        final: what was measured of those that did not diverge, (run,) each.
     """
     diverged = history.diverged_at > 0
     columns = _metrics(runs, history, final)
@@ -34,28 +34,28 @@ def run_table(runs: list[Run], history: History, final: dict[str, Any]) -> pd.Da
         "trial": [run.trial for run in runs],
         "seed": [run.seed for run in runs],
         "status": np.where(diverged, "diverged", "finished"),
-        "steps_done": np.where(diverged, history.diverged_at, len(history.validation)),
+        "steps_done": np.where(diverged, history.diverged_at, history.steps_done),
     }
     table = pd.DataFrame(identity | {name: columns[name] for name in runs[0].setup.metrics.metrics()})
     if PREDICTIONS in final:
-        alive = history.alive.tolist()
-        table.loc[alive, PREDICTIONS] = pd.Series(final[PREDICTIONS], alive, dtype=object)
+        finished = history.finished()
+        table.loc[finished, PREDICTIONS] = pd.Series(final[PREDICTIONS], finished, dtype=object)
     return _ordered(table)
 
 
 def _metrics(runs: list[Run], history: History, final: dict[str, Any]) -> dict[str, Array]:
     """Every metric of every run, (run,): NaN where it was not measured, of a diverged run infinite where it ranks runs."""
-    diverged, alive = history.diverged_at > 0, history.alive.cpu().numpy()
+    diverged, finished = history.diverged_at > 0, history.finished()
     columns = stability(history.arrays()) | {"diverged": diverged.astype(float)}
     target = np.array([run.setup.task.target_error for run in runs])
     columns |= solving(history.validation[:, 1], target, diverged)
-    validation = dict(zip(("validation_loss", "validation_error"), history.validation[-1][:, alive], strict=True))
-    final = final | validation
+    loss, error = history.validation[history.measured_at[finished] - 1, :, finished].T
+    final = final | {"validation_loss": loss, "validation_error": error}
     for name, metric in runs[0].setup.metrics.metrics().items():
         if name not in columns:
             columns[name] = np.full(len(runs), np.nan)
             if name in final:
-                columns[name][alive] = final[name]
+                columns[name][finished] = final[name]
             if metric.group == "generalization" and (metric.tunable or runs[0].confirm):
                 columns[name][diverged] = np.inf
     return columns

@@ -43,6 +43,10 @@ class Clock:
         """Go on with the members at these indices only."""
         self.rows = self.rows[survivors]
 
+    def set(self, steps: Tensor) -> None:
+        """Have a member for each of these steps, (member,), and at it."""
+        self.rows = steps - 1
+
 
 class Scheduled:
     """A number of every member at the step that it has come to.

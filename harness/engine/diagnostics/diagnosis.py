@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,9 +29,11 @@ class Diagnosis:
         self._population, self._feed = population, feed
         run = population.runs[0]
         self._level = run.setup.metrics.level if run.confirm else "light"
-        self._best = None if self._level == "light" else BestWeights(population)
+        stops = run.setup.patience is not None  # then all metrics are those of the best weights
+        self._best = None if self._level == "light" or stops else BestWeights(population)
         self._noise_scale = NoiseScale(population) if self._level == "full" else None
         self._flow = GradientFlow(population) if self._level == "full" else None
+        self._alive, self._over_training = np.arange(len(population)), dict[str, Array]()
 
     def evaluate(self, step: int, validation_loss: Array) -> None:
         """See the weights after some step, with their validation loss (member,)."""
@@ -43,27 +46,39 @@ class Diagnosis:
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
+        self._keep()
+        self._alive = self._alive[survivors.cpu().numpy()]
         for part in (self._best, self._noise_scale, self._flow):
             if part is not None:
                 part.compact(survivors)
 
-    def final(self) -> dict[str, Any]:
-        """Metrics of the members that are left, and their predictions (see `churn`), (member,) each.
+    def _keep(self) -> None:
+        """Take note of what is known of the present members from their training so far."""
+        for name, part in (("gradient_flow", self._flow), ("gradient_noise_scale", self._noise_scale)):
+            if part is not None:
+                found = part.value()
+                self._over_training.setdefault(name, np.full(len(found), np.nan))[self._alive] = found
+
+    def final(self, members: list[int]) -> dict[str, Any]:
+        """Metrics of the members of the population, and their predictions (see `churn`), (member,) each.
 
         Test data is touched here, once.
+
+        Args:
+            members: who they are, by their places in the beginning.
         """
+        self._keep()
         found: dict[str, Any] = {}
         with torch.no_grad():
-            if self._best is not None:
+            if self._level != "light":
                 found |= recurrent_matrices(self._population) | calibration(self._population, self._feed)
                 found |= predictions(self._population, self._feed)
                 found["memorization"] = memorization(self._population, self._feed)
                 found["noise_error"] = noise_error(self._population, self._feed)
+            if self._best is not None:
                 found |= self._best.test(self._feed)
-        if self._flow is not None:
-            found["gradient_flow"] = self._flow.value()
-        if self._noise_scale is not None:
-            found["gradient_noise_scale"] = self._noise_scale.value()
+        found |= {name: values[members] for name, values in self._over_training.items()}
+        if self._level == "full":
             found["sharpness"] = sharpness(self._population, self._feed)
             found["weight_rank"] = weight_rank(self._population)
         return found
