@@ -246,9 +246,10 @@ def test_a_run_that_loses_patience_is_finished_with_the_metrics_of_its_best_step
     pd.testing.assert_frame_equal(alone, same, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_what_is_measured_along_a_stopped_run_ends_with_it() -> None:
     rows = Images(train_size=60, test_size=60, layout="rows", label_noise=0.5)
-    setup = Setup(rows, SimpleRNN(hidden=4), GlobalNorm(1.0), SGD(1.0), 10, 60, metrics=Diagnostics("full"))
+    setup = Setup(rows, SimpleRNN(hidden=4), GlobalNorm(1.0), SGD(1.0), 30, 60, metrics=Diagnostics("full"))
     runs = [Run(i, 0, setup.replace(patience=patience)) for i, patience in enumerate((1, 5))]
     row = train(runs, evaluations=6, device=CPU, dtype=torch.float64)[0].loc[0]
     done, best = int(row["steps_done"]), int(row["best_step"])
@@ -301,7 +302,7 @@ def test_patience_is_swept_tuned_and_checked() -> None:
         {"patience": Tune(2, 10)},
         {"patience": 5, "steps": 5},
     ):
-        with pytest.raises(InvalidStudy, match="patience: must be less than the (10|5) evaluations"):
+        with pytest.raises(InvalidStudy, match=r"patience: must be less than the (10|5) evaluations"):
             Study(**({"name": "x", "task": TASK, "model": DropoutNet(), "steps": 50} | settings))
 
 
