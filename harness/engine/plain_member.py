@@ -6,7 +6,7 @@ are those of a population, go over it at once.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -65,7 +65,7 @@ class PlainMember(Members):
         self.set_mode(train=train)
         self._noise.begin(train=train)
         bf16 = self.runs[0].setup.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16), self._answers:
+        with torch.autocast(self.device.type, torch.bfloat16) if bf16 else nullcontext(), self._answers:
             output = self.template(x)
         self._noise.end()
         return tree_map(self._in_full, output) if bf16 else output

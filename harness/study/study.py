@@ -29,7 +29,8 @@ class Study(Experiment):
 
     Args:
         name: names the results folder, the Optuna study and the MLflow experiment.
-        task, model, clipping, optimizer, batch_size, steps, tf32: what one run trains; see `Setup`.
+        task, model, clipping, optimizer, batch_size, steps, tf32, accumulate, precision, label_smoothing, patience: what one run
+            trains, and how; see `Setup`.
         metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`.
         seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
         claims: `Claim` and `Exact` statements to be given verdicts.
