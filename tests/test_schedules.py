@@ -8,6 +8,7 @@ import cloudpickle
 import numpy as np
 import pytest
 import torch
+import torch.nn as nn
 from test_train import CPU, curves_of, textbook
 from torch.optim import lr_scheduler
 
@@ -15,9 +16,9 @@ from harness import Study, Sweep, Tune
 from harness.clipping import AGC, AutoClip, ClippingRule, GlobalNorm, PerTensorNorm, Value, ZClip
 from harness.engine.planning import groups
 from harness.engine.proof import obstacle
-from harness.engine.runs import Run
+from harness.engine.runs import Run, build
 from harness.engine.setup import Setup
-from harness.models import DropoutNet, SimpleRNN
+from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Lion, Optimizer, RMSprop
 from harness.settings import InvalidStudy
 from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
@@ -242,3 +243,24 @@ def test_values_that_do_not_fit_are_refused(settings: dict[str, Any], problem: s
     with pytest.raises(InvalidStudy) as caught:
         Study(name="x", **({"task": TASK, "steps": 20, "model": DropoutNet(hidden=(4,))} | settings))
     assert problem in str(caught.value)
+
+
+class Doubtful(nn.Module):
+    """Has dropout only where its p is above 0, as users write it."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.layer = nn.Linear(inputs, outputs)
+        self.drop = nn.Dropout(dropout) if dropout > 0 else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x if self.drop is None else self.drop(x))
+
+
+def test_a_module_sees_the_values_of_its_own_training() -> None:
+    """Of 2000 steps the last 800 have dropout; of 50 none has, and p at step 1000 would be 18."""
+    late, steep = Function(lambda t, steps: 0.5 * (t > 1200)), Function(lambda t, steps: 0.9 * t / 51)
+    modules = [setup_of(model=Model(Doubtful, dropout=late), steps=steps) for steps in (2000, 50)]
+    assert [build(setup, TASK.data(0), 0).drop is None for setup in modules] == [False, True]
+    Study(name="x", task=TASK, steps=50, model=Model(Doubtful, dropout=steep))
+    assert_textbook([setup_of(model=Model(Doubtful, dropout=steep), steps=6, optimizer=SGD(0.1))])

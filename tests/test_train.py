@@ -62,7 +62,7 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
     """The run by `reference.train_plain`, from the streams' documented names alone, and the model it leaves behind."""
     data = setup.task.data(seed)
     begin(stream_seed(seed, "init"))
-    model = setup.model.build(setup.task.sizes(data))
+    model = setup.model.build(setup.task.sizes(data), setup.steps)
     drops = with_given_noise(model)
     levels = {name: layer.p for name, layer in drops.items()}
     model.to(dtype)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from harness.clipping import ClippingRule, GlobalNorm
@@ -14,7 +13,7 @@ from harness.settings import Component, Count, Fraction, Problem, Sweep, Tune, f
 from harness.settings.checking import check_value
 from harness.settings.component import element_kind
 from harness.settings.quantities import MayVanish
-from harness.settings.schedules import Schedule
+from harness.settings.schedules import Schedule, extremes
 from harness.tasks.task import Task
 
 
@@ -79,13 +78,11 @@ def _value_problems(schedule: Schedule, kind: Any, steps: int) -> list[Problem]:
     if schedule.problems() or any(isinstance(value, Sweep | Tune) for _, value in schedule.walk()):
         return []
     try:
-        values = np.asarray(schedule.sequence(steps), dtype=np.float64)
+        ends = extremes(schedule, steps)
     except Exception as error:  # of a user's own function
         return [Problem("", f"gives no values: {first_line(error)}", show(schedule))]
-    if values.shape != (steps,):
-        return [Problem("", f"must give one value for each of the {steps} steps", f"shape {values.shape}")]
     may_vanish = any(isinstance(note, MayVanish) for note in getattr(kind, "__metadata__", ()))
-    for at in (int(values.argmin()), int(values.argmax())):  # NaN is either
-        if not (may_vanish and values[at] == 0) and (wrong := check_value(kind, float(values[at]), ())[1]):
-            return [Problem("", f"{wrong[0].message}, at step {at + 1} of {show(schedule)}", show(float(values[at])))]
+    for value, step in ends:
+        if not (may_vanish and value == 0) and (wrong := check_value(kind, value, ())[1]):
+            return [Problem("", f"{wrong[0].message}, at step {step} of {show(schedule)}", show(value))]
     return []

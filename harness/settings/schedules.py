@@ -6,6 +6,7 @@ members' values of that step are read from a table.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
@@ -47,17 +48,26 @@ class Schedule(Component):
         own = type(self).__module__ != __name__
         return f"{super().identity()} ({source_digest(type(self))})" if own else super().identity()
 
-    def _extremes(self) -> tuple[float, float]:
-        if "_ends" not in self.__dict__:
-            values = self.sequence(self.__dict__.get("_steps", USUAL))
-            self.__dict__["_ends"] = float(np.min(values)), float(np.max(values))
-        return self.__dict__["_ends"]  # type: ignore[no-any-return]
-
     def __lt__(self, bound: float) -> bool:
-        return self._extremes()[0] < bound
+        return extremes(self, self.__dict__.get("_steps", USUAL))[0][0] < bound
 
     def __gt__(self, bound: float) -> bool:
-        return self._extremes()[1] > bound
+        return extremes(self, self.__dict__.get("_steps", USUAL))[1][0] > bound
+
+
+@lru_cache(maxsize=1024)
+def extremes(schedule: Schedule, steps: int) -> tuple[tuple[float, int], tuple[float, int]]:
+    """The least and the largest value over training, and their steps; NaN is either where there is one.
+
+    Raises:
+        ValueError: its sequence is not one number for each step.
+        Exception: what a user's function raises.
+    """
+    values = np.asarray(schedule.sequence(steps), dtype=np.float64)
+    if values.shape != (steps,):
+        raise ValueError(f"must give one value for each of the {steps} steps, but has shape {values.shape}")
+    ends = int(values.argmin()), int(values.argmax())
+    return (float(values[ends[0]]), ends[0] + 1), (float(values[ends[1]]), ends[1] + 1)
 
 
 def numbered(steps: int) -> Sequence:

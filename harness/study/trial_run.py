@@ -84,7 +84,7 @@ def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
             message = f"needs {needed / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
             return [Problem("model", message, show(setup.model))]
         with global_generators(0):
-            one, other = setup.model.build(sizes), setup.model.build(sizes)
+            one, other = (setup.model.build(sizes, setup.steps) for _ in range(2))
         if name := shared_parameter(one, other):
             message = f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
             return [Problem("model", message, show(setup.model))]
@@ -97,7 +97,7 @@ def _bytes(setup: Setup, sizes: dict[str, int]) -> int:
     """What the module's parameters take, found without making them; 0 for modules that need them to be real."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return sum(p.numel() * p.element_size() for p in setup.model.build(sizes).parameters())
+            return sum(p.numel() * p.element_size() for p in setup.model.build(sizes, setup.steps).parameters())
     except Exception:
         return 0
 
