@@ -7,7 +7,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.models.init import Init, set_linear
-from harness.models.noise import DROPOUTS, NoiseKind, by_layer
+from harness.models.noise import DROPOUTS, EachLayers, NoiseKind, by_layer
 from harness.settings import Count, Positive, Probability
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "silu": nn.SiLU}
@@ -34,7 +34,7 @@ class DropoutNet(nn.Module):
         inputs: Count,
         outputs: Count,
         hidden: tuple[Count, ...] = (256, 128),
-        dropout: Probability | tuple[Probability, ...] = 0.5,
+        dropout: Probability | EachLayers = 0.5,
         input_dropout: Probability = 0.0,
         noise: NoiseKind = "bernoulli",
         activation: Literal["relu", "tanh", "sigmoid", "gelu", "silu"] = "relu",

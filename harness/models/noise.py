@@ -5,12 +5,15 @@ so a population, or a run whose noise comes from its seed's streams, can.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from harness.settings import Probability
+from harness.settings.quantities import TupleOnly
 
 
 def gaussian_dropout(x: Tensor, p: float, training: bool) -> Tensor:
@@ -97,6 +100,9 @@ def by_layer(p: float | Sequence[float], layers: int, what: str) -> list[float]:
         raise ValueError(f"dropout must hold one p for each of the {layers} {what}, but holds {len(p)}")
     return list(p)
 
+
+EachLayers = Annotated[tuple[Probability, ...], TupleOnly()]
+"""A probability for each layer."""
 
 NoiseKind = Literal["bernoulli", "gaussian"]
 

@@ -6,7 +6,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.models.init import set_recurrent
-from harness.models.noise import DROPOUTS, NoiseKind, Variational, Zoneout, by_layer
+from harness.models.noise import DROPOUTS, EachLayers, NoiseKind, Variational, Zoneout, by_layer
 from harness.models.noisy_recurrent import NoisyRecurrent
 from harness.models.one_hot import on_tokens
 from harness.settings import Count, Positive, Probability
@@ -48,7 +48,7 @@ class SimpleRNN(nn.Module):
         outputs: Count,
         hidden: Count = 64,
         layers: Count = 1,
-        dropout: Probability | tuple[Probability, ...] = 0.0,
+        dropout: Probability | EachLayers = 0.0,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         readout: Literal["last", "every"] = "last",
         cell: Literal["rnn", "lstm", "gru"] = "rnn",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 from harness.settings.checking import check_value
 from harness.settings.problems import Problem, closest, nearest
+from harness.settings.quantities import TupleOnly
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
@@ -213,7 +214,7 @@ def _check(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, lis
     if stand_ins and isinstance(value, list | tuple):
         sequence = sequence_kind(kind)
         either = sequence not in (None, kind)  # a number or several: what is wrong with one is said of it alone
-        if either and isinstance(value, list) and typing.get_origin(sequence) is tuple:
+        if either and isinstance(value, list) and _takes_tuples_only(kind):
             ways = f"several levels are Sweep({', '.join(map(show, value))}), one for each is {show(tuple(value))}"
             return value, [Problem("", f"can be understood in two ways: {ways}", show(value))]
         if either or any(isinstance(part, (Sweep, Tune, *stand_ins)) for part in value):
@@ -238,7 +239,14 @@ def _check_parts(
 
 def sequence_kind(kind: Any) -> Any:
     """The list or tuple that an annotation admits; None for none."""
-    return next((k for k in (kind, *typing.get_args(kind)) if typing.get_origin(k) in (list, tuple)), None)
+    admitted = (
+        getattr(k, "__origin__", k) if hasattr(k, "__metadata__") else k for k in (kind, *typing.get_args(kind))
+    )
+    return next((k for k in admitted if typing.get_origin(k) in (list, tuple)), None)
+
+
+def _takes_tuples_only(kind: Any) -> bool:
+    return any(isinstance(note, TupleOnly) for k in typing.get_args(kind) for note in getattr(k, "__metadata__", ()))
 
 
 def element_kind(kind: Any, i: int) -> Any:
