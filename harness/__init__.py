@@ -13,20 +13,24 @@ if TYPE_CHECKING:
     from harness.models import Model
     from harness.reporting.results import Results, load
     from harness.settings import InvalidStudy, Sweep, Tune
-    from harness.settings.schedules import Early, Late, Linear
+    from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
     from harness.study import Claim, Exact, Study
 
 __all__ = [
     "Claim",
+    "Cosine",
     "Diagnostics",
     "Early",
     "Exact",
+    "Function",
     "Interrupted",
     "InvalidStudy",
     "Late",
     "Linear",
     "Model",
     "Results",
+    "Schedule",
+    "Step",
     "Study",
     "Sweep",
     "Tune",
@@ -35,15 +39,19 @@ __all__ = [
 
 _ROOMS = {
     "Claim": "harness.study",
+    "Cosine": "harness.settings.schedules",
     "Diagnostics": "harness.engine.diagnostics",
     "Early": "harness.settings.schedules",
     "Exact": "harness.study",
+    "Function": "harness.settings.schedules",
     "Interrupted": "harness.lead.interruption",
     "InvalidStudy": "harness.settings",
     "Late": "harness.settings.schedules",
     "Linear": "harness.settings.schedules",
     "Model": "harness.models",
     "Results": "harness.reporting.results",
+    "Schedule": "harness.settings.schedules",
+    "Step": "harness.settings.schedules",
     "Study": "harness.study",
     "Sweep": "harness.settings",
     "Tune": "harness.settings",

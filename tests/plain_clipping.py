@@ -6,6 +6,7 @@ step: it changes the gradients of a model's parameters and says whether the step
 
 from collections.abc import Callable
 from statistics import fmean, pvariance
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,12 @@ from harness.clipping import ClippingRule
 Clip = Callable[[nn.Module], bool]
 
 
-def plain(rule: ClippingRule) -> Clip:
-    """The same rule for one model; keeps its memory from call to call."""
-    v = rule.values()
+def plain(rule: ClippingRule, v: dict[str, Any] | None = None) -> Clip:
+    """The same rule for one model; keeps its memory from call to call.
+
+    `v` are its settings, which may change between two calls; without it they are those of the rule.
+    """
+    v = rule.values() if v is None else v
     match rule:
         case clipping.NoClipping():
             return lambda model: True
@@ -36,9 +40,9 @@ def plain(rule: ClippingRule) -> Clip:
         case clipping.AGC():
             return each(lambda model: agc(model, v["clip_factor"]))
         case clipping.AutoClip():
-            return each(autoclip(v["percentile"]))
+            return each(autoclip(v))
         case clipping.ZClip():
-            return each(zclip(v["z"], v["alpha"], v["warmup"]))
+            return each(zclip(v))
     raise AssertionError(f"no oracle for {rule}")
 
 
@@ -75,24 +79,25 @@ def agc(model: nn.Module, clip_factor: float) -> None:
                 g.mul_(bound / length)
 
 
-def autoclip(percentile: float) -> Callable[[nn.Module], object]:
+def autoclip(v: dict[str, Any]) -> Callable[[nn.Module], object]:
     """Seetharaman et al. 2020."""
     norms: list[float] = []
 
     def clip(model: nn.Module) -> None:
         norms.append(norm(model))
-        nn.utils.clip_grad_norm_(model.parameters(), float(np.percentile(norms, percentile)))
+        nn.utils.clip_grad_norm_(model.parameters(), float(np.percentile(norms, v["percentile"])))
 
     return clip
 
 
-def zclip(threshold: float, alpha: float, warmup: int) -> Callable[[nn.Module], object]:
+def zclip(v: dict[str, Any]) -> Callable[[nn.Module], object]:
     """Kumar et al. 2025, reciprocal clipping, statistics from the norm after clipping."""
     norms: list[float] = []
     mean = variance = 0.0
 
     def clip(model: nn.Module) -> None:
         nonlocal mean, variance
+        threshold, alpha, warmup = v["z"], v["alpha"], v["warmup"]
         current = norm(model)
         if len(norms) < warmup:
             norms.append(current)

@@ -206,18 +206,27 @@ def train_plain(
     *,
     clip: Callable[[nn.Module], bool] = lambda model: True,
     before_step: Callable[[int], None] = lambda step: None,
+    before_pass: Callable[[], None] = lambda: None,
+    accumulate: int = 1,
+    bf16: bool = False,
 ) -> tuple[list[float], list[float]]:
-    """Train one model; returns its losses and its gradient norms before clipping, a number for each batch.
+    """Train one model; returns its losses and its gradient norms before clipping, a number for each step.
 
-    `clip` changes the gradients and says whether the step is to be taken.
+    `clip` changes the gradients and says whether the step is to be taken. The gradient of a step is the mean over
+    `accumulate` equal parts of its batch, each passed through the model alone.
     """
     losses, norms = [], []
     model.train()
     for step, (x, y) in enumerate(batches):
         before_step(step)
         optimizer.zero_grad()
-        value = loss(model(x), y)
-        value.backward()
+        value = torch.zeros(())
+        for part_x, part_y in zip(x.chunk(accumulate), y.chunk(accumulate), strict=True):
+            before_pass()
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                part = loss(model(part_x), part_y) / accumulate
+            part.backward()
+            value = value + part.detach()
         used = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
         norms.append(float(torch.cat(used).norm()))
         if clip(model):

@@ -35,9 +35,9 @@ from harness.clipping import (
 from harness.engine.parameter_layout import ALIGNMENT
 from harness.engine.planning import plan
 from harness.engine.runs import Run
+from harness.engine.scheduled import Clock, settings_of
 from harness.engine.setup import Setup
 from harness.engine.train import train
-from harness.engine.update import columns
 from harness.models import DropoutNet, Model
 from harness.optimizers import SGD, Adam, AdamW
 from harness.settings import InvalidStudy
@@ -82,7 +82,9 @@ class Members:
         self.rules, self.weights, (some, *_) = rules, weights, weights.values()
         starts = np.cumsum([0] + [-(-w[0].numel() // ALIGNMENT) * ALIGNMENT for w in weights.values()])
         self.starts, self.width = dict(zip(weights, starts.tolist(), strict=False)), int(starts[-1])
-        self.settings = {name: c.to(some.dtype) for name, c in columns(rules, CPU).items()}
+        self.settings = {
+            name: c.now().to(some.dtype) for name, c in settings_of(rules, Clock(1, len(rules), CPU)).items()
+        }
         self.state = rules[0].initial_state(some.new_zeros(len(rules), 1), steps)
 
     def views(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -133,7 +133,7 @@ def test_a_schedule_draws_the_masks_that_its_p_would_have_drawn_all_along() -> N
     noise, levels = noise_of([0.5, Early(0.5, until=3), Late(0.5, after=3), Linear(0.5, 0.1, until=5), 0.1])
     shares = []
     for step in range(1, 9):  # six steps of training; what is drawn after them is at the last step's p
-        noise.advance()
+        noise.clock.advance()
         constant, early, late, linear, low = drawn(noise, "bernoulli", levels)
         assert torch.equal(early if step <= 3 else late, constant)
         assert bool(((late if step <= 3 else early) == 1).all())
@@ -210,7 +210,7 @@ REFUSED = [
     (TEXT, SimpleRNN(readout="every", input_dropout=0.1), "input_dropout of tokens needs an embedding"),
     (MLP, DropoutNet(input_dropout=1.0), "model.input_dropout: input should be less than 1"),
     (MLP, DropoutNet(zoneout=0.1), "model.zoneout: unknown setting"),
-    (MLP, DropoutNet(dropout=Early(1.0, until=5)), "model.dropout.p: input should be less than 1"),
+    (MLP, DropoutNet(dropout=Early(1.0, until=5)), "model.dropout: input should be less than 1"),
     (MLP, DropoutNet(dropout=Late(0.5)), "model.dropout.after: is required"),
     (MLP, DropoutNet(hidden=(Early(0.1, until=3),)), "model"),
 ]
@@ -225,9 +225,9 @@ def test_wrong_combinations_are_refused_with_the_way_out(task: Task, model: Mode
 
 def test_the_numbers_of_a_schedule_are_factors_and_schedules_are_levels() -> None:
     inside = Study(name="x", task=MLP, model=DropoutNet(dropout=Early(Sweep(0.1, 0.5), until=100)), steps=5)
-    assert set(inside.sweeps()) == {"model.dropout.p"}
+    assert set(inside.sweeps()) == {"model.dropout.value"}
     assert inside.factors()["model.dropout.until"] == 100
-    assert inside.setup({"model.dropout.p": 0.5}).model.values()["dropout"] == Early(0.5, until=100)
+    assert inside.setup({"model.dropout.value": 0.5}).model.values()["dropout"] == Early(0.5, until=100)
     whole = Study(name="x", task=MLP, model=DropoutNet(dropout=Sweep(0.5, Early(0.5, until=3))), steps=5)
     assert len(groups([Run(i, 0, whole.setup(cell)) for i, cell in enumerate(whole.cells())])) == 1
 

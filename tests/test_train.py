@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from plain_clipping import plain
 from reference import GivenGaussian, given_functions, train_plain, with_given_noise
+from torch.optim import lr_scheduler
 from ways import width
 
 from harness.clipping import GlobalNorm, Value
@@ -23,10 +25,10 @@ from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.models import DropoutNet, Model, SimpleRNN
-from harness.optimizers import SGD, Adam, AdamW, Optimizer
+from harness.optimizers import SGD, Adam, AdamW, Lion, Optimizer, RMSprop
 from harness.settings.machine import threads_restored
 from harness.settings.randomness import stream, stream_seed
-from harness.settings.schedules import Early, Late, Linear, Schedule
+from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
 
 CPU = torch.device("cpu")
@@ -60,11 +62,11 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
     """The run by `reference.train_plain`, from the streams' documented names alone, and the model it leaves behind."""
     data = setup.task.data(seed)
     begin(stream_seed(seed, "init"))
-    model = setup.model.build(setup.task.sizes(data))
+    model = setup.model.build(setup.task.sizes(data), setup.steps)
     drops = with_given_noise(model)
     levels = {name: layer.p for name, layer in drops.items()}
     model.to(dtype)
-    order = Order(data.train, setup.batch_size, stream(seed, "order")).take(setup.steps)
+    order = Order(data.train, setup.batch_size * setup.accumulate, stream(seed, "order")).take(setup.steps)
     x = data.x.to(dtype) if data.x.is_floating_point() else data.x
     y = data.y.to(dtype) if data.y.is_floating_point() else data.y
     batches = [(x[index], y[index]) for index in order]
@@ -73,19 +75,28 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
         layer.draw = noise.normal if isinstance(layer, GivenGaussian) else noise.uniform
 
     def before_step(step: int) -> None:
-        noise.calls.clear()
         for name, layer in drops.items():
-            layer.p = p_at(levels[name], step + 1, setup.steps)
+            layer.p = value_at(levels[name], step + 1, setup.steps)
+        for name, level in setup.clipping.values().items():
+            bounds[name] = value_at(level, step + 1, setup.steps)
+        for group in optimizer.param_groups:
+            group |= numbers_at(setup.optimizer, step + 1, setup.steps, decays=group["decays"])
 
     def loss(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if target.is_floating_point():
             return F.mse_loss(output.reshape(target.shape), target)
-        return F.cross_entropy(output.flatten(0, -2), target.flatten())
+        classes = output.flatten(0, -2), target.flatten()
+        return F.cross_entropy(*classes, label_smoothing=setup.label_smoothing)
 
-    optimizer, clip = torch_optimizer(setup.optimizer, model), plain(setup.clipping)
+    bounds = setup.clipping.values()
+    optimizer, clip = torch_optimizer(setup.optimizer, list(model.parameters())), plain(setup.clipping, bounds)
     begin(stream_seed(seed, "module"))  # for what a module draws itself
     with given_functions(noise.uniform):
-        return model, *train_plain(model, batches, loss, optimizer, before_step=before_step, clip=clip)
+        losses, norms = train_plain(
+            model, batches, loss, optimizer, before_step=before_step, before_pass=noise.calls.clear, clip=clip,
+            accumulate=setup.accumulate, bf16=setup.precision == "bf16",
+        )  # fmt: skip
+        return model, losses, norms
 
 
 def begin(seed: int) -> None:
@@ -131,29 +142,84 @@ def normal(shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
     return torch.empty(shape, dtype=torch.float32).normal_(generator=generator)
 
 
-def p_at(level: float | Schedule, step: int, steps: int) -> float:
-    """The probability at a step that is counted from 1."""
+def value_at(level: float | Schedule, step: int, steps: int) -> float:
+    """The value of a number at a step that is counted from 1."""
     match level:
         case Early():
-            return level.p if step <= level.until else 0.0
+            return level.value if step <= level.until else level.then
         case Late():
-            return level.p if step > level.after else 0.0
+            return level.value if step > level.after else level.before
         case Linear():
             return float(np.interp(step, [1, level.until or steps], [level.start, level.end]))
+        case Cosine():
+            return torchs_values(level, steps)[step - 1]
+        case Step():
+            return level.start * level.factor ** ((step - 1) // level.every)
+        case Function():
+            return level.function(step, steps)
         case _:
             return level
 
 
-def torch_optimizer(optimizer: Optimizer, model: nn.Module) -> torch.optim.Optimizer:
-    v = optimizer.values()
-    match optimizer:
-        case SGD():
-            return torch.optim.SGD(model.parameters(), v["lr"], momentum=v["momentum"], weight_decay=v["weight_decay"])
-        case AdamW():
-            kind = torch.optim.AdamW
-        case _:
-            kind = torch.optim.Adam
-    return kind(model.parameters(), v["lr"], (v["beta1"], v["beta2"]), v["eps"], v["weight_decay"])
+@cache
+def torchs_values(cosine: Cosine, steps: int) -> list[float]:
+    """The learning rates that torch's schedulers give, in front of each step."""
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=cosine.peak)
+    warmup = cosine.warmup
+    falling = lr_scheduler.CosineAnnealingLR(optimizer, steps - warmup, eta_min=cosine.end)
+    scheduler: lr_scheduler.LRScheduler = falling
+    if warmup:
+        rising = lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), total_iters=warmup)
+        scheduler = lr_scheduler.SequentialLR(optimizer, [rising, falling], [warmup])
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return found
+
+
+class PlainLion(torch.optim.Optimizer):
+    """Chen et al. 2023, Algorithm 2, a parameter after another."""
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        super().__init__(groups, {})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            one, two = group["betas"]
+            for p in (p for p in group["params"] if p.grad is not None):
+                m = self.state[p].setdefault("m", torch.zeros_like(p))
+                c = one * m + (1 - one) * p.grad
+                p -= group["lr"] * (c.sign() + group["weight_decay"] * p)
+                m.copy_(two * m + (1 - two) * p.grad)
+
+
+def numbers_at(optimizer: Optimizer, step: int, steps: int, *, decays: bool) -> dict[str, Any]:
+    """Torch's names for an optimizer's settings at a step; `decays`: whether weight decay acts on these parameters."""
+    v = {n: value_at(level, step, steps) for n, level in optimizer.values().items() if n != "decay"}
+    if "beta1" in v:
+        v["betas"] = v.pop("beta1"), v.pop("beta2")
+    return v if decays else v | {"weight_decay": 0.0}
+
+
+def torch_optimizer(optimizer: Optimizer, parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
+    weights = [p for p in parameters if p.dim() > 1]
+    others = [p for p in parameters if p.dim() < 2]
+    all_decay = optimizer.values()["decay"] == "all"
+    groups = [
+        {"params": p, "decays": decays} | numbers_at(optimizer, 1, 1, decays=decays)
+        for p, decays in ((weights, True), (others, all_decay)) if p
+    ]  # fmt: skip
+    kinds = {
+        SGD: torch.optim.SGD,
+        Adam: torch.optim.Adam,
+        AdamW: torch.optim.AdamW,
+        RMSprop: torch.optim.RMSprop,
+        Lion: PlainLion,
+    }
+    return kinds[type(optimizer)](groups)
 
 
 SETUPS = {

@@ -7,7 +7,7 @@ evaluates a few steps on the CPU and says in one sentence what it found.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from harness.engine.runs import Run, examples
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
 from harness.engine.train import train
+from harness.settings.levels import label
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.tasks.task import Data, Task
 
@@ -100,15 +101,20 @@ def dropout(setups: Sequence[Setup]) -> Finding:
         )
     for setup, random in zip(setups, noisy.tolist(), strict=False):
         levels = {path: value for path, value in setup.model.walk("model.") if path.endswith("dropout")}
-        unused = [path for path, p in levels.items() if isinstance(p, float) and p > 0 and not random]
+        unused = [path for path, p in levels.items() if _drops(p) and not random]
         if unused:
             return Finding(
-                "warning", f"{unused[0]} is {levels[unused[0]]:g}, yet nothing is random in training",
+                "warning", f"{unused[0]} is {label(unused[0], levels[unused[0]])}, yet nothing is random in training",
                 "check that the module hands it to an nn.Dropout that its forward pass calls",
             )  # fmt: skip
     if not noisy.any():
         return Finding("ok", "no dropout: training is not random, nor is evaluation")
     return Finding("ok", "dropout acts in training only, with noise of its own for every seed")
+
+
+def _drops(p: Any) -> bool:
+    """Whether a setting called dropout, a number or one for each layer, says that something is dropped."""
+    return any(isinstance(each, float) and each > 0 for each in (p if isinstance(p, tuple) else (p,)))
 
 
 def reach(setup: Setup) -> Finding:
@@ -134,7 +140,7 @@ def reach(setup: Setup) -> Finding:
 
 def apart_in_batch(setup: Setup) -> Finding:
     """Whether the output of an example, dropout off, is the same whatever others are in its batch."""
-    if mixes_examples(setup.model, setup.task.sizes(data := setup.task.data(0)), data.x[data.train]):
+    if mixes_examples(setup, setup.task.data(0)):
         return Finding("warning", MIXES, WAY_OUT)
     return Finding("ok", "an example's output does not depend on the others in its batch")
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.settings import Component
+from harness.settings.schedules import Schedule
 
 
 @dataclass
@@ -42,7 +43,9 @@ class Gradient:
 
 
 class ClippingRule(Component):
-    """Base of all rules. Fields that are numbers are per-member: `clip` gets them as columns (member, 1)."""
+    """Base of all rules. Fields that are numbers are per-member, and may be schedules: `clip` gets columns (member, 1)."""
+
+    stand_ins = (Schedule,)
 
     skips: ClassVar[bool] = False
     """Whether a member that the rule acted on takes no step: its parameters and the optimizer's state stay as they are."""
@@ -62,7 +65,7 @@ class ClippingRule(Component):
         Args:
             gradient: of some members.
             *state: theirs, in the order of `initial_state`.
-            **settings: the rule's fields as columns (member, 1), in the type of the gradients.
+            **settings: the rule's fields at this step as columns (member, 1), in the type of the gradients.
 
         Returns:
             The share of its units that the rule changed, (member, 1), or whether it changed the gradient of each member:

@@ -12,7 +12,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.engine.functions.transforms import is_per_member
-from harness.settings.schedules import Schedule
+from harness.engine.scheduled import Level
 
 TORCHS = frozenset(vars(nn.Module()))
 """What torch itself keeps in every module."""
@@ -31,7 +31,7 @@ def attributes(module: nn.Module) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 def is_level(value: Any) -> bool:
     """Whether a value may be a dropout probability that is each run's own: a number with a point, or a schedule."""
-    return isinstance(value, float | Schedule)
+    return isinstance(value, Level)
 
 
 def differing(a: nn.Module, b: nn.Module) -> str:

@@ -16,7 +16,7 @@ class Order:
 
     Args:
         examples: int64 indices of the training examples.
-        batch_size: examples of a batch.
+        batch_size: examples of a step.
         generator: the seed's `order` stream.
     """
 
@@ -57,15 +57,22 @@ class Feed:
         y, y_offsets = _pool([d.y for d in data])
         self._x, self._y, self._data = _cast(x, device, dtype), _cast(y, device, dtype), data
         shifts = [there - here for here, there in zip(self._offsets, y_offsets, strict=True)]
-        self._shifts = torch.tensor(shifts, device=device).unsqueeze(1)  # from an example's place in _x to that in _y
+        self._all_shifts = torch.tensor(shifts, device=device).unsqueeze(
+            1
+        )  # from an example's place in _x to that in _y
         sources = {key: i for i, key in enumerate(dict.fromkeys(map(id, data)))}
         self._source = [sources[id(d)] for d in data]
-        first = [self._source.index(i) for i in range(len(sources))]
+        self._runs = [runs[self._source.index(i)] for i in range(len(sources))]
+        self._train = [data[i].train + self._offsets[i] for i in map(self._source.index, range(len(sources)))]
+        self.restart(list(range(len(runs))))
+
+    def restart(self, members: list[int]) -> None:
+        """Begin anew, with some members of the beginning, by their places then."""
+        self._members, self._shifts = members, self._all_shifts[members]
         self._orders = [
-            Order(data[i].train + self._offsets[i], runs[i].setup.batch_size, stream(runs[i].seed, "order"))
-            for i in first
+            Order(train, run.setup.examples_a_step, stream(run.seed, "order"))
+            for train, run in zip(self._train, self._runs, strict=True)
         ]
-        self._members = list(range(len(runs)))
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with some members only; `survivors` are their indices among the present ones."""

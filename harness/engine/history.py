@@ -47,6 +47,8 @@ class History:
         when: which steps are logged and evaluated.
         alive: int64 indices, among all runs, of the members that still train.
         nonfinite_at: (run,) the step at which a run's loss or weights became non-finite, 0 where they did not.
+        steps_done: (run,) the last step of a run that stayed finite.
+        measured_at: (run,) the step whose weights are measured in the end.
         validation: (step, 2, run) loss and error on the validation split, NaN where not measured.
         at_start: (run,) validation loss before the first step.
     """
@@ -58,6 +60,8 @@ class History:
         self.alive = torch.arange(members, device=device)
         self.nonfinite_at = np.zeros(members, dtype=np.int64)
         self.at_start = np.full(members, np.nan)
+        self.steps_done = np.full(members, when.steps)
+        self.measured_at = np.full(members, when.steps)
 
     def write(self, step: int, record: StepRecord) -> None:
         """Record one step of the members."""
@@ -89,6 +93,14 @@ class History:
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only."""
         self.alive = self.alive[survivors]
+
+    def stop(self, step: int, stopped: Tensor) -> None:
+        """Record that the members at these indices train no more after a step."""
+        self.steps_done[self.alive[stopped].cpu().numpy()] = step
+
+    def finite(self) -> list[int]:
+        """The runs whose loss and weights stayed finite."""
+        return [int(run) for run in np.flatnonzero(self.nonfinite_at == 0)]
 
     def arrays(self) -> dict[str, Array]:
         """Every column of the log and the validation loss, (step, run) each, NaN after a run became non-finite."""

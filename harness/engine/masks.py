@@ -6,60 +6,13 @@ training step.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 
-from harness.engine.member_float import Level
+from harness.engine.scheduled import Scheduled
 from harness.settings.randomness import stream
-from harness.settings.schedules import Ramp, Schedule
-
-
-class Clock:
-    """The step that training has come to, for schedules of p.
-
-    Args:
-        steps: of the whole training.
-        device: where it is read.
-    """
-
-    def __init__(self, steps: int, device: torch.device) -> None:
-        self.steps, self.device = steps, device
-        self.step = torch.zeros((), device=device, dtype=torch.float64)
-
-    def advance(self) -> None:
-        """Go on to the next step, if there is one."""
-        self.step.add_(1).clamp_(max=self.steps)
-
-
-class Probabilities:
-    """p of every member at the step that training has come to.
-
-    Args:
-        levels: a probability or a schedule for each member.
-        clock: of the training.
-        dtype: of `p`.
-
-    Attributes:
-        acts: whether any member's p is ever above 0.
-        varies: whether any member's p changes with the step.
-    """
-
-    def __init__(self, levels: Sequence[Level], clock: Clock, dtype: torch.dtype) -> None:
-        ramps = [
-            level.ramp(clock.steps) if isinstance(level, Schedule) else Ramp(level, level, 0, 1) for level in levels
-        ]
-        self.acts = any(ramp.start or ramp.end for ramp in ramps)
-        self.varies = any(ramp.start != ramp.end for ramp in ramps)
-        self._ramps = torch.tensor(ramps, device=clock.device, dtype=torch.float64)
-        self._clock, self._dtype = clock, dtype
-
-    def p(self, axes: int) -> Tensor:
-        """The probabilities now, (member, 1, …) with so many axes of size 1."""
-        start, end, first, last = self._ramps.unbind(1)
-        now = torch.lerp(start, end, ((self._clock.step - first) / (last - first)).clamp(0, 1))
-        return now.to(self._dtype).view(-1, *[1] * axes)
 
 
 def inverted(p: Tensor) -> Tensor:
@@ -86,7 +39,7 @@ class Mask(ABC):
     ) -> None:
         self._shape, self._rows, self._device, self._dtype = shape, rows, device, dtype
         self.streams = {seed: stream(seed, name, device) for seed in rows}
-        self._levels: Probabilities | None = None
+        self._levels: Scheduled | None = None
         self._allocate()
 
     def _allocate(self) -> None:
@@ -94,13 +47,13 @@ class Mask(ABC):
         members = max(rows.stop for rows in self._rows.values())
         self._values = torch.empty(members, *self._shape, device=self._device, dtype=self._dtype)
 
-    def draw(self, levels: Probabilities) -> Tensor:
+    def draw(self, levels: Scheduled) -> Tensor:
         """New masks, (member, …), overwritten by the next call.
 
         One seed after another: its noise is still in the caches when its members use it.
         """
         if levels is not self._levels or levels.varies:
-            self._set(levels.p(len(self._shape)))
+            self._set(levels.now(len(self._shape)).to(self._dtype))
             self._levels = levels
         for seed, rows in self._rows.items():
             self._draw(self.streams[seed], rows)

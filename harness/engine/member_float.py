@@ -9,10 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from harness.engine.obstacles import Unbatchable
-from harness.settings.schedules import Schedule
-
-Level = float | Schedule
-"""A number, or a schedule of it."""
+from harness.engine.scheduled import Level
 
 
 class MemberFloat(float):

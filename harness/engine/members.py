@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from harness.engine.noise import Noise
 from harness.engine.parameter_layout import ParameterLayout
 from harness.engine.runs import Run
+from harness.engine.scheduled import Clock
 from harness.tasks.task import Task
 
 Score = Callable[[Any, Tensor], Any]
@@ -61,9 +62,18 @@ class Members(ABC):
         """The rows of (member, parameters) seen as the module's parameters, (member, …) each."""
         return self._layout.views(flat)
 
+    def decayed(self) -> list[slice]:
+        """Where the weights lie in a row of parameters: those with two axes or more, no biases or gains of a norm."""
+        return self._layout.weights()
+
     def advance(self) -> None:
-        """Go on to the next training step: schedules of p follow."""
-        self._noise.advance()
+        """Go on to the next training step: schedules follow."""
+        self.clock.advance()
+
+    @property
+    def clock(self) -> Clock:
+        """The step that each member has come to."""
+        return self._noise.clock
 
     def set_mode(self, *, train: bool) -> None:
         """Put the module into training or evaluation mode where it is not in it since it was last put into one."""
@@ -114,8 +124,12 @@ class Members(ABC):
             train: the mode of the modules.
         """
 
+    @abstractmethod
+    def _objective(self, output: Any, target: Tensor) -> Tensor:
+        """What one member's training minimises on a batch: its mean loss, with the label smoothing asked for."""
+
     def _mean_loss(self, output: Any, target: Tensor) -> Tensor:
-        """Mean loss of one member's batch."""
+        """Mean loss of one member's batch, as it is evaluated."""
         return self._example_losses(output, target).mean()
 
     @abstractmethod
@@ -128,9 +142,9 @@ class Members(ABC):
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
-            train: the mode of the modules: whether dropout acts, with new noise.
+            train: the mode of the modules: whether dropout acts, with new noise, and label smoothing.
         """
-        losses: Tensor = self._each(self._mean_loss, x, y, train=train)
+        losses: Tensor = self._each(self._objective if train else self._mean_loss, x, y, train=train)
         return losses
 
     @abstractmethod
@@ -198,6 +212,16 @@ class Members(ABC):
 
         Args:
             survivors: int64 indices of the members that stay, in order.
+        """
+
+    @abstractmethod
+    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
+        """Go on with other ones of the members that there were in the beginning; noise begins anew.
+
+        Args:
+            members: which, by their places then.
+            state: of them, as `state` gives it.
+            steps: that they have come to, int64 (member,).
         """
 
 

@@ -13,8 +13,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from harness.engine.masks import BernoulliMask, Clock, GaussianMask, Mask, Probabilities
-from harness.engine.member_float import Level, MemberFloat
+from harness.engine.masks import BernoulliMask, GaussianMask, Mask
+from harness.engine.member_float import MemberFloat
+from harness.engine.scheduled import Clock, Level, Scheduled
 
 ALPHA = 1.7580993408473766
 """λ·α of the SELU, minus its value far below zero."""
@@ -41,14 +42,17 @@ class Noise:
         steps: of the whole training.
         device: where masks live.
         dtype: of masks.
+
+    Attributes:
+        clock: of the members' training.
     """
 
     def __init__(self, rows: Mapping[int, slice], *, steps: int, device: torch.device, dtype: torch.dtype) -> None:
         self._rows, self._device, self._dtype = rows, device, dtype
-        self._clock = Clock(steps, device)
+        self.clock = Clock(steps, max(members.stop for members in rows.values()), device)
         self._masks: dict[str, Mask] = {}
-        self._levels: dict[Level, Probabilities] = {}
-        self._member_levels: dict[int, tuple[MemberFloat, Probabilities]] = {}
+        self._levels: dict[Level, Scheduled] = {}
+        self._member_levels: dict[int, tuple[MemberFloat, Scheduled]] = {}
         self._purpose, self._calls, self._open = "dropout", Counter[str](), False
 
     def begin(self, *, train: bool) -> None:
@@ -60,10 +64,6 @@ class Noise:
     def end(self) -> None:
         """End it: what asks for noise until the next one begins computes a part of it once more."""
         self._open = False
-
-    def advance(self) -> None:
-        """Go on to the next training step."""
-        self._clock.advance()
 
     def mask(self, kind: str, p: Level, shape: tuple[int, ...]) -> Tensor | None:
         """The masks of the next call, (member, …), overwritten by the next forward pass; None where nothing is ever dropped.
@@ -94,23 +94,26 @@ class Noise:
             self._masks[key] = MASKS[kind](name, shape, self._rows, self._device, self._dtype)
         return self._masks[key].draw(levels)
 
-    def levels(self, p: Level) -> Probabilities:
+    def levels(self, p: Level) -> Scheduled:
         """The members' probabilities, whatever `p` is."""
         if isinstance(p, MemberFloat):
             if id(p) not in self._member_levels:
-                self._member_levels[id(p)] = p, Probabilities(p.levels, self._clock, self._dtype)
+                self._member_levels[id(p)] = p, Scheduled(p.levels, self.clock)
             return self._member_levels[id(p)][1]
         if p not in self._levels:
-            members = max(rows.stop for rows in self._rows.values())
             self._levels = self._levels if len(self._levels) < 100 else {}  # a module may set another p at every call
-            self._levels[p] = Probabilities([p] * members, self._clock, self._dtype)
+            self._levels[p] = Scheduled([p] * len(self.clock.rows), self.clock)
         return self._levels[p]
 
     def compact(self, rows: Mapping[int, slice]) -> None:
-        """Go on with fewer members; `rows` are where they lie from now on, and their `MemberFloat`s are compacted already."""
+        """Go on with fewer members; `rows` are where they lie from now on, their clock and `MemberFloat`s are compacted already."""
         self._rows, self._levels, self._member_levels = rows, {}, {}
         for mask in self._masks.values():
             mask.compact(rows)
+
+    def restart(self, rows: Mapping[int, slice]) -> None:
+        """Go on with other members, whose noise begins anew; their clock is set already."""
+        self._rows, self._levels, self._member_levels, self._masks = rows, {}, {}, {}
 
     @contextmanager
     def kept(self) -> Iterator[None]:

@@ -37,6 +37,15 @@ class ParameterLayout:
         """The rows of (member, parameters) seen as the module's parameters by name, (member, …) each."""
         return {name: flat[:, where].view(len(flat), *shape) for name, (where, shape) in self._places.items()}
 
+    def weights(self) -> list[slice]:
+        """The places of parameters with two axes or more, neighbours as one."""
+        found: list[slice] = []
+        for where, shape in self._places.values():
+            if len(shape) > 1:
+                joined = found and -(-found[-1].stop // ALIGNMENT) * ALIGNMENT == where.start
+                found[-1:] = [slice(found[-1].start, where.stop)] if joined else [*found[-1:], where]
+        return found
+
     def padding(self, flat: Tensor) -> list[Tensor]:
         """What lies between the parameters in rows of (member, parameters), a view after each."""
         places = [where for where, _ in self._places.values()]

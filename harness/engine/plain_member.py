@@ -6,10 +6,11 @@ are those of a population, go over it at once.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
@@ -34,6 +35,7 @@ class PlainMember(Members):
         super().__init__([run], build(run.setup, data, run.seed).to(device, dtype), device, dtype)
         self._parameters = {name: p for name, p in self.template.named_parameters() if name in self._layout}
         self._rows_of = {name: view[0] for name, view in self.views(self.parameters).items()}
+        self._first, self._row = run, self.parameters
         self._gradient = torch.zeros_like(self.parameters)
         self._slots = {name: view[0] for name, view in self.views(self._gradient).items()}
         self._padding = self._layout.padding(self._gradient)
@@ -67,10 +69,21 @@ class PlainMember(Members):
         """What the module returns for `x`, (batch, …)."""
         self.set_mode(train=train)
         self._noise.begin(train=train)
-        with self._answers:
+        bf16 = self.runs[0].setup.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16) if bf16 else nullcontext(), self._answers:
             output = self.template(x)
         self._noise.end()
-        return output
+        return tree_map(self._in_full, output) if bf16 else output
+
+    def _in_full(self, value: Any) -> Any:
+        """An output of lower precision in that of the loss, as autocast would give it to one."""
+        return value.to(self.dtype) if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value
+
+    def _objective(self, output: Any, target: Tensor) -> Tensor:
+        smoothing = self.runs[0].setup.label_smoothing
+        if not smoothing:
+            return self._mean_loss(output, target)
+        return F.cross_entropy(output.flatten(0, -2), target.flatten(), label_smoothing=smoothing)
 
     def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         return self.task.losses(output, target)
@@ -115,3 +128,12 @@ class PlainMember(Members):
         """See `Members.compact`: it stays or goes."""
         self.runs = [self.runs[i] for i in survivors.tolist()]
         self.parameters = self.parameters[survivors]
+        self.clock.compact(survivors)
+
+    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
+        """See `Members.restore`: it comes back."""
+        self.runs, self.parameters = [self._first], self._row
+        for tensor, restored in zip(self.state(), state, strict=True):
+            tensor.copy_(restored)
+        self.clock.set(steps)
+        self._noise.restart(self._rows())

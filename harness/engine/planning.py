@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.engine.attributes import TORCHS, attributes, is_level
 from harness.engine.runs import Run, build
+from harness.engine.scheduled import per_member
 from harness.engine.setup import Setup
 from harness.engine.way import Way
 from harness.settings import Component, show
@@ -54,13 +55,6 @@ def levels_of(run: Run) -> tuple[str, ...]:
     return tuple(f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key]))
 
 
-def per_member(component: Component) -> dict[str, float]:
-    """The numeric settings of a clipping rule or optimizer, which members of one population may differ in."""
-    return {
-        n: float(v) for n, v in component.values().items() if isinstance(v, int | float) and not isinstance(v, bool)
-    }
-
-
 def _shared(component: Component, free: Any) -> str:
     fixed = {name: show(value) for name, value in component.values().items() if name not in free}
     return f"{type(component).__qualname__} {fixed}"
@@ -81,7 +75,7 @@ def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = Non
         structures[setup.task, setup.model],
         _shared(setup.clipping, per_member(setup.clipping)),
         _shared(setup.optimizer, per_member(setup.optimizer)),
-        f"{setup.batch_size} {setup.steps} {setup.tf32}",
+        f"{setup.batch_size} {setup.steps} {setup.tf32} {setup.accumulate} {setup.precision} {setup.patience is None}",
     )
 
 

@@ -17,9 +17,9 @@ from torch.utils._pytree import tree_map
 
 from harness.engine.attributes import attributes, differing, is_level
 from harness.engine.functions.answers import Answers
-from harness.engine.functions.cross_entropy import example_losses
+from harness.engine.functions.cross_entropy import example_losses, smoothed
 from harness.engine.functions.postponed import postponed
-from harness.engine.functions.transforms import of_all, of_member, over_members
+from harness.engine.functions.transforms import of_all, of_member, only_vmap, over_members
 from harness.engine.gradients import Gradients
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
@@ -46,6 +46,10 @@ class Population(Members):
     """
 
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
+        if runs[0].setup.precision != "fp32":
+            raise Unbatchable(
+                f"it computes in {runs[0].setup.precision}, and the kernels of a population round otherwise"
+            )
         modules = [build(run.setup, examples, run.seed) for run, examples in zip(runs, data, strict=True)]
         _check(modules)
         super().__init__(runs, modules[0], device, dtype)
@@ -55,6 +59,9 @@ class Population(Members):
         self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
         self._levels = _put_levels(modules)
+        smoothing = torch.tensor([run.setup.label_smoothing for run in runs], device=device, dtype=dtype)
+        self._smoothing = smoothing if bool(smoothing.any()) else None
+        self._first = runs, [level.levels for level in self._levels], self._smoothing
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
@@ -73,9 +80,12 @@ class Population(Members):
                 with torch.set_grad_enabled(train):
                     member.output(x.clone(), train=train)
         now = named_tensors(member.template)
-        self.repeats = not differing(member.template, self.template) and all(
-            now.get(n) is t for n, t in tensors.items()
-        )
+        changed = differing(member.template, self.template)
+        if changed and run.setup.patience is not None:
+            raise Unbatchable(
+                f"`{changed}` changes from call to call, and runs that stop early would have each its own"
+            )
+        self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
             same = name in before and torch.equal(tensor, before[name])
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
@@ -133,6 +143,13 @@ class Population(Members):
             taken_out = {name: of_all(tensor, vmap) for name, tensor in changed.items()}
             return tree_map(lambda each: of_all(each, vmap) if isinstance(each, Tensor) else each, found), taken_out
 
+    def _objective(self, output: Any, target: Tensor) -> Tensor:
+        loss = self._mean_loss(output, target)
+        vmap = only_vmap()
+        if self._smoothing is None or vmap is None:
+            return loss
+        return loss + smoothed(output, target, of_member(self._smoothing, vmap))
+
     def _example_losses(self, output: Any, target: Tensor) -> Tensor:
         return example_losses(self.task, output, target)
 
@@ -154,11 +171,25 @@ class Population(Members):
         self.runs = [self.runs[i] for i in kept]
         self.parameters = self.parameters[survivors]
         self._stacked = {name: tensor[survivors] for name, tensor in self._stacked.items()}
+        self._smoothing = None if self._smoothing is None else self._smoothing[survivors]
         for level in self._levels:
             level.levels = [level.levels[i] for i in kept]
         self._gradients = Gradients(self.parameters, self._layout)
+        self.clock.compact(survivors)
         if kept:
             self._noise.compact(self._rows())
+
+    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
+        """See `Members.restore`."""
+        runs, levels, smoothing = self._first
+        self.runs = [runs[i] for i in members]
+        self.parameters, self._stacked = state[0], dict(zip(self._stacked, state[1:], strict=True))
+        self._smoothing = None if smoothing is None else smoothing[members]
+        for level, first in zip(self._levels, levels, strict=True):
+            level.levels = [first[i] for i in members]
+        self._gradients = Gradients(self.parameters, self._layout)
+        self.clock.set(steps)
+        self._noise.restart(self._rows())
 
 
 def _check(modules: list[nn.Module]) -> None:

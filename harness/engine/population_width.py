@@ -87,4 +87,5 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
     parameters = sum(p.numel() * p.element_size() for p in module.parameters())
     remembered = run.setup.clipping.initial_state(torch.zeros(1, 1), run.setup.steps)
     history = run.setup.steps * HISTORY_BYTES + sum(tensor.numel() * tensor.element_size() for tensor in remembered)
-    return sum(saved.values()) + parameters * (6 + len(run.setup.optimizer.state_names)) + history
+    copies = 6 + len(run.setup.optimizer.state_names) + (run.setup.accumulate > 1)
+    return sum(saved.values()) + parameters * copies + history

@@ -59,7 +59,7 @@ def obstacle(runs: list[Run], device: torch.device) -> str:
 def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> str:
     data = examples(runs)
     feed = Feed(runs, data, device=device, dtype=dtype)
-    batches = feed.indices(STEPS)
+    batches = feed.indices(STEPS)[:, :, : runs[0].setup.batch_size]
     truths, accounts = [], []
     for m, run in enumerate(runs):
         with global_generators(stream_seed(run.seed, "module"), device):

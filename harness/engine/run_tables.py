@@ -27,7 +27,7 @@ def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.
     Args:
         runs: of the population as it began, in its order.
         training: of them.
-        final: what was measured of the members that are left, (member,) each.
+        final: what was measured of those that stayed finite, (run,) each.
     """
     history, columns = training.history, _metrics(runs, training, final)
     nonfinite_at = history.nonfinite_at
@@ -37,26 +37,25 @@ def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.
         "status": np.select(
             [columns["diverged"] == 1, columns["collapsed"] == 1], ["diverged", "collapsed"], "finished"
         ),
-        "steps_done": np.where(nonfinite_at > 0, nonfinite_at, len(history.validation)),
+        "steps_done": np.where(nonfinite_at > 0, nonfinite_at, history.steps_done),
     }
     table = pd.DataFrame(identity | {name: columns[name] for name in runs[0].setup.metrics.metrics()})
     if PREDICTIONS in final:
-        alive = history.alive.tolist()
-        table.loc[alive, PREDICTIONS] = pd.Series(final[PREDICTIONS], alive, dtype=object)
+        finished = history.finite()
+        table.loc[finished, PREDICTIONS] = pd.Series(final[PREDICTIONS], finished, dtype=object)
     return _ordered(table)
 
 
 def _metrics(runs: list[Run], training: Training, final: dict[str, Any]) -> dict[str, Array]:
     """Every metric of every run, (run,): NaN where it was not measured, of a non-finite run infinite where it ranks runs."""
-    history, metrics = training.history, runs[0].setup.metrics.metrics()
-    alive = history.alive.cpu().numpy()
-    validation = dict(zip(("validation_loss", "validation_error"), history.validation[-1][:, alive], strict=True))
+    history, metrics, finite = training.history, runs[0].setup.metrics.metrics(), training.history.finite()
+    loss, error = history.validation[history.measured_at - 1, :, np.arange(len(runs))].T
     columns = {name: np.full(len(runs), np.nan) for name in metrics}
-    for name, measured in (final | validation).items():
+    for name, measured in (final | {"validation_loss": loss[finite], "validation_error": error[finite]}).items():
         if name in metrics:
-            columns[name][alive] = measured
+            columns[name][finite] = measured
     evaluated = np.array(history.when.evaluated()) - 1
-    losses = np.vstack([history.at_start, history.validation[evaluated, 0]])
+    losses = np.vstack([history.at_start, history.validation[evaluated, 0], loss])
     columns |= stability(history.arrays()) | {"guess_loss": training.guess_loss}
     columns |= ending(columns["train_loss"], training.guess_loss, losses, history.nonfinite_at > 0)
     target = np.array([run.setup.task.target_error for run in runs])

@@ -42,7 +42,7 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
         ValueError: its parameters are of more than single precision, or complex: training would change them silently.
     """
     with global_generators(stream_seed(seed, "init")):
-        module = setup.model.build(setup.task.sizes(data))
+        module = setup.model.build(setup.task.sizes(data), setup.steps)
         if any(map(is_lazy, module.parameters())):
             module.eval()
             module(data.x[data.train[:1]])

@@ -1,5 +1,7 @@
 """One training step of every member, as in the textbook: forward, backward, clip, update.
 
+With gradient accumulation forward and backward are taken for several batches, whose mean gradient is clipped once.
+
 Clipping and the update go over blocks of members whose parameters, gradient and state stay in the processor's caches:
 together they read and write every array several times, which from main memory would cost more than the matrix products.
 """
@@ -13,8 +15,8 @@ from torch import Tensor
 from harness.clipping import Gradient
 from harness.engine.members import Members
 from harness.engine.runs import Run
-from harness.engine.update import cast, columns, of_rows, update_of
-from harness.optimizers import Columns
+from harness.engine.scheduled import settings_of
+from harness.engine.update import update_of
 
 BLOCK_BYTES = 16 * 2**20
 """Parameters, gradient and state of a block of members, on a CPU."""
@@ -24,7 +26,7 @@ class StepRecord(NamedTuple):
     """What is known of one step of every member.
 
     Attributes:
-        losses: mean loss of the batch, (member,).
+        losses: mean training loss of the step's examples, (member,).
         norm: of the gradient, (member, 1).
         clipped_norm: of the gradient after clipping, (member, 1).
         clipped: whether the clipping rule changed the gradient, (member, 1).
@@ -48,22 +50,39 @@ class Stepper:
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         setup = runs[0].setup
-        self._population, self._rule = population, setup.clipping
-        bounds = columns([run.setup.clipping for run in runs], population.device)
-        self._bounds: Columns = cast(bounds, population.dtype)
+        self._population, self._rule, self._batch_size = population, setup.clipping, setup.batch_size
+        self._bounds = settings_of([run.setup.clipping for run in runs], population.clock)
         self._memory = self._rule.initial_state(torch.zeros_like(population.parameters[:, :1]), setup.steps)
         self._update = update_of(runs, population)
+        self._total = torch.zeros_like(population.parameters) if setup.accumulate > 1 else None
 
     def step(self, x: Tensor, y: Tensor) -> StepRecord:
-        """Train on one batch.
+        """Train on the examples of one step.
 
         Args:
-            x: (member, batch, …).
-            y: (member, batch, …).
+            x: (member, example, …).
+            y: (member, example, …).
         """
         self._population.advance()
-        losses = self._population.losses(x, y)
-        return StepRecord(losses, *self.clip_and_update(self._population.gradient))
+        if self._total is None:
+            losses = self._population.losses(x, y)
+            return StepRecord(losses, *self.clip_and_update(self._population.gradient))
+        losses = self._accumulate(x, y, self._total)
+        return StepRecord(losses, *self.clip_and_update(self._total.__getitem__))
+
+    def _accumulate(self, x: Tensor, y: Tensor, total: Tensor) -> Tensor:
+        """The mean loss of several batches, (member,), and in `total` its gradient, (member, parameters)."""
+        batches = list(zip(torch.split(x, self._batch_size, 1), torch.split(y, self._batch_size, 1), strict=True))
+        losses, unused = [], []
+        total.zero_()
+        for batch in batches:
+            losses.append(self._population.losses(*batch))
+            unused.append(self._population.unused)
+            for rows in self._blocks():
+                total[rows].add_(self._population.gradient(rows))
+        total.div_(len(batches))
+        self._population.unused = tuple(name for name in unused[0] if all(name in names for names in unused))
+        return torch.stack(losses).mean(0)
 
     def clip_and_update(self, gradient_of: Callable[[slice], Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The second half of a step: norms before and after clipping, who was clipped and how many units, (member, 1) each.
@@ -73,9 +92,10 @@ class Stepper:
         """
         update, blocks = self._update, []
         update.begin()
+        bounds = {name: bound.now().to(self._population.dtype) for name, bound in self._bounds.items()}
         for rows in self._blocks():
             gradient = gradient_of(rows)
-            norm, clipped_norm, units = self._clip(rows, gradient)
+            norm, clipped_norm, units = self._clip(rows, gradient, bounds)
             clipped = units != 0
             update(rows, gradient, clipped if self._rule.skips else None)
             blocks.append((norm, clipped_norm, clipped, units.to(norm.dtype)))
@@ -83,12 +103,12 @@ class Stepper:
         update.end(clipped if self._rule.skips else None)
         return norm, clipped_norm, clipped, units
 
-    def _clip(self, rows: slice, flat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _clip(self, rows: slice, flat: Tensor, bounds: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Clip the gradient of some members, (member, parameters), in place; norms before and after, and what the rule returns."""
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
         gradient = Gradient(flat, norm, self._population.parameters[rows], self._population.views)
         memory = [tensor[rows] for tensor in self._memory]
-        units = self._rule.clip(gradient, *memory, **of_rows(self._bounds, rows))  # type: ignore[arg-type]
+        units = self._rule.clip(gradient, *memory, **{name: bound[rows] for name, bound in bounds.items()})
         return norm, gradient.clipped_norm(), units
 
     def _blocks(self) -> list[slice]:
@@ -102,4 +122,6 @@ class Stepper:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
         self._update.compact(survivors)
         self._memory = [tensor[survivors] for tensor in self._memory]
-        self._bounds = of_rows(self._bounds, survivors)
+        self._total = None if self._total is None else self._total[survivors]
+        for bound in self._bounds.values():
+            bound.compact(survivors)

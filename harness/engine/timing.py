@@ -28,7 +28,7 @@ def steps_of(runs: list[Run], device: torch.device, *, capture: bool = True) -> 
     population = members(runs, data, device=device, dtype=torch.float32)
     feed = Feed(runs, data, device=device, dtype=torch.float32)
     stepper, batch = Stepper(runs, population), feed.indices(1)[0]
-    population.learn(feed.gather(batch)[0][0])
+    population.learn(feed.gather(batch[:, : runs[0].setup.batch_size])[0][0])
 
     def step(batch: Tensor) -> tuple[Tensor, ...]:
         return stepper.step(*feed.gather(batch))

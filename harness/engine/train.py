@@ -55,9 +55,9 @@ def train(
                 before = training.parameters_before(step)
                 record = training.step(batch)  # forward, backward, clip, update: `Stepper.step`
                 training.log(step, record, before)
-            survivors = training.evaluate(stop)
+            survivors, go_on = training.evaluate(stop)
             progress(len(population) * (stop - done), len(population) - len(survivors))
-            training.compact(survivors)
+            training.compact(go_on)
             done = stop
             if not len(population):
                 break

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.engine.capture import Captured
 from harness.engine.diagnostics.diagnosis import Diagnosis
+from harness.engine.early_stopping import EarlyStopping
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import final_metrics, guess_loss
@@ -52,9 +53,10 @@ class Training:
         self._stepper = Stepper(runs, self.population)
         self.history = History(when, len(runs), device, dtype)
         self._diagnosis = Diagnosis(self.population, self._feed)
+        self._stopping = None if runs[0].setup.patience is None else EarlyStopping(self.population)
         self._captured: Captured | None = None
         self._limit_threads()
-        self.population.learn(self._feed.gather(self._feed.peek())[0][0])
+        self.population.learn(self._feed.gather(self._feed.peek()[:, : runs[0].setup.batch_size])[0][0])
         with unchanged(self.population):
             self.history.at_start = self._validation()[0]
         if capture and device.type == "cuda" and self.population.repeats:
@@ -81,8 +83,11 @@ class Training:
         """A copy of the parameters, (member, parameters), if the update of the step to come is to be logged."""
         return self.population.parameters.clone() if self.history.logs(step) else None
 
-    def evaluate(self, step: int) -> Tensor:
-        """Measure the weights after a step on the validation split; returns the indices of the members that are finite.
+    def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
+        """Measure the weights after a step on the validation split.
+
+        Returns:
+            The indices of the members that are finite, and of those among them that train on.
 
         Raises:
             Unbatchable: see `Members.check`.
@@ -92,7 +97,12 @@ class Training:
             validation = self._validation()
             self._diagnosis.evaluate(step, validation[0])
         self.history.evaluate(step, validation)
-        return self.history.survivors(step, self.population.parameters)
+        survivors = self.history.survivors(step, self.population.parameters)
+        if self._stopping is None:
+            return survivors, survivors
+        stops = self._stopping.see(step, validation[0])[survivors]
+        self.history.stop(step, survivors[stops])
+        return survivors, survivors[~stops]
 
     def _validation(self) -> Array:
         """Loss and error on the validation split, (2, member)."""
@@ -102,7 +112,16 @@ class Training:
         """Go on with the members at these indices only; the others stop costing."""
         if len(survivors) == len(self.population):
             return
-        for part in (self.population, self._feed, self._stepper, self.history, self._diagnosis, self._captured):
+        parts = (
+            self.population,
+            self._feed,
+            self._stepper,
+            self.history,
+            self._diagnosis,
+            self._captured,
+            self._stopping,
+        )
+        for part in parts:
             if part is not None:
                 part.compact(survivors)
         self._limit_threads()
@@ -112,13 +131,22 @@ class Training:
         torch.set_num_threads(min(torch.get_num_threads(), max(1, len(self.population))))
 
     def final_metrics(self) -> dict[str, Any]:
-        """What is measured of the members that are left, once they are trained, (member,) each."""
-        if not len(self.population):
+        """What is measured of the runs that stayed finite, once all are trained, (run,) each.
+
+        Of their last weights; with a patience of their best ones, as the step of these left them.
+        """
+        finite = self.history.finite()
+        if not finite:
             return {}
+        if self._stopping is not None:
+            self._stopping.restore(finite)
+            self._feed.restart(finite)
+            self.history.measured_at = self._stopping.best_step
         with unchanged(self.population):
             found = final_metrics(self.population, self._feed)
         with unchanged(self.population):
-            return found | self._diagnosis.final(found)
+            found |= self._diagnosis.final(finite, found)
+        return found if self._stopping is None else found | self._stopping.metrics(finite, found)
 
 
 def members(runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> Members:

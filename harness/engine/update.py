@@ -2,20 +2,20 @@
 
 By the optimizer's formula, with columns of per-member settings, all members of a block change at once. Where torch has a
 fused kernel, which knows one learning rate, members of equal settings change together (`FusedUpdate`): on a CPU one
-pass over memory for several is worth the calls.
+pass over memory for several is worth the calls. Weight decay is the same for all optimizers and stands here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from harness.engine.members import Members
-from harness.engine.planning import per_member
 from harness.engine.runs import Run
+from harness.engine.scheduled import Level, per_member, settings_of
 from harness.optimizers import Adam, AdamW, Columns, Optimizer
-from harness.settings import Component
+from harness.settings.schedules import Schedule
 
 FUSED: dict[type[Optimizer], Callable[..., None]] = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}
 """The kernels of `torch.optim`'s own `fused=True`: one pass over parameters, gradient and state."""
@@ -37,8 +37,9 @@ class Update:
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         self._population, self._optimizer = population, runs[0].setup.optimizer
-        rates = columns([run.setup.optimizer for run in runs], population.device)
-        self._rates = {name: column if bool(column.any()) else None for name, column in rates.items()}
+        self._rates = settings_of([run.setup.optimizer for run in runs], population.clock)
+        self._decayed = population.decayed() if self._optimizer.values().get("decay") == "weights" else [slice(None)]
+        self._decay: Tensor | None = None  # this step's, (member, 1)
         self._state = [torch.zeros_like(population.parameters) for _ in self._optimizer.state_names]
         self._step = torch.ones(len(runs), 1, device=population.device)  # number of each member's next update
         self._missed: dict[str, Tensor] = {}  # updates of each member, (member, 1), in which a parameter had no part
@@ -53,8 +54,17 @@ class Update:
     def begin(self) -> None:
         """Begin a step; then every member is to be updated once."""
         self._count_by_parameter()
-        coefficients = self._optimizer.coefficients(self._step.double(), **self._rates)
+        rates = {name: rate.now() if rate.acts else None for name, rate in self._rates.items()}
+        if self._optimizer.decoupled is not None:
+            self._decay = self._decay_of(rates.pop("weight_decay"), rates["lr"])
+        coefficients = self._optimizer.coefficients(self._step.double(), **rates)
         self._coefficients = cast(coefficients, self._population.dtype)
+
+    def _decay_of(self, weight_decay: Tensor | None, lr: Tensor | None) -> Tensor | None:
+        """λ, to be added times the parameters to the gradient; of a decoupled one 1 − lr·λ, a factor of the parameters."""
+        if weight_decay is None or lr is None:
+            return None
+        return (1 - lr * weight_decay if self._optimizer.decoupled else weight_decay).to(self._population.dtype)
 
     def __call__(self, rows: slice, gradient: Tensor, skipped: Tensor | None) -> None:
         """Update some members.
@@ -88,7 +98,17 @@ class Update:
         steps -= updates.view(-1, *[1] * (steps.dim() - 1))
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
+        if self._decay is not None:
+            self._shrink(changed[0], gradient, self._decay[rows])
         self._optimizer.update(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
+
+    def _shrink(self, parameters: Tensor, gradient: Tensor, decay: Tensor) -> None:
+        """Weight decay of some members: of all their parameters, or of those that the optimizer's `decay` says."""
+        for where in self._decayed:
+            if self._optimizer.decoupled:
+                parameters[:, where].mul_(decay)
+            else:
+                gradient[:, where].addcmul_(parameters[:, where], decay)
 
     def end(self, skipped: Tensor | None) -> None:
         """End a step; members that skipped it, (member, 1), do not count it."""
@@ -105,29 +125,37 @@ class Update:
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
         self._state = [tensor[survivors] for tensor in self._state]
-        self._step, self._rates = self._step[survivors], of_rows(self._rates, survivors)
+        self._step = self._step[survivors]
+        for rate in self._rates.values():
+            rate.compact(survivors)
         self._missed = {name: updates[survivors] for name, updates in self._missed.items()}
 
 
 class FusedUpdate(Update):
-    """Updates members by their optimizer's fused kernel: of a block, those of equal settings in one call."""
+    """Updates members by their optimizer's fused kernel: of a block, those of equal settings in one call.
+
+    Only on a CPU: what a schedule has come to is read by the host.
+    """
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         super().__init__(runs, population)
         self._kernel = FUSED[type(self._optimizer)]
         self._settings = [tuple(per_member(run.setup.optimizer).items()) for run in runs]
         self._calls: dict[tuple[int, int], list[Callable[[], None]]] = {}
+        self._whole = self._decayed == [slice(None)]
 
     def begin(self) -> None:
         """See `Update.begin`: the kernel has the formula, but one count of updates for all parameters."""
         self._count_by_parameter()
-        if self._step.shape[1] > 1:
+        if self._step.shape[1] > 1 or not self._whole:
             super().begin()
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
         if self._step.shape[1] > 1:
             super()._change(rows, gradient, changed)
             return
+        if self._decay is not None:
+            self._shrink(changed[0], gradient, self._decay[rows])
         key = rows.start, gradient.data_ptr()  # tensors stay where they are from step to step
         if key not in self._calls:
             self._calls[key] = self._prepared(rows, gradient, changed)
@@ -136,7 +164,7 @@ class FusedUpdate(Update):
 
     def _prepared(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> list[Callable[[], None]]:
         """The kernel with its arguments, for the members of each setting: lists of their rows, and the setting's numbers."""
-        alike: dict[tuple[tuple[str, float], ...], list[int]] = {}
+        alike: dict[tuple[tuple[str, Level], ...], list[int]] = {}
         for member, setting in enumerate(self._settings[rows]):
             alike.setdefault(setting, []).append(member)
         each = [tensor.unbind() for tensor in (changed[0], gradient, *changed[1:], self._step[rows, 0])]
@@ -144,8 +172,25 @@ class FusedUpdate(Update):
         for setting, members in alike.items():
             parameters, gradients, means, squares, steps = ([by_member[i] for i in members] for by_member in each)
             arguments: tuple[list[Tensor], ...] = parameters, gradients, means, squares, [], steps
-            calls.append(partial(self._kernel, *arguments, amsgrad=False, maximize=False, **dict(setting)))
+            kernel = partial(self._kernel, *arguments, amsgrad=False, maximize=False)
+            numbers = dict(setting) | ({} if self._whole else {"weight_decay": 0.0})
+            changing = {name: level for name, level in numbers.items() if isinstance(level, Schedule)}
+            fixed = partial(
+                kernel, **{n: float(level) for n, level in numbers.items() if not isinstance(level, Schedule)}
+            )
+            calls.append(self._at_each_step(fixed, changing) if changing else fixed)
         return calls
+
+    def _at_each_step(self, kernel: Callable[..., None], changing: dict[str, Schedule]) -> Callable[[], None]:
+        """The kernel with the values that schedules have at the step that training has come to."""
+        clock = self._population.clock
+        sequences = {name: schedule.sequence(clock.steps).tolist() for name, schedule in changing.items()}
+
+        def call() -> None:
+            row = int(clock.rows[0])  # of members in training, all are at one step
+            kernel(**{name: sequence[row] for name, sequence in sequences.items()})
+
+        return call
 
     def compact(self, survivors: Tensor) -> None:
         """See `Update.compact`."""
@@ -153,17 +198,11 @@ class FusedUpdate(Update):
         self._settings, self._calls = [self._settings[i] for i in survivors.tolist()], {}
 
 
-def columns(components: Sequence[Component], device: torch.device) -> dict[str, Tensor]:
-    """The numeric settings of each member's clipping rule or optimizer as float64 columns (member, 1)."""
-    values = [per_member(component) for component in components]
-    return {name: torch.tensor([[v[name]] for v in values], dtype=torch.float64, device=device) for name in values[0]}
-
-
 def cast(named: Mapping[str, Tensor | None], dtype: torch.dtype) -> Columns:
     """Columns in another type."""
     return {name: None if column is None else column.to(dtype) for name, column in named.items()}
 
 
-def of_rows(named: Mapping[str, Tensor | None], rows: slice | Tensor) -> Columns:
+def of_rows(named: Mapping[str, Tensor | None], rows: slice) -> Columns:
     """Columns of some members."""
     return {name: None if column is None else column[rows] for name, column in named.items()}

@@ -2,7 +2,7 @@
 
 from harness.engine.runs import Run
 from harness.ledger.design import Trial
-from harness.settings import show
+from harness.settings import Sweep, Tune, show
 from harness.study import Study
 
 TUNE_SEEDS = 1_000_000
@@ -48,8 +48,11 @@ Plain = float | int | str | bool
 
 def factor_values(study: Study, trial: Trial) -> dict[str, Plain]:
     """Every setting of a trial by factor path, and every level of a sweep; what is not a plain value as text."""
-    levels = {path: trial.values[path] for path in study.sweeps()}  # may be components, which `walk` enters
-    values = dict(study.setup(trial.values).walk()) | levels
+    swept = {
+        path: trial.values[path] for path in study.sweeps() | study.tunes()
+    }  # may be components, which `walk` enters
+    fixed = {path: value for path, value in study.factors().items() if not isinstance(value, Sweep | Tune)}
+    values = dict(study.setup(trial.values).walk()) | fixed | swept
     if study.epochs is not None:
         values["epochs"] = trial.values.get("epochs", study.epochs)
     return {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in values.items()}

@@ -1,23 +1,19 @@
 """`Model`: how a study names a module class and the arguments to build it with."""
 
 import copy
-import hashlib
 import inspect
 import typing
 from typing import Annotated, Any
-from weakref import WeakKeyDictionary
 
 import torch.nn as nn
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from harness.settings import Component, Problem, show
-from harness.settings.schedules import Schedule
+from harness.settings.schedules import USUAL, Schedule
+from harness.settings.source import remember_source, source_digest
 
 FROM_TASK = ("inputs", "outputs")
-
-_sources: "WeakKeyDictionary[type, str]" = WeakKeyDictionary()
-"""Digest of the source of each class that a model named, read before its file can be edited."""
 
 
 class Model(Component):
@@ -43,7 +39,7 @@ class Model(Component):
             problem = Problem("", "needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", got)
             self.__dict__["_problems"] = [problem]
             return
-        self.__dict__["_source"] = _source(module)
+        self.__dict__["_source"] = source_digest(module)
         if not any(name in inspect.signature(module).parameters for name in FROM_TASK):
             way_out = "is required; arguments named inputs and outputs are taken from the task"
             known = [Problem(p.path, way_out) if p.message == "is required" else p for p in self._problems]
@@ -57,7 +53,7 @@ class Model(Component):
         """As another process made it, where the source of its class can be read no more."""
         self.__dict__.update(state)
         if "_source" in state:
-            _sources.setdefault(self.module, state["_source"])
+            remember_source(self.module, state["_source"])
 
     @property
     def module(self) -> type[nn.Module]:
@@ -100,23 +96,26 @@ class Model(Component):
         """Name of the class and, where its source can be read, a digest of it."""
         return f"{self.module.__qualname__} ({self.__dict__['_source']})"
 
-    def build(self, sizes: dict[str, int]) -> nn.Module:
-        """A new module, initialised from torch's global random state; `inputs`/`outputs` from `sizes` if it wants them."""
+    def build(self, sizes: dict[str, int], steps: int = USUAL) -> nn.Module:
+        """A new module, initialised from torch's global random state.
+
+        Args:
+            sizes: `inputs` and `outputs`, for a module that wants them.
+            steps: of its training, for schedules among its arguments.
+        """
         wanted = inspect.signature(self.module).parameters
         from_task = {name: sizes[name] for name in FROM_TASK if name in wanted and name in sizes}
         # A module may change a list that it is given, and the next one must get it as it was.
-        own = {n: copy.deepcopy(v) if isinstance(v, list | dict | set) else v for n, v in self.values().items()}
-        return self.module(**(from_task | own))
+        return self.module(**(from_task | {name: _own(value, steps) for name, value in self.values().items()}))
 
 
-def _source(module: type[nn.Module]) -> str:
-    """A digest of a class's source, if it can be read."""
-    if module not in _sources:
-        try:
-            _sources[module] = hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:16]
-        except (OSError, TypeError):  # typed in; or unpickled, in a process where its module does not exist
-            _sources[module] = "source not found"
-    return _sources[module]
+def _own(argument: Any, steps: int) -> Any:
+    """An argument for one module: a list that it may change, schedules that know how long training is."""
+    if isinstance(argument, Schedule):
+        return argument.over(steps)
+    if isinstance(argument, list | tuple) and any(isinstance(part, Schedule) for part in argument):
+        return type(argument)([_own(part, steps) for part in argument])
+    return copy.deepcopy(argument) if isinstance(argument, list | dict | set) else argument
 
 
 def _kind_of(default: Any) -> Any:

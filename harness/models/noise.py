@@ -4,12 +4,16 @@ What they compute is a function for each, which asks as torch's own do whether s
 so a population, or a run whose noise comes from its seed's streams, can.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from harness.settings import Probability
+from harness.settings.quantities import TupleOnly
 
 
 def gaussian_dropout(x: Tensor, p: float, training: bool) -> Tensor:
@@ -78,6 +82,27 @@ class Zoneout(nn.Module):
         """See `zoneout`."""
         return zoneout(shape, self.p, self.training)
 
+
+def by_layer(p: float | Sequence[float], layers: int, what: str) -> list[float]:
+    """The probability of each layer: one for all, or one for each.
+
+    Args:
+        p: a probability, or as many as there are layers.
+        layers: how many there are.
+        what: they are, in words.
+
+    Raises:
+        ValueError: they are not as many.
+    """
+    if not isinstance(p, list | tuple):
+        return [p] * layers  # type: ignore[list-item]
+    if len(p) != layers:
+        raise ValueError(f"dropout must hold one p for each of the {layers} {what}, but holds {len(p)}")
+    return list(p)
+
+
+EachLayers = Annotated[tuple[Probability, ...], TupleOnly()]
+"""A probability for each layer."""
 
 NoiseKind = Literal["bernoulli", "gaussian"]
 

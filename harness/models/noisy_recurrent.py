@@ -1,6 +1,6 @@
 """Recurrent layers with noise inside the recurrence, which torch's own do not have."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ class NoisyRecurrent(nn.Module):
 
     Args:
         layer: whose parameters, and names of parameters, it takes over; with biases, batch first, of one direction.
-        dropout: makes the dropout layer, given p, that goes between two recurrent layers.
+        between: the dropout layer after each recurrent layer but the last.
         variational: whether `recurrent_dropout` has one mask for all steps of a sequence, as in the paper, or a new one at
             each step.
         recurrent_dropout: of h_{t-1} in the recurrent product (Gal & Ghahramani 2016, arXiv:1512.05287).
@@ -28,14 +28,14 @@ class NoisyRecurrent(nn.Module):
     """
 
     def __init__(
-        self, layer: nn.RNNBase, dropout: Callable[[float], nn.Module], *, variational: bool,
+        self, layer: nn.RNNBase, between: Sequence[nn.Module], *, variational: bool,
         recurrent_dropout: nn.Module, weight_dropout: nn.Module, zoneout: nn.Module, cell_zoneout: nn.Module,
     ) -> None:  # fmt: skip
         super().__init__()
         self.mode, self.input_size, self.hidden_size = layer.mode, layer.input_size, layer.hidden_size
-        self.num_layers, self.dropout, self.variational = layer.num_layers, layer.dropout, variational
+        self.num_layers, self.variational = layer.num_layers, variational
         self.bias, self.batch_first, self.bidirectional, self.proj_size = True, True, False, 0
-        self.between = nn.ModuleList(dropout(layer.dropout) for _ in range(layer.num_layers - 1))
+        self.between = nn.ModuleList(between)
         for name, parameter in layer.named_parameters():
             self.register_parameter(name, parameter)
         self.recurrent_dropout, self.weight_dropout = recurrent_dropout, weight_dropout

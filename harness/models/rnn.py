@@ -6,7 +6,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.models.init import set_recurrent
-from harness.models.noise import DROPOUTS, NoiseKind, Variational, Zoneout
+from harness.models.noise import DROPOUTS, EachLayers, NoiseKind, Variational, Zoneout, by_layer
 from harness.models.noisy_recurrent import NoisyRecurrent
 from harness.models.one_hot import on_tokens
 from harness.settings import Count, Positive, Probability
@@ -23,7 +23,8 @@ class SimpleRNN(nn.Module):
         outputs: classes or targets; taken from the task.
         hidden: units of each recurrent layer.
         layers: recurrent layers.
-        dropout: probability p, between layers and before the readout, a new mask at each step (Zaremba et al. 2014).
+        dropout: probability p, between layers and before the readout, a new mask at each step (Zaremba et al. 2014); or
+            one for the output of each layer, the last before the readout, whose factors are `model.dropout.0` and so on.
         nonlinearity: of the recurrence of `cell` rnn.
         readout: at the `last` time step, or at `every` step.
         cell: `rnn`, `lstm` or `gru`.
@@ -47,7 +48,7 @@ class SimpleRNN(nn.Module):
         outputs: Count,
         hidden: Count = 64,
         layers: Count = 1,
-        dropout: Probability = 0.0,
+        dropout: Probability | EachLayers = 0.0,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         readout: Literal["last", "every"] = "last",
         cell: Literal["rnn", "lstm", "gru"] = "rnn",
@@ -78,18 +79,21 @@ class SimpleRNN(nn.Module):
         self.input_dropout = dropped(input_dropout) if input_dropout else None
         options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
         rnn: nn.RNNBase = CELLS[cell](embedding or inputs, hidden, layers, batch_first=True, **options)
-        if layers > 1:
-            rnn.dropout = dropout  # given to its constructor, a schedule would be refused
-        special = layers > 1 and (variational or noise != "bernoulli" or isinstance(dropout, Schedule))
+        *between, last = by_layer(dropout, layers, "recurrent layers")
+        if between:
+            rnn.dropout = between[0]  # given to its constructor, a schedule would be refused
+        scheduled = any(isinstance(p, Schedule) for p in between)
+        alike = not isinstance(dropout, tuple) or layers < 3
+        special = layers > 1 and (variational or noise != "bernoulli" or scheduled or not alike)
         if special or recurrent_dropout or weight_dropout or zoneout or cell_zoneout:
             self.rnn: nn.Module = NoisyRecurrent(
-                rnn, dropped, variational=variational, recurrent_dropout=dropped(recurrent_dropout, sequence=False),
+                rnn, [dropped(p) for p in between], variational=variational, recurrent_dropout=dropped(recurrent_dropout, sequence=False),
                 weight_dropout=nn.Dropout(weight_dropout), zoneout=Zoneout(zoneout), cell_zoneout=Zoneout(cell_zoneout),
             )  # fmt: skip
         else:
             self.rnn = rnn
         self.every_step = readout == "every"
-        self.dropout, self.readout = dropped(dropout, sequence=self.every_step), nn.Linear(hidden, outputs)
+        self.dropout, self.readout = dropped(last, sequence=self.every_step), nn.Linear(hidden, outputs)
         set_recurrent(rnn, init, spectral_radius)  # last: the readout is the same for all
 
     def forward(self, x: Tensor) -> Tensor:

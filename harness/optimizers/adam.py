@@ -3,8 +3,11 @@
 import torch
 from torch import Tensor
 
-from harness.optimizers.optimizer import Columns, Optimizer
-from harness.settings import Fraction, NonNegative, Positive
+from harness.optimizers.optimizer import Columns, Decay, Optimizer
+from harness.settings import Fraction, LearningRate, NonNegative, Positive
+
+SMALLEST_RATE = 1e-30
+"""What a schedule's rate of 0 counts as: the step is divided by, and this one moves no parameter."""
 
 
 class Adam(Optimizer):
@@ -16,35 +19,34 @@ class Adam(Optimizer):
         beta2: decay of the squared gradient's running mean.
         eps: added to the denominator.
         weight_decay: L2 penalty, added to the gradient.
+        decay: what weight decay acts on, `all` parameters or `weights`, those with two axes or more.
     """
 
-    lr: Positive = 1e-3
+    lr: LearningRate = 1e-3
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
     eps: Positive = 1e-8
     weight_decay: NonNegative = 0.0
+    decay: Decay = "all"
     state_names = ("mean", "square")
+    decoupled = False
 
     def coefficients(  # type: ignore[override]
-        self, step: Tensor, *, lr: Tensor, beta1: Tensor | None, beta2: Tensor | None, eps: Tensor | None,
-        weight_decay: Tensor | None,
-    ) -> Columns:  # fmt: skip
+        self, step: Tensor, *, lr: Tensor, beta1: Tensor | None, beta2: Tensor | None, eps: Tensor | None
+    ) -> Columns:
         """See `Optimizer.coefficients`."""
         zero = lr.new_zeros(())
         one, two = zero if beta1 is None else beta1, zero if beta2 is None else beta2
         return {
             "new_mean": (1 - one).expand_as(lr), "new_root": (1 - two).sqrt().expand_as(lr), "old_square": two.expand_as(lr),
-            "weight_decay": weight_decay, "correction": 1 / (1 - two**step).sqrt(),
-            "eps": zero if eps is None else eps, "minus_step": -lr / (1 - one**step),
+            "correction": 1 / (1 - two**step).sqrt(), "eps": zero if eps is None else eps, "minus_step": -lr / (1 - one**step),
         }  # fmt: skip
 
     def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, *state: Tensor, weight_decay: Tensor | None, **coefficients: Tensor
+        self, parameters: Tensor, gradient: Tensor, *state: Tensor, **coefficients: Tensor
     ) -> None:
         """See `Optimizer.update`. Nothing on the way is larger than in torch's: g² alone would be infinite from 2e19 on."""
         mean, square = state
-        if weight_decay is not None:
-            gradient.addcmul_(parameters, weight_decay)
         mean.lerp_(gradient, coefficients["new_mean"])
         gradient.mul_(coefficients["new_root"])
         square.mul_(coefficients["old_square"]).addcmul_(gradient, gradient)
@@ -56,18 +58,4 @@ class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101), as `torch.optim.AdamW`."""
 
     weight_decay: NonNegative = 0.01
-
-    def coefficients(  # type: ignore[override]
-        self, step: Tensor, *, lr: Tensor, weight_decay: Tensor | None, **others: Tensor | None
-    ) -> Columns:
-        """See `Optimizer.coefficients`."""
-        decay = None if weight_decay is None else 1 - lr * weight_decay
-        return super().coefficients(step, lr=lr, weight_decay=None, **others) | {"decay": decay}
-
-    def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, *state: Tensor, decay: Tensor | None, **coefficients: Tensor
-    ) -> None:
-        """See `Optimizer.update`."""
-        if decay is not None:
-            parameters.mul_(decay)
-        super().update(parameters, gradient, *state, **coefficients)
+    decoupled = True

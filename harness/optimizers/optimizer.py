@@ -6,28 +6,39 @@ their precision; and `update`, as few passes over the parameters as there can be
 `torch.optim`, the oracle of the tests.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from harness.settings import Component
+from harness.settings.schedules import Schedule
 
 Columns = dict[str, Tensor | None]
 """Per-member numbers by name, (member, 1); None stands for a setting that is 0 for every member."""
 
+Decay = Literal["all", "weights"]
+"""What weight decay acts on: all parameters, as in `torch.optim`; or those with two axes or more, no biases and gains."""
+
 
 class Optimizer(Component):
-    """Base of all optimizers."""
+    """Base of all optimizers. Fields that are numbers are per-member, and may be schedules."""
+
+    stand_ins = (Schedule,)
 
     state_names: ClassVar[tuple[str, ...]] = ()
     """Names of the state tensors, each (member, parameters) and zero at the start."""
+
+    decoupled: ClassVar[bool | None] = None
+    """How `weight_decay` λ and `decay` act, in front of `update`: λθ is added to the gradient (False), or θ is multiplied
+    by 1 − lr·λ (True). None: there is no weight decay, or the optimizer's formula has its own."""
 
     def coefficients(self, step: Tensor, **settings: Tensor | None) -> Columns:
         """What this step's `update` multiplies with.
 
         Args:
             step: number of this update of each member, float64 (member, 1), from 1.
-            **settings: the optimizer's fields, float64.
+            **settings: the optimizer's fields at this step, float64 (member, 1); None for one that is 0 throughout. Without
+                `weight_decay` where it is `decoupled` or not.
         """
         raise NotImplementedError
 

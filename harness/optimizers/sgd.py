@@ -2,37 +2,45 @@
 
 from torch import Tensor
 
-from harness.optimizers.optimizer import Columns, Optimizer
-from harness.settings import Fraction, NonNegative, Positive
+from harness.optimizers.optimizer import Columns, Decay, Optimizer
+from harness.settings import Fraction, LearningRate, NonNegative, Problem
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with heavy-ball momentum, as `torch.optim.SGD`.
+    """Stochastic gradient descent with heavy-ball or Nesterov momentum, as `torch.optim.SGD`.
 
     Args:
         lr: learning rate.
         momentum: weight of the previous update.
         weight_decay: L2 penalty, added to the gradient.
+        nesterov: look ahead along the momentum (Sutskever et al. 2013).
+        decay: what weight decay acts on, `all` parameters or `weights`, those with two axes or more.
     """
 
-    lr: Positive = 0.1
+    lr: LearningRate = 0.1
     momentum: Fraction = 0.0
     weight_decay: NonNegative = 0.0
+    nesterov: bool = False
+    decay: Decay = "all"
     state_names = ("velocity",)
+    decoupled = False
+
+    def check(self) -> list[Problem]:
+        """See `Component.check`."""
+        wrong = self.nesterov and self.momentum == 0
+        return [Problem("nesterov", "needs momentum above 0", "True with momentum 0")] if wrong else []
 
     def coefficients(  # type: ignore[override]
-        self, step: Tensor, *, lr: Tensor, momentum: Tensor | None, weight_decay: Tensor | None
+        self, step: Tensor, *, lr: Tensor, momentum: Tensor | None
     ) -> Columns:
         """See `Optimizer.coefficients`."""
-        return {"minus_lr": -lr, "momentum": momentum, "weight_decay": weight_decay}
+        return {"minus_lr": -lr, "momentum": momentum}
 
     def update(  # type: ignore[override]
-        self, parameters: Tensor, gradient: Tensor, velocity: Tensor,
-        *, minus_lr: Tensor, momentum: Tensor | None, weight_decay: Tensor | None,
-    ) -> None:  # fmt: skip
+        self, parameters: Tensor, gradient: Tensor, velocity: Tensor, *, minus_lr: Tensor, momentum: Tensor | None
+    ) -> None:
         """See `Optimizer.update`."""
-        if weight_decay is not None:
-            gradient.addcmul_(parameters, weight_decay)
         if momentum is not None:
-            gradient = velocity.mul_(momentum).add_(gradient)
+            velocity.mul_(momentum).add_(gradient)
+            gradient = gradient.addcmul_(velocity, momentum) if self.nesterov else velocity
         parameters.addcmul_(gradient, minus_lr)

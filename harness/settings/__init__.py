@@ -5,7 +5,7 @@ Ground floor: a component is a frozen record of settings; a setting is fixed, sw
 
 from harness.settings.component import Component
 from harness.settings.problems import InvalidStudy, Note, Problem, first_line, nearest, printable
-from harness.settings.quantities import Bound, Count, Fraction, NonNegative, Positive, Probability
+from harness.settings.quantities import Bound, Count, Fraction, LearningRate, NonNegative, Positive, Probability
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
@@ -15,6 +15,7 @@ __all__ = [
     "Count",
     "Fraction",
     "InvalidStudy",
+    "LearningRate",
     "NonNegative",
     "Note",
     "Positive",

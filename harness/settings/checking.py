@@ -72,7 +72,8 @@ def _hint(kind: Any, value: Any, wrong: str) -> str:
         return "leave out the quotes" if number else ""
     if wrong == "int_type" and isinstance(value, float) and value.is_integer():
         return f"write {int(value)}"
-    return next((h.text for h in typing.get_args(kind) if isinstance(h, Hint)), "")
+    notes = (note for part in (kind, *typing.get_args(kind)) for note in typing.get_args(part))
+    return next((note.text for note in notes if isinstance(note, Hint)), "")
 
 
 def _validated(kind: Any, value: Any) -> tuple[Any, ValidationError | None]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, dataclass_transform
 
 from harness.settings.checking import check_value
 from harness.settings.problems import Problem, closest, nearest
+from harness.settings.quantities import TupleOnly
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
@@ -34,7 +35,8 @@ class Component:
     """
 
     stand_ins: ClassVar[tuple[type, ...]] = ()
-    """Classes whose values may stand where a field wants a number."""
+    """Classes whose values may stand where a field wants a number. Where there are any, a number in a sequence may be one,
+    or a `Sweep` or `Tune`, too; it is the factor `<field>.<index>`."""
 
     _problems: list[Problem]
     _values: dict[str, Any]
@@ -62,7 +64,7 @@ class Component:
         # Annotated fields are attributes too; arguments of a user's module are not: one may be called `values`.
         self.__dict__.update({name: value for name, value in values.items() if name in Component.kinds(self)})
         self.__dict__.update(_values=values, _problems=problems)
-        if not problems and not any(isinstance(value, Sweep | Tune) for value in values.values()):
+        if not problems and not any(_has_role(value) for value in values.values() if not isinstance(value, Component)):
             problems += self.check()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -120,7 +122,8 @@ class Component:
             several = isinstance(value, list | tuple)
             for i, part in enumerate(value.levels if isinstance(value, Sweep) else value if several else (value,)):
                 if isinstance(part, Component):
-                    found += [problem.under(f"{name}[{i}]" if several else name) for problem in part.problems()]
+                    place = (f"{name}.{i}" if self.stand_ins else f"{name}[{i}]") if several else name
+                    found += [problem.under(place) for problem in part.problems()]
         return found
 
     def replace(self, /, **settings: Any) -> typing.Self:
@@ -132,12 +135,22 @@ class Component:
         return type(self).__qualname__
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """Every setting as (factor path, value), such as ("optimizer.lr", 0.1); components inside are entered."""
+        """Every setting as (factor path, value), such as ("optimizer.lr", 0.1); components inside are entered.
+
+        So are sequences that hold components, `Sweep` or `Tune`.
+        """
         for name, value in self.values().items():
-            if isinstance(value, Component):
-                yield from value.walk(f"{prefix}{name}.")
-            else:
-                yield prefix + name, value
+            yield from _walk(prefix + name, value)
+
+    def components(self, prefix: str = "") -> Iterator[tuple[str, "Component"]]:
+        """Every component inside this one, those in sequences and levels included, as (path, component)."""
+        for name, value in self.values().items():
+            several = value.levels if isinstance(value, Sweep) else value if isinstance(value, list | tuple) else None
+            for i, part in enumerate((value,) if several is None else several):
+                if isinstance(part, Component):
+                    path = f"{prefix}{name}" if several is None else f"{prefix}{name}[{i}]"
+                    yield path, part
+                    yield from part.components(f"{path}.")
 
     def with_value(self, path: str, value: Any) -> typing.Self:
         """A copy with the setting at factor path `path` replaced.
@@ -148,12 +161,41 @@ class Component:
         head, _, rest = path.partition(".")
         if head not in self.kinds():
             raise KeyError(path)
-        if rest:
-            inner = self.values().get(head)
-            if not isinstance(inner, Component):
-                raise KeyError(path)
-            value = inner.with_value(rest, value)
-        return self.replace(**{head: value})
+        return self.replace(**{head: _replaced(self.values().get(head), rest, value) if rest else value})
+
+
+def part_at(setting: Any, name: str) -> Any:
+    """The setting `name` of a component, or the element of that index in a sequence.
+
+    Raises:
+        KeyError: there is none.
+    """
+    if isinstance(setting, Component) and name in setting.kinds():
+        return setting.values().get(name)
+    if isinstance(setting, list | tuple) and name.isdecimal() and int(name) < len(setting):
+        return setting[int(name)]
+    raise KeyError(name)
+
+
+def _replaced(setting: Any, path: str, value: Any) -> Any:
+    """A component or sequence with the setting at a path in it replaced; raises `KeyError` where there is none."""
+    if isinstance(setting, Component):
+        return setting.with_value(path, value)
+    head, _, rest = path.partition(".")
+    part = part_at(setting, head)
+    parts = list(setting)
+    parts[int(head)] = _replaced(part, rest, value) if rest else value
+    return type(setting)(parts)
+
+
+def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Component):
+        yield from value.walk(f"{path}.")
+    elif isinstance(value, list | tuple) and any(isinstance(part, Component | Sweep | Tune) for part in value):
+        for i, part in enumerate(value):
+            yield from _walk(f"{path}.{i}", part)
+    else:
+        yield path, value
 
 
 def _check(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, list[Problem]]:
@@ -163,15 +205,56 @@ def _check(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, lis
             return value, [
                 Problem("", "a level of a Sweep cannot hold a Sweep or Tune; write out all levels", show(value))
             ]
-        pairs = [check_value(kind, level, stand_ins) for level in value.levels]
+        pairs = [_check(kind, level, stand_ins) for level in value.levels]
         checked = Sweep(*(level for level, _ in pairs))
         return checked, [problem for _, found in pairs for problem in found] or checked.problems()
     if isinstance(value, Tune):
         found = value.problems()
         return value, found or [p for end in (value.low, value.high) for p in check_value(kind, end, stand_ins)[1]]
+    if stand_ins and isinstance(value, list | tuple):
+        sequence = sequence_kind(kind)
+        either = sequence not in (None, kind)  # a number or several: what is wrong with one is said of it alone
+        if either and isinstance(value, list) and _takes_tuples_only(kind):
+            ways = f"several levels are Sweep({', '.join(map(show, value))}), one for each is {show(tuple(value))}"
+            return value, [Problem("", f"can be understood in two ways: {ways}", show(value))]
+        if either or any(isinstance(part, (Sweep, Tune, *stand_ins)) for part in value):
+            return _check_parts(kind, value, stand_ins)
     return check_value(kind, value, stand_ins)
 
 
+def _check_parts(
+    kind: Any, value: list[Any] | tuple[Any, ...], stand_ins: tuple[type, ...]
+) -> tuple[Any, list[Problem]]:
+    """Likewise of a sequence whose elements are not all plain: each by itself."""
+    sequence = sequence_kind(kind)
+    if sequence is None and kind is not Any:
+        return value, [Problem("", "must be a single number", show(value))]
+    length = len(typing.get_args(sequence))
+    if typing.get_origin(sequence) is tuple and ... not in typing.get_args(sequence) and len(value) != length:
+        return value, [Problem("", f"must hold {length} values", show(value))]
+    pairs = [_check(element_kind(kind, i), part, stand_ins) for i, part in enumerate(value)]
+    checked = (typing.get_origin(sequence) or type(value))(part for part, _ in pairs)
+    return checked, [problem.under(str(i)) for i, (_, found) in enumerate(pairs) for problem in found]
+
+
+def sequence_kind(kind: Any) -> Any:
+    """The list or tuple that an annotation admits; None for none."""
+    admitted = (
+        getattr(k, "__origin__", k) if hasattr(k, "__metadata__") else k for k in (kind, *typing.get_args(kind))
+    )
+    return next((k for k in admitted if typing.get_origin(k) in (list, tuple)), None)
+
+
+def _takes_tuples_only(kind: Any) -> bool:
+    return any(isinstance(note, TupleOnly) for k in typing.get_args(kind) for note in getattr(k, "__metadata__", ()))
+
+
+def element_kind(kind: Any, i: int) -> Any:
+    """What element i of it must be; anything where that is not said."""
+    kinds = typing.get_args(sequence_kind(kind))
+    several = typing.get_origin(sequence_kind(kind)) is tuple and ... not in kinds
+    return (*kinds, Any)[i if several else 0]
+
+
 def _has_role(value: Any) -> bool:
-    values = (inner for _, inner in value.walk()) if isinstance(value, Component) else (value,)
-    return any(isinstance(inner, Sweep | Tune) for inner in values)
+    return any(isinstance(inner, Sweep | Tune) for _, inner in _walk("", value))

@@ -13,7 +13,20 @@ class Hint:
     text: str
 
 
+@dataclass(frozen=True)
+class MayVanish:
+    """In an annotation: a schedule may be 0 at some steps where a fixed value may not."""
+
+
+@dataclass(frozen=True)
+class TupleOnly:
+    """In the annotation of a tuple that may stand for a number: a list is refused, since it could mean levels, too."""
+
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+LearningRate = Annotated[float, Field(gt=0, allow_inf_nan=False), MayVanish()]
 
 
 Bound = Annotated[float, Field(gt=0), Hint("inf means no bound")]

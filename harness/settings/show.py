@@ -1,18 +1,23 @@
 """`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words."""
 
 import hashlib
+from types import FunctionType
 from typing import Any
 
 import torch
 from torch.utils.weak import WeakIdKeyDictionary
 
+from harness.settings.source import source_digest
+
 _shown_tensors = WeakIdKeyDictionary()  # hashing a user's data once is enough
 
 
 def show(value: Any) -> str:
-    """A value as a reader would write it; tensors by shape and content, classes by name."""
+    """A value as a reader would write it; tensors by shape and content, classes by name, functions by name and source."""
     if isinstance(value, type):
         return value.__qualname__
+    if isinstance(value, FunctionType):
+        return f"{value.__qualname__} ({source_digest(value)})"
     try:
         text = _text(value)
     except Exception as error:  # of a user's own class, a list that is too deep, a tensor without content

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
-from harness.models.model import Model
+from harness.engine.setup import Setup
 from harness.settings.randomness import global_generators
+from harness.tasks.task import Data
 
 EXAMPLES = 4
 """In the batch that is looked at."""
@@ -17,19 +18,18 @@ WAY_OUT = "set batch_first=True in recurrent and attention layers where time is 
 
 
 @torch.no_grad()
-def mixes_examples(model: Model, sizes: dict[str, int], x: Tensor) -> bool:
+def mixes_examples(setup: Setup, data: Data) -> bool:
     """Whether the output of an example changes, in eval mode, when all others are replaced by copies of one of them.
 
     A model of which this cannot be known, since it is random in eval mode or takes no such batch, is not said to mix.
 
     Args:
-        model: to be built; its weights are drawn anew around those that it starts with, which may be zero.
-        sizes: of the task.
-        x: examples, (n, …).
+        setup: whose model is built; its weights are drawn anew around those that it starts with, which may be zero.
+        data: of its task.
     """
-    x = x[:EXAMPLES]
+    x = data.x[data.train[:EXAMPLES]]
     with global_generators(0):
-        module = model.build(sizes)
+        module = setup.model.build(setup.task.sizes(data), setup.steps)
         module.eval()
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.1)

@@ -31,7 +31,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     models = {(type(setup.task), _shape(setup.model)): setup for setup in reversed(setups)}
     for setup in models.values():
         data = setup.task.data(0)
-        if mixes_examples(setup.model, setup.task.sizes(data), data.x[data.train]):
+        if mixes_examples(setup, data):
             found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
         if shared := what_seeds_share(setup):
             found.append(Note("model", shared))

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from harness.settings import Component, InvalidStudy, Problem, Sweep, Tune, nearest, show
+from harness.settings.component import part_at
 from harness.study.experiment import MOST_SEEDS
 from harness.study.expressions import NO_NAMES, parse_value
 from harness.study.rules import LONGEST_NAME
@@ -116,10 +117,10 @@ def _is_text(setting: Any, path: str) -> bool:
     Raises:
         KeyError: there is no such path.
     """
+    if path and not isinstance(setting, Component):
+        raise KeyError(path)
     for name in path.split(".") if path else ():
-        if not isinstance(setting, Component) or name not in setting.kinds():
-            raise KeyError(path)
-        setting = setting.values().get(name)
+        setting = part_at(setting, name)
     levels = setting.levels if isinstance(setting, Sweep) else (setting,)
     return len(levels) > 0 and all(isinstance(level, str | PurePath) for level in levels)
 

@@ -73,6 +73,7 @@ class _Reader:
     """Walks the syntax tree of one value."""
 
     def __init__(self, names: Mapping[str, Any]) -> None:
+        self._functions = {name: value for name, value in names.items() if isinstance(value, FunctionType)}
         self._names = dict(_harness()) | {name: value for name, value in names.items() if _may_be_named(name, value)}
 
     def value(self, node: ast.expr) -> Any:
@@ -108,6 +109,14 @@ class _Reader:
             raise _Unknown("needs plain values as keys")
         return key
 
+    def _function(self, node: ast.expr) -> Any:
+        """What a name within `Function(…)` means: a function of the study file, too."""
+        return (
+            self._functions.get(node.id)
+            if isinstance(node, ast.Name) and node.id in self._functions
+            else self.value(node)
+        )
+
     def _named(self, node: ast.expr) -> Any:
         """What a name means, or an attribute of a module such as `nn.ReLU`."""
         if isinstance(node, ast.Attribute):
@@ -135,8 +144,9 @@ class _Reader:
             raise NotAValue(f"cannot call {called}: only components, Sweep and Tune can be written here")
         if any(isinstance(arg, ast.Starred) for arg in node.args) or any(k.arg is None for k in node.keywords):
             raise NotAValue("cannot take * and **: write the values out")
-        args = [self.value(arg) for arg in node.args]
-        keywords = {str(k.arg): self.value(k.value) for k in node.keywords}
+        value = self._function if function is schedules.Function else self.value
+        args = [value(arg) for arg in node.args]
+        keywords = {str(k.arg): value(k.value) for k in node.keywords}
         try:
             inspect.signature(function).bind(*args, **keywords)
             return function(*args, **keywords)

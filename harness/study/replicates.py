@@ -25,7 +25,7 @@ def what_seeds_share(setup: Setup) -> str:
     first, second = (list(build(setup, of_seed, seed).parameters()) for seed, of_seed in enumerate(data))
     if not first or not all(map(torch.equal, first, second)):
         return ""
-    return COPIES if setup.batch_size >= len(data[0].train) and _same(*data) else ALIKE
+    return COPIES if setup.examples_a_step >= len(data[0].train) and _same(*data) else ALIKE
 
 
 def shared_parameter(one: nn.Module, other: nn.Module) -> str:

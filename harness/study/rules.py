@@ -38,6 +38,8 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
         found.append(Problem("seeds", message, show(list(study.seeds))))
     if study.values().get("steps") is not None and study.values().get("epochs") is not None:
         found.append(Problem("epochs", "takes the place of steps: give one of the two", show(study.epochs)))
+    if not broken & {"patience", "evaluations", "steps"}:
+        found += _patience_problems(study)
     if "objective" not in broken:
         found += _objective_problems(study)
     if not broken & {"tune", "tune_seeds", "sampler", "objective"}:
@@ -68,6 +70,15 @@ def _role_problems(study: Experiment, known: set[str]) -> Iterator[Problem]:
     for path, value in settings.items():
         if isinstance(value, Sweep | Tune) and path not in known:
             yield Problem(path, "cannot be swept or tuned", show(value))
+
+
+def _patience_problems(study: Experiment) -> list[Problem]:
+    """Patience that no run can lose before its last evaluation."""
+    levels = study.patience.levels if isinstance(study.patience, Sweep) else (study.patience,)
+    levels = (study.patience.high,) if isinstance(study.patience, Tune) else levels
+    evaluations = min(study.evaluations, study.steps) if isinstance(study.steps, int) else study.evaluations
+    message = f"must be less than the {evaluations} evaluations of a run, or it ends none; see evaluations"
+    return [Problem("patience", message, show(p)) for p in levels if p is not None and p >= evaluations]
 
 
 def _objective_problems(study: Experiment) -> list[Problem]:

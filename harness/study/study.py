@@ -12,6 +12,7 @@ import torch.nn as nn
 
 from harness.models.model import Model
 from harness.settings import Component, InvalidStudy, Note, Problem, Sweep, show
+from harness.settings.schedules import Schedule
 from harness.study.beforehand import notes_beforehand
 from harness.study.claims import Claim
 from harness.study.experiment import SETUP_FIELDS, Experiment
@@ -28,9 +29,10 @@ class Study(Experiment):
 
     Args:
         name: names the results folder, the Optuna study and the MLflow experiment.
-        task, model, clipping, optimizer, batch_size, steps, tf32: what one run trains; see `Setup`.
+        task, model, clipping, optimizer, batch_size, steps, tf32, accumulate, precision, label_smoothing, patience: what one run
+            trains, and how; see `Setup`.
         epochs: in place of `steps`: how often a run sees each training example on average, a real number above 0. Runs with
-            other training sets or batches then take other numbers of steps, ⌈epochs · training examples / batch_size⌉.
+            other training sets or batches then take other numbers of steps, ⌈epochs · training examples / examples of a step⌉.
         metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`.
         seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
         claims: `Claim` and `Exact` statements to be given verdicts.
@@ -100,6 +102,7 @@ class Study(Experiment):
         shown = {path: show(value) for path, value in self.factors().items()}
         parts = {name: value for name, value in self.values().items() if isinstance(value, Component)}
         kinds = {name: part.identity() for name, part in parts.items()}
+        kinds |= {path: part.identity() for path, part in self.components() if isinstance(part, Schedule)}
         plan = {
             name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"
         }

@@ -32,14 +32,14 @@ CPU = torch.device("cpu")
 def trial_runs(study: Experiment) -> list[Problem]:
     """What would go wrong in a study whose parts are sound: each problem once, whatever the number of its cells.
 
-    Both ends of what is tuned are tried where shapes may depend on it. Of the problems, `Note`s keep nothing from training.
+    Both ends of what is tuned are tried, with a step where shapes may depend on it. Of the problems, `Note`s keep nothing from training.
     """
     found: dict[tuple[str, str], Problem] = {}
     tried = set()
-    shape = any(path.partition(".")[0] in ("task", "model", "batch_size", "epochs") for path in study.tunes())
-    for cell, end in itertools.product(study.cells(), ("low", "high") if shape else ("low",)):
+    for cell, end in itertools.product(study.cells(), ("low", "high") if study.tunes() else ("low",)):
         setup = study.setup(cell | {path: getattr(tune, end) for path, tune in study.tunes().items()})
-        key = (setup.task, setup.model, setup.batch_size, type(setup.clipping), type(setup.optimizer))
+        shape = setup.batch_size, setup.accumulate, setup.precision, setup.label_smoothing > 0
+        key = (setup.task, setup.model, shape, type(setup.clipping), type(setup.optimizer))
         problems = setup.problems() if key in tried else trial_run(setup)
         if key not in tried and study.epochs is not None:
             problems = problems or _epoch_problems(setup)
@@ -83,6 +83,12 @@ def trial_run(setup: Setup) -> list[Problem]:
         return [Problem("batch_size", message, str(setup.batch_size))]
     if wrong := _guess_problem(setup.task, data):
         return [Problem("task", wrong, show(setup.task))]
+    if setup.examples_a_step > examples:
+        message = f"a step of {setup.accumulate} × {setup.batch_size} must not exceed the {examples} training examples"
+        return [Problem("accumulate", message, str(setup.accumulate))]
+    if setup.label_smoothing and (type(setup.task).losses is not Task.losses or data.y.is_floating_point()):
+        message = "smooths the classes of a cross-entropy, and this task has a loss of another kind; leave it at 0"
+        return [Problem("label_smoothing", message, str(setup.label_smoothing))]
     return _build_problems(setup, sizes) or _step_problems(setup, data, sizes)
 
 
@@ -109,7 +115,7 @@ def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
             message = f"needs {needed / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
             return [Problem("model", message, show(setup.model))]
         with global_generators(0):
-            one, other = setup.model.build(sizes), setup.model.build(sizes)
+            one, other = (setup.model.build(sizes, setup.steps) for _ in range(2))
         if name := shared_parameter(one, other):
             message = f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
             return [Problem("model", message, show(setup.model))]
@@ -122,7 +128,7 @@ def _bytes(setup: Setup, sizes: dict[str, int]) -> int:
     """What the module's parameters take, found without making them; 0 for modules that need them to be real."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return sum(p.numel() * p.element_size() for p in setup.model.build(sizes).parameters())
+            return sum(p.numel() * p.element_size() for p in setup.model.build(sizes, setup.steps).parameters())
     except Exception:
         return 0
 

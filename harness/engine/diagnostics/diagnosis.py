@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,9 +29,11 @@ class Diagnosis:
         self._population, self._feed = population, feed
         run = population.runs[0]
         self._level = run.setup.metrics.level if run.confirm else "light"
-        self._best = BestWeights(population) if run.confirm else None
+        stops = run.setup.patience is not None  # then all metrics are those of the best weights
+        self._best = BestWeights(population) if run.confirm and not stops else None
         self._noise_scale = NoiseScale(population) if self._level == "full" else None
         self._flow = GradientFlow(population) if self._level == "full" else None
+        self._alive, self._over_training = np.arange(len(population)), dict[str, Array]()
 
     def evaluate(self, step: int, validation_loss: Array) -> None:
         """See the weights after some step, with their validation loss (member,)."""
@@ -43,16 +46,27 @@ class Diagnosis:
 
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
+        self._keep()
+        self._alive = self._alive[survivors.cpu().numpy()]
         for part in (self._best, self._noise_scale, self._flow):
             if part is not None:
                 part.compact(survivors)
 
-    def final(self, present: dict[str, Array]) -> dict[str, Any]:
-        """Metrics of the members that are left, and their predictions (see `churn`), (member,) each.
+    def _keep(self) -> None:
+        """Take note of what is known of the present members from their training so far."""
+        for name, part in (("gradient_flow", self._flow), ("gradient_noise_scale", self._noise_scale)):
+            if part is not None:
+                found = part.value()
+                self._over_training.setdefault(name, np.full(len(found), np.nan))[self._alive] = found
+
+    def final(self, members: list[int], present: dict[str, Array]) -> dict[str, Any]:
+        """Metrics of the members of the population, and their predictions (see `churn`), (member,) each.
 
         Args:
-            present: what was measured of their last weights, see `final_metrics`.
+            members: who they are, by their places in the beginning.
+            present: what was measured of the weights that they have now, see `final_metrics`.
         """
+        self._keep()
         found: dict[str, Any] = {} if self._best is None else self._best.metrics(self._feed, present)
         if self._level == "light":
             return found
@@ -61,10 +75,8 @@ class Diagnosis:
             found |= predictions(self._population, self._feed)
             found["memorization"] = memorization(self._population, self._feed)
             found["noise_error"] = noise_error(self._population, self._feed)
-        if self._flow is not None:
-            found["gradient_flow"] = self._flow.value()
-        if self._noise_scale is not None:
-            found["gradient_noise_scale"] = self._noise_scale.value()
+        found |= {name: values[members] for name, values in self._over_training.items()}
+        if self._level == "full":
             found["sharpness"] = sharpness(self._population, self._feed)
             found["weight_rank"] = weight_rank(self._population)
         return found

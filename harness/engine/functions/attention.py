@@ -9,7 +9,7 @@ from torch import Tensor
 
 from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.transforms import beneath, of_member, only_vmap, stacked
-from harness.engine.member_float import Level
+from harness.engine.scheduled import Level
 
 
 class Attention:

@@ -52,6 +52,20 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     return losses
 
 
+def smoothed(output: Tensor, y: Tensor, smoothing: Tensor) -> Tensor:
+    """What label smoothing ε adds to the mean cross-entropy: ε·(z_y − mean z), as in `torch.nn.functional.cross_entropy`.
+
+    (1 − ε)·(−log p_y) + ε·mean(−log p) is −log p_y + ε·(z_y − mean z) for logits z.
+
+    Args:
+        output: (batch, …, class) logits of one member.
+        y: (batch, …) classes.
+        smoothing: ε, ().
+    """
+    chosen = output.gather(-1, y.unsqueeze(-1)).squeeze(-1)
+    return smoothing * (chosen - output.mean(-1)).mean()
+
+
 def example_losses(task: Task, output: Tensor, y: Tensor) -> Tensor:
     """Loss of each example of one member, (batch,): `task.losses`; by `cross_entropy` where that is the usual one of classes.
 

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.engine.functions.transforms import beneath, of_member, only_vmap, transformed
-from harness.engine.member_float import Level, MemberFloat
+from harness.engine.member_float import MemberFloat
 from harness.engine.noise import ALPHA, Noise, alpha_scale
 from harness.engine.obstacles import Unbatchable
+from harness.engine.scheduled import Level
 from harness.models.noise import gaussian_dropout, zoneout
 
 
@@ -79,7 +80,7 @@ class Dropout:
         mask = self._mask("alpha", p, shape) if training else None
         if mask is None:
             return input
-        now = self._for_member(self._noise.levels(p).p(input.dim()))
+        now = self._for_member(self._noise.levels(p).now(input.dim()).to(mask.dtype))
         result = (input + ALPHA) * mask - ALPHA * (1 - now) * alpha_scale(now)
         return input.copy_(result) if inplace else result
 
@@ -90,7 +91,7 @@ class Dropout:
         if training:
             mask = self._mask("bernoulli", p, shape.shape)
             return None if mask is None else (mask == 0).to(mask.dtype)
-        return self._for_member(self._noise.levels(p).p(shape.dim())) if self.acts(p) else None
+        return self._for_member(self._noise.levels(p).now(shape.dim()).to(shape.dtype)) if self.acts(p) else None
 
     def _mask(self, kind: str, p: Level, shape: torch.Size) -> Tensor | None:
         if not isinstance(p, MemberFloat) and (p < 0 or p > 1):
@@ -122,4 +123,4 @@ def features(input: Tensor, axes: int = 2) -> torch.Size:
 def _times(input: Tensor, mask: Tensor | None, inplace: bool) -> Tensor:
     if mask is None:  # modules that put a dropped weight in a weight's place could not train on with a parameter there
         return input.view_as(input) if isinstance(input, nn.Parameter) else input
-    return input.mul_(mask) if inplace else input * mask
+    return input.mul_(mask) if inplace else (input * mask).to(input.dtype)  # of a lower precision it stays

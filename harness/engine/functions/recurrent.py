@@ -16,8 +16,8 @@ from harness.engine.functions.cells import CELLS, RecurrentNoise
 from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.recurrence import Recurrence
 from harness.engine.functions.transforms import beneath, of_member, only_vmap
-from harness.engine.member_float import Level
 from harness.engine.obstacles import Unbatchable
+from harness.engine.scheduled import Level
 from harness.models.noisy_recurrent import Noises, noisy_recurrence
 from harness.models.one_hot import on_tokens
 
