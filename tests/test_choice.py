@@ -12,7 +12,7 @@ import torch
 import torch.nn as nn
 
 from harness import Study, Tune
-from harness.engine import choice, population_width
+from harness.engine import choice, population_width, way_cache
 from harness.engine.choice import way, ways
 from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import groups, plan
@@ -46,10 +46,11 @@ def test_what_is_no_size_is_refused(text: str) -> None:
 
 
 def test_width_stays_within_the_memory_bound() -> None:
-    room = 5 * bytes_per_member(RUNS[0], CPU)
-    assert most_members(RUNS[0], CPU, room) == 5
-    assert way(RUNS, CPU, memory_bytes=room).width <= 5
-    assert most_members(RUNS[0], CPU, 1) == 2  # at least a population
+    one = bytes_per_member(RUNS[0], CPU)
+    assert most_members(one, 5 * one) == 5
+    found = way(RUNS, CPU, memory_bytes=5 * one)
+    assert found.width <= 5 and found.fits(5 * one)
+    assert most_members(one, 1) == 2  # at least a population
 
 
 def test_a_member_is_said_to_take_at_least_its_parameters_gradient_and_state() -> None:
@@ -126,9 +127,26 @@ def test_what_was_found_for_something_else_is_not_used(
     other: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     widths = iter((16, 32))
-    monkeypatch.setattr(choice, "way", lambda runs, device, memory_bytes: Way(next(widths), 1e-3))
+    size = PLENTY // 64
+    monkeypatch.setattr(choice, "way", lambda runs, device, memory_bytes: Way(next(widths), 1e-3, member_bytes=size))
     given = {"groups": [("a", RUNS)], "memory_bytes": PLENTY, "context": "", "cache": tmp_path / "ways.json"}
     assert [ways(device=CPU, **arguments)["a"].width for arguments in (given, given | other, given)] == [16, 32, 16]
+
+
+def test_less_memory_that_suffices_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths = iter((16, 32))
+    monkeypatch.setattr(choice, "way", lambda runs, device, memory_bytes: Way(next(widths), 1e-3, member_bytes=2**20))
+    sizes = (PLENTY, 16 * 2**20, 15 * 2**20, PLENTY)
+    found = [ways([("a", RUNS)], CPU, memory_bytes=size, cache=tmp_path / "ways.json") for size in sizes]
+    assert [each["a"].width for each in found] == [16, 16, 32, 16]
+
+
+def test_who_measures_at_the_same_time_goes_by_what_was_kept_first(tmp_path: Path) -> None:
+    cache = tmp_path / "ways.json"
+    assert way_cache.remember(cache, "a", Way(16, 1e-3)) == Way(16, 1e-3)
+    assert way_cache.remember(cache, "b", Way(8, 1e-3)) == Way(8, 1e-3)
+    assert way_cache.remember(cache, "a", Way(1, 1e-3)) == Way(16, 1e-3)
+    assert way_cache.read(cache) == {"a": Way(16, 1e-3), "b": Way(8, 1e-3)}
 
 
 @pytest.mark.slow

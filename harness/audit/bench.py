@@ -26,7 +26,7 @@ from harness.audit.workloads import WORKLOADS
 from harness.engine.allocator import prepare_process
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.memory_budget import parse_memory
-from harness.engine.population_width import best_width, most_members
+from harness.engine.population_width import best_width, bytes_per_member, most_members
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.timing import seconds, steps_of
@@ -139,7 +139,7 @@ def chosen_width(setup: Setup, device: torch.device) -> int:
     """Members of a population, as a study would choose."""
     memory_bytes = parse_memory(None, device) // cores_of(device)
     runs = members(setup, 512)
-    return best_width(runs, device, most_members(runs[0], device, memory_bytes))[0]
+    return best_width(runs, device, most_members(bytes_per_member(runs[0], device), memory_bytes))[0]
 
 
 def population(setup: Setup, width: int, device: torch.device) -> Callable[[], None]:

@@ -14,7 +14,7 @@ import torch
 from harness.engine import way_cache
 from harness.engine.devices import device_name
 from harness.engine.planning import levels_of, population_key
-from harness.engine.population_width import best_width, most_members, plain_step_s
+from harness.engine.population_width import best_width, bytes_per_member, most_members, plain_step_s
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.way import WIDEST, Way
@@ -39,12 +39,13 @@ def ways(
     known = {} if cache is None else way_cache.read(cache)
     found = {}
     for name, runs in groups:
-        key = _key(runs, device, memory_bytes, context)
-        if key not in known:
-            known[key] = way(runs, device, memory_bytes=memory_bytes)
-            if cache is not None:
-                way_cache.write(cache, known)
-        found[name] = known[key]
+        key = _key(runs, device, context)
+        if key in known and known[key].fits(memory_bytes):
+            found[name] = known[key]
+            continue
+        found[name] = way(runs, device, memory_bytes=memory_bytes)
+        if cache is not None and key not in known:
+            found[name] = way_cache.remember(cache, key, found[name])
     return found
 
 
@@ -64,8 +65,9 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
         runs, why = (alike, "") if apart else (runs, why)
     if why or len(runs) == 1:
         return Way(1, plain_step_s(runs[0], device), why=why)
-    width, step_s = best_width(runs, device, most_members(runs[0], device, memory_bytes))
-    return Way(width, step_s, apart)
+    member_bytes = bytes_per_member(runs[0], device)
+    width, step_s = best_width(runs, device, most_members(member_bytes, memory_bytes))
+    return Way(width, step_s, apart, member_bytes=member_bytes if width > 1 else 0)
 
 
 def _pair(runs: list[Run]) -> list[Run]:
@@ -79,9 +81,9 @@ def _pair(runs: list[Run]) -> list[Run]:
     return [first, other]
 
 
-def _key(runs: list[Run], device: torch.device, memory_bytes: int, context: str) -> str:
-    """What the best way depends on, as a digest."""
-    sizes = min(len(runs), WIDEST).bit_length(), memory_bytes.bit_length()
+def _key(runs: list[Run], device: torch.device, context: str) -> str:
+    """What the best way depends on, as a digest; of memory it is asked whether it suffices."""
+    size = min(len(runs), WIDEST).bit_length()
     levels = [levels_of(run) for run in _pair(runs)]
-    text = f"{device_name(device)} {population_key(runs[0])} {levels} {sizes} {context}"
+    text = f"{device_name(device)} {population_key(runs[0])} {levels} {size} {context}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -63,9 +63,9 @@ def plain_step_s(run: Run, device: torch.device) -> float:
         return in_turns([steps_of([run], device)], device)[0]
 
 
-def most_members(run: Run, device: torch.device, memory_bytes: int) -> int:
+def most_members(member_bytes: int, memory_bytes: int) -> int:
     """How many members of a population memory bears; two at least."""
-    return min(WIDEST, max(2, memory_bytes // bytes_per_member(run, device)))
+    return min(WIDEST, max(2, memory_bytes // member_bytes))
 
 
 @measured_costs()

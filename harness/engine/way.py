@@ -18,12 +18,18 @@ class Way:
         step_s: seconds per step and member, on a CPU with one thread.
         apart: whether only runs share a population whose modules agree in every number.
         why: runs train by the plain loop, in words; "" where they do not.
+        member_bytes: memory of one member of a population; 0 where runs train by the plain loop.
     """
 
     width: int
     step_s: float
     apart: bool = False
     why: str = ""
+    member_bytes: int = 0
+
+    def fits(self, memory_bytes: int) -> bool:
+        """Whether memory bears such a population; it has two members at least."""
+        return self.width <= 2 or self.width * self.member_bytes <= memory_bytes
 
     def seconds(self, steps: int, cores: int, workers: int) -> float:
         """How long `steps` training steps, summed over members, take with so many processes on all cores."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock
 
 from harness.engine.way import WIDEST, Way
 
@@ -24,12 +25,20 @@ def read(cache: Path) -> dict[str, Way]:
         return {}
 
 
-def write(cache: Path, known: dict[str, Way]) -> None:
-    """Write the file whole; where that cannot be, it is done without."""
+def remember(cache: Path, key: str, way: Way) -> Way:
+    """Keep a way that was found; returns the one to go by, which another process may have kept meanwhile.
+
+    So all that start at the same time train in the same way, to the last bit. Where the file cannot be written, it is done without.
+    """
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        part = cache.with_suffix(f".{os.getpid()}")
-        part.write_text(json.dumps({key: asdict(way) for key, way in known.items()}, indent=1))
-        part.replace(cache)
+        with FileLock(cache.with_suffix(".lock")):
+            known = read(cache)
+            if key not in known:
+                known[key] = way
+                part = cache.with_suffix(f".{os.getpid()}")
+                part.write_text(json.dumps({key: asdict(way) for key, way in known.items()}, indent=1))
+                part.replace(cache)
+            return known[key]
     except OSError:
-        pass  # measured again next time
+        return way  # measured again next time

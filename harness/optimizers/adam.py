@@ -6,9 +6,6 @@ from torch import Tensor
 from harness.optimizers.optimizer import Columns, Decay, Optimizer
 from harness.settings import Fraction, LearningRate, NonNegative, Positive
 
-SMALLEST_RATE = 1e-30
-"""What a schedule's rate of 0 counts as: the step is divided by, and this one moves no parameter."""
-
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, arXiv:1412.6980), as `torch.optim.Adam`.
