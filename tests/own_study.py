@@ -34,7 +34,7 @@ study = Study(
     model=Model(Mine, dropout=Sweep(0.0, 0.5)),
     clipping=GlobalNorm(Sweep(0.5, inf)),
     optimizer=SGD(lr=Tune(0.05, 1.0, log=True)),
-    batch_size=16, steps=40, seeds=4, tune_trials=2, evaluations=4,
+    batch_size=16, steps=40, seeds=4, tune="shared", tune_seeds=1, tune_trials=2, evaluations=4,
     claims=[
         Claim("dropout helps", metric="test_loss", better="lower", smallest_effect=0.01,
               treatment={"model.dropout": 0.5}, baseline={"model.dropout": 0.0}),

@@ -116,7 +116,7 @@ def test_a_dry_run_says_what_is_done_refuses_what_the_run_would_and_writes_nothi
 ) -> None:
     results = tmp_path / "results"
     assert "Training would take about" in harness_run(study_file, "--dry-run", results=results).output
-    assert not results.exists() and not (tmp_path / "cache").exists()
+    assert not results.exists() and not (tmp_path / "cache" / "ablation-harness").exists()
     shutil.copytree(undisturbed, results)
     before = files(tmp_path)
     assert "24 of 24 runs are done" in harness_run(study_file, "--dry-run", results=results).output

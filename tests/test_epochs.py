@@ -156,10 +156,10 @@ def test_a_run_of_epochs_is_the_run_of_as_many_steps(schedule):
 def test_progress_and_cost_count_the_steps_of_each_cell():
     of = study(epochs=2.0, seeds=3)
     assert n_steps(of) == 3 * (4 + 32)
-    searched = study(epochs=2.0, seeds=3, optimizer=SGD(Tune(0.1, 1.0)), tune_trials=5, tune_seeds=2)
+    searched = study(epochs=2.0, seeds=3, optimizer=SGD(Tune(0.1, 1.0)), tune="shared", tune_trials=5, tune_seeds=2)
     assert n_steps(searched) == (5 * 2 + 3) * (4 + 32)
     tuned = study(epochs=Tune(1.0, 3.0), task=Images(train_size=64), seeds=3, tune_trials=5)
-    assert n_steps(tuned) == (5 + 3) * (1 + 3) // 2
+    assert n_steps(tuned) == 5 * 3 * (1 + 3) // 2
 
     class Way:
         def seconds(self, steps, cores, workers):

@@ -133,8 +133,8 @@ class NoDropout(Normed):
 def test_calibration_is_that_of_the_statistics_that_training_left(seeds: list[int]) -> None:
     """The probe for noise, which comes before it, passes batches through batch norm in training mode."""
     training = Training(runs_of(NoDropout, seeds), LoggingSteps(12, 1), device=CPU, dtype=torch.float64, capture=False)
-    for batch in training.draw_batches(12):
-        training.step(batch)
+    for step, batch in enumerate(training.draw_batches(12), start=1):
+        training.log(step, training.step(batch), None)
     training.evaluate(12)
     members, module, data = training.population, NoDropout().double().eval(), POINTS.data(0)
     weights = {**members.views(members.parameters), **members.others()}

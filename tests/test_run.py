@@ -138,7 +138,7 @@ def kill_when_trials_are_told(study_file: Path, results: Path, how: signal.Signa
     )
     while process.poll() is None and journal.read_bytes().count(b"\n") < lines + 3:
         time.sleep(0.005)
-    os.kill(process.pid, how)
+    process.send_signal(how)
     process.communicate()
     return process.returncode in (130, -9)
 

@@ -1,12 +1,15 @@
 """Tuning within the replicate and once for all seeds: who chooses what, and what is said of it."""
 
+import subprocess
+import sys
+import time
 from math import inf, nan
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from own_study import MINE, harness_run
+from own_study import MINE, harness_run, no_drawing, tables
 
 import harness
 from harness import Claim, Study, Sweep, Tune
@@ -199,9 +202,40 @@ def test_verdicts_of_shared_values_are_said_to_be_conditional() -> None:
     assert "conditional on the tuned values" in remarks(make(tune="shared"), runs)[0]
 
 
+def tuned(how: str) -> str:
+    text = MINE.replace('tune="shared", tune_seeds=1', f'tune="{how}"')
+    assert text != MINE
+    return text
+
+
+@pytest.mark.slow
+def test_a_study_tuned_within_its_seeds_is_the_same_to_the_byte_after_interruptions(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(tuned("within"))
+    with no_drawing():
+        for results, options in ((tmp_path / "whole", ()), (tmp_path / "stopped", ("--timeout", "0"))):
+            harness_run(tmp_path / "mine.py", *options, results=results)
+        command = [
+            sys.executable,
+            "-m",
+            "harness.run",
+            str(tmp_path / "mine.py"),
+            "--results",
+            str(tmp_path / "stopped"),
+        ]
+        journal = tmp_path / "stopped" / "optuna.journal"
+        lines = journal.read_bytes().count(b"\n")
+        process = subprocess.Popen([*command, "--devices", "cpu", "-q"])
+        while process.poll() is None and journal.read_bytes().count(b"\n") < lines + 3:
+            time.sleep(0.005)
+        process.kill()
+        process.wait()
+        assert harness_run(tmp_path / "mine.py", results=tmp_path / "stopped").exit_code == 0
+    assert tables(tmp_path / "stopped" / "mine") == tables(tmp_path / "whole" / "mine")
+
+
 @pytest.mark.parametrize("tune", ["within", "shared"])
 def test_a_study_is_tuned_reported_and_loaded(tune: str, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(MINE.replace("tune_trials=2", f'tune_trials=2, tune="{tune}"'))
+    (tmp_path / "mine.py").write_text(tuned(tune))
     done = harness_run(tmp_path / "mine.py", results=tmp_path / "results")
     assert done.exit_code == 0, done.output
     found = harness.load(tmp_path / "results" / "mine")
