@@ -51,4 +51,4 @@ def test_a_study_trains_there_as_populations(tmp_path: Path) -> None:
     done = harness_run(tmp_path / "mine.py", "--devices", "0", results=tmp_path / "results")
     assert done.exit_code == 0 and "by the plain loop" not in done.output
     found = harness.load(tmp_path / "results" / "mine")
-    assert set(found.runs["status"]) <= {"finished", "diverged"}
+    assert "failed" not in set(found.runs["status"])
