@@ -26,6 +26,7 @@ from harness.audit.workloads import WORKLOADS
 from harness.engine.allocator import prepare_process
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.memory_budget import parse_memory
+from harness.engine.obstacles import measured_costs
 from harness.engine.population_width import best_width, bytes_per_member, most_members
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -79,6 +80,7 @@ def plain(name: str, device: torch.device, *, fused: bool) -> Callable[[], None]
     return steps
 
 
+@measured_costs()
 def _contend(pipe: Connection, name: str, who: tuple[str, ...], width: int, device: torch.device, threads: int) -> None:
     """What a process does: prepare contenders, run the one that is called, say how many seconds it took."""
     torch.set_num_threads(threads)
