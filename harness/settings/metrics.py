@@ -189,9 +189,9 @@ METRICS: dict[str, Metric] = {
         "generalization", level="standard", needs=("task.label_noise", 0.0),
     ),
     "churn": Metric(
-        "share of test points that two seeds of a cell predict differently: they differ in initial weights, order of batches and "
-        "dropout noise, and with resample=\"bootstrap\" in the training examples drawn, which resample=\"none\" leaves the same; of "
-        "a run, its jackknife value", "share of points", "lower", "generalization", level="standard", across_runs=True, needs=("task.resample", "split"),
+        "share of test points that two seeds with the same settings predict differently: they differ in initial weights, order of "
+        "batches, dropout noise and, but for resample=\"none\", in training examples; of a run, its jackknife value",
+        "share of points", "lower", "generalization", level="standard", across_runs=True,
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"

@@ -79,9 +79,9 @@ class Task(Component):
             and test keep their classes.
         resample: what differs between the data of two seeds, beside the test examples, which are the same. `split`: which
             of the other examples are trained and which validated on, split or drawn anew. `bootstrap`: all share the
-            splits of seed 0, and each trains on a bootstrap sample of the training set, as large as it (Efron 1979): what
-            churn is measured on. `none`: nothing, so that the spread over seeds is that of training alone (Bouthillier et
-            al. 2021, arXiv:2103.03098). A verdict is conditional on what does not differ: see `scope`.
+            splits of seed 0, and each trains on a bootstrap sample of the training set, as large as it (Efron 1979).
+            `none`: nothing, so that the spread over seeds is that of training alone (Bouthillier et al. 2021,
+            arXiv:2103.03098). A verdict is conditional on what does not differ: see `scope`.
         target_error: the task counts as solved once the error on validation examples is below this; 0: never asked.
     """
 

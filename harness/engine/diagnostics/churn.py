@@ -11,6 +11,7 @@ import torch
 from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array
+from harness.tasks.task import Task
 
 PREDICTIONS = "predictions"
 """The column: int32 classes of the test split as bytes, None where a run has none."""
@@ -19,9 +20,11 @@ PREDICTIONS = "predictions"
 def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
     """The classes that each member predicts on the test split, under `PREDICTIONS`.
 
-    None of them where targets are no classes, and where seeds are tested on different examples (`resample="split"`).
+    None of them where targets are no classes, and where a task of a user's own tests seeds on different examples.
     """
-    shared = [run.setup.task.resample != "split" for run in population.runs]
+    tasks = {run.setup.task: False for run in population.runs}
+    tasks |= {task: _one_test_set(task) for task in tasks}
+    shared = [tasks[run.setup.task] for run in population.runs]
     if not any(shared):
         return {}
     indices, counts = feed.split("test")
@@ -41,6 +44,12 @@ def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
             for predicted, count, comparable in zip(classes, counts.tolist(), shared, strict=True)
         ]
     }
+
+
+def _one_test_set(task: Task) -> bool:
+    """Whether seeds are tested on the same examples in the same order, as far as seeds 0 and 1 tell."""
+    targets = (task.data(seed).tested()[1] for seed in (0, 1))
+    return task.fixes_test() and torch.equal(*targets)
 
 
 def with_churn(runs: pd.DataFrame) -> pd.DataFrame:
