@@ -22,7 +22,7 @@ study = Study(
     batch_size=32,
     steps=300,
     seeds=10,
-    tune_trials=8,
+    tune_trials=5,
     claims=[
         Claim(
             "C4: clipping reaches a lower loss than no clipping, each at its own best learning rate",
