@@ -33,7 +33,7 @@ from harness.tasks import (
 )
 from harness.tasks.doubts import doubts
 from harness.tasks.pooled import Pooled
-from harness.tasks.task import split
+from harness.tasks.splits import split
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 

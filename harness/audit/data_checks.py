@@ -37,7 +37,7 @@ def splits(task: Task) -> Finding:
     for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
         if shared := len(indices[a] & indices[b]):
             return Finding(
-                "failed", f"{a} and {b} share {shared} examples", "draw them with harness.tasks.task.split"
+                "failed", f"{a} and {b} share {shared} examples", "draw them with harness.tasks.splits.split"
             )  # fmt: skip
     return _finding(repeated_inputs(data), "training, validation and test share no example")
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from harness.settings import Count, InvalidStudy, Problem
 from harness.settings.randomness import ALL_SEEDS, stream
-from harness.tasks.task import Data, Task, split
+from harness.tasks.splits import split
+from harness.tasks.task import Data, Task
 
 
 @dataclass(frozen=True)
