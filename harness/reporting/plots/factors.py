@@ -1,5 +1,6 @@
 """What figures show of a study: which factors and levels, in which order, by which colour, and the runs at them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -80,6 +81,15 @@ def keys(study: Study, role: str, path: str | None, order: int, level: Any) -> d
         f"{role}_factor": path or "", role: text, f"{role}_order": order, f"{role}_colour": colour_of(study, path, order),
         f"{role}_numeric": numeric,
     }  # fmt: skip
+
+
+def panels(study: Study) -> Iterator[tuple[dict[str, Any], dict[str | None, Any]]]:
+    """Facet by facet and colour by colour, see `roles`: the columns that name a line, and the levels that its runs have."""
+    facet_factor, group_factor = roles(study)
+    for i, facet in enumerate(levels_of(study, facet_factor)):
+        for j, group in enumerate(levels_of(study, group_factor)):
+            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
+            yield names, {facet_factor: facet, group_factor: group}
 
 
 def rows_at(runs: pd.DataFrame, levels: dict[str | None, Any]) -> pd.DataFrame:

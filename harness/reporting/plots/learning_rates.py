@@ -11,7 +11,7 @@ from harness.inference.rates import wilson
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
 from harness.reporting.plots.axes import name_panel
-from harness.reporting.plots.factors import confirmed, keys, levels_of, roles, rows_at
+from harness.reporting.plots.factors import confirmed, panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
@@ -30,27 +30,23 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     if not sweeps_rates(study):
         return None
     there, chosen = tried(study, runs), confirmed(runs)
-    facet_factor, group_factor = roles(study)
     rows: list[dict[str, Any]] = []
-    for i, facet in enumerate(levels_of(study, facet_factor)):
-        for j, group in enumerate(levels_of(study, group_factor)):
-            levels = {facet_factor: facet, group_factor: group}
-            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
-            largest = rows_at(chosen, levels)["largest_lr"].dropna().to_numpy(float)
-            low, high = median_interval(largest)
-            point = {"half": median(largest), "half_low": low, "half_high": high}
-            for rate, inside in rows_at(there, levels).groupby(RATE):
-                count = int((inside["status"] == "finished").sum())
-                low, high = wilson(count, len(inside))
-                clipped = float((inside["clip_fraction"] > ALWAYS).mean())
-                share = {
-                    "rate": float(str(rate)),
-                    "share": count / len(inside),
-                    "low": low,
-                    "high": high,
-                    "n": len(inside),
-                }
-                rows.append(names | share | point | {"always_clipped": clipped})
+    for names, levels in panels(study):
+        largest = rows_at(chosen, levels)["largest_lr"].dropna().to_numpy(float)
+        low, high = median_interval(largest)
+        point = {"half": median(largest), "half_low": low, "half_high": high}
+        for rate, inside in rows_at(there, levels).groupby(RATE):
+            count = int((inside["status"] == "finished").sum())
+            low, high = wilson(count, len(inside))
+            clipped = float((inside["clip_fraction"] > ALWAYS).mean())
+            share = {
+                "rate": float(str(rate)),
+                "share": count / len(inside),
+                "low": low,
+                "high": high,
+                "n": len(inside),
+            }
+            rows.append(names | share | point | {"always_clipped": clipped})
     return pd.DataFrame(rows) if rows else None
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.rates import wilson
 from harness.reporting.plots.axes import name_panel
-from harness.reporting.plots.factors import confirmed, keys, levels_of, roles, rows_at
+from harness.reporting.plots.factors import confirmed, panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
@@ -24,18 +24,15 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     if "solved" not in runs or runs["solved"].isna().all():
         return None
     runs = confirmed(runs.dropna(subset="solved"))
-    facet_factor, group_factor = roles(study)
     rows: list[dict[str, Any]] = []
-    for i, facet in enumerate(levels_of(study, facet_factor)):
-        for j, group in enumerate(levels_of(study, group_factor)):
-            inside = rows_at(runs, {facet_factor: facet, group_factor: group})
-            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
-            end = float(inside[["steps_done", "solve_step"]].to_numpy(float).max(initial=0.0))
-            for step in sorted({0.0, *inside["solve_step"]}) if len(inside) else ():
-                count = int(((inside["solved"] == 1) & (inside["solve_step"] <= step)).sum())
-                low, high = wilson(count, len(inside))
-                share = {"share": count / len(inside), "low": low, "high": high}
-                rows.append(names | {"step": step, "end": end, "n": len(inside)} | share)
+    for names, levels in panels(study):
+        inside = rows_at(runs, levels)
+        end = float(inside[["steps_done", "solve_step"]].to_numpy(float).max(initial=0.0))
+        for step in sorted({0.0, *inside["solve_step"]}) if len(inside) else ():
+            count = int(((inside["solved"] == 1) & (inside["solve_step"] <= step)).sum())
+            low, high = wilson(count, len(inside))
+            share = {"share": count / len(inside), "low": low, "high": high}
+            rows.append(names | {"step": step, "end": end, "n": len(inside)} | share)
     return pd.DataFrame(rows) if rows else None
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from harness.reporting.plots.axes import log_scale, name_panel
-from harness.reporting.plots.factors import confirmed, keys, levels_of, roles, rows_at
+from harness.reporting.plots.factors import confirmed, panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look
 from harness.reporting.plots.plot import Plot
@@ -53,11 +53,8 @@ def _panels(runs: pd.DataFrame, study: Study) -> Iterator[tuple[dict[str, Any], 
     shown = confirmed(runs)
     if shown.empty:
         shown = runs[runs["status"] != "failed"]
-    facet_factor, group_factor = roles(study)
-    for i, facet in enumerate(levels_of(study, facet_factor)):
-        for j, group in enumerate(levels_of(study, group_factor)):
-            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
-            yield names, rows_at(shown, {facet_factor: facet, group_factor: group})
+    for names, levels in panels(study):
+        yield names, rows_at(shown, levels)
 
 
 def _binned(curves: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
 from harness.reporting.plots.axes import name_panel
-from harness.reporting.plots.factors import keys, levels_of, roles, rows_at
+from harness.reporting.plots.factors import panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
@@ -23,28 +23,24 @@ from harness.study import Study
 def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
     """One row per tuned trial and objective: the value of `factor`, the median over its seeds, and in which share it was chosen."""
     tune, confirm = tried(study, runs), runs[runs["phase"] == "confirm"]
-    facet_factor, group_factor = roles(study)
     rows: list[dict[str, Any]] = []
-    for i, facet in enumerate(levels_of(study, facet_factor)):
-        for j, group in enumerate(levels_of(study, group_factor)):
-            levels = {facet_factor: facet, group_factor: group}
-            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
-            chosen = rows_at(confirm, levels)[factor]
-            for trial, seeds in rows_at(tune, levels).groupby("trial"):
-                value = float(seeds[factor].iloc[0])
-                point = {
-                    "trial": trial,
-                    "factor": factor,
-                    "log": study.tunes()[factor].log,
-                    "value": value,
-                    "chosen": float((chosen == value).mean()) if len(chosen) else 0.0,
-                }
-                names_here = names | point
-                good = seeds["status"] != "diverged"  # the others rank worst
-                rows += [
-                    names_here | {"objective": name} | _estimate(seeds[name].where(good, np.inf))
-                    for name in study.objectives()
-                ]
+    for names, levels in panels(study):
+        chosen = rows_at(confirm, levels)[factor]
+        for trial, seeds in rows_at(tune, levels).groupby("trial"):
+            value = float(seeds[factor].iloc[0])
+            point = {
+                "trial": trial,
+                "factor": factor,
+                "log": study.tunes()[factor].log,
+                "value": value,
+                "chosen": float((chosen == value).mean()) if len(chosen) else 0.0,
+            }
+            names_here = names | point
+            good = seeds["status"] != "diverged"  # the others rank worst
+            rows += [
+                names_here | {"objective": name} | _estimate(seeds[name].where(good, np.inf))
+                for name in study.objectives()
+            ]
     return pd.DataFrame(rows) if rows else None
 
 
