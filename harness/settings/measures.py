@@ -91,7 +91,7 @@ class Measure(WithFunction):
     def metrics(self) -> dict[str, Metric]:
         """What its metrics mean, by name."""
         said = inspect.cleandoc(self.function.__doc__ or "").strip().partition("\n")[0] or self.name.replace("_", " ")
-        meaning = printable(said)
+        meaning = printable(said).removesuffix(".")
         if self.of_curves:
             own = Metric(meaning, self.unit, self.better, "stability", tunable=True, examples=OF_CURVES)
             return {self.name: own}

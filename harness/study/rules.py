@@ -137,8 +137,10 @@ def _tuning_problems(study: Experiment) -> Iterator[Problem]:
 
 def _measured(study: Experiment) -> dict[str, metrics.Metric]:
     """What the study measures; nothing where that cannot be known."""
-    known = isinstance(study.metrics, Diagnostics) and not study.metrics.problems()
-    return study.metrics.metrics() if known else {}
+    if not isinstance(study.metrics, Diagnostics) or study.metrics.problems():
+        return {}
+    fixed = not any(isinstance(value, Sweep | Tune) for _, value in study.metrics.walk())
+    return study.metrics.metrics() if fixed else {}
 
 
 def _lacks(study: Experiment, metric: str) -> str:
