@@ -412,6 +412,8 @@ def test_what_else_is_refused() -> None:
     problems = said(metrics=broken, claims=[claim])
     assert "metrics.measures[0].better" in problems
     assert "claims[0]" not in problems, "what a broken measure would have measured is not known"
+    by_better = Diagnostics(measures=[Measure(mine, unit="x", better=Sweep("lower", "higher"))])
+    assert "metrics.measures.0.better: cannot be swept or tuned" in said(metrics=by_better)
     assert "metrics.level: cannot be swept or tuned" in said(metrics=Diagnostics(Sweep("light", "full")))
     assert "figures[0]: must take one argument, the table of runs" in said(figures=[mine])
     assert "figures[1]: has the name of another figure" in said(figures=[late_loss, late_loss])
@@ -434,7 +436,7 @@ def test_own_figures_come_last_and_one_that_fails_says_so() -> None:
         return figure
 
     def failing(runs):
-        raise ValueError("no $column$\nof that name")
+        raise ValueError("no $column$ \x1b\nof that name")
 
     def nothing(runs):
         pass
@@ -450,7 +452,7 @@ def test_own_figures_come_last_and_one_that_fails_says_so() -> None:
     drawn = list(plots.plots(table, curves, study))[-4:]
     assert [plot.name for plot in drawn] == ["own_scatter", "own_failing", "own_nothing", "own_unprintable"]
     assert drawn[0].caption == "Norm against loss. One point a run. Examples: 359 test, 359 validation, 1,079 training."
-    assert "failing. `failing` could not be drawn: ValueError: no $column$." in drawn[1].caption
+    assert "failing. `failing` could not be drawn: ValueError: no $column$ \\x1b." in drawn[1].caption
     assert "it must return a matplotlib Figure, not a NoneType" in drawn[2].caption
     assert "`unprintable` could not be drawn: " in drawn[3].caption
     assert plots.render_all(drawn) == [plot.drawn for plot in drawn]

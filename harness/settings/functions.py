@@ -6,6 +6,8 @@ from types import FunctionType
 from typing import Any
 
 from harness.settings.component import Component
+from harness.settings.credentials import without_credentials
+from harness.settings.problems import printable
 from harness.settings.source import remember_source, source_digest
 
 
@@ -50,3 +52,9 @@ def needed_arguments(function: Callable[..., Any]) -> int | None:
     parameters = inspect.signature(function).parameters.values()
     needed = [p for p in parameters if p.default is p.empty and p.kind not in variable]
     return None if any(p.kind is p.KEYWORD_ONLY for p in needed) else len(needed)
+
+
+def said_of(function: Callable[..., Any]) -> str:
+    """What a function's docstring says, as it may be shown; its name where it has none."""
+    said = inspect.cleandoc(function.__doc__ or "").strip()
+    return printable(without_credentials(said)) or function.__name__.replace("_", " ")

@@ -1,6 +1,5 @@
 """`Measure`: a metric of a user's own, a function of a model's outputs or of a run's curves."""
 
-import inspect
 import math
 import numbers
 from typing import Any, Literal
@@ -9,9 +8,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from harness.settings.functions import WithFunction, needed_arguments, unnamed
+from harness.settings.functions import WithFunction, needed_arguments, said_of, unnamed
 from harness.settings.metrics import METRICS, RATE, SHARES, Metric
-from harness.settings.problems import Problem, printable
+from harness.settings.problems import Problem
+from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
 EXAMPLES = {
@@ -90,8 +90,7 @@ class Measure(WithFunction):
 
     def metrics(self) -> dict[str, Metric]:
         """What its metrics mean, by name."""
-        said = inspect.cleandoc(self.function.__doc__ or "").strip().partition("\n")[0] or self.name.replace("_", " ")
-        meaning = printable(said).removesuffix(".")
+        meaning = said_of(self.function).partition("\n")[0].removesuffix(".")
         if self.of_curves:
             own = Metric(meaning, self.unit, self.better, "stability", tunable=True, examples=OF_CURVES)
             return {self.name: own}
@@ -105,8 +104,7 @@ class Measure(WithFunction):
 
     def register(self) -> None:
         """Make its metrics known to all that speaks of metrics, in place of what had their names before."""
-        roles_or_problems = self.problems() or not isinstance(self.values().get("unit"), str) or self.check()
-        if not roles_or_problems:
+        if not self.problems() and not any(isinstance(value, Sweep | Tune) for value in self.values().values()):
             METRICS.update(self.metrics())
 
     def of_examples(self, outputs: Any, targets: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """Figures of a user's own: functions of the table of runs, drawn where they are, since other processes do not have them."""
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +9,8 @@ from matplotlib.figure import Figure
 
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.rendering import render
-from harness.settings import first_line
+from harness.settings import first_line, printable
+from harness.settings.functions import said_of
 from harness.settings.randomness import global_generators
 from harness.study import Study
 
@@ -24,12 +24,12 @@ def plots(runs: pd.DataFrame, study: Study) -> Iterator[Plot]:
     """
     for function in study.figures:
         name = function.__name__
-        said = " ".join(inspect.cleandoc(function.__doc__ or name.replace("_", " ")).split())
+        said = " ".join(said_of(function).split())
         plot = Plot(f"own_{name}", f"{said.removesuffix('.')}.", runs, drawing(function))
         try:
             drawn = render(plot)
         except Exception as error:  # of the user's function, or of the figure that it made
-            wrong = f"`{name}` could not be drawn: {first_line(error)}"
+            wrong = printable(f"`{name}` could not be drawn: {first_line(error)}")
             plot = replace(plot, caption=f"{plot.caption} {wrong}.", draw=words(wrong))
             drawn = render(plot)
         yield replace(plot, drawn=drawn)
@@ -55,7 +55,7 @@ def words(text: str) -> Callable[[pd.DataFrame], Figure]:
 
     def draw(runs: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(5.5, 1.2))
-        figure.text(0.5, 0.5, text.replace("$", r"\$"), ha="center", va="center", wrap=True, color="0.3")
+        figure.text(0.5, 0.5, text, ha="center", va="center", wrap=True, color="0.3", parse_math=False)
         return figure
 
     return draw
