@@ -25,6 +25,7 @@ from harness import Claim, Diagnostics, Exact, Measure, Study, Sweep, Tune, veri
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
+from harness.inference.pairing import pair
 from harness.inference.verdicts import judge
 from harness.models import DropoutNet, Model
 from harness.optimizers import SGD
@@ -242,6 +243,19 @@ def test_a_claim_on_an_own_metric_has_a_verdict_whatever_was_written_first() -> 
     assert first.estimate == pytest.approx(difference, rel=1e-6)
     assert first.verdict == "supported"
     assert second.verdict == "supported"
+
+
+def test_where_more_is_better_a_claim_gives_non_finite_runs_the_least_value() -> None:
+    diagnostics(late_loss, better="higher")
+    claim = Claim("t", metric="late_loss", better="higher", smallest_effect=0.1, treatment={"model.dropout": 0.0},
+                  baseline={"model.dropout": 0.5})  # fmt: skip
+    rows = [(0, 0, 0.0, "finished", 5.0), (0, 1, 0.0, "finished", 6.0), (1, 0, 0.5, "diverged", -inf),
+            (1, 1, 0.5, "finished", 4.0)]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["trial", "seed", "model.dropout", "status", "late_loss"])
+    pairs = pair(claim, table, ["model.dropout"])
+    assert pairs.treatment.tolist() == [[5.0], [6.0]]
+    assert pairs.baseline.tolist() == [[4.0], [4.0]]
+    assert pairs.n_imputed == (0, 1)
 
 
 def test_each_study_knows_its_own_metrics_only() -> None:
