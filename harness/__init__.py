@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from harness.models import Model
     from harness.reporting.results import Results, load
     from harness.settings import InvalidStudy, Sweep, Tune
+    from harness.settings.measures import Measure
     from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
     from harness.study import Claim, Exact, Study
 
@@ -27,6 +28,7 @@ __all__ = [
     "InvalidStudy",
     "Late",
     "Linear",
+    "Measure",
     "Model",
     "Results",
     "Schedule",
@@ -48,6 +50,7 @@ _ROOMS = {
     "InvalidStudy": "harness.settings",
     "Late": "harness.settings.schedules",
     "Linear": "harness.settings.schedules",
+    "Measure": "harness.settings.measures",
     "Model": "harness.models",
     "Results": "harness.reporting.results",
     "Schedule": "harness.settings.schedules",

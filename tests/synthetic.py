@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.engine.diagnostics import Diagnostics
 from harness.engine.setup import Setup
 from harness.models import DropoutNet
 from harness.settings import Sweep, Tune
@@ -28,6 +29,8 @@ class FakeStudy:
     name: str = "rnn_clip"
     settings: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[Claim | Exact, ...] = ()
+    figures: tuple[Any, ...] = ()
+    metrics: Diagnostics = field(default_factory=Diagnostics)
     seeds: int = 10
     objective: tuple[str, ...] = ("validation_loss",)
     within: bool = False

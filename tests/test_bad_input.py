@@ -494,7 +494,7 @@ def test_a_newcomers_mistake_is_one_problem_that_names_what_to_change(mistake: s
 def test_the_problems_of_one_claim_hide_none_of_another() -> None:
     claims = [claim(metric="tst_error"), claim(treatment={"model.dropout": 0.3}), claim(tretment={})]
     assert [line.partition(":")[0] for line in problems(model=SWEPT, claims=claims)] == [
-        "claims[0].metric", "claims[2].tretment", "claims[1].treatment.model.dropout"]  # fmt: skip
+        "claims[2].tretment", "claims[0].metric", "claims[1].treatment.model.dropout"]  # fmt: skip
 
 
 def test_a_missing_argument_says_which_ones_the_task_gives() -> None:

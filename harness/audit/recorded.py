@@ -165,7 +165,7 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
     """
     cells = study.cells()
     known = {_spelling(cell, study.sweeps()): index for index, cell in enumerate(cells)}
-    columns = {*IDENTITY, *OUTCOME, *METRICS}
+    columns = {*IDENTITY, *OUTCOME, *study.metrics.metrics()}
     found = []
     for number, rows in runs.groupby("trial"):
         row = rows.iloc[0].to_dict()

@@ -30,8 +30,6 @@ from harness.settings.show import counted
 
 AGREE, DIFFER = 0, 1
 
-OWN = [name for name, metric in METRICS.items() if not metric.across_runs]
-
 
 @dataclass(frozen=True)
 class Judged:
@@ -184,7 +182,8 @@ def outcome(runs: pd.DataFrame, curves: pd.DataFrame, key: Key) -> Outcome:
     """What two tables, indexed by trial and seed, hold of a run; not what compares it with other seeds."""
     (row,) = runs.loc[[key]].to_dict("records")
     curve = curves.loc[[key]] if key in curves.index else curves[:0]
-    return Outcome({name: row[name] for name in (*OUTCOME, *OWN) if name in row}, curve)
+    own = [name for name, metric in METRICS.items() if not metric.across_runs]
+    return Outcome({name: row[name] for name in (*OUTCOME, *own) if name in row}, curve)
 
 
 def table(judged: list[Judged]) -> list[str]:

@@ -170,7 +170,7 @@ class Members(ABC):
         tensors = [
             t for t in tree_leaves(self.outputs(x, train=train)) if isinstance(t, Tensor) and t.is_floating_point()
         ]
-        return torch.cat([tensor.flatten(1) for tensor in tensors], 1)
+        return torch.cat([tensor.reshape(len(tensor), -1) for tensor in tensors], 1)
 
     @torch.no_grad()
     def scores(self, x: Tensor, y: Tensor) -> Tensor:

@@ -61,8 +61,8 @@ def _metrics(runs: list[Run], training: Training, final: dict[str, Any]) -> dict
     target = np.array([run.setup.task.target_error for run in runs])
     columns |= solving(history.validation[:, 1], target, columns["diverged"] == 1)
     for name, metric in metrics.items():
-        if metric.group == "generalization" and (metric.tunable or runs[0].confirm):
-            columns[name][columns["nonfinite"] == 1] = np.inf
+        if (metric.own or metric.group == "generalization") and (metric.tunable or runs[0].confirm):
+            columns[name][columns["nonfinite"] == 1] = metric.worst if metric.own else np.inf
     return columns
 
 

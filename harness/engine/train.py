@@ -11,6 +11,7 @@ import torch
 from harness.engine.devices import tf32
 from harness.engine.history import LoggingSteps
 from harness.engine.obstacles import measured_costs
+from harness.engine.own_measures import with_curve_measures
 from harness.engine.run_tables import curve_table, run_table
 from harness.engine.runs import Run
 from harness.engine.training import Training
@@ -62,4 +63,5 @@ def train(
             if not len(population):
                 break
         final = training.final_metrics()
-    return run_table(runs, training, final), curve_table(runs, training.history)
+    curves = curve_table(runs, training.history)
+    return with_curve_measures(run_table(runs, training, final), curves, runs[0].setup.metrics), curves

@@ -18,6 +18,7 @@ from harness.engine.final_metrics import final_metrics, guess_loss
 from harness.engine.history import History, LoggingSteps
 from harness.engine.measuring import unchanged
 from harness.engine.members import Members
+from harness.engine.own_measures import output_measures
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
@@ -146,6 +147,8 @@ class Training:
             found = final_metrics(self.population, self._feed)
         with unchanged(self.population):
             found |= self._diagnosis.final(finite, found)
+        with unchanged(self.population):
+            found |= output_measures(self.population, self._feed)
         return found if self._stopping is None else found | self._stopping.metrics(finite, found)
 
 

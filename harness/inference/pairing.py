@@ -8,11 +8,8 @@ import pandas as pd
 
 from harness.inference.intervals import Array
 from harness.settings.levels import at
-from harness.settings.metrics import METRICS, RATE
+from harness.settings.metrics import METRICS, RATE, SHARES
 from harness.study import Claim
-
-SHARES = ("error", "share of steps", "share of units", RATE)
-"""Units of metrics that lie in [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def _cell_text(row: dict[Any, Any], name: str) -> str:
         return "–"
     some = f" (of {row[f'{name}_n']} runs)" if row[f"{name}_n"] < row["n"] else ""
     if math.isinf(middle):
-        return f"∞ (median){some}"
+        return f"{'−' * (middle < 0)}∞ (median){some}"
     if math.isinf(mean):
         return f"{_short(middle)} (median){some}"
     return (f"{_short(mean)} [{_short(low)},\u00a0{_short(high)}]" if math.isfinite(low) else _short(mean)) + some

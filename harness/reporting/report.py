@@ -59,6 +59,7 @@ def write_report(
         The verdicts, in the order of the study's claims.
     """
     study = subject.study
+    study.metrics.register()
     runs = sort_runs(study, runs)
     verdicts = judge(study.claims, runs, study.sweeps())
     summary = summarize(study, runs)
@@ -89,7 +90,7 @@ def page_of(
 ) -> html.Page:
     """What the report says."""
     study = subject.study
-    diagnostics = [name for name in measured(summary) if METRICS[name].level != "light"]
+    diagnostics = [name for name in measured(summary) if METRICS[name].level != "light" or METRICS[name].own]
     return html.Page(
         title=study.name,
         notice=incompleteness(len(runs), subject.expected_runs),
@@ -130,7 +131,7 @@ def write(path: Path, content: bytes) -> None:
 
 def remove_stale(figures: Path, names: set[str]) -> None:
     """Delete figures of an earlier report of this study that this one no longer has; a user's own stay."""
-    kinds = {figure.__name__.rpartition(".")[2] for figure in plots.FIGURES}
+    kinds = {figure.__name__.rpartition(".")[2] for figure in (*plots.FIGURES, plots.own)}
     for path in figures.glob("*"):
         ours = path.suffix in (".svg", ".png", ".csv") and path.stem.partition("_")[0] in kinds
         if ours and path.stem not in names:

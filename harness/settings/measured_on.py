@@ -1,5 +1,7 @@
 """On which examples each metric is measured: what a report must say beside every number."""
 
+from harness.settings.metrics import METRICS
+
 MEASURED_ON = {
     "{test} test": (
         "test_loss", "test_error", "best_test_loss", "best_test_error", "brier", "calibration_error", "noise_error", "churn",
@@ -37,5 +39,5 @@ def measured_on(metric: str, examples: dict[str, str]) -> str:
     >>> measured_on("gap", {"test": "359", "validation": "359", "gap": "100 to 359"})
     '359 test, 100 to 359 training'
     """
-    words = next(words for words, metrics in MEASURED_ON.items() if metric in metrics)
+    words = METRICS[metric].examples or next(words for words, metrics in MEASURED_ON.items() if metric in metrics)
     return words.format(**examples)

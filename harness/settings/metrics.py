@@ -1,9 +1,10 @@
 """Metrics: what each column of the run table means, its unit and which direction is good.
 
 A run whose loss or weights became non-finite has the worst rank, `inf`, in metrics of generalization. One that diverged or
-collapsed with finite numbers has those that were measured.
+collapsed with finite numbers has those that were measured. A user's own metrics are added by `measures.Measure`.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,9 @@ DETAIL = ("light", "standard", "full")
 
 RATE = "share of runs"
 """Unit of metrics that are 0 or 1 for each run."""
+
+SHARES = ("error", "share of steps", "share of units", RATE)
+"""Units of metrics that lie in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Metric:
         needs: a factor, and the value of it at which the metric is not measured.
         not_across: what factors are about between whose levels the metric says nothing: it is relative to something that
             these change, too.
+        examples: of a user's own metric: what it is measured on, in words that `measured_on` fills in.
     """
 
     meaning: str
@@ -41,6 +46,19 @@ class Metric:
     across_runs: bool = False
     needs: tuple[str, object] | None = None
     not_across: Literal["dropout", None] = None
+    examples: str | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it is a user's own, which other studies do not have."""
+        return self.examples is not None
+
+    @property
+    def worst(self) -> float:
+        """What a user's own is of a run that became non-finite; missing where no direction is good."""
+        if self.unit == RATE:
+            return {"lower": 1.0, "higher": 0.0, None: math.nan}[self.better]
+        return {"lower": math.inf, "higher": -math.inf, None: math.nan}[self.better]
 
 
 def not_comparable(metric: str, paths: Iterable[str]) -> str:
@@ -53,6 +71,11 @@ def not_comparable(metric: str, paths: Iterable[str]) -> str:
     names = {"dropout": ("dropout", "zoneout"), None: ()}[about]
     across = any(name in path.rpartition(".")[2] for path in paths for name in names)
     return f"not comparable across {about}" if across else ""
+
+
+def shipped() -> dict[str, Metric]:
+    """The metrics that are no user's own."""
+    return {name: metric for name, metric in METRICS.items() if not metric.own}
 
 
 METRICS: dict[str, Metric] = {

@@ -5,16 +5,15 @@ A schedule stands where a number would, `lr=Cosine(0.1, warmup=50)`, and its own
 members' values of that step are read from a table.
 """
 
-from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.settings import Component, Count, Problem, show
-from harness.settings.source import remember_source, source_digest
+from harness.settings.functions import WithFunction
+from harness.settings.source import source_digest
 
 Sequence = NDArray[np.float64]
 """The values of a number over training, (steps,)."""
@@ -206,25 +205,12 @@ class Step(Schedule):
         return self.start * self.factor ** ((numbered(steps) - 1) // self.every)
 
 
-class Function(Schedule):
+class Function(WithFunction, Schedule):
     """A user's own function of the step; what tells it from another one is its source, and what it closes over.
 
     Args:
         function: given the step t, from 1, and the number of all steps, returns the value at step t.
     """
-
-    function: Callable[..., Any]
-
-    def __init__(self, /, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        function = self.values().get("function")
-        self.__dict__["_source"] = source_digest(function) if isinstance(function, FunctionType) else ""
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """As another process made it, where the source of the function can be read no more."""
-        self.__dict__.update(state)
-        if state["_source"]:
-            remember_source(self.function, state["_source"])  # type: ignore[arg-type]
 
     def check(self) -> list[Problem]:
         """See `Component.check`: an object that is called may have a state that nothing tells."""

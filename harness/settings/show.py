@@ -16,8 +16,6 @@ def show(value: Any) -> str:
     """A value as a reader would write it; tensors by shape and content, classes by name, functions by name and source."""
     if isinstance(value, type):
         return value.__qualname__
-    if isinstance(value, FunctionType):
-        return f"{value.__qualname__} ({source_digest(value)})"
     try:
         text = _text(value)
     except Exception as error:  # of a user's own class, a list that is too deep, a tensor without content
@@ -29,10 +27,12 @@ def show(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Tensors by shape and content, where a list or tuple holds some too: `repr` leaves out most of a large one."""
+    """Tensors and functions, where a list or tuple holds some too: `repr` leaves out most of a large tensor, and shows addresses."""
+    if isinstance(value, FunctionType):
+        return f"{value.__qualname__} ({source_digest(value)})"
     if isinstance(value, torch.Tensor):
         return _show_tensor(value)
-    if type(value) in (list, tuple) and any(isinstance(item, torch.Tensor) for item in value):
+    if type(value) in (list, tuple) and any(isinstance(item, torch.Tensor | FunctionType) for item in value):
         shown = ", ".join(map(_text, value))
         return f"[{shown}]" if isinstance(value, list) else f"({shown})"
     return repr(value)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from harness.settings import Component, Positive, Problem, Sweep, metrics, nearest, show
+from harness.settings import Component, Positive, Problem, Sweep, show
 from harness.settings.levels import stored
 
 Levels = dict[str, Any]
@@ -15,7 +15,7 @@ class Claim(Component):
 
     Args:
         title: the statement in words.
-        metric: name of a per-run metric (`harness.settings.metrics.METRICS`).
+        metric: name of a per-run metric (`harness.settings.metrics.METRICS`, or one of the study's own measures).
         better: whether a `lower` or `higher` value favours the claim.
         smallest_effect: δ > 0, the smallest difference worth having, in the unit of the metric.
         treatment: levels of swept factors that make the arm said to be better.
@@ -30,14 +30,11 @@ class Claim(Component):
     baseline: Levels
 
     def check(self) -> list[Problem]:
-        """The metric exists, and the arms differ; whether both name the same factors, a study says, which knows them."""
-        found = []
-        if self.metric not in metrics.METRICS:
-            found.append(Problem("metric", f"unknown metric{nearest(self.metric, list(metrics.METRICS))}", self.metric))
+        """The arms differ; whether both name the same factors, and a metric, a study says, which knows them."""
         same = set(self.treatment) == set(self.baseline)
         if same and all(stored(level) == stored(self.baseline[path]) for path, level in self.treatment.items()):
-            found.append(Problem("treatment", "must differ from baseline", show(self.treatment)))
-        return found
+            return [Problem("treatment", "must differ from baseline", show(self.treatment))]
+        return []
 
     def with_levels_of(self, sweeps: Mapping[str, Sweep]) -> "Claim":
         """The same claim, its sequences of the kind, list or tuple, that the levels of the sweeps are."""
@@ -83,11 +80,6 @@ class Exact(Component):
     metric: str
     equals: float = 0.0
     unless: str | None = None
-
-    def check(self) -> list[Problem]:
-        """The metrics exist."""
-        return [Problem(field, f"unknown metric{nearest(name, list(metrics.METRICS))}", name)
-                for field, name in self.measured().items() if name not in metrics.METRICS]  # fmt: skip
 
     def measured(self) -> dict[str, str]:
         """The metrics it names, by field."""

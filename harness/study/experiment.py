@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ class Experiment(Setup):
     name: str = ""
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] = 10
     claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
+    figures: list[Callable[..., Any]] | tuple[Callable[..., Any], ...] = ()
     tune: Literal["within", "shared"] = "within"
     tune_trials: Count = 8
     tune_seeds: Count | None = None

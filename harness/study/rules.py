@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.engine.diagnostics import Diagnostics
 from harness.settings import Problem, Sweep, Tune, metrics, nearest, show
+from harness.settings.functions import needed_arguments, unnamed
 from harness.settings.levels import stored
 from harness.settings.show import counted
 from harness.study.claims import Claim, Exact, Levels
@@ -40,6 +41,10 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
         found.append(Problem("epochs", "takes the place of steps: give one of the two", show(study.epochs)))
     if not broken & {"patience", "evaluations", "steps"}:
         found += _patience_problems(study)
+    if "metrics" not in broken:
+        found += _measure_problems(study)
+    if "figures" not in broken:
+        found += _figure_problems(study)
     if "objective" not in broken:
         found += _objective_problems(study)
     if not broken & {"tune", "tune_seeds", "sampler", "objective"}:
@@ -67,6 +72,8 @@ def _role_problems(study: Experiment, known: set[str]) -> Iterator[Problem]:
         for i, claim in enumerate(study.claims):
             if isinstance(claim, Claim | Exact):
                 settings |= {f"claims[{i}].{name}": value for name, value in claim.values().items()}
+    if isinstance(study.metrics, Diagnostics):
+        settings |= dict(study.metrics.walk("metrics."))
     for path, value in settings.items():
         if isinstance(value, Sweep | Tune) and path not in known:
             yield Problem(path, "cannot be swept or tuned", show(value))
@@ -81,9 +88,28 @@ def _patience_problems(study: Experiment) -> list[Problem]:
     return [Problem("patience", message, show(p)) for p in levels if p is not None and p >= evaluations]
 
 
+def _measure_problems(study: Experiment) -> Iterator[Problem]:
+    """Metrics of the user's own that have the name of a factor: both are columns of one table."""
+    for i, measure in enumerate(study.metrics.measures):
+        for name in measure.metrics().keys() & study.values().keys():
+            yield Problem(f"metrics.measures[{i}].function", "has the name of a setting; rename it", name)
+
+
+def _figure_problems(study: Experiment) -> Iterator[Problem]:
+    names = [getattr(function, "__name__", "").lower() for function in study.figures]  # files of some systems are alike
+    for i, function in enumerate(study.figures):
+        message = unnamed(function)
+        if not message and needed_arguments(function) != 1:
+            message = "must take one argument, the table of runs"
+        if not message and names[i] in names[:i]:
+            message = "has the name of another figure; rename it"
+        if message:
+            yield Problem(f"figures[{i}]", message, show(function))
+
+
 def _objective_problems(study: Experiment) -> list[Problem]:
-    objectives = study.objectives()
-    valid = [name for name, metric in metrics.METRICS.items() if metric.tunable and metric.better != "higher"]
+    objectives, measured = study.objectives(), _measured(study) or metrics.shipped()
+    valid = [name for name, metric in measured.items() if metric.tunable and metric.better != "higher"]
     if not objectives or len(set(objectives)) < len(objectives):
         return [Problem("objective", "needs one metric, or several different ones", show(objectives))]
     wrong = {name: f"cannot be tuned for{nearest(name, valid)}" for name in objectives if name not in valid}
@@ -107,6 +133,14 @@ def _tuning_problems(study: Experiment) -> Iterator[Problem]:
         yield Problem(
             "tune_seeds", f"has no meaning where every seed is tuned by itself{way_out}", show(study.tune_seeds)
         )
+
+
+def _measured(study: Experiment) -> dict[str, metrics.Metric]:
+    """What the study measures; nothing where that cannot be known."""
+    if not isinstance(study.metrics, Diagnostics) or study.metrics.problems():
+        return {}
+    fixed = not any(isinstance(value, Sweep | Tune) for _, value in study.metrics.walk())
+    return study.metrics.metrics() if fixed else {}
 
 
 def _lacks(study: Experiment, metric: str) -> str:
@@ -134,12 +168,14 @@ def _claim_problems(study: Experiment, claim: Claim | Exact, broken: set[str], o
         own: paths of this claim's problems that are known.
     """
     wrong = {path.split(".")[1] for path in own} | (set(claim.kinds()) - set(claim.values()))
-    known = isinstance(study.metrics, Diagnostics) and not study.metrics.problems()
-    measured = study.metrics.metrics() if known else metrics.METRICS
+    measured, shipped = _measured(study), metrics.shipped()
     for field, name in claim.measured().items() if not wrong & {"metric", "unless"} else ():
-        if name in metrics.METRICS and name not in measured:
-            yield Problem(field, f'needs metrics=Diagnostics("{metrics.METRICS[name].level}")', name)
-        elif name in measured and (lacking := _lacks(study, name)):
+        if name not in shipped | measured:
+            if measured:  # else the study's own are not known
+                yield Problem(field, f"unknown metric{nearest(name, list(shipped | measured))}", name)
+        elif measured and name not in measured:
+            yield Problem(field, f'needs metrics=Diagnostics("{shipped[name].level}")', name)
+        elif lacking := _lacks(study, name):
             yield Problem(field, lacking, name)
     if wrong & {"treatment", "baseline"}:
         return

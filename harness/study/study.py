@@ -33,9 +33,12 @@ class Study(Experiment):
             trains, and how; see `Setup`.
         epochs: in place of `steps`: how often a run sees each training example on average, a real number above 0. Runs with
             other training sets or batches then take other numbers of steps, ⌈epochs · training examples / examples of a step⌉.
-        metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`.
+        metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`, and
+            what of a user's own, `Diagnostics(measures=[Measure(…)])`.
         seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
         claims: `Claim` and `Exact` statements to be given verdicts.
+        figures: of a user's own, for the report: each a function of the table of all runs, as in `runs.parquet`, that returns a
+            matplotlib figure; its docstring is the caption. They decide no results.
         tune: who chooses the values of the `Tune` factors. `within`: every seed trains at every value tried, and the one best
             on its own validation data is its result, so that luck in tuning is part of the spread over seeds. `shared`: a cell
             has one for all its seeds, by the median rank over `tune_seeds`; cheaper, and claims hold for these values only.
@@ -104,7 +107,9 @@ class Study(Experiment):
         kinds = {name: part.identity() for name, part in parts.items()}
         kinds |= {path: part.identity() for path, part in self.components() if isinstance(part, Schedule)}
         plan = {
-            name: show(value) for name, value in self.values().items() if name not in SETUP_FIELDS and name != "claims"
+            name: show(value)
+            for name, value in self.values().items()
+            if name not in (*SETUP_FIELDS, "claims", "figures")
         }
         return kinds | shown | plan | self.fingerprints()
 

@@ -20,6 +20,7 @@ from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import free_memory
 from harness.settings.randomness import global_generators, stream_seed
 from harness.study.experiment import Experiment
+from harness.study.measures_tried import measure_problems
 from harness.study.replicates import shared_parameter
 from harness.tasks.task import Data, Task
 
@@ -143,6 +144,8 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
             output = member.output(x, train=False)
             if found := _output_problem(setup, output, y, sizes):
                 return [Problem("model", f"{found}{_hint(setup, sizes)}", show(setup.model))]
+            if wrong := measure_problems(setup, lambda x: member.output(x, train=False), x, y):
+                return wrong
             member.losses(x.unsqueeze(0), y.unsqueeze(0))
         except Exception as error:
             where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""

@@ -8,7 +8,17 @@ from dataclasses import replace
 
 import pandas as pd
 
-from harness.reporting.plots import generalization, learning_rates, seeds, solving, stability, surface, training, tuning
+from harness.reporting.plots import (
+    generalization,
+    learning_rates,
+    own,
+    seeds,
+    solving,
+    stability,
+    surface,
+    training,
+    tuning,
+)
 from harness.reporting.plots.factors import omitted
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.rendering import render, render_all, start_helpers
@@ -20,7 +30,7 @@ FIGURES = (generalization, stability, surface, training, solving, seeds, tuning,
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
-    """Every figure that the runs allow.
+    """Every figure that the runs allow, the user's own last.
 
     Args:
         runs: one row per run.
@@ -28,12 +38,12 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         study: names the factors.
     """
     there = examples_in_words(study)
-    said = (
-        f"{omitted(study)} Examples: {there['test']} test, {there['validation']} validation, {there['train']} training."
-    )
+    said = f" Examples: {there['test']} test, {there['validation']} validation, {there['train']} training."
     for figure in FIGURES:
         for plot in figure.plots(runs, curves, study):
-            yield replace(plot, caption=plot.caption + said)
+            yield replace(plot, caption=plot.caption + omitted(study) + said)
+    for plot in own.plots(runs, study):
+        yield replace(plot, caption=plot.caption + said)
 
 
-__all__ = ["FIGURES", "Plot", "curves_to_show", "plots", "render", "render_all", "start_helpers"]
+__all__ = ["FIGURES", "Plot", "curves_to_show", "own", "plots", "render", "render_all", "start_helpers"]

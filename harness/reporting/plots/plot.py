@@ -6,12 +6,16 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
+Image = tuple[bytes, bytes]
+"""A figure as SVG and as PNG."""
+
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure to be: its file name, what to see in it, its data and how to draw them."""
+    """A figure to be: its file name, what to see in it, its data and how to draw them; `drawn` where that is done already."""
 
     name: str
     caption: str
     data: pd.DataFrame
     draw: Callable[[pd.DataFrame], Figure]
+    drawn: Image | None = None

@@ -13,10 +13,7 @@ import torch
 
 from harness.engine.devices import cores_of
 from harness.execution.processes import start
-from harness.reporting.plots.plot import Plot
-
-Image = tuple[bytes, bytes]
-"""A figure as SVG and as PNG."""
+from harness.reporting.plots.plot import Image, Plot
 
 MOST_HELPERS = 3
 """Of about ten figures one takes a quarter of the time: more processes would wait for it."""
@@ -50,6 +47,11 @@ def render(plot: Plot) -> Image:
 
 def render_all(plots: Sequence[Plot], helpers: Sequence[Connection] = ()) -> list[Image]:
     """Every figure: each helper of `start_helpers` draws some, and this process the others, and those of a helper that died."""
+    images = iter(_drawn([plot for plot in plots if plot.drawn is None], helpers))
+    return [plot.drawn or next(images) for plot in plots]
+
+
+def _drawn(plots: Sequence[Plot], helpers: Sequence[Connection]) -> list[Image]:
     abreast = 1 + len(helpers)
     shares = [plots[i::abreast] for i in range(abreast)]
     for helper, share in zip(helpers, shares[1:], strict=True):

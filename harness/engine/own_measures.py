@@ -1,0 +1,82 @@
+"""A user's own metrics, see `settings.measures`: measured once, when training is over, each member's by itself."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from harness.engine.diagnostics import Diagnostics
+from harness.engine.evaluation import mean
+from harness.engine.feed import Feed
+from harness.engine.final_metrics import TRAIN_SAMPLE
+from harness.engine.members import Members
+from harness.engine.stability import Array
+from harness.settings.measures import Measure
+from harness.settings.randomness import global_generators, stream_seed
+
+
+@torch.no_grad()
+def output_measures(population: Members, feed: Feed) -> dict[str, Array]:
+    """`train_NAME`, `validation_NAME` and, of runs of the confirm phase, `test_NAME`, (member,) each, NaN where missing."""
+    run = population.runs[0]
+    measures = [measure for measure in run.setup.metrics.measures if not measure.of_curves]
+    if not measures:
+        return {}
+    as_many = feed.split("test")[1].tolist() if run.confirm else TRAIN_SAMPLE
+    splits = {"train": as_many, "validation": None} | ({"test": None} if run.confirm else {})
+    found: dict[str, Array] = {}
+    for split, at_most in splits.items():
+        indices, counts = feed.split(split, at_most)
+        parts = torch.split(indices, run.setup.batch_size, dim=1)
+        values = [_of_batch(population, *feed.gather(part), measures, f"{split} {i}") for i, part in enumerate(parts)]
+        means = mean(np.concatenate(values, 2), counts.cpu().numpy())
+        found |= {f"{split}_{measure.name}": own for measure, own in zip(measures, means, strict=True)}
+    return found
+
+
+def _of_batch(population: Members, x: Tensor, y: Tensor, measures: list[Measure], place: str) -> Array:
+    """The numbers of the examples of a batch, (measure, member, batch).
+
+    Args:
+        population: the members.
+        x: (member, batch, …).
+        y: (member, batch, …).
+        measures: of outputs.
+        place: names the batch; what a function draws at random depends on it, on the function and on the seed alone.
+    """
+    outputs = population.outputs(x, train=False)
+    rows = []
+    for measure in measures:
+        members = []
+        for i, run in enumerate(population.runs):
+            with global_generators(stream_seed(run.seed, f"{measure.name} {place}"), population.device):
+                members.append(measure.of_examples(_of_member(outputs, i), y[i].clone()).cpu().numpy())
+        rows.append(members)
+    return np.array(rows)
+
+
+def _of_member(outputs: Any, i: int) -> Any:
+    """One member's outputs, as its module alone returns them; the user may change them."""
+    return tree_map(lambda each: each[i].clone() if isinstance(each, Tensor) else each, outputs)
+
+
+def with_curve_measures(runs: pd.DataFrame, curves: pd.DataFrame, metrics: Diagnostics) -> pd.DataFrame:
+    """The table of runs with the user's metrics of curves for all that stayed finite; see `run_tables`.
+
+    Each function is given the logged steps that a run has trained.
+    """
+    measures = [measure for measure in metrics.measures if measure.of_curves]
+    if not measures:
+        return runs
+    runs, of_run = runs.copy(), dict(list(curves.groupby(["trial", "seed"])))
+    for i in runs.index[runs["nonfinite"] == 0]:
+        trial, seed, done = (int(runs.loc[i, name]) for name in ("trial", "seed", "steps_done"))
+        curve = of_run[trial, seed].drop(columns=["trial", "seed"])
+        curve = curve[curve["step"] <= done].reset_index(drop=True)
+        for measure in measures:
+            with global_generators(stream_seed(seed, measure.name)):
+                runs.loc[i, measure.name] = measure.of_curve(curve.copy())
+    return runs
