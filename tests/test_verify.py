@@ -53,7 +53,7 @@ study = Study(
     task=Tensors(x, (x[:, 0] * x[:, 1] > 0).long(), train_size=Sweep(None, 100)),
     model=Model(Mine),
     optimizer=SGD(lr=Sweep(0.1, 1e38), momentum=Tune(0.0, 0.5)),
-    batch_size=13, steps=40, seeds=4, sampler="tpe", tune="shared", tune_trials=4, evaluations=4,
+    batch_size=13, steps=40, seeds=4, sampler="tpe", tune="shared", tune_seeds=1, tune_trials=4, evaluations=4,
     claims=[Claim("more data help", metric="test_loss", better="lower", smallest_effect=0.01,
                   treatment={"task.train_size": None}, baseline={"task.train_size": 100})],
 )
