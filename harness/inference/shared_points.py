@@ -36,7 +36,7 @@ def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[Claim | Exa
         for values, at_point in inside.groupby(paths, sort=True):
             pairs = pair(compared, at_point, list(study.sweeps()))
             if pairs.seeds:
-                found = {"difference": median(pairs.differences), "n": len(pairs.seeds)}
+                found = {"difference": median(pairs.differences) + 0.0, "n": len(pairs.seeds)}
                 rows.append(
                     {"claim": claim.title, "metric": compared.metric, **dict(zip(paths, values, strict=True)), **found}
                 )

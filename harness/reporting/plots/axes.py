@@ -7,7 +7,7 @@ from itertools import pairwise
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
 
 from harness.reporting.plots.texts import factor_name, power, text_width, tick, wrapped
 
@@ -46,6 +46,15 @@ def log_scale(ax: Axes) -> None:
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(_Plain())
     ax.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1, 0.4)))
+
+
+def log_values(ax: Axes, values: "pd.Series[float]") -> None:
+    """Make the x axis logarithmic, with as many labels as values over so many decades have room for."""
+    ax.set_xscale("log")
+    decades = math.log10(values.max() / values.min())
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 2.5 else (1.0,)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 class _Plain(LogFormatter):

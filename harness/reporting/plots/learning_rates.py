@@ -10,7 +10,7 @@ from harness.inference.learning_rates import RATE, sweeps_rates
 from harness.inference.rates import wilson
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
-from harness.reporting.plots.axes import name_panel
+from harness.reporting.plots.axes import log_values, name_panel
 from harness.reporting.plots.factors import confirmed, panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
@@ -57,7 +57,8 @@ def draw(data: pd.DataFrame) -> Figure:
     axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
     for ax, facet in zip(axes, facets, strict=True):
         panel = data[data["facet_order"] == facet]
-        ax.set_xscale("log")
+        log_values(ax, panel["rate"])
+        ax.margins(x=0.1)
         for order, line in panel.groupby("group_order"):
             kind, first = look_of(line), line.iloc[0]
             ax.plot(line["rate"], line["share"], **kind)

@@ -7,11 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
-from harness.reporting.plots.axes import name_panel
+from harness.reporting.plots.axes import log_values, name_panel
 from harness.reporting.plots.factors import panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
@@ -75,12 +74,8 @@ def draw(data: pd.DataFrame) -> Figure:
 
 def _panel(ax: Axes, panel: pd.DataFrame) -> None:
     if panel["log"].any():
-        ax.set_xscale("log")
-        decades = np.log10(panel["value"].max() / panel["value"].min())
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 2.5 else (1.0,)))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.margins(y=0.12)
+        log_values(ax, panel["value"])
+    ax.margins(x=0.1, y=0.12)
     for _, line in panel.sort_values("value").groupby("group_order"):
         order = int(line["group_order"].iloc[0])
         kind, finite = look_of(line), np.isfinite(line["estimate"])
