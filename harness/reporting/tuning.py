@@ -68,19 +68,21 @@ def _ends(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
 
 
 def _differences(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
-    """Arms of a claim that were tuned to other values."""
+    """Arms of claims that were tuned to other values."""
     confirm = runs[runs["phase"] == "confirm"]
+    titles: dict[tuple[str, str], list[str]] = {}
     for claim in study.claims:
         if isinstance(claim, Claim):
             arms = [confirm.loc[at(confirm, levels), path] for levels in (claim.treatment, claim.baseline)]
-            if any(arm.empty for arm in arms):
-                continue
-            middles = [label(path, float(np.median(arm))) for arm in arms]
-            if middles[0] != middles[1]:
-                yield (
-                    f"“{claim.title}” compares arms tuned to other values: {path} is {middles[0]} in the treatment and {middles[1]} "
-                    "in the baseline (medians)."
-                )
+            if not any(arm.empty for arm in arms):
+                treatment, baseline = (label(path, float(np.median(arm))) for arm in arms)
+                titles.setdefault((treatment, baseline), []).append(f"“{claim.title}”")
+    for (treatment, baseline), named in titles.items():
+        if treatment != baseline:
+            yield (
+                f"Arms tuned to other values: {path} is {treatment} in the treatment and {baseline} in the baseline (medians) of "
+                f"{', '.join(named)}."
+            )
 
 
 def _unfinished(runs: pd.DataFrame) -> Iterator[str]:
