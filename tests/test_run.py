@@ -129,14 +129,14 @@ def test_same_bytes_after_interruptions_and_with_two_workers(
 
 
 def kill_when_trials_are_told(study_file: Path, results: Path, how: signal.Signals) -> bool:
-    """Start the study in a process of its own and stop it after a few more trials; whether it was stopped in time."""
+    """Start the study in a process of its own and stop it once something more is told; whether it was stopped in time."""
     journal = results / "optuna.journal"
     lines = journal.read_bytes().count(b"\n")
     command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(results), "--devices", "cpu"]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=Path(__file__).parent.parent
     )
-    while process.poll() is None and journal.read_bytes().count(b"\n") < lines + 3:
+    while process.poll() is None and journal.read_bytes().count(b"\n") < lines + 1:
         time.sleep(0.005)
     process.send_signal(how)
     process.communicate()
