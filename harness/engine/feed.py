@@ -57,9 +57,8 @@ class Feed:
         y, y_offsets = _pool([d.y for d in data])
         self._x, self._y, self._data = _cast(x, device, dtype), _cast(y, device, dtype), data
         shifts = [there - here for here, there in zip(self._offsets, y_offsets, strict=True)]
-        self._all_shifts = torch.tensor(shifts, device=device).unsqueeze(
-            1
-        )  # from an example's place in _x to that in _y
+        # From an example's place in _x to that in _y.
+        self._all_shifts = torch.tensor(shifts, device=device).unsqueeze(1)
         sources = {key: i for i, key in enumerate(dict.fromkeys(map(id, data)))}
         self._source = [sources[id(d)] for d in data]
         self._runs = [runs[self._source.index(i)] for i in range(len(sources))]

@@ -6,6 +6,7 @@ Every seed of every cell trains at the same rates where the learning rate is all
 import numpy as np
 import pandas as pd
 
+from harness.inference.selection import cell_and_seed
 from harness.study import Study
 
 RATE = "optimizer.lr"
@@ -32,8 +33,7 @@ def with_rates(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     if not sweeps_rates(study):
         return runs
     runs = runs.assign(**dict.fromkeys(METRICS, np.nan))
-    keys = [*(runs[path].map(repr).rename(path) for path in study.sweeps()), runs["seed"]]
-    for _, grid in runs.groupby(keys, sort=False):
+    for _, grid in runs.groupby(cell_and_seed(study, runs), sort=False):
         chosen = grid.index[grid["phase"] == "confirm"]
         if (grid["status"] == "failed").any():
             continue

@@ -4,6 +4,8 @@ What luck in tuning does to a result is then part of its spread over seeds; a ch
 effect of the arms (at ten seeds, 17 % false verdicts on arms equal in law).
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -17,6 +19,11 @@ def tried(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """The runs that tuning chose from, failed ones left out."""
     phase = runs["phase"].isin(["tune", "confirm"] if study.tunes_within() else ["tune"])
     return runs[phase & (runs["status"] != "failed")]
+
+
+def cell_and_seed(study: Study, runs: pd.DataFrame) -> "list[pd.Series[Any]]":
+    """What the runs that one is chosen from have in common: their levels, as text, and their seed."""
+    return [*(runs[path].map(repr) for path in study.sweeps()), runs["seed"]]
 
 
 def selected(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
@@ -35,6 +42,5 @@ def selected(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     values = runs[objective].astype(float).replace(np.nan, np.inf)
     order = pd.DataFrame({"rank": runs["status"].map(RANK), "value": values, "trial": runs["trial"]})
     ranked = runs.loc[order.sort_values(["rank", "value", "trial"], kind="stable").index]
-    cells = [ranked[path].map(repr) for path in study.sweeps()]
-    chosen = ranked.index[~pd.concat([*cells, ranked["seed"]], axis=1).duplicated()]
+    chosen = ranked.index[~pd.concat(cell_and_seed(study, ranked), axis=1).duplicated()]
     return runs.assign(phase=np.where(runs.index.isin(chosen), "confirm", "tune"))

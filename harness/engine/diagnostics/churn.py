@@ -22,9 +22,8 @@ def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
 
     None of them where targets are no classes, and where a task of a user's own tests seeds on different examples.
     """
-    tasks = {run.setup.task: False for run in population.runs}
-    tasks |= {task: _one_test_set(task) for task in tasks}
-    shared = [tasks[run.setup.task] for run in population.runs]
+    comparable = {task: _one_test_set(task) for task in {run.setup.task for run in population.runs}}
+    shared = [comparable[run.setup.task] for run in population.runs]
     if not any(shared):
         return {}
     indices, counts = feed.split("test")
@@ -48,8 +47,10 @@ def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
 
 def _one_test_set(task: Task) -> bool:
     """Whether seeds are tested on the same examples in the same order, as far as seeds 0 and 1 tell."""
+    if not task.fixes_test():
+        return False
     targets = (task.data(seed).tested()[1] for seed in (0, 1))
-    return task.fixes_test() and torch.equal(*targets)
+    return torch.equal(*targets)
 
 
 def with_churn(runs: pd.DataFrame) -> pd.DataFrame:
