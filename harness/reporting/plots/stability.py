@@ -34,7 +34,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
                 "and that collapsed (ended no better than guessing), 95 % Wilson intervals; medians over seeds with 95 % interval "
                 "for the share of steps with a loss spike, the steps until the loss is back, the 99 % quantile of the gradient "
                 "norm before clipping, and the share of steps at which the clipping rule changed the gradient. Runs that became "
-                "non-finite are measured up to that step. All of it on training batches." + _not_comparable(table)
+                "non-finite are measured up to that step. Losses and norms of steps are those of training batches."
+                + _not_comparable(table)
             )
             yield Plot(f"stability_{factor}", caption, table, draw)
 
