@@ -2,14 +2,18 @@
 
 from harness.settings.metrics import METRICS
 
+TEST, VALIDATION = "{test} test", "{validation} validation"
+TRAIN = "{gap} training (at most 256 where nothing is tested)"
+"""A split, in words that `measured_on` fills in."""
+
 MEASURED_ON = {
-    "{test} test": (
+    TEST: (
         "test_loss", "test_error", "best_test_loss", "best_test_error", "brier", "calibration_error", "noise_error", "churn",
     ),
-    "{validation} validation": (
+    VALIDATION: (
         "validation_loss", "validation_error", "best_validation_loss", "best_step", "solved", "solve_step", "lr_sensitivity",
     ),
-    "{gap} training (at most 256 where nothing is tested)": (
+    TRAIN: (
         "train_loss", "train_error", "best_train_loss", "guess_loss", "collapsed",
     ),
     "{gap} training, {validation} validation": ("diverged", "largest_lr"),
@@ -26,7 +30,7 @@ MEASURED_ON = {
     "at most 256 training": ("sharpness",),
     "none: the weights": ("recurrent_radius", "recurrent_gain", "weight_rank"),
 }  # fmt: skip
-"""Examples, by words that `measured_on` fills in, and what is measured on them."""
+"""Examples in such words, and what is measured on them."""
 
 
 def measured_on(metric: str, examples: dict[str, str]) -> str:

@@ -9,19 +9,16 @@ import torch
 from torch import Tensor
 
 from harness.settings.functions import WithFunction, needed_arguments, said_of, unnamed
+from harness.settings.measured_on import TEST, TRAIN, VALIDATION
 from harness.settings.metrics import METRICS, RATE, SHARES, Metric
 from harness.settings.problems import Problem
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
-EXAMPLES = {
-    "train": "{gap} training (at most 256 where nothing is tested)",
-    "validation": "{validation} validation",
-    "test": "{test} test",
-}
+EXAMPLES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 """Splits that a function of outputs is measured on, and the words for it, see `measured_on`."""
 
-OF_CURVES = "training, batch by batch, {validation} validation"
+OF_CURVES = f"training, batch by batch, {VALIDATION}"
 
 TAKEN = (
     "trial", "seed", "phase", "status", "steps_done", "predictions", "n_seeds", "n_diverged", "n_collapsed", "n_failed",
