@@ -15,8 +15,9 @@ from harness.settings.quantities import TupleOnly
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
-DERIVED = ("_as_text_", "_setups", "_counts")
-"""Attributes that only save time: its own text, the setups of a study's cells, and how many examples their tasks have."""
+DERIVED = ("_as_text_", "_setups", "_counts", "_digests")
+"""Attributes that only save time: its own text, the setups of a study's cells, how many examples their tasks have, and what a
+setup is in short."""
 
 
 @functools.cache
