@@ -2,7 +2,8 @@
 
 import click
 
-from harness import bench, doctor, report, run, verify
+from harness import bench, doctor, forget, report, run, verify
+from harness import list as list_studies
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,7 +14,7 @@ def main() -> None:
     """
 
 
-for command in (run, report, verify, doctor, bench):
+for command in (run, report, verify, list_studies, forget, doctor, bench):
     main.add_command(command.main, command.__name__.rpartition(".")[2])
 
 

@@ -24,7 +24,9 @@ from harness.execution.processes import serve
 @click.option("--seeds", metavar="N|LIST", help="Seeds of the confirm phase: how many, or which (0,3,7 or 5-9).")
 @click.option("--quick", is_flag=True, help="A small version under a name of its own: few steps, seeds and trials.")
 @click.option("--dry-run", is_flag=True, help="Say what would run and how long it would take; record nothing.")
-@click.option("--fresh", is_flag=True, help="Start anew: forget what is recorded of this study.")
+@click.option(
+    "--retry-failed", is_flag=True, help="Train again the runs that failed; those that were killed always are."
+)
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or CUDA devices such as 0,1 or cuda:0.")
 @click.option(
     "--workers",

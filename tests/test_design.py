@@ -12,10 +12,11 @@ import optuna
 import pytest
 
 from harness import Study, Sweep, Tune
-from harness.ledger.design import Design, StudyChanged, Trial
+from harness.ledger.design import AlreadyLed, Design, Portion, forget
 from harness.ledger.records.finished import WORST
 from harness.ledger.storage import StorageError, open_storage
 from harness.ledger.stores import open_stores
+from harness.ledger.trials import Trial
 from harness.models import DropoutNet
 from harness.optimizers import SGD
 from harness.settings import InvalidStudy
@@ -33,15 +34,27 @@ def loss(trial: Trial) -> float:
     return abs(trial.values["optimizer.lr"] - (0.1, 0.5)[trial.cell])
 
 
+def tell(design: Design, portion: Portion, value: Callable[[Trial], float] = loss) -> None:
+    """Tell a portion the same value for all objectives and seeds."""
+    objectives = design.study.objectives()
+    outcomes = {seed: [value(portion.trial)] * len(objectives) for seed in portion.seeds}
+    design.tell(
+        portion.number, outcomes, metrics=dict.fromkeys(objectives, [value(portion.trial)] * len(portion.seeds))
+    )
+
+
 def tell_all(design: Design, stop_after: int | None = None) -> list[Trial]:
+    """Trains what is missing, in name; returns the study's trials, or those up to where it stopped."""
     seen: list[Trial] = []
     for name in design.rounds():
-        for trial in design.ask(name):
+        asked = design.ask(name)
+        missing = {portion.trial.number: portion for wave in asked.waves for portion in wave if not portion.told}
+        for wanted in asked.trials:
             if stop_after is not None and len(seen) >= stop_after:
                 return seen
-            if not trial.told:
-                design.tell(trial, [[loss(trial)] * len(design.study.objectives())], diverged=0)
-            seen.append(trial)
+            if wanted.trial.number in missing:
+                tell(design, missing[wanted.trial.number])
+            seen.append(wanted.trial)
     return seen
 
 
@@ -87,27 +100,20 @@ def test_interrupted_design_continues_as_if_it_had_not_been(sampler: str, stop_a
     assert [(t.number, t.cell, t.values) for t in rest] == [(t.number, t.cell, t.values) for t in whole]
 
 
-def test_changed_study_is_refused_with_the_difference(tmp_path: Path) -> None:
-    Design(make(), str(tmp_path / "j"))
-    with pytest.raises(StudyChanged) as caught:
-        Design(make(steps=6), str(tmp_path / "j"))
-    assert caught.value.differences == ["steps: 5 → 6"]
-    design = Design(make(steps=6), str(tmp_path / "j"), fresh=True)
-    assert design.told() == set()
-
-
-def test_changed_claims_do_not_change_the_study(tmp_path: Path) -> None:
-    from harness import Exact
-
-    Design(make(), str(tmp_path / "j"))
-    Design(make(claims=[Exact("t", metric="eval_noise")]), str(tmp_path / "j"))
+def test_what_changed_since_the_launch_before_is_said_once(tmp_path: Path) -> None:
+    changes = []
+    for steps in (5, 6, 6):
+        design = Design(make(steps=steps), str(tmp_path / "j"))
+        changes.append(design.changes())
+        design.close()
+    assert changes == [[], ["steps: 5 → 6"], []]
 
 
 def test_diverged_trial_is_told_a_finite_worst_value(tmp_path: Path) -> None:
-    design = Design(make(), str(tmp_path / "j"))
-    trial = design.ask(design.rounds()[0])[0]
-    design.tell(trial, [[WORST]], diverged=1)
-    stored = optuna.load_study(study_name="x", storage=open_storage(str(tmp_path / "j"))).trials[trial.number]
+    design = Design(make(tune_seeds=1), str(tmp_path / "j"))
+    (portion, *_), *_ = design.ask(design.rounds()[0]).waves
+    design.tell(portion.number, {portion.seeds[0]: [WORST]}, diverged=1)
+    stored = optuna.load_study(study_name="x", storage=open_storage(str(tmp_path / "j"))).trials[portion.number]
     assert stored.value == WORST
     assert stored.user_attrs["diverged"] == 1
     assert stored.params["model.dropout"] == 0.0
@@ -117,9 +123,10 @@ def test_several_objectives_confirm_the_pareto_front(tmp_path: Path) -> None:
     study = make(objective=("validation_loss", "grad_norm_q99"), model=DropoutNet(hidden=(8,)), tune_trials=3)
     design = Design(study, str(tmp_path / "j"))
     tune, confirm = design.rounds()
-    for trial, values in zip(design.ask(tune), [[1.0, 3.0], [2.0, 2.0], [3.0, 3.0]], strict=True):
-        design.tell(trial, [values], diverged=0)
-    assert len(design.ask(confirm)) == 2
+    for portion, values in zip(design.ask(tune).waves[0], [[1.0, 3.0], [2.0, 2.0], [3.0, 3.0]], strict=True):
+        metrics = {name: [value] * 5 for name, value in zip(study.objectives(), values, strict=True)}
+        design.tell(portion.number, dict.fromkeys(portion.seeds, values), metrics=metrics)
+    assert len(design.ask(confirm).trials) == 2
 
 
 def test_torn_journal_tail_is_cut(tmp_path: Path) -> None:
@@ -166,7 +173,7 @@ def test_a_file_that_is_no_journal_stays_as_it_was(content: bytes | None, messag
     before = given.read_bytes()
     with (
         pytest.raises(InvalidStudy, match=f"--storage: {given} {message}"),
-        open_stores(make(), tmp_path / "results", str(given), None, fresh=False),
+        open_stores(make(), tmp_path / "results", str(given), None),
     ):
         pass
     assert given.read_bytes() == before
@@ -201,11 +208,13 @@ def test_an_empty_journal_and_one_torn_in_its_first_line_are_begun(content: byte
 # --- Identity
 
 
-def test_an_identity_is_kept_until_the_study_is_begun_anew(tmp_path: Path) -> None:
+def test_an_identity_is_kept_until_the_study_is_forgotten(tmp_path: Path) -> None:
     forgotten: list[str] = []
     identities = []
-    for fresh in (False, False, True, True):
-        design = Design(make(), str(tmp_path / "j"), fresh=fresh, forget=forgotten.append)
+    for again in (False, False, True, True):
+        if again:
+            forget("x", str(tmp_path / "j"), forgotten.append)
+        design = Design(make(), str(tmp_path / "j"))
         identities.append(design.identity)
         design.close()
     assert identities[0] == identities[1]
@@ -222,19 +231,27 @@ def test_what_cannot_be_forgotten_elsewhere_is_not_forgotten_here(tmp_path: Path
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        Design(make(), str(tmp_path / "j"), fresh=True, forget=away)
+        forget("x", str(tmp_path / "j"), away)
     again = Design(make(), str(tmp_path / "j"))
     assert (len(again.told()), again.identity) == (3, design.identity)
     again.close()
+
+
+def test_a_study_that_is_led_is_not_forgotten(tmp_path: Path) -> None:
+    design = Design(make(), str(tmp_path / "j"))
+    with pytest.raises(AlreadyLed, match=f"process {os.getpid()}"):
+        forget("x", str(tmp_path / "j"), lambda identity: None)
+    design.close()
 
 
 def test_an_identity_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     design = Design(make(), str(tmp_path / "j"))
     design._optuna.set_user_attr("identity", "../..")
     design.close()
-    for fresh in (False, True):
-        with pytest.raises(StorageError, match="identity is not one that was made here"):
-            Design(make(), str(tmp_path / "j"), fresh=fresh)
+    with pytest.raises(StorageError, match="identity is not one that was made here"):
+        Design(make(), str(tmp_path / "j"))
+    with pytest.raises(StorageError, match="identity is not one that was made here"):
+        forget("x", str(tmp_path / "j"), lambda identity: None)
 
 
 # --- One leader per storage
@@ -281,7 +298,7 @@ def test_a_storage_has_one_leader_whatever_the_results_folder(
         storage = str(given) if kind == "journal" else f"sqlite:///{given}"
         with (
             pytest.raises(InvalidStudy, match=f"this study is being run by process {process.pid} on "),
-            open_stores(make(), tmp_path / "other results", storage, None, fresh=True),
+            open_stores(make(), tmp_path / "other results", storage, None),
         ):
             pass
     other = Design(make(name="y"), storage)  # another study there has another leader

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,9 @@ from harness.engine.train import train
 from harness.execution.trainer import Trained, failed
 from harness.inference.intervals import t_interval
 from harness.lead.leader import finish
-from harness.ledger.design import Trial
+from harness.ledger.design import Portion
+from harness.ledger.run_table import run_table
+from harness.ledger.trials import Trial
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
 from harness.settings.metrics import DETAIL, METRICS
@@ -314,15 +317,23 @@ def test_churn_is_the_share_of_test_points_on_which_seeds_disagree(resample: str
         [Run(0, s, setup) for s in (2, 3, 4)],
     ]
     trained = [Trained(*train(part, evaluations=1, device=CPU), {}) for part in parts]
-    finished = finish(study, Trial(0, 0, True, {}, told=False), trained)
-    assert list(finished.runs.columns[-len(setup.metrics.metrics()) :]) == list(setup.metrics.metrics())
+    keys = {(run.trial, run.seed): (f"key {run.trial}", run.seed) for part in parts for run in part}
+    whole = Trial(0, 0, True, {})
+    # Asked for in two portions, as where seeds joined later: compared are all of them.
+    finished = [
+        finish(study, Portion(number, whole, "key 0", portion, told=False), trained, keys)
+        for number, portion in enumerate([(0, 1, 2), (3, 4)])
+    ]
+    recorded = pd.concat([each.runs for each in finished], ignore_index=True)
+    table = run_table(study, [whole], recorded, Path("no curves are read"))
+    assert list(table.columns[-len(setup.metrics.metrics()) :]) == list(setup.metrics.metrics())
     data, predicted = task.data(0), []
     for seed in seeds:
         torch.manual_seed(stream_seed(seed, "init"))
         predicted.append(setup.model.build(task.sizes(data)).eval()(data.x[data.test]).argmax(1).numpy())
     pairs = [(a != b).mean() for a, b in itertools.combinations(predicted, 2)]
     assert np.mean(pairs) > 0.1
-    assert finished.runs["churn"].mean() == pytest.approx(np.mean(pairs))
+    assert table["churn"].mean() == pytest.approx(np.mean(pairs))
 
 
 class OtherTests(Tensors):

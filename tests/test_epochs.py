@@ -16,8 +16,8 @@ from harness.engine.planning import groups
 from harness.engine.train import train
 from harness.execution.placement import training_s
 from harness.lead.overview import overview
-from harness.ledger.design import Trial
 from harness.ledger.trial_runs import factor_values, n_steps, runs_of, sample_runs
+from harness.ledger.trials import Trial
 from harness.models import DropoutNet
 from harness.optimizers import SGD
 from harness.reporting.page_tables import readable
@@ -144,7 +144,7 @@ def test_a_run_of_epochs_is_the_run_of_as_many_steps(schedule):
     """Curves, metrics and a schedule over the whole training."""
     model = DropoutNet(hidden=(4,), dropout=schedule)
     tables = [
-        train(runs_of(of, Trial(0, 0, True, of.cells()[1], told=False)), evaluations=3, device=CPU)
+        train(runs_of(of, Trial(0, 0, True, of.cells()[1])), evaluations=3, device=CPU)
         for of in (study(model=model, epochs=2.0, seeds=2), study(model=model, steps=32, seeds=2))
     ]
     for one, other in zip(*tables, strict=True):
@@ -172,12 +172,12 @@ def test_progress_and_cost_count_the_steps_of_each_cell():
 
 def test_tables_and_mlflow_hold_epochs_and_the_steps_that_they_are():
     for of, values in ((study(epochs=2.0), {}), (study(epochs=Sweep(2.0, 4.0)), {"epochs": 2.0})):
-        trial = Trial(0, 0, True, {"task.train_size": 1000} | values, told=False)
+        trial = Trial(0, 0, True, {"task.train_size": 1000} | values)
         found = factor_values(of, trial)
         assert found["epochs"] == 2.0 and found["steps"] == 32
-    assert "epochs" not in factor_values(study(), Trial(0, 0, True, {"task.train_size": 100}, told=False))
+    assert "epochs" not in factor_values(study(), Trial(0, 0, True, {"task.train_size": 100}))
     tuned = study(epochs=Tune(1.0, 3.0))
-    found = factor_values(tuned, Trial(0, 0, False, {"task.train_size": 1000, "epochs": 2.5}, told=False))
+    found = factor_values(tuned, Trial(0, 0, False, {"task.train_size": 1000, "epochs": 2.5}))
     assert found["epochs"] == 2.5 and found["steps"] == math.ceil(2500 / 64)
 
 

@@ -18,8 +18,8 @@ from harness.execution import workers as local
 from harness.execution.jobs import UNREADY_DEATHS
 from harness.execution.trainer import Trained, Trainer
 from harness.execution.workers import Workers
-from harness.ledger.design import Trial
 from harness.ledger.trial_runs import runs_of
+from harness.ledger.trials import Trial
 from harness.settings import InvalidStudy
 from harness.settings.patience import Stopped
 from harness.study import Study
@@ -77,7 +77,7 @@ def loaded(study_file: Path) -> Study:
 
 def populations_of(study_file: Path) -> list[list[Run]]:
     study = loaded(study_file)
-    trials = [Trial(i, i, True, cell, told=False) for i, cell in enumerate(study.cells())]
+    trials = [Trial(i, i, True, cell) for i, cell in enumerate(study.cells())]
     return plan([run for trial in trials for run in runs_of(study, trial)], width(16))
 
 

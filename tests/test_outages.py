@@ -122,7 +122,7 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
 
     elsewhere = harness_run(study_file, *team.options(), results=tmp_path / "second")
     assert elsewhere.exit_code == 0, elsewhere.output
-    assert "12 trials are done" in elsewhere.output
+    assert "24 of 24 runs are recorded" in elsewhere.output
     assert tables(tmp_path / "second" / "mine") == whole
 
     command = [str(study_file), "--results", str(tmp_path / "third"), "--tracking-uri", team.mlflow.uri]
@@ -169,10 +169,10 @@ def test_tables_do_not_pile_up_in_memory_while_a_server_is_away(tmp_path: Path) 
     stores, stop = Stores(design, away, Spool(tmp_path / "waiting", design.identity)), threading.Event()
     tables: list[weakref.ref[object]] = []
     with Commits(stores, launch=Launch({}, {}), say=print, stop=stop.is_set, done=print) as commits:
-        for trial in design.ask(design.rounds()[0]):
-            finished = finished_trial(trial.number)
+        for portion in design.ask(design.rounds()[0]).waves[0]:
+            finished = finished_trial(portion.number)
             tables += [weakref.ref(finished), weakref.ref(finished.runs), weakref.ref(finished.curves)]
-            commits.add(trial, finished)
+            commits.add(finished)
         del finished
         gc.collect()
         assert len(tables) == 3 * 8 and not any(table() is not None for table in tables)

@@ -24,9 +24,9 @@ from services import MlflowServer, free_port
 from test_design import make
 
 from harness.ledger.design import Design
-from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, FinishedTrial, mean_curves, seed_means
+from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, WORST, FinishedTrial, mean_curves, seed_means
 from harness.ledger.records.populations import joined_populations, no_populations, part_name, population_table
-from harness.ledger.records.reader import LostRecords
+from harness.ledger.records.reader import LostRecords, Share
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, own_errors
@@ -71,6 +71,7 @@ def trial(number: int, *, n_steps: int = 4) -> FinishedTrial:
     curves.loc[(seeds == 1) & (steps >= 2), ["loss", "grad_norm"]] = nan
     return FinishedTrial(
         number=number,
+        key=f"key {number}",
         name=f"trial {number}",
         phase="confirm",
         params=FACTORS,
@@ -97,9 +98,22 @@ def trials_in(results: Path) -> list[int]:
     )
 
 
+def everything(recorder: Recorder) -> list[Share]:
+    """All that is recorded, each entry as a trial of its number."""
+    return [Share(entry.number, entry.number, entry.key, frozenset(entry.seeds)) for entry in recorder.entries()]
+
+
+def numbers(recorder: Recorder) -> set[int]:
+    return {entry.number for entry in recorder.entries()}
+
+
+def shares(*numbers: int) -> list[Share]:
+    return [Share(number, number, f"key {number}", frozenset(range(3))) for number in numbers]
+
+
 def assert_reads(recorder: Recorder, *trials: FinishedTrial) -> None:
     with TemporaryDirectory() as folder:
-        runs = recorder.read(Path(folder) / CURVES_FILE)
+        runs = recorder.read(Path(folder) / CURVES_FILE, everything(recorder))
         curves = pd.read_parquet(Path(folder) / CURVES_FILE)
     pd.testing.assert_frame_equal(
         runs, pd.concat([trial.runs for trial in trials], ignore_index=True), check_exact=True
@@ -116,7 +130,7 @@ def test_curves_are_written_some_tables_at_a_time(
     for each in trials:
         launched.record(each)
     monkeypatch.setattr("harness.ledger.records.tables.TABLES_AT_ONCE", 2)
-    launched.read(tmp_path / CURVES_FILE)
+    launched.read(tmp_path / CURVES_FILE, everything(launched))
     groups = pq.ParquetFile(tmp_path / CURVES_FILE).metadata
     lengths = [len(each.curves) for each in trials]
     assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [
@@ -191,7 +205,7 @@ def test_tables_come_back_to_the_byte_sorted_by_trial(launched: Recorder, result
     for number in (2, 0, 1):
         launched.record(trial(number))
     assert_reads(recorder(results), trial(0), trial(1), trial(2))
-    assert recorder(results).trials() == {0, 1, 2}
+    assert numbers(recorder(results)) == {0, 1, 2}
 
 
 def test_a_factor_may_have_levels_of_different_types(launched: Recorder, results: Path) -> None:
@@ -199,7 +213,9 @@ def test_a_factor_may_have_levels_of_different_types(launched: Recorder, results
     trials = [dataclasses.replace(trial(i), runs=trial(i).runs.assign(x=[x] * 3)) for i, x in enumerate(levels)]
     for one in trials:
         launched.record(one)
-    assert recorder(results).read(results / CURVES_FILE)["x"].tolist() == [level for level in levels for _ in range(3)]
+    assert recorder(results).read(results / CURVES_FILE, everything(recorder(results)))["x"].tolist() == [
+        level for level in levels for _ in range(3)
+    ]
 
 
 def test_records_are_found_after_all_results_were_moved(launched: Recorder, results: Path) -> None:
@@ -218,8 +234,8 @@ def test_missing_and_damaged_records_are_named(launched: Recorder, results: Path
     content = (cut / "curves.parquet").read_bytes()
     (cut / "curves.parquet").write_bytes(content[: len(content) // 2])
     with pytest.raises(LostRecords) as lost:
-        launched.read(results / CURVES_FILE, expected=range(6))
-    assert lost.value.trials == {1, 2, 4, 5}
+        launched.read(results / CURVES_FILE, shares(*range(6)))
+    assert lost.value.entries == {1, 2, 4, 5}
     for number in (1, 2, 4, 5):
         launched.record(trial(number))
     assert_reads(launched, *map(trial, range(6)))
@@ -234,9 +250,9 @@ def folder_of(results: Path, number: int) -> Path:
 
 def test_a_study_without_records_is_told_from_those_that_have_some(launched: Recorder, results: Path) -> None:
     other = recorder(results, "rnn_clop")
-    assert other.trials() == set()
+    assert numbers(other) == set()
     with pytest.raises(RecordError, match=r"rnn_clop.*experiments.*rnn_clip"):
-        other.read(results / CURVES_FILE)
+        other.read(results / CURVES_FILE, everything(other))
 
 
 def test_documents_come_back_from_the_newest_launch_that_has_them(launched: Recorder, results: Path) -> None:
@@ -304,7 +320,7 @@ def test_only_told_trials_are_kept(launched: Recorder, results: Path) -> None:
     again.keep_only({0, 2, 5})
     assert trials_in(results) == [0, 2]
     again.record(trial(3))
-    assert again.trials() == {0, 2, 3}
+    assert numbers(again) == {0, 2, 3}
 
 
 def test_a_killed_launch_is_marked_by_the_next_one(launched: Recorder, results: Path) -> None:
@@ -321,7 +337,7 @@ def test_a_deleted_experiment_is_restored(launched: Recorder, results: Path) -> 
     launched.record(trial(0))
     client = mlflow_client(results)
     client.delete_experiment(client.get_experiment_by_name("rnn_clip").experiment_id)
-    assert recorder(results).trials() == set()
+    assert numbers(recorder(results)) == set()
     again = recorder(results)
     again.start_launch({})
     again.record(trial(1))
@@ -365,15 +381,15 @@ def test_curves_are_sorted_and_have_the_columns_of_all_trials(
     launched.record(dataclasses.replace(first, curves=first.curves.sample(frac=1, random_state=0)))
     launched.record(dataclasses.replace(more, curves=wider.sample(frac=1, random_state=0)))
     monkeypatch.setattr("harness.ledger.records.tables.TABLES_AT_ONCE", 1)
-    launched.read(tmp_path / CURVES_FILE)
+    launched.read(tmp_path / CURVES_FILE, everything(launched))
     expected = pd.concat([first.curves, wider], ignore_index=True)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / CURVES_FILE), expected, check_exact=True)
 
 
 def test_records_that_are_all_lost_are_named_and_leave_no_file(launched: Recorder, tmp_path: Path) -> None:
     with pytest.raises(LostRecords) as error:
-        launched.read(tmp_path / CURVES_FILE, expected=range(3))
-    assert error.value.trials == {0, 1, 2}
+        launched.read(tmp_path / CURVES_FILE, shares(*range(3)))
+    assert error.value.entries == {0, 1, 2}
     assert not list(tmp_path.glob("*curves*"))
 
 
@@ -441,7 +457,7 @@ def test_studies_of_one_name_live_side_by_side(launched: Recorder, results: Path
     assert [run.info.status for run in active_runs(results) if "harness.trial" not in run.data.tags] == ["RUNNING"] * 2
     launched.forget()
     assert {run.data.tags["harness.identity"] for run in active_runs(results)} == {"theirs"}
-    assert recorder(results, identity="theirs").trials() == {0, 1}
+    assert numbers(recorder(results, identity="theirs")) == {0, 1}
 
 
 def test_records_of_an_older_version_are_neither_read_nor_deleted(launched: Recorder, results: Path) -> None:
@@ -450,9 +466,9 @@ def test_records_of_an_older_version_are_neither_read_nor_deleted(launched: Reco
     tags = {"harness.kind": "trial", "harness.trial": "0"}
     old = client.create_run(experiment, tags=tags).info.run_id
     client.set_terminated(old)
-    assert launched.trials() == set()
+    assert numbers(launched) == set()
     with pytest.raises(RecordError, match="belong to another one, or to an older version"):
-        launched.read(results / CURVES_FILE)
+        launched.read(results / CURVES_FILE, everything(launched))
     launched.keep_only(set())
     launched.record(trial(0))
     launched.forget()
@@ -488,48 +504,100 @@ def test_an_identity_in_the_journal_of_the_results_is_preferred(results: Path) -
 # --- Populations
 
 
-def parts_of(*members: tuple[int, int]) -> tuple[tuple[int, int], ...]:
-    return members
+def parts_of(*members: tuple[int, int]) -> tuple[tuple[str, int], ...]:
+    return tuple((f"key {number}", seed) for number, seed in members)
 
 
 def test_a_trial_knows_the_members_of_every_part_that_trained_it_in_their_order() -> None:
     together, alone, foreign = parts_of((3, 1), (0, 0), (2, 5)), parts_of((0, 1)), parts_of((3, 0))
-    table = population_table(0, [together, alone, foreign])
-    assert list(table.columns) == ["part", "trial", "seed", "recorded"]
-    assert table[["trial", "seed", "recorded"]].values.tolist() == [
-        [3, 1, False], [0, 0, True], [2, 5, False], [0, 1, True],
+    table = population_table("key 0", [together, alone, foreign])
+    assert list(table.columns) == ["part", "key", "seed", "recorded"]
+    assert table[["key", "seed", "recorded"]].values.tolist() == [
+        ["key 3", 1, False], ["key 0", 0, True], ["key 2", 5, False], ["key 0", 1, True],
     ]  # fmt: skip
-    digest = hashlib.sha256(b"[[3, 1], [0, 0], [2, 5]]").hexdigest()
+    digest = hashlib.sha256(b'[["key 3", 1], ["key 0", 0], ["key 2", 5]]').hexdigest()
     assert table["part"].tolist() == [digest[:16]] * 3 + [part_name(alone)]
 
 
 def test_the_record_of_a_run_that_trained_twice_came_from_the_last_part() -> None:
-    table = population_table(0, [parts_of((0, 0), (1, 0)), parts_of((0, 0))])
+    table = population_table("key 0", [parts_of((0, 0), (1, 0)), parts_of((0, 0))])
     assert table["recorded"].tolist() == [False, False, True]
 
 
 def test_populations_of_all_trials_come_back_joined_whatever_their_order(launched: Recorder, tmp_path: Path) -> None:
     shared, own = parts_of((1, 2), (0, 0), (1, 0)), parts_of((1, 1))
-    tables = {number: population_table(number, [shared, own]) for number in (0, 1)}
+    tables = {number: population_table(f"key {number}", [shared, own]) for number in (0, 1)}
     for number in (1, 0, 2):
         populations = tables.get(number, no_populations())
         launched.record(dataclasses.replace(trial(number), populations=populations))
-    launched.read(tmp_path / CURVES_FILE)
+    launched.read(tmp_path / CURVES_FILE, everything(launched))
     found = pd.read_parquet(tmp_path / "populations.parquet")
-    members = {name: rows[["trial", "seed"]].values.tolist() for name, rows in found.groupby("part")}
-    assert members == {part_name(part): [list(member) for member in part] for part in (shared, own)}
+    members = {name: tuple(zip(rows["key"], rows["seed"], strict=True)) for name, rows in found.groupby("part")}
+    assert members == {part_name(part): part for part in (shared, own)}
     assert found["recorded"].all()
     assert found["part"].is_monotonic_increasing
-    assert dict(found.dtypes.astype(str)) == dict(no_populations().dtypes.astype(str))
-    again = joined_populations([tables[1], no_populations(), tables[0]])
+    assert (found["key"] == "key " + found["trial"].astype(str)).all()
+    kinds = dict(no_populations().dtypes.astype(str)) | {"trial": "int64"}
+    assert dict(found.dtypes.astype(str)) == kinds
+    again = joined_populations([tables[1], no_populations(), tables[0]], {"key 0": 0, "key 1": 1})
     pd.testing.assert_frame_equal(again, found)
+
+
+def test_members_that_are_no_runs_of_the_study_any_more_are_marked_so(launched: Recorder, tmp_path: Path) -> None:
+    together = population_table("key 0", [parts_of((0, 0), (7, 0), (0, 1))])
+    launched.record(dataclasses.replace(trial(0), populations=together))
+    launched.read(tmp_path / CURVES_FILE, [Share(0, 4, "key 0", frozenset({1}))])
+    found = pd.read_parquet(tmp_path / "populations.parquet")
+    assert found[["trial", "seed", "recorded"]].values.tolist() == [[4, 0, False], [-1, 0, False], [4, 1, True]]
+
+
+# --- What a study takes from a record
+
+
+def test_some_seeds_of_several_records_are_read_as_one_trial(launched: Recorder, tmp_path: Path) -> None:
+    launched.record(trial(0))
+    later = trial(1)
+    runs, curves = (table.assign(seed=table["seed"] + 3) for table in (later.runs, later.curves))
+    launched.record(dataclasses.replace(later, key="key 0", runs=runs, curves=curves))
+    wanted = [Share(1, 5, "key 0", frozenset({3, 5})), Share(0, 5, "key 0", frozenset({1}))]
+    found = launched.read(tmp_path / CURVES_FILE, wanted)
+    assert found[["trial", "seed", "status"]].values.tolist() == [
+        [5, 1, "diverged"],
+        [5, 3, "finished"],
+        [5, 5, "failed"],
+    ]
+    read = pd.read_parquet(tmp_path / CURVES_FILE)
+    assert read[["trial", "seed"]].drop_duplicates().values.tolist() == [[5, 1], [5, 3], [5, 5]]
+    assert len(read) == 3 * 4 and read["seed"].is_monotonic_increasing
+
+
+def test_one_record_may_serve_two_trials(launched: Recorder, tmp_path: Path) -> None:
+    launched.record(trial(0))
+    found = launched.read(tmp_path / CURVES_FILE, [Share(0, number, "key 0", frozenset(range(3))) for number in (0, 1)])
+    assert found["trial"].tolist() == [0, 0, 0, 1, 1, 1]
+    pd.testing.assert_series_equal(found["status"][:3], found["status"][3:].reset_index(drop=True))
+
+
+def test_recorded_entries_say_whose_runs_they_are_and_what_was_measured(launched: Recorder, results: Path) -> None:
+    kept = dataclasses.replace(trial(0), level="full", measures={"own": "digest"}, failed={2: "machine"}, phase="tune")
+    launched.record(kept)
+    (found,) = recorder(results).entries()
+    assert (found.number, found.key, found.seeds) == (0, "key 0", (0, 1, 2))
+    assert (found.level, found.measures, found.failed, found.outcomes) == (
+        "full",
+        {"own": "digest"},
+        {2: "machine"},
+        {},
+    )
+    (found,) = recorder(results).entries(objectives=["validation_loss"])
+    assert found.outcomes["grad_norm_q99"] == [1.0, WORST, WORST]  # finite, diverged, failed
 
 
 def test_a_trial_without_its_populations_counts_as_lost(launched: Recorder, results: Path) -> None:
     launched.record(trial(0))
     (folder_of(results, 0) / "populations.parquet").unlink()
     with pytest.raises(LostRecords):
-        launched.read(results / CURVES_FILE)
+        launched.read(results / CURVES_FILE, everything(launched))
 
 
 # --- The spool
@@ -537,7 +605,13 @@ def test_a_trial_without_its_populations_counts_as_lost(launched: Recorder, resu
 
 def test_a_spooled_trial_comes_back_with_everything_and_spools_do_not_mix(tmp_path: Path) -> None:
     kept = dataclasses.replace(
-        trial(4), populations=population_table(4, [parts_of((4, 1), (4, 0))]), ended_at_s=9.5, errors={2: "why"}
+        trial(4),
+        populations=population_table("key 4", [parts_of((4, 1), (4, 0))]),
+        ended_at_s=9.5,
+        errors={2: "why"},
+        level="standard",
+        measures={"own": "digest"},
+        failed={2: "run"},
     )
     mine, theirs = Spool(tmp_path / "waiting", "mine"), Spool(tmp_path / "waiting", "theirs")
     mine.save(kept)
@@ -546,7 +620,7 @@ def test_a_spooled_trial_comes_back_with_everything_and_spools_do_not_mix(tmp_pa
     found = mine.load(4)
     assert found is not None and theirs.load(4) is None
     assert found.files == kept.files
-    assert (found.started_at_s, found.ended_at_s, found.errors) == (5.25, 9.5, {2: "why"})
+    assert dataclasses.replace(found, runs=kept.runs, curves=kept.curves, populations=kept.populations) == kept
     for damaged in ("", "[]", "{}"):
         next((tmp_path / "waiting").rglob("trial.json")).write_text(damaged)
         assert mine.load(4) is None

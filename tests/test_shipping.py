@@ -107,11 +107,11 @@ def test_a_study_defined_in_a_script_trains_in_processes(tmp_path: Path) -> None
     script = tmp_path / "script.py"
     script.write_text(STUDY + '''
 from harness.execution.workers import Workers
-from harness.ledger.design import Trial
+from harness.ledger.trials import Trial
 from harness.ledger.trial_runs import runs_of
 
 if __name__ == "__main__":
-    runs = runs_of(study, Trial(0, 1, True, study.cells()[1], told=False))
+    runs = runs_of(study, Trial(0, 1, True, study.cells()[1]))
     with Workers([torch.device("cpu")], 1, study) as workers:
         for _, part in workers.train([runs], lambda *_: None, lambda: False):
             print(part.errors, list(part.runs["status"]))

@@ -97,14 +97,22 @@ def test_what_tuning_chose_from_are_all_runs_of_the_grid_that_did_not_fail_or_th
     assert len(tried(make(tune="shared"), both)) == (both["phase"] == "tune").sum() - 1
 
 
+def tell_by_point(design: Design, tune: str, outcomes: dict[int, list[list[float]]]) -> None:
+    """Tell two cells the same (seed, objective) outcomes at each point."""
+    (wave,) = design.ask(tune).waves
+    for portion in wave:
+        values = outcomes[portion.trial.number // 2]
+        metrics = dict(zip(design.study.objectives(), map(list, zip(*values, strict=True)), strict=True))
+        design.tell(portion.number, dict(zip(portion.seeds, values, strict=True)), metrics=metrics)
+
+
 def test_a_shared_choice_is_by_the_median_of_ranks_so_that_one_lucky_seed_decides_nothing(tmp_path: Path) -> None:
     design = Design(make(tune="shared", tune_trials=3), str(tmp_path / "journal"))
     (tune, confirm) = design.rounds()
     outcomes = {0: [[0.0], [5.0], [5.0], [5.0], [5.0]], 1: [[1.0]] * 5, 2: [[2.0], [0.9], [2.0], [2.0], [2.0]]}
-    for number, trial in enumerate(design.ask(tune)):
-        design.tell(trial, outcomes[number // 2], diverged=0)
-    tried = {trial.number: trial.values for trial in design.ask(tune)}
-    assert [trial.values for trial in design.ask(confirm)] == [tried[2], tried[3]]
+    tell_by_point(design, tune, outcomes)
+    tried = {wanted.trial.number: wanted.trial.values for wanted in design.ask(tune).trials}
+    assert [wanted.trial.values for wanted in design.ask(confirm).trials] == [tried[2], tried[3]]
 
 
 def test_a_diverged_trial_is_on_no_pareto_front(tmp_path: Path) -> None:
@@ -112,10 +120,9 @@ def test_a_diverged_trial_is_on_no_pareto_front(tmp_path: Path) -> None:
     design = Design(study, str(tmp_path / "journal"))
     (tune, confirm) = design.rounds()
     outcomes = {0: [[1.0, 1.0]] * 5, 1: [[0.9, 2.0]] * 5, 2: [[WORST, WORST]] * 3 + [[1.1, 1e-9]] * 2}
-    for number, trial in enumerate(design.ask(tune)):
-        design.tell(trial, outcomes[number // 2], diverged=0)
-    tried = {trial.number: trial.values for trial in design.ask(tune)}
-    assert [trial.values for trial in design.ask(confirm)] == [tried[0], tried[2], tried[1], tried[3]]
+    tell_by_point(design, tune, outcomes)
+    tried = {wanted.trial.number: wanted.trial.values for wanted in design.ask(tune).trials}
+    assert [wanted.trial.values for wanted in design.ask(confirm).trials] == [tried[0], tried[2], tried[1], tried[3]]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +146,7 @@ def test_every_seed_trains_at_the_same_values_in_all_cells_whatever_the_studys_n
         study = make(name=name)
         design = Design(study, str(tmp_path / "journal"))
         (only,) = design.rounds()
-        trials = design.ask(only)
+        trials = [wanted.trial for wanted in design.ask(only).trials]
         tried.append([(trial.cell, trial.values["optimizer.lr"]) for trial in trials])
         runs = [run for trial in trials for run in runs_of(study, trial)]
         assert len(runs) == n_runs(study) == 2 * 4 * 3 and n_steps(study) == 5 * len(runs)

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.engine.content import seed_key
 from harness.engine.run_tables import CURVE_COLUMNS
 from harness.engine.runs import Run
 from harness.inference.selection import selected
-from harness.ledger.design import Trial
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.records.populations import COLUMNS, POPULATIONS_FILE
 from harness.ledger.trial_runs import factor_values, runs_of
+from harness.ledger.trials import Trial
 from harness.settings import InvalidStudy, Problem, show
 from harness.settings.metrics import METRICS
 from harness.study import Study
@@ -27,7 +28,7 @@ from harness.study.load import load_study
 WRITTEN_AGAIN = "is missing; the study's command, run again, writes it without training what is trained"
 ABSENT = {"study.py": "is missing; name the file that defines the study with --study FILE, also for one made in Python"}
 
-IDENTITY = ("trial", "seed", "phase")
+IDENTITY = ("trial", "seed", "phase", "key")
 OUTCOME = ("status", "steps_done")
 
 Key = tuple[int, int]
@@ -43,7 +44,8 @@ class Recorded:
         environment: where it was trained, see `harness.ledger.environment`.
         runs: one row per run, indexed by trial and seed.
         curves: one row per run and logged step, indexed by trial and seed, steps in order.
-        parts: runs that trained together, in the order in which they did, some of which were recorded from there.
+        parts: runs that trained together, in the order in which they did, some of which were recorded from there; those that
+            are none of the study now, since it has changed, are left out.
         part_of: trial and seed of each run → index of the part that it was recorded from; failed runs have none.
     """
 
@@ -84,9 +86,12 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             [Problem(str(folder / CURVES_FILE), f"has a curve of trial {trial}, seed {seed}, which is no run")]
         )
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
-    known = {(run.trial, run.seed): run for trial in trials for run in runs_of(study, trial)}
-    members = _table(folder / POPULATIONS_FILE, COLUMNS, ("trial", "seed"))
-    parts, part_of = _parts(members, known, folder / POPULATIONS_FILE)
+    known = {(trial.key(study), run.seed): run for trial in reversed(trials) for run in runs_of(study, trial)}
+    members = _table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
+    parts, of_key = _parts(members, known, folder / POPULATIONS_FILE)
+    key_of = {trial.number: trial.key(study) for trial in trials}
+    named = {(trial, seed): (key_of[trial], seed) for trial, seed in runs.index}
+    part_of = {run: of_key[key] for run, key in named.items() if key in of_key}
     for (trial, seed), status in zip(runs.index, runs["status"], strict=True):
         if (status == "failed") == ((trial, seed) in part_of):
             said = "holds" if status == "failed" else "does not say"
@@ -95,17 +100,22 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     return Recorded(study, environment, runs, curves, parts, part_of)
 
 
-def _parts(members: pd.DataFrame, known: Mapping[Key, Run], path: Path) -> tuple[list[list[Run]], dict[Key, int]]:
-    """The runs of each part, and which part each run was recorded from; see `Recorded`."""
+def _parts(
+    members: pd.DataFrame, known: Mapping[tuple[str, int], Run], path: Path
+) -> tuple[list[list[Run]], dict[tuple[str, int], int]]:
+    """The runs of each part that are the study's, and which part each run was recorded from, by key of the trial and seed."""
     parts: list[list[Run]] = []
-    part_of: dict[Key, int] = {}
+    part_of: dict[tuple[str, int], int] = {}
     for _, rows in members.groupby("part", sort=False):
-        keys = list(zip(rows["trial"].tolist(), rows["seed"].tolist(), strict=True))
-        if strangers := [key for key in keys if key not in known]:
-            message = f"names trial {strangers[0][0]}, seed {strangers[0][1]}, which is no run of the study"
+        keys = list(zip(rows["key"].tolist(), rows["seed"].tolist(), strict=True))
+        own = [key for key, recorded in zip(keys, rows["recorded"], strict=True) if recorded]
+        if strangers := [key for key in own if key not in known]:
+            message = (
+                f"says that seed {strangers[0][1]} of {strangers[0][0]} was recorded, which is no run of the study"
+            )
             raise InvalidStudy([Problem(str(path), message)])
-        part_of |= {key: len(parts) for key, recorded in zip(keys, rows["recorded"], strict=True) if recorded}
-        parts.append([known[key] for key in keys])
+        part_of |= dict.fromkeys(own, len(parts))
+        parts.append([known[key] for key in keys if key in known])
     return parts, part_of
 
 
@@ -176,11 +186,15 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
         tuned = {name: _number(row.get(name), whole=isinstance(tune.low, int) and isinstance(tune.high, int))
                  for name, tune in study.tunes().items()}  # fmt: skip
         confirms = row["phase"] == "confirm" and not study.tunes_within()
-        trial = Trial(int(str(number)), cell, confirms, cells[cell] | tuned, told=True)
+        trial = Trial(int(str(number)), cell, confirms, cells[cell] | tuned)
         seeds = sorted(run.seed for run in runs_of(study, trial))
         if sorted(rows["seed"]) != seeds:
             problem = Problem(str(path), f"trial {number} must have the seeds {seeds}", str(sorted(rows["seed"])))
             raise InvalidStudy([problem])
+        of_trial = trial.key(study)
+        if list(rows["key"]) != [seed_key(of_trial, seed) for seed in rows["seed"]]:
+            message = f"trial {number} is of other settings, code or data than the study's, by its keys"
+            raise InvalidStudy([Problem(str(path), message)])
         settings = factor_values(study, trial) | ({} if study.tunes_within() else {"phase": row["phase"]})
         for name, value in settings.items():
             got = set(map(spelled, rows[name])) if name in rows else {"nothing"}

@@ -27,14 +27,29 @@ def content(setup: Setup, evaluations: int) -> dict[str, str]:
     return settings | identities | others
 
 
-def run_key(run: Run, evaluations: int) -> str:
-    """What a run is known by, 32 hex digits: runs of one key have the same numbers, to rounding.
+def trial_key(setup: Setup, evaluations: int, *, confirm: bool) -> str:
+    """What the runs of a trial have in common, 32 hex digits.
 
     Args:
-        run: of any study.
+        setup: what they train.
         evaluations: see `content`.
+        confirm: whether they are tested.
     """
-    return hashlib.sha256(f"{_digest(run.setup, evaluations)} {run.seed} {run.confirm}".encode()).hexdigest()[:32]
+    return _short(f"{_digest(setup, evaluations)} {confirm}")
+
+
+def run_key(run: Run, evaluations: int) -> str:
+    """What a run is known by, 32 hex digits: runs of one key have the same numbers, to rounding."""
+    return seed_key(trial_key(run.setup, evaluations, confirm=run.confirm), run.seed)
+
+
+def seed_key(of_trial: str, seed: int) -> str:
+    """The key of a run from that of its trial."""
+    return _short(f"{of_trial} {seed}")
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _digest(setup: Setup, evaluations: int) -> str:

@@ -259,7 +259,7 @@ def fetch(call: Any) -> Any:
     except RayError as error:
         if isinstance(error, RayActorError) and error.actor_init_failed:
             raise _unusable(error) from None
-        raise Lost("was lost") from error
+        raise Lost("was lost", killed=True) from error
 
 
 def _unusable(error: Exception) -> InvalidStudy:

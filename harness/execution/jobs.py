@@ -49,11 +49,12 @@ class Lost(Exception):
 
     Attributes:
         raised: whether by an error that its job raised; else it may have been anything.
+        killed: whether from outside, as by the system when memory runs out.
     """
 
-    def __init__(self, text: str, *, raised: bool = False) -> None:
+    def __init__(self, text: str, *, raised: bool = False, killed: bool = False) -> None:
         super().__init__(text)
-        self.raised = raised
+        self.raised, self.killed = raised, killed
 
 
 @dataclass
@@ -241,7 +242,7 @@ def after_death(job: Job, place: str, lost: Lost) -> tuple[list[Job], Trained]:
         again = [Job(job.index, half, DEATHS - 1) for half in cut(job.runs, 2)]
     else:
         error = f"The process that trained it {lost}.\n{lost.__cause__ or ''}".strip()
-        return [], failed(job.runs[0], error, job.begun_at_s)
+        return [], failed(job.runs[0], error, job.begun_at_s, by_machine=lost.killed)
     runs = "run is" if len(job.runs) == 1 else f"{len(job.runs)} runs are"
     note = f"{place}: a worker {lost}; its {runs} trained again"
     nothing = _nothing(job.runs[0])

@@ -21,6 +21,7 @@ from harness.engine.run_tables import CURVE_COLUMNS, CURVE_VALUES
 from harness.engine.runs import Run
 from harness.engine.train import train
 from harness.settings.credentials import without_credentials
+from harness.settings.show import ranges
 
 OnProgress = Callable[[int, int], None]
 """Told of progress: steps done since the last call, summed over members, and members that diverged."""
@@ -37,6 +38,7 @@ class Trained:
         parts: (trial, seed) of the members of each part that trained together to its end, in the order of the stack; a
             population that was never cut has one. Runs that failed are in none.
         started_at_s, ended_at_s: seconds since the epoch between which it trained.
+        by_machine: (trial, seed) of the runs that failed because they were killed or memory ran out.
     """
 
     runs: pd.DataFrame
@@ -46,6 +48,7 @@ class Trained:
     parts: tuple[tuple[tuple[int, int], ...], ...] = ()
     started_at_s: float = math.inf
     ended_at_s: float = -math.inf
+    by_machine: frozenset[tuple[int, int]] = frozenset()
 
 
 class Executor(Protocol):
@@ -111,7 +114,8 @@ class Trainer:
                 parts = [[run] for run in runs]
                 notes = [f"{in_words(runs)}: a population no longer, since {error}; each trains anew by the plain loop"]
             if len(runs) == 1 and again:
-                return failed(runs[0], "".join(traceback.format_exception(error)), started_at_s)
+                text = "".join(traceback.format_exception(error))
+                return failed(runs[0], text, started_at_s, by_machine=out_of_memory(error))
             if out_of_memory(error) and len(runs) > 1:
                 self._most = len(runs) // 2
                 notes = [f"{self._device}: out of memory with {in_words(runs)} at once; going on with {self._most}"]
@@ -144,14 +148,8 @@ def in_words(runs: list[Run]) -> str:
     if len(runs) == 1:
         return f"1 run (trial {runs[0].trial}, seed {runs[0].seed})"
     numbers = {"trial": {run.trial for run in runs}, "seed": {run.seed for run in runs}}
-    named = (f"{name}{'s' * (len(found) > 1)} {_ranges(found)}" for name, found in numbers.items())
+    named = (f"{name}{'s' * (len(found) > 1)} {ranges(found)}" for name, found in numbers.items())
     return f"{len(runs)} runs ({'; '.join(named)})"
-
-
-def _ranges(numbers: set[int]) -> str:
-    starts = sorted(n for n in numbers if n - 1 not in numbers)
-    ends = sorted(n for n in numbers if n + 1 not in numbers)
-    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
 
 
 def joined(parts: list[Trained]) -> Trained:
@@ -164,10 +162,11 @@ def joined(parts: list[Trained]) -> Trained:
         tuple(members for part in parts for members in part.parts),
         min(part.started_at_s for part in parts),
         max(part.ended_at_s for part in parts),
+        frozenset().union(*(part.by_machine for part in parts)),
     )
 
 
-def failed(run: Run, error: str, started_at_s: float = math.inf) -> Trained:
+def failed(run: Run, error: str, started_at_s: float = math.inf, *, by_machine: bool = False) -> Trained:
     """The outcome of a run that failed for good, just now: no numbers, no curve, the traceback without credentials."""
     row = {"trial": run.trial, "seed": run.seed, "status": "failed", "steps_done": 0} | dict.fromkeys(
         run.setup.metrics.metrics(), np.nan
@@ -179,4 +178,5 @@ def failed(run: Run, error: str, started_at_s: float = math.inf) -> Trained:
         {(run.trial, run.seed): without_credentials(error)},
         started_at_s=started_at_s,
         ended_at_s=time.time(),
+        by_machine=frozenset({(run.trial, run.seed)} if by_machine else ()),
     )

@@ -6,6 +6,7 @@ What a run may do to its process (end it, lose its device) then costs a worker, 
 import contextlib
 import multiprocessing
 import os
+import signal
 import traceback
 from collections import Counter
 from itertools import islice
@@ -43,7 +44,7 @@ class Process(Worker):
             self.process.join()
             code = self.process.exitcode
             how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-            raise Lost(f"ended with {how}") from None
+            raise Lost(f"ended with {how}", killed=code == -signal.SIGKILL) from None
         if isinstance(answer, InvalidStudy):
             raise answer
         if isinstance(answer, LastWords):

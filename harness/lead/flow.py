@@ -29,9 +29,10 @@ from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
 from harness.ledger.records.launch import DOCUMENTS, launch_of
-from harness.ledger.records.reader import LostRecords
+from harness.ledger.records.reader import LostRecords, shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, ui_command
+from harness.ledger.run_table import run_table
 from harness.ledger.stores import leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.settings import InvalidStudy, Problem
@@ -81,16 +82,18 @@ def run(
     progress = Progress(n_steps(study), n_runs(study))
     stop = Stop(options.deadline, progress)
     folder = options.results / study.name
-    opened = open_stores(study, options.results, options.storage, options.tracking_uri, fresh=options.fresh)
+    opened = open_stores(
+        study, options.results, options.storage, options.tracking_uri, retry_failed=options.retry_failed
+    )
     with leadership(folder), executor, opened as stores:
         design, recorder, spool = stores
         keep_kind(design, placement, options)
         planned = planner(design, placement)
         trained_on = joint(design.collected("environments", environment(placement.devices)))
         launch = launch_of(study, origin, plan=described(placement), environment=trained_on)
-        told = design.told()
-        so_far = f": {counted(len(told), 'trial is', 'trials are')} done" if told else ""
-        options.say(f"Training begins{so_far}.")
+        for line in beginning(design):
+            options.say(line)
+        design.keep_summary()
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
                 done = partial(count, progress)
@@ -98,7 +101,8 @@ def run(
                 leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
-                spool.clear()
+                spool.close()
+                commits.patiently(design.keep_summary)
                 options.say(trained(progress, time.monotonic() - options.started))
                 from harness.reporting.build import build_report
 
@@ -120,6 +124,22 @@ def run(
     return Outcome(folder, verdicts, failed, progress.errors)
 
 
+def beginning(design: Design) -> Iterator[str]:
+    """What a launch is about to do, in words."""
+    changes, there = design.changes(), design.there()
+    if changes:
+        yield "\n".join(["Since the launch before the study has changed:", *(f"  {line}" for line in changes)])
+    new = there.wanted - there.done - there.tried_again
+    counts = [f"{there.done:,} of {counted(there.wanted, 'run is', 'runs are')} there"] if there.done else []
+    counts += [f"{new:,} {'are' if new > 1 else 'is'} new"] if new and (counts or there.tried_again) else []
+    counts += [f"{there.tried_again:,} failed and will be tried again"] if there.tried_again else []
+    if not there.complete:
+        yield f"Training begins{': ' if counts else ''}{', '.join(counts)}."
+    if there.others:
+        others = counted(there.others, "recorded run is none", "recorded runs are none")
+        yield f"{others} of the study as it is now and left alone; `harness list` shows such runs, `harness forget` deletes them."
+
+
 def keep_kind(design: Design, placement: Placement, options: Options) -> None:
     """Go on with the kind of device that the study was begun with: another one draws other noise under the same seeds.
 
@@ -130,7 +150,7 @@ def keep_kind(design: Design, placement: Placement, options: Options) -> None:
     if kind != placement.kind:
         message = (
             f"the study was begun on {kind}, and on {placement.kind} the same seeds draw other dropout noise; go on with "
-            f"{kind}, or start it anew with --fresh"
+            f"{kind}, or forget it with `harness forget` and start anew"
         )
         option, got = ("--devices", options.devices) if options.ray is None else ("--ray", options.ray)
         raise InvalidStudy([Problem(option, message, got)])
@@ -158,7 +178,7 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
     """Lead the study until all of it is recorded; what has got lost from the records is trained again.
 
     Returns:
-        All runs; the curves go into a file, see `Recorder.read`.
+        All runs, see `harness.ledger.run_table`; the curves go into a file, see `Recorder.read`.
 
     Raises:
         Stopped, RecordError, OSError: see `Leader.lead`.
@@ -168,11 +188,13 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
         leader.lead(lost)
         gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
         try:
-            return leader.commits.patiently(lambda: recorder.read(curves, leader.design.told()))
+            held = leader.design.held()
+            runs = leader.commits.patiently(lambda: recorder.read(curves, shares(held)))  # noqa: B023
+            return run_table(leader.study, [wanted.trial for wanted, _ in held], runs, curves)
         except LostRecords as error:
-            if error.trials <= lost:
+            if error.entries <= lost:
                 raise
-            lost = error.trials
+            lost = error.entries
             leader.progress.say(f"{error} They are trained again.")
 
 

@@ -1,25 +1,27 @@
 """The leader: one process that holds all state and takes a study through its rounds.
 
-    ask a round (design) → plan populations → train them (executors) → record each finished trial → tell (design)
+    ask a round (design) → plan populations → train them (executors) → record what is finished → tell (design)
 
-A trial that is not committed (`harness.ledger.records.commit`) when the leader dies is committed or trained again by the next one.
+What is not committed (`harness.ledger.records.commit`) when the leader dies is committed or trained again by the next one.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import pandas as pd
 
-from harness.engine.diagnostics.churn import with_churn
+from harness.engine.content import trial_key
+from harness.engine.diagnostics.churn import PREDICTIONS, with_churn
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor, Trained
-from harness.ledger.design import Design, Trial
+from harness.ledger.design import Design, Portion, Round
+from harness.ledger.entries import MACHINE, RUN, wanted
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import FinishedTrial
 from harness.ledger.records.populations import population_table
-from harness.ledger.trial_runs import factor_values, runs_of
-from harness.settings import show
+from harness.ledger.trial_runs import factor_values, runs_of, seeds_of
+from harness.settings import ranges, show
 from harness.settings.patience import Stopped
 from harness.settings.progress import Progress
 from harness.study import Study
@@ -34,7 +36,7 @@ class Leader:
 
     Attributes:
         study: the study.
-        design: its trials.
+        design: its trials, and what of them is there.
         commits: takes those that are trained, its block entered.
         executor: trains populations.
         progress: is kept up to date.
@@ -51,39 +53,50 @@ class Leader:
     stop: Callable[[], bool]
 
     def lead(self, lost: Collection[int] = ()) -> None:
-        """Train, record and tell every trial of the study that is not told yet.
+        """Train, record and tell every run of the study that is not there yet.
 
         Args:
-            lost: numbers of trials that are told, but whose records are lost: they are trained again.
+            lost: entries that are told, but whose records are lost: they are trained again.
 
         Raises:
             Stopped: before all was done.
             OSError: the disk is full or cannot be written.
-            RecordError: MLflow refuses a trial.
+            RecordError: MLflow refuses a record.
         """
         self.progress.restart()
         for name in self.design.rounds():
-            trials = self.commits.patiently(partial(self.design.ask, name))
-            runs = {trial.number: runs_of(self.study, trial) for trial in trials}
-            missing = self._missing(trials, runs, lost)
-            # Planned from the whole round, so that a continued study trains the very same populations.
-            planned = self.plan([run for rs in runs.values() for run in rs])
-            self._train([p for p in planned if any(run.trial in missing for run in p)], runs, missing)
+            asked = self.commits.patiently(partial(self.design.ask, name, lost))
+            self._count_there(asked)
+            for wave in asked.waves:
+                runs = {portion.number: runs_of(self.study, portion.trial, portion.seeds) for portion in wave}
+                missing = self._missing(wave, runs)
+                # Planned from the whole wave, so that a continued study trains the very same populations.
+                planned = self.plan([run for of_portion in runs.values() for run in of_portion])
+                self._train(planned, runs, missing)
 
-    def _missing(self, trials: list[Trial], runs: Mapping[int, list[Run]], lost: Collection[int]) -> dict[int, Trial]:
-        """The trials of a round that must be trained; those that an earlier leader trained are committed."""
-        missing = {trial.number: trial for trial in trials if not trial.told or trial.number in lost}
-        for trial in trials:
-            if trial.number not in missing:
-                self.progress.add(runs=len(runs[trial.number]))
-            elif self.commits.resume(trial):
-                del missing[trial.number]
-            if trial.number not in missing:
-                self.progress.add(steps=sum(run.setup.steps for run in runs[trial.number]))
+    def _count_there(self, asked: Round) -> None:
+        """Count what of a round is there: all but what is asked for."""
+        wanted = [run for each in asked.trials for run in runs_of(self.study, each.trial, each.seeds)]
+        missing = {(p.trial.number, seed) for wave in asked.waves for p in wave if not p.told for seed in p.seeds}
+        there = [run for run in wanted if (run.trial, run.seed) not in missing]
+        self.progress.add(runs=len(there), steps=sum(run.setup.steps for run in there))
+
+    def _missing(self, wave: list[Portion], runs: Mapping[int, list[Run]]) -> dict[int, Portion]:
+        """What of a wave must be trained; what an earlier leader trained is committed."""
+        missing = {portion.number: portion for portion in wave if not portion.told}
+        for number in list(missing):
+            if self.commits.resume(number):
+                del missing[number]
+                self.progress.add(steps=sum(run.setup.steps for run in runs[number]))
         return missing
 
-    def _train(self, populations: list[list[Run]], runs: Mapping[int, list[Run]], missing: dict[int, Trial]) -> None:
-        """Train populations and commit each missing trial once all its runs are there."""
+    def _train(self, planned: list[list[Run]], runs: Mapping[int, list[Run]], missing: dict[int, Portion]) -> None:
+        """Train the populations that hold missing runs, and commit each portion once all its runs are there."""
+        portion_of = {(run.trial, run.seed): number for number, own in runs.items() for run in own}
+        keys = {(run.trial, run.seed): (key, run.seed) for key, own in self._keyed(runs) for run in own}
+        inside = [{portion_of[run.trial, run.seed] for run in runs} & missing.keys() for runs in planned]
+        populations = [runs for runs, numbers in zip(planned, inside, strict=True) if numbers]
+        waiting = [numbers for numbers in inside if numbers]
         arrived: dict[int, list[Trained]] = {number: [] for number in missing}
         self.commits.begin()
         for index, trained in self.executor.train(
@@ -91,37 +104,66 @@ class Leader:
         ):
             for note in trained.notes:
                 self.progress.say(note)
-            for number in arrived.keys() & {run.trial for run in populations[index]}:
+            for number in arrived.keys() & waiting[index]:
                 arrived[number].append(trained)
-                if sum(int((t.runs["trial"] == number).sum()) for t in arrived[number]) == len(runs[number]):
-                    self.commits.add(missing[number], finish(self.study, missing[number], arrived.pop(number)))
+                own = {(run.trial, run.seed) for run in runs[number]}
+                if sum(len(_rows(t.runs, own)) for t in arrived[number]) == len(own):
+                    self.commits.add(finish(self.study, missing[number], arrived.pop(number), keys))
         self.commits.wait()
         if arrived:
             raise Stopped
 
+    def _keyed(self, runs: Mapping[int, list[Run]]) -> Iterator[tuple[str, list[Run]]]:
+        """Runs with the key of their trial."""
+        for own in runs.values():
+            yield trial_key(own[0].setup, self.study.evaluations, confirm=own[0].confirm), own
 
-def finish(study: Study, trial: Trial, parts: list[Trained]) -> FinishedTrial:
-    """A trial as it is recorded, from the populations that held its runs."""
-    runs = with_churn(_of_trial(trial.number, [part.runs for part in parts], ["seed"]))
+
+def finish(
+    study: Study, portion: Portion, parts: list[Trained], keys: Mapping[tuple[int, int], tuple[str, int]]
+) -> FinishedTrial:
+    """A portion as it is recorded, from the populations that held its runs.
+
+    Args:
+        study: the study.
+        portion: what is recorded.
+        parts: what came of the populations, or of parts of them.
+        keys: (trial, seed) → (key of the trial, seed) of the runs that trained together.
+    """
+    trial, own = portion.trial, {(portion.trial.number, seed) for seed in portion.seeds}
+    runs = _ordered([_rows(part.runs, own) for part in parts], ["seed"])
+    runs = with_churn(runs).assign(**{PREDICTIONS: runs[PREDICTIONS]}) if PREDICTIONS in runs else runs
     factors, phase = factor_values(study, trial), "confirm" if trial.confirm else "tune"
     identity = pd.DataFrame({"trial": runs["trial"], "seed": runs["seed"], "phase": phase})
     settings = pd.DataFrame({path: [value] * len(runs) for path, value in factors.items()})
+    of_seed = {seed: error for part in parts for (number, seed), error in part.errors.items() if (number, seed) in own}
+    by_machine = {seed for part in parts for number, seed in part.by_machine if (number, seed) in own}
+    wants = wanted(study, trial)
     return FinishedTrial(
-        number=trial.number, name=_name(study, trial), phase=phase, params=factors,
+        number=portion.number, key=portion.key, level=wants.level, measures=wants.measures,
+        name=_name(study, portion), phase=phase, params=factors,
         runs=pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1),
-        curves=_of_trial(trial.number, [part.curves for part in parts], ["seed", "step"]),
-        populations=population_table(trial.number, [members for part in parts for members in part.parts]),
-        errors={s: error for part in parts for (number, s), error in part.errors.items() if number == trial.number},
+        curves=_ordered([_rows(part.curves, own) for part in parts], ["seed", "step"]),
+        populations=population_table(
+            portion.key, [tuple(keys[member] for member in members) for part in parts for members in part.parts]
+        ),
+        errors=of_seed, failed={seed: MACHINE if seed in by_machine else RUN for seed in of_seed},
         started_at_s=min(part.started_at_s for part in parts), ended_at_s=max(part.ended_at_s for part in parts),
     )  # fmt: skip
 
 
-def _of_trial(number: int, tables: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:
-    """A trial's rows of several tables, in an order that does not depend on which came first."""
-    found = pd.concat([table[table["trial"] == number] for table in tables])
-    return found.sort_values(order, kind="stable", ignore_index=True)
+def _rows(table: pd.DataFrame, members: Collection[tuple[int, int]]) -> pd.DataFrame:
+    """The rows of some runs, by trial and seed."""
+    return table[[key in members for key in zip(table["trial"], table["seed"], strict=True)]]
 
 
-def _name(study: Study, trial: Trial) -> str:
+def _ordered(tables: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:
+    """Rows of several tables in an order that does not depend on which came first."""
+    return pd.concat(tables).sort_values(order, kind="stable", ignore_index=True)
+
+
+def _name(study: Study, portion: Portion) -> str:
+    trial, phase = portion.trial, "confirm" if portion.trial.confirm else "tune"
     levels = ", ".join(f"{path.rpartition('.')[2]}={show(trial.values[path])}" for path in study.sweeps())
-    return f"{trial.number} {'confirm' if trial.confirm else 'tune'} {levels}"[:250]
+    some = "" if set(portion.seeds) == set(seeds_of(study, trial)) else f" seeds {ranges(portion.seeds)}"
+    return f"{trial.number} {phase} {levels}{some}"[:250]

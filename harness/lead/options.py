@@ -25,7 +25,7 @@ class Options:
         tracking_uri: of MLflow; None for a database in `results`.
         results: folder of all results.
         timeout: no more work is begun after so many seconds, counted from `started`.
-        fresh: forget what is recorded of the study.
+        retry_failed: train again the runs that failed by an error of their own.
         dry_run: say what would run, and write nothing.
         verbose, quiet: say more, or only what went wrong.
         started: when the command or the call began, in seconds of `time.monotonic`.
@@ -40,7 +40,7 @@ class Options:
     tracking_uri: str | None = None
     results: Path = Path("results")
     timeout: float | None = None
-    fresh: bool = False
+    retry_failed: bool = False
     dry_run: bool = False
     verbose: bool = False
     quiet: bool = False

@@ -5,13 +5,17 @@ import json
 from pathlib import Path
 
 import click
+import pandas as pd
 
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
+from harness.ledger.entries import Entries, held
 from harness.ledger.records.finished import CURVES_FILE
 from harness.ledger.records.launch import DOCUMENTS
+from harness.ledger.records.reader import shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
+from harness.ledger.run_table import run_table
 from harness.ledger.stores import leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
 from harness.settings import InvalidStudy, Problem
@@ -44,8 +48,7 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
             click.echo(note, err=True)
         with leadership(folder):
             study, origin = load_with_origin(study_file, recorded_changes(recorder).then(changes))
-            check_recorded(study, recorder)
-            runs, documents = recorder.read(folder / CURVES_FILE), recorder.read_documents(DOCUMENTS)
+            runs, documents = recorded_runs(study, recorder, folder / CURVES_FILE), recorder.read_documents(DOCUMENTS)
             commands = [
                 _command(origin, results, tracking_uri),
                 ui_command(tracking_uri or default_tracking_uri(results)),
@@ -58,18 +61,35 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
     return DONE
 
 
-def check_recorded(study: Study, recorder: Recorder) -> None:
-    """Raises `InvalidStudy` where the records are those of a study with other settings; claims may have changed."""
-    text = recorder.read_document("study.json")
-    if text is None:
-        return
+def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFrame:
+    """The recorded runs of a study, see `harness.ledger.run_table`; of those that it has grown by there are none yet.
+
+    Args:
+        study: as it is now.
+        recorder: of its records.
+        curves: the file for them.
+
+    Raises:
+        InvalidStudy: all that is recorded is of other settings.
+    """
+    entries = recorder.entries(() if study.tunes_within() or not study.tunes() else study.objectives())
+    holdings = held(study, Entries(entries))
+    wanted = shares(holdings)
+    if entries and not wanted:
+        message = "its records are those of other settings: run it, or give the file as it was"
+        raise InvalidStudy([Problem(study.name, message), *_differences(study, recorder)])
+    runs = recorder.read(curves, wanted)
+    return run_table(study, [each.trial for each, _ in holdings], runs, curves)
+
+
+def _differences(study: Study, recorder: Recorder) -> list[Problem]:
+    """In what a study differs from that of the newest launch."""
+    text = recorder.read_document("study.json") or "{}"
     try:
         differences = study.differences(json.loads(text))
     except (ValueError, AttributeError) as error:
         raise RecordError(f"study.json, recorded with the study, is damaged: {error}") from None
-    if differences:
-        message = "its records are those of other settings: run it, or give the file as it was"
-        raise InvalidStudy([Problem(study.name, message), *(Problem(*line.split(": ", 1)) for line in differences)])
+    return [Problem(*line.split(": ", 1)) for line in differences]
 
 
 def _command(origin: Origin, results: Path, tracking_uri: str | None) -> str:

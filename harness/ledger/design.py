@@ -1,18 +1,16 @@
-"""The design: a study's cells and trials, kept in Optuna.
+"""The design: a study's trials as they are asked for, kept in Optuna entry by entry.
 
-Second stage of the flow. Trials are asked in rounds: in every round each cell gets the same number of them, and the
-values of the `Tune` factors come from an Optuna sampler that is seeded by round and cell and has seen only earlier
-rounds. So the trials do not depend on timing, on the number of workers or on interruptions. A trial that is asked is
-one atomic entry in the storage; `tell` is the commit point.
+An entry that is asked for is one atomic write to the storage; `tell` is the commit point. Which runs a study still needs
+follows from what it wants and from the entries that are there, nothing else: it may have been interrupted, and it may have
+grown.
 
 A study that is begun gets an identity, random and kept with it: its records, wherever they are, are known by that. Another
 study of the same name in another storage, or this one after it was forgotten, has another identity.
 """
 
 import re
-import statistics
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +19,18 @@ from typing import Any
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
 
+from harness.ledger.entries import MACHINE, Entries, Entry, There, Wanted, held, there, trials_of, wanted
 from harness.ledger.journal import journal_problem
-from harness.ledger.sampling import best, categories, distribution, plain, sampled
+from harness.ledger.sampling import medians
+from harness.ledger.spaces import IDENTITY, Space, entries_in
 from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
+from harness.ledger.trials import Outcomes, Trial, rounds
 from harness.settings.patience import Stopped
-from harness.study import Levels, Study
+from harness.study import Study
 
-
-class StudyChanged(Exception):
-    """The storage holds another study of this name; `differences` has a line for each setting that differs."""
-
-    def __init__(self, differences: list[str]) -> None:
-        self.differences = differences
-        super().__init__("\n".join(differences))
+SUMMARY = "summary"
+"""Attribute of a study: see `Design.keep_summary`."""
 
 
 class AlreadyLed(Exception):
@@ -43,22 +38,36 @@ class AlreadyLed(Exception):
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One configuration: a cell's levels and values for what is tuned.
+class Portion:
+    """Runs of a trial that were asked for at a time: what is trained, recorded and told as one.
 
     Attributes:
-        number: of the Optuna trial.
-        cell: index into `Study.cells()`.
-        confirm: whether it belongs to the confirm phase.
-        values: level or tuned value by factor path.
-        told: whether its results are committed.
+        number: of the entry.
+        trial: whose runs.
+        key: of the trial.
+        seeds: of the runs.
+        told: whether the results are committed.
     """
 
     number: int
-    cell: int
-    confirm: bool
-    values: Levels
+    trial: Trial
+    key: str
+    seeds: tuple[int, ...]
     told: bool
+
+
+@dataclass(frozen=True)
+class Round:
+    """The trials of a round, and what of it is not there yet.
+
+    Attributes:
+        trials: all of them.
+        waves: portions that were asked for at the same time, of which some are not told: they train together, so that a study
+            that is continued trains the very same populations.
+    """
+
+    trials: list[Wanted]
+    waves: list[list[Portion]]
 
 
 class Design:
@@ -67,45 +76,38 @@ class Design:
     Args:
         study: the study.
         storage: path of a journal file, or a database URL.
-        fresh: forget what the storage holds of this study.
-        forget: is given the identity of a study that is about to be forgotten here, so that its records are forgotten first.
+        retry_failed: train again the runs that failed by an error of their own; those that the machine failed always are.
 
     Attributes:
         identity: of the study, since it was begun in this storage.
 
     Raises:
         StorageError: it is no storage.
-        StudyChanged: the storage holds trials of a study with the same name and other settings.
         AlreadyLed: another process runs the study.
     """
 
-    def __init__(
-        self, study: Study, storage: str, *, fresh: bool = False, forget: Callable[[str], None] = lambda identity: None
-    ) -> None:
-        self.study, self._cells, self._tunes = study, study.cells(), study.tunes()
+    def __init__(self, study: Study, storage: str, *, retry_failed: bool = False) -> None:
+        self.study, self._retry_failed = study, retry_failed
+        self._retried: set[tuple[str, int]] = set()
         self._storage = open_storage(storage)
         self._lock = leader_lock(self._storage, storage, study.name)
         with ExitStack() as on_error:
             on_error.callback(self.close)
-            self._optuna = self._opened(fresh=fresh, forget=forget)
-            self._check_unchanged()
-            self.identity = _checked(self.remembered("identity", lambda: uuid.uuid4().hex))
+            self._optuna = self._opened()
+            self.identity = checked_identity(self.remembered(IDENTITY, lambda: uuid.uuid4().hex))
             self._optuna.set_user_attr("leader", this_process())
+            self._space = Space(study, self._storage, self._optuna)
             on_error.pop_all()
 
-    def _opened(self, *, fresh: bool, forget: Callable[[str], None]) -> optuna.Study:
-        """The study in Optuna, locked for this process."""
-        study, backend = self.study, self._storage
-        exists = study.name in optuna.get_all_study_names(backend)
-        attributes = optuna.load_study(study_name=study.name, storage=backend).user_attrs if exists else {}
+    def _opened(self) -> optuna.Study:
+        """The study's first Optuna study, locked for this process."""
+        name, backend = self.study.name, self._storage
+        exists = name in optuna.get_all_study_names(backend)
+        leader = optuna.load_study(study_name=name, storage=backend).user_attrs.get("leader") if exists else None
         if not self._lock.held():
-            raise AlreadyLed(attributes.get("leader", "another process"))
-        if fresh and exists:
-            if "identity" in attributes:
-                forget(_checked(attributes["identity"]))
-            optuna.delete_study(study_name=study.name, storage=backend)
+            raise AlreadyLed(leader or "another process")
         return optuna.create_study(
-            storage=backend, study_name=study.name, directions=["minimize"] * len(study.objectives()),
+            storage=backend, study_name=name, directions=["minimize"] * len(self.study.objectives()),
             sampler=optuna.samplers.RandomSampler(0), load_if_exists=True,
         )  # fmt: skip
 
@@ -114,12 +116,13 @@ class Design:
         self._lock.end()
         close_storage(self._storage)
 
-    def _check_unchanged(self) -> None:
-        stored = self._optuna.user_attrs.get("study")
-        if stored is None:
-            self._optuna.set_user_attr("study", self.study.description())
-        elif differences := self.study.differences(stored):
-            raise StudyChanged(differences)
+    def changes(self) -> list[str]:
+        """A line for each setting in which the study differs from that of the launch before; this is the one to come after."""
+        before = self._optuna.user_attrs.get("study")
+        now = self.study.description()
+        if before != now:
+            self._optuna.set_user_attr("study", now)
+        return [] if before is None else self.study.differences(before)
 
     def remembered(self, key: str, choose: Callable[[], Any]) -> Any:
         """A choice that must stay the same when the study is continued: the stored one, or a new one, now stored."""
@@ -130,65 +133,99 @@ class Design:
     def collected(self, key: str, value: Any) -> list[Any]:
         """What the launches that trained something were: their distinct values, the one of this launch included."""
         stored: list[Any] = self._optuna.user_attrs.get(key, [])
-        if value not in stored and (not stored or len(self.told()) < self.n_trials()):
+        if value not in stored and (not stored or not self.there().complete):
             stored = [*stored, value]
             self._optuna.set_user_attr(key, stored)
         return stored
 
     def rounds(self) -> list[str]:
-        """The names of all rounds, in order; ask for one when all trials of those before it are told."""
-        tune = [f"tune {first}-{last}" for first, last in tune_batches(self.study)]
-        return tune if self.study.tunes_within() else [*tune, "confirm"]
+        """The names of all rounds, in order; ask for one when all of those before it is told."""
+        return rounds(self.study)
 
     @reachable()
-    def ask(self, name: str) -> list[Trial]:
-        """The trials of a round, those already told included.
+    def there(self) -> There:
+        """How much of the study is there now."""
+        return there(self.study, self._entries(), self._is_retried)
+
+    @reachable()
+    def ask(self, name: str, lost: Collection[int] = ()) -> Round:
+        """The trials of a round, and what of it must be trained, from now on asked for.
+
+        Args:
+            name: of the round.
+            lost: entries that are told and whose records are lost.
 
         Raises:
             Stopped: another process has taken the study over.
         """
         self._lead_still()
-        asked = self._of_round(name)
-        wanted = self._confirm_values() if name == "confirm" else self._tune_values(*map(int, name[5:].split("-")))
-        for cell, tuned in wanted[len(asked) :]:
-            levels = self._cells[cell]
-            distributions = {path: categories(sweep.levels) for path, sweep in self.study.sweeps().items()}
-            self._optuna.add_trial(
-                optuna.create_trial(
-                    state=TrialState.RUNNING,
-                    params={path: plain(level) for path, level in levels.items()} | tuned,
-                    distributions=distributions | {path: distribution(tune) for path, tune in self._tunes.items()},
-                    user_attrs={"round": name, "cell": cell},
-                )
-            )
-        return [self._trial(frozen) for frozen in self._of_round(name)]
+        trials = [wanted(self.study, trial) for trial in trials_of(self.study, Entries(self._entries())).of(name)]
+        by_key = {trial.key: trial for trial in reversed(trials)}
+        self._give_up(by_key)
+        self._ask_for_the_missing(by_key)
+        waves: dict[int, list[Portion]] = {}
+        mine = self._space.asked().keys()
+        for entry in self._entries():
+            if entry.key in by_key and (entry.told or entry.number in mine):
+                told = entry.told and entry.number not in lost
+                portion = Portion(entry.number, by_key[entry.key].trial, entry.key, entry.seeds, told)
+                waves.setdefault(entry.wave, []).append(portion)
+        order = [sorted(waves[wave], key=lambda each: each.trial.number) for wave in sorted(waves)]
+        return Round(trials, [wave for wave in order if not all(portion.told for portion in wave)])
+
+    def _give_up(self, trials: Mapping[str, Wanted]) -> None:
+        """Let go of what is asked for and not wanted so any more, or there meanwhile: it would be trained in vain."""
+        entries, mine = self._entries(), self._space.asked().keys()
+        present = Entries(entries)
+        for entry in entries:
+            trial = trials.get(entry.key)
+            if trial is not None and entry.number in mine:
+                good = {seed for seed, holder in present.holders(trial).items() if seed not in holder.failed}
+                if not trial.served(entry) or not set(entry.seeds) <= set(trial.seeds) or good >= set(entry.seeds):
+                    self._space.give_up(entry.number)
+
+    def _ask_for_the_missing(self, trials: Mapping[str, Wanted]) -> None:
+        entries, mine = self._entries(), self._space.asked().keys()
+        present, wave = Entries(entries), 1 + max((entry.wave for entry in entries), default=0)
+        for key, trial in sorted(trials.items(), key=lambda pair: pair[1].trial.number):
+            holders = present.holders(trial, counts=lambda entry: entry.told or entry.number in mine)
+            again = {seed for seed, entry in holders.items() if self._is_retried(key, seed, entry)}
+            missing = tuple(seed for seed in trial.seeds if seed not in holders or seed in again)
+            self._retried |= {(key, seed) for seed in again}
+            if missing:
+                self._space.add(trial.trial, Entry(-1, key, missing, trial.level, trial.measures, wave, told=False))
+
+    def _is_retried(self, key: str, seed: int, entry: Entry) -> bool:
+        """Whether a run failed and is to be tried again, once in each launch."""
+        why = entry.failed.get(seed)
+        return why is not None and (self._retry_failed or why == MACHINE) and (key, seed) not in self._retried
 
     def n_trials(self) -> int:
         """Trials of the whole study (with several objectives: at least)."""
-        return len(self._cells) * sum(self.study.trials_per_cell())
+        return len(self.study.cells()) * sum(self.study.trials_per_cell())
 
     @reachable()
-    def tell(self, trial: Trial, outcomes: list[list[float]], *, diverged: int) -> None:
-        """Commit a trial's results; of one that is told already, nothing changes.
+    def tell(
+        self, number: int, outcomes: Outcomes, *, diverged: int = 0, failed: Mapping[int, str] | None = None,
+        metrics: Mapping[str, list[float]] | None = None,
+    ) -> None:  # fmt: skip
+        """Commit the results of a portion; of one that is told already, nothing changes.
 
         Optuna is told the median over seeds of each objective.
 
         Args:
-            trial: one that `rounds` gave.
-            outcomes: (seed, objective), `WORST` where a run diverged or lacks it, see `FinishedTrial.outcomes`.
+            number: of the portion.
+            outcomes: each objective by seed, `WORST` where a run diverged or lacks it, see `finished.outcomes`.
             diverged: how many of its runs diverged.
+            failed: why runs failed, by seed.
+            metrics: what may be an objective of this study or another one, of each seed in order; where tuning needs it.
 
         Raises:
             Stopped: another process has taken the study over.
         """
         self._lead_still()
-        frozen = self._optuna.get_trials(deepcopy=False)[trial.number]
-        if frozen.state == TrialState.COMPLETE:
-            return
-        committed = optuna.Trial(self._optuna, frozen._trial_id)
-        committed.set_user_attr("diverged", diverged)
-        committed.set_user_attr("outcomes", outcomes)
-        self._optuna.tell(trial.number, [statistics.median(values) for values in zip(*outcomes, strict=True)])
+        results = {"diverged": diverged, "failed": dict(failed or {}), "outcomes": dict(metrics or {})}
+        self._space.tell(number, results, medians(outcomes))
 
     def _lead_still(self) -> None:
         """A claim is lost when the database was away, and may have gone to another machine meanwhile."""
@@ -197,46 +234,25 @@ class Design:
 
     @reachable()
     def told(self) -> set[int]:
-        """Numbers of the trials whose results are committed."""
-        return {trial.number for trial in self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])}
+        """Numbers of the entries whose results are committed."""
+        return {entry.number for entry in self._entries() if entry.told}
 
-    def _of_round(self, name: str) -> list[FrozenTrial]:
-        return [t for t in self._optuna.get_trials(deepcopy=False) if t.user_attrs.get("round") == name]
+    @reachable()
+    def keep_summary(self) -> None:
+        """Keep how many runs are wanted and which entries hold none of them, for those who list and forget studies."""
+        entries, used = self._entries(), {e.number for _, holders in self.held() for e in holders.values()}
+        unused = sorted(entry.number for entry in entries if entry.told and entry.number not in used)
+        summary = {"wanted": there(self.study, entries).wanted, "unused": unused}
+        if self._optuna.user_attrs.get(SUMMARY) != summary:
+            self._optuna.set_user_attr(SUMMARY, summary)
 
-    def _trial(self, frozen: FrozenTrial) -> Trial:
-        cell = frozen.user_attrs["cell"]
-        tuned = {path: frozen.params[path] for path in self._tunes}
-        confirm = frozen.user_attrs["round"] == "confirm"
-        return Trial(frozen.number, cell, confirm, self._cells[cell] | tuned, frozen.state == TrialState.COMPLETE)
+    @reachable()
+    def held(self) -> list[tuple[Wanted, dict[int, Entry]]]:
+        """What the study wants, trial by trial, and the entries that have it."""
+        return held(self.study, Entries(self._entries()))
 
-    def _tune_values(self, first: int, last: int) -> list[tuple[int, Levels]]:
-        """Cell and tuned values of the trials of one round, trial by trial over all cells."""
-        told = self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        if self.study.sampler == "tpe":
-            columns = [sampled(self.study, first, last, cell, told) for cell in range(len(self._cells))]
-        else:
-            columns = [sampled(self.study, first, last, None, told)] * len(self._cells)
-        return [(cell, columns[cell][i]) for i in range(last - first) for cell in range(len(self._cells))]
-
-    def _confirm_values(self) -> list[tuple[int, Levels]]:
-        """Every cell with its best tuned values: by their ranks, or all that are Pareto-optimal by several objectives."""
-        if not self._tunes:
-            return [(cell, {}) for cell in range(len(self._cells))]
-        told = self._optuna.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        chosen = []
-        for cell in range(len(self._cells)):
-            tried = [t for t in told if t.user_attrs["cell"] == cell and t.user_attrs["round"] != "confirm"]
-            chosen += [(cell, {path: t.params[path] for path in self._tunes}) for t in best(tried)]
-        return chosen
-
-
-def tune_batches(study: Study) -> list[tuple[int, int]]:
-    """Tune trials of a cell in each round, as ranges: all at once unless the sampler learns from results."""
-    if not study.tunes():
-        return []
-    count = study.tune_trials
-    size = max(1, count // 8) if study.sampler == "tpe" else count
-    return [(first, min(first + size, count)) for first in range(0, count, size)]
+    def _entries(self) -> list[Entry]:
+        return entries_in(self._storage, self.study.name)
 
 
 def identity_in(journal: Path, study_name: str) -> str | None:
@@ -245,14 +261,18 @@ def identity_in(journal: Path, study_name: str) -> str | None:
         return None
     try:
         storage = JournalStorage(JournalFileBackend(str(journal)))
-        identity: str | None = optuna.load_study(study_name=study_name, storage=storage).user_attrs.get("identity")
+        identity: str | None = optuna.load_study(study_name=study_name, storage=storage).user_attrs.get(IDENTITY)
     except KeyError:
         return None
     return identity
 
 
-def _checked(identity: str) -> str:
-    """The identity, which names folders and is written into queries."""
+def checked_identity(identity: str) -> str:
+    """The identity, which names folders and is written into queries.
+
+    Raises:
+        StorageError: it is none.
+    """
     if not re.fullmatch("[0-9a-f]{32}", identity):
         raise StorageError(f"the study's identity is not one that was made here (got {identity!r})")
     return identity

@@ -1,29 +1,44 @@
-"""A look at what is there of a study, which leaves everything as it is: what a dry run says."""
+"""A look at what is there of studies, which leaves everything as it is."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import TrialState
 
+from harness.ledger.entries import There, there
+from harness.ledger.spaces import entries_in
 from harness.ledger.sqlite import sqlite_file
 from harness.ledger.storage import TABLES, StorageError, close_storage, open_storage
-from harness.ledger.stores import begun_otherwise
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.study import Study
 
 
-def runs_done(study: Study, storage: str) -> int:
-    """How many runs of a study are done.
+def look(study: Study, storage: str) -> There:
+    """How much of a study is there.
 
     Args:
         study: as it would be run now.
         storage: path of a journal file, or a database URL.
 
     Raises:
-        InvalidStudy: the storage cannot be used, or holds a study of this name that was begun with other settings.
+        InvalidStudy: the storage cannot be used.
+    """
+    with looked_at(storage) as found:
+        return there(study, [] if found is None else entries_in(found, study.name))
+
+
+@contextmanager
+def looked_at(storage: str) -> Iterator[BaseStorage | None]:
+    """A storage to be read within the block; None where there is none.
+
+    Args:
+        storage: path of a journal file, or a database URL.
+
+    Raises:
+        InvalidStudy: it cannot be used.
     """
     with TemporaryDirectory() as folder:
         try:
@@ -32,12 +47,11 @@ def runs_done(study: Study, storage: str) -> int:
             raise InvalidStudy([Problem("--storage", str(error))]) from None
         except Exception as error:  # whatever a database's driver raises
             raise InvalidStudy([Problem("--storage", first_line(error))]) from None
-        if found is None:
-            return 0
         try:
-            return _done(study, found)
+            yield found
         finally:
-            close_storage(found)
+            if found is not None:
+                close_storage(found)
 
 
 def _opened(storage: str, folder: Path) -> BaseStorage | None:
@@ -55,13 +69,3 @@ def _opened(storage: str, folder: Path) -> BaseStorage | None:
         return open_storage(storage) if inspect(engine).has_table(TABLES[0]) else None
     finally:
         engine.dispose()
-
-
-def _done(study: Study, storage: BaseStorage) -> int:
-    if study.name not in optuna.get_all_study_names(storage):
-        return 0
-    found = optuna.load_study(study_name=study.name, storage=storage)
-    if differences := study.differences(found.user_attrs.get("study", {})):
-        raise begun_otherwise(study.name, differences)
-    complete = found.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    return sum(len(t.user_attrs.get("outcomes", ())) for t in complete)

@@ -1,13 +1,13 @@
 """What a study is kept in, open while it runs: its folder, its trials in Optuna, its records in MLflow."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import filelock
 
-from harness.ledger.design import AlreadyLed, Design, StudyChanged, identity_in
+from harness.ledger.design import AlreadyLed, Design, identity_in
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.ledger.records.tracking import RecordError, default_tracking_uri
@@ -99,7 +99,7 @@ class Stores(NamedTuple):
 
 @contextmanager
 def open_stores(
-    study: Study, results: Path, storage: str | None, tracking_uri: str | None, *, fresh: bool
+    study: Study, results: Path, storage: str | None, tracking_uri: str | None, *, retry_failed: bool = False
 ) -> Iterator[Stores]:
     """A study's stores, open within the block.
 
@@ -108,27 +108,32 @@ def open_stores(
         results: folder of all results.
         storage: of Optuna; None for a journal there.
         tracking_uri: of MLflow; None for a database there.
-        fresh: forget what they hold of the study.
+        retry_failed: see `Design`.
 
     Raises:
-        InvalidStudy: they cannot be opened, or hold another study of the same name.
+        InvalidStudy: they cannot be opened, or another process leads the study.
     """
+    check_addresses(storage, tracking_uri)
+    with usable("--tracking-uri"):
+        recorder = recorder_of(study.name, results, tracking_uri)
+        if tracking_uri:  # may be a wrong address: known before anything is written here
+            recorder.connect()
+    with usable("--storage"):
+        design = Design(study, storage or str(journal_in(results)), retry_failed=retry_failed)
+    with closing(design):
+        yield Stores(design, recorder.of(design.identity), spool_of(study.name, results, design.identity))
+
+
+def check_addresses(storage: str | None, tracking_uri: str | None) -> None:
+    """Raises `InvalidStudy` where one could be understood in two ways."""
     addresses = {"--storage": storage, "--tracking-uri": tracking_uri}
     if unclear := [option for option, uri in addresses.items() if uri and ambiguous(uri)]:
         raise InvalidStudy([Problem(option, "has several @; write one in a password as %40") for option in unclear])
-    unrecorded = results / study.name / ".unrecorded"
-    with _usable("--tracking-uri"):
-        recorder = _recorder(study.name, results, tracking_uri)
-        if tracking_uri:  # may be a wrong address: known before anything is written here
-            recorder.connect()
 
-    def forget(identity: str) -> None:
-        with _usable("--tracking-uri"):
-            recorder.of(identity).forget()
-        Spool(unrecorded, identity).clear()
 
-    with closing(_open_design(study, storage or str(journal_in(results)), fresh=fresh, forget=forget)) as design:
-        yield Stores(design, recorder.of(design.identity), Spool(unrecorded, design.identity))
+def spool_of(study_name: str, results: Path, identity: str) -> Spool:
+    """Where what is not recorded yet of a study waits."""
+    return Spool(results / study_name / ".unrecorded", identity)
 
 
 def open_records(study_name: str, results: Path, tracking_uri: str | None) -> tuple[Recorder, str]:
@@ -144,7 +149,7 @@ def open_records(study_name: str, results: Path, tracking_uri: str | None) -> tu
     Raises:
         RecordError, Unreachable: the database or server cannot be used.
     """
-    recorder = _recorder(study_name, results, tracking_uri)
+    recorder = recorder_of(study_name, results, tracking_uri)
     known, own = recorder.identities(), identity_in(journal_in(results), study_name)
     if not known:
         return recorder, ""
@@ -161,36 +166,22 @@ def journal_in(results: Path) -> Path:
     return results / "optuna.journal"
 
 
-def _recorder(study_name: str, results: Path, tracking_uri: str | None) -> Recorder:
+def recorder_of(study_name: str, results: Path, tracking_uri: str | None) -> Recorder:
+    """The records of a study, of no identity yet; `tracking_uri` None for a database in `results`."""
     uri = tracking_uri or default_tracking_uri(results)
     return Recorder(study_name, uri, artifact_folder=results / "mlartifacts")
 
 
-def begun_otherwise(study: str, differences: list[str]) -> InvalidStudy:
-    """The refusal of a study whose records are those of other settings; `differences` as of `Study.differences`."""
-    message = "was begun with other settings; --fresh starts it anew, or give the study another name"
-    return InvalidStudy([Problem(study, message), *(Problem(*line.split(": ", 1)) for line in differences)])
-
-
-def _open_design(study: Study, storage: str, *, fresh: bool, forget: Callable[[str], None]) -> Design:
-    try:
-        return Design(study, storage, fresh=fresh, forget=forget)
-    except StudyChanged as changed:
-        raise begun_otherwise(study.name, changed.differences) from None
-    except AlreadyLed as leader:
-        raise InvalidStudy([Problem(study.name, f"this study is being run by {leader}")]) from None
-    except StorageError as error:
-        raise InvalidStudy([Problem("--storage", str(error))]) from None
-    except InvalidStudy:
-        raise
-    except Exception as error:
-        raise InvalidStudy([Problem("--storage", without_credentials(f"{type(error).__name__}: {error}"))]) from None
-
-
 @contextmanager
-def _usable(option: str) -> Iterator[None]:
-    """Raises as `InvalidStudy` that MLflow cannot be used before anything was trained."""
+def usable(option: str) -> Iterator[None]:
+    """Raises as `InvalidStudy` that a storage, database or server cannot be used before anything was trained."""
     try:
         yield
-    except (RecordError, Unreachable) as error:
+    except InvalidStudy:
+        raise
+    except AlreadyLed as leader:
+        raise InvalidStudy([Problem("study", f"this study is being run by {leader}")]) from None
+    except (RecordError, Unreachable, StorageError) as error:
         raise InvalidStudy([Problem(option, str(error))]) from None
+    except Exception as error:  # whatever a database's driver raises
+        raise InvalidStudy([Problem(option, without_credentials(f"{type(error).__name__}: {error}"))]) from None

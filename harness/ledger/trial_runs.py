@@ -1,7 +1,9 @@
 """The work that a study is: the runs of each trial, and how many runs and steps there are in all."""
 
+from collections.abc import Collection
+
 from harness.engine.runs import Run
-from harness.ledger.design import Trial
+from harness.ledger.trials import Trial
 from harness.settings import Sweep, Tune, show
 from harness.study import Study
 
@@ -9,12 +11,17 @@ TUNE_SEEDS = 1_000_000
 """First seed of those that shared values are tuned on; the confirm phase has smaller ones, so that the two never meet."""
 
 
-def runs_of(study: Study, trial: Trial) -> list[Run]:
-    """The runs of one trial, a seed each: those of the confirm phase and, where seeds are tuned by themselves, all are tested."""
+def seeds_of(study: Study, trial: Trial) -> tuple[int, ...]:
+    """The seeds of a trial: those of the confirm phase and, where seeds are tuned by themselves, all are tested."""
     tested = trial.confirm or study.tunes_within()
-    seeds = study.confirm_seeds() if tested else [TUNE_SEEDS + i for i in range(study.shared_tune_seeds())]
-    setup = study.setup(trial.values)
-    return [Run(trial.number, seed, setup, trial.values, tested) for seed in seeds]
+    return tuple(study.confirm_seeds() if tested else (TUNE_SEEDS + i for i in range(study.shared_tune_seeds())))
+
+
+def runs_of(study: Study, trial: Trial, seeds: Collection[int] | None = None) -> list[Run]:
+    """The runs of one trial, a seed each; all of them, or those of some seeds."""
+    setup, tested = study.setup(trial.values), trial.confirm or study.tunes_within()
+    wanted = seeds_of(study, trial) if seeds is None else seeds
+    return [Run(trial.number, seed, setup, trial.values, tested) for seed in wanted]
 
 
 def sample_runs(study: Study) -> list[Run]:
@@ -22,7 +29,7 @@ def sample_runs(study: Study) -> list[Run]:
     tunes, runs = study.tunes(), []
     for i, cell in enumerate(study.cells()):
         ends = ({path: getattr(tune, end) for path, tune in tunes.items()} for end in ("low", "high"))
-        low, high = (runs_of(study, Trial(i, i, True, cell | tuned, told=False)) for tuned in ends)
+        low, high = (runs_of(study, Trial(i, i, True, cell | tuned)) for tuned in ends)
         runs += [low[k] if k % 2 == 0 else high[k] for k in range(len(low))]
     return runs
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
+from harness.ledger.sampling import medians
 from harness.reporting.html import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
@@ -127,10 +128,10 @@ def best_trials(study: Study, runs: pd.DataFrame) -> Table:
     tune = tried(study, runs)
     if tune.empty or study.sweeps():
         return Table([], [])
-    trials = [(int(str(trial)), rows, outcomes(rows, objectives).median()) for trial, rows in tune.groupby("trial")]
-    trials = sorted(trials, key=lambda trial: trial[2].tolist())[:BEST_TRIALS]
+    trials = [(int(str(trial)), rows, medians(outcomes(rows, objectives))) for trial, rows in tune.groupby("trial")]
+    trials = sorted(trials, key=lambda trial: trial[2])[:BEST_TRIALS]
     rows = [
-        [str(trial), *(label(path, seeds[path].iloc[0]) for path in paths), *(_told(told[name]) for name in objectives),
+        [str(trial), *(label(path, seeds[path].iloc[0]) for path in paths), *map(_told, told),
          str(len(seeds)), str(int((seeds["status"] == "diverged").sum()))]
         for trial, seeds, told in trials
     ]  # fmt: skip

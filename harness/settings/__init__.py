@@ -7,7 +7,7 @@ from harness.settings.component import Component
 from harness.settings.problems import InvalidStudy, Note, Problem, first_line, nearest, printable
 from harness.settings.quantities import Bound, Count, Fraction, LearningRate, NonNegative, Positive, Probability
 from harness.settings.roles import Sweep, Tune
-from harness.settings.show import show
+from harness.settings.show import ranges, show
 
 __all__ = [
     "Bound",
@@ -26,5 +26,6 @@ __all__ = [
     "first_line",
     "nearest",
     "printable",
+    "ranges",
     "show",
 ]

@@ -1,6 +1,7 @@
 """`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words."""
 
 import hashlib
+from collections.abc import Iterable
 from types import FunctionType
 from typing import Any
 
@@ -53,3 +54,15 @@ def counted(n: int, one: str, several: str | None = None) -> str:
     ('1 seed', '1,200 runs', '2 runs are')
     """
     return f"{n:,} {one if n == 1 else several or f'{one}s'}"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Whole numbers in short.
+
+    >>> ranges([3, 0, 1, 2, 7])
+    '0-3, 7'
+    """
+    there = set(numbers)
+    starts = sorted(n for n in there if n - 1 not in there)
+    ends = sorted(n for n in there if n + 1 not in there)
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))

@@ -80,20 +80,21 @@ class Study(Experiment):
     ) -> "Results":  # fmt: skip
         """Run this study from Python, with the command's engine, records, progress and resume.
 
-        The same call again goes on where the last one stopped; of a finished study it trains nothing.
+        The same call again goes on where the last one stopped; of a finished study it trains nothing, of one that has grown
+        what it lacks.
 
         Args:
             seeds: of the confirm phase, how many or which; None for those of the study.
             devices: `auto`, `cpu`, or CUDA devices such as `[0, 1]`.
             results: folder of all results.
             **options: the other ones of the command, by name: `workers`, `memory`, `ray`, `gpus_per_population`, `storage`,
-                `tracking_uri`, `timeout`, `fresh`, `verbose`, `quiet`; see `harness.lead.options.Options`.
+                `tracking_uri`, `timeout`, `retry_failed`, `verbose`, `quiet`; see `harness.lead.options.Options`.
 
         Returns:
             What `harness.load` reads from the study's folder; runs that failed are among its `runs`.
 
         Raises:
-            InvalidStudy: it cannot run so, or its records are those of a study with other settings.
+            InvalidStudy: it cannot run so.
             Interrupted: by Ctrl-C, at `timeout`, or by a disk or database; what is done is saved.
         """
         api = import_module("harness.lead.api")  # by name, the one way up: what a user has in hand is the study

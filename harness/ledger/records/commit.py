@@ -11,8 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
-from harness.ledger.design import Trial
-from harness.ledger.records.finished import FinishedTrial
+from harness.ledger.records.finished import FinishedTrial, outcomes, tunable
 from harness.ledger.records.launch import Launch
 from harness.ledger.records.tracking import RecordError
 from harness.ledger.stores import Stores
@@ -63,7 +62,7 @@ class Commits:
             self._submit(partial(self._recorder.write_documents, self._launch.documents))
             self._submit(lambda: self._recorder.keep_only(self._design.told()))
 
-    def add(self, trial: Trial, finished: FinishedTrial) -> None:
+    def add(self, finished: FinishedTrial) -> None:
         """Keep a trial on disk and queue its other steps.
 
         Raises:
@@ -71,24 +70,24 @@ class Commits:
             RecordError: an earlier trial could not be recorded.
         """
         self._spool.save(finished)
-        self._queue(trial)
+        self._queue(finished.number)
 
-    def resume(self, trial: Trial) -> bool:
-        """Queue the steps of a trial that an earlier leader trained and did not commit; false where there is no such trial.
+    def resume(self, number: int) -> bool:
+        """Queue the steps of what an earlier leader trained and did not commit; false where there is nothing of this number.
 
         Raises:
             RecordError: an earlier trial could not be recorded.
         """
-        if self._spool.load(trial.number) is None:
+        if self._spool.load(number) is None:
             return False
-        self._queue(trial)
+        self._queue(number)
         return True
 
-    def _queue(self, trial: Trial) -> None:
+    def _queue(self, number: int) -> None:
         self.begin()
         while self._pending and self._pending[0].done():
             self._pending.pop(0).result()  # what cannot be committed ends the study now, not when all is trained
-        self._submit(partial(self._record_and_tell, trial))
+        self._submit(partial(self._record_and_tell, number))
 
     def wait(self) -> None:
         """Until all that was added is committed; raises what kept a trial from it."""
@@ -99,12 +98,15 @@ class Commits:
     def _submit(self, step: Callable[[], None]) -> None:
         self._pending.append(self._thread.submit(self.patiently, step))
 
-    def _record_and_tell(self, trial: Trial) -> None:
-        finished = self._spool.load(trial.number)
+    def _record_and_tell(self, number: int) -> None:
+        finished = self._spool.load(number)
         if finished is None:
-            raise RecordError(f"What was trained of trial {trial.number} is on disk no more, or damaged.")
+            raise RecordError(f"What was trained for entry {number} is on disk no more, or damaged.")
         self._recorder.record(finished)
-        outcomes = finished.outcomes(self._design.study.objectives())
-        self._design.tell(trial, outcomes, diverged=finished.count("diverged"))
+        study = self._design.study
+        self._design.tell(
+            number, outcomes(finished.runs, study.objectives()), diverged=finished.count("diverged"),
+            failed=finished.failed, metrics={} if study.tunes_within() else tunable(finished.runs),
+        )  # fmt: skip
         self._spool.discard(finished.number)
         self._done(finished)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:  # imported at the first connection: it takes two seconds, whi
     from mlflow.entities import Metric, Run
 
 KIND, TRIAL, PHASE, IDENTITY = "harness.kind", "harness.trial", "harness.phase", "harness.identity"
+ENTRY = "harness.entry"
+"""What the runs of a trial's record are, in JSON: key, seeds, what was measured, which failed; see `harness.ledger.entries`."""
+
 PARENT = "mlflow.parentRunId"
 
 MAX_PARAMETER_LENGTH = 6000
@@ -32,7 +35,7 @@ Status = Literal["FINISHED", "KILLED", "FAILED"]
 
 @dataclass(frozen=True)
 class Record:
-    """A run in MLflow: that of a launch, or that of a trial, which has a number."""
+    """A run in MLflow: that of a launch, or that of a trial's entry, which has a number."""
 
     run_id: str
     artifact_uri: str
@@ -40,6 +43,8 @@ class Record:
     finished: bool = False
     ended_at_ms: int = 0
     trial: int | None = None
+    phase: str = ""
+    entry: str = "{}"
 
     @classmethod
     def of(cls, run: "Run") -> "Record":
@@ -52,6 +57,8 @@ class Record:
             finished=info.status == "FINISHED",
             ended_at_ms=info.end_time or 0,
             trial=int(tags[TRIAL]) if TRIAL in tags else None,
+            phase=tags.get(PHASE, ""),
+            entry=tags.get(ENTRY, "{}"),
         )
 
 

@@ -1,4 +1,4 @@
-"""`FinishedTrial`: what came of a trial, its tables as they are kept, and the means over its seeds that MLflow shows."""
+"""`FinishedTrial`: what came of a trial's runs, their tables as they are kept, and the means over seeds that MLflow shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,8 +7,10 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from harness.engine.diagnostics.churn import PREDICTIONS
 from harness.ledger.records.populations import POPULATIONS_FILE, no_populations
 from harness.ledger.records.tables import parquet
+from harness.settings.metrics import DETAIL, METRICS
 
 RUNS_FILE, CURVES_FILE = "runs.parquet", "curves.parquet"
 WORST = 1e30
@@ -20,22 +22,29 @@ MAX_STEPS = 25
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedTrial:
-    """What is recorded of a trial.
+    """What is recorded of those runs of a trial that were asked for at a time.
 
     Attributes:
-        number: the trial's number in its study.
+        number: of the entry, see `harness.ledger.entries`.
+        key: of the trial, see `harness.engine.content`.
+        level, measures: what was measured, see `harness.ledger.entries`.
         name: what MLflow lists it as.
         phase: `tune` or `confirm`.
         params: factor path → value.
-        runs: one row per run: `trial`, `seed`, factors, `status`, metrics. The index is not kept.
+        runs: one row per run: `trial`, `seed`, factors, `status`, metrics, and `predictions` where runs of several seeds are
+            compared. The index is not kept.
         curves: one row per run and logged step: `trial`, `seed`, `step`, values (NaN after a divergence).
         populations: the parts in which the runs trained, see `harness.ledger.records.populations`.
         started_at_s, ended_at_s: when the training of its first run began and that of its last one ended, in seconds since
             1970; unknown: when it is recorded.
         errors: seed → traceback of the runs that failed.
+        failed: seed → why it did, `machine` or `run`.
     """
 
     number: int
+    key: str
+    level: str = DETAIL[0]
+    measures: Mapping[str, str] = field(default_factory=dict)
     name: str
     phase: str
     params: Mapping[str, object]
@@ -45,6 +54,12 @@ class FinishedTrial:
     started_at_s: float | None = None
     ended_at_s: float | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> list[int]:
+        """Of its runs, in their order."""
+        return [int(seed) for seed in self.runs["seed"]]
 
     @cached_property
     def files(self) -> dict[str, bytes]:
@@ -56,15 +71,19 @@ class FinishedTrial:
         """How many of its runs have a status."""
         return int((self.runs["status"] == status).sum())
 
-    def outcomes(self, objectives: Sequence[str]) -> list[list[float]]:
-        """What tuning minimises: (seed, objective), `WORST` where a run diverged or lacks it."""
-        return outcomes(self.runs, objectives).to_numpy(float).tolist()
 
-
-def outcomes(runs: pd.DataFrame, objectives: Sequence[str]) -> pd.DataFrame:
-    """See `FinishedTrial.outcomes`: a row per run."""
+def outcomes(runs: pd.DataFrame, objectives: Sequence[str]) -> dict[int, list[float]]:
+    """What tuning minimises: each objective by seed, `WORST` where a run diverged or lacks it."""
     values = runs[list(objectives)].astype(float)
-    return values.where(np.isfinite(values)).where(runs["status"] != "diverged").fillna(WORST)
+    values = values.where(np.isfinite(values)).where(runs["status"] != "diverged").fillna(WORST)
+    return dict(zip(map(int, runs["seed"]), values.to_numpy(float).tolist(), strict=True))
+
+
+def tunable(runs: pd.DataFrame) -> dict[str, list[float]]:
+    """Of each seed, in order, all that a study may tune by, as `outcomes` has it."""
+    names = [name for name, metric in METRICS.items() if metric.tunable and name in runs]
+    found = list(outcomes(runs, names).values())
+    return {name: [values[i] for values in found] for i, name in enumerate(names)}
 
 
 def seed_means(runs: pd.DataFrame) -> dict[str, float]:
@@ -72,7 +91,11 @@ def seed_means(runs: pd.DataFrame) -> dict[str, float]:
 
     A metric that is infinite for one seed has an infinite mean: it ranks worst, whatever the other seeds did.
     """
-    numbers = runs.drop(columns=["trial", "seed"], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
+    numbers = (
+        runs.drop(columns=["trial", "seed", PREDICTIONS], errors="ignore")
+        .select_dtypes(["number", "bool"])
+        .astype(float)
+    )
     with np.errstate(invalid="ignore"):  # inf − inf
         means = {str(name): float(value) for name, value in numbers.mean().items()}
     statuses = {"diverged": 0, "collapsed": 0, "failed": 0, **runs["status"].value_counts()} if "status" in runs else {}

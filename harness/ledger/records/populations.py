@@ -6,15 +6,18 @@ whoever trains it again must know them.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
 POPULATIONS_FILE = "populations.parquet"
-COLUMNS = {"part": "str", "trial": "int64", "seed": "int64", "recorded": "bool"}
+COLUMNS = {"part": "str", "key": "str", "seed": "int64", "recorded": "bool"}
+"""Of the table of one entry; that of a study also says which `trial` of it a member belongs to, `NO_TRIAL` for none."""
 
-Part = tuple[tuple[int, int], ...]
-"""(trial, seed) of the runs that trained together, in the order in which they did."""
+NO_TRIAL = -1
+
+Part = tuple[tuple[str, int], ...]
+"""Key of the trial and seed of the runs that trained together, in the order in which they did."""
 
 
 def no_populations() -> pd.DataFrame:
@@ -22,19 +25,19 @@ def no_populations() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
 
 
-def population_table(trial: int, parts: Iterable[Part]) -> pd.DataFrame:
-    """The parts in which the runs of a trial trained, one row per member.
+def population_table(key: str, parts: Iterable[Part]) -> pd.DataFrame:
+    """The parts in which runs of a trial trained, one row per member.
 
     Args:
-        trial: the trial's number.
+        key: of the trial.
         parts: in the order in which they trained; those without a run of the trial are left out.
 
     Returns:
-        `part`: a name that is made from the members, `trial` and `seed`: one of them, in their order; `recorded`: whether it
+        `part`: a name that is made from the members, `key` and `seed`: one of them, in their order; `recorded`: whether it
         is a run of this trial whose record came from this part, which is the last that trained it.
     """
-    own = [part for part in parts if any(number == trial for number, _ in part)]
-    last = {member: part for part in own for member in part if member[0] == trial}
+    own = [part for part in parts if any(of == key for of, _ in part)]
+    last = {member: part for part in own for member in part if member[0] == key}
     rows = [(part_name(part), *member, last.get(member) == part) for part in dict.fromkeys(own) for member in part]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
@@ -42,15 +45,21 @@ def population_table(trial: int, parts: Iterable[Part]) -> pd.DataFrame:
 def part_name(part: Part) -> str:
     """What tells a part from others: 16 hex digits of the SHA-256 of its members.
 
-    >>> part_name(((0, 1), (2, 1)))
-    'fccf47c6ce96b812'
+    >>> part_name((("a", 1), ("b", 1)))
+    '7a985682e4bcee49'
     """
     return hashlib.sha256(json.dumps(part).encode()).hexdigest()[:16]
 
 
-def joined_populations(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """The tables of all trials as one: every part once, by name, its members in their order."""
+def joined_populations(tables: Iterable[pd.DataFrame], trials: Mapping[str, int]) -> pd.DataFrame:
+    """The tables of a study's entries as one: every part once, by name, its members in their order.
+
+    Args:
+        tables: of entries.
+        trials: key → number of the trials that the study has.
+    """
     rows = pd.concat(dict(enumerate([no_populations(), *tables])), names=["table", None]).reset_index("table")
     rows["place"] = rows.groupby(["table", "part"]).cumcount()
-    members = rows.groupby(["part", "place"]).agg({"trial": "first", "seed": "first", "recorded": "max"})
-    return members.reset_index()[list(COLUMNS)].astype(COLUMNS)
+    members = rows.groupby(["part", "place"]).agg({"key": "first", "seed": "first", "recorded": "max"})
+    found = members.reset_index()[list(COLUMNS)].astype(COLUMNS)
+    return found.assign(trial=found["key"].map(trials).fillna(NO_TRIAL).astype("int64"))

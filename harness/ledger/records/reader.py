@@ -3,10 +3,13 @@
 A trial counts as recorded once its run is FINISHED, which is the last thing written.
 """
 
-from collections.abc import Collection, Iterable
+import itertools
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from copy import copy
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,25 +18,55 @@ from typing import Literal, Self
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from harness.ledger.entries import Entry, Wanted, entry_of
 from harness.ledger.records.experiment import Experiment, Record
-from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
+from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE, tunable
 from harness.ledger.records.populations import POPULATIONS_FILE, joined_populations
-from harness.ledger.records.tables import GatheredCurves, joined, parquet, read_table
+from harness.ledger.records.tables import GatheredCurves, below_each_other, joined, of_trial, parquet, read_table
 from harness.ledger.records.tracking import RecordError, check, own_errors
 from harness.settings.files import put_in_place
 from harness.settings.show import counted
 
 DOCUMENTS = "study"
 DOWNLOADS = 8
+FILES = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE)
 
 
 class LostRecords(RecordError):
-    """Records that should be there are not, or cannot be read: those of `trials`."""
+    """Records that should be there are not, or cannot be read: those of these entries."""
 
-    def __init__(self, trials: set[int]) -> None:
-        self.trials = trials
-        numbers = ", ".join(map(str, sorted(trials)[:10]))
-        super().__init__(f"The records of {counted(len(trials), 'trial')} are missing or damaged ({numbers}).")
+    def __init__(self, entries: set[int]) -> None:
+        self.entries = entries
+        numbers = ", ".join(map(str, sorted(entries)[:10]))
+        records = counted(len(entries), "record is", "records are")
+        super().__init__(f"{records} missing or damaged (of the entries {numbers}).")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a study takes from a record: some seeds, as runs of one of its trials.
+
+    Attributes:
+        entry: number of the entry.
+        trial: number of the trial.
+        key: of the trial.
+        seeds: of the runs.
+    """
+
+    entry: int
+    trial: int
+    key: str
+    seeds: frozenset[int]
+
+
+def shares(held: Iterable[tuple[Wanted, Mapping[int, Entry]]]) -> list[Share]:
+    """What a study takes from which record, trial by trial."""
+    found = []
+    for wanted, holders in held:
+        for number in dict.fromkeys(entry.number for entry in holders.values()):
+            seeds = frozenset(seed for seed, entry in holders.items() if entry.number == number)
+            found.append(Share(number, wanted.trial.number, wanted.key, seeds))
+    return found
 
 
 class Reader:
@@ -78,47 +111,66 @@ class Reader:
         return list(dict.fromkeys(identity for identity in found if identity is not None))
 
     @own_errors()
-    def trials(self) -> set[int]:
-        """Numbers of the recorded trials."""
-        return set(self._recorded())
+    def entries(self, objectives: Collection[str] = ()) -> list[Entry]:
+        """All recorded entries.
+
+        Args:
+            objectives: of a study whose tune phase decides its confirm phase: what they were is read from the tables.
+        """
+        records, found = self._recorded(), list[Entry]()
+        with TemporaryDirectory() as inbox:
+            for number, record in records.items():
+                stored = json.loads(record.entry)
+                if "key" not in stored:  # of an older version
+                    continue
+                if objectives and record.phase == "tune":
+                    folder = self._experiment.fetch(record, inbox=Path(inbox))
+                    table = read_table(folder / RUNS_FILE)
+                    stored["outcomes"] = {} if table is None else tunable(table.to_pandas())
+                found.append(entry_of(number, {"wave": 0} | stored, told=True))
+        return found
 
     @own_errors()
-    def read(self, curves: Path, expected: Collection[int] = ()) -> pd.DataFrame:
-        """All runs, as they were recorded, sorted by trial and seed; all curves and populations go into files.
+    def read(self, curves: Path, wanted: Sequence[Share]) -> pd.DataFrame:
+        """Runs as they were recorded, sorted by trial and seed; their curves and populations go into files.
 
         Args:
             curves: the Parquet file to be, sorted by trial, seed and step; never as a whole in memory. The populations, see
                 `harness.ledger.records.populations`, lie beside it as `populations.parquet`.
-            expected: trials that must be there.
+            wanted: what to read.
 
         Raises:
-            LostRecords: an expected trial is not recorded, or the tables of a recorded one are missing or damaged.
+            LostRecords: what is wanted is not recorded, or the tables of a record are missing or damaged.
             RecordError: nothing is recorded.
         """
         recorded = self._recorded()
-        if not recorded and not expected:
+        if not wanted:
             raise RecordError(self._nothing())
-        lost, runs, populations = set(expected) - recorded.keys(), list[pa.Table](), list[pd.DataFrame]()
+        needed = dict.fromkeys(share.entry for share in wanted)
+        lost, runs, populations = set(needed) - recorded.keys(), list[pa.Table](), list[pd.DataFrame]()
         with (
             TemporaryDirectory() as inbox,
             ThreadPoolExecutor(DOWNLOADS) as pool,
             put_in_place(curves) as path,
             put_in_place(curves.with_name(POPULATIONS_FILE)) as populations_path,
         ):
-            folders = list(pool.map(partial(self._experiment.fetch, inbox=Path(inbox)), recorded.values()))
-            with closing(GatheredCurves(path, (folder / CURVES_FILE for folder in folders))) as gathered:
-                for trial, folder in zip(recorded, folders, strict=True):
-                    own, parts = read_table(folder / RUNS_FILE), read_table(folder / POPULATIONS_FILE)
-                    its_curves = read_table(folder / CURVES_FILE)
-                    if own is None or its_curves is None or parts is None:
-                        lost.add(trial)
-                    else:
-                        runs.append(own)
-                        gathered.add(its_curves)
-                        populations.append(parts.to_pandas())
+            present = [number for number in needed if number in recorded]
+            fetched = pool.map(partial(self._experiment.fetch, inbox=Path(inbox)), map(recorded.__getitem__, present))
+            folders = dict(zip(present, fetched, strict=True))
+            with closing(GatheredCurves(path, (folder / CURVES_FILE for folder in folders.values()))) as gathered:
+                for _, own in itertools.groupby(sorted(wanted, key=_trial), _trial):
+                    there = [(share, folders[share.entry]) for share in own if share.entry in folders]
+                    tables = [(share, [read_table(folder / name) for name in FILES]) for share, folder in there]
+                    lost |= {share.entry for share, read in tables if any(table is None for table in read)}
+                    if tables and not lost:
+                        parts = [_taken(share, *read) for share, read in tables]
+                        runs.append(below_each_other([part[0] for part in parts]))
+                        gathered.add(below_each_other([part[1] for part in parts]))
+                        populations += [part[2] for part in parts]
             if lost:
                 raise LostRecords(lost)
-            populations_path.write_bytes(parquet(joined_populations(populations)))
+            numbers = {share.key: share.trial for share in reversed(wanted)}
+            populations_path.write_bytes(parquet(joined_populations(populations, numbers)))
         return joined(runs).sort_values(["trial", "seed"], kind="stable", ignore_index=True)
 
     def read_document(self, name: str) -> str | None:
@@ -164,6 +216,20 @@ class Reader:
                 "or to an older version of the harness."
             )
         return f"No trial of {name!r} is recorded; MLflow has the experiments {', '.join(self._experiment.names())}."
+
+
+def _trial(share: Share) -> int:
+    return share.trial
+
+
+def _taken(
+    share: Share, runs: pa.Table, curves: pa.Table, populations: pa.Table
+) -> tuple[pa.Table, pa.Table, pd.DataFrame]:
+    """What a study takes from a record's tables."""
+    there = runs["seed"].to_pylist()
+    taken = (of_trial(table, share.trial, share.seeds, there) for table in (runs, curves))
+    parts = populations.to_pandas()
+    return *taken, parts.assign(recorded=parts["recorded"] & parts["seed"].isin(share.seeds))
 
 
 def newest_finished(records: Iterable[Record]) -> Record | None:

@@ -7,6 +7,7 @@ the study's identity, and nothing that does not is touched. A trial counts as re
 the last thing written: whatever a killed leader leaves unfinished is recorded again, and the half-written record removed.
 """
 
+import json
 import math
 import shutil
 import time
@@ -14,7 +15,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from harness.ledger.records.experiment import IDENTITY, KIND, PARENT, PHASE, TRIAL, Record, Status
+from harness.ledger.records.experiment import ENTRY, IDENTITY, KIND, PARENT, PHASE, TRIAL, Record, Status
 from harness.ledger.records.finished import FinishedTrial, mean_curves, seed_means
 from harness.ledger.records.reader import DOCUMENTS, Reader, newest_finished
 from harness.ledger.records.tables import write_durably
@@ -112,12 +113,14 @@ class Recorder(Reader):
                 shutil.copyfile(file, target)
 
     @own_errors()
-    def forget(self) -> None:
-        """Deletes all launches and trials, the way MLflow does: `mlflow gc` would free the space.
+    def forget(self, entries: Collection[int] | None = None) -> None:
+        """Deletes all launches and trials, or the records of some entries, the way MLflow does: `mlflow gc` would free the space.
 
         Runs of others in the same experiment stay.
         """
-        for record in [*self._own("launch"), *self._own("trial")]:
+        trials = self._own("trial")
+        whole = [*self._own("launch"), *trials]
+        for record in whole if entries is None else [record for record in trials if record.trial in set(entries)]:
             self._experiment.delete(record)
         self._begin_anew()
 
@@ -134,8 +137,10 @@ class Recorder(Reader):
         return launch
 
     def _create(self, finished: FinishedTrial) -> Record:
+        entry = {"key": finished.key, "seeds": finished.seeds, "level": finished.level,
+                 "measures": finished.measures, "failed": finished.failed}  # fmt: skip
         tags = {PARENT: self._current_launch().run_id, KIND: "trial", TRIAL: str(finished.number),
-                PHASE: finished.phase, **self._tag()}  # fmt: skip
+                PHASE: finished.phase, ENTRY: json.dumps(entry), **self._tag()}  # fmt: skip
         started_at_s = finished.started_at_s if finished.started_at_s is not None else time.time()
         record = self._experiment.create(finished.name, tags, started_at_s=started_at_s)
         self._records.setdefault(finished.number, []).append(record)

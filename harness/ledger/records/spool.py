@@ -18,6 +18,9 @@ from harness.ledger.records.populations import POPULATIONS_FILE
 
 ABOUT = "trial.json"
 
+PLAIN = ("key", "level", "name", "phase", "started_at_s", "ended_at_s")
+"""Fields that JSON takes as they are."""
+
 
 class Spool:
     """Finished trials in a folder, each in a folder of its own that appears whole.
@@ -42,10 +45,9 @@ class Spool:
         beside.mkdir(parents=True)
         for name, content in finished.files.items():
             (beside / name).write_bytes(content)
-        about = {
-            "name": finished.name, "phase": finished.phase, "params": dict(finished.params),
-            "started_at_s": finished.started_at_s, "ended_at_s": finished.ended_at_s,
-            "errors": list(finished.errors.items()),
+        about = {name: getattr(finished, name) for name in PLAIN} | {
+            "params": dict(finished.params), "measures": dict(finished.measures),
+            "errors": list(finished.errors.items()), "failed": list(finished.failed.items()),
         }  # fmt: skip
         (beside / ABOUT).write_text(json.dumps(about), encoding="utf-8")
         shutil.rmtree(place, ignore_errors=True)
@@ -59,9 +61,8 @@ class Spool:
             names = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE)
             runs, curves, populations = (pd.read_parquet(place / name) for name in names)
             return FinishedTrial(
-                number=number, name=about["name"], phase=about["phase"], params=about["params"],
-                runs=runs, curves=curves, populations=populations,
-                started_at_s=about["started_at_s"], ended_at_s=about["ended_at_s"], errors=dict(about["errors"]),
+                number=number, **{name: about[name] for name in PLAIN}, params=about["params"], measures=about["measures"],
+                runs=runs, curves=curves, populations=populations, errors=dict(about["errors"]), failed=dict(about["failed"]),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
@@ -69,6 +70,12 @@ class Spool:
     def discard(self, number: int) -> None:
         """Forget a trial: it is committed."""
         shutil.rmtree(self._place(number), ignore_errors=True)
+
+    def close(self) -> None:
+        """Leave nothing behind where nothing waits."""
+        for folder in (self._folder, self._folder.parent):
+            with suppress(OSError):  # not empty: others wait there, or runs that this study has no use for now
+                folder.rmdir()
 
     def clear(self) -> None:
         """Forget all."""

@@ -1,11 +1,12 @@
 """Tables of runs and curves as files: written so that they survive, read where they are whole, joined over all trials."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 TABLES_AT_ONCE = 100
@@ -40,6 +41,26 @@ def _schema(path: Path) -> pa.Schema | None:
         return pq.read_schema(path).remove_metadata()
     except (OSError, pa.ArrowException):
         return None
+
+
+def of_trial(table: pa.Table, trial: int, seeds: Collection[int], there: Collection[int]) -> pa.Table:
+    """Of a table of runs or curves the rows of some seeds, as those of a trial of this number.
+
+    Args:
+        table: with the columns `trial` and `seed`.
+        trial: its number now.
+        seeds: wanted.
+        there: all that the table has.
+    """
+    if set(seeds) < set(there):
+        table = table.filter(pc.is_in(table["seed"], pa.array(list(seeds), table["seed"].type)))
+    place = table.schema.get_field_index("trial")
+    return table.set_column(place, table.schema.field(place), pa.array([trial] * len(table), pa.int64()))
+
+
+def below_each_other(tables: Sequence[pa.Table]) -> pa.Table:
+    """Tables of one trial as one, with the columns of all of them."""
+    return tables[0] if len(tables) == 1 else pa.concat_tables(tables, promote_options="permissive")
 
 
 def joined(tables: Iterable[pa.Table]) -> pd.DataFrame:

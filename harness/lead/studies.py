@@ -1,0 +1,98 @@
+"""`harness list` and `harness forget`: which studies there are, and deleting what is recorded of one."""
+
+from collections.abc import Collection
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from harness.lead.ending import DONE, INTERRUPTED
+from harness.ledger.forgetting import Doomed, Forgetting
+from harness.ledger.listing import Listed, listed
+from harness.ledger.stores import check_addresses, journal_in, leadership, recorder_of, spool_of, usable
+from harness.settings.show import counted
+
+HEADS = ("study", "runs", "others", "claims", "last recorded", "size")
+
+
+def say_list(results: Path, storage: str | None) -> int:
+    """Print the studies of a results folder or of a storage; the exit code.
+
+    Raises:
+        InvalidStudy: the storage cannot be used.
+    """
+    check_addresses(storage, None)
+    found = listed(results, storage or str(journal_in(results)))
+    if not found:
+        click.echo(f"No studies in {storage or results}.")
+        return DONE
+    rows = [HEADS, *map(_row, found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+    return DONE
+
+
+def _row(study: Listed) -> tuple[str, ...]:
+    runs = f"{study.done:,} of {study.wanted:,}" if study.wanted else f"{study.done:,}"
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in study.verdicts.items())
+    when = "never" if study.when is None else f"{study.when:%Y-%m-%d %H:%M}"
+    return study.name, runs, f"{study.others:,}", verdicts or "–", when, _size(study.size_bytes)
+
+
+def _size(size_bytes: int) -> str:
+    """A size in words.
+
+    >>> _size(512), _size(20_000), _size(5_250_000_000)
+    ('512 B', '20 kB', '5.2 GB')
+    """
+    if size_bytes < 1000:
+        return f"{size_bytes} B"
+    size, unit = float(size_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size >= 999.5:
+            size, unit = size / 1000, larger
+    return f"{size:.1f} {unit}" if size < 10 else f"{size:.0f} {unit}"
+
+
+def forget(name: str, *, results: Path, storage: str | None, tracking_uri: str | None, unused: bool, yes: bool) -> int:
+    """Delete what is recorded of a study; the exit code.
+
+    Args:
+        name: of the study.
+        results: folder of all results.
+        storage: of Optuna; None for a journal there.
+        tracking_uri: of MLflow; None for a database there.
+        unused: only the runs that the study had no use for at its newest launch.
+        yes: do not ask.
+
+    Raises:
+        InvalidStudy: there is no such study, or it is being run, or a storage cannot be used.
+    """
+    check_addresses(storage, tracking_uri)
+    recorder = recorder_of(name, results, tracking_uri)
+    folder = results / name
+
+    def records(identity: str, entries: Collection[int] | None) -> None:
+        with usable("--tracking-uri"):
+            recorder.of(identity).forget(entries)
+        if entries is None:
+            spool_of(name, results, identity).clear()
+
+    with (
+        leadership(folder) if folder.is_dir() else nullcontext(),
+        usable("--storage"),
+        Forgetting(name, storage or str(journal_in(results))) as study,
+    ):
+        doomed = study.doomed(unused=unused)
+        if not yes and not click.confirm(f"{_question(name, doomed)} This cannot be undone. Go on?"):
+            return INTERRUPTED
+        study.delete(doomed, records)
+    kept = f" The report in {folder} stays." if folder.is_dir() else ""
+    click.echo(f"{counted(doomed.runs, 'run')} of {name} forgotten.{kept}")
+    return DONE
+
+
+def _question(name: str, doomed: Doomed) -> str:
+    what = "that it has no use for now" if doomed.entries is not None else "and all else that is recorded of it"
+    return f"{name}: delete {counted(doomed.runs, 'run')} {what}?"

@@ -1,0 +1,64 @@
+"""The table of a study's runs as it is now, from what was recorded of them.
+
+What a record holds does not depend on the study that reads it: levels may have become a sweep meanwhile, seeds and measures
+may have joined. So settings are those of the study's own trials, what compares seeds is compared over all that there are, and
+what follows from curves is derived from these.
+"""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from harness.engine.content import seed_key
+from harness.engine.diagnostics.churn import with_churn
+from harness.engine.own_measures import with_curve_measures
+from harness.ledger.trial_runs import factor_values
+from harness.ledger.trials import Trial
+from harness.settings.metrics import METRICS
+from harness.study import Study
+
+OUTCOME = ("status", "steps_done")
+"""How a run ended; recorded with its metrics."""
+
+
+def run_table(study: Study, trials: Iterable[Trial], runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
+    """One row per run: `trial`, `seed`, `phase`, `key`, a column per setting, `status`, `steps_done`, a column per metric.
+
+    Args:
+        study: as it is now.
+        trials: of the study.
+        runs: as they were recorded, sorted by trial and seed, with the number of the trial now.
+        curves: their file.
+    """
+    known = {trial.number: trial for trial in trials}
+    numbers = runs["trial"].tolist()
+    settings = pd.DataFrame([factor_values(study, trial) for trial in known.values()], index=list(known))
+    keys = {number: trial.key(study) for number, trial in known.items()}
+    identity = pd.DataFrame(
+        {
+            "trial": runs["trial"],
+            "seed": runs["seed"],
+            "phase": ["confirm" if known[number].confirm else "tune" for number in numbers],
+            "key": [seed_key(keys[number], seed) for number, seed in zip(numbers, runs["seed"], strict=True)],
+        }
+    )
+    measured = _measured(study, runs, curves)
+    return pd.concat([identity, settings.loc[numbers].reset_index(drop=True), measured], axis=1)
+
+
+def _measured(study: Study, runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
+    """Status and metrics, those that the study asks for, in their order."""
+    metrics = study.metrics.metrics()
+    across = [name for name in metrics if METRICS[name].across_runs]
+    if across:
+        runs = runs.assign(
+            **dict.fromkeys(across, math.nan)
+        )  # of all seeds that there are now, not of those asked for together
+        of_trials = (with_churn(of_trial) for _, of_trial in runs.groupby("trial", sort=False))
+        runs = pd.concat(list(of_trials)).loc[runs.index]
+    lacking = [measure for measure in study.metrics.measures if measure.of_curves and measure.name not in runs]
+    if lacking:
+        runs = with_curve_measures(runs, pd.read_parquet(curves), study.metrics.replace(measures=lacking))
+    return runs.reindex(columns=[*OUTCOME, *metrics])

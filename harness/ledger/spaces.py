@@ -1,0 +1,113 @@
+"""Where a study's trials lie in an Optuna storage: in one Optuna study for each space of factors that it has had.
+
+Optuna's trials of one study share a space: which factors there are, with which levels and ranges, and how many objectives.
+So a study that gains a level goes on in another Optuna study, `NAME (2)`. What belongs to all of them is kept with the first.
+"""
+
+import json
+import re
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from harness.ledger.entries import Entry, attributes, entry_of
+from harness.ledger.sampling import categories, distribution, plain
+from harness.ledger.trials import Trial
+from harness.study import Study
+
+SPACE, IDENTITY, FORGOTTEN = "space", "identity", "forgotten"
+
+
+def names(storage: BaseStorage, name: str) -> list[str]:
+    """The names of a study's Optuna studies, the first one first."""
+    own = re.compile(rf"{re.escape(name)}(?: \((\d+)\))?")
+    found = {m: int(m[1] or 1) for m in map(own.fullmatch, optuna.get_all_study_names(storage)) if m}
+    return [m[0] for m in sorted(found, key=lambda m: found[m])]
+
+
+def studies(storage: BaseStorage) -> dict[str, dict[str, Any]]:
+    """The studies in a storage that this harness began: name → what is kept with each."""
+    found = optuna.get_all_study_summaries(storage)
+    return {each.study_name: each.user_attrs for each in found if IDENTITY in each.user_attrs}
+
+
+def entries_in(storage: BaseStorage, name: str) -> list[Entry]:
+    """All entries of a study that were asked for and neither given up nor forgotten."""
+    own = names(storage, name)
+    forgotten = set(optuna.load_study(study_name=name, storage=storage).user_attrs.get(FORGOTTEN, ())) if own else set()
+    there = (trial for each in own for trial in _trials(storage, each) if trial._trial_id not in forgotten)
+    return [entry_of(t._trial_id, t.user_attrs, told=t.state == TrialState.COMPLETE) for t in there]
+
+
+def _trials(storage: BaseStorage, name: str) -> list[FrozenTrial]:
+    found = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
+    return [t for t in found if t.state in (TrialState.RUNNING, TrialState.COMPLETE) and "key" in t.user_attrs]
+
+
+class Space:
+    """The Optuna study of what a study is now; made if there is none.
+
+    Args:
+        study: the study.
+        storage: where it is kept.
+        first: its first Optuna study.
+    """
+
+    def __init__(self, study: Study, storage: BaseStorage, first: optuna.Study) -> None:
+        self._sweeps = study.sweeps()
+        self._distributions: dict[str, BaseDistribution] = {
+            path: categories(sweep.levels) for path, sweep in self._sweeps.items()
+        } | {path: distribution(tune) for path, tune in study.tunes().items()}
+        here = json.dumps(
+            {
+                "factors": {path: distribution_to_json(each) for path, each in self._distributions.items()},
+                "objectives": len(study.objectives()),
+            },
+            sort_keys=True,
+        )
+        there = names(storage, study.name)
+        opened = (
+            first if name == study.name else optuna.load_study(study_name=name, storage=storage) for name in there
+        )
+        found = next((each for each in opened if each.user_attrs.get(SPACE, here) == here), None)
+        self._optuna = found or optuna.create_study(
+            storage=storage, study_name=f"{study.name} ({len(there) + 1})", sampler=optuna.samplers.RandomSampler(0),
+            directions=["minimize"] * len(study.objectives()),
+        )  # fmt: skip
+        if SPACE not in self._optuna.user_attrs:
+            self._optuna.set_user_attr(SPACE, here)
+
+    def add(self, trial: Trial, entry: Entry) -> None:
+        """Ask for an entry, one atomic write; it gets a number of its own."""
+        self._optuna.add_trial(
+            optuna.create_trial(
+                state=TrialState.RUNNING,
+                params={
+                    path: plain(trial.values[path]) if path in self._sweeps else trial.values[path]
+                    for path in self._distributions
+                },
+                distributions=self._distributions,
+                user_attrs=attributes(entry) | {"trial": trial.number, "cell": trial.cell, "confirm": trial.confirm},
+            )
+        )
+
+    def asked(self) -> dict[int, FrozenTrial]:
+        """Those that have no results yet, by the number of the entry."""
+        found = self._optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+        return {t._trial_id: t for t in found}
+
+    def give_up(self, number: int) -> None:
+        """Of an entry nobody wants any more."""
+        self._optuna.tell(self.asked()[number].number, state=TrialState.FAIL)
+
+    def tell(self, number: int, results: dict[str, Any], values: list[float]) -> None:
+        """Commit the results of an entry; of one that is told already, nothing changes."""
+        frozen = self.asked().get(number)
+        if frozen is not None:
+            committed = optuna.Trial(self._optuna, number)
+            for name, value in results.items():
+                committed.set_user_attr(name, value)
+            self._optuna.tell(frozen.number, values)
