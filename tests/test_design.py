@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from harness import Study, Sweep, Tune
-from harness.ledger.design import AlreadyLed, Design, Portion, forget
+from harness.ledger.design import AlreadyLed, Design, Portion
+from harness.ledger.forgetting import Forgetting, Records
 from harness.ledger.records.finished import WORST
 from harness.ledger.storage import StorageError, open_storage
 from harness.ledger.stores import open_stores
@@ -30,8 +31,8 @@ def make(sampler: str = "qmc", tune_trials: int = 4, **settings: object) -> Stud
 
 
 def loss(trial: Trial) -> float:
-    """Best at lr .1 in cell 0 and at lr .5 in cell 1."""
-    return abs(trial.values["optimizer.lr"] - (0.1, 0.5)[trial.cell])
+    """Best at lr .1 in the first cell and at lr .5 in the others."""
+    return abs(trial.values.get("optimizer.lr", 0.1) - (0.1 if trial.cell == 0 else 0.5))
 
 
 def tell(design: Design, portion: Portion, value: Callable[[Trial], float] = loss) -> None:
@@ -208,18 +209,23 @@ def test_an_empty_journal_and_one_torn_in_its_first_line_are_begun(content: byte
 # --- Identity
 
 
+def forget(storage: str, records: Records) -> None:
+    with Forgetting("x", storage) as study:
+        study.delete(study.doomed(unused=False), records)
+
+
 def test_an_identity_is_kept_until_the_study_is_forgotten(tmp_path: Path) -> None:
-    forgotten: list[str] = []
+    forgotten: list[tuple[str, object]] = []
     identities = []
     for again in (False, False, True, True):
         if again:
-            forget("x", str(tmp_path / "j"), forgotten.append)
+            forget(str(tmp_path / "j"), lambda *records: forgotten.append(records))
         design = Design(make(), str(tmp_path / "j"))
         identities.append(design.identity)
         design.close()
     assert identities[0] == identities[1]
     assert len(set(identities)) == 3
-    assert forgotten == identities[1:3]
+    assert forgotten == [(identity, None) for identity in identities[1:3]]
 
 
 def test_what_cannot_be_forgotten_elsewhere_is_not_forgotten_here(tmp_path: Path) -> None:
@@ -227,11 +233,11 @@ def test_what_cannot_be_forgotten_elsewhere_is_not_forgotten_here(tmp_path: Path
     tell_all(design, stop_after=3)
     design.close()
 
-    def away(identity: str) -> None:
+    def away(identity: str, entries: object) -> None:
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
-        forget("x", str(tmp_path / "j"), away)
+        forget(str(tmp_path / "j"), away)
     again = Design(make(), str(tmp_path / "j"))
     assert (len(again.told()), again.identity) == (3, design.identity)
     again.close()
@@ -240,7 +246,7 @@ def test_what_cannot_be_forgotten_elsewhere_is_not_forgotten_here(tmp_path: Path
 def test_a_study_that_is_led_is_not_forgotten(tmp_path: Path) -> None:
     design = Design(make(), str(tmp_path / "j"))
     with pytest.raises(AlreadyLed, match=f"process {os.getpid()}"):
-        forget("x", str(tmp_path / "j"), lambda identity: None)
+        forget(str(tmp_path / "j"), lambda *_: None)
     design.close()
 
 
@@ -251,7 +257,7 @@ def test_an_identity_that_was_tampered_with_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="identity is not one that was made here"):
         Design(make(), str(tmp_path / "j"))
     with pytest.raises(StorageError, match="identity is not one that was made here"):
-        forget("x", str(tmp_path / "j"), lambda identity: None)
+        forget(str(tmp_path / "j"), lambda *_: None)
 
 
 # --- One leader per storage

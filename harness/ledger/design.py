@@ -88,7 +88,7 @@ class Design:
 
     def __init__(self, study: Study, storage: str, *, retry_failed: bool = False) -> None:
         self.study, self._retry_failed = study, retry_failed
-        self._retried: set[tuple[str, int]] = set()
+        self._retried: set[tuple[str, int]] = set()  # key of the trial and seed
         self._storage = open_storage(storage)
         self._lock = leader_lock(self._storage, storage, study.name)
         with ExitStack() as on_error:
@@ -97,6 +97,7 @@ class Design:
             self.identity = checked_identity(self.remembered(IDENTITY, lambda: uuid.uuid4().hex))
             self._optuna.set_user_attr("leader", this_process())
             self._space = Space(study, self._storage, self._optuna)
+            self._told_before = self.told()
             on_error.pop_all()
 
     def _opened(self) -> optuna.Study:
@@ -197,7 +198,7 @@ class Design:
 
     def _is_retried(self, key: str, seed: int, entry: Entry) -> bool:
         """Whether a run failed and is to be tried again, once in each launch."""
-        why = entry.failed.get(seed)
+        why = entry.failed.get(seed) if entry.number in self._told_before else None
         return why is not None and (self._retry_failed or why == MACHINE) and (key, seed) not in self._retried
 
     def n_trials(self) -> int:

@@ -172,7 +172,9 @@ def there(
     again = sum(retried(wanted.key, seed, entry) for wanted, holders in holdings for seed, entry in holders.items())
     count = sum(len(holders) for _, holders in holdings)
     used = {(entry.number, seed) for _, holders in holdings for seed, entry in holders.items()}
-    recorded = {(entry.number, seed) for entry in entries if entry.told for seed in entry.seeds}
+    recorded = {
+        (entry.number, seed) for entry in entries if entry.told for seed in entry.seeds if seed not in entry.failed
+    }
     return There(n_runs(study), count - again, again, len(recorded - used))
 
 
