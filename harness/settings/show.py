@@ -39,7 +39,7 @@ def _text(value: Any) -> str:
         return named(value)
     if isinstance(value, MethodType):
         return f"{_text(value.__self__)}.{_text(value.__func__)}"
-    if isinstance(value, BuiltinFunctionType):
+    if isinstance(value, BuiltinFunctionType | np.ufunc):
         return named(value)
     if isinstance(value, torch.Tensor) or (isinstance(value, np.ndarray) and not value.dtype.hasobject):
         return array_text(value)
