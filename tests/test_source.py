@@ -282,11 +282,15 @@ def test_it_is_the_same_in_every_process(original: str, tmp_path: Path) -> None:
     """Whatever the order of sets, and wherever in memory its functions are."""
     folder = tmp_path / "x"
     folder.mkdir()
-    (folder / "mine.py").write_text(STUDY + "\nfrom harness.settings.source import source_digest\nprint(source_digest(Net))\n")
+    (folder / "mine.py").write_text(
+        STUDY + "\nfrom harness.settings.source import source_digest\nprint(source_digest(Net))\n"
+    )
     for name, text in MODULES.items():
         (folder / f"{name}.py").write_text(text)
     command = [sys.executable, "mine.py"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "7"}, check=False)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PYTHONHASHSEED": "7"}, check=False
+    )
     assert done.stdout.strip() == original, done.stderr
 
 
@@ -327,7 +331,10 @@ def test_code_without_a_file_is_known_by_its_bytecode() -> None:
     classes = [typed_in(one.format(2, i) + "made = Net") for i in (1, 1, 2)]
     assert len({source_digest(made) for made in classes}) == 2
     assert len({identity_of(made) for made in classes}) == 2  # its module says "builtins"
-    documented, spaced = typed_in("def made(x):\n    'One.'\n    return x"), typed_in("\n\ndef made(x):\n    'Two.'\n    return x")
+    documented, spaced = (
+        typed_in("def made(x):\n    'One.'\n    return x"),
+        typed_in("\n\ndef made(x):\n    'Two.'\n    return x"),
+    )
     assert source_digest(documented) == source_digest(spaced)
 
 
@@ -385,9 +392,11 @@ def test_functions_are_shown_by_name(value: Any, shown: str) -> None:
 def test_objects_are_shown_by_class_and_attributes_and_code() -> None:
     assert show(Scaled(2)) == show(Scaled(2)) == f"Scaled(by=2) ({source_digest(Scaled(2))})" != show(Scaled(3))
     assert show(Scaled(mine)).startswith("Scaled(by=test_source.mine (")
-    lambdas = lambda x: x + 1, lambda x: x + 2  # noqa: E731
+    lambdas = lambda x: x + 1, lambda x: x + 2
     assert show(lambdas[0]).startswith("test_source.test_objects") and show(lambdas[0]) != show(lambdas[1])
-    assert "0x" not in show([lambdas, Scaled(lambdas), object(), torch.Generator(), torch.no_grad()(mine)]).replace("(sha256", "")
+    assert "0x" not in show([lambdas, Scaled(lambdas), object(), torch.Generator(), torch.no_grad()(mine)]).replace(
+        "(sha256", ""
+    )
     assert show(torch.no_grad()(mine)) != show(mine) != show(torch.enable_grad()(mine))
 
 

@@ -237,7 +237,11 @@ def known_name(code: Any) -> str:
     """
     name = getattr(code, "__qualname__", None) or getattr(code, "__name__", type(code).__qualname__)
     holder = getattr(code, "__self__", None)
-    module = "numpy" if isinstance(code, np.ufunc) else getattr(code, "__module__", None) or getattr(holder, "__module__", None) or ""
+    module = (
+        "numpy"
+        if isinstance(code, np.ufunc)
+        else getattr(code, "__module__", None) or getattr(holder, "__module__", None) or ""
+    )
     if module == "builtins" or owner_of(code) == "user" or owner(module) == "user":
         return f"{'' if module == 'builtins' else _prefix(module)}{name}"
     for short in dict.fromkeys((name, name.rpartition(".")[2])):  # `torch.tanh` says that it is in a class
