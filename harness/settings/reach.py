@@ -235,7 +235,7 @@ def known_name(code: Any) -> str:
     >>> known_name(torch.nn.ReLU), known_name(torch.nn.functional.relu), known_name(torch.tanh), known_name(torch.nn.functional.gelu)
     ('torch.nn.ReLU', 'torch.nn.functional.relu', 'torch.tanh', 'torch.nn.functional.gelu')
     """
-    name = getattr(code, "__qualname__", None) or getattr(code, "__name__", type(code).__qualname__)
+    name = str(getattr(code, "__qualname__", None) or getattr(code, "__name__", type(code).__qualname__))
     holder = getattr(code, "__self__", None)
     module = (
         "numpy"
