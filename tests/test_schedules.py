@@ -206,7 +206,7 @@ def test_a_users_function_or_schedule_is_known_by_its_source() -> None:
     ]
     different += [Sweep(Rising(0.1), 0.1), Sweep(Linear(0.1, 0.2), 0.1)]
     assert len({study(lr).digest() for lr in different}) == len(different)
-    assert study(Rising(0.1)).description()["optimizer.lr"].startswith("Rising (")
+    assert study(Rising(0.1)).description()["optimizer.lr"].startswith("test_schedules.Rising (")
     assert "0x" not in str(study(Function(rising)).description())
     setups = [setup_of(optimizer=SGD(lr), steps=9) for lr in (Rising(0.1), Linear(0.1 / 9, 0.1))]
     curves = curves_of([Run(i, 0, setup) for i, setup in enumerate(setups)], dtype=torch.float64)

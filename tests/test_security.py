@@ -57,7 +57,8 @@ def test_no_source_unpickles_or_evaluates_what_it_reads(path: Path) -> None:
     assert not imported & {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "yaml"} - allowed
     for call in calls(tree):
         name = ast.unparse(call.func)
-        assert name not in ("eval", "exec", "compile", "__import__", "os.system")
+        assert name not in ("eval", "exec", "__import__", "os.system")
+        assert name != "compile" or path.name == "syntax.py"  # compared with what runs, and never run
         assert not name.endswith("read_pickle")
         given = {k.arg: ast.unparse(k.value) for k in call.keywords}
         assert given.get("shell", "False") == "False", name

@@ -23,7 +23,7 @@ def content(setup: Setup, evaluations: int) -> dict[str, str]:
     settings = {path: show(value) for path, value in setup.walk() if path.partition(".")[0] != "metrics"}
     parts = ((path, part) for path, part in setup.components() if path.partition(".")[0] != "metrics")
     identities = {f"{path} is": part.identity() for path, part in parts}
-    others = {"evaluations": str(evaluations), "data": setup.task.fingerprint(), "results": str(RESULTS_VERSION)}
+    others = {"evaluations": str(evaluations), "data": setup.task.data_digest(), "results": str(RESULTS_VERSION)}
     return settings | identities | others
 
 

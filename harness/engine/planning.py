@@ -4,7 +4,6 @@ Runs with equal `population_key` keys can: they build modules of one structure, 
 """
 
 import hashlib
-import re
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -18,6 +17,7 @@ from harness.engine.scheduled import per_member
 from harness.engine.setup import Setup
 from harness.engine.way import Way
 from harness.settings import Component, show
+from harness.settings.show import ADDRESS
 
 NARROWEST = 16
 """From this width on, a member's arithmetic on a CPU seldom depends on the width; with odd sizes it may, in the last bit,
@@ -35,7 +35,7 @@ def structure(module: nn.Module) -> str:
         lines.append(f"{name} {type(layer).__qualname__} {plain}")
     tensors = [*module.named_parameters(), *module.named_buffers()]
     text = "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])
-    return re.sub(r" at 0x[0-9a-f]+", "", text)  # addresses differ from process to process
+    return ADDRESS.sub("", text)  # of what the module has made itself
 
 
 def _without_values(attribute: Any) -> Any:

@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 
 from harness.execution.processes import start
-from harness.execution.shipping import differing
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.study.changes import Changes
@@ -54,7 +53,8 @@ class Reload:
         if isinstance(answer, InvalidStudy):
             problem = Problem("study", "the study file can be loaded once, and not a second time, as it is to go on")
             raise InvalidStudy([problem, *answer.problems])
-        if paths := differing(study.description(), answer):
+        here = study.description()
+        if paths := [path for path in here | answer if here.get(path) != answer.get(path)]:
             named = [path for path in paths if not path.startswith("data of ")] or ["its data"]
             message = (
                 f"the study file gives another study each time it is loaded: {', '.join(named)}; seed what it draws"

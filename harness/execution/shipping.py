@@ -8,10 +8,7 @@ versions, and the data, by content, where they come from files.
 import functools
 import io
 import platform
-import re
 import sys
-import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any
@@ -20,12 +17,9 @@ import cloudpickle  # type: ignore[import-untyped]
 import torch
 
 from harness.settings import InvalidStudy, Problem, first_line
+from harness.settings.modules import HARNESS, STUDY_FILE, is_installed, place
+from harness.settings.source import asked_for, remember_sources
 from harness.study import Study
-
-HARNESS = __name__.partition(".")[0]
-
-STUDY_FILE = "study "
-"""Modules made from study files are called this and the file's name, see `load_study`."""
 
 
 def pack(study: Study) -> bytes:
@@ -36,14 +30,17 @@ def pack(study: Study) -> bytes:
     """
     modules = users_modules()
     namespaces = {name: _namespace(module) for name, module in modules.items()}
+    with asked_for() as sources:
+        study.settings()
+    content = study, modules, sources
     try:
         try:
-            body = _dumps((study, modules), modules, namespaces)
+            body = _dumps(content, modules, namespaces)
         except Exception:  # a module may hold what cannot be sent and no run needs
             bare: dict[str, dict[str, Any]] = {name: {} for name in modules}
             for name, held in namespaces.items():
                 namespaces[name] = {key: value for key, value in held.items() if _fits(value, modules, bare)}
-            body = _dumps((study, modules), modules, namespaces)
+            body = _dumps(content, modules, namespaces)
     except Exception as error:
         message = f"cannot be sent to the processes that train: {first_line(error)}"
         raise InvalidStudy([Problem("study", message)]) from error
@@ -64,7 +61,9 @@ def unpack(packed: bytes, where: str) -> Study:
     if found := _differences(versions, _versions(), where):
         raise InvalidStudy(found)
     try:
-        study: Study = cloudpickle.loads(body)[0]
+        study: Study
+        study, _, sources = cloudpickle.loads(body)
+        remember_sources(sources)
         found = _differences(fingerprints, study.fingerprints(), where)
     except InvalidStudy:
         raise
@@ -80,32 +79,20 @@ def users_modules() -> dict[str, ModuleType]:
     homes = set()
     for name, module in list(sys.modules.items()):
         if name.startswith(STUDY_FILE) or name == "__main__":
-            place = _place(module)
-            homes.add(place.parent if place else Path.cwd())
+            path = _place(module)
+            homes.add(path.parent if path else Path.cwd())
     return {
         name: module
         for name, module in list(sys.modules.items())
         if name.partition(".")[0] not in (HARNESS, "__main__") and getattr(module, "__name__", None) == name
-        and (place := _place(module)) and not _is_installed(place) and any(map(place.is_relative_to, homes))
+        and (path := _place(module)) and any(map(path.is_relative_to, homes))
     }  # fmt: skip
 
 
 def _place(module: ModuleType) -> Path | None:
-    """The Python file of a module, or the folder of a package without one."""
-    file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if not isinstance(file, str) or not Path(file).is_absolute():  # `torch.ops` says "_ops.py" and is made by no file
-        return None
-    if "site-packages" in file:  # thousands: to resolve their paths would take a while
-        return None
-    path = Path(file).resolve()
-    return path if path.suffix in (".py", "") else None
-
-
-def _is_installed(path: Path) -> bool:
-    """Whether a path is in Python's own library or in what was installed, which every process has."""
-    if {"site-packages", "dist-packages"} & set(path.parts):
-        return True
-    return any(path.is_relative_to(Path(sysconfig.get_path(name)).resolve()) for name in ("stdlib", "platstdlib"))
+    """The Python file of a module of the user's, or the folder of a package without one."""
+    path = place(module)
+    return path.resolve() if path is not None and path.suffix in (".py", "") and not is_installed(path) else None
 
 
 def _namespace(module: ModuleType) -> dict[str, Any]:
@@ -174,7 +161,6 @@ def _versions() -> dict[str, str]:
 
 
 def _differences(there: dict[str, str], here: dict[str, str], where: str) -> list[Problem]:
-    there, here = dict(_without_addresses(there)), dict(_without_addresses(here))
     return [
         Problem(
             path, f"is {here.get(path, 'nothing')} on {where}, {there.get(path, 'nothing')} where the study was read"
@@ -182,15 +168,3 @@ def _differences(there: dict[str, str], here: dict[str, str], where: str) -> lis
         for path in there | here
         if there.get(path) != here.get(path)
     ]
-
-
-def _without_addresses(description: dict[str, str]) -> Iterator[tuple[str, str]]:
-    for pair in description.items():
-        path, text = (re.sub(r" at 0x[0-9a-f]+", "", part) for part in pair)
-        yield path, text
-
-
-def differing(description: dict[str, str], other: dict[str, str]) -> list[str]:
-    """The paths in which two studies' descriptions differ, wherever in memory their functions are."""
-    one, two = dict(_without_addresses(description)), dict(_without_addresses(other))
-    return [path for path in one | two if one.get(path) != two.get(path)]

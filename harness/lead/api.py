@@ -8,6 +8,7 @@ from harness.lead import flow
 from harness.lead.options import Options
 from harness.lead.overview import overview
 from harness.reporting.results import Results, load
+from harness.settings.source import forget_sources
 from harness.study import Study
 from harness.study.changes import Changes, apply_changes
 from harness.study.origin import Origin
@@ -24,6 +25,7 @@ def run(
     wanted = seeds if seeds is None or isinstance(seeds, int) else ",".join(map(str, seeds))
     changes = Changes(seeds=None if wanted is None else str(wanted))
     study = apply_changes(study, changes)
+    forget_sources()  # a notebook may have changed what its classes use since it was made
     places = devices if isinstance(devices, str) else ",".join(map(str, devices))
     settings = Options(devices=places, results=Path(results), **options)
     settings.say(overview(study, verbose=settings.verbose))

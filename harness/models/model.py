@@ -11,7 +11,6 @@ from pydantic_core import PydanticCustomError
 
 from harness.settings import Component, Problem, show
 from harness.settings.schedules import USUAL, Schedule
-from harness.settings.source import remember_source, source_digest
 
 FROM_TASK = ("inputs", "outputs")
 
@@ -39,7 +38,6 @@ class Model(Component):
             problem = Problem("", "needs a torch.nn.Module class, e.g. Model(MyNet, width=32)", got)
             self.__dict__["_problems"] = [problem]
             return
-        self.__dict__["_source"] = source_digest(module)
         if not any(name in inspect.signature(module).parameters for name in FROM_TASK):
             way_out = "is required; arguments named inputs and outputs are taken from the task"
             known = [Problem(p.path, way_out) if p.message == "is required" else p for p in self._problems]
@@ -48,12 +46,6 @@ class Model(Component):
             first = next(iter(self.kinds()), "width")
             message = f"takes the arguments of {self.class_name()} by name, e.g. {first}={show(args[0])}"
             self.__dict__["_problems"] = [Problem("", message, show(args)), *self._problems]
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """As another process made it, where the source of its class can be read no more."""
-        self.__dict__.update(state)
-        if "_source" in state:
-            remember_source(self.module, state["_source"])
 
     @property
     def module(self) -> type[nn.Module]:
@@ -92,9 +84,9 @@ class Model(Component):
         """The name of the module class."""
         return str(getattr(self.module, "__qualname__", "Model"))
 
-    def identity(self) -> str:
-        """Name of the class and, where its source can be read, a digest of it."""
-        return f"{self.module.__qualname__} ({self.__dict__['_source']})"
+    def code(self) -> list[Any]:
+        """See `Component.code`: that of the module."""
+        return [self.module]
 
     def build(self, sizes: dict[str, int], steps: int = USUAL) -> nn.Module:
         """A new module, initialised from torch's global random state.

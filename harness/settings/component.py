@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, dataclass_transform
 
 from harness.settings.checking import check_value
+from harness.settings.modules import owner_of
 from harness.settings.problems import Problem, closest, nearest
 from harness.settings.quantities import TupleOnly
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
+from harness.settings.source import Lines, identity_of, reached
 
-DERIVED = ("_as_text_", "_setups", "_counts", "_digests")
-"""Attributes that only save time: its own text, the setups of a study's cells, how many examples their tasks have, and what a
-setup is in short."""
+DERIVED = ("_as_text_", "_setups", "_counts", "_digests", "_data_digest")
+"""Attributes that only save time: its own text, the setups of a study's cells, how many examples their tasks have, what a
+setup and a task's data are in short."""
 
 
 @functools.cache
@@ -132,8 +134,17 @@ class Component:
         return type(self)(**(self.values() | settings))
 
     def identity(self) -> str:
-        """What this component is, besides its settings; changes when its results would."""
-        return type(self).__qualname__
+        """What this component is, besides its settings: the name of its class, of a user's own with a digest of its code."""
+        return ", ".join(map(identity_of, self.code()))
+
+    def code(self) -> list[Any]:
+        """The classes and functions that decide what this component does."""
+        return [type(self)]
+
+    def reached(self) -> Lines:
+        """What the user's code among these reaches, name by name."""
+        users = (reached(code) for code in self.code() if owner_of(code) == "user")
+        return {name: line for lines in users for name, line in lines.items()}
 
     def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
         """Every setting as (factor path, value), such as ("optimizer.lr", 0.1); components inside are entered.
@@ -146,12 +157,7 @@ class Component:
     def components(self, prefix: str = "") -> Iterator[tuple[str, "Component"]]:
         """Every component inside this one, those in sequences and levels included, as (path, component)."""
         for name, value in self.values().items():
-            several = value.levels if isinstance(value, Sweep) else value if isinstance(value, list | tuple) else None
-            for i, part in enumerate((value,) if several is None else several):
-                if isinstance(part, Component):
-                    path = f"{prefix}{name}" if several is None else f"{prefix}{name}[{i}]"
-                    yield path, part
-                    yield from part.components(f"{path}.")
+            yield from _components(f"{prefix}{name}", value)
 
     def with_value(self, path: str, value: Any) -> typing.Self:
         """A copy with the setting at factor path `path` replaced.
@@ -197,6 +203,18 @@ def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _walk(f"{path}.{i}", part)
     else:
         yield path, value
+
+
+def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
+    if isinstance(value, Component):
+        yield path, value
+        yield from value.components(f"{path}.")
+    elif isinstance(value, Sweep | list | tuple | dict):
+        parts = (
+            value.items() if isinstance(value, dict) else enumerate(value.levels if isinstance(value, Sweep) else value)
+        )
+        for key, part in parts:
+            yield from _components(f"{path}[{key}]", part)
 
 
 def _check(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any, list[Problem]]:

@@ -1,35 +1,12 @@
-"""Components around a user's own function, which is known by its source."""
+"""A user's own functions as settings: whether they can be called so, and what they say of themselves."""
 
 import inspect
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
-from harness.settings.component import Component
 from harness.settings.credentials import without_credentials
 from harness.settings.problems import printable
-from harness.settings.source import remember_source, source_digest
-
-
-class WithFunction(Component):
-    """Base of those; another process knows the function by the source that it was read from, which it may not find.
-
-    Args:
-        function: the user's.
-    """
-
-    function: Callable[..., Any]
-
-    def __init__(self, /, *args: Any, **settings: Any) -> None:
-        super().__init__(*args, **settings)
-        function = self.values().get("function")
-        self.__dict__["_source"] = source_digest(function) if isinstance(function, FunctionType) else ""
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """As another process made it, where the source of the function can be read no more."""
-        self.__dict__.update(state)
-        if state["_source"]:
-            remember_source(self.function, state["_source"])  # type: ignore[arg-type]
 
 
 def unnamed(function: Any) -> str:

@@ -2,13 +2,15 @@
 
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from harness.settings.functions import WithFunction, needed_arguments, said_of, unnamed
+from harness.settings.component import Component
+from harness.settings.functions import needed_arguments, said_of, unnamed
 from harness.settings.measured_on import TEST, TRAIN, VALIDATION
 from harness.settings.metrics import METRICS, RATE, SHARES, Metric
 from harness.settings.problems import Problem
@@ -26,7 +28,7 @@ TAKEN = (
 """Names that mean something else where metrics stand."""
 
 
-class Measure(WithFunction):
+class Measure(Component):
     """A metric of a user's own: its name is the function's, its meaning the first line of the function's docstring.
 
     A function of two arguments, `(outputs, targets)`, gives a number for each example, in a tensor (batch,). Outputs are what
@@ -45,6 +47,7 @@ class Measure(WithFunction):
         better: which direction is good, if one is.
     """
 
+    function: Callable[..., Any]
     unit: str
     better: Literal["lower", "higher"] | None = None
 
@@ -53,9 +56,13 @@ class Measure(WithFunction):
         self.register()
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """See `WithFunction.__setstate__`; its metrics are known in that process too."""
-        super().__setstate__(state)
+        """As another process made it: its metrics are known in this one too."""
+        self.__dict__.update(state)
         self.register()
+
+    def code(self) -> list[Any]:
+        """See `Component.code`: with the function."""
+        return [*super().code(), self.function]
 
     @property
     def name(self) -> str:

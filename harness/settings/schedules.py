@@ -5,15 +5,15 @@ A schedule stands where a number would, `lr=Cosine(0.1, warmup=50)`, and its own
 members' values of that step are read from a table.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from types import FunctionType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.settings import Component, Count, Problem, show
-from harness.settings.functions import WithFunction
-from harness.settings.source import source_digest
 
 Sequence = NDArray[np.float64]
 """The values of a number over training, (steps,)."""
@@ -41,11 +41,6 @@ class Schedule(Component):
         schedule = self.replace()
         schedule.__dict__["_steps"] = steps
         return schedule
-
-    def identity(self) -> str:
-        """See `Component.identity`: of a user's own with a digest of its source."""
-        own = type(self).__module__ != __name__
-        return f"{super().identity()} ({source_digest(type(self))})" if own else super().identity()
 
     def __lt__(self, bound: float) -> bool:
         return extremes(self, self.__dict__.get("_steps", USUAL))[0][0] < bound
@@ -205,12 +200,18 @@ class Step(Schedule):
         return self.start * self.factor ** ((numbered(steps) - 1) // self.every)
 
 
-class Function(WithFunction, Schedule):
+class Function(Schedule):
     """A user's own function of the step; what tells it from another one is its source, and what it closes over.
 
     Args:
         function: given the step t, from 1, and the number of all steps, returns the value at step t.
     """
+
+    function: Callable[..., Any]
+
+    def code(self) -> list[Any]:
+        """See `Component.code`: with the function."""
+        return [*super().code(), self.function]
 
     def check(self) -> list[Problem]:
         """See `Component.check`: an object that is called may have a state that nothing tells."""

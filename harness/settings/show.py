@@ -1,22 +1,29 @@
 """`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words."""
 
 import hashlib
+import re
 from collections.abc import Iterable
-from types import FunctionType
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.weak import WeakIdKeyDictionary
 
-from harness.settings.source import source_digest
+from harness.settings.arrays import array_text
+from harness.settings.modules import owner_of
+from harness.settings.source import named, source_digest
 
-_shown_tensors = WeakIdKeyDictionary()  # hashing a user's data once is enough
+ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
+"""Of an object in memory, which differs between processes."""
 
 
 def show(value: Any) -> str:
-    """A value as a reader would write it; tensors by shape and content, classes by name, functions by name and source."""
-    if isinstance(value, type):
-        return value.__qualname__
+    """A value as a reader would write it; tensors and arrays by shape and content, classes and functions by their names.
+
+    What is of the user's own code is followed by a digest of all that it reaches, see `harness.settings.reach`, and so is an
+    object with attributes of its own, which its `repr` may leave out.
+    """
     try:
         text = _text(value)
     except Exception as error:  # of a user's own class, a list that is too deep, a tensor without content
@@ -28,23 +35,46 @@ def show(value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """Tensors and functions, where a list or tuple holds some too: `repr` leaves out most of a large tensor, and shows addresses."""
-    if isinstance(value, FunctionType):
-        return f"{value.__qualname__} ({source_digest(value)})"
-    if isinstance(value, torch.Tensor):
-        return _show_tensor(value)
-    if type(value) in (list, tuple) and any(isinstance(item, torch.Tensor | FunctionType) for item in value):
-        shown = ", ".join(map(_text, value))
-        return f"[{shown}]" if isinstance(value, list) else f"({shown})"
-    return repr(value)
+    kind = type(value)
+    if isinstance(value, type | FunctionType):
+        return named(value)
+    if isinstance(value, MethodType):
+        return f"{_text(value.__self__)}.{_text(value.__func__)}"
+    if isinstance(value, BuiltinFunctionType | np.ufunc):
+        return named(value)
+    if isinstance(value, torch.Tensor) or (isinstance(value, np.ndarray) and not value.dtype.hasobject):
+        return array_text(value)
+    if kind is partial:
+        given = [*map(_text, (value.func, *value.args)), *(f"{k}={_text(v)}" for k, v in value.keywords.items())]
+        return f"functools.partial({', '.join(given)})"
+    if kind in (list, tuple, set, frozenset, dict) and value:
+        return _container(value)
+    return _object(value)
 
 
-def _show_tensor(tensor: torch.Tensor) -> str:
-    if tensor not in _shown_tensors:
-        flat = tensor.detach().cpu().to_dense().contiguous().reshape(-1)
-        digest = hashlib.sha256(flat.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
-        _shown_tensors[tensor] = f"tensor({'×'.join(map(str, tensor.shape))} {tensor.dtype}, sha256 {digest})"
-    return str(_shown_tensors[tensor])
+def _container(value: Any) -> str:
+    """As `repr` has it; a set in the order of its texts, since its own differs between processes."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_text(key)}: {_text(part)}' for key, part in value.items())}}}"
+    parts = list(map(_text, value))
+    if isinstance(value, list):
+        return f"[{', '.join(parts)}]"
+    if isinstance(value, tuple):
+        return f"({', '.join(parts)}{',' if len(parts) == 1 else ''})"
+    text = f"{{{', '.join(sorted(parts))}}}"
+    return text if isinstance(value, set) else f"frozenset({text})"
+
+
+def _object(value: Any) -> str:
+    """What its `repr` says; of one that says nothing but an address its class and attributes."""
+    kind, text = type(value), repr(value)
+    if isinstance(value, str) or any(owner_of(base) == "harness" for base in kind.__mro__):
+        return text
+    attributes = getattr(value, "__dict__", None)
+    if ADDRESS.search(text):
+        shown = f"{kind.__qualname__}({', '.join(f'{k}={_text(v)}' for k, v in (attributes or {}).items())})"
+        return f"{shown} ({source_digest(value)})"
+    return f"{text} ({source_digest(value)})" if attributes or owner_of(kind) == "user" else text
 
 
 def counted(n: int, one: str, several: str | None = None) -> str:

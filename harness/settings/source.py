@@ -1,37 +1,87 @@
-"""What tells a user's class or function from another one of the same name: a digest of its source."""
+"""What tells a user's code from other code of the same name: a digest of all that it reaches."""
 
-import hashlib
-import inspect
-from types import CodeType, FunctionType
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from types import FunctionType
 from typing import Any
-from weakref import WeakKeyDictionary
 
-_digests: "WeakKeyDictionary[Any, str]" = WeakKeyDictionary()
-"""Of each class and function that was asked for, read before its file can be edited."""
+from torch.utils.weak import WeakIdKeyDictionary
 
+from harness.settings.arrays import forget_arrays
+from harness.settings.modules import owner_of, version
+from harness.settings.reach import Reach, digest, known_name
 
-def source_digest(code: type | FunctionType) -> str:
-    """A digest of the source of a class or function, if it can be read; of a function also of what it closes over."""
-    if code not in _digests:
-        try:
-            text = inspect.getsource(code)
-        except (OSError, TypeError):  # typed in; or unpickled, in a process where its module does not exist
-            if not isinstance(code, FunctionType):
-                return remember_source(code, "source not found")
-            text = repr(_compiled(code.__code__))
-        if isinstance(code, FunctionType):
-            cells = [cell.cell_contents for cell in code.__closure__ or ()]
-            text += repr((cells, code.__defaults__, code.__kwdefaults__))
-        remember_source(code, hashlib.sha256(text.encode()).hexdigest()[:16])
-    return _digests[code]
+Lines = dict[str, str]
+"""What code reaches, name by name; see `Reach`."""
+
+_found: MutableMapping[Any, Lines] = WeakIdKeyDictionary()
+_remembered: MutableMapping[Any, Lines] = WeakIdKeyDictionary()
+_asked: list[list[tuple[Any, Lines]]] = []
 
 
-def _compiled(code: CodeType) -> tuple[Any, ...]:
-    """What a function does, where its source cannot be read."""
-    constants = [_compiled(const) if isinstance(const, CodeType) else const for const in code.co_consts]
-    return code.co_code, code.co_names, constants
+def reached(code: Any) -> Lines:
+    """What a class, function or object of the user's reaches, itself included.
+
+    It is looked at once for all that are made of it, until `forget_sources`.
+    """
+    try:
+        known = _remembered.get(code) or _found.get(code) or _found.setdefault(code, _reached(code))
+    except TypeError:  # an object that nothing can refer to weakly
+        known = _reached(code)
+    for asked in _asked:
+        asked.append((code, known))
+    return known
 
 
-def remember_source(code: type | FunctionType, digest: str) -> str:
-    """Take over the digest that another process has found, unless there is one; returns what is kept."""
-    return _digests.setdefault(code, digest)
+def _reached(code: Any) -> Lines:
+    reach = Reach()
+    token = reach.of(code, type(code).__module__)
+    return reach.lines if token in reach.lines else {"itself": token} | reach.lines
+
+
+def source_digest(code: Any) -> str:
+    """A digest of all that a class, function or object reaches."""
+    return digest(sorted(reached(code).items()))
+
+
+def named(code: Any) -> str:
+    """A class or function by its name; of the user's, and of what closes over something, with a digest.
+
+    >>> named(FunctionType), named(Reach), named(len)
+    ('function', 'Reach', 'len')
+    """
+    whose = owner_of(code)
+    name = str(code.__qualname__) if whose == "harness" else known_name(code)
+    closes = isinstance(code, FunctionType) and (code.__closure__ or "__wrapped__" in vars(code))
+    return f"{name} ({source_digest(code)})" if whose == "user" or closes else name
+
+
+def identity_of(code: Any) -> str:
+    """Likewise; of an installed package with its version."""
+    module = getattr(code, "__module__", None)
+    known = version(module) if module and owner_of(code) == "installed" else ""
+    return f"{named(code)} ({known})" if known else named(code)
+
+
+@contextmanager
+def asked_for() -> Iterator[list[tuple[Any, Lines]]]:
+    """The code that is asked for within the block and what it reaches, for `remember_sources` in another process."""
+    asked: list[tuple[Any, Lines]] = []
+    _asked.append(asked)
+    try:
+        yield asked
+    finally:
+        _asked.remove(asked)
+
+
+def remember_sources(sources: Iterable[tuple[Any, Lines]]) -> None:
+    """Take over what another process has found, which may have read what cannot be read here."""
+    for code, lines in sources:
+        with suppress(TypeError):
+            _remembered[code] = lines
+
+
+def forget_sources() -> None:
+    """Look at all code and all arrays again: a notebook may have defined anew what a class or function uses."""
+    _found.clear()
+    forget_arrays()

@@ -11,6 +11,8 @@ from types import ModuleType
 
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
+from harness.settings.modules import STUDY_FILE
+from harness.settings.source import forget_sources
 from harness.study.changes import NO_CHANGES, Changes, apply_changes
 from harness.study.study import Study
 
@@ -40,7 +42,7 @@ def _run(path: Path) -> ModuleType:
     if not path.is_file():
         what = "is a folder, not a study file" if path.is_dir() else "no such study file"
         raise InvalidStudy([Problem(str(path), what)])
-    name = f"study {path.stem}"  # no name that a module could have: a study file may be called json.py
+    name = f"{STUDY_FILE}{path.stem}"  # no name that a module could have: a study file may be called json.py
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
         raise InvalidStudy([Problem(str(path), "is not a Python file")])
@@ -56,6 +58,7 @@ def _run(path: Path) -> ModuleType:
         raise InvalidStudy([Problem(f"{path}:{_line(error, path)}", message)]) from error
     finally:
         sys.path.pop(0)
+    forget_sources()  # the file may have changed what its classes use after its study was made
     return module
 
 

@@ -1,6 +1,7 @@
 """`Study`: an experiment that is checked as a whole when it is built, and what tells it from another one."""
 
 import hashlib
+import re
 import typing
 from collections.abc import Sequence
 from functools import partial
@@ -11,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn as nn
 
 from harness.models.model import Model
-from harness.settings import Component, InvalidStudy, Note, Problem, Sweep, show
-from harness.settings.schedules import Schedule
+from harness.settings import InvalidStudy, Note, Problem, Sweep, show
 from harness.study.beforehand import notes_beforehand
 from harness.study.claims import Claim
 from harness.study.experiment import SETUP_FIELDS, Experiment
@@ -22,6 +22,9 @@ from harness.tasks.task import Task
 
 if TYPE_CHECKING:
     from harness.reporting.results import Results
+
+DECIDE_NOTHING = ("claims", "figures")
+"""Settings that change no number."""
 
 
 class Study(Experiment):
@@ -103,16 +106,18 @@ class Study(Experiment):
 
     def description(self) -> dict[str, str]:
         """Everything that decides the results, as text by path: two studies with equal descriptions are the same."""
+        return self.settings() | self.fingerprints()
+
+    def settings(self) -> dict[str, str]:
+        """Likewise of what is written: values and code, without the data."""
         shown = {path: show(value) for path, value in self.factors().items()}
-        parts = {name: value for name, value in self.values().items() if isinstance(value, Component)}
-        kinds = {name: part.identity() for name, part in parts.items()}
-        kinds |= {path: part.identity() for path, part in self.components() if isinstance(part, Schedule)}
+        parts = [(path, part) for path, part in self.components() if re.split(r"[.[]", path)[0] not in DECIDE_NOTHING]
+        kinds = {path: part.identity() for path, part in parts}
+        reached = {f"{path} reaches {name}": line for path, part in parts for name, line in part.reached().items()}
         plan = {
-            name: show(value)
-            for name, value in self.values().items()
-            if name not in (*SETUP_FIELDS, "claims", "figures")
+            name: show(value) for name, value in self.values().items() if name not in (*SETUP_FIELDS, *DECIDE_NOTHING)
         }
-        return kinds | shown | plan | self.fingerprints()
+        return kinds | shown | reached | plan
 
     def digest(self) -> str:
         """`description` in short."""
@@ -130,7 +135,7 @@ class Study(Experiment):
         tasks = dict.fromkeys(self.setup(cell | lowest).task for cell in self.cells())
         first: dict[str, Task] = {}
         for task in tasks:
-            first.setdefault(task.fingerprint(), task)
+            first.setdefault(task.data_digest(), task)
         return {f"data of {task!r}": digest for digest, task in first.items() if digest}
 
 

@@ -212,5 +212,5 @@ def digest(*tensors: Tensor) -> str:
     """SHA-256 of the bytes of tensors, one after another, as hexadecimal digits."""
     sha = hashlib.sha256()
     for tensor in tensors:
-        sha.update(tensor.detach().cpu().reshape(-1).numpy().data)
+        sha.update(tensor.detach().cpu().contiguous().reshape(-1).numpy().data)
     return sha.hexdigest()
