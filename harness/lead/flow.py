@@ -24,6 +24,8 @@ from harness.lead import console
 from harness.lead.interruption import Interrupted, Stop, why_stopped
 from harness.lead.leader import Leader, Planner
 from harness.lead.options import Options
+from harness.lead.verdict_lines import said_of
+from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
@@ -40,6 +42,7 @@ from harness.settings.progress import Progress
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.origin import Origin
+from harness.study.registration import registrations
 
 PREPARE_REPORT_AFTER_S = 10.0
 
@@ -94,7 +97,11 @@ def run(
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
                 done = partial(count, progress)
-                commits = Commits(stores, launch=launch, say=progress.say, stop=stop, done=done)
+                claims = ClaimRecord(study, *stores)
+                commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
+                commits.patiently(claims.enter)
+                for line in said_of(registrations(study, claims.chain)):
+                    options.say(line)
                 leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
@@ -103,7 +110,7 @@ def run(
                 from harness.reporting.build import build_report
 
                 commands = [*([command] if command else []), ui_command(options.uri)]
-                documents = commits.patiently(partial(recorder.read_documents, DOCUMENTS))
+                documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
                 verdicts = build_report(
                     study, origin.doc, documents, runs, folder, commands=commands, helpers=tuple(helpers)
                 )

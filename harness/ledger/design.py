@@ -135,6 +135,21 @@ class Design:
             self._optuna.set_user_attr(key, stored)
         return stored
 
+    @reachable()
+    def kept(self, key: str, default: Any) -> Any:
+        """What is kept with the study under a name."""
+        return self._optuna.user_attrs.get(key, default)
+
+    @reachable()
+    def keep(self, key: str, value: Any) -> None:
+        """Keep something with the study, in place of what is there under this name."""
+        self._optuna.set_user_attr(key, value)
+
+    @reachable()
+    def trials(self) -> list[Trial]:
+        """All that were asked for, in any round."""
+        return [self._trial(frozen) for frozen in self._optuna.get_trials(deepcopy=False)]
+
     def rounds(self) -> list[str]:
         """The names of all rounds, in order; ask for one when all trials of those before it are told."""
         tune = [f"tune {first}-{last}" for first, last in tune_batches(self.study)]
