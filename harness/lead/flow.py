@@ -99,9 +99,7 @@ def run(
                 done = partial(count, progress)
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
-                commits.patiently(claims.enter)
-                for line in said_of(registrations(study, claims.chain)):
-                    options.say(line)
+                enter(claims, study, commits, options)
                 leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
@@ -125,6 +123,13 @@ def run(
             saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
             raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
     return Outcome(folder, verdicts, failed, progress.errors)
+
+
+def enter(claims: ClaimRecord, study: Study, commits: Commits, options: Options) -> None:
+    """Enter the claims into their record, and say which are not registered as they are."""
+    commits.patiently(claims.enter)
+    for line in said_of(registrations(study, claims.chain)):
+        options.say(line)
 
 
 def keep_kind(design: Design, placement: Placement, options: Options) -> None:
