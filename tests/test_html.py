@@ -86,6 +86,30 @@ def test_sections_without_content_are_left_out(missing: str):
     assert f"<h2>{title[missing]}" not in text
 
 
+def test_an_exploratory_claim_is_marked_and_stands_above_the_form_that_was_registered():
+    was = Verdict("t", "gap", "refuted", "", "s", n=5, smallest_effect=0.1, registered=True, registration="registered",
+                  registered_at="2026-01-31T07:05:09Z")  # fmt: skip
+    found = Verdict(
+        "t", "gap", "supported", "", "s", n=5, registered=False, was=was, registration="exploratory: was δ = 0.1"
+    )
+    gone = Verdict(
+        "u", "gap", "refuted", "", "s", n=5, registered=True, withdrawn=True, registration="registered; withdrawn"
+    )
+    unknown = Verdict("v", "gap", "refuted", "", "s", n=5, registration="not known")
+    verdicts = [found, gone, unknown]
+    text, short = html.render(page(verdicts=verdicts)), html.markdown(page(verdicts=verdicts))
+    assert re.search(r'class="badge supported marked">Supported<small class="mark">exploratory</small>', text)
+    assert re.search(
+        r"Exploratory: was δ = 0.1\..*As it was: t.*Registered on 2026-01-31 at 07:05 UTC\.", text, re.DOTALL
+    )
+    assert text.count('class="mark"') == 3
+    assert html.FAMILIES.replace("'", "&#39;") in text and html.FAMILIES in short
+    assert "| **Supported** (exploratory) | t |" in short and "| **Refuted** | as it was: t |" in short
+    assert "(withdrawn)" in short and "(registration not known)" in short
+    plain = html.render(page(verdicts=[was]))
+    assert 'class="mark"' not in plain and html.FAMILIES.replace("'", "&#39;") not in plain
+
+
 def test_tags_are_balanced():
     body = html.render(page())
     body = body[body.index("<main>") : body.index("</main>") + 7]

@@ -23,6 +23,7 @@ from test_record import trial as finished_trial
 
 import harness.reporting.build
 from harness import report
+from harness.ledger.claim_record import ClaimRecord
 from harness.ledger.design import Design
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.launch import Launch
@@ -168,7 +169,8 @@ def test_tables_do_not_pile_up_in_memory_while_a_server_is_away(tmp_path: Path) 
     away = Recorder("x", f"http://127.0.0.1:{free_port()}", identity=design.identity)
     stores, stop = Stores(design, away, Spool(tmp_path / "waiting", design.identity)), threading.Event()
     tables: list[weakref.ref[object]] = []
-    with Commits(stores, launch=Launch({}, {}), say=print, stop=stop.is_set, done=print) as commits:
+    claims = ClaimRecord(design.study, *stores)
+    with Commits(stores, launch=Launch({}, {}), claims=claims, say=print, stop=stop.is_set, done=print) as commits:
         for portion in design.ask(design.rounds()[0]).waves[0]:
             finished = finished_trial(portion.number)
             tables += [weakref.ref(finished), weakref.ref(finished.runs), weakref.ref(finished.curves)]

@@ -1,4 +1,4 @@
-"""Verdicts judged again from a recorded run table: whether `claims.json` follows from `runs.parquet`."""
+"""Verdicts judged again from a recorded run table: whether `claims.json` follows from `runs.parquet` and the record of claims."""
 
 import json
 import math
@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.audit.recorded import Recorded, spelled
-from harness.inference.verdict import as_json
-from harness.inference.verdicts import judge
+from harness.inference.families import judge_registered
+from harness.inference.verdict import OF_REGISTRATION, as_json
+from harness.ledger.claim_record import REGISTERED
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import stored
+from harness.settings.show import counted
+from harness.study.claim_chain import from_text, problems
+from harness.study.registration import registrations, undeclared
 
 ROUNDING = 1e-6
 """Relative difference of two numbers that other versions of the libraries explain."""
@@ -27,26 +31,75 @@ def claims_that_differ(recorded: Recorded, folder: Path, *, exactly: bool) -> li
     Raises:
         InvalidStudy: `claims.json` is missing or damaged.
     """
-    path = folder / "claims.json"
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InvalidStudy([Problem(str(path), f"cannot be read: {error}")]) from None
-    if not (isinstance(there, list) and all(isinstance(claim, dict) for claim in there)):
-        raise InvalidStudy([Problem(str(path), "must hold a list of verdicts")])
+    there = _verdicts(folder / "claims.json")
     runs = recorded.runs.reset_index()
     for name, sweep in recorded.study.sweeps().items():
         levels = {spelled(level): stored(level) for level in sweep.levels}
         runs[name] = [levels[spelled(value)] for value in runs[name]]
-    again = [json.loads(json.dumps(as_json(v))) for v in judge(recorded.study.claims, runs, recorded.study.sweeps())]
+    registered = registrations(recorded.study, _chain(folder))
+    again = [json.loads(json.dumps(as_json(v))) for v in judge_registered(recorded.study, runs, registered)]
+    if _are_older(there, folder):
+        again = [{name: value for name, value in claim.items() if name not in OF_REGISTRATION} for claim in again]
     if len(there) != len(again):
-        return [f"{len(there)} verdicts, where the study has {len(again)} claims"]
+        return [f"{len(there)} verdicts, where the study has {counted(len(again), 'claim')}, withdrawn ones included"]
     return [
         f"{new['title']}: {name} is {old.get(name)} recorded, {value} from the runs"
         for old, new in zip(there, again, strict=True)
         for name, value in new.items()
         if (exactly or name != "sentence") and not _same(old.get(name), value, 0.0 if exactly else ROUNDING)
     ]
+
+
+def _verdicts(path: Path) -> list[dict[str, Any]]:
+    """What is recorded of the verdicts."""
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidStudy([Problem(str(path), f"cannot be read: {error}")]) from None
+    if not (isinstance(there, list) and all(isinstance(claim, dict) for claim in there)):
+        raise InvalidStudy([Problem(str(path), "must hold a list of verdicts")])
+    return there
+
+
+def _are_older(claims: list[dict[str, Any]], folder: Path) -> bool:
+    """Neither `claims.json` nor another file knows of registration."""
+    return not (folder / REGISTERED).is_file() and not any(
+        name in claim for claim in claims for name in OF_REGISTRATION
+    )
+
+
+def chain_problems(recorded: Recorded, folder: Path) -> list[str]:
+    """What shows that the record of claims is not as it was written, or is that of other claims, a line each.
+
+    Args:
+        recorded: the study.
+        folder: with the record, or without one where the results are of before claims were registered.
+    """
+    chain = _chain(folder)
+    if chain == []:
+        return [] if _are_older(_verdicts(folder / "claims.json"), folder) else ["is missing or empty"]
+    return problems(chain) or _conflicts(chain) or undeclared(recorded.study, chain)
+
+
+def _conflicts(chain: list[dict[str, Any]]) -> list[str]:
+    return [f"says: {entry['conflict']}" for entry in chain if entry["conflict"]]
+
+
+def chain_in_words(folder: Path) -> str:
+    """What there is to say of a record of claims in which nothing is wrong."""
+    chain = _chain(folder)
+    if not chain:
+        return "is missing: the results are of before claims were registered, and nobody knows whether these are older than their data"
+    return f"{counted(len(chain), 'entry follows', 'entries follow')} one from another and from the study, the first of {chain[0]['at']}"
+
+
+def _chain(folder: Path) -> Any:
+    """The record of claims in a results folder, maybe damaged; an empty one where there is none."""
+    path = folder / REGISTERED
+    try:
+        return from_text(path.read_text(encoding="utf-8") if path.is_file() else None)
+    except (OSError, ValueError):
+        return None
 
 
 def _same(a: Any, b: Any, tolerance: float) -> bool:

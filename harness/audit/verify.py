@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
-from harness.audit.claims_again import claims_that_differ
+from harness.audit.claims_again import chain_in_words, chain_problems, claims_that_differ
 from harness.audit.recorded import OUTCOME, Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.planning import NARROWEST
@@ -22,6 +22,7 @@ from harness.engine.runs import Run
 from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
 from harness.lead import console
+from harness.ledger.claim_record import REGISTERED
 from harness.ledger.environment import environment, obstacles
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
@@ -69,10 +70,13 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
         click.echo(f"{name}: the median difference is {median:.0%}")
     wrong = claims_that_differ(recorded, folder, exactly=not why)
     click.echo("\n".join(f"claims.json: {line}" for line in wrong or ["every verdict follows from the runs"]))
+    broken = chain_problems(recorded, folder)
+    click.echo("\n".join(f"{REGISTERED}: {line}" for line in broken or [chain_in_words(folder)]))
     agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
-    good = agreeing == len(judged) and not off and not wrong
+    good = agreeing == len(judged) and not off and not wrong and not broken
     click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
                + (f"; the medians of {', '.join(off)} do not" if off else "")
+               + ("; the record of claims is not sound" if broken else "")
                + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
     return AGREE if good else DIFFER
 

@@ -41,6 +41,12 @@ class Verdict:
         n_dropped: seeds left out because a run failed, or because their runs are copies of another seed's.
         interquartile_mean: of Δ, bootstrap interval; from 20 seeds on.
         probability_of_improvement: share of seeds with Δ > 0, bootstrap interval; from 20 seeds on.
+        registered: whether the claim stood so before its data came, see `harness.study.registration`; None: not known.
+        registration: how it stands to the record of claims, in plain English.
+        registered_at: when it was registered, in UTC; None if it was not.
+        planned_seeds: how many were planned then; None: not recorded.
+        withdrawn: whether the study makes the claim no more.
+        was: the verdict on the form that stood when its data came, where the present one is another.
     """
 
     title: str
@@ -68,6 +74,16 @@ class Verdict:
     n_dropped: int = 0
     interquartile_mean: Estimated | None = None
     probability_of_improvement: Estimated | None = None
+    registered: bool | None = None
+    registration: str = ""
+    registered_at: str | None = None
+    planned_seeds: int | None = None
+    withdrawn: bool = False
+    was: "Verdict | None" = None
+
+
+OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds", "withdrawn", "was")
+"""Fields that verdicts of before claims were registered lack."""
 
 
 def read(low: float, high: float, smallest_effect: float) -> tuple[Word, str]:
@@ -91,6 +107,8 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         if isinstance(value, Estimated):
             return {"value": plain(value.value), "low": plain(value.low), "high": plain(value.high)}
+        if isinstance(value, Verdict):
+            return as_json(value)
         if isinstance(value, Mapping):
             return {str(key): plain(inner) for key, inner in value.items()}
         if value is None or isinstance(value, bool):

@@ -12,6 +12,7 @@ from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
 from harness.lead.overview import overview
 from harness.lead.rehearsal import rehearse
+from harness.lead.verdict_lines import verdict_lines
 from harness.ledger.records.tracking import ui_command
 from harness.settings import printable
 from harness.settings.show import counted
@@ -35,8 +36,8 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
         options.say(rehearse(study, options, placement))
         return DONE
     outcome = flow.run(study, origin, options, (executor, placement), command=run_command(sys.argv[1:]))
-    for verdict in outcome.verdicts:
-        options.say(f"{verdict.verdict.upper()}: {verdict.title}. {verdict.sentence}")
+    for line in verdict_lines(outcome.verdicts):
+        options.say(line)
     options.say(f"Report: {outcome.folder / 'report.html'}\nRuns:   {ui_command(options.uri)}")
     if outcome.failed:
         tracebacks = map(printable, outcome.errors) if options.verbose else []

@@ -24,6 +24,8 @@ from harness.lead import console
 from harness.lead.interruption import Interrupted, Stop, why_stopped
 from harness.lead.leader import Leader, Planner
 from harness.lead.options import Options
+from harness.lead.verdict_lines import said_of
+from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
@@ -41,6 +43,7 @@ from harness.settings.progress import Progress
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.origin import Origin
+from harness.study.registration import registrations
 
 PREPARE_REPORT_AFTER_S = 10.0
 
@@ -97,7 +100,9 @@ def run(
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
                 done = partial(count, progress)
-                commits = Commits(stores, launch=launch, say=progress.say, stop=stop, done=done)
+                claims = ClaimRecord(study, *stores)
+                commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
+                enter(claims, study, commits, options)
                 leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
@@ -107,7 +112,7 @@ def run(
                 from harness.reporting.build import build_report
 
                 commands = [*([command] if command else []), ui_command(options.uri)]
-                documents = commits.patiently(partial(recorder.read_documents, DOCUMENTS))
+                documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
                 verdicts = build_report(
                     study, origin.doc, documents, runs, folder, commands=commands, helpers=tuple(helpers)
                 )
@@ -138,6 +143,13 @@ def beginning(design: Design) -> Iterator[str]:
     if there.others:
         others = counted(there.others, "recorded run is none", "recorded runs are none")
         yield f"{others} of the study as it is now and left alone; `harness list` shows such runs, `harness forget` deletes them."
+
+
+def enter(claims: ClaimRecord, study: Study, commits: Commits, options: Options) -> None:
+    """Enter the claims into their record, and say which are not registered as they are."""
+    commits.patiently(claims.enter)
+    for line in said_of(registrations(study, claims.chain)):
+        options.say(line)
 
 
 def keep_kind(design: Design, placement: Placement, options: Options) -> None:

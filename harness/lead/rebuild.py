@@ -9,16 +9,18 @@ import pandas as pd
 
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
+from harness.lead.verdict_lines import is_as_registered, verdict_lines
+from harness.ledger.claim_record import REGISTERED, with_claims
 from harness.ledger.entries import Entries, held
 from harness.ledger.records.finished import CURVES_FILE
-from harness.ledger.records.launch import DOCUMENTS
+from harness.ledger.records.launch import DOCUMENTS, source_of
 from harness.ledger.records.reader import shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.run_table import run_table
 from harness.ledger.stores import leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
-from harness.settings import InvalidStudy, Problem
+from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.patience import Unreachable
 from harness.study import Study
 from harness.study.changes import Changes
@@ -48,15 +50,22 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
             click.echo(note, err=True)
         with leadership(folder):
             study, origin = load_with_origin(study_file, recorded_changes(recorder).then(changes))
-            runs, documents = recorded_runs(study, recorder, folder / CURVES_FILE), recorder.read_documents(DOCUMENTS)
+            runs = recorded_runs(study, recorder, folder / CURVES_FILE)
+            documents = recorder.read_documents((*DOCUMENTS, REGISTERED))
+            before = documents.get(REGISTERED)
+            documents |= source_of(origin) | {REGISTERED: with_claims(study, runs, before)}
+            if documents[REGISTERED] != before:
+                recorder.write_documents({REGISTERED: documents[REGISTERED]})
             commands = [
                 _command(origin, results, tracking_uri),
                 ui_command(tracking_uri or default_tracking_uri(results)),
             ]
-            build_report(study, origin.doc, documents, runs, folder, commands=commands)
+            verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands)
             recorder.log_report(folder)
     except (RecordError, Unreachable) as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
+    for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
+        click.echo(printable(line))
     click.echo(f"Report: {folder / 'report.html'}")
     return DONE
 

@@ -139,6 +139,16 @@ class Design:
             self._optuna.set_user_attr(key, stored)
         return stored
 
+    @reachable()
+    def kept(self, key: str, default: Any) -> Any:
+        """What is kept with the study under a name."""
+        return self._optuna.user_attrs.get(key, default)
+
+    @reachable()
+    def keep(self, key: str, value: Any) -> None:
+        """Keep something with the study, in place of what is there under this name."""
+        self._optuna.set_user_attr(key, value)
+
     def rounds(self) -> list[str]:
         """The names of all rounds, in order; ask for one when all of those before it is told."""
         return rounds(self.study)
@@ -251,6 +261,11 @@ class Design:
     def held(self) -> list[tuple[Wanted, dict[int, Entry]]]:
         """What the study wants, trial by trial, and the entries that have it."""
         return held(self.study, Entries(self._entries()))
+
+    @reachable()
+    def entries(self) -> list[Entry]:
+        """All that was asked for and neither given up nor forgotten."""
+        return self._entries()
 
     def _entries(self) -> list[Entry]:
         return entries_in(self._storage, self.study.name)

@@ -14,6 +14,7 @@ import pandas as pd
 from harness.inference.learning_rates import with_rates
 from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
+from harness.ledger.claim_record import REGISTERED
 from harness.ledger.records.launch import recordable
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
@@ -21,6 +22,7 @@ from harness.ledger.trial_runs import n_runs
 from harness.reporting.report import Subject, write_report
 from harness.study import Study
 from harness.study.changes import NO_CHANGES, Changes, parse_changes
+from harness.study.claim_chain import from_text
 
 
 def build_report(
@@ -30,7 +32,7 @@ def build_report(
     """Write `folder` from the study's records.
 
     Args:
-        study: the study; its claims are judged as they stand now.
+        study: the study; its claims are judged as they stand now, beside what the record of claims has of them.
         doc: what the study file says of itself.
         documents: what is recorded of its launches, from `Recorder.read_documents`.
         runs: all of them, from `Recorder.read`.
@@ -39,7 +41,7 @@ def build_report(
         helpers: processes that draw figures, see `harness.reporting.plots.render_all`.
 
     Returns:
-        The verdict on each claim.
+        The verdict on each claim; those on claims that the study makes no more come last.
 
     Raises:
         RecordError: a document is damaged.
@@ -48,7 +50,8 @@ def build_report(
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
     runs = with_rates(study, selected(study, runs))
-    subject = Subject(study, recordable(doc), environment, commands, n_runs(study))
+    chain = from_text(documents.get(REGISTERED))
+    subject = Subject(study, recordable(doc), environment, commands, n_runs(study), chain)
     return write_report(subject, runs, folder, helpers=helpers)
 
 

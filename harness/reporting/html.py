@@ -16,6 +16,13 @@ from harness.settings.levels import in_words
 SHARED = "Δ of each claim where both arms have the same tuned values (median over n seeds, positive favours the claim):"
 """Above the table of shared values."""
 
+FAMILIES = (
+    "Registered claims stood so before any of the runs that they read was recorded. Holm's procedure holds 5 % over them alone, those "
+    "included that were changed or withdrawn later; exploratory claims, made or changed after their data came, are corrected among "
+    "themselves, and so are those of which nobody knows."
+)
+"""Below the verdicts where not all claims are registered."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -86,8 +93,14 @@ class Page:
 def render(page: Page) -> str:
     """The page as HTML; every text is escaped."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"interval": interval, "in_words": in_words, "word": word, "number": number}
-    environment.globals["clipping_check"] = CLIPPING_CHECK
+    environment.filters |= {
+        "interval": interval,
+        "in_words": in_words,
+        "number": number,
+        "mark": mark,
+        "on_record": on_record,
+    }
+    environment.globals |= {"clipping_check": CLIPPING_CHECK, "families": FAMILIES}
     source = resources.files("harness.reporting").joinpath("templates", "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(page=page, shared=SHARED)
 
@@ -100,6 +113,27 @@ def word(verdict: Verdict) -> str:
     """
     label = "" if verdict.label == "exact" else verdict.label
     return verdict.verdict.capitalize() + (f": {label}" if label else "")
+
+
+def mark(verdict: Verdict) -> str:
+    """What a reader must know of a claim with its verdict: that it is not, or not known to be, older than its data."""
+    marks = ["withdrawn"] if verdict.withdrawn else []
+    if verdict.registration and not verdict.registered:
+        marks.append("registration not known" if verdict.registered is None else "exploratory")
+    return ", ".join(marks)
+
+
+def on_record(verdict: Verdict) -> str:
+    """How a claim stands to the record of claims, with the time at which it was registered.
+
+    >>> on_record(Verdict("t", "gap", "refuted", "", "", registration="registered", registered_at="2026-01-31T07:05:09Z"))
+    'Registered on 2026-01-31 at 07:05 UTC.'
+    """
+    said = verdict.registration
+    if verdict.registered_at is not None:
+        day, _, time = verdict.registered_at.partition("T")
+        said = said.replace("registered", f"registered on {day} at {time[:5]} UTC", 1)
+    return f"{said[0].upper()}{said[1:]}." if said else ""
 
 
 def number(value: float | None) -> str:
@@ -129,16 +163,13 @@ def markdown(page: Page) -> str:
     if page.verdicts:
         head = ["verdict", "claim", "metric", "Δ [interval]", "δ", "n", "level", "why"]
         rows = [
-            [
-                f"**{word(v)}**", v.title, v.metric, interval(v), number(v.smallest_effect), str(v.n),
-                "–" if v.level is None else f"{v.level:.1%}", v.sentence,
-            ]
-            for v in page.verdicts
-        ]  # fmt: skip
+            row for v in page.verdicts for row in (_verdict_row(v), *([_verdict_row(v.was, of=v)] if v.was else []))
+        ]
         parts += [
             "## Verdicts",
             _markdown_table(Table(head, rows)),
             f"Δ: mean paired difference, positive favours the claim. {CLIPPING_CHECK}",
+            FAMILIES if any(map(mark, page.verdicts)) else "",
         ]
     if page.tuning:
         parts += ["## Tuning", "\n".join(f"- {_plain(sentence)}" for sentence in page.tuning)]
@@ -154,6 +185,16 @@ def markdown(page: Page) -> str:
         parts += ["## Metrics", _markdown_table(page.meanings)]
     parts += ["Runs: " + ", ".join(f"{count} {kind}" for kind, count in page.counts.items()) + "."]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _verdict_row(v: Verdict, of: Verdict | None = None) -> list[str]:
+    """A verdict; `of` a claim that is another one now."""
+    marked = f" ({mark(v)})" if mark(v) else ""
+    title = v.title if of is None else f"as it was: {v.title}"
+    return [
+        f"**{word(v)}**{marked}", title, v.metric, interval(v), number(v.smallest_effect), str(v.n),
+        "–" if v.level is None else f"{v.level:.1%}", f"{v.sentence} {on_record(v)}".rstrip(),
+    ]  # fmt: skip
 
 
 def _markdown_table(table: Table) -> str:

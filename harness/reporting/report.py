@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from harness.inference.families import judge_registered
 from harness.inference.verdict import Verdict
-from harness.inference.verdicts import judge
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
 from harness.reporting.formats import claims_json, csv, parquet
@@ -22,6 +23,7 @@ from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 from harness.study import Study
+from harness.study.registration import registrations
 from harness.study.scope import budget, scope, setups
 
 
@@ -35,6 +37,7 @@ class Subject:
         environment: what ran and where, by name, for the report's last table.
         commands: shell lines that reproduce the study.
         expected_runs: how many runs the whole study has; where fewer are there, the report says so.
+        chain: the record of its claims, see `harness.study.claim_chain`; maybe damaged, or empty.
     """
 
     study: Study
@@ -42,6 +45,7 @@ class Subject:
     environment: Mapping[str, str]
     commands: Sequence[str]
     expected_runs: int
+    chain: Any = ()
 
 
 def write_report(
@@ -56,12 +60,12 @@ def write_report(
         helpers: processes that draw figures, see `plots.render_all`.
 
     Returns:
-        The verdicts, in the order of the study's claims.
+        The verdicts, in the order of the study's claims; those on claims that it makes no more come last.
     """
     study = subject.study
     study.metrics.register()
     runs = sort_runs(study, runs)
-    verdicts = judge(study.claims, runs, study.sweeps())
+    verdicts = judge_registered(study, runs, registrations(study, subject.chain))
     summary = summarize(study, runs)
     drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES_FILE, runs, study), study))
     images = plots.render_all(drawn, helpers)

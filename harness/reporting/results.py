@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from harness.inference.verdict import Verdict
+from harness.inference.verdict import OF_REGISTRATION, Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.show import counted
@@ -28,7 +28,7 @@ COUNTS = ("n", "n_diverged", "n_collapsed", "n_failed")
 RUN_COLUMNS = ("trial", "seed", "phase", "status")
 NUMBERS = ("smallest_effect", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
 ESTIMATES = ("interquartile_mean", "probability_of_improvement")
-SHOWN = ["title", "verdict", "label", "estimate", "low", "high", "smallest_effect", "n"]
+SHOWN = ["title", "verdict", "label", "registration", "estimate", "low", "high", "smallest_effect", "n"]
 
 T = TypeVar("T")
 
@@ -43,7 +43,8 @@ class Results:
         cells: one row per cell: its levels, tuned values, counts, and mean, median and interval of every metric, as in
             `summary.csv`.
         verdicts: one row per claim, with the fields of `harness.inference.verdict.Verdict`; an estimate with an interval
-            of its own takes three columns, of which two end in `_low` and `_high`.
+            of its own takes three columns, of which two end in `_low` and `_high`. Claims that the study makes no more come
+            last; `was` is what `claims.json` has of the form that was registered.
         study: everything that decides the results, as text by path, and under `environment` what ran and where.
     """
 
@@ -68,7 +69,8 @@ class Results:
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
-        counts = self.verdicts["verdict"].value_counts(sort=False)
+        marks = self.verdicts["registered"].map(lambda registered: " (exploratory)" if registered is False else "")
+        counts = (self.verdicts["verdict"] + marks).value_counts(sort=False)
         words = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no claims"
         return (
             f"<Results in {self.folder}: {counted(len(self.runs), 'run')}, {counted(len(self.cells), 'cell')}; {words}>"
@@ -156,14 +158,15 @@ def _column(texts: "pd.Series[str]", kind: Any) -> "pd.Series[Any]":
 def _verdicts(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     claims = json.loads(path.read_text(encoding="utf-8"))
     names = [field.name for field in fields(Verdict)]
-    if not isinstance(claims, list) or not all(
-        isinstance(claim, dict) and set(names) <= set(claim) for claim in claims
-    ):
+    needed = set(names) - set(OF_REGISTRATION)
+    if not isinstance(claims, list) or not all(isinstance(claim, dict) and needed <= set(claim) for claim in claims):
         raise ValueError(f"not a list of claims with {', '.join(names)}")
+    absent = {field.name: field.default for field in fields(Verdict) if field.name in OF_REGISTRATION}
     bounds = [f"{name}_{bound}" for name in ESTIMATES for bound in ("low", "high")]
-    table = pd.DataFrame([_row(claim, runs) for claim in claims], columns=names + bounds)
+    table = pd.DataFrame([_row(absent | claim, runs) for claim in claims], columns=names + bounds)
     numbers = dict.fromkeys([*NUMBERS, *ESTIMATES, *bounds], float)
-    return table.astype(numbers | {"further_seeds": "Int64"})
+    whole = dict.fromkeys(["further_seeds", "planned_seeds"], "Int64")
+    return table.astype(numbers | whole | {"registered": object, "was": object})
 
 
 def _row(claim: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Self
 
+from harness.ledger.claim_record import ClaimRecord
 from harness.ledger.records.finished import FinishedTrial, outcomes, tunable
 from harness.ledger.records.launch import Launch
 from harness.ledger.records.tracking import RecordError
@@ -25,17 +26,18 @@ class Commits:
         stores: where trials are kept, recorded and told. Within the block, only the thread of this object uses the
             recorder, but after `wait`.
         launch: what to record of this launch.
+        claims: of the study, entered already.
         say: is told what the user should know at once.
         stop: once it returns true, nobody waits for a storage or server any more.
         done: is given each trial that is committed.
     """
 
     def __init__(
-        self, stores: Stores, *, launch: Launch, say: Callable[[str], None], stop: Callable[[], bool],
+        self, stores: Stores, *, launch: Launch, claims: ClaimRecord, say: Callable[[str], None], stop: Callable[[], bool],
         done: Callable[[FinishedTrial], None],
     ) -> None:  # fmt: skip
         self._design, self._recorder, self._spool = stores
-        self._launch, self._done = launch, done
+        self._launch, self._claims, self._done = launch, claims, done
         self._over, self._begun = threading.Event(), False
         self.patiently = Patience(say, lambda: self._over.is_set() or stop())
         self._pending: list[Future[None]] = []
@@ -60,6 +62,7 @@ class Commits:
             self._begun = True
             self._submit(partial(self._recorder.start_launch, self._launch.params))
             self._submit(partial(self._recorder.write_documents, self._launch.documents))
+            self._submit(self._claims.keep)
             self._submit(lambda: self._recorder.keep_only(self._design.told()))
 
     def add(self, finished: FinishedTrial) -> None:

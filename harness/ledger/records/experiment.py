@@ -134,7 +134,7 @@ class Experiment:
     @contextmanager
     def outbox(self, record: Record, path: str = "") -> Iterator[Path]:
         """A folder whose files become artifacts: the right one already if it is on this machine, else uploaded."""
-        local = local_path(record.artifact_uri)
+        local = self._local(record)
         if local is not None:
             (local / path).mkdir(parents=True, exist_ok=True)
             yield local / path
@@ -147,15 +147,22 @@ class Experiment:
         """The folder with artifacts of a run: where it was written, where it was moved with all results, or a download."""
         from mlflow.artifacts import download_artifacts
 
-        local = local_path(record.artifact_uri)
+        local = self._local(record)
         if local is not None:
-            moved = local if self._artifact_folder is None else self._artifact_folder / record.run_id / "artifacts"
-            return (local if local.exists() else moved) / path
+            return local / path
         target = inbox / record.run_id
         if path and not self.client.list_artifacts(record.run_id, path):
             return target
         uri = f"{record.artifact_uri}/{path}".rstrip("/")
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(target), tracking_uri=self._tracking_uri))
+
+    def _local(self, record: Record) -> Path | None:
+        """The folder of a run's artifacts on this machine: where it was written, or where it was moved with all results."""
+        written = local_path(record.artifact_uri)
+        if written is None or self._artifact_folder is None or written.exists():
+            return written
+        moved = self._artifact_folder / record.run_id / "artifacts"
+        return moved if moved.exists() else written
 
     def _required(self) -> str:
         """The experiment's id; it is created, or restored if somebody deleted it: MLflow keeps its name taken."""

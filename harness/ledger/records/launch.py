@@ -42,15 +42,21 @@ def launch_of(study: Study, origin: Origin, *, plan: dict[str, object], environm
         plan: number of populations that train abreast, and the ways of groups of runs.
         environment: see `harness.ledger.environment`.
     """
-    changes = asdict(origin.changes)
     documents = {
-        **({"study.py": recordable(origin.text)} if origin.file else {}),
+        **source_of(origin),
         "study.json": json.dumps(_recordable(study.description()), indent=1, ensure_ascii=False),
-        "changes.json": json.dumps(_recordable(changes)),
         "plan.json": json.dumps(plan),
         "environment.json": json.dumps(_recordable(environment | study.fingerprints()), indent=1, ensure_ascii=False),
     }
-    return Launch(_recordable({"study_file": str(origin.file or "made in Python"), **changes}), documents)
+    return Launch(
+        _recordable({"study_file": str(origin.file or "made in Python"), **asdict(origin.changes)}), documents
+    )
+
+
+def source_of(origin: Origin) -> dict[str, str]:
+    """The documents from which a study is built again, claims included."""
+    text = {"study.py": recordable(origin.text)} if origin.file else {}
+    return text | {"changes.json": json.dumps(_recordable(asdict(origin.changes)))}
 
 
 def recordable(text: str) -> str:

@@ -1,0 +1,65 @@
+"""Which claims are judged together: those that were registered, those of which that is not known, and exploratory ones.
+
+Holm's procedure holds 5 % over each family by itself. So no claim that was made after its data came weakens or strengthens what
+is said of registered ones; and a registered claim that was changed or withdrawn later still counts among these, in the form that
+it had: whoever drops what failed has no easier test of the rest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from harness.inference.verdict import Verdict
+from harness.inference.verdicts import judge_family
+from harness.settings.levels import at
+from harness.study import Claim, Study
+from harness.study.registration import Registration
+
+
+def judge_registered(study: Study, runs: pd.DataFrame, registrations: Sequence[Registration]) -> list[Verdict]:
+    """The verdict on each claim, with how it stands to the record of claims.
+
+    Args:
+        study: of the runs.
+        runs: its run table.
+        registrations: of its claims, see `harness.study.registration.registrations`.
+    """
+    present = [one for each in registrations for one in (each, each.was) if one is not None]
+    verdicts: dict[int, Verdict] = {}
+    for state in ("registered", "unknown", "exploratory"):
+        family = [one for one in present if one.state == state]
+        judged = [one for one in family if not one.obstacle]
+        others = sum(isinstance(one.claim, Claim) for one in family) - sum(isinstance(j.claim, Claim) for j in judged)
+        found = judge_family([(one.claim, _runs(one, runs)) for one in judged], study.sweeps(), others=others)
+        verdicts |= {id(one): verdict for one, verdict in zip(judged, found, strict=True)}
+    verdicts |= {id(one): _not_judged(one) for one in present if one.obstacle}
+    return [_with_registration(one, verdicts) for one in registrations]
+
+
+def _runs(one: Registration, runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs that a form is judged on: at the levels that it averaged over."""
+    for path, levels in one.across.items():
+        inside = pd.Series(False, index=runs.index)
+        for level in levels:
+            inside |= at(runs, {path: level})
+        runs = runs[inside]
+    return runs
+
+
+def _not_judged(one: Registration) -> Verdict:
+    claim, sentence = one.claim, f"Cannot be judged as it was: {one.obstacle}."
+    if not isinstance(claim, Claim):
+        return Verdict(claim.title, claim.metric, "inconclusive", "exact", sentence)
+    return Verdict(
+        claim.title, claim.metric, "inconclusive", "", sentence, better=claim.better, treatment=claim.treatment,
+        baseline=claim.baseline, smallest_effect=claim.smallest_effect,
+    )  # fmt: skip
+
+
+def _with_registration(one: Registration, verdicts: dict[int, Verdict]) -> Verdict:
+    return replace(
+        verdicts[id(one)], registered={"registered": True, "exploratory": False, "unknown": None}[one.state],
+        registration=one.sentence, registered_at=one.registered_at, planned_seeds=one.planned_seeds,
+        withdrawn=one.withdrawn, was=None if one.was is None else _with_registration(one.was, verdicts),
+    )  # fmt: skip

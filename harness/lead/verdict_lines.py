@@ -1,0 +1,32 @@
+"""What the command line says of claims: before anything trains, of those that are not registered; at the end, their verdicts."""
+
+from collections.abc import Iterator, Sequence
+
+from harness.inference.verdict import Verdict
+from harness.study.registration import Registration
+
+
+def said_of(registrations: Sequence[Registration]) -> Iterator[str]:
+    """A line for each claim that was not registered as it is, or is withdrawn."""
+    for one in registrations:
+        if one.state != "registered" or one.withdrawn:
+            yield f"  claim:   “{one.claim.title}”: {one.sentence}"
+
+
+def is_as_registered(verdict: Verdict) -> bool:
+    """Whether there is nothing to say of a claim but its verdict."""
+    return verdict.registration == "registered"
+
+
+def verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Each verdict with its reason, and how its claim stands to the record of claims."""
+    for verdict in verdicts:
+        yield _line(verdict)
+        if verdict.was is not None:
+            yield f"  as it was: {_line(verdict.was)}"
+
+
+def _line(verdict: Verdict) -> str:
+    mark = " (EXPLORATORY)" if verdict.registered is False else ""
+    said = "" if is_as_registered(verdict) else f" [{verdict.registration}]"
+    return f"{verdict.verdict.upper()}{mark}: {verdict.title}. {verdict.sentence}{said}"

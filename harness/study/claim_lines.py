@@ -1,0 +1,176 @@
+"""The entries of a chain of claims → lines: what became of each claim from entry to entry.
+
+A claim is the same as one of the entry before if it has its form; else if it has its title; else if it has its metric and arms.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.study.claim_chain import Chain, form_in
+from harness.study.claim_forms import Form
+
+Stated = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The form in which a claim stood when its data came, or in which it was found where runs are older than the record.
+
+    Attributes:
+        form, title: as it was entered.
+        at: when.
+        seeds: planned by then.
+        seen: its runs that were recorded by then: none where it is registered.
+        of: its runs in all, as planned.
+    """
+
+    form: Form
+    title: str
+    at: str
+    seeds: list[int]
+    seen: int
+    of: int
+
+    @property
+    def state(self) -> Literal["registered", "unknown"]:
+        """Whether it is known to be older than its data."""
+        return "unknown" if self.seen else "registered"
+
+
+@dataclass(frozen=True)
+class Replanned:
+    """Other seeds than planned: its runs that were recorded when that was entered, and whether these were all that were planned."""
+
+    seen: int
+    whole: bool
+
+
+@dataclass
+class Line:
+    """What became of a claim.
+
+    Attributes:
+        title, form: the present ones, or the last ones.
+        origin: see `Origin`; None where it was added after its data came.
+        how: in which way the present form came, where that is not the origin's.
+        seen: its runs that were recorded when it came.
+        of: its runs in all, as planned then.
+        seeds: planned for the present form.
+        standing: whether the last entry has it.
+        left: its runs that were recorded when it was dropped.
+        replanned: since when other seeds are planned; None for no other ones.
+        forms: all that it ever had.
+    """
+
+    title: str
+    form: Form
+    origin: Origin | None
+    seeds: list[int]
+    of: int
+    how: Literal["added", "changed"] = "added"
+    seen: int = 0
+    standing: bool = True
+    left: int = 0
+    replanned: Replanned | None = None
+    forms: list[Form] = field(default_factory=list)
+
+    def others(self) -> list[Form]:
+        """Forms that are neither the present one nor the origin's, each once."""
+        known = [self.form, *([self.origin.form] if self.origin is not None else [])]
+        found: list[Form] = []
+        for form in self.forms:
+            if form not in known and form not in found:
+                found.append(form)
+        return found
+
+
+SAME: Sequence[Callable[[Line, str, Form], bool]] = (
+    lambda line, title, form: line.standing and line.form == form and line.title == title,
+    lambda line, title, form: line.standing and line.form == form,
+    lambda line, title, form: form in line.forms and line.title == title,
+    lambda line, title, form: form in line.forms,
+    lambda line, title, form: line.standing and line.title == title,
+    lambda line, title, form: line.title == title,
+    lambda line, title, form: line.standing and _place(line.form) == _place(form),
+)
+"""When a claim is that of a line, the surest sign first."""
+
+
+def lines(chain: Chain) -> list[Line]:
+    """The line of every claim that stands, in the order of the last entry, then those that were dropped after their data came."""
+    found: list[Line] = []
+    for i, entry in enumerate(chain):
+        same, before = _matched(found, entry["claims"]), list(found)
+        standing = []
+        for stated, line in zip(entry["claims"], same, strict=True):
+            standing.append(_continued(line, stated, entry) if line is not None else _begun(stated, entry, first=not i))
+        left = [line for line in before if all(line is not other for other in standing)]
+        found = standing + [line for line in left if _leave(line, entry)]
+    return found
+
+
+def _matched(found: Sequence[Line], claims: Sequence[Stated]) -> list[Line | None]:
+    """The line of each claim of an entry, each line once."""
+    chosen: list[Line | None] = [None] * len(claims)
+    for same in SAME:
+        for i, stated in enumerate(claims):
+            free = (line for line in found if all(line is not other for other in chosen))
+            if chosen[i] is None:
+                chosen[i] = next((line for line in free if same(line, stated["title"], form_in(stated))), None)
+    return chosen
+
+
+def _place(form: Form) -> tuple[Any, ...]:
+    return form["kind"], form["metric"], form.get("treatment"), form.get("baseline")
+
+
+def _begun(stated: Stated, entry: dict[str, Any], *, first: bool) -> Line:
+    """The line of a claim that was not there before; in the first entry of a chain nobody knows of what is older."""
+    form = form_in(stated)
+    origin = _origin(stated, entry) if first or not stated["seen"] else None
+    return Line(stated["title"], form, origin, entry["seeds"], stated["of"], seen=stated["seen"], forms=[form])
+
+
+def _origin(stated: Stated, entry: dict[str, Any]) -> Origin:
+    return Origin(form_in(stated), stated["title"], entry["at"], entry["seeds"], stated["seen"], stated["of"])
+
+
+def _continued(line: Line, stated: Stated, entry: dict[str, Any]) -> Line:
+    """The line of a claim after one more entry that has it; another line where it is a new claim on other data."""
+    form, seen = form_in(stated), stated["seen"]
+    if form != line.form and not seen and not (line.origin and form == line.origin.form):
+        return _begun(stated, entry, first=False)
+    if form != line.form:
+        back = line.origin is not None and form == line.origin.form
+        line.form, line.how, line.seen = form, "changed", seen
+        line.forms.append(form)
+        if back and line.origin is not None:
+            line.seeds, line.of = line.origin.seeds, line.origin.of
+        else:
+            line.seeds, line.of = entry["seeds"], stated["of"]
+        line.replanned = None
+    line.title, line.standing = stated["title"], True
+    _plan(line, stated, entry)
+    return line
+
+
+def _plan(line: Line, stated: Stated, entry: dict[str, Any]) -> None:
+    """Take note of the seeds that an entry plans: they are the line's as long as none of its runs is there."""
+    if not stated["seen"]:
+        line.seeds, line.of = entry["seeds"], stated["of"]
+        if line.origin is not None and line.form == line.origin.form:
+            line.origin = _origin(stated | {"title": line.origin.title}, entry | {"at": line.origin.at})
+    if entry["seeds"] == line.seeds:
+        line.replanned = None
+    elif line.replanned is None:
+        line.replanned = Replanned(stated["seen"], whole=stated["seen"] >= line.of)
+
+
+def _leave(line: Line, entry: dict[str, Any]) -> bool:
+    """Mark a line that an entry drops; whether it is worth keeping: its data came while it stood."""
+    if line.standing:
+        line.standing = False
+        gone = [one["seen"] for one in (*entry["dropped"], *entry["claims"]) if form_in(one) == line.form]
+        line.left = gone[0] if gone else 0
+    return line.left > 0

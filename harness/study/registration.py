@@ -1,0 +1,198 @@
+"""How each claim of a study stands to the record of its claims: registered before its data, exploratory, or not known.
+
+A claim is *registered* if, in the form that it has, it stood in the record (`claim_chain`) when its data came: none of the runs
+that it reads was recorded when it was entered. What was added or changed later is *exploratory*, for good, unless it goes back to
+the form that was registered. A claim that was dropped after its data came stays here, as withdrawn. Where runs are older than
+the record, nobody can say: `unknown`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.settings import show
+from harness.settings.show import counted
+from harness.study.claim_chain import Chain, form_in, problems
+from harness.study.claim_forms import across_of, claim_of, differences, form_of, obstacle
+from harness.study.claim_lines import Line, Replanned, lines
+from harness.study.claims import Claim, Exact
+from harness.study.study import Study
+
+State = Literal["registered", "exploratory", "unknown"]
+
+NOT_KNOWN = "not known whether older than its data"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A claim, and how it stands to the record.
+
+    Attributes:
+        claim: to be judged.
+        state: see the module.
+        sentence: on that, for a reader.
+        registered_at: when this form was entered, in UTC; None unless it is registered.
+        planned_seeds: how many were planned when it was entered; None where that is not recorded.
+        withdrawn: whether the study makes the claim no more.
+        was: the form that stood when its data came, where the present one is another.
+        across: levels to which runs are restricted, by factor path: those of before, where the study has others now.
+        obstacle: why it cannot be judged, "" where it can.
+    """
+
+    claim: Claim | Exact
+    state: State
+    sentence: str
+    registered_at: str | None = None
+    planned_seeds: int | None = None
+    withdrawn: bool = False
+    was: "Registration | None" = None
+    across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    obstacle: str = ""
+
+
+def registrations(study: Study, chain: Any) -> list[Registration]:
+    """How every claim of a study stands to the record, in the order of the study; withdrawn ones come last.
+
+    Args:
+        study: whose claims the last entry of the chain should have, see `undeclared`.
+        chain: what is kept as such; maybe damaged, or empty.
+    """
+    if chain in ([], ()):
+        return _unknown(study, "nothing is recorded of when it was made")
+    if wrong := problems(chain):
+        return _unknown(study, f"the record of claims {wrong[0]}")
+    if conflict := next((entry["conflict"] for entry in chain if entry["conflict"]), ""):
+        return _unknown(study, conflict)
+    if others := undeclared(study, chain):
+        return _unknown(study, f"the record of claims {others[0]}")
+    found, last = lines(chain), chain[-1]
+    standing = [(found[i], claim) for i, claim in zip(_places(study, last["claims"]), study.claims, strict=True)]
+    return [_of_line(line, claim, study, last["seeds"]) for line, claim in standing] + [
+        _withdrawn(line, study, last["seeds"]) for line in found if not line.standing
+    ]
+
+
+def undeclared(study: Study, chain: Chain) -> list[str]:
+    """What the last entry of a sound chain says otherwise than the study, a line each."""
+    last = chain[-1]
+    said = [(claim["title"], form_in(claim)) for claim in last["claims"]]
+    found = []
+    for claim in study.claims:
+        stated = (claim.title, form_of(claim, study))
+        if stated in said:
+            said.remove(stated)
+        else:
+            found.append(f"has no “{claim.title}” as the study makes it")
+    found += [f"has “{title}”, which the study does not make" for title, _ in said]
+    if last["seeds"] != study.confirm_seeds():
+        found.append(f"plans the seeds {show(last['seeds'])}, the study {show(study.confirm_seeds())}")
+    return found
+
+
+def _unknown(study: Study, why: str) -> list[Registration]:
+    return [Registration(claim, "unknown", f"{NOT_KNOWN}: {why}") for claim in study.claims]
+
+
+def _places(study: Study, stated: Sequence[dict[str, Any]]) -> list[int]:
+    """The place of each of the study's claims in an entry."""
+    left = {i: (claim["title"], form_in(claim)) for i, claim in enumerate(stated)}
+    places = []
+    for claim in study.claims:
+        wanted = (claim.title, form_of(claim, study))
+        places.append(next(i for i, one in left.items() if one == wanted))
+        del left[places[-1]]
+    return places
+
+
+def _of_line(line: Line, claim: Claim | Exact, study: Study, seeds: list[int]) -> Registration:
+    """A claim that the study makes."""
+    origin = line.origin
+    notes = [*_other_forms(line), *_seeds(line.seeds, line.replanned, seeds)]
+    if origin is not None and line.form == origin.form:
+        renamed = [f"its title was “{origin.title}”"] if origin.title != claim.title else []
+        at = origin.at if origin.state == "registered" else None
+        sentence = _sentence([_of_origin(line), *renamed, *notes])
+        return Registration(claim, origin.state, sentence, at, len(line.seeds))
+    was = _former(line, study, seeds) if origin is not None else None
+    said = [f"exploratory: {line.how} after {_were_seen(line.seen)}"]
+    said += [f"was {differences(origin.form, line.form)}"] if origin is not None else []
+    said += ["which is not known to be older than its data either"] if was and was.state == "unknown" else []
+    return Registration(claim, "exploratory", _sentence([*said, *notes]), None, len(line.seeds), was=was)
+
+
+def _former(line: Line, study: Study, seeds: list[int]) -> Registration:
+    """The form that a claim had when its data came."""
+    origin = line.origin
+    assert origin is not None
+    at = origin.at if origin.state == "registered" else None
+    replanned = line.replanned if line.form == origin.form else None
+    sentence = _sentence([_of_origin(line), *_seeds(origin.seeds, replanned, seeds)])
+    claim, across = claim_of(origin.title, origin.form, study), across_of(origin.form, study)
+    return Registration(
+        claim, origin.state, sentence, at, len(origin.seeds), across=across, obstacle=obstacle(origin.form, study)
+    )
+
+
+def _withdrawn(line: Line, study: Study, seeds: list[int]) -> Registration:
+    """A claim that the study makes no more, in the form that it had when its data came, if it had one."""
+    gone = f"withdrawn after {_were_seen(line.left)}"
+    if line.origin is not None:
+        former = _former(line, study, seeds)
+        others = [*_other_forms(line), *_seeds(line.origin.seeds, None, seeds)]
+        sentence = _sentence([_of_origin(line), *_changed(line), gone, *others])
+        return Registration(**vars(former) | {"sentence": sentence, "withdrawn": True})
+    sentence = _sentence([f"exploratory: {line.how} after {_were_seen(line.seen)}", gone, *_other_forms(line)])
+    return Registration(
+        claim_of(line.title, line.form, study), "exploratory", sentence, None, len(line.seeds), withdrawn=True,
+        across=across_of(line.form, study), obstacle=obstacle(line.form, study),
+    )  # fmt: skip
+
+
+def _of_origin(line: Line) -> str:
+    origin = line.origin
+    assert origin is not None
+    if origin.state == "registered":
+        return "registered"
+    return f"{NOT_KNOWN}: {_were_seen(origin.seen)} before claims were registered"
+
+
+def _changed(line: Line) -> list[str]:
+    changed = line.origin is not None and line.form != line.origin.form
+    return [f"changed after {_were_seen(line.seen)}"] if changed else []
+
+
+def _other_forms(line: Line) -> list[str]:
+    """How many forms were tried that are neither the present one nor that of its data."""
+    tried = len(line.others())
+    return [f"{counted(tried, 'other form was', 'other forms were')} tried"] if tried else []
+
+
+def _seeds(planned: list[int], replanned: Replanned | None, seeds: list[int]) -> list[str]:
+    """That it is judged on other seeds than were planned."""
+    if seeds == planned:
+        return []
+    after = ""
+    if replanned is not None:
+        result = f"the result of {len(planned)} was seen" if replanned.whole else _were_seen(replanned.seen)
+        after = f" after {result}"
+    if set(planned) < set(seeds):
+        return [f"planned {counted(len(planned), 'seed')}; judged on {len(seeds)}{after}"]
+    return [f"planned the seeds {_listed(planned)}; judged on {_listed(seeds)}{after}"]
+
+
+def _listed(seeds: Sequence[int]) -> str:
+    """Seeds in few characters.
+
+    >>> _listed([0, 1, 2, 3]), _listed([4, 9])
+    ('0–3', '4, 9')
+    """
+    together = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]}–{seeds[-1]}" if together else ", ".join(map(str, seeds))
+
+
+def _were_seen(count: int) -> str:
+    return f"{count:,} of its runs {'was' if count == 1 else 'were'} seen"
+
+
+def _sentence(parts: Iterable[str]) -> str:
+    return "; ".join(parts)
