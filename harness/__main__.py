@@ -2,7 +2,7 @@
 
 import click
 
-from harness import bench, doctor, report, run, verify
+from harness import bench, compare, doctor, report, run, verify
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -13,7 +13,7 @@ def main() -> None:
     """
 
 
-for command in (run, report, verify, doctor, bench):
+for command in (run, report, verify, compare, doctor, bench):
     main.add_command(command.main, command.__name__.rpartition(".")[2])
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.audit.recorded import Recorded, spelled
+from harness.audit.recorded import Recorded
 from harness.inference.verdict import as_json
 from harness.inference.verdicts import judge
 from harness.settings import InvalidStudy, Problem
-from harness.settings.levels import stored
+from harness.settings.levels import spelled, stored
 
 ROUNDING = 1e-6
 """Relative difference of two numbers that other versions of the libraries explain."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harness.engine.run_tables import CURVE_COLUMNS
@@ -18,7 +17,8 @@ from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.records.populations import COLUMNS, POPULATIONS_FILE
 from harness.ledger.trial_runs import factor_values, runs_of
-from harness.settings import InvalidStudy, Problem, show
+from harness.settings import InvalidStudy, Problem
+from harness.settings.levels import spelled
 from harness.settings.metrics import METRICS
 from harness.study import Study
 from harness.study.changes import Changes, parse_changes
@@ -201,21 +201,6 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
 
 def _spelling(levels: Mapping[Any, Any], paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(spelled(levels.get(path, math.nan)) for path in paths)
-
-
-def spelled(value: Any) -> str:
-    """A setting's spelling, whatever type its column has: 1, 1.0 and "1" are the same.
-
-    >>> spelled(1), spelled("1.0"), spelled(True), spelled(None)
-    ('1.0', '1.0', 'True', 'None')
-    """
-    if isinstance(value, bool | np.bool_):
-        return str(value)
-    text = value if isinstance(value, str) else show(value)
-    try:
-        return str(float(text))
-    except ValueError:
-        return text
 
 
 def _number(value: Any, *, whole: bool) -> float:

@@ -1,8 +1,8 @@
 """`harness verify RESULTS`: train a sample of the recorded runs again, judge the claims again, and compare.
 
-A run is trained among those with which it was recorded to have trained, cut to blocks of the `NARROWEST` members beside
-it: on a CPU that seldom changes a bit. Only a run that then differs is trained once more with all of them, where not a bit
-may differ. Where the environment is another one, everything is held to tolerances (see `harness.audit.agreement`).
+The sampled runs are trained without the companions with which they were recorded: on a CPU these seldom change a bit (see
+`harness.engine.independence`). Only a run that then differs is trained once more with all of them, where not a bit may differ.
+Where the environment is another one, everything is held to tolerances (see `harness.audit.agreement`).
 """
 
 import random
@@ -17,7 +17,7 @@ from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting
 from harness.audit.claims_again import claims_that_differ
 from harness.audit.recorded import OUTCOME, Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
-from harness.engine.planning import NARROWEST
+from harness.engine.planning import apart, cut, groups
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
@@ -26,19 +26,24 @@ from harness.ledger.environment import environment, obstacles
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
 from harness.settings.progress import Progress
-from harness.settings.show import counted
+from harness.settings.show import aligned, counted
 
 AGREE, DIFFER = 0, 1
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A sampled run, whether it agrees, whether it does so in every bit, and how or where not."""
+    """A sampled run, whether it agrees, whether it does so in every bit, and how or where not.
+
+    Attributes:
+        companions: with how many others it had to be trained, all that it was recorded with; 0 where it was trained without.
+    """
 
     run: Run
     agrees: bool
     exactly: bool
     words: str
+    companions: int = 0
 
 
 def verify(folder: Path, sample: int, seed: int | None, devices: str | None, study_file: Path | None) -> int:
@@ -71,7 +76,9 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     click.echo("\n".join(f"claims.json: {line}" for line in wrong or ["every verdict follows from the runs"]))
     agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
     good = agreeing == len(judged) and not off and not wrong
+    among = sum(found.exactly and found.companions > 0 for found in judged)
     click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
+               + (f", {among} of these only with all companions" if among else "")
                + (f"; the medians of {', '.join(off)} do not" if off else "")
                + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
     return AGREE if good else DIFFER
@@ -102,7 +109,7 @@ def choose(recorded: Recorded, sample: int, seed: int) -> set[Key]:
 def train_and_judge(
     recorded: Recorded, chosen: set[Key], places: list[torch.device], *, exactly: bool
 ) -> tuple[list[Judged], list[tuple[Outcome, Outcome]]]:
-    """Train the parts that the chosen runs were recorded from, as much of them as needed.
+    """Train the chosen runs without their companions, and those that then differ in a bit with all of them.
 
     Args:
         recorded: what to compare with.
@@ -113,34 +120,55 @@ def train_and_judge(
     Returns:
         A judgement on each run, and recorded and new outcome of each, ordered by trial and seed.
     """
-    inside: dict[int, set[Key]] = {}
-    for key in sorted(chosen):
-        inside.setdefault(recorded.part_of[key], set()).add(key)
     before = {key: outcome(recorded.runs, recorded.curves, key) for key in chosen}
-    progress = Progress(0, 0)
+    progress, companions = Progress(0, 0), dict.fromkeys(chosen, 0)
     with executor(recorded, places) as trainer, console.shown(progress, quiet=False):
-        blocks = [(block(recorded.parts[part], keys), keys) for part, keys in inside.items()]
-        again = train(trainer, blocks, progress)
+        populations = without_companions(recorded, chosen)
+        again = train(trainer, populations, chosen, progress)
         if exactly:
-            differing = {key for key in chosen if in_bits(before[key], again[key])}
-            doubtful = [
-                (recorded.parts[part], keys & differing)
-                for (trained, keys), part in zip(blocks, inside, strict=True)
-                if keys & differing and len(trained) < len(recorded.parts[part])
-            ]
-            again |= train(trainer, doubtful, progress)
-    run_of = {_key(run): run for part in inside for run in recorded.parts[part]}
-    judged = [judge(run_of[key], before[key], again[key], exactly=exactly) for key in sorted(chosen)]
+            among = {_key(run): population for population in populations for run in population}
+            parts = {key: recorded.parts[recorded.part_of[key]] for key in chosen if in_bits(before[key], again[key])}
+            parts = {key: part for key, part in parts.items() if _keys(part) != _keys(among[key])}
+            whole = [recorded.parts[i] for i in sorted({recorded.part_of[key] for key in parts})]
+            again |= train(trainer, whole, set(parts), progress)
+            companions |= {key: len(part) - 1 for key, part in parts.items()}
+    judged = [
+        judge(_run(recorded, key), before[key], again[key], exactly=exactly, companions=companions[key])
+        for key in sorted(chosen)
+    ]
     return judged, [(before[key], again[key]) for key in sorted(chosen)]
 
 
-def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged:
-    """Compare one run with its record."""
+def without_companions(recorded: Recorded, chosen: set[Key]) -> list[list[Run]]:
+    """The chosen runs in as few populations as can be, none wider than those recorded; a run recorded by the plain loop is one.
+
+    A run that trained in a population and would be the only one of its kind here gets one companion of it: alone it would be
+    trained by the plain loop.
+    """
+    part_of = {key: recorded.parts[recorded.part_of[key]] for key in sorted(chosen)}
+    runs = {key: _run(recorded, key) for key in part_of}
+    populations = [part for part in part_of.values() if len(part) == 1]
+    together = [run for key, run in runs.items() if len(part_of[key]) > 1]
+    phases = [[run for run in together if run.confirm is confirm] for confirm in (False, True)]
+    for kind in [kind for phase in phases for kind in groups(phase).values()]:
+        mixed = any(len(apart(part_of[_key(run)])) > 1 for run in kind)  # else it may be that only equal modules share
+        for alike in [kind] if mixed else apart(kind):
+            most = max(len(part_of[_key(run)]) for run in alike)
+            for few in cut(alike, -(-len(alike) // most)):
+                spare = [run for run in part_of[_key(few[0])] if _key(run) != _key(few[0])]
+                filled = few if len(few) > 1 else [*few, spare[0]]
+                populations.append(sorted(filled, key=lambda run: run.seed))
+    return populations
+
+
+def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool, companions: int) -> Judged:
+    """Compare one run with its record; see `Judged`."""
     difference = in_bits(before, again)
     if difference is None:
-        return Judged(run, True, True, "agrees in every bit")
+        among = f" with its {counted(companions, 'companion')}, not without" if companions else ""
+        return Judged(run, True, True, f"agrees in every bit{among}", companions)
     if exactly:
-        return Judged(run, False, False, str(difference))
+        return Judged(run, False, False, str(difference), companions)
     difference = within_tolerances(before, again)
     if difference is not None:
         return Judged(run, False, False, str(difference))
@@ -148,30 +176,25 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged
     return Judged(run, True, False, "agrees within tolerances" + (f" until it parts at step {step}" if step else ""))
 
 
-def block(part: list[Run], chosen: set[Key]) -> list[Run]:
-    """The chosen members of a part and those beside them, in blocks of `NARROWEST`."""
-    wanted = {i // NARROWEST for i, run in enumerate(part) if _key(run) in chosen}
-    return [run for i, run in enumerate(part) if i // NARROWEST in wanted]
-
-
 def executor(recorded: Recorded, places: list[torch.device]) -> Executor:
     """What trains: a process for each device."""
     return Workers(places, max(1, cores_of(places[0]) // len(places)), recorded.study)
 
 
-def train(trainer: Executor, blocks: list[tuple[list[Run], set[Key]]], progress: Progress) -> dict[Key, Outcome]:
-    """Train blocks of runs; the outcome of those runs of each that are asked for."""
-    progress.steps += sum(run.setup.steps for runs, _ in blocks for run in runs)
-    progress.runs += sum(len(runs) for runs, _ in blocks)
+def train(
+    trainer: Executor, populations: list[list[Run]], wanted: set[Key], progress: Progress
+) -> dict[Key, Outcome]:  # fmt: skip
+    """Train populations; the outcome of those of their runs that are wanted."""
+    progress.steps += sum(run.setup.steps for runs in populations for run in runs)
+    progress.runs += sum(map(len, populations))
     found: dict[Key, Outcome] = {}
-    populations = [runs for runs, _ in blocks]
-    for index, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
+    for _, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
         for note in trained.notes:
             progress.say(note)
         for key, error in trained.errors.items():
             progress.say(f"trial {key[0]}, seed {key[1]}: {error.strip().splitlines()[-1]}")
         runs, curves = (table.set_index(["trial", "seed"]) for table in (trained.runs, trained.curves))
-        found |= {key: outcome(runs, curves, key) for key in runs.index if key in blocks[index][1]}
+        found |= {key: outcome(runs, curves, key) for key in runs.index if key in wanted}
         progress.diverged += int((runs["status"] == "diverged").sum())
         progress.collapsed += int((runs["status"] == "collapsed").sum())
         progress.add(runs=len(runs))
@@ -190,9 +213,17 @@ def table(judged: list[Judged]) -> list[str]:
     """A line for each run: trial, seed, factors, judgement."""
     rows = [("trial", "seed", "factors", "")]
     rows += [(str(j.run.trial), str(j.run.seed), levels.in_words(j.run.values), j.words) for j in judged]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def _key(run: Run) -> Key:
     return run.trial, run.seed
+
+
+def _keys(runs: list[Run]) -> list[Key]:
+    return list(map(_key, runs))
+
+
+def _run(recorded: Recorded, key: Key) -> Run:
+    """The run, as it stands in the part that it was recorded from."""
+    return next(run for run in recorded.parts[recorded.part_of[key]] if _key(run) == key)

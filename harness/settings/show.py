@@ -1,6 +1,7 @@
-"""`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words."""
+"""`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words; `aligned`: a table."""
 
 import hashlib
+from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
@@ -53,3 +54,13 @@ def counted(n: int, one: str, several: str | None = None) -> str:
     ('1 seed', '1,200 runs', '2 runs are')
     """
     return f"{n:,} {one if n == 1 else several or f'{one}s'}"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines, their columns as wide as their widest text.
+
+    >>> aligned([("seed", "loss"), ("0", "0.25")])
+    ['seed  loss', '0     0.25']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
