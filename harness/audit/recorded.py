@@ -45,6 +45,7 @@ class Recorded:
         curves: one row per run and logged step, indexed by trial and seed, steps in order.
         parts: runs that trained together, in the order in which they did, some of which were recorded from there.
         part_of: trial and seed of each run → index of the part that it was recorded from; failed runs have none.
+        alone: whether it was found that companions change no bit of a run, see `harness.engine.independence`.
     """
 
     study: Study
@@ -53,6 +54,7 @@ class Recorded:
     curves: pd.DataFrame
     parts: list[list[Run]]
     part_of: dict[Key, int]
+    alone: bool
 
 
 def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
@@ -92,7 +94,9 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             said = "holds" if status == "failed" else "does not say"
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
-    return Recorded(study, environment, runs, curves, parts, part_of)
+    ways = _json(folder / "plan.json").get("ways", {}).values()
+    alone = all(way.get("width") == 1 or way.get("alone", False) for way in ways)
+    return Recorded(study, environment, runs, curves, parts, part_of, alone)
 
 
 def _parts(members: pd.DataFrame, known: Mapping[Key, Run], path: Path) -> tuple[list[list[Run]], dict[Key, int]]:

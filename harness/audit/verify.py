@@ -66,7 +66,11 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
         click.echo("Compared within tolerances, since bits need not be equal here:")
         click.echo("\n".join(f"  {line}" for line in why) + f"\nThat is: {TOLERANCES}.")
     else:
-        click.echo("Compared bit for bit: versions, platform and processor are those recorded.")
+        found = "change no bit here, as far as was tried" if recorded.alone else "may change bits here"
+        click.echo(
+            "Compared bit for bit: versions, platform and processor are those recorded.\n"
+            f"Companions {found}: runs are trained without, and again with all of them only where a bit differs."
+        )
     judged, pairs = train_and_judge(recorded, chosen, places, exactly=not why)
     click.echo("\n".join(table(judged)))
     off = {} if not why else moved(pairs)

@@ -20,8 +20,8 @@ from harness.engine.way import Way
 from harness.settings import Component, show
 
 NARROWEST = 16
-"""From this width on, a member's arithmetic on a CPU seldom depends on the width; with odd sizes it may, in the last bit,
-which is why whole planned populations train, whatever the interruptions."""
+"""From this width on, launching operations costs a member little. Where its bits depend on its companions (`independence`),
+whole planned populations give the same tables, whatever the interruptions."""
 
 
 def structure(module: nn.Module) -> str:

@@ -14,7 +14,8 @@ from harness.settings.show import aligned, counted
 LEGEND = (
     "B − A: median over seeds of the paired differences and its 95 % interval, from order statistics; of what is 0 or 1 the difference "
     "of rates with the paired score interval. Each interval covers for itself, not all of them together. A run that diverged is worse "
-    "than any other in what measures generalization, and two such tie; under six seeds a median has no 95 % interval."
+    "than any other in what measures generalization, and two such tie; under six seeds a median has no 95 % interval. Of those that "
+    "diverged, collapsed or failed all runs of a cell are counted."
 )
 
 
