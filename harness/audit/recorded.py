@@ -94,9 +94,15 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             said = "holds" if status == "failed" else "does not say"
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
-    ways = _json(folder / "plan.json").get("ways", {}).values()
-    alone = all(way.get("width") == 1 or way.get("alone", False) for way in ways)
-    return Recorded(study, environment, runs, curves, parts, part_of, alone)
+    return Recorded(study, environment, runs, curves, parts, part_of, _alone(folder / "plan.json"))
+
+
+def _alone(path: Path) -> bool:
+    """See `Recorded.alone`; not where a plan does not say."""
+    try:
+        return all(way["width"] == 1 or way.get("alone", False) for way in _json(path)["ways"].values())
+    except (KeyError, TypeError, AttributeError):
+        raise InvalidStudy([Problem(str(path), "needs ways, each with a width")]) from None
 
 
 def _parts(members: pd.DataFrame, known: Mapping[Key, Run], path: Path) -> tuple[list[list[Run]], dict[Key, int]]:
