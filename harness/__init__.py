@@ -4,6 +4,7 @@ What a study file imports, and `load`, which reads the results of one. Each name
 command can then answer, or start processes, before torch is there.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from harness.settings.measures import Measure
     from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
     from harness.study import Claim, Exact, Study
+
+# Intel's library then multiplies matrices by the same sums wherever in memory they begin, and a member's numbers do not depend on
+# its place in a population. It is read before a process's first product; the kernels stay those of the processor (AUTO).
+os.environ.setdefault("MKL_CBWR", "AUTO")
 
 __all__ = [
     "Claim",

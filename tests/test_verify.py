@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,11 @@ from harness.audit.agreement import Outcome, in_bits, moved, parting, within_tol
 from harness.audit.recorded import read_results
 from harness.engine.devices import device_name
 from harness.engine.planning import groups
+from harness.engine.runs import Run
 from harness.engine.way import Way
 from harness.execution import placement
 from harness.execution.placement import Placement
+from harness.execution.trainer import Executor
 from harness.ledger.environment import DECISIVE, obstacles
 
 pytestmark = pytest.mark.slow
@@ -109,9 +112,9 @@ def test_every_run_of_every_phase_is_trained_again_to_the_bit(small: Path) -> No
     assert set(runs["seed"]) == {2, 5, 7, 1_000_000}
     assert set(runs["task.train_size"]) == {"None", "100"}
     assert again.output.count("agrees in every bit") == 28
-    assert again.output.splitlines()[-1] == "AGREES: 28 of 28 runs agree, 28 of them in every bit."
+    assert again.output.splitlines()[-1].startswith("AGREES: 28 of 28 runs agree, 28 of them in every bit")
     assert "claims.json: every verdict follows from the runs" in again.output
-    assert sorted(map(len, read_results(small).parts)) == [4] * 4 + [12]
+    assert sorted(len(part.runs) for part in read_results(small).parts) == [4] * 4 + [12]
 
 
 def test_the_choice_is_random_and_can_be_repeated(small: Path) -> None:
@@ -159,29 +162,90 @@ def test_halves_are_trained_again_as_halves(results: Path, tmp_path: Path) -> No
     ]
     members.to_parquet(folder / "populations.parquet", index=False)
     recorded = read_results(folder)
-    assert list(map(len, recorded.parts)) == [10, 10]
-    assert {recorded.part_of[run.trial, run.seed] for run in recorded.parts[1]} == {1}
+    assert [len(part.runs) for part in recorded.parts] == [10, 10]
+    assert {recorded.part_of[run.trial, run.seed] for run in recorded.parts[1].runs} == {1}
 
 
-def test_only_what_lies_beside_a_sampled_run_trains_with_it(results: Path) -> None:
-    (part,) = read_results(results / "wide").parts
-    keys = [(member.trial, member.seed) for member in part]
-    assert len(keys) == 20
-    assert verify.block(part, {keys[1]}) == part[:16]
-    assert verify.block(part, {keys[17]}) == part[16:]
-    assert verify.block(part, {keys[1], keys[17]}) == part
+def trained_again(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[int, int]]]:
+    """Trial and seed of the runs of each population that `verify` trains from now on."""
+    populations: list[list[tuple[int, int]]] = []
+    original = verify.train
+
+    def train(trainer: Executor, runs: list[list[Run]], *rest: Any) -> Any:
+        populations.extend([(run.trial, run.seed) for run in population] for population in runs)
+        return original(trainer, runs, *rest)
+
+    monkeypatch.setattr(verify, "train", train)
+    return populations
 
 
-def test_a_run_that_differs_in_a_block_is_trained_with_all_its_companions(
-    results: Path, monkeypatch: pytest.MonkeyPatch
+def test_sampled_runs_train_without_their_companions(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    again = trained_again(monkeypatch)
+    wide = verified(results / "wide", "--sample", "3", "--seed", "0")
+    assert wide.exit_code == 0, wide.output
+    assert list(map(len, again)) == [3]
+    assert wide.stdout.splitlines()[-1] == "AGREES: 3 of 3 runs agree, 3 of them in every bit."
+    assert "companion" not in wide.output
+
+
+def test_a_run_of_a_population_is_not_trained_by_the_plain_loop(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounded otherwise there: with one companion it is a population, whose bits are those of the recorded one."""
+    again = trained_again(monkeypatch)
+    wide = verified(results / "wide", "--sample", "1", "--seed", "1")
+    assert wide.exit_code == 0, wide.output
+    (population,) = again
+    assert len(population) == 2
+    assert "1 of them in every bit." in wide.output
+
+
+def test_runs_of_several_parts_share_a_population_where_they_can(small: Path) -> None:
+    recorded = read_results(small)
+    confirmed = recorded.runs[recorded.runs["phase"] == "confirm"].index
+    tuned = recorded.runs[recorded.runs["phase"] == "tune"].index
+    chosen = {tuned[0], tuned[5], tuned[10]}
+    searched, tested = verify.without_companions(recorded, {*chosen, *confirmed[:4]})
+    assert {(run.trial, run.seed) for run in searched} == chosen
+    assert {(run.trial, run.seed) for run in tested} == set(confirmed[:4])  # which are measured on test data, too
+    assert len({recorded.part_of[key] for key in chosen}) == 3
+    widest = max(len(part.runs) for part in recorded.parts)
+    assert max(map(len, verify.without_companions(recorded, set(recorded.runs.index)))) <= widest
+
+
+def test_a_run_recorded_by_the_plain_loop_is_trained_by_it(results: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    members = pd.read_parquet(folder / "populations.parquet")
+    members["part"] = [f"{place}" if place < 2 else "rest" for place in range(len(members))]
+    members.to_parquet(folder / "populations.parquet", index=False)
+    recorded = read_results(folder)
+    plain = [(run.trial, run.seed) for part in recorded.parts if len(part.runs) == 1 for run in part.runs]
+    assert len(plain) == 2
+    alone = verify.without_companions(recorded, set(recorded.part_of))
+    assert sorted(map(len, alone)) == [1, 1, 18]
+
+
+def test_a_run_whose_bits_depend_on_its_companions_is_trained_with_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seven units are an odd size: in another place of a stack a member's sums are taken in another order."""
-    recorded = read_results(results / "wide")
-    (part,) = recorded.parts
-    monkeypatch.setattr(verify, "block", lambda *_: part[7:12])
-    chosen = {(member.trial, member.seed) for member in part[7:12]}
-    judged, _ = verify.train_and_judge(recorded, chosen, [torch.device("cpu")], exactly=True)
-    assert [found.words for found in judged] == ["agrees in every bit"] * 5
+    """Torch has another kernel for convolutions of one channel in a population narrower than 8."""
+    layers = "nn.Linear(6, width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, outputs)"
+    images = "nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 8, 3, padding=1), nn.Tanh(), nn.Flatten(), nn.Dropout(dropout), nn.Linear(48, outputs)"
+    assert layers in STUDY
+    text = STUDY.replace(layers, images).replace('"small"', '"odd"')
+    (tmp_path / "mine.py").write_text(text)
+    plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
+    settings = [*plain, "task.train_size=100", "claims=()"]
+    done = launch(tmp_path, "--seeds", "19", *(word for setting in settings for word in ("--set", setting)))
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "results" / "odd"
+    part = read_results(folder).parts[0].runs
+    assert len(part) == 19
+    again = trained_again(monkeypatch)
+    judged, _ = verify.train_and_judge(
+        read_results(folder), {(0, 0), (0, 5), (0, 7)}, [torch.device("cpu")], exactly=True
+    )
+    assert list(map(len, again)) == [3, 19]
+    assert [found.agrees for found in judged] == [True] * 3
+    assert judged[-1].words == "agrees in every bit with its 18 companions, not without"
 
 
 TAMPERED = [
@@ -210,7 +274,7 @@ def test_a_changed_value_is_found(small: Path) -> None:
             rf"^{trial} +{seed} .* {column}(: | at step).* recorded, .* again$", again.stdout, re.MULTILINE
         )
     last = again.stdout.splitlines()[-1]
-    assert last.startswith("DIFFERS: 23 of 28 runs agree, 23 of them in every bit; ")  # and what follows from a loss
+    assert re.match(r"DIFFERS: 23 of 28 runs agree, 23 of them in every bit[,;] ", last)  # and what follows from a loss
     assert last.endswith("numbers of claims.json do not.")
 
 

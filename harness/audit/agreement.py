@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.settings.bits import same_bits
 from harness.settings.metrics import METRICS
 
 FIRST_STEP, CALM, MEDIAN = 1e-4, 0.01, 0.5
@@ -84,18 +85,6 @@ def moved(pairs: Iterable[tuple[Outcome, Outcome]]) -> dict[str, float]:
         if name in METRICS
     }
     return {name: median for name, median in medians.items() if median > MEDIAN}
-
-
-def same_bits(a: Any, b: Any) -> NDArray[np.bool_]:
-    """Elementwise, NaN equal to NaN, 0.0 unequal to −0.0; of text and whole numbers simply whether they are equal.
-
-    >>> same_bits([1.0, float("nan"), 0.0], [1.0, float("nan"), -0.0]).tolist()
-    [True, True, False]
-    """
-    x, y = np.asarray(a), np.asarray(b)
-    if x.dtype.kind != "f" or y.dtype.kind != "f":
-        return np.asarray(x == y)
-    return np.asarray((x == y) & (np.signbit(x) == np.signbit(y)) | np.isnan(x) & np.isnan(y))
 
 
 def relative(a: Any, b: Any, least: float = 0.0) -> NDArray[np.float64]:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.audit.recorded import Recorded, spelled
+from harness.audit.recorded import Recorded
 from harness.inference.families import judge_registered
 from harness.inference.verdict import OF_REGISTRATION, as_json
 from harness.ledger.claim_record import REGISTERED
 from harness.settings import InvalidStudy, Problem
-from harness.settings.levels import stored
+from harness.settings.levels import spelled, stored
 from harness.settings.show import counted
 from harness.study.claim_chain import from_text, problems
 from harness.study.registration import registrations, undeclared

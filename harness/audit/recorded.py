@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harness.engine.content import seed_key
+from harness.engine.planning import copy_of
 from harness.engine.run_tables import CURVE_COLUMNS
 from harness.engine.runs import Run
 from harness.inference.selection import selected
@@ -19,7 +19,8 @@ from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.records.populations import COLUMNS, POPULATIONS_FILE
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
-from harness.settings import InvalidStudy, Problem, show
+from harness.settings import InvalidStudy, Problem
+from harness.settings.levels import spelled
 from harness.settings.metrics import METRICS
 from harness.study import Study
 from harness.study.changes import Changes, parse_changes
@@ -36,6 +37,19 @@ Key = tuple[int, int]
 
 
 @dataclass(frozen=True)
+class Part:
+    """Runs that trained together.
+
+    Attributes:
+        runs: of trials that the study has, in the order in which they trained.
+        whole: whether these are all of them: a study that has changed since may have some no more.
+    """
+
+    runs: list[Run]
+    whole: bool
+
+
+@dataclass(frozen=True)
 class Recorded:
     """What a results folder holds.
 
@@ -44,17 +58,18 @@ class Recorded:
         environment: where it was trained, see `harness.ledger.environment`.
         runs: one row per run, indexed by trial and seed.
         curves: one row per run and logged step, indexed by trial and seed, steps in order.
-        parts: runs that trained together, in the order in which they did, some of which were recorded from there; those that
-            are none of the study now, since it has changed, are left out.
+        parts: in which runs trained together, some of which were recorded from there.
         part_of: trial and seed of each run → index of the part that it was recorded from; failed runs have none.
+        alone: whether it was found that companions change no bit of a run, see `harness.engine.independence`.
     """
 
     study: Study
     environment: dict[str, str]
     runs: pd.DataFrame
     curves: pd.DataFrame
-    parts: list[list[Run]]
+    parts: list[Part]
     part_of: dict[Key, int]
+    alone: bool
 
 
 def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
@@ -86,9 +101,10 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             [Problem(str(folder / CURVES_FILE), f"has a curve of trial {trial}, seed {seed}, which is no run")]
         )
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
-    known = {(trial.key(study), run.seed): run for trial in reversed(trials) for run in runs_of(study, trial)}
     members = _table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
-    parts, of_key = _parts(members, known, folder / POPULATIONS_FILE)
+    parts, of_key = _parts(
+        study, members, {trial.key(study): trial for trial in reversed(trials)}, folder / POPULATIONS_FILE
+    )
     key_of = {trial.number: trial.key(study) for trial in trials}
     named = {(trial, seed): (key_of[trial], seed) for trial, seed in runs.index}
     part_of = {run: of_key[key] for run, key in named.items() if key in of_key}
@@ -97,25 +113,36 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             said = "holds" if status == "failed" else "does not say"
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
-    return Recorded(study, environment, runs, curves, parts, part_of)
+    return Recorded(study, environment, runs, curves, parts, part_of, _alone(folder / "plan.json"))
+
+
+def _alone(path: Path) -> bool:
+    """See `Recorded.alone`; not where a plan does not say."""
+    try:
+        return all(way["width"] == 1 or way.get("alone", False) for way in _json(path)["ways"].values())
+    except (KeyError, TypeError, AttributeError):
+        raise InvalidStudy([Problem(str(path), "needs ways, each with a width")]) from None
 
 
 def _parts(
-    members: pd.DataFrame, known: Mapping[tuple[str, int], Run], path: Path
-) -> tuple[list[list[Run]], dict[tuple[str, int], int]]:
-    """The runs of each part that are the study's, and which part each run was recorded from, by key of the trial and seed."""
-    parts: list[list[Run]] = []
+    study: Study, members: pd.DataFrame, known: Mapping[str, Trial], path: Path
+) -> tuple[list[Part], dict[tuple[str, int], int]]:
+    """The parts, and which of them each run was recorded from, by key of the trial and seed."""
+    parts: list[Part] = []
     part_of: dict[tuple[str, int], int] = {}
     for _, rows in members.groupby("part", sort=False):
         keys = list(zip(rows["key"].tolist(), rows["seed"].tolist(), strict=True))
         own = [key for key, recorded in zip(keys, rows["recorded"], strict=True) if recorded]
-        if strangers := [key for key in own if key not in known]:
-            message = (
-                f"says that seed {strangers[0][1]} of {strangers[0][0]} was recorded, which is no run of the study"
-            )
+        if strangers := [key for key, _ in own if key not in known]:
+            message = f"says that runs of {strangers[0]} were recorded, which is no trial of the study"
             raise InvalidStudy([Problem(str(path), message)])
         part_of |= dict.fromkeys(own, len(parts))
-        parts.append([known[key] for key in keys if key in known])
+        runs: dict[tuple[str, int], list[Run]] = {}
+        for key, seed in keys:
+            if key in known:
+                (run,) = runs_of(study, known[key], [seed])
+                runs.setdefault((key, seed), []).append(copy_of(run) if (key, seed) in runs else run)
+        parts.append(Part([run for same in runs.values() for run in same], whole=all(key in known for key, _ in keys)))
     return parts, part_of
 
 
@@ -215,21 +242,6 @@ def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:
 
 def _spelling(levels: Mapping[Any, Any], paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(spelled(levels.get(path, math.nan)) for path in paths)
-
-
-def spelled(value: Any) -> str:
-    """A setting's spelling, whatever type its column has: 1, 1.0 and "1" are the same.
-
-    >>> spelled(1), spelled("1.0"), spelled(True), spelled(None)
-    ('1.0', '1.0', 'True', 'None')
-    """
-    if isinstance(value, bool | np.bool_):
-        return str(value)
-    text = value if isinstance(value, str) else show(value)
-    try:
-        return str(float(text))
-    except ValueError:
-        return text
 
 
 def _number(value: Any, *, whole: bool) -> float:

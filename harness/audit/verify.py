@@ -1,8 +1,8 @@
 """`harness verify RESULTS`: train a sample of the recorded runs again, judge the claims again, and compare.
 
-A run is trained among those with which it was recorded to have trained, cut to blocks of the `NARROWEST` members beside
-it: on a CPU that seldom changes a bit. Only a run that then differs is trained once more with all of them, where not a bit
-may differ. Where the environment is another one, everything is held to tolerances (see `harness.audit.agreement`).
+The sampled runs are trained without the companions with which they were recorded: on a CPU these seldom change a bit (see
+`harness.engine.independence`). Only a run that then differs is trained once more with all of them, where not a bit may differ.
+Where the environment is another one, everything is held to tolerances (see `harness.audit.agreement`).
 """
 
 import random
@@ -17,7 +17,7 @@ from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting
 from harness.audit.claims_again import chain_in_words, chain_problems, claims_that_differ
 from harness.audit.recorded import OUTCOME, Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
-from harness.engine.planning import NARROWEST
+from harness.engine.planning import apart, copy_of, cut, groups
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
@@ -27,19 +27,24 @@ from harness.ledger.environment import environment, obstacles
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
 from harness.settings.progress import Progress
-from harness.settings.show import counted
+from harness.settings.show import aligned, counted
 
 AGREE, DIFFER = 0, 1
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A sampled run, whether it agrees, whether it does so in every bit, and how or where not."""
+    """A sampled run, whether it agrees, whether it does so in every bit, and how or where not.
+
+    Attributes:
+        companions: with how many others it had to be trained, all that it was recorded with; 0 where it was trained without.
+    """
 
     run: Run
     agrees: bool
     exactly: bool
     words: str
+    companions: int = 0
 
 
 def verify(folder: Path, sample: int, seed: int | None, devices: str | None, study_file: Path | None) -> int:
@@ -62,7 +67,11 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
         click.echo("Compared within tolerances, since bits need not be equal here:")
         click.echo("\n".join(f"  {line}" for line in why) + f"\nThat is: {TOLERANCES}.")
     else:
-        click.echo("Compared bit for bit: versions, platform and processor are those recorded.")
+        found = "change no bit here, as far as was tried" if recorded.alone else "may change bits here"
+        click.echo(
+            "Compared bit for bit: versions, platform and processor are those recorded.\n"
+            f"Companions {found}: runs are trained without, and again with all of them only where a bit differs."
+        )
     judged, pairs = train_and_judge(recorded, chosen, places, exactly=not why)
     click.echo("\n".join(table(judged)))
     off = {} if not why else moved(pairs)
@@ -74,7 +83,9 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     click.echo("\n".join(f"{REGISTERED}: {line}" for line in broken or [chain_in_words(folder)]))
     agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
     good = agreeing == len(judged) and not off and not wrong and not broken
+    among = sum(found.exactly and found.companions > 0 for found in judged)
     click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
+               + (f", {among} of these only with all companions" if among else "")
                + (f"; the medians of {', '.join(off)} do not" if off else "")
                + ("; the record of claims is not sound" if broken else "")
                + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
@@ -106,7 +117,7 @@ def choose(recorded: Recorded, sample: int, seed: int) -> set[Key]:
 def train_and_judge(
     recorded: Recorded, chosen: set[Key], places: list[torch.device], *, exactly: bool
 ) -> tuple[list[Judged], list[tuple[Outcome, Outcome]]]:
-    """Train the parts that the chosen runs were recorded from, as much of them as needed.
+    """Train the chosen runs without their companions, and those that then differ in a bit with all of them.
 
     Args:
         recorded: what to compare with.
@@ -117,34 +128,62 @@ def train_and_judge(
     Returns:
         A judgement on each run, and recorded and new outcome of each, ordered by trial and seed.
     """
-    inside: dict[int, set[Key]] = {}
-    for key in sorted(chosen):
-        inside.setdefault(recorded.part_of[key], set()).add(key)
     before = {key: outcome(recorded.runs, recorded.curves, key) for key in chosen}
-    progress = Progress(0, 0)
+    progress, companions = Progress(0, 0), dict.fromkeys(chosen, 0)
+    undecided: set[Key] = set()  # their companions are no runs of the study any more, so that bits may differ
     with executor(recorded, places) as trainer, console.shown(progress, quiet=False):
-        blocks = [(block(recorded.parts[part], keys), keys) for part, keys in inside.items()]
-        again = train(trainer, blocks, progress)
+        populations = without_companions(recorded, chosen)
+        again = train(trainer, populations, chosen, progress)
         if exactly:
-            differing = {key for key in chosen if in_bits(before[key], again[key])}
-            doubtful = [
-                (recorded.parts[part], keys & differing)
-                for (trained, keys), part in zip(blocks, inside, strict=True)
-                if keys & differing and len(trained) < len(recorded.parts[part])
-            ]
-            again |= train(trainer, doubtful, progress)
-    run_of = {_key(run): run for part in inside for run in recorded.parts[part]}
-    judged = [judge(run_of[key], before[key], again[key], exactly=exactly) for key in sorted(chosen)]
+            among = {_key(run): population for population in populations for run in population}
+            parts = {key: recorded.parts[recorded.part_of[key]] for key in chosen if in_bits(before[key], again[key])}
+            undecided |= {key for key, part in parts.items() if not part.whole}
+            parts = {key: part for key, part in parts.items() if part.whole and _keys(part.runs) != _keys(among[key])}
+            whole = [recorded.parts[i].runs for i in sorted({recorded.part_of[key] for key in parts})]
+            again |= train(trainer, whole, set(parts), progress)
+            companions |= {key: len(part.runs) - 1 for key, part in parts.items()}
+    judged = [
+        judge(
+            _run(recorded, key), before[key], again[key], exactly=exactly and key not in undecided,
+            companions=companions[key],
+        )
+        for key in sorted(chosen)
+    ]  # fmt: skip
     return judged, [(before[key], again[key]) for key in sorted(chosen)]
 
 
-def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged:
-    """Compare one run with its record."""
+def without_companions(recorded: Recorded, chosen: set[Key]) -> list[list[Run]]:
+    """The chosen runs in as few populations as can be, none wider than those recorded; a run recorded by the plain loop is one.
+
+    A run that trained in a population and would be the only one of its kind here gets a copy of itself as a companion: alone it
+    would be trained by the plain loop.
+    """
+    part_of = {key: recorded.parts[recorded.part_of[key]] for key in sorted(chosen)}
+    runs = {key: _run(recorded, key) for key in part_of}
+    plain = {key for key, part in part_of.items() if part.whole and len(part.runs) == 1}
+    populations = [part_of[key].runs for key in part_of if key in plain]
+    together = [run for key, run in runs.items() if key not in plain]
+    phases = [[run for run in together if run.confirm is confirm] for confirm in (False, True)]
+    for kind in [kind for phase in phases for kind in groups(phase).values()]:
+        mixed = any(
+            len(apart(part_of[_key(run)].runs)) > 1 for run in kind
+        )  # else it may be that only equal modules share
+        for alike in [kind] if mixed else apart(kind):
+            most = max(2, *(len(part_of[_key(run)].runs) for run in alike))
+            for few in cut(alike, -(-len(alike) // most)):
+                filled = few if len(few) > 1 else [*few, copy_of(few[0])]
+                populations.append(sorted(filled, key=lambda run: run.seed))
+    return populations
+
+
+def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool, companions: int) -> Judged:
+    """Compare one run with its record; see `Judged`."""
     difference = in_bits(before, again)
     if difference is None:
-        return Judged(run, True, True, "agrees in every bit")
+        among = f" with its {counted(companions, 'companion')}, not without" if companions else ""
+        return Judged(run, True, True, f"agrees in every bit{among}", companions)
     if exactly:
-        return Judged(run, False, False, str(difference))
+        return Judged(run, False, False, str(difference), companions)
     difference = within_tolerances(before, again)
     if difference is not None:
         return Judged(run, False, False, str(difference))
@@ -152,30 +191,25 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool) -> Judged
     return Judged(run, True, False, "agrees within tolerances" + (f" until it parts at step {step}" if step else ""))
 
 
-def block(part: list[Run], chosen: set[Key]) -> list[Run]:
-    """The chosen members of a part and those beside them, in blocks of `NARROWEST`."""
-    wanted = {i // NARROWEST for i, run in enumerate(part) if _key(run) in chosen}
-    return [run for i, run in enumerate(part) if i // NARROWEST in wanted]
-
-
 def executor(recorded: Recorded, places: list[torch.device]) -> Executor:
     """What trains: a process for each device."""
     return Workers(places, max(1, cores_of(places[0]) // len(places)), recorded.study)
 
 
-def train(trainer: Executor, blocks: list[tuple[list[Run], set[Key]]], progress: Progress) -> dict[Key, Outcome]:
-    """Train blocks of runs; the outcome of those runs of each that are asked for."""
-    progress.steps += sum(run.setup.steps for runs, _ in blocks for run in runs)
-    progress.runs += sum(len(runs) for runs, _ in blocks)
+def train(
+    trainer: Executor, populations: list[list[Run]], wanted: set[Key], progress: Progress
+) -> dict[Key, Outcome]:  # fmt: skip
+    """Train populations; the outcome of those of their runs that are wanted."""
+    progress.steps += sum(run.setup.steps for runs in populations for run in runs)
+    progress.runs += sum(map(len, populations))
     found: dict[Key, Outcome] = {}
-    populations = [runs for runs, _ in blocks]
-    for index, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
+    for _, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
         for note in trained.notes:
             progress.say(note)
         for key, error in trained.errors.items():
             progress.say(f"trial {key[0]}, seed {key[1]}: {error.strip().splitlines()[-1]}")
         runs, curves = (table.set_index(["trial", "seed"]) for table in (trained.runs, trained.curves))
-        found |= {key: outcome(runs, curves, key) for key in runs.index if key in blocks[index][1]}
+        found |= {key: outcome(runs, curves, key) for key in runs.index if key in wanted}
         progress.diverged += int((runs["status"] == "diverged").sum())
         progress.collapsed += int((runs["status"] == "collapsed").sum())
         progress.add(runs=len(runs))
@@ -194,9 +228,17 @@ def table(judged: list[Judged]) -> list[str]:
     """A line for each run: trial, seed, factors, judgement."""
     rows = [("trial", "seed", "factors", "")]
     rows += [(str(j.run.trial), str(j.run.seed), levels.in_words(j.run.values), j.words) for j in judged]
-    widths = [max(len(row[i]) for row in rows) for i in range(3)]
-    return ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def _key(run: Run) -> Key:
     return run.trial, run.seed
+
+
+def _keys(runs: list[Run]) -> list[Key]:
+    return list(map(_key, runs))
+
+
+def _run(recorded: Recorded, key: Key) -> Run:
+    """The run, as it stands in the part that it was recorded from."""
+    return next(run for run in recorded.parts[recorded.part_of[key]].runs if _key(run) == key)

@@ -13,6 +13,7 @@ import torch
 
 from harness.engine import way_cache
 from harness.engine.devices import device_name
+from harness.engine.independence import independent
 from harness.engine.planning import levels_of, population_key
 from harness.engine.population_width import best_width, bytes_per_member, most_members, plain_step_s
 from harness.engine.proof import obstacle
@@ -67,7 +68,9 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
         return Way(1, plain_step_s(runs[0], device), why=why)
     member_bytes = bytes_per_member(runs[0], device)
     width, step_s = best_width(runs, device, most_members(member_bytes, memory_bytes))
-    return Way(width, step_s, apart, member_bytes=member_bytes if width > 1 else 0)
+    if width == 1:
+        return Way(1, step_s, apart)
+    return Way(width, step_s, apart, member_bytes=member_bytes, alone=independent(_pair(runs), device, width))
 
 
 def _pair(runs: list[Run]) -> list[Run]:

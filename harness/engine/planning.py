@@ -5,6 +5,7 @@ Runs with equal `population_key` keys can: they build modules of one structure, 
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,9 +20,12 @@ from harness.engine.way import Way
 from harness.settings import Component, show
 from harness.settings.show import ADDRESS
 
+NO_TRIAL = -1
+"""In the place of a trial's number: of none that the study has."""
+
 NARROWEST = 16
-"""From this width on, a member's arithmetic on a CPU seldom depends on the width; with odd sizes it may, in the last bit,
-which is why whole planned populations train, whatever the interruptions."""
+"""From this width on, launching operations costs a member little. Where its bits depend on its companions (`independence`),
+whole planned populations give the same tables, whatever the interruptions."""
 
 
 def structure(module: nn.Module) -> str:
@@ -93,7 +97,10 @@ def groups(runs: list[Run]) -> dict[str, list[Run]]:
 
 
 def plan(runs: list[Run], way_of: Callable[[str, list[Run]], Way], abreast: int = 1) -> list[list[Run]]:
-    """Partition a round's runs into populations, as even as possible, each ordered by seed; one of a single run is plain.
+    """Partition a round's runs into populations, as even as possible, each ordered by seed.
+
+    A run that would be the only one of its population is accompanied by a copy of itself: alone it would be trained by the
+    plain loop, which rounds otherwise.
 
     Depends on nothing but its arguments, so that an interrupted study trains the same populations again.
 
@@ -110,7 +117,14 @@ def plan(runs: list[Run], way_of: Callable[[str, list[Run]], Way], abreast: int 
             multiple = -(-parts // abreast) * abreast
             parts = multiple if len(alike) >= multiple * NARROWEST else parts
             populations += [sorted(part, key=lambda run: run.seed) for part in cut(alike, parts)]
+            if way.width > 1 and len(alike) == 1:
+                populations[-1].append(copy_of(alike[0]))
     return populations
+
+
+def copy_of(run: Run) -> Run:
+    """The same run, for nobody: of no trial of the study."""
+    return replace(run, trial=NO_TRIAL)
 
 
 def apart(runs: list[Run]) -> list[list[Run]]:

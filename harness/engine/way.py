@@ -19,6 +19,7 @@ class Way:
         apart: whether only runs share a population whose modules agree in every number.
         why: runs train by the plain loop, in words; "" where they do not.
         member_bytes: memory of one member of a population; 0 where runs train by the plain loop.
+        alone: whether a population's members give the same bits among other companions, as far as `independence` shows.
     """
 
     width: int
@@ -26,6 +27,7 @@ class Way:
     apart: bool = False
     why: str = ""
     member_bytes: int = 0
+    alone: bool = False
 
     def fits(self, memory_bytes: int) -> bool:
         """Whether memory bears such a population; it has two members at least."""

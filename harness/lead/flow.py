@@ -173,7 +173,8 @@ def planner(design: Design, placement: Placement) -> Planner:
     abreast = design.remembered("abreast", lambda: len(placement.places))
 
     def way_of(name: str, runs: list[Run]) -> Way:
-        return Way(**design.remembered(f"way {name}", lambda: asdict(known_or_examined(name, runs))))
+        size = len(runs).bit_length()  # a study that was begun with one seed may have many now
+        return Way(**design.remembered(f"way {name} {size}", lambda: asdict(known_or_examined(name, runs))))
 
     def known_or_examined(name: str, runs: list[Run]) -> Way:
         return placement.ways[name] if name in placement.ways else placement.examine(runs)[name]

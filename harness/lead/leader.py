@@ -5,7 +5,7 @@
 What is not committed (`harness.ledger.records.commit`) when the leader dies is committed or trained again by the next one.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -93,8 +93,8 @@ class Leader:
     def _train(self, planned: list[list[Run]], runs: Mapping[int, list[Run]], missing: dict[int, Portion]) -> None:
         """Train the populations that hold missing runs, and commit each portion once all its runs are there."""
         portion_of = {(run.trial, run.seed): number for number, own in runs.items() for run in own}
-        keys = {(run.trial, run.seed): (key, run.seed) for key, own in self._keyed(runs) for run in own}
-        inside = [{portion_of[run.trial, run.seed] for run in runs} & missing.keys() for runs in planned]
+        keys = {(run.trial, run.seed): self._key(run) for runs in planned for run in runs}
+        inside = [{portion_of.get((run.trial, run.seed)) for run in runs} & missing.keys() for runs in planned]
         populations = [runs for runs, numbers in zip(planned, inside, strict=True) if numbers]
         waiting = [numbers for numbers in inside if numbers]
         arrived: dict[int, list[Trained]] = {number: [] for number in missing}
@@ -113,10 +113,9 @@ class Leader:
         if arrived:
             raise Stopped
 
-    def _keyed(self, runs: Mapping[int, list[Run]]) -> Iterator[tuple[str, list[Run]]]:
-        """Runs with the key of their trial."""
-        for own in runs.values():
-            yield trial_key(own[0].setup, self.study.evaluations, confirm=own[0].confirm), own
+    def _key(self, run: Run) -> tuple[str, int]:
+        """What a run is among those that train together: the key of its trial, and its seed."""
+        return trial_key(run.setup, self.study.evaluations, confirm=run.confirm), run.seed
 
 
 def finish(

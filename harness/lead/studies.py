@@ -10,7 +10,7 @@ from harness.lead.ending import DONE, INTERRUPTED
 from harness.ledger.forgetting import Doomed, Forgetting
 from harness.ledger.listing import Listed, listed
 from harness.ledger.stores import check_addresses, journal_in, leadership, recorder_of, spool_of, usable
-from harness.settings.show import counted
+from harness.settings.show import aligned, counted
 
 HEADS = ("study", "runs", "others", "claims", "last recorded", "size")
 
@@ -26,10 +26,7 @@ def say_list(results: Path, storage: str | None) -> int:
     if not found:
         click.echo(f"No studies in {storage or results}.")
         return DONE
-    rows = [HEADS, *map(_row, found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+    click.echo("\n".join(aligned([HEADS, *map(_row, found)])))
     return DONE
 
 

@@ -1,5 +1,6 @@
 """The environment: which versions and which processor made results, and whether others can give the same bits."""
 
+import os
 import platform
 import re
 from collections.abc import Mapping
@@ -9,17 +10,21 @@ import torch
 
 LIBRARIES = ("torch", "optuna", "mlflow", "pandas", "numpy", "scipy", "scikit-learn")
 
-DECISIVE = ("python", "torch", "numpy", "platform", "instructions", "devices")
+DECISIVE = ("python", "torch", "numpy", "platform", "instructions", "mkl_cbwr", "devices")
 """What must agree for a run to come out the same to the bit; the number of threads need not."""
 
 
 def environment(devices: str) -> dict[str, str]:
-    """Versions and platform of this process, by name, and the devices that train, in words."""
+    """Versions and platform of this process, by name, and the devices that train, in words.
+
+    `mkl_cbwr` says by which kernels Intel's library multiplies matrices, see `harness.__init__`.
+    """
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in LIBRARIES},
         "platform": platform.platform(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "mkl_cbwr": os.environ.get("MKL_CBWR", "off"),
         "devices": devices,
         "threads": str(torch.get_num_threads()),
     }

@@ -6,7 +6,7 @@ is a record, all that is read is data.
 
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from harness.inference.verdict import OF_REGISTRATION, Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
+from harness.reporting.comparison import compare
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.show import counted
 
@@ -62,6 +63,18 @@ class Results:
             InvalidStudy: the file is damaged.
         """
         return _read(self.folder / CURVES_FILE, pd.read_parquet)
+
+    def compare(self, other: "Results", metrics: Sequence[str] | None = None) -> pd.DataFrame:
+        """How `other` differs from these, paired by cell and seed: `cells` of `harness.reporting.comparison.Comparison`.
+
+        Args:
+            other: the results of another study, or of the same one later; every difference is `other`'s value less that of these.
+            metrics: that are compared; None for those of both studies' claims, or test loss and error where there are none.
+
+        Raises:
+            InvalidStudy: both are one folder, a metric is not recorded by both, or a cell has several runs of a seed.
+        """
+        return compare(self, other, metrics).cells
 
     @property
     def report(self) -> Path:

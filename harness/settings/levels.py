@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.settings import Component, show
@@ -26,6 +27,21 @@ def stored(level: Any) -> Stored:
     if isinstance(level, Real):
         return level.item() if hasattr(level, "item") else level  # type: ignore[return-value]
     return show(level)
+
+
+def spelled(value: Any) -> str:
+    """A setting's spelling, whatever type its column has: 1, 1.0 and "1" are the same.
+
+    >>> spelled(1), spelled("1.0"), spelled(True), spelled(None)
+    ('1.0', '1.0', 'True', 'None')
+    """
+    if isinstance(value, bool | np.bool_):
+        return str(value)
+    text = value if isinstance(value, str) else show(value)
+    try:
+        return str(float(text))
+    except ValueError:
+        return text
 
 
 def label(path: str, level: Any) -> str:

@@ -1,8 +1,8 @@
-"""`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words."""
+"""`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words; `aligned`: a table."""
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
@@ -96,3 +96,13 @@ def ranges(numbers: Iterable[int]) -> str:
     starts = sorted(n for n in there if n - 1 not in there)
     ends = sorted(n for n in there if n + 1 not in there)
     return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(starts, ends, strict=True))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines, their columns as wide as their widest text.
+
+    >>> aligned([("seed", "loss"), ("0", "0.25")])
+    ['seed  loss', '0     0.25']
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]

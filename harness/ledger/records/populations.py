@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 
 import pandas as pd
 
+from harness.engine.planning import NO_TRIAL
+
 POPULATIONS_FILE = "populations.parquet"
 COLUMNS = {"part": "str", "key": "str", "seed": "int64", "recorded": "bool"}
 """Of the table of one entry; that of a study also says which `trial` of it a member belongs to, `NO_TRIAL` for none."""
-
-NO_TRIAL = -1
 
 Part = tuple[tuple[str, int], ...]
 """Key of the trial and seed of the runs that trained together, in the order in which they did."""

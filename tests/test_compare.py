@@ -1,0 +1,228 @@
+"""`harness compare`: two studies that ran, side by side, against pandas and SciPy."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from own_study import no_drawing
+from scipy import stats
+
+from harness import InvalidStudy, compare, load, run
+from harness.inference.paired_difference import paired_difference
+
+STUDY = """import torch
+from math import inf
+from torch import nn
+from harness import Claim, Model, Study, Sweep
+from harness.clipping import GlobalNorm
+from harness.optimizers import SGD
+from harness.tasks import Tensors
+
+x = torch.randn(200, 4, generator=torch.Generator().manual_seed(0))
+
+class Net(nn.Module):
+    def __init__(self, outputs, dropout=0.2):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(dropout), nn.Linear(8, outputs))
+
+    def forward(self, x):
+        return self.net(x)
+
+study = Study(
+    name="before", task=Tensors(x, (x[:, 0] * x[:, 1] > 0).long()), model=Model(Net), clipping=GlobalNorm(Sweep(0.1, inf)),
+    optimizer=SGD(lr=0.5), batch_size=16, steps=12, seeds=8, evaluations=2,
+    claims=[
+        Claim("clipping helps", metric="test_loss", better="lower", smallest_effect=0.01,
+              treatment={"clipping.max_norm": 0.1}, baseline={"clipping.max_norm": inf}),
+        Claim("clipping prevents divergence", metric="diverged", better="lower", smallest_effect=0.1,
+              treatment={"clipping.max_norm": 0.1}, baseline={"clipping.max_norm": inf}),
+    ],
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`before`; `grown`, the same with more seeds; `after`, at another learning rate and with a sweep of its own."""
+    home = tmp_path_factory.mktemp("compared")
+    (home / "study.py").write_text(STUDY)
+    launch(home)
+    launch(home, "name=grown", seeds="10")
+    launch(home, "name=after", "optimizer.lr=0.25", "clipping.max_norm=Sweep(0.5, inf)", "model.dropout=Sweep(0.2, 0.4)",
+           "claims=()", seeds="1,2,3,4,5,6,7,8,9")  # fmt: skip
+    return home / "results"
+
+
+def launch(home: Path, *settings: str, seeds: str = "8") -> None:
+    command = [str(home / "study.py"), "--results", str(home / "results"), "--devices", "cpu", "--seeds", seeds]
+    with no_drawing():
+        done = CliRunner().invoke(run.main, [*command, *(word for setting in settings for word in ("--set", setting))])
+    assert done.exit_code == 0, done.output
+
+
+def compared(*arguments: Any) -> Result:
+    return CliRunner().invoke(compare.main, list(map(str, arguments)))
+
+
+def confirmed(folder: Path) -> pd.DataFrame:
+    runs = pd.read_parquet(folder / "runs.parquet")
+    return runs[runs["phase"] == "confirm"]
+
+
+def interval_of_median(values: "pd.Series[float]") -> tuple[float, float]:
+    """By SciPy's exact quantile test, whose interval is that of the sign test."""
+    found = stats.quantile_test(values.to_numpy(float), p=0.5).confidence_interval(0.95)
+    return float(found.low), float(found.high)
+
+
+@pytest.mark.slow
+def test_differences_are_those_of_runs_joined_by_cell_and_seed(results: Path) -> None:
+    found = load(results / "before").compare(load(results / "after"), ["test_loss", "test_error"])
+    keys = ["clipping.max_norm", "model.dropout", "seed"]
+    joined = confirmed(results / "before").merge(confirmed(results / "after"), on=keys, suffixes=("_a", "_b"))
+    assert len(found) == 2 and set(found["clipping.max_norm"]) == {math.inf} and set(found["model.dropout"]) == {0.2}
+    assert len(joined) == 7
+    for cell in found.to_dict("records"):
+        differences = (joined[f"{cell['metric']}_b"] - joined[f"{cell['metric']}_a"]).set_axis(joined["seed"])
+        assert (joined["status_b"] != "diverged").all()
+        assert cell["per_seed"] == differences.to_dict()
+        assert cell["difference"] == np.median(differences)
+        assert (cell["low"], cell["high"]) == interval_of_median(differences)
+        assert cell["a"] == joined[f"{cell['metric']}_a"].median()
+        assert (cell["n"], cell["n_a"], cell["n_b"], cell["n_same"]) == (7, 8, 9, 0)
+
+
+@pytest.mark.slow
+def test_a_study_before_and_after_it_grew(results: Path, tmp_path: Path) -> None:
+    said = compared(results / "before", results / "grown", "--json", tmp_path / "found.json")
+    assert said.exit_code == 0, said.output
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {row["setting"]: (row["a"], row["b"]) for row in found["settings"]} == {
+        "name": ("'before'", "'grown'"), "seeds": ("8", "10"),
+    }  # fmt: skip
+    assert found["matched_on"] == ["clipping.max_norm"]
+    assert (found["n_common"], found["n_same"]) == (16, 16)  # grown equals whole, in populations of other widths
+    assert "Runs in common, by clipping.max_norm, seed: 16, of which" in said.output
+    assert {cell["metric"] for cell in found["cells"]} == {"test_loss", "diverged"}
+    before, grown = (json.loads((results / name / "claims.json").read_text()) for name in ("before", "grown"))
+    for row, old, new in zip(found["verdicts"], before, grown, strict=True):
+        assert (row["title"], row["verdict_a"], row["verdict_b"]) == (old["title"], old["verdict"], new["verdict"])
+        assert (row["estimate_a"], row["estimate_b"]) == (old["estimate"], new["estimate"])
+        assert "seeds: 8 → 10" in row["why"]
+
+
+@pytest.mark.slow
+def test_runs_that_are_the_same_to_the_bit_are_counted(results: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(results / "before", tmp_path / "copy"))
+    assert set(load(results / "before").compare(load(copy))["n_same"]) == {8}
+    table = pd.read_parquet(copy / "runs.parquet")
+    table.loc[0, "test_loss"] = np.nextafter(table.loc[0, "test_loss"], 9.0)
+    table.to_parquet(copy / "runs.parquet", index=False)
+    curves = pd.read_parquet(copy / "curves.parquet")
+    last = curves.index[(curves["trial"] == table.loc[1, "trial"]) & (curves["seed"] == table.loc[1, "seed"])][-1]
+    curves.loc[last, "loss"] += 1
+    curves.to_parquet(copy / "curves.parquet", index=False)
+    said = compared(results / "before", copy)
+    assert "Settings and environment are the same." in said.output
+    assert "16, of which 14 the same to the bit." in said.output
+
+
+@pytest.mark.slow
+def test_factors_and_cells_of_one_alone_are_named(results: Path) -> None:
+    said = compared(results / "before", results / "after", "--metric", "test_loss")
+    assert said.exit_code == 0, said.output
+    assert "Runs in common, by clipping.max_norm, model.dropout, seed: 7" in said.output
+    assert "A alone has the cell clipping.max_norm = 0.1." in said.output
+    assert "B alone has the cell model.dropout = 0.2, clipping.max_norm = 0.5." in said.output
+    assert "only A has this claim" in said.output
+    assert "optimizer.lr" in said.output and "0.5" in said.output
+
+
+@pytest.mark.slow
+def test_a_factor_that_the_other_tunes_is_no_key(results: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(results / "before", tmp_path / "other"))
+    study = json.loads((other / "study.json").read_text())
+    (other / "study.json").write_text(json.dumps(study | {"clipping.max_norm": "Tune(0.1, 1.0)"}))
+    table = pd.read_parquet(other / "runs.parquet")
+    table[table["clipping.max_norm"] == 0.1].to_parquet(other / "runs.parquet", index=False)
+    said = compared(results / "before", other)
+    assert "clipping.max_norm: B does not sweep it; each of A's levels stands beside the same cell of B." in said.output
+    assert "Runs in common, by seed: 16" in said.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda folder: None, ["--metric", "test_los"], "--metric: no such metric is recorded; did you mean test_loss?"),
+        (lambda folder: (folder / "claims.json").unlink(), [], "has no claims.json"),
+        (lambda folder: shutil.rmtree(folder), [], "no such folder"),
+        (lambda folder: (folder / "curves.parquet").write_bytes(b"x"), [], "curves.parquet: is damaged"),
+        (lambda folder: None, ["--json", "/nowhere/at/all.json"], "--json: cannot be written"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_refused(
+    change: Callable[[Path], None], options: list[str], message: str, results: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(results / "before", tmp_path / "copy"))
+    change(folder)
+    refused = compared(results / "grown", folder, *options)
+    assert refused.exit_code == 2, refused.output
+    assert message in refused.output
+    assert "Traceback" not in refused.output
+
+
+@pytest.mark.slow
+def test_a_metric_of_one_alone_is_refused_and_so_is_the_same_folder(results: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results / "before", tmp_path / "copy"))
+    pd.read_parquet(folder / "runs.parquet").drop(columns="test_error").to_parquet(folder / "runs.parquet", index=False)
+    with pytest.raises(InvalidStudy, match=f"--metric: test_error is not recorded in {folder}"):
+        load(results / "before").compare(load(folder), ["test_error"])
+    with pytest.raises(InvalidStudy, match="is the folder that it would be compared with"):
+        load(results / "before").compare(load(str(results / "before")))
+
+
+def of_runs(values: list[float], statuses: list[str] | None = None, metric: str = "test_loss") -> pd.DataFrame:
+    seeds = range(len(values))
+    return pd.DataFrame({"seed": seeds, "status": statuses or ["finished"] * len(values), metric: values})
+
+
+def test_a_diverged_run_ranks_worst_and_two_tie() -> None:
+    statuses = ["diverged", "diverged", *["finished"] * 6]
+    a = of_runs([math.nan, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], statuses)
+    b = of_runs([math.inf, 2.0, 1.5, 0.5, 1.25, 0.75, 2.0, 3.0], ["diverged", *["finished"] * 7])
+    found = paired_difference("test_loss", "lower", a, b)
+    assert found.per_seed == {0: 0.0, 1: -math.inf, 2: 0.5, 3: -0.5, 4: 0.25, 5: -0.25, 6: 1.0, 7: 2.0}
+    assert found.difference == 0.125
+    assert (found.low, found.high) == (-math.inf, 2.0)  # of 8 values the least and the largest: 99.2 %
+    assert found.n_missing == 0
+
+
+def test_failed_runs_are_missing_and_few_seeds_have_no_interval() -> None:
+    a = of_runs([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], ["failed", *["finished"] * 5])
+    found = paired_difference("test_loss", "lower", a, of_runs([1.0, 2.5, 3.5, 4.5, 5.5, math.nan]))
+    assert found.per_seed == {1: 0.5, 2: 0.5, 3: 0.5, 4: 0.5}
+    assert (found.difference, found.n_missing) == (0.5, 2)
+    assert math.isnan(found.low) and math.isnan(found.high)
+
+
+def test_rates_have_the_paired_score_interval() -> None:
+    """Of 10 pairs B alone has it in 6: Tango's asymptotic interval, solved for by SciPy, is within what the exact one holds."""
+    a, b = [0.0] * 10, [1.0] * 6 + [0.0] * 4
+    found = paired_difference("diverged", "lower", of_runs(a, metric="diverged"), of_runs(b, metric="diverged"))
+    assert (found.a, found.b, found.difference) == (0.0, 0.6, 0.6)
+    assert found.low < stats.binomtest(6, 10).proportion_ci(method="wilson").low
+    assert 0.0 < found.low < 0.6 < found.high < 1.0
+
+
+def test_seeds_that_are_copies_are_no_replicates() -> None:
+    a, b = of_runs([1.0, 1.0, 2.0]), of_runs([3.0, 3.0, 3.0])
+    found = paired_difference("test_loss", "lower", a, b)
+    assert (found.per_seed, found.n_copies) == ({0: 2.0, 2: 1.0}, 1)

@@ -1,0 +1,127 @@
+"""A run's numbers do not depend on its companions: whole curves, bit for bit, whatever the width, the order and the threads."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from harness.audit.workloads import NormNet, Workload
+from harness.clipping import AGC, ClippingRule, PerTensorNorm, Value
+from harness.engine.choice import way
+from harness.engine.independence import independent
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
+from harness.engine.train import train
+from harness.models import DropoutNet, Model, SimpleRNN
+from harness.optimizers import SGD, AdamW
+from harness.settings.machine import threads_restored
+
+CPU = torch.device("cpu")
+
+
+class OneChannel(nn.Module):
+    """Torch has another kernel for such convolutions where they are few."""
+
+    def __init__(self, outputs: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.conv, self.drop, self.out = nn.Conv2d(1, 8, 3, padding=1), nn.Dropout(dropout), nn.Linear(8 * 64, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.drop(self.conv(x.unsqueeze(1)).relu().flatten(1)))
+
+
+MLP = Workload(DropoutNet(hidden=(33, 19)), (13,), classes=3, batch_size=17, optimizer=SGD(momentum=0.9))
+KINDS: dict[str, Workload] = {
+    "perceptron": MLP,
+    "AdamW": Workload(DropoutNet(hidden=(33, 19)), (13,), classes=3, batch_size=17, optimizer=AdamW(weight_decay=0.01)),
+    "recurrent": Workload(SimpleRNN(hidden=33), (11, 5), classes=3, batch_size=17, optimizer=SGD()),
+    "tokens": Workload(SimpleRNN(hidden=33, dropout=0.2, readout="every"), (9,), classes=103, batch_size=17, optimizer=SGD(),
+                       every_step=True, vocabulary=103),
+    "layer norm": Workload(Model(NormNet, width=33), (13,), classes=3, batch_size=17),
+}  # fmt: skip
+"""Of odd sizes: matrices of such members begin anywhere in memory."""
+
+
+def members(setup: Setup, count: int, diverging: bool = False) -> list[Run]:
+    lr = dict(setup.optimizer.walk())["lr"]
+    runs = [Run(i // 8, i % 8, setup.with_value("optimizer.lr", lr * (1 + i // 8) / 4)) for i in range(count)]
+    return runs + [Run(90, 3, setup.with_value("optimizer.lr", 1e37))] * diverging
+
+
+def populations(setup: Setup) -> list[list[Run]]:
+    wide = members(setup, 19)
+    shuffled = random.Random(0).sample(wide, 9)
+    return [wide, members(setup, 2), members(setup, 3, diverging=True), shuffled]
+
+
+def trained(runs: list[Run], threads: int) -> dict[tuple[int, int], bytes]:
+    """The bits of each run's row and curve."""
+    with threads_restored():
+        torch.set_num_threads(threads)
+        tables = train(runs, evaluations=3, device=CPU)
+    found: dict[tuple[int, int], bytes] = {}
+    for table in tables:
+        numbers = table.select_dtypes(["number", "bool"]).set_index(["trial", "seed"])
+        for key, rows in numbers.groupby(["trial", "seed"]):
+            found[key] = found.get(key, b"") + np.ascontiguousarray(rows.to_numpy(float)).tobytes()
+    return found
+
+
+def differing(setup: Setup, threads: int) -> set[tuple[int, int]]:
+    """The runs whose bits are not the same in every population."""
+    wide, *others = (trained(runs, threads) for runs in populations(setup))
+    assert all(set(other) <= set(wide) | {(90, 3)} for other in others)
+    return {key for other in others for key in other if key in wide and other[key] != wide[key]}
+
+
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_curves_are_the_same_whatever_the_width_the_order_and_the_companions(kind: str, threads: int) -> None:
+    assert differing(KINDS[kind].setup().replace(steps=12), threads) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", [Value(0.01), PerTensorNorm(0.5), AGC(0.01)], ids=lambda rule: type(rule).__name__)
+def test_curves_are_the_same_under_every_kind_of_clipping(rule: ClippingRule) -> None:
+    assert differing(MLP.setup().replace(steps=12, clipping=rule), 1) == set()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_independence_is_found(kind: str) -> None:
+    setup = KINDS[kind].setup()
+    assert independent([members(setup, 1)[0], members(setup, 10)[9]], CPU, 16)
+
+
+def test_dependence_is_found() -> None:
+    setup = Workload(Model(OneChannel), (8, 8), classes=3, batch_size=16).setup().replace(steps=12)
+    narrow, wide = trained(members(setup, 2), 1), trained(members(setup, 16), 1)
+    assert all(narrow[key] != wide[key] for key in narrow)
+    assert not independent([members(setup, 1)[0], members(setup, 10)[9]], CPU, 16)
+
+
+def test_a_way_says_whether_companions_matter() -> None:
+    for workload, alone in ((MLP, True), (Workload(Model(OneChannel), (8, 8), classes=3, batch_size=16), False)):
+        found = way(members(workload.setup(), 16), CPU, memory_bytes=2**31)
+        assert found.alone is (alone and found.width > 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="matrices are multiplied by another library")
+def test_without_the_setting_of_the_library_odd_sizes_depend_on_companions(tmp_path: Path) -> None:
+    """So the setting is what does it."""
+    script = "import test_independence as t; print(len(t.differing(t.MLP.setup().replace(steps=12), 1)))"
+    counts = []
+    for setting in ("AUTO", ""):
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=Path(__file__).parent, env=os.environ | {"MKL_CBWR": setting},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        counts.append(int(done.stdout))
+    assert counts[0] == 0 < counts[1]
