@@ -1,5 +1,6 @@
 """What is kept of a population's training besides its numbers: checkpoints to go on from, and the weights of its runs."""
 
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,9 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
-from harness.engine import checkpoint
+from harness.engine import checkpoint, kept_weights
 from harness.engine.checkpoint import Damaged
-from harness.engine.kept_weights import packed
 from harness.engine.module_state import NotStorable
 from harness.engine.runs import Run
 from harness.settings import first_line, show
@@ -40,6 +40,12 @@ class Keeping:
 
 
 NOTHING = Keeping()
+
+
+def forget(folder: Path) -> None:
+    """Remove what is kept in the folder of a study."""
+    for name in (checkpoint.FOLDER, kept_weights.FOLDER):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 class Keeper:
@@ -132,6 +138,8 @@ class Keeper:
             return
         try:
             for run, step, tensors in training.kept_weights():
-                self.weights[run.trial, run.seed] = packed(tensors, run, study=folder.name, step=step, which=which)
+                self.weights[run.trial, run.seed] = kept_weights.packed(
+                    tensors, run, study=folder.name, step=step, which=which
+                )
         except NotStorable as error:
             self.notes.append(f"--keep-weights: none of runs of {show(self._runs[0].setup.model)}: {error}")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from harness.engine.runs import Run
 from harness.settings import show
 from harness.settings.files import put_in_place
+from harness.settings.show import counted
 
 FOLDER = "weights"
 """Of a study's folder."""
@@ -48,18 +50,71 @@ def write(folder: Path, contents: Mapping[str, bytes]) -> None:
             os.fsync(file.fileno())
 
 
-def headers(folder: Path) -> dict[Path, dict[str, Any]]:
-    """What the files in the folder of a study are of: `trial`, `seed`, `values`, `step`, `which`; damaged ones are left out."""
-    found = {}
-    for path in sorted((folder / FOLDER).glob("*.safetensors")):
+class KeptWeights:
+    """The weights that are kept in the folder of a study.
+
+    Args:
+        folder: results/<study>.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._which: dict[Path, str] = {}
+        self._of: dict[tuple[Any, ...], Path | None] = {}
+        for path in sorted((folder / FOLDER).glob("*.safetensors")):
+            try:
+                with safe_open(path, framework="pt") as file:
+                    header = file.metadata()
+                values, seed, which = json.loads(header["values"]), int(header["seed"]), header["which"]
+            except DAMAGE:  # trained again, these are written again
+                continue
+            self._which[path] = which
+            of = _run(seed, tuple(values), values)
+            self._of[of] = None if of in self._of else path  # of two that look alike neither is known to be it
+        self._paths = {paths for _, paths, _ in self._of}
+
+    def find(self, run: "pd.Series[Any]", which: str | None = None) -> Path | None:
+        """The file of a run, a row of the table of runs; None where there is none, or none of `best` or `last` as asked for.
+
+        By the run's key, where the table has it, else by its seed and the values of its factors.
+        """
+        if "key" in run:
+            candidates = [path for path in self._which if path.stem == run["key"]]
+        else:
+            alike = (
+                self._of.get(_run(int(run["seed"]), paths, run)) for paths in self._paths if set(paths) <= {*run.index}
+            )
+            candidates = [path for path in alike if path is not None]
+        path = candidates[0] if len(candidates) == 1 else None
+        return None if path is None or which not in (None, self._which[path]) else path
+
+
+def _run(seed: int, paths: tuple[str, ...], values: Any) -> tuple[Any, ...]:
+    """What tells a run from others of its study: its seed, its factors, and their values as text, numbers all in one form."""
+    texts = []
+    for path in paths:
         try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata()
-            numbers = {name: json.loads(header[name]) for name in ("trial", "seed", "confirm", "values", "step")}
-        except DAMAGE:
-            continue
-        found[path] = header | numbers
-    return found
+            texts.append(repr(float(str(values[path]))))
+        except ValueError:
+            texts.append(str(values[path]))
+    return seed, paths, tuple(texts)
+
+
+def missing_weights(folder: Path, which: str | None, runs: pd.DataFrame) -> list[str]:
+    """What the user should know who wants weights kept, of runs that have none: they were recorded before, without.
+
+    Args:
+        folder: results/<study>.
+        which: are wanted; None for none.
+        runs: the table of all runs.
+    """
+    if which is None:
+        return []
+    kept = KeptWeights(folder)
+    missing = sum(kept.find(run, which) is None for _, run in runs[runs["status"] != "failed"].iterrows())
+    if not missing:
+        return []
+    lack = counted(missing, "run has none, since it was", "runs have none, since they were")
+    return [f"--keep-weights {which}: {lack} recorded without; --fresh trains all runs again"]
 
 
 def read(path: Path) -> dict[str, Tensor]:

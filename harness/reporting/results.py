@@ -14,7 +14,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
+from torch import Tensor
 
+from harness.engine import kept_weights
+from harness.engine.kept_weights import KeptWeights
 from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.settings import InvalidStudy, Problem, nearest
@@ -61,6 +64,36 @@ class Results:
             InvalidStudy: the file is damaged.
         """
         return _read(self.folder / CURVES_FILE, pd.read_parquet)
+
+    def weights(self, run: "pd.Series[Any] | tuple[int, int]") -> dict[str, Tensor]:
+        """The weights of a run that `--keep-weights` has kept, for `load_state_dict` of its module.
+
+        Args:
+            run: a row of `runs`, or trial and seed.
+
+        Raises:
+            InvalidStudy: there is no such run, or there are no weights of it.
+        """
+        trial, seed = (int(n) for n in (run if isinstance(run, tuple) else (run["trial"], run["seed"])))
+        rows, name = (
+            self.runs[(self.runs["trial"] == trial) & (self.runs["seed"] == seed)],
+            f"trial {trial}, seed {seed}",
+        )
+        if len(rows) != 1:
+            raise InvalidStudy([Problem("run", "is none of this study's", name)])
+        path = self._kept_weights.find(rows.iloc[0])
+        folder = str(self.folder / kept_weights.FOLDER)
+        if path is None:
+            message = f"has none of {name}; `harness run STUDY --keep-weights best`, or last, keeps those of the runs that it trains"
+            raise InvalidStudy([Problem(folder, message)])
+        try:
+            return kept_weights.read(path)
+        except kept_weights.DAMAGE as error:
+            raise InvalidStudy([Problem(str(path), "is damaged", str(error))]) from None
+
+    @cached_property
+    def _kept_weights(self) -> KeptWeights:
+        return KeptWeights(self.folder)
 
     @property
     def report(self) -> Path:
