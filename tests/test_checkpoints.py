@@ -443,7 +443,7 @@ def test_weights_of_a_study_are_found_from_its_results(tmp_path: Path) -> None:
         assert plain_test_loss(of_row, found.weights(row)) == pytest.approx(row["test_loss"], rel=1e-5)
         key = run_key(of_row, 20)
         keyed = found.weights((of_row.trial, of_row.seed))
-        assert all(torch.equal(a, b) for a, b in zip(keyed.values(), found.weights(row).values(), strict=True))
+        assert all(torch.equal(weights, found.weights(row)[name]) for name, weights in keyed.items())
         assert (tmp_path / "results" / "mine" / "weights" / f"{key}.safetensors").exists()
     with pytest.raises(InvalidStudy, match="none of this study's"):
         found.weights((7, 0))
