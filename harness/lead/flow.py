@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -92,9 +92,7 @@ def run(
         trained_on = joint(design.collected("environments", environment(placement.devices)))
         launch = launch_of(study, origin, plan=described(placement), environment=trained_on)
         told = design.told()
-        if options.fresh:
-            forget(folder)
-        checkpoints = Checkpoints(folder, told)
+        checkpoints = checkpoints_in(folder, told, fresh=options.fresh)
         so_far = f": {counted(len(told), 'trial is', 'trials are')} done" if told else ""
         options.say(f"Training begins{so_far}.")
         try:
@@ -126,6 +124,13 @@ def run(
             saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
             raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
     return Outcome(folder, verdicts, failed, progress.errors)
+
+
+def checkpoints_in(folder: Path, recorded: Collection[int], *, fresh: bool) -> Checkpoints:
+    """The checkpoints of a study, some of whose trials are recorded; begun `fresh`, nothing that was kept is left."""
+    if fresh:
+        forget(folder)
+    return Checkpoints(folder, recorded)
 
 
 def keep_kind(design: Design, placement: Placement, options: Options) -> None:
