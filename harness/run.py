@@ -55,6 +55,17 @@ from harness.execution.processes import serve
     metavar="SECONDS",
     help="Begin no more work after this time; the same command continues.",
 )
+@click.option(
+    "--checkpoint-every",
+    type=click.FloatRange(min=0),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Write the state of what trains so often, to go on from after a kill; inf: never.",
+)
+@click.option(
+    "--keep-weights", type=click.Choice(["best", "last"]), help="Keep each run's weights, for Results.weights."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: Any) -> None:

@@ -1,6 +1,6 @@
 """The engine by itself: all of it imports and trains where neither storage, tracking nor command line is installed.
 
-Nothing here needs more than torch, numpy, pandas and pydantic, so that the file also runs in a GPU image with its own torch.
+Nothing here needs more than torch, numpy, pandas, pydantic and safetensors, so that the file also runs in a GPU image with its own torch.
 """
 
 import subprocess

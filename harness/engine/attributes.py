@@ -44,12 +44,12 @@ def differing(a: nn.Module, b: nn.Module) -> str:
     for name, store, key in attributes(a):
         value, other = store[key], others.pop(name, None)
         held = isinstance(value, Tensor) and isinstance(other, Tensor)
-        if not (held or (is_level(value) and is_level(other)) or _same(value, other, layers)):
+        if not (held or (is_level(value) and is_level(other)) or same(value, other, layers)):
             return name
     return next(iter(others), "")
 
 
-def _same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
+def same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
     """Whether two values are the same as far as can be seen: containers and objects by what they hold.
 
     Args:
@@ -77,7 +77,7 @@ def _same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool
     parts = _parts(a), _parts(b)
     if None in parts:
         return bool("__eq__" in vars(type(a)) and a == b)
-    return all(_same(x, y, layers, depth - 1) for x, y in zip_longest(*parts))  # type: ignore[arg-type]
+    return all(same(x, y, layers, depth - 1) for x, y in zip_longest(*parts))  # type: ignore[arg-type]
 
 
 def _parts(value: Any) -> list[Any] | None:

@@ -40,6 +40,15 @@ class Order:
         self._left = torch.cat([batch, self._left])
         return batch
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """Where the stream has come to, see `checkpoint`."""
+        return {"left": self._left, "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from there."""
+        self._left = state["left"]
+        self._generator.set_state(state["generator"])
+
 
 class Feed:
     """What the members see: training batches in each seed's order, and its evaluation splits.
@@ -77,6 +86,15 @@ class Feed:
         """Go on with some members only; `survivors` are their indices among the present ones."""
         self._members = [self._members[i] for i in survivors.tolist()]
         self._shifts = self._shifts[survivors]
+
+    def state_dict(self) -> list[dict[str, Tensor]]:
+        """Where the orders of batches have come to, see `checkpoint`."""
+        return [order.state_dict() for order in self._orders]
+
+    def load_state_dict(self, state: list[dict[str, Tensor]]) -> None:
+        """Go on from there."""
+        for order, saved in zip(self._orders, state, strict=True):
+            order.load_state_dict(saved)
 
     def indices(self, steps: int) -> Tensor:
         """The next training batches as (step, member, batch) indices for `gather`."""

@@ -1,6 +1,7 @@
 """What a population's training leaves behind, step by step: when it is logged and evaluated, and whose numbers end."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,6 +98,32 @@ class History:
     def stop(self, step: int, stopped: Tensor) -> None:
         """Record that the members at these indices train no more after a step."""
         self.steps_done[self.alive[stopped].cpu().numpy()] = step
+
+    def trained(self, step: int) -> int:
+        """Steps that were taken up to an evaluated one, summed over runs; who became non-finite went on to the next evaluation."""
+        until = [next((at for at in self.when.evaluated() if at >= found), step) for found in self.nonfinite_at]
+        return int(np.where(self.nonfinite_at > 0, until, np.minimum(self.steps_done, step)).sum())
+
+    def state_dict(self, step: int) -> dict[str, Any]:
+        """What is recorded up to an evaluated step, see `checkpoint`."""
+        evaluated = self._evaluated(step)
+        return {
+            "log": self._log[:step],
+            "validation": self.validation[evaluated],
+            "nonfinite_at": self.nonfinite_at,
+            "steps_done": self.steps_done,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        step = len(state["log"])
+        self._log[:step] = state["log"].to(self._log.device)
+        self.validation[self._evaluated(step)] = state["validation"]
+        self.nonfinite_at, self.steps_done = state["nonfinite_at"], state["steps_done"]
+
+    def _evaluated(self, step: int) -> list[int]:
+        """The rows of steps up to this one that are evaluated."""
+        return [at - 1 for at in self.when.evaluated() if at <= step]
 
     def finite(self) -> list[int]:
         """The runs whose loss and weights stayed finite."""

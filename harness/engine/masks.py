@@ -7,6 +7,7 @@ training step.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,6 +64,15 @@ class Mask(ABC):
         """Go on with fewer members; `rows` are where they lie from now on."""
         self._rows, self._levels = rows, None
         self._allocate()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the noise of the present members has come to, see `checkpoint`."""
+        return {"shape": list(self._shape), "streams": [self.streams[seed].get_state() for seed in self._rows]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for seed, stream_state in zip(self._rows, state["streams"], strict=True):
+            self.streams[seed].set_state(stream_state)
 
     @abstractmethod
     def _set(self, p: Tensor) -> None:

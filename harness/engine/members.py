@@ -10,6 +10,7 @@ import torch.nn as nn
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from harness.engine.module_state import load_module_state, module_state
 from harness.engine.noise import Noise
 from harness.engine.parameter_layout import ParameterLayout
 from harness.engine.runs import Run
@@ -215,14 +216,49 @@ class Members(ABC):
         """
 
     @abstractmethod
-    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
+    def bring_back(self, members: list[int], steps: Tensor) -> None:
         """Go on with other ones of the members that there were in the beginning; noise begins anew.
+
+        Their `state` is to be filled in.
 
         Args:
             members: which, by their places then.
-            state: of them, as `state` gives it.
             steps: that they have come to, int64 (member,).
         """
+
+    @abstractmethod
+    def weights(self, member: int) -> dict[str, Tensor]:
+        """The `state_dict` of a member's module, as that module alone has it; copies on the CPU."""
+
+    def module_state(self) -> dict[str, Any]:
+        """What the module is besides its trainable parameters, and its mode; see `harness.engine.module_state`.
+
+        Raises:
+            NotStorable: it holds what no checkpoint can.
+        """
+        return module_state(self.template, self._built()) | {"mode": self.mode}
+
+    def load_module_state(self, state: dict[str, Any]) -> None:
+        """Put the module into a state of before."""
+        load_module_state(self.template, state)
+        self.mode = state["mode"]
+
+    @abstractmethod
+    def _built(self) -> nn.Module:
+        """The module as it was before training."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides how the members train on, but for the global generators; see `checkpoint`.
+
+        Raises:
+            NotStorable: see `module_state`.
+        """
+        return {"module": self.module_state(), "noise": self._noise.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there, with the members that there were."""
+        self.load_module_state(state["module"])
+        self._noise.load_state_dict(state["noise"])
 
 
 def last_step(task: Task, output: Any, target: Tensor, *, steps: int) -> tuple[Any, Tensor] | None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -127,6 +128,19 @@ class Noise:
         for key, mask in self._masks.items():
             for seed, generator in mask.streams.items():
                 generator.set_state(states[key][seed])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where all noise has come to, see `checkpoint`; without members there is none that will be asked for."""
+        masks = self._masks if len(self.clock.rows) else {}
+        return {"clock": self.clock.state_dict(), "masks": {key: mask.state_dict() for key, mask in masks.items()}}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.clock.load_state_dict(state["clock"])
+        for key, of_mask in state["masks"].items():
+            kind, _, name = key.partition(" ")
+            self._masks[key] = MASKS[kind](name, tuple(of_mask["shape"]), self._rows, self._device, self._dtype)
+            self._masks[key].load_state_dict(of_mask)
 
     def generators(self) -> list[torch.Generator]:
         """Where the masks come from that were drawn so far."""

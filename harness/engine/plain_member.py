@@ -10,6 +10,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
@@ -17,6 +18,7 @@ from torch.utils._pytree import tree_map
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
 from harness.engine.runs import Run, build
+from harness.engine.stacking import state_dict_of
 from harness.engine.tensor_places import named_tensors, untrained
 from harness.tasks.task import Data
 
@@ -130,10 +132,26 @@ class PlainMember(Members):
         self.parameters = self.parameters[survivors]
         self.clock.compact(survivors)
 
-    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
-        """See `Members.restore`: it comes back."""
+    def bring_back(self, members: list[int], steps: Tensor) -> None:
+        """See `Members.bring_back`."""
         self.runs, self.parameters = [self._first], self._row
-        for tensor, restored in zip(self.state(), state, strict=True):
-            tensor.copy_(restored)
         self.clock.set(steps)
         self._noise.restart(self._rows())
+
+    def weights(self, member: int) -> dict[str, Tensor]:
+        """See `Members.weights`."""
+        return state_dict_of(self.template)
+
+    def _built(self) -> nn.Module:
+        """See `Members._built`."""
+        data = self._first.setup.task.data(self._first.seed)
+        return build(self._first.setup, data, self._first.seed).to(self.device, self.dtype)
+
+    def module_state(self) -> dict[str, Any]:
+        """See `Members.module_state`: with its parameters, which nobody else has."""
+        return super().module_state() | {"parameters": self._row.clone()}
+
+    def load_module_state(self, state: dict[str, Any]) -> None:
+        """See `Members.load_module_state`."""
+        super().load_module_state(state)
+        self._row.copy_(state["parameters"])

@@ -26,7 +26,7 @@ from harness.engine.members import Members, Score
 from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.runs import Run, build
-from harness.engine.stacking import stack_others, stack_parameters
+from harness.engine.stacking import stack_others, stack_parameters, state_dict_of
 from harness.engine.tensor_places import TensorPlaces, named_tensors
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
@@ -61,7 +61,7 @@ class Population(Members):
         self._levels = _put_levels(modules)
         smoothing = torch.tensor([run.setup.label_smoothing for run in runs], device=device, dtype=dtype)
         self._smoothing = smoothing if bool(smoothing.any()) else None
-        self._first = runs, [level.levels for level in self._levels], self._smoothing
+        self._first = runs, [level.levels for level in self._levels.values()], self._smoothing
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
@@ -172,24 +172,55 @@ class Population(Members):
         self.parameters = self.parameters[survivors]
         self._stacked = {name: tensor[survivors] for name, tensor in self._stacked.items()}
         self._smoothing = None if self._smoothing is None else self._smoothing[survivors]
-        for level in self._levels:
+        for level in self._levels.values():
             level.levels = [level.levels[i] for i in kept]
         self._gradients = Gradients(self.parameters, self._layout)
         self.clock.compact(survivors)
         if kept:
             self._noise.compact(self._rows())
 
-    def restore(self, members: list[int], state: list[Tensor], steps: Tensor) -> None:
-        """See `Members.restore`."""
+    def bring_back(self, members: list[int], steps: Tensor) -> None:
+        """See `Members.bring_back`."""
         runs, levels, smoothing = self._first
         self.runs = [runs[i] for i in members]
-        self.parameters, self._stacked = state[0], dict(zip(self._stacked, state[1:], strict=True))
+        self.parameters = self.parameters.new_zeros(len(members), self.parameters.shape[1])
+        self._stacked = {
+            name: tensor.new_zeros(len(members), *tensor.shape[1:]) for name, tensor in self._stacked.items()
+        }
         self._smoothing = None if smoothing is None else smoothing[members]
-        for level, first in zip(self._levels, levels, strict=True):
+        for level, first in zip(self._levels.values(), levels, strict=True):
             level.levels = [first[i] for i in members]
         self._gradients = Gradients(self.parameters, self._layout)
         self.clock.set(steps)
         self._noise.restart(self._rows())
+
+    def weights(self, member: int) -> dict[str, Tensor]:
+        """See `Members.weights`."""
+        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
+        module = build(run.setup, run.setup.task.data(run.seed), run.seed)
+        with torch.no_grad():
+            for name, tensor in named_tensors(module).items():
+                tensor.copy_(tensors[name][member])
+        return state_dict_of(module)
+
+    def _built(self) -> nn.Module:
+        """See `Members._built`: with the numbers of all members in their places."""
+        run = self._first[0][0]
+        module = build(run.setup, run.setup.task.data(run.seed), run.seed).to(self.device, self.dtype)
+        for name, store, key in attributes(module):
+            store[key] = self._levels.get(name, store[key])
+        return module
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Members.state_dict`."""
+        return super().state_dict() | {"parameters": self.parameters, "stacked": self._stacked}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Members.load_state_dict`."""
+        super().load_state_dict(state)
+        self.parameters.copy_(state["parameters"])
+        for name, tensor in self._stacked.items():
+            tensor.copy_(state["stacked"][name])
 
 
 def _check(modules: list[nn.Module]) -> None:
@@ -202,12 +233,11 @@ def _check(modules: list[nn.Module]) -> None:
             raise Unbatchable(f"`{name}` is not the same in all runs")
 
 
-def _put_levels(modules: list[nn.Module]) -> list[MemberFloat]:
-    """Put in the first module, for each number in which the modules differ, one that stands for all."""
-    found = []
+def _put_levels(modules: list[nn.Module]) -> dict[str, MemberFloat]:
+    """Put in the first module, for each number in which the modules differ, one that stands for all; these by name."""
+    found = {}
     values = [[store[key] for _, store, key in attributes(module)] for module in modules]
-    for (_, store, key), levels in zip(attributes(modules[0]), zip(*values, strict=True), strict=True):
+    for (name, store, key), levels in zip(attributes(modules[0]), zip(*values, strict=True), strict=True):
         if is_level(levels[0]) and any(level != levels[0] for level in levels[1:]):
-            found.append(MemberFloat(levels))
-            store[key] = found[-1]
+            found[name] = store[key] = MemberFloat(levels)
     return found

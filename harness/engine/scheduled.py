@@ -43,6 +43,15 @@ class Clock:
         """Go on with the members at these indices only."""
         self.rows = self.rows[survivors]
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The step, see `checkpoint`."""
+        return {"rows": self.rows, "begun": self._begun}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from there."""
+        self.rows.copy_(state["rows"])
+        self._begun.copy_(state["begun"])
+
     def set(self, steps: Tensor) -> None:
         """Have a member for each of these steps, (member,), and at it."""
         self.rows = steps - 1

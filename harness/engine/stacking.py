@@ -6,6 +6,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from harness.engine.module_state import NotStorable
 from harness.engine.tensor_places import named_tensors, untrained
 
 
@@ -22,3 +23,18 @@ def stack_others(modules: Sequence[nn.Module], device: torch.device, dtype: torc
     names = untrained(modules[0])
     stacks = {name: torch.stack([state[name].detach() for state in states]).to(device) for name in names}
     return {name: stack.to(dtype) if stack.is_floating_point() else stack for name, stack in stacks.items()}
+
+
+def state_dict_of(module: nn.Module) -> dict[str, Tensor]:
+    """A module's `state_dict`, its tensors copied to the CPU, each with memory of its own.
+
+    Raises:
+        NotStorable: it holds what is no tensor.
+    """
+    state = module.state_dict()
+    if other := next((name for name, value in state.items() if not isinstance(value, Tensor)), None):
+        raise NotStorable(f"its state_dict holds `{other}`, which is no tensor")
+    return {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in state.items()
+    }

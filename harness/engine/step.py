@@ -7,7 +7,7 @@ together they read and write every array several times, which from main memory w
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -125,3 +125,13 @@ class Stepper:
         self._total = None if self._total is None else self._total[survivors]
         for bound in self._bounds.values():
             bound.compact(survivors)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the clipping rule remembers, and the optimizer, see `checkpoint`."""
+        return {"memory": self._memory, "update": self._update.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for own, saved in zip(self._memory, state["memory"], strict=True):
+            own.copy_(saved)
+        self._update.load_state_dict(state["update"])

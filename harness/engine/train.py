@@ -4,12 +4,14 @@ A pure function of its arguments: no storage, no tracking, so that any process c
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import pandas as pd
 import torch
 
 from harness.engine.devices import tf32
 from harness.engine.history import LoggingSteps
+from harness.engine.keeping import Keeper
 from harness.engine.obstacles import measured_costs
 from harness.engine.own_measures import with_curve_measures
 from harness.engine.run_tables import curve_table, run_table
@@ -27,6 +29,7 @@ def train(
     dtype: torch.dtype = torch.float32,
     capture: bool = True,
     progress: Callable[[int, int], None] = lambda steps, nonfinite: None,
+    keeper: Keeper | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train a population and measure it; one run alone is trained by the plain loop.
 
@@ -40,28 +43,36 @@ def train(
         capture: let a CUDA device repeat the step as a graph; changes no number.
         progress: called after each evaluation with the steps done since the last call, summed over members, and
             the number of members whose loss or weights became non-finite since.
+        keeper: writes checkpoints, goes on from one, and keeps weights; None for none of it. Changes no number.
 
     Returns:
         The runs (trial, seed, status, steps_done and every metric; one row per run) and their curves (trial,
         seed, step, loss, grad_norm, clipped, update_ratio, validation_loss; one row per run and logged step), ordered by trial and seed.
     """
+    keeper = Keeper() if keeper is None else keeper
     runs = sorted(runs, key=lambda run: run.seed)
     when = LoggingSteps(runs[0].setup.steps, evaluations)
     own = global_generators(stream_seed(runs[0].seed, "module"), device)  # for what a module draws itself
     with threads_restored(), tf32(runs[0].setup.tf32), own, measured_costs():
-        training = Training(runs, when, device=device, dtype=dtype, capture=capture)
-        population, done = training.population, 0
+        which = keeper.keeping.weights
+        begin = partial(Training, runs, when, device=device, dtype=dtype, capture=capture, weights=which)
+        training, done = keeper.resumed(runs, evaluations, begin)
+        population = training.population
+        if done:
+            progress(training.history.trained(done), len(runs) - len(training.history.finite()))
         for stop in when.evaluated():
+            if stop <= done or not len(population):
+                continue
             for step, batch in enumerate(training.draw_batches(stop - done), start=done + 1):
                 before = training.parameters_before(step)
                 record = training.step(batch)  # forward, backward, clip, update: `Stepper.step`
                 training.log(step, record, before)
             survivors, go_on = training.evaluate(stop)
             progress(len(population) * (stop - done), len(population) - len(survivors))
-            training.compact(go_on)
+            training.compact(stop, go_on)
             done = stop
-            if not len(population):
-                break
+            keeper.evaluated(training, stop)
         final = training.final_metrics()
+        keeper.finished(training)
     curves = curve_table(runs, training.history)
     return with_curve_measures(run_table(runs, training, final), curves, runs[0].setup.metrics), curves

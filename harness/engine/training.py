@@ -3,6 +3,7 @@
 `harness.engine.train` says in which order; here stands how each part of it is prepared, logged, evaluated and compacted.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,15 @@ import torch
 from torch import Tensor
 
 from harness.engine.capture import Captured
+from harness.engine.copies import BestWeights, Copies
+from harness.engine.diagnostics.best import best_metrics
 from harness.engine.diagnostics.diagnosis import Diagnosis
 from harness.engine.early_stopping import EarlyStopping
 from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import final_metrics, guess_loss
 from harness.engine.history import History, LoggingSteps
+from harness.engine.keeping import Which
 from harness.engine.measuring import unchanged
 from harness.engine.members import Members
 from harness.engine.own_measures import output_measures
@@ -24,6 +28,7 @@ from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.stability import Array
 from harness.engine.step import Stepper, StepRecord
+from harness.settings.randomness import global_state_dict, load_global_state_dict
 from harness.tasks.task import Data
 
 
@@ -36,6 +41,7 @@ class Training:
         device: where to train.
         dtype: of parameters and activations.
         capture: let a CUDA device repeat the step as a graph.
+        weights: which weights are kept to the end, see `keeping.Keeping`; changes no number.
 
     Attributes:
         population: the members that still train.
@@ -44,8 +50,9 @@ class Training:
     """
 
     def __init__(
-        self, runs: list[Run], when: LoggingSteps, *, device: torch.device, dtype: torch.dtype, capture: bool
-    ) -> None:
+        self, runs: list[Run], when: LoggingSteps, *, device: torch.device, dtype: torch.dtype, capture: bool,
+        weights: Which | None = None,
+    ) -> None:  # fmt: skip
         data = examples(runs)
         guesses = {(id(own), run.confirm): guess_loss(run, own) for run, own in zip(runs, data, strict=True)}
         self.guess_loss = np.array([guesses[id(own), run.confirm] for run, own in zip(runs, data, strict=True)])
@@ -55,6 +62,10 @@ class Training:
         self.history = History(when, len(runs), device, dtype)
         self._diagnosis = Diagnosis(self.population, self._feed)
         self._stopping = None if runs[0].setup.patience is None else EarlyStopping(self.population)
+        self._measures_best = runs[0].confirm or self._stopping is not None
+        self._best = BestWeights(self.population) if self._measures_best or weights == "best" else None
+        self._last = Copies(self.population) if weights == "last" else None
+        self._runs, self._kept = runs, {"best": self._best, "last": self._last, None: None}[weights]
         self._captured: Captured | None = None
         self._limit_threads()
         self.population.learn(self._feed.gather(self._feed.peek()[:, : runs[0].setup.batch_size])[0][0])
@@ -96,12 +107,13 @@ class Training:
         self.population.check()
         with unchanged(self.population):
             validation = self._validation()
-            self._diagnosis.evaluate(step, validation[0])
+            self._diagnosis.evaluate()
         self.history.evaluate(step, validation)
+        better = None if self._best is None else self._best.see(step, validation[0])
         survivors = self.history.survivors(step, self.population.parameters)
-        if self._stopping is None:
+        if self._stopping is None or better is None:
             return survivors, survivors
-        stops = self._stopping.see(step, validation[0])[survivors]
+        stops = self._stopping.see(better)[survivors]
         self.history.stop(step, survivors[stops])
         return survivors, survivors[~stops]
 
@@ -109,20 +121,15 @@ class Training:
         """Loss and error on the validation split, (2, member)."""
         return mean(*scores(self.population, self._feed, "validation"))
 
-    def compact(self, survivors: Tensor) -> None:
-        """Go on with the members at these indices only; the others stop costing."""
+    def compact(self, step: int, survivors: Tensor) -> None:
+        """Go on from `step` with the members at these indices only; the others stop costing."""
+        if self._last is not None:
+            leaving = ~np.isin(np.arange(len(self.population)), survivors.cpu().numpy())
+            self._last.take(step, leaving | (step == self.history.when.steps))
         if len(survivors) == len(self.population):
             return
-        parts = (
-            self.population,
-            self._feed,
-            self._stepper,
-            self.history,
-            self._diagnosis,
-            self._captured,
-            self._stopping,
-        )
-        for part in parts:
+        parts = (self.population, self._feed, self._stepper, self.history)
+        for part in (*parts, self._diagnosis, self._captured, self._stopping, self._best, self._last):
             if part is not None:
                 part.compact(survivors)
         self._limit_threads()
@@ -139,17 +146,60 @@ class Training:
         finite = self.history.finite()
         if not finite:
             return {}
-        if self._stopping is not None:
-            self._stopping.restore(finite)
+        if self._stopping is not None and self._best is not None:
+            self._best.bring_back(finite)
             self._feed.restart(finite)
-            self.history.measured_at = self._stopping.best_step
+            self.history.measured_at = self._best.step
         with unchanged(self.population):
             found = final_metrics(self.population, self._feed)
+        if self._measures_best and self._best is not None:
+            at = self.history.measured_at
+            found |= best_metrics(self._best, self.population, self._feed, finite, found, at)
         with unchanged(self.population):
-            found |= self._diagnosis.final(finite, found)
+            found |= self._diagnosis.final(finite)
         with unchanged(self.population):
             found |= output_measures(self.population, self._feed)
-        return found if self._stopping is None else found | self._stopping.metrics(finite, found)
+        return found
+
+    def kept_weights(self) -> Iterator[tuple[Run, int, dict[str, Tensor]]]:
+        """Each run, the step of the weights that are kept of it, and these; call it last: all runs are brought back.
+
+        Raises:
+            NotStorable: see `Members.weights`.
+        """
+        if self._kept is None:
+            return
+        self._kept.bring_back(list(range(len(self._runs))))
+        for i, run in enumerate(self._runs):
+            yield run, int(self._kept.step[i]), self.population.weights(i)
+
+    def _parts(self) -> dict[str, Any]:
+        """What has a state that decides how training goes on, by name; all but history."""
+        parts = {"population": self.population, "feed": self._feed, "stepper": self._stepper}
+        more = {"diagnosis": self._diagnosis, "stopping": self._stopping, "best": self._best, "last": self._last}
+        return parts | {name: part for name, part in more.items() if part is not None}
+
+    def state_dict(self, step: int) -> dict[str, Any]:
+        """All that decides what comes after an evaluated step, see `checkpoint`.
+
+        Raises:
+            NotStorable: see `Members.state_dict`.
+        """
+        own = {name: part.state_dict() for name, part in self._parts().items()}
+        alive, generators = self.history.alive, global_state_dict(self.population.device)
+        return own | {"alive": alive, "history": self.history.state_dict(step), "generators": generators}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there; call it before the first step."""
+        survivors = state["alive"].to(self.population.device)
+        if len(survivors) < len(self.population):
+            for part in (self.population, self._feed, self._stepper, self.history):
+                part.compact(survivors)
+        self.history.load_state_dict(state["history"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        load_global_state_dict(state["generators"], self.population.device)
+        self._limit_threads()
 
 
 def members(runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> Members:

@@ -7,6 +7,7 @@ pass over memory for several is worth the calls. Weight decay is the same for al
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -130,6 +131,18 @@ class Update:
             rate.compact(survivors)
         self._missed = {name: updates[survivors] for name, updates in self._missed.items()}
 
+    def state_dict(self) -> dict[str, Any]:
+        """The optimizer's state and the counts of its updates, see `checkpoint`."""
+        return {"state": self._state, "step": self._step, "missed": self._missed}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        device = self._population.device
+        for own, saved in zip(self._state, state["state"], strict=True):
+            own.copy_(saved)
+        self._step = state["step"].to(device)
+        self._missed = {name: updates.to(device) for name, updates in state["missed"].items()}
+
 
 class FusedUpdate(Update):
     """Updates members by their optimizer's fused kernel: of a block, those of equal settings in one call.
@@ -196,6 +209,11 @@ class FusedUpdate(Update):
         """See `Update.compact`."""
         super().compact(survivors)
         self._settings, self._calls = [self._settings[i] for i in survivors.tolist()], {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Update.load_state_dict`."""
+        super().load_state_dict(state)
+        self._calls = {}
 
 
 def cast(named: Mapping[str, Tensor | None], dtype: torch.dtype) -> Columns:

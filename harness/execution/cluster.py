@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # no pages of Ray's own
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
+from harness.engine.keeping import NOTHING, Keeping
 from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import groups
 from harness.engine.runs import Run
@@ -57,10 +59,10 @@ class Place(Worker):
         refusal: why it cannot train, if it cannot.
     """
 
-    def __init__(self, actor: Any, packed: Any) -> None:
+    def __init__(self, actor: Any, packed: Any, keeping: dict[str, Any]) -> None:
         self.place, self.device = "the cluster", ""
         self.refusal: Refusal | None = None
-        self.actor, self.call = actor, actor.load.remote(packed)
+        self.actor, self.call = actor, actor.load.remote(packed, keeping)
 
     def send(self, message: Message) -> None:
         """See `Worker`."""
@@ -94,13 +96,14 @@ class Ray(Foreman[Place]):
         address: see `connect`.
         gpus: of a population: with a fraction several share one, 0 is a core; None is 1 if the cluster has GPUs, else 0.
         study: what is trained; sent to each actor when it starts.
+        keeping: what is kept of training besides its numbers; checkpoints only where its folder is that of the leader.
 
     Raises:
         InvalidStudy: the study cannot be sent, or the cluster cannot be reached or has no room for a population.
     """
 
-    def __init__(self, address: str, gpus: float | None, study: Study) -> None:
-        super().__init__(study)
+    def __init__(self, address: str, gpus: float | None, study: Study, keeping: Keeping = NOTHING) -> None:
+        super().__init__(study, keeping)
         packed = pack(study)
         with TemporaryDirectory() as folder:
             source = Path(__file__).parents[1]
@@ -179,7 +182,7 @@ class Ray(Foreman[Place]):
         asked = sum(not worker.ready for worker in able)
         for _ in range(min(jobs - len(able), ASKED_AHEAD - asked)):
             actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Remote).remote(Path.cwd(), self._gpus)
-            self._workers.append(Place(actor, self._packed))
+            self._workers.append(Place(actor, self._packed, asdict(self._keeping)))
 
     def _leave_out(self) -> None:
         """Say once of each host that cannot train that it is left out.

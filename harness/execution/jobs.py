@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from harness.engine import kept_weights
+from harness.engine.content import run_key
+from harness.engine.keeping import NOTHING, Keeping
 from harness.engine.planning import cut
 from harness.engine.runs import Run
 from harness.execution.trainer import OnProgress, Trained, failed
@@ -132,10 +135,12 @@ class Foreman(ABC, Generic[W]):
 
     Args:
         study: what is trained.
+        keeping: what is kept of training besides its numbers.
     """
 
-    def __init__(self, study: Study) -> None:
-        self._study = study
+    def __init__(self, study: Study, keeping: Keeping = NOTHING) -> None:
+        self._study, self._keeping = study, keeping
+        self._said: set[str] = set()
         self._workers: list[W] = []
         self._notes: list[str] = []
         self._fruitless, self._unready = 0, 0
@@ -208,11 +213,25 @@ class Foreman(ABC, Generic[W]):
         self._fruitless = 0
         if isinstance(answer, Trained):
             worker.job = None
-            return answer, []
+            return self._kept(job, answer), []
         assert not isinstance(answer, LastWords), "`receive` raises"
         job.done += answer[0]
         report(*answer)
         return None, []
+
+    def _kept(self, job: Job, trained: Trained) -> Trained:
+        """What came of a job, its weights in their files, without notes that were said before.
+
+        Raises:
+            OSError: the disk is full or cannot be written.
+        """
+        notes = tuple(note for note in dict.fromkeys(trained.notes) if note not in self._said)
+        self._said.update(notes)
+        if trained.weights and self._keeping.folder is not None:
+            keys = {run_key(run, self._study.evaluations): (run.trial, run.seed) for run in job.runs}
+            contents = {key: trained.weights[run] for key, run in keys.items() if run in trained.weights}
+            kept_weights.write(self._keeping.folder, contents)
+        return replace(trained, notes=notes, weights={})
 
     def _count_death(self, worker: W, lost: Lost) -> None:
         if not worker.ready:

@@ -42,8 +42,8 @@ class Remote:
         self._folder, self._gpus = folder, gpus
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
-    def load(self, packed: bytes) -> Ready | Refusal:
-        """Unpack the study, see `harness.execution.shipping`."""
+    def load(self, packed: bytes, keeping: dict[str, Any]) -> Ready | Refusal:
+        """Unpack the study, see `harness.execution.shipping`; `keeping` has the fields of `harness.engine.keeping.Keeping`."""
         host = socket.gethostname()
         with contextlib.suppress(OSError):
             os.chdir(self._folder)  # relative paths mean the same on a shared file system
@@ -51,12 +51,13 @@ class Remote:
             import torch
 
             from harness.engine.devices import device_name
+            from harness.engine.keeping import Keeping
             from harness.execution.shipping import unpack
             from harness.execution.trainer import Trainer
 
             self._device = torch.device("cuda:0" if self._gpus else "cpu")  # Ray hides the GPUs of others
             self._study = unpack(packed, host)
-            self._trainer = Trainer(self._device, self._study.evaluations)
+            self._trainer = Trainer(self._device, self._study.evaluations, Keeping(**keeping))
             return Ready(host, device_name(self._device))
         except Exception as error:
             said = str(error).strip() or type(error).__name__

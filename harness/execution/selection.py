@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from harness.engine.devices import find_devices
+from harness.engine.keeping import NOTHING, Keeping
 from harness.execution import placement
 from harness.execution.placement import Placement
 from harness.execution.trainer import Executor
@@ -12,20 +13,21 @@ from harness.study import Study
 
 
 def on_host(
-    study: Study, *, devices: str, workers: int | None, memory: str | None, remember: bool
+    study: Study, *, devices: str, workers: int | None, memory: str | None, remember: bool, keeping: Keeping = NOTHING
 ) -> tuple[Executor, Placement]:
-    """What trains the study on devices of this host, and how it does; arguments as of `place_on_host`.
+    """What trains the study on devices of this host, and how it does; arguments as of `place_on_host`, and what is kept of training.
 
     Raises:
         InvalidStudy: a device or the memory cannot be used, or the study cannot be sent to a process.
     """
     placed = placement.place_on_host(study, find_devices(devices), workers=workers, memory=memory, remember=remember)
-    return Workers(placed.places, placed.threads, study), placed
+    return Workers(placed.places, placed.threads, study, keeping), placed
 
 
 def on_cluster(
-    study: Study, *, address: str, gpus: float | None, memory: str | None, say: Callable[[str], None]
-) -> tuple[Executor, Placement]:
+    study: Study, *, address: str, gpus: float | None, memory: str | None, say: Callable[[str], None],
+    keeping: Keeping = NOTHING,
+) -> tuple[Executor, Placement]:  # fmt: skip
     """What trains the study on a Ray cluster, and how it does.
 
     Raises:
@@ -35,7 +37,7 @@ def on_cluster(
         from harness.execution.cluster import Ray
     except ModuleNotFoundError:
         raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
-    cluster = Ray(address, gpus, study)
+    cluster = Ray(address, gpus, study, keeping)
     say("Measuring populations on the cluster, as soon as it has room for one.")
     placed = cluster.placement(memory)
     for note in cluster.notes():

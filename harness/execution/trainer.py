@@ -7,7 +7,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from harness.engine.allocator import prepare_process
+from harness.engine.keeping import NOTHING, Keeper, Keeping
 from harness.engine.obstacles import Unbatchable
 from harness.engine.planning import cut
 from harness.engine.run_tables import CURVE_COLUMNS, CURVE_VALUES
@@ -39,6 +40,7 @@ class Trained:
             population that was never cut has one. Runs that failed are in none.
         started_at_s, ended_at_s: seconds since the epoch between which it trained.
         by_machine: (trial, seed) of the runs that failed because they were killed or memory ran out.
+        weights: (trial, seed) → file of the weights that are kept of a run, see `harness.engine.kept_weights`.
     """
 
     runs: pd.DataFrame
@@ -49,6 +51,7 @@ class Trained:
     started_at_s: float = math.inf
     ended_at_s: float = -math.inf
     by_machine: frozenset[tuple[int, int]] = frozenset()
+    weights: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
 
 class Executor(Protocol):
@@ -76,14 +79,15 @@ class Trainer:
     Args:
         device: where to train.
         evaluations: see `harness.engine.train.train`.
+        keeping: what is kept of training besides its numbers.
     """
 
-    def __init__(self, device: torch.device, evaluations: int) -> None:
+    def __init__(self, device: torch.device, evaluations: int, keeping: Keeping = NOTHING) -> None:
         prepare_process()
         if device.type == "cuda":
             torch.cuda.set_device(device)
             torch.zeros(1, device=device)  # a device that is broken says so before any run is blamed
-        self._device, self._evaluations, self._most = device, evaluations, 2**62
+        self._device, self._evaluations, self._keeping, self._most = device, evaluations, keeping, 2**62
 
     def train(self, runs: list[Run], report: OnProgress) -> Trained:
         """Train a population; `report` is told of its progress.
@@ -95,7 +99,7 @@ class Trainer:
 
     def _attempt(self, runs: list[Run], report: OnProgress, *, again: bool = False) -> Trained:
         """Train runs together; where that fails, each half on its own, down to the runs that fail alone once more."""
-        done, notes, started_at_s = 0, [], time.time()
+        done, keeper, started_at_s = 0, Keeper(self._keeping), time.time()
         parts = cut(runs, min(2, len(runs)))
 
         def counted(steps: int, diverged: int) -> None:
@@ -104,26 +108,30 @@ class Trainer:
             report(steps, diverged)
 
         try:
-            tables = train(runs, evaluations=self._evaluations, device=self._device, progress=counted)
-            members = tuple((run.trial, run.seed) for run in runs)
-            return Trained(*tables, {}, (), (members,), started_at_s, time.time())
+            tables = train(runs, evaluations=self._evaluations, device=self._device, progress=counted, keeper=keeper)
+            members, notes = tuple((run.trial, run.seed) for run in runs), tuple(keeper.notes)
+            return Trained(*tables, {}, notes, (members,), started_at_s, time.time(), weights=keeper.weights)
         except Exception as error:
             if device_is_lost(error):
                 raise
             if isinstance(error, Unbatchable):
                 parts = [[run] for run in runs]
-                notes = [f"{in_words(runs)}: a population no longer, since {error}; each trains anew by the plain loop"]
+                keeper.notes += [
+                    f"{in_words(runs)}: a population no longer, since {error}; each trains anew by the plain loop"
+                ]
             if len(runs) == 1 and again:
                 text = "".join(traceback.format_exception(error))
                 return failed(runs[0], text, started_at_s, by_machine=out_of_memory(error))
             if out_of_memory(error) and len(runs) > 1:
                 self._most = len(runs) // 2
-                notes = [f"{self._device}: out of memory with {in_words(runs)} at once; going on with {self._most}"]
+                keeper.notes += [
+                    f"{self._device}: out of memory with {in_words(runs)} at once; going on with {self._most}"
+                ]
         report(-done, 0)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         outcomes = [self._attempt(part, report, again=True) for part in parts]
-        return joined([replace(outcomes[0], notes=(*notes, *outcomes[0].notes)), *outcomes[1:]])
+        return joined([replace(outcomes[0], notes=(*keeper.notes, *outcomes[0].notes)), *outcomes[1:]])
 
 
 def out_of_memory(error: Exception) -> bool:
@@ -163,6 +171,7 @@ def joined(parts: list[Trained]) -> Trained:
         min(part.started_at_s for part in parts),
         max(part.ended_at_s for part in parts),
         frozenset().union(*(part.by_machine for part in parts)),
+        {key: content for part in parts for key, content in part.weights.items()},
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Self, cast
 
 import torch
 
+from harness.engine.keeping import NOTHING, Keeping
 from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Worker, received
 from harness.execution.processes import start
 from harness.execution.shipping import pack, unpack
@@ -69,13 +70,16 @@ class Workers(Foreman[Process]):
         places: devices; one named twice gets two workers.
         threads: of each worker on a CPU.
         study: what is trained; sent to each worker when it starts.
+        keeping: what is kept of training besides its numbers.
 
     Raises:
         InvalidStudy: the study cannot be sent.
     """
 
-    def __init__(self, places: list[torch.device], threads: int, study: Study) -> None:
-        super().__init__(study)
+    def __init__(
+        self, places: list[torch.device], threads: int, study: Study, keeping: Keeping = NOTHING
+    ) -> None:  # fmt: skip
+        super().__init__(study, keeping)
         self._places = Counter(str(place) for place in places)
         self._threads, self._packed = threads, pack(study)
 
@@ -104,7 +108,7 @@ class Workers(Foreman[Process]):
     def _start(self, place: str) -> Process:
         ours, theirs = multiprocessing.Pipe()
         try:
-            process = start(_work, theirs, place, self._threads)
+            process = start(_work, theirs, place, self._threads, self._keeping)
         except (OSError, EOFError) as error:
             raise Stopped(f"no process can be started: {first_line(error)}") from None
         finally:
@@ -114,7 +118,7 @@ class Workers(Foreman[Process]):
         return Process(place, process, ours)
 
 
-def _work(pipe: Connection, place: str, threads: int) -> None:
+def _work(pipe: Connection, place: str, threads: int, keeping: Keeping) -> None:
     """What a worker does until it is killed, or the leader is gone."""
     torch.set_num_threads(threads)
 
@@ -126,7 +130,7 @@ def _work(pipe: Connection, place: str, threads: int) -> None:
 
     try:
         study = unpack(pipe.recv_bytes(), "a process that trains")
-        trainer = Trainer(torch.device(place), study.evaluations)
+        trainer = Trainer(torch.device(place), study.evaluations, keeping)
     except (EOFError, ConnectionError):  # the leader is gone, maybe killed
         return None
     except InvalidStudy as error:

@@ -12,6 +12,8 @@ from threading import Timer
 
 import pandas as pd
 
+from harness.engine.checkpoint import Checkpoints
+from harness.engine.kept_weights import missing_weights
 from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.engine.way import Way
@@ -97,9 +99,10 @@ def run(
         for line in beginning(design):
             options.say(line)
         design.keep_summary()
+        checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
-                done = partial(count, progress)
+                done = partial(count, progress, checkpoints)
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
                 enter(claims, study, commits, options)
@@ -108,6 +111,8 @@ def run(
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
                 spool.close()
                 commits.patiently(design.keep_summary)
+                for note in (*checkpoints.remove(), *missing_weights(folder, options.keep_weights, runs)):
+                    options.say(f"  note:    {note}")
                 options.say(trained(progress, time.monotonic() - options.started))
                 from harness.reporting.build import build_report
 
@@ -211,8 +216,9 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
             leader.progress.say(f"{error} They are trained again.")
 
 
-def count(progress: Progress, finished: FinishedTrial) -> None:
-    """Count a trial that is committed."""
+def count(progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial) -> None:
+    """Count a trial that is committed; what would train it again goes."""
+    checkpoints.remove_recorded(finished.run_keys())
     progress.diverged += finished.count("diverged")
     progress.collapsed += finished.count("collapsed")
     progress.failed += finished.count("failed")
@@ -269,12 +275,14 @@ def _placed(study: Study, options: Options) -> tuple[Executor, Placement]:
         if options.gpus_per_population is not None:
             raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
         return on_host(
-            study, devices=options.devices, workers=options.workers, memory=options.memory, remember=not options.dry_run
-        )
+            study, devices=options.devices, workers=options.workers, memory=options.memory,
+            remember=not options.dry_run, keeping=options.keeping(study.name),
+        )  # fmt: skip
     given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
     if any(given.values()):
         message = "is for this host; with --ray, --gpus-per-population says what a population gets"
         raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
     return on_cluster(
-        study, address=options.ray, gpus=options.gpus_per_population, memory=options.memory, say=options.say
-    )
+        study, address=options.ray, gpus=options.gpus_per_population, memory=options.memory, say=options.say,
+        keeping=options.keeping(study.name),
+    )  # fmt: skip

@@ -4,11 +4,13 @@ import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import click
 
+from harness.engine.keeping import Keeping, Which
 from harness.ledger.records.tracking import default_tracking_uri
-from harness.settings import printable
+from harness.settings import InvalidStudy, Problem, printable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +28,8 @@ class Options:
         results: folder of all results.
         timeout: no more work is begun after so many seconds, counted from `started`.
         retry_failed: train again the runs that failed by an error of their own.
+        checkpoint_every: seconds between two checkpoints of a population in training; infinite for none.
+        keep_weights: which weights of each run are kept, `best` or `last`; None for none.
         dry_run: say what would run, and write nothing.
         verbose, quiet: say more, or only what went wrong.
         started: when the command or the call began, in seconds of `time.monotonic`.
@@ -41,10 +45,30 @@ class Options:
     results: Path = Path("results")
     timeout: float | None = None
     retry_failed: bool = False
+    checkpoint_every: float = 300.0
+    keep_weights: Which | None = None
     dry_run: bool = False
     verbose: bool = False
     quiet: bool = False
     started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Look at what the command line has looked at already.
+
+        Raises:
+            InvalidStudy: a value is none that there is.
+        """
+        found = []
+        if not self.checkpoint_every >= 0:
+            found.append(Problem("--checkpoint-every", "must be 0 s or more", str(self.checkpoint_every)))
+        if self.keep_weights not in (None, *get_args(Which)):
+            found.append(Problem("--keep-weights", "must be best or last", str(self.keep_weights)))
+        if found:
+            raise InvalidStudy(found)
+
+    def keeping(self, study: str) -> Keeping:
+        """What is kept of a study's training besides its numbers; workers may have another working directory."""
+        return Keeping((self.results / study).absolute(), self.checkpoint_every, self.keep_weights)
 
     @property
     def uri(self) -> str:

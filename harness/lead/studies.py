@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from harness.engine.keeping import forget as forget_kept
 from harness.lead.ending import DONE, INTERRUPTED
 from harness.ledger.forgetting import Doomed, Forgetting
 from harness.ledger.listing import Listed, listed
@@ -75,6 +76,7 @@ def forget(name: str, *, results: Path, storage: str | None, tracking_uri: str |
             recorder.of(identity).forget(entries)
         if entries is None:
             spool_of(name, results, identity).clear()
+            forget_kept(folder)
 
     with (
         leadership(folder) if folder.is_dir() else nullcontext(),

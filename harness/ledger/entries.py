@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.engine.content import seed_key
 from harness.engine.diagnostics.setting import Diagnostics
 from harness.ledger.trial_runs import n_runs, seeds_of
 from harness.ledger.trials import Outcomes, Trial, Trials
@@ -44,6 +45,10 @@ class Entry:
     told: bool = True
     outcomes: Mapping[str, list[float]] = field(default_factory=dict)
     failed: Mapping[int, str] = field(default_factory=dict)
+
+    def run_keys(self) -> set[str]:
+        """The keys of its runs."""
+        return {seed_key(self.key, seed) for seed in self.seeds}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
+from torch import Tensor
 
+from harness.engine import kept_weights
 from harness.inference.verdict import OF_REGISTRATION, Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
@@ -75,6 +77,32 @@ class Results:
             InvalidStudy: both are one folder, a metric is not recorded by both, or a cell has several runs of a seed.
         """
         return compare(self, other, metrics).cells
+
+    def weights(self, run: "pd.Series[Any] | tuple[int, int]") -> dict[str, Tensor]:
+        """The weights of a run that `--keep-weights` has kept, for `load_state_dict` of its module.
+
+        Args:
+            run: a row of `runs`, or trial and seed.
+
+        Raises:
+            InvalidStudy: there is no such run, or there are no weights of it.
+        """
+        trial, seed = (int(n) for n in (run if isinstance(run, tuple) else (run["trial"], run["seed"])))
+        rows, name = (
+            self.runs[(self.runs["trial"] == trial) & (self.runs["seed"] == seed)],
+            f"trial {trial}, seed {seed}",
+        )
+        if len(rows) != 1:
+            raise InvalidStudy([Problem("run", "is none of this study's", name)])
+        path = kept_weights.path_of(self.folder, str(rows.iloc[0]["key"]))
+        folder = str(self.folder / kept_weights.FOLDER)
+        if not path.exists():
+            message = f"has none of {name}; `harness run STUDY --keep-weights best`, or last, keeps those of the runs that it trains"
+            raise InvalidStudy([Problem(folder, message)])
+        try:
+            return kept_weights.read(path)
+        except kept_weights.DAMAGE as error:
+            raise InvalidStudy([Problem(str(path), "is damaged", str(error))]) from None
 
     @property
     def report(self) -> Path:

@@ -9,6 +9,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,3 +68,20 @@ def global_states() -> list[object]:
     numpys = np.random.get_state(legacy=False)
     of_numpy = numpys["state"]["key"].tobytes(), numpys["state"]["pos"], numpys["has_gauss"], numpys["gauss"]
     return [random.getstate(), of_numpy, torch.get_rng_state().numpy().tobytes()]
+
+
+def global_state_dict(device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Where the global generators of NumPy, Python and torch are, the last one's of `device` too: tensors, numbers, lists."""
+    numpys = np.random.get_state(legacy=False)
+    state = {"numpy": numpys, "python": random.getstate(), "torch": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state(device)} if torch.device(device).type == "cuda" else {})
+
+
+def load_global_state_dict(state: dict[str, Any], device: torch.device | str = "cpu") -> None:
+    """Put them there."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    np.random.set_state(state["numpy"])
+    torch.set_rng_state(state["torch"])
+    if torch.device(device).type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)

@@ -91,7 +91,8 @@ class Study(Experiment):
             devices: `auto`, `cpu`, or CUDA devices such as `[0, 1]`.
             results: folder of all results.
             **options: the other ones of the command, by name: `workers`, `memory`, `ray`, `gpus_per_population`, `storage`,
-                `tracking_uri`, `timeout`, `retry_failed`, `verbose`, `quiet`; see `harness.lead.options.Options`.
+                `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `verbose`, `quiet`; see
+                `harness.lead.options.Options`.
 
         Returns:
             What `harness.load` reads from the study's folder; runs that failed are among its `runs`.

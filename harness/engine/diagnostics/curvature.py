@@ -120,6 +120,14 @@ class NoiseScale:
         """Go on with the members at these indices only."""
         self._sums, self._several = self._sums[:, survivors], self._several[survivors]
 
+    def state_dict(self) -> dict[str, Tensor]:
+        """The sums over evaluations, see `checkpoint`."""
+        return {"sums": self._sums, "several": self._several}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from there."""
+        self._sums, self._several = (state[name].to(self._population.device) for name in ("sums", "several"))
+
     def value(self) -> Array:
         """The noise scale in examples, (member,); infinite where the gradient is lost in its noise, NaN for less than two batches."""
         trace, square = self._sums.cpu().numpy()

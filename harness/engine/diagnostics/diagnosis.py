@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.engine.diagnostics.best import BestWeights
 from harness.engine.diagnostics.churn import predictions
 from harness.engine.diagnostics.curvature import NoiseScale, sharpness
 from harness.engine.diagnostics.gradient_flow import GradientFlow
@@ -18,7 +17,7 @@ from harness.engine.stability import Array
 
 
 class Diagnosis:
-    """Measures what the study's `Diagnostics` ask for, and the best weights at every level; nothing in the tune phase.
+    """Measures what the study's `Diagnostics` ask for; nothing in the tune phase.
 
     Args:
         population: its members train on.
@@ -29,16 +28,12 @@ class Diagnosis:
         self._population, self._feed = population, feed
         run = population.runs[0]
         self._level = run.setup.metrics.level if run.confirm else "light"
-        stops = run.setup.patience is not None  # then all metrics are those of the best weights
-        self._best = BestWeights(population) if run.confirm and not stops else None
         self._noise_scale = NoiseScale(population) if self._level == "full" else None
         self._flow = GradientFlow(population) if self._level == "full" else None
         self._alive, self._over_training = np.arange(len(population)), dict[str, Array]()
 
-    def evaluate(self, step: int, validation_loss: Array) -> None:
-        """See the weights after some step, with their validation loss (member,)."""
-        if self._best is not None:
-            self._best.see(step, validation_loss)
+    def evaluate(self) -> None:
+        """See the weights after some step."""
         if self._noise_scale is not None:
             self._noise_scale.see(self._feed)
         if self._flow is not None:
@@ -48,7 +43,7 @@ class Diagnosis:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
         self._keep()
         self._alive = self._alive[survivors.cpu().numpy()]
-        for part in (self._best, self._noise_scale, self._flow):
+        for part in (self._noise_scale, self._flow):
             if part is not None:
                 part.compact(survivors)
 
@@ -59,15 +54,14 @@ class Diagnosis:
                 found = part.value()
                 self._over_training.setdefault(name, np.full(len(found), np.nan))[self._alive] = found
 
-    def final(self, members: list[int], present: dict[str, Array]) -> dict[str, Any]:
+    def final(self, members: list[int]) -> dict[str, Any]:
         """Metrics of the members of the population, and their predictions (see `churn`), (member,) each.
 
         Args:
             members: who they are, by their places in the beginning.
-            present: what was measured of the weights that they have now, see `final_metrics`.
         """
         self._keep()
-        found: dict[str, Any] = {} if self._best is None else self._best.metrics(self._feed, present)
+        found: dict[str, Any] = {}
         if self._level == "light":
             return found
         with torch.no_grad():
@@ -80,3 +74,17 @@ class Diagnosis:
             found["sharpness"] = sharpness(self._population, self._feed)
             found["weight_rank"] = weight_rank(self._population)
         return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was measured over training so far, see `checkpoint`."""
+        parts = {"noise_scale": self._noise_scale, "flow": self._flow}
+        own = {name: part.state_dict() for name, part in parts.items() if part is not None}
+        return own | {"alive": self._alive, "over_training": self._over_training}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._alive, self._over_training = state["alive"], state["over_training"]
+        if self._noise_scale is not None:
+            self._noise_scale.load_state_dict(state["noise_scale"])
+        if self._flow is not None:
+            self._flow.load_state_dict(state["flow"])

@@ -42,6 +42,14 @@ class GradientFlow:
         """Go on with the members at these indices only."""
         self._slopes = [slopes[survivors.cpu().numpy()] for slopes in self._slopes]
 
+    def state_dict(self) -> dict[str, list[Array]]:
+        """The slopes of all evaluations, see `checkpoint`."""
+        return {"slopes": self._slopes}
+
+    def load_state_dict(self, state: dict[str, list[Array]]) -> None:
+        """Go on from there."""
+        self._slopes = state["slopes"]
+
     def value(self) -> Array:
         """Mean over evaluations and recurrent layers, (member,); NaN without any."""
         return np.asarray(np.mean(self._slopes, axis=0))

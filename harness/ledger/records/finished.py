@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from harness.engine.content import seed_key
 from harness.engine.diagnostics.churn import PREDICTIONS
 from harness.ledger.records.populations import POPULATIONS_FILE, no_populations
 from harness.ledger.records.tables import parquet
@@ -60,6 +61,10 @@ class FinishedTrial:
     def seeds(self) -> list[int]:
         """Of its runs, in their order."""
         return [int(seed) for seed in self.runs["seed"]]
+
+    def run_keys(self) -> set[str]:
+        """The keys of its runs."""
+        return {seed_key(self.key, seed) for seed in self.seeds}
 
     @cached_property
     def files(self) -> dict[str, bytes]:
