@@ -9,10 +9,21 @@ import pytest
 import torch
 from own_study import MINE, harness_run, no_drawing
 
+from harness.settings.metrics import METRICS
+
 # Test processes beside each other, and those that they start, must not fight over the cores: threads that wait spin.
 threads = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _own_metrics_forgotten() -> Iterator[None]:
+    """What a test measures of its own, no other test knows."""
+    before = dict(METRICS)
+    yield
+    METRICS.clear()
+    METRICS.update(before)
 
 
 @pytest.fixture

@@ -34,6 +34,11 @@ class FakeStudy:
     seeds: int = 10
     objective: tuple[str, ...] = ("validation_loss",)
     within: bool = False
+    tune_trials: int = 8
+    sampler: str = "qmc"
+
+    def shared_tune_seeds(self) -> int:
+        return 5
 
     def factors(self) -> dict[str, Any]:
         return dict(self.settings)

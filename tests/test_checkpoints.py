@@ -30,6 +30,7 @@ from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.execution.workers import Workers
 from harness.lead.options import Options
+from harness.lead.studies import forget
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW
 from harness.settings import InvalidStudy
@@ -432,9 +433,8 @@ def test_weights_of_a_study_are_found_from_its_results(tmp_path: Path) -> None:
             found.weights((0, 1))
         late = harness_run(tmp_path / "mine.py", *run, "--keep-weights", "last", results=tmp_path / "results")
         assert "--keep-weights last: 6 runs have none, since they were recorded without" in late.output
-        again = harness_run(
-            tmp_path / "mine.py", *run, "--keep-weights", "last", "--fresh", results=tmp_path / "results"
-        )
+        forget("mine", results=tmp_path / "results", storage=None, tracking_uri=None, unused=False, yes=True)
+        again = harness_run(tmp_path / "mine.py", *run, "--keep-weights", "last", results=tmp_path / "results")
     assert again.exit_code == 0 and "--keep-weights" not in again.output
     found, study = harness.load(tmp_path / "results" / "mine"), load_study(tmp_path / "mine.py")[0]
     for _, row in found.runs.iterrows():

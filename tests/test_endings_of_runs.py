@@ -198,8 +198,10 @@ def test_a_guess_that_does_not_serve_is_refused_before_anything_trains() -> None
 
 def test_a_diverged_run_is_told_as_the_worst_whatever_its_value() -> None:
     """Of several objectives as well, so that a trial that always diverges dominates none."""
-    runs = pd.DataFrame({"status": ["finished", "diverged"], "spike_rate": [0.1, 0.0], "validation_loss": [2.0, 17.0]})
+    runs = pd.DataFrame(
+        {"seed": [3, 4], "status": ["finished", "diverged"], "spike_rate": [0.1, 0.0], "validation_loss": [2.0, 17.0]}
+    )
     both = ["spike_rate", "validation_loss"]
-    assert outcomes(runs, both).to_numpy().tolist() == [[0.1, 2.0], [WORST, WORST]]
+    assert outcomes(runs, both) == {3: [0.1, 2.0], 4: [WORST, WORST]}
     kept = runs.assign(status=["collapsed", "finished"], spike_rate=[NAN, 0.1])
-    assert outcomes(kept, both).to_numpy().tolist() == [[WORST, 2.0], [0.1, 17.0]]
+    assert outcomes(kept, both) == {3: [WORST, 2.0], 4: [0.1, 17.0]}

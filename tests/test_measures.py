@@ -2,7 +2,7 @@
 
 import json
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,6 @@ def nll(outputs, targets):
 def late_loss(curve):
     """Mean loss of the second half of the logged steps."""
     return curve["loss"][len(curve) // 2 :].mean()
-
-
-@pytest.fixture(autouse=True)
-def _own_metrics_forgotten() -> Iterator[None]:
-    before = dict(METRICS)
-    yield
-    METRICS.clear()
-    METRICS.update(before)
 
 
 def diagnostics(*functions: Callable[..., Any], unit: str = "loss", better: Any = "lower") -> Diagnostics:

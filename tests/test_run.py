@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from own_study import MINE, harness_run, tables
 
 from harness import Diagnostics, report
+from harness.__main__ import main as everything
 from harness.ledger.stores import leadership
 
 
@@ -145,15 +146,32 @@ def kill_when_trials_are_told(study_file: Path, results: Path, how: signal.Signa
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
-def test_changed_study_is_refused_unless_fresh(study_file: Path, tmp_path: Path) -> None:
+def test_a_changed_setting_makes_new_runs_and_leaves_the_old_ones_alone(study_file: Path, tmp_path: Path) -> None:
     assert harness_run(study_file, "--quick", results=tmp_path).exit_code == 0
-    refused = harness_run(study_file, "--quick", "--set", "model.width=4", results=tmp_path)
-    assert refused.exit_code == 2
-    assert "model.width: 8 → 4" in refused.output
-    assert harness_run(study_file, "--quick", "--set", "model.width=4", "--fresh", results=tmp_path).exit_code == 0
+    changed = harness_run(study_file, "--quick", "--set", "model.width=4", results=tmp_path)
+    assert changed.exit_code == 0, changed.output
+    assert (
+        "model.width: 8 → 4" in changed.output
+        and "20 recorded runs are none of the study as it is now" in changed.output
+    )
     runs = pd.read_parquet(tmp_path / "mine-quick" / "runs.parquet")
     assert set(runs["model.width"]) == {4}
     assert len(runs) == 4 * (2 + 3)
+    back = harness_run(study_file, "--quick", results=tmp_path)
+    assert "Nothing to train: 20 of 20 runs are recorded" in back.output
+    assert set(pd.read_parquet(tmp_path / "mine-quick" / "runs.parquet")["model.width"]) == {8}
+    command = ["list", str(tmp_path)]
+    assert "mine-quick  20 of 20  20  " in CliRunner().invoke(everything, command).output
+    unused = ["forget", "mine-quick", "--unused", "--results", str(tmp_path)]
+    refused = CliRunner().invoke(everything, unused, input="n\n")
+    assert refused.exit_code == 130 and "delete 20 runs" in refused.output
+    assert "20 runs of mine-quick forgotten" in CliRunner().invoke(everything, [*unused, "--yes"]).output
+    assert "mine-quick  20 of 20  0  " in CliRunner().invoke(everything, command).output
+    whole = CliRunner().invoke(everything, ["forget", "mine-quick", "--yes", "--results", str(tmp_path)])
+    assert whole.exit_code == 0, whole.output
+    assert "No studies in" in CliRunner().invoke(everything, command).output
+    absent = CliRunner().invoke(everything, ["forget", "mine-quick", "--yes", "--results", str(tmp_path)])
+    assert absent.exit_code == 2 and "holds no study 'mine-quick'" in absent.output
 
 
 def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tmp_path: Path) -> None:

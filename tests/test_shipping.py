@@ -15,6 +15,7 @@ from test_executors import never, populations_of, trained_here, whole
 from harness import run
 from harness.execution.shipping import pack, unpack, users_modules
 from harness.execution.workers import Workers
+from harness.lead.studies import forget
 from harness.settings import InvalidStudy
 from harness.study import Study
 from harness.study.load import load_study
@@ -107,6 +108,7 @@ def test_a_study_defined_in_a_script_trains_in_processes(tmp_path: Path) -> None
     script = tmp_path / "script.py"
     script.write_text(STUDY + '''
 from harness.execution.workers import Workers
+from harness.lead.studies import forget
 from harness.ledger.trials import Trial
 from harness.ledger.trial_runs import runs_of
 
@@ -246,4 +248,5 @@ def test_going_on_with_another_kind_of_device_is_refused_and_both_are_named(
     assert (
         "--devices: the study was begun on cuda, and on cpu the same seeds draw other dropout noise" in refused.output
     )
-    assert harness_run(tmp_path / "mine.py", tmp_path / "results", "--quick", "--fresh").exit_code == 0
+    forget("mine-quick", results=tmp_path / "results", storage=None, tracking_uri=None, unused=False, yes=True)
+    assert harness_run(tmp_path / "mine.py", tmp_path / "results", "--quick").exit_code == 0

@@ -73,6 +73,7 @@ class Leader:
                 # Planned from the whole wave, so that a continued study trains the very same populations.
                 planned = self.plan([run for of_portion in runs.values() for run in of_portion])
                 self._train(planned, runs, missing)
+        self.commits.wait()  # where nothing was trained, this launch is still recorded
 
     def _count_there(self, asked: Round) -> None:
         """Count what of a round is there: all but what is asked for."""

@@ -5,10 +5,10 @@ may have joined. So settings are those of the study's own trials, what compares 
 what follows from curves is derived from these.
 """
 
-import math
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from harness.engine.content import seed_key
@@ -53,9 +53,8 @@ def _measured(study: Study, runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
     metrics = study.metrics.metrics()
     across = [name for name in metrics if METRICS[name].across_runs]
     if across:
-        runs = runs.assign(
-            **dict.fromkeys(across, math.nan)
-        )  # of all seeds that there are now, not of those asked for together
+        # Of all seeds that there are now, not of those that were asked for together; a non-finite run stays the worst.
+        runs = runs.assign(**{name: runs[name].where(np.isinf(runs[name])) for name in across})
         of_trials = (with_churn(of_trial) for _, of_trial in runs.groupby("trial", sort=False))
         runs = pd.concat(list(of_trials)).loc[runs.index]
     lacking = [measure for measure in study.metrics.measures if measure.of_curves and measure.name not in runs]
