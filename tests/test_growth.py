@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from own_study import MINE, harness_run, no_drawing, tables
 from test_crashes import SEAMS, Forks
 from test_design import loss, make, tell, tell_all
 
 from harness import Diagnostics, Study, Sweep, Tune
+from harness.lead import flow
+from harness.lead.flow import beginning
 from harness.ledger.design import Design, Portion
 from harness.ledger.entries import MACHINE, RUN
 from harness.ledger.listing import listed
@@ -340,3 +343,37 @@ def test_kills_while_a_study_grows_leave_what_growing_undisturbed_leaves(part: i
         assert forks.run()[0] == 0, log.read_text()
     assert "Traceback" not in log.read_text()
     assert tables(tmp_path / "grown" / "mine") == tables(tmp_path / "whole" / "mine")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("how", "option"), [("os.kill(os.getpid(), 9)", None), ("raise ValueError", "--retry-failed")])
+def test_failed_runs_are_trained_by_a_later_launch(
+    how: str, option: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed ones by any, those with an error of their own where it is asked for; the tables are those without a failure."""
+    fault = tmp_path / "fault"
+    text = MINE.replace("import torch\n", "import os\nimport torch\n", 1).replace(
+        "        return self.net(x)",
+        f"        if os.path.exists({str(fault)!r}) and self.net[2].p == 0.5:\n            {how}\n        return self.net(x)",
+    )
+    assert how in text
+    file, results = tmp_path / "mine.py", tmp_path / "results"
+    file.write_text(text)
+    plain = ["--set", "optimizer.lr=0.1", "--set", "clipping.max_norm=inf"]
+    with no_drawing():
+        with monkeypatch.context() as patch:  # after the trial steps, which would meet it too
+            patch.setattr(flow, "beginning", lambda design: (fault.touch(), beginning(design))[1])
+            first = harness_run(file, *plain, results=results)
+        fault.unlink()
+        assert first.exit_code == 1 and "4 runs failed" in first.output, first.output
+        if option:
+            again = harness_run(file, *plain, results=results)
+            assert again.exit_code == 1 and "tried again" not in again.output
+        later = harness_run(file, *([option] if option else []), *plain, results=results)
+        assert later.exit_code == 0, later.output
+        assert "4 failed and will be tried again" in later.output
+        whole = harness_run(file, *plain, results=tmp_path / "whole")
+    assert whole.exit_code == 0
+    # To rounding: beside failing ones, runs trained in ever smaller parts, down to the plain loop.
+    tried, undisturbed = (pd.read_parquet(folder / "mine" / "runs.parquet") for folder in (results, tmp_path / "whole"))
+    pd.testing.assert_frame_equal(tried, undisturbed, rtol=1e-4, atol=1e-6)
