@@ -199,7 +199,7 @@ def test_a_damaged_record_is_named_by_the_report(sound: Path) -> None:
         path.write_bytes(content)
         done = CliRunner().invoke(report.main, [str(sound), "--results", str(results)])
         assert done.exit_code == 2, done.output
-        assert "The records of 1 trial are missing or damaged" in done.output
+        assert "1 record is missing or damaged" in done.output
         path.write_bytes(before)
     next(results.rglob("artifacts/study/environment.json")).write_text("{")
     done = CliRunner().invoke(report.main, [str(sound), "--results", str(results)])

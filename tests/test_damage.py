@@ -43,7 +43,7 @@ def test_damaged_and_missing_records_are_trained_again(results: Path) -> None:
         (results / "mine" / name).write_bytes(b"PAR1")
     done = again(results)
     assert done.exit_code == 0, done.output
-    assert "The records of 3 trials are missing or damaged" in done.output
+    assert "3 records are missing or damaged" in done.output
     assert "They are trained again." in done.output
     assert tables(results / "mine") == before
     assert "are missing" not in again(results).output

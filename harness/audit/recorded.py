@@ -137,12 +137,13 @@ def _parts(
             message = f"says that runs of {strangers[0]} were recorded, which is no trial of the study"
             raise InvalidStudy([Problem(str(path), message)])
         part_of |= dict.fromkeys(own, len(parts))
-        runs: dict[tuple[str, int], list[Run]] = {}
+        runs, met = list[Run](), set[tuple[str, int]]()
         for key, seed in keys:
             if key in known:
                 (run,) = runs_of(study, known[key], [seed])
-                runs.setdefault((key, seed), []).append(copy_of(run) if (key, seed) in runs else run)
-        parts.append(Part([run for same in runs.values() for run in same], whole=all(key in known for key, _ in keys)))
+                runs.append(copy_of(run) if (key, seed) in met else run)
+                met.add((key, seed))
+        parts.append(Part(runs, whole=all(key in known for key, _ in keys)))
     return parts, part_of
 
 

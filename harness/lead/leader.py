@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from harness.engine.content import trial_key
@@ -154,7 +155,8 @@ def finish(
 
 def _rows(table: pd.DataFrame, members: Collection[tuple[int, int]]) -> pd.DataFrame:
     """The rows of some runs, by trial and seed."""
-    return table[[key in members for key in zip(table["trial"], table["seed"], strict=True)]]
+    inside = [key in members for key in zip(table["trial"], table["seed"], strict=True)]
+    return table[np.array(inside, dtype=bool)]  # an empty list would mean no columns
 
 
 def _ordered(tables: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:
