@@ -1,6 +1,7 @@
 """A study from Python: `study.run`, `harness.load`, from a script that no command knows."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -58,10 +59,12 @@ def test_the_same_call_again_trains_nothing_and_changes_nothing(ran: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_changed_study_is_refused_with_the_difference(ran: Path) -> None:
-    refused = script(ran, SCRIPT.replace("steps=40", "steps=50"))
-    assert refused.returncode != 0
-    assert "steps: 40 → 50" in refused.stderr
+def test_a_changed_study_trains_anew_and_says_what_changed(ran: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(ran, tmp_path / "copy")
+    changed = script(folder, SCRIPT.replace("steps=40", "steps=50").replace("quiet=True)", "quiet=False)"))
+    assert changed.returncode == 0, changed.stderr
+    assert "steps: 40 → 50" in changed.stdout
+    assert "20 recorded runs are none of the study as it is now" in changed.stdout
 
 
 @pytest.mark.slow
