@@ -624,6 +624,12 @@ def test_a_spooled_trial_comes_back_with_everything_and_spools_do_not_mix(tmp_pa
     for damaged in ("", "[]", "{}"):
         next((tmp_path / "waiting").rglob("trial.json")).write_text(damaged)
         assert mine.load(4) is None
+    mine.close(told=[3])
+    assert (tmp_path / "waiting" / "mine" / "4").exists(), "it waits still"
+    (tmp_path / "waiting" / "mine" / "5.partial").mkdir()
+    mine.close(told=[4])
+    assert not (tmp_path / "waiting").exists()
+    mine.save(kept)
     mine.clear()
     assert not (tmp_path / "waiting").exists()
 

@@ -109,7 +109,7 @@ def run(
                 leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
-                spool.close()
+                spool.close(design.told())
                 commits.patiently(design.keep_summary)
                 for note in (*checkpoints.remove(), *missing_weights(folder, options.keep_weights, runs)):
                     options.say(f"  note:    {note}")

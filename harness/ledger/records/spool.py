@@ -7,6 +7,7 @@ one in another storage may share the results folder.
 
 import json
 import shutil
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,10 +72,17 @@ class Spool:
         """Forget a trial: it is committed."""
         shutil.rmtree(self._place(number), ignore_errors=True)
 
-    def close(self) -> None:
-        """Leave nothing behind where nothing waits."""
+    def close(self, told: Collection[int]) -> None:
+        """Leave behind only what waits still: runs that this study has no use for now.
+
+        Args:
+            told: numbers of what is committed; its leader may have died before it was discarded.
+        """
+        for place in self._folder.glob("*"):
+            if not place.name.isdecimal() or int(place.name) in told:
+                shutil.rmtree(place, ignore_errors=True)
         for folder in (self._folder, self._folder.parent):
-            with suppress(OSError):  # not empty: others wait there, or runs that this study has no use for now
+            with suppress(OSError):  # not empty
                 folder.rmdir()
 
     def clear(self) -> None:
