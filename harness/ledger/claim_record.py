@@ -69,11 +69,11 @@ class ClaimRecord:
         for entry in self._design.entries():
             if not entry.told and self._spool.load(entry.number) is not None:
                 waiting[entry.key] += len(entry.seeds)
-        cells, tested = self._study.cells(), self._study.tunes_within()
+        cells = self._study.cells()
         trained = [
             (wanted.trial.cell, len(holders) + waiting[wanted.key])
             for wanted, holders in self._design.held()
-            if tested or wanted.trial.confirm
+            if wanted.trial.tested(self._study)
         ]
         return [(_plain(cells[cell]), count) for cell, count in trained if count]
 

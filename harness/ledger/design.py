@@ -25,6 +25,7 @@ from harness.ledger.journal import journal_problem
 from harness.ledger.sampling import medians
 from harness.ledger.spaces import IDENTITY, Space, entries_in
 from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
+from harness.ledger.trial_runs import n_runs
 from harness.ledger.trials import Outcomes, Trial, rounds
 from harness.settings.patience import Stopped
 from harness.study import Study
@@ -156,7 +157,7 @@ class Design:
     @reachable()
     def there(self) -> There:
         """How much of the study is there now."""
-        return there(self.study, self._entries(), self._is_retried)
+        return there(self.study, self.entries(), self._is_retried)
 
     @reachable()
     def ask(self, name: str, lost: Collection[int] = ()) -> Round:
@@ -170,13 +171,13 @@ class Design:
             Stopped: another process has taken the study over.
         """
         self._lead_still()
-        trials = [wanted(self.study, trial) for trial in trials_of(self.study, Entries(self._entries())).of(name)]
+        trials = [wanted(self.study, trial) for trial in trials_of(self.study, Entries(self.entries())).of(name)]
         by_key = {trial.key: trial for trial in reversed(trials)}
         self._give_up(by_key)
         self._ask_for_the_missing(by_key)
         waves: dict[int, list[Portion]] = {}
         mine = self._space.asked().keys()
-        for entry in self._entries():
+        for entry in self.entries():
             if entry.key in by_key and (entry.told or entry.number in mine):
                 told = entry.told and entry.number not in lost
                 portion = Portion(entry.number, by_key[entry.key].trial, entry.key, entry.seeds, told)
@@ -186,7 +187,7 @@ class Design:
 
     def _give_up(self, trials: Mapping[str, Wanted]) -> None:
         """Let go of what is asked for and not wanted so any more, or there meanwhile: it would be trained in vain."""
-        entries, mine = self._entries(), self._space.asked().keys()
+        entries, mine = self.entries(), self._space.asked().keys()
         present = Entries(entries)
         for entry in entries:
             trial = trials.get(entry.key)
@@ -196,24 +197,20 @@ class Design:
                     self._space.give_up(entry.number)
 
     def _ask_for_the_missing(self, trials: Mapping[str, Wanted]) -> None:
-        entries, mine = self._entries(), self._space.asked().keys()
+        entries, mine = self.entries(), self._space.asked().keys()
         present, wave = Entries(entries), 1 + max((entry.wave for entry in entries), default=0)
         for key, trial in sorted(trials.items(), key=lambda pair: pair[1].trial.number):
             holders = present.holders(trial, counts=lambda entry: entry.told or entry.number in mine)
-            again = {seed for seed, entry in holders.items() if self._is_retried(key, seed, entry)}
+            again = {seed for seed, entry in holders.items() if self._is_retried(seed, entry)}
             missing = tuple(seed for seed in trial.seeds if seed not in holders or seed in again)
             self._retried |= {(key, seed) for seed in again}
             if missing:
                 self._space.add(trial.trial, Entry(-1, key, missing, trial.level, trial.measures, wave, told=False))
 
-    def _is_retried(self, key: str, seed: int, entry: Entry) -> bool:
+    def _is_retried(self, seed: int, entry: Entry) -> bool:
         """Whether a run failed and is to be tried again, once in each launch."""
         why = entry.failed.get(seed) if entry.number in self._told_before else None
-        return why is not None and (self._retry_failed or why == MACHINE) and (key, seed) not in self._retried
-
-    def n_trials(self) -> int:
-        """Trials of the whole study (with several objectives: at least)."""
-        return len(self.study.cells()) * sum(self.study.trials_per_cell())
+        return why is not None and (self._retry_failed or why == MACHINE) and (entry.key, seed) not in self._retried
 
     @reachable()
     def tell(
@@ -246,28 +243,25 @@ class Design:
     @reachable()
     def told(self) -> set[int]:
         """Numbers of the entries whose results are committed."""
-        return {entry.number for entry in self._entries() if entry.told}
+        return {entry.number for entry in self.entries() if entry.told}
 
     @reachable()
     def keep_summary(self) -> None:
         """Keep how many runs are wanted and which entries hold none of them, for those who list and forget studies."""
-        entries, used = self._entries(), {e.number for _, holders in self.held() for e in holders.values()}
+        entries, used = self.entries(), {e.number for _, holders in self.held() for e in holders.values()}
         unused = sorted(entry.number for entry in entries if entry.told and entry.number not in used)
-        summary = {"wanted": there(self.study, entries).wanted, "unused": unused}
+        summary = {"wanted": n_runs(self.study), "unused": unused}
         if self._optuna.user_attrs.get(SUMMARY) != summary:
             self._optuna.set_user_attr(SUMMARY, summary)
 
     @reachable()
     def held(self) -> list[tuple[Wanted, dict[int, Entry]]]:
         """What the study wants, trial by trial, and the entries that have it."""
-        return held(self.study, Entries(self._entries()))
+        return held(self.study, Entries(self.entries()))
 
     @reachable()
     def entries(self) -> list[Entry]:
         """All that was asked for and neither given up nor forgotten."""
-        return self._entries()
-
-    def _entries(self) -> list[Entry]:
         return entries_in(self._storage, self.study.name)
 
 

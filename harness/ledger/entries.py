@@ -82,7 +82,7 @@ class Wanted:
 
 def wanted(study: Study, trial: Trial) -> Wanted:
     """What the study wants of one of its trials."""
-    tested = trial.confirm or study.tunes_within()
+    tested = trial.tested(study)
     level, measures = measured(study.metrics) if tested else (DETAIL[0], measured(study.metrics)[1])
     objectives = () if tested else study.objectives()
     return Wanted(trial, trial.key(study), seeds_of(study, trial), level, measures, objectives)
@@ -163,18 +163,18 @@ class There:
 
 
 def there(
-    study: Study, entries: Iterable[Entry], retried: Callable[[str, int, Entry], bool] = lambda key, seed, entry: False
+    study: Study, entries: Iterable[Entry], retried: Callable[[int, Entry], bool] = lambda seed, entry: False
 ) -> There:
     """How much of a study these entries are.
 
     Args:
         study: as it is now.
         entries: all that there are.
-        retried: whether a run that an entry has, by key of the trial and seed, is trained again.
+        retried: whether a run that an entry has, by its seed, is trained again.
     """
     entries = list(entries)
     holdings = held(study, Entries(entries))
-    again = sum(retried(wanted.key, seed, entry) for wanted, holders in holdings for seed, entry in holders.items())
+    again = sum(retried(seed, entry) for _, holders in holdings for seed, entry in holders.items())
     count = sum(len(holders) for _, holders in holdings)
     used = {(entry.number, seed) for _, holders in holdings for seed, entry in holders.items()}
     recorded = {
@@ -184,7 +184,7 @@ def there(
 
 
 def attributes(entry: Entry) -> dict[str, Any]:
-    """An entry as Optuna keeps it from the start; its results follow with `results`."""
+    """An entry as Optuna keeps it from the start; its results follow, see `spaces.Space.tell`."""
     return {
         "key": entry.key, "seeds": list(entry.seeds), "level": entry.level, "measures": dict(entry.measures),
         "wave": entry.wave,

@@ -12,14 +12,15 @@ TUNE_SEEDS = 1_000_000
 
 
 def seeds_of(study: Study, trial: Trial) -> tuple[int, ...]:
-    """The seeds of a trial: those of the confirm phase and, where seeds are tuned by themselves, all are tested."""
-    tested = trial.confirm or study.tunes_within()
-    return tuple(study.confirm_seeds() if tested else (TUNE_SEEDS + i for i in range(study.shared_tune_seeds())))
+    """The seeds of a trial: where it is not tested, some that no trial is tested on."""
+    return tuple(
+        study.confirm_seeds() if trial.tested(study) else (TUNE_SEEDS + i for i in range(study.shared_tune_seeds()))
+    )
 
 
 def runs_of(study: Study, trial: Trial, seeds: Collection[int] | None = None) -> list[Run]:
     """The runs of one trial, a seed each; all of them, or those of some seeds."""
-    setup, tested = study.setup(trial.values), trial.confirm or study.tunes_within()
+    setup, tested = study.setup(trial.values), trial.tested(study)
     wanted = seeds_of(study, trial) if seeds is None else seeds
     return [Run(trial.number, seed, setup, trial.values, tested) for seed in wanted]
 

@@ -1,7 +1,7 @@
 """The trials of a study, round by round: which configurations it has, given what is known of those before.
 
 Second stage of the flow. In every round each cell gets the same number of trials, and the values of the `Tune` factors come
-from an Optuna sampler that is seeded by round and cell and has seen only earlier rounds. So the trials depend on the study
+from an Optuna sampler that is seeded by the round and has seen only earlier rounds. So the trials depend on the study
 and on results alone, not on timing, on the number of workers, on interruptions, or on how the study has grown.
 """
 
@@ -41,10 +41,13 @@ class Trial:
     confirm: bool
     values: Levels
 
+    def tested(self, study: Study) -> bool:
+        """Whether its runs are: those of the confirm phase and, where seeds are tuned by themselves, all."""
+        return self.confirm or study.tunes_within()
+
     def key(self, study: Study) -> str:
         """What its runs have in common, see `content.trial_key`."""
-        tested = self.confirm or study.tunes_within()
-        return trial_key(study.setup(self.values), study.evaluations, confirm=tested)
+        return trial_key(study.setup(self.values), study.evaluations, confirm=self.tested(study))
 
 
 def rounds(study: Study) -> list[str]:
@@ -131,10 +134,9 @@ class Trials:
         found = []
         for first, last in tune_batches(self._study):
             if first < until:
-                for trial in self.of(f"tune {first}-{last}"):
-                    if trial.cell == cell:
-                        outcomes = self._known(trial)
-                        if outcomes is None:
-                            raise LookupError(f"trial {trial.number} has no outcomes yet")
-                        found.append((trial.values, outcomes))
+                for trial in self.of(f"tune {first}-{last}")[cell :: len(self._cells)]:
+                    outcomes = self._known(trial)
+                    if outcomes is None:
+                        raise LookupError(f"trial {trial.number} has no outcomes yet")
+                    found.append((trial.values, outcomes))
         return found
