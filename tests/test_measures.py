@@ -1,6 +1,7 @@
 """Metrics and figures of a user's own: values against plain PyTorch and hand computation, and everywhere that others are."""
 
 import json
+import math
 import pickle
 from collections.abc import Callable
 from math import inf, nan
@@ -27,6 +28,8 @@ from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.inference.pairing import pair
 from harness.inference.verdicts import judge
+from harness.ledger.run_table import run_table
+from harness.ledger.trials import Trial
 from harness.models import DropoutNet, Model
 from harness.optimizers import SGD
 from harness.reporting import plots
@@ -560,3 +563,28 @@ def test_a_study_with_own_metrics_and_figures_from_the_command_line_to_verify(tm
     other = harness_run(file, results=results)
     assert other.exit_code == 2, "another function, another study"
     assert "metrics" in other.output
+
+
+# --- what follows from recorded curves
+
+
+def test_a_measure_of_curves_is_that_of_its_function_as_it_is_now(tmp_path: Path) -> None:
+    """Runs stay when it is edited or joins: it follows from their curves."""
+    curves = pd.DataFrame({"trial": 0, "seed": [0, 0, 1, 1], "step": [1, 2, 1, 2], "loss": [4.0, 2.0, 8.0, 6.0]})
+    curves.to_parquet(tmp_path / "curves.parquet")
+    recorded = pd.DataFrame(
+        {"trial": 0, "seed": range(3), "status": ["finished", "finished", "diverged"], "steps_done": [2, 2, 1],
+         "nonfinite": [0.0, 0.0, 1.0], "ours": [-1.0, np.nan, np.nan]}
+    )  # fmt: skip
+
+    def ours(curve):
+        return curve["loss"].iloc[-1]
+
+    def joined(curve):
+        return curve["loss"].mean()
+
+    measured = Study(name="x", task=Images(), model=DropoutNet(hidden=(4,)), steps=4, metrics=diagnostics(ours, joined))
+    recorded = recorded.assign(**{name: np.nan for name, metric in METRICS.items() if metric.across_runs})
+    found = run_table(measured, [Trial(0, 0, True, measured.cells()[0])], recorded, tmp_path / "curves.parquet")
+    assert found["ours"].tolist() == [2.0, 6.0, math.inf]
+    assert found["joined"].tolist() == [3.0, 7.0, math.inf]

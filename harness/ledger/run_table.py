@@ -16,7 +16,6 @@ from harness.engine.diagnostics.churn import with_churn
 from harness.engine.own_measures import with_curve_measures
 from harness.ledger.trial_runs import factor_values
 from harness.ledger.trials import Trial
-from harness.settings.metrics import METRICS
 from harness.study import Study
 
 OUTCOME = ("status", "steps_done")
@@ -51,13 +50,15 @@ def run_table(study: Study, trials: Iterable[Trial], runs: pd.DataFrame, curves:
 def _measured(study: Study, runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
     """Status and metrics, those that the study asks for, in their order."""
     metrics = study.metrics.metrics()
-    across = [name for name in metrics if METRICS[name].across_runs]
+    across = [name for name, metric in metrics.items() if metric.across_runs]
     if across:
         # Of all seeds that there are now, not of those that were asked for together; a non-finite run stays the worst.
         runs = runs.assign(**{name: runs[name].where(np.isinf(runs[name])) for name in across})
         of_trials = (with_churn(of_trial) for _, of_trial in runs.groupby("trial", sort=False))
         runs = pd.concat(list(of_trials)).loc[runs.index]
-    lacking = [measure for measure in study.metrics.measures if measure.of_curves and measure.name not in runs]
-    if lacking:
-        runs = with_curve_measures(runs, pd.read_parquet(curves), study.metrics.replace(measures=lacking))
+    measures = [measure for measure in study.metrics.measures if measure.of_curves]
+    if measures:  # of all runs, as their functions are now: no key knows them
+        worst = {each.name: np.where(runs["nonfinite"] == 1, metrics[each.name].worst, np.nan) for each in measures}
+        own = study.metrics.replace(measures=measures)
+        runs = with_curve_measures(runs.assign(**worst), pd.read_parquet(curves), own)
     return runs.reindex(columns=[*OUTCOME, *metrics])
