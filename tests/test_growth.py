@@ -15,7 +15,7 @@ from own_study import MINE, harness_run, no_drawing, tables
 from test_crashes import SEAMS, Forks
 from test_design import loss, make, tell, tell_all
 
-from harness import Diagnostics, Study, Sweep, Tune
+from harness import Diagnostics, Measure, Study, Sweep, Tune
 from harness.lead import flow
 from harness.lead.flow import beginning
 from harness.ledger.design import Design, Portion
@@ -205,6 +205,24 @@ def test_rounds_of_a_sampler_that_learns_begin_where_they_did_whatever_their_num
     for count, found in batches.items():
         assert [first for first, _ in found] == [first for first, _ in batches[60] if first < count]
         assert found[-1][1] == count and all(a[1] == b[0] for a, b in pairwise(found))
+
+
+def test_a_measure_of_curves_that_tuning_goes_by_makes_new_runs_when_it_is_edited(storage: str) -> None:
+    def first(curve):
+        return curve["loss"].mean()
+
+    def edited(curve):
+        return curve["loss"].max()
+
+    edited.__name__ = edited.__qualname__ = "first"
+    studies = [
+        make(
+            "qmc", 2, objective="first", metrics=Diagnostics(measures=[Measure(function, unit="loss", better="lower")])
+        )
+        for function in (first, edited)
+    ]
+    done(studies[0], storage)
+    assert [counts(study, storage)[1] for study in studies] == [2 * (2 * 5 + 10), 0]
 
 
 # --- Interrupted while it grew

@@ -17,6 +17,7 @@ from harness.inference.selection import selected
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
 from harness.ledger.records.populations import COLUMNS, POPULATIONS_FILE
+from harness.ledger.run_table import OUTCOME
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
 from harness.settings import InvalidStudy, Problem
@@ -30,7 +31,6 @@ WRITTEN_AGAIN = "is missing; the study's command, run again, writes it without t
 ABSENT = {"study.py": "is missing; name the file that defines the study with --study FILE, also for one made in Python"}
 
 IDENTITY = ("trial", "seed", "phase", "key")
-OUTCOME = ("status", "steps_done")
 
 Key = tuple[int, int]
 """Trial and seed of a run."""

@@ -15,7 +15,7 @@ import torch
 
 from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
 from harness.audit.claims_again import chain_in_words, chain_problems, claims_that_differ
-from harness.audit.recorded import OUTCOME, Key, Recorded, read_results
+from harness.audit.recorded import Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.planning import apart, copy_of, cut, groups
 from harness.engine.runs import Run
@@ -24,6 +24,7 @@ from harness.execution.workers import Workers
 from harness.lead import console
 from harness.ledger.claim_record import REGISTERED
 from harness.ledger.environment import environment, obstacles
+from harness.ledger.run_table import OUTCOME
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
 from harness.settings.progress import Progress

@@ -32,12 +32,12 @@ from harness.ledger.design import Design
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
-from harness.ledger.records.launch import DOCUMENTS, launch_of
+from harness.ledger.records.launch import DOCUMENTS, Launch, launch_of
 from harness.ledger.records.reader import LostRecords, shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, ui_command
 from harness.ledger.run_table import run_table
-from harness.ledger.stores import leadership, open_stores
+from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Stopped, Unreachable
@@ -91,14 +91,11 @@ def run(
         study, options.results, options.storage, options.tracking_uri, retry_failed=options.retry_failed
     )
     with leadership(folder), executor, opened as stores:
-        design, recorder, spool = stores
+        design, recorder, _ = stores
         keep_kind(design, placement, options)
         planned = planner(design, placement)
-        trained_on = joint(design.collected("environments", environment(placement.devices)))
-        launch = launch_of(study, origin, plan=described(placement), environment=trained_on)
-        for line in beginning(design):
-            options.say(line)
-        design.keep_summary()
+        launch = launched(study, origin, design, placement)
+        begin(design, options)
         checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
             with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
@@ -109,10 +106,8 @@ def run(
                 leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
-                spool.close(design.told())
-                commits.patiently(design.keep_summary)
-                for note in (*checkpoints.remove(), *missing_weights(folder, options.keep_weights, runs)):
-                    options.say(f"  note:    {note}")
+                options.note(settle(stores, commits, checkpoints))
+                options.note(missing_weights(folder, options.keep_weights, runs))
                 options.say(trained(progress, time.monotonic() - options.started))
                 from harness.reporting.build import build_report
 
@@ -132,6 +127,26 @@ def run(
             saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
             raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
     return Outcome(folder, verdicts, failed, progress.errors)
+
+
+def launched(study: Study, origin: Origin, design: Design, placement: Placement) -> Launch:
+    """A launch as it is recorded, with all that the study was trained on."""
+    trained_on = joint(design.collected("environments", environment(placement.devices)))
+    return launch_of(study, origin, plan=described(placement), environment=trained_on)
+
+
+def begin(design: Design, options: Options) -> None:
+    """Say what a launch is about to do, and keep how much that is for those who list studies."""
+    for line in beginning(design):
+        options.say(line)
+    design.keep_summary()
+
+
+def settle(stores: Stores, commits: Commits, checkpoints: Checkpoints) -> list[str]:
+    """Leave nothing behind of what is recorded; returns what the user should know of what nothing has used."""
+    stores.spool.close(stores.design.told())
+    commits.patiently(stores.design.keep_summary)
+    return checkpoints.remove()
 
 
 def beginning(design: Design) -> Iterator[str]:
@@ -264,8 +279,7 @@ def place(study: Study, options: Options) -> tuple[Executor, Placement]:
         InvalidStudy: it cannot train there, or options contradict each other.
     """
     executor, placement = _placed(study, options)
-    for note in notes(placement.ways):
-        options.say(f"  note:    {note}")
+    options.note(notes(placement.ways))
     options.say(f"Training on {placement.devices}.")
     return executor, placement
 

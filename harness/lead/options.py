@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
@@ -84,3 +85,8 @@ class Options:
         """Print unless `quiet`."""
         if not self.quiet:
             click.echo(printable(text))
+
+    def note(self, notes: Iterable[str]) -> None:
+        """Print what the user should know, a line each, unless `quiet`."""
+        for note in notes:
+            self.say(f"  note:    {note}")

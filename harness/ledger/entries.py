@@ -5,7 +5,7 @@ gets another one, and the older stays as it is. An entry is one trial in Optuna 
 holds by their key, see `harness.engine.content`: whatever study now has a trial of this key has them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,14 +83,16 @@ class Wanted:
 def wanted(study: Study, trial: Trial) -> Wanted:
     """What the study wants of one of its trials."""
     tested = trial.tested(study)
-    level, measures = measured(study.metrics) if tested else (DETAIL[0], measured(study.metrics)[1])
     objectives = () if tested else study.objectives()
+    measures = measured(study.metrics, objectives)
+    level = study.metrics.level if tested else DETAIL[0]
     return Wanted(trial, trial.key(study), seeds_of(study, trial), level, measures, objectives)
 
 
-def measured(metrics: Diagnostics) -> tuple[str, dict[str, str]]:
-    """Of what is measured the level, and what each of a user's own measures of outputs is, by name."""
-    return metrics.level, {each.name: f"{each.identity()} {each!r}" for each in metrics.measures if not each.of_curves}
+def measured(metrics: Diagnostics, objectives: Collection[str]) -> dict[str, str]:
+    """What each of a user's own measures is, by name: those of outputs, and those of curves that tuning goes by."""
+    kept = (each for each in metrics.measures if not each.of_curves or each.name in objectives)
+    return {each.name: f"{each.identity()} {each!r}" for each in kept}
 
 
 class Entries:

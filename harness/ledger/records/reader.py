@@ -11,6 +11,7 @@ from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal, Self
@@ -30,6 +31,7 @@ from harness.settings.show import counted
 DOCUMENTS = "study"
 DOWNLOADS = 8
 FILES = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE)
+BY_TRIAL = attrgetter("trial")
 
 
 class LostRecords(RecordError):
@@ -158,7 +160,7 @@ class Reader:
             fetched = pool.map(partial(self._experiment.fetch, inbox=Path(inbox)), map(recorded.__getitem__, present))
             folders = dict(zip(present, fetched, strict=True))
             with closing(GatheredCurves(path, (folder / CURVES_FILE for folder in folders.values()))) as gathered:
-                for _, own in itertools.groupby(sorted(wanted, key=_trial), _trial):
+                for _, own in itertools.groupby(sorted(wanted, key=BY_TRIAL), BY_TRIAL):
                     there = [(share, folders[share.entry]) for share in own if share.entry in folders]
                     tables = [(share, [read_table(folder / name) for name in FILES]) for share, folder in there]
                     lost |= {share.entry for share, read in tables if any(table is None for table in read)}
@@ -216,10 +218,6 @@ class Reader:
                 "or to an older version of the harness."
             )
         return f"No trial of {name!r} is recorded; MLflow has the experiments {', '.join(self._experiment.names())}."
-
-
-def _trial(share: Share) -> int:
-    return share.trial
 
 
 def _taken(
