@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.engine.content import RESULTS_VERSION
+from harness.engine.kept_weights import DAMAGE
 from harness.engine.module_state import NotStorable
 from harness.settings.files import put_in_place
 
@@ -94,7 +95,7 @@ def read(path: Path) -> dict[str, Any]:
             raise Damaged("its content is not what was written")
     except FileNotFoundError:
         raise
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError) as error:
+    except DAMAGE as error:
         raise Damaged(str(error) or type(error).__name__) from error
 
     def put(item: dict[str, Any]) -> Any:
@@ -161,5 +162,5 @@ def _members(path: Path) -> set[str]:
     try:
         with safe_open(path, framework="pt") as file:
             return set(json.loads(file.metadata()["members"]))
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError):
+    except DAMAGE:
         return {"unreadable"}

@@ -17,6 +17,7 @@ from harness.engine.obstacles import measured_costs
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper
+from harness.settings.bits import same_bits
 from harness.settings.machine import threads_restored
 from harness.settings.randomness import global_generators
 
@@ -48,7 +49,7 @@ def independent(pair: list[Run], device: torch.device, width: int) -> bool:
     with threads_restored():
         torch.set_num_threads(1)
         narrow, among = _numbers(pair, [0, 1], device), _numbers(wide, places, device)
-    return all(map(_same, narrow, among))
+    return all(bool(same_bits(*both).all()) for both in zip(narrow, among, strict=True))
 
 
 def _numbers(runs: list[Run], rows: list[int], device: torch.device) -> list[Tensor]:
@@ -63,8 +64,3 @@ def _numbers(runs: list[Run], rows: list[int], device: torch.device) -> list[Ten
         indices, _ = feed.split("validation")
         scores = population.scores(*feed.gather(indices[:, : batches.shape[2]])).transpose(0, 1)
     return [numbers[rows] for numbers in (*losses, population.parameters, *population.others().values(), scores)]
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors hold the same numbers, NaN equal to NaN."""
-    return torch.equal(a.nan_to_num(), b.nan_to_num()) and torch.equal(a.isnan(), b.isnan())

@@ -1,7 +1,6 @@
 """The weights of single runs that `--keep-weights` keeps: a safetensors file for each, named by its run's key."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from harness.engine.runs import Run
 from harness.settings import show
-from harness.settings.files import put_in_place
+from harness.settings.files import put_in_place, write_durably
 from harness.settings.show import counted
 
 FOLDER = "weights"
@@ -43,10 +42,8 @@ def packed(tensors: dict[str, Tensor], run: Run, *, study: str, step: int, which
 def write(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Write files by their runs' keys into the folder of a study, so that they survive a power failure."""
     for key, content in contents.items():
-        with put_in_place(path_of(folder, key)) as beside, beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        with put_in_place(path_of(folder, key)) as beside:
+            write_durably(content, beside)
 
 
 def path_of(folder: Path, key: str) -> Path:

@@ -16,3 +16,11 @@ def put_in_place(path: Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_durably(content: bytes, path: Path) -> None:
+    """Write a file so that it survives a power failure, as the databases do that say it is there."""
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

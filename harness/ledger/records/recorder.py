@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Self
 from harness.ledger.records.experiment import ENTRY, IDENTITY, KIND, PARENT, PHASE, TRIAL, Record, Status
 from harness.ledger.records.finished import FinishedTrial, mean_curves, seed_means
 from harness.ledger.records.reader import DOCUMENTS, Reader, newest_finished
-from harness.ledger.records.tables import write_durably
 from harness.ledger.records.tracking import RecordError, own_errors
+from harness.settings.files import write_durably
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

@@ -1,6 +1,5 @@
 """Tables of runs and curves as files: written so that they survive, read where they are whole, joined over all trials."""
 
-import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -17,14 +16,6 @@ def parquet(table: pd.DataFrame) -> bytes:
     buffer = pa.BufferOutputStream()
     pq.write_table(pa.Table.from_pandas(table, preserve_index=False), buffer)
     return bytes(buffer.getvalue().to_pybytes())
-
-
-def write_durably(content: bytes, path: Path) -> None:
-    """Write a file so that it survives a power failure, as the databases do that say it is there."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read_table(path: Path) -> pa.Table | None:
