@@ -319,6 +319,16 @@ def test_a_file_that_was_edited_since_it_was_imported_does_not_speak_for_what_ru
     assert source_digest(other.Third) == source_digest(other.Third) != new
 
 
+def test_what_compiles_alike_does_not_speak_for_another(original: str, tmp_path: Path) -> None:
+    """The bytecode of a function is equal under another decorator, and with other defaults; both are alive here."""
+    moved = f"# These lines are where no other test has them.\n{STUDY}"
+    changes = (("@times(2)", "@times(3)"), ("p=0.1", "p=0.2"))
+    others = [loaded(tmp_path, study=moved.replace(old, new)).Net for old, new in changes]
+    module = loaded(tmp_path, study=moved)
+    assert module.Net.__init__.__code__ == others[1].__init__.__code__
+    assert source_digest(module.Net) == original
+
+
 def typed_in(text: str, **names: Any) -> Any:
     exec(text, names)
     return names["made"]

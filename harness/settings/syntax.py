@@ -8,12 +8,13 @@ import ast
 import dis
 import linecache
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
 from typing import Any
-from weakref import WeakKeyDictionary
+
+from torch.utils.weak import WeakIdKeyDictionary
 
 HAS_DOCSTRING = 0x4000000
 """Of `co_flags`, from Python 3.13 on."""
@@ -39,7 +40,7 @@ class Body:
     imports: tuple[Import, ...]
 
 
-_bodies: "WeakKeyDictionary[CodeType, Body]" = WeakKeyDictionary()
+_bodies: MutableMapping[CodeType, Body] = WeakIdKeyDictionary()  # by identity: equal bytecode may be of other syntax
 
 
 def body_of(code: CodeType) -> Body:
