@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.settings import InvalidStudy, Sweep, Tune
     from harness.settings.measures import Measure
     from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
-    from harness.study import Claim, Exact, Study
+    from harness.study import Claim, Equivalence, Exact, Interaction, Study, Threshold, Trend
 
 # Intel's library then multiplies matrices by the same sums wherever in memory they begin, and a member's numbers do not depend on
 # its place in a population. It is read before a process's first product; the kernels stay those of the processor (AUTO).
@@ -27,8 +27,10 @@ __all__ = [
     "Cosine",
     "Diagnostics",
     "Early",
+    "Equivalence",
     "Exact",
     "Function",
+    "Interaction",
     "Interrupted",
     "InvalidStudy",
     "Late",
@@ -40,6 +42,8 @@ __all__ = [
     "Step",
     "Study",
     "Sweep",
+    "Threshold",
+    "Trend",
     "Tune",
     "load",
 ]
@@ -49,8 +53,10 @@ _ROOMS = {
     "Cosine": "harness.settings.schedules",
     "Diagnostics": "harness.engine.diagnostics",
     "Early": "harness.settings.schedules",
+    "Equivalence": "harness.study",
     "Exact": "harness.study",
     "Function": "harness.settings.schedules",
+    "Interaction": "harness.study",
     "Interrupted": "harness.lead.interruption",
     "InvalidStudy": "harness.settings",
     "Late": "harness.settings.schedules",
@@ -62,6 +68,8 @@ _ROOMS = {
     "Step": "harness.settings.schedules",
     "Study": "harness.study",
     "Sweep": "harness.settings",
+    "Threshold": "harness.study",
+    "Trend": "harness.study",
     "Tune": "harness.settings",
     "load": "harness.reporting.results",
 }

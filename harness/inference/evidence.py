@@ -1,114 +1,119 @@
-"""`Evidence`: a claim's pairs with the family of intervals they allow, and the verdict at a level."""
+"""`Evidence`: all that some runs say of a claim at any level."""
 
-import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-import numpy as np
+import pandas as pd
 
-from harness.inference.intervals import EVERYTHING, Bounds, constant_bounds, t_bounds
-from harness.inference.inversion import further_seeds, p_against
+from harness.inference.estimates import Estimate, estimate
+from harness.inference.inversion import p_against, p_value
 from harness.inference.manipulation import manipulation_failure
-from harness.inference.paired_rates import mcnemar_p, paired_rate_bounds
-from harness.inference.pairing import Pairs
-from harness.inference.resampling import bootstrap, sign_flip_p
-from harness.inference.robust import interquartile_mean, probability_of_improvement
-from harness.inference.verdict import Verdict, read
-from harness.inference.wording import reason, remarks, withheld
-from harness.settings.metrics import not_comparable
-from harness.study import Claim
+from harness.inference.plan import Plan
+from harness.inference.reading import Word, read_all
+from harness.inference.samples import Sample, sample
+from harness.settings.show import counted
+from harness.study import Estimated
 
-SEEDS_FOR_ROBUST_ESTIMATES = 20
+MOST_MISSING = 0.1
+"""Share of seeds without a number above which no verdict is given."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All a verdict needs but the level: the pairs, the family of intervals, what is wrong with the manipulation.
+    """All a verdict needs but the level.
 
     Attributes:
         claim: what is claimed.
-        pairs: its runs.
-        bounds: intervals of the mean Δ by level and number of seeds.
-        method: of the interval and of the test of no difference, in words.
-        failure: why the runs cannot speak to the claim, or "".
-        p: two-sided p-value of Δ = δ; 1 where the runs cannot speak to the claim.
-        p_zero: of no difference at all; None without data.
+        samples: one number per seed of each of its contrasts, averaged over cells.
+        tests: what must bear it out: the same, or one for each cell.
+        estimates: of `tests`.
+        failure: why no verdict can be given, a sentence, or "".
     """
 
-    claim: Claim
-    pairs: Pairs
-    bounds: Bounds
-    method: str
+    claim: Estimated
+    samples: Sequence[Sample]
+    tests: Sequence[Sample]
+    estimates: Sequence[Estimate]
     failure: str
-    p: float
-    p_zero: float | None
 
     @classmethod
-    def of(cls, claim: Claim, pairs: Pairs) -> "Evidence":
-        """Choose the interval (rule 3 of `harness.inference.verdicts`) and check the manipulation."""
-        if not pairs.testable:
-            failure = "no seed has a run in both arms"
-            if np.isnan(pairs.worst):
-                failure = (
-                    "every run of both arms diverged" if sum(pairs.n_imputed) else f"no run has measured {claim.metric}"
-                )
-            return cls(claim, pairs, lambda alpha, seeds: EVERYTHING, "", failure, 1.0, None)
-        bounds, method, p_zero = _binary(pairs) if pairs.are_binary else _numeric(pairs)
-        failure = manipulation_failure(claim, pairs)
-        p = 1.0 if failure else p_against(bounds, claim.smallest_effect, len(pairs.seeds))
-        return cls(claim, pairs, bounds, method, failure, p, p_zero)
+    def of(cls, claim: Estimated, runs: pd.DataFrame, plan: Plan) -> "Evidence":
+        """What runs say of a claim.
 
-    def verdict(self, alpha: float) -> Verdict:
-        """Read the verdict from the interval at level 1 − `alpha` (rules 2 and 4 of `harness.inference.verdicts`)."""
-        claim, pairs, n = self.claim, self.pairs, len(self.pairs.seeds)
-        base = Verdict(
-            title=claim.title, metric=claim.metric, verdict="inconclusive", label="", sentence="", better=claim.better,
-            treatment=claim.treatment, baseline=claim.baseline, smallest_effect=claim.smallest_effect, level=1 - alpha,
-            n=n, n_diverged_treatment=pairs.n_diverged[0], n_diverged_baseline=pairs.n_diverged[1],
-            n_imputed=sum(pairs.n_imputed), n_dropped=pairs.n_dropped + pairs.n_copies,
-        )  # fmt: skip
-        if not pairs.testable:
-            return replace(base, sentence=f"Not put to the test: {self.failure}.{self._remarks()}")
-        differences = pairs.differences
-        low, high = self.bounds(alpha, n)
-        word, label = read(low, high, claim.smallest_effect)
-        held_back = withheld(word, pairs)
-        if self.failure or held_back:
-            word, label = "inconclusive", ""
-        more = None
-        if word == "inconclusive" and not self.failure and not held_back:
-            more = further_seeds(self.bounds, claim.smallest_effect, n, alpha)
-        robust = n >= SEEDS_FOR_ROBUST_ESTIMATES
-        found = replace(
-            base, verdict=word, label=label, estimate=float(differences.mean()), p_value=self.p_zero,
-            low=low if math.isfinite(low) else None, high=high if math.isfinite(high) else None,
-            p_smallest_effect=self.p, method=self.method, further_seeds=more,
-            per_seed=dict(zip(pairs.seeds, map(float, differences), strict=True)),
-            interquartile_mean=bootstrap(interquartile_mean, differences) if robust else None,
-            probability_of_improvement=bootstrap(probability_of_improvement, differences) if robust else None,
-        )  # fmt: skip
-        why = f"Manipulation check failed: {self.failure}." if self.failure else held_back or reason(found)
-        return replace(found, sentence=why + self._remarks())
+        Args:
+            claim: one of the study's, or as it was before.
+            runs: of the study, those that tuning chose from included.
+            plan: says what is swept and tuned.
+        """
+        confirm = runs[runs["phase"] == "confirm"]
+        samples = [sample(claim, contrast, confirm, list(plan.sweeps)) for contrast in claim.contrasts(plan.sweeps)]
+        tests = samples
+        if claim.across == "each":
+            tests = [each.at_cell(i) for each in samples for i in range(len(each.cells))] or samples
+        failure = _no_verdict(claim, samples, confirm)
+        if not failure and (failed := manipulation_failure(claim, samples, runs, plan.rates)):
+            failure = f"Manipulation check failed: {failed}."
+        return cls(claim, samples, tests, [estimate(claim, each) for each in tests], failure)
 
-    def _remarks(self) -> str:
-        """What a reader must know of the runs, and of the metric."""
-        said = not_comparable(self.claim.metric, self.claim.differing())
-        return remarks(self.pairs) + (f" {self.claim.metric} is {said}." if said else "")
+    def word(self, alpha: float) -> Word:
+        """The verdict at level 1 − α; none where something is in the way."""
+        if self.failure:
+            return "inconclusive"
+        bounds = [each.bounds for each in self.estimates]
+        found = read_all(bounds, self.claim.smallest_effect, self.claim.decides_by, alpha)
+        return "inconclusive" if found in self.barred else found
+
+    @cached_property
+    def p(self) -> float:
+        """The least α at which there is a verdict; 1 where there is none."""
+        return 1.0 if self.failure else p_value(lambda alpha: self.word(alpha) != "inconclusive")
+
+    @cached_property
+    def p_zero(self) -> float | None:
+        """Two-sided p-value of no difference at all, by the method of the interval; None where there are several or no data."""
+        if len(self.estimates) != 1 or not self.estimates[0].n:
+            return None
+        return p_against(self.estimates[0].bounds, 0.0)
+
+    @property
+    def n(self) -> int:
+        """Seeds that the estimate rests on, of several the least."""
+        return min((each.n for each in self.estimates), default=0)
+
+    @cached_property
+    def barred(self) -> dict[Word, str]:
+        """Verdicts that a mean over runs that trained cannot bear, and why: those that left it say otherwise."""
+        if self.claim.estimated() != "mean" or not any(each.bad.any() for each in self.samples):
+            return {}
+        if len(self.samples) > 1 or len(self.samples[0].parts) > 1 or len(self.samples[0].arms) < 2 or self.claim.decides_by == "inside":
+            why = "runs that diverged or collapsed have no part in the mean, and could change it"
+            return dict.fromkeys(("supported", "refuted"), why)
+        treated, control = (arm.n_bad for arm in self.samples[0].arms)
+        if treated == control:
+            return {}
+        word: Word = "supported" if treated > control else "refuted"
+        who = f"{counted(treated, 'run')} of the treatment and {control} of the baseline diverged or collapsed"
+        return {word: f"{who}, which the mean leaves out"}
 
 
-def _binary(pairs: Pairs) -> tuple[Bounds, str, float]:
-    """Intervals of the difference of two rates, their name, and the p-value of no difference."""
-    first, second = int((pairs.differences > 0).sum()), int((pairs.differences < 0).sum())
-    bounds = paired_rate_bounds(first, second, len(pairs.seeds))
-    return bounds, "paired score interval, McNemar's exact test", mcnemar_p(first, second)
-
-
-def _numeric(pairs: Pairs) -> tuple[Bounds, str, float]:
-    """Intervals of the mean difference, their name, and the p-value of no difference."""
-    differences = pairs.differences
-    if np.ptp(differences) <= 1e-12 * np.abs(differences).max():
-        values = np.concatenate([pairs.treatment.ravel(), pairs.baseline.ravel()])
-        bounded = pairs.are_shares and values.min() >= 0 and values.max() <= 1
-        bounds, interval = constant_bounds(differences[0], bounded=bool(bounded)), "equal differences"
-    else:
-        bounds, interval = t_bounds(differences), "t interval"
-    return bounds, f"{interval}, sign-flip permutation test", sign_flip_p(differences)
+def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFrame) -> str:
+    """Why there are too few numbers for any verdict, a sentence, or ""."""
+    for each in samples:
+        missing = each.n_missing
+        if not each.seeds:
+            values = confirm[claim.metric].notna().any() if claim.metric in confirm else False
+            why = "no seed has a run in every arm" if values else f"no run has measured {claim.metric}"
+            return f"Not put to the test: {why}."
+        if missing > MOST_MISSING * (missing + len(each.seeds) + each.n_copies):
+            of = counted(missing + len(each.seeds) + each.n_copies, "seed")
+            return f"No verdict: {missing} of {of} lack a run or its value, more than one in ten, and nobody knows what these would say."
+        if claim.across == "each" and each.n_cells_left_out:
+            return f"No verdict: {counted(each.n_cells_left_out, 'cell')} of those in each of which it is claimed never ran."
+        bad = int(each.bad.sum())
+        if claim.estimated() == "mean" and bad > MOST_MISSING * len(each.seeds):
+            return (
+                f"No verdict by the mean: in {bad} of {counted(len(each.seeds), 'seed')} a run diverged or collapsed, more than one in "
+                'ten, and has no part in it; estimand="median" counts them.'
+            )
+    return ""

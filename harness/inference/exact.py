@@ -1,34 +1,44 @@
-"""Claims of exact equality, which need no statistics: every finished run counts, also one that collapsed."""
+"""Claims of exact equality, which need no statistics: every run counts, also one that diverged or collapsed."""
 
 import numpy as np
 import pandas as pd
 
-from harness.inference.verdict import Verdict, Word
+from harness.inference.evidence import MOST_MISSING
+from harness.inference.reading import Word
+from harness.inference.verdict import Verdict
 from harness.settings.show import counted
 from harness.study import Exact
 
 
-def judge_exact(claim: Exact, confirm: pd.DataFrame) -> Verdict:
-    """The verdict on a claim of exact equality: every finished run counts.
+def judge_exact(claim: Exact, runs: pd.DataFrame) -> Verdict:
+    """The verdict on a claim of exact equality; runs without a value are exclusions, which are listed.
 
     Args:
         claim: metric and value.
-        confirm: runs of the confirm phase.
+        runs: of the study.
     """
-    finished = confirm[confirm["status"].isin(("finished", "collapsed"))]
-    values = finished[claim.metric].dropna().to_numpy(float)
+    confirm = runs[runs["phase"] == "confirm"]
+    there = confirm[confirm["status"] != "failed"]
+    values = there[claim.metric].dropna().to_numpy(float)
+    failed, without = len(confirm) - len(there), len(there) - len(values)
+    excluded = f" Excluded: {failed} failed, {without} without a value." if failed or without else ""
 
     def verdict(word: Word, sentence: str) -> Verdict:
         deviation = float(np.abs(values - claim.equals).max()) if len(values) else None
-        return Verdict(claim.title, claim.metric, word, "exact", sentence, n=len(values), estimate=deviation)
+        return Verdict(
+            claim.title, claim.metric, word, "exact", sentence + excluded, kind="Exact", n=len(values), estimate=deviation,
+            n_missing=failed + without,
+        )  # fmt: skip
 
     if not len(values):
-        return verdict("inconclusive", f"No finished run has measured {claim.metric}.")
-    if claim.unless is not None and not (finished[claim.unless].fillna(0) != 0).any():
-        return verdict("inconclusive", f"Manipulation check failed: {claim.unless} is 0 in every run.")
+        return verdict("inconclusive", f"No run has measured {claim.metric}.")
     wrong = int((values != claim.equals).sum())
     if wrong:
         deviation = np.abs(values - claim.equals).max()
         return verdict("refuted", f"{claim.metric} is not {claim.equals:g} in {wrong} of {counted(len(values), 'run')}; "
                                   f"largest deviation {deviation:.3g}.")  # fmt: skip
-    return verdict("supported", f"{claim.metric} is {claim.equals:g} in all {len(values)} finished runs.")
+    if claim.unless is not None and not (there[claim.unless].fillna(0) != 0).any():
+        return verdict("inconclusive", f"Manipulation check failed: {claim.unless} is 0 in every run.")
+    if failed + without > MOST_MISSING * len(confirm):
+        return verdict("inconclusive", f"No verdict: {failed + without} of {counted(len(confirm), 'run')} have no value, more than one in ten.")
+    return verdict("supported", f"{claim.metric} is {claim.equals:g} in all {len(values)} runs.")

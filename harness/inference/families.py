@@ -10,10 +10,11 @@ from dataclasses import replace
 
 import pandas as pd
 
+from harness.inference.plan import Plan
 from harness.inference.verdict import Verdict
 from harness.inference.verdicts import judge_family
 from harness.settings.levels import at
-from harness.study import Claim, Study
+from harness.study import Estimated, Study
 from harness.study.registration import Registration
 
 
@@ -30,8 +31,8 @@ def judge_registered(study: Study, runs: pd.DataFrame, registrations: Sequence[R
     for state in ("registered", "unknown", "exploratory"):
         family = [one for one in present if one.state == state]
         judged = [one for one in family if not one.obstacle]
-        others = sum(isinstance(one.claim, Claim) for one in family) - sum(isinstance(j.claim, Claim) for j in judged)
-        found = judge_family([(one.claim, _runs(one, runs)) for one in judged], study.sweeps(), others=others)
+        others = sum(isinstance(one.claim, Estimated) and bool(one.obstacle) for one in family)
+        found = judge_family([(one.claim, _runs(one, runs)) for one in judged], Plan.of(study), others=others)
         verdicts |= {id(one): verdict for one, verdict in zip(judged, found, strict=True)}
     verdicts |= {id(one): _not_judged(one) for one in present if one.obstacle}
     return [_with_registration(one, verdicts) for one in registrations]
@@ -49,11 +50,13 @@ def _runs(one: Registration, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _not_judged(one: Registration) -> Verdict:
     claim, sentence = one.claim, f"Cannot be judged as it was: {one.obstacle}."
-    if not isinstance(claim, Claim):
-        return Verdict(claim.title, claim.metric, "inconclusive", "exact", sentence)
-    return Verdict(
-        claim.title, claim.metric, "inconclusive", "", sentence, better=claim.better, treatment=claim.treatment,
-        baseline=claim.baseline, smallest_effect=claim.smallest_effect,
+    label = "" if isinstance(claim, Estimated) else "exact"
+    found = Verdict(claim.title, claim.metric, "inconclusive", label, sentence, kind=type(claim).__name__)
+    if not isinstance(claim, Estimated):
+        return found
+    return replace(
+        found, better=getattr(claim, "better", ""), compared=claim.in_words(), treatment=getattr(claim, "treatment", {}),
+        baseline=getattr(claim, "baseline", {}), smallest_effect=claim.smallest_effect,
     )  # fmt: skip
 
 

@@ -1,61 +1,97 @@
 """The manipulation check: whether the arms of a claim differed in what it is about, so that their runs can speak to it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from harness.inference.intervals import Array
-from harness.inference.pairing import Pairs
+from harness.inference.samples import Arm, Sample
 from harness.settings import Component
-from harness.study import Claim
+from harness.settings.levels import at, in_words, label
+from harness.settings.metrics import METRICS, not_comparable
+from harness.settings.show import counted
+from harness.study import Claim, Equivalence, Estimated, Threshold, Trend
 
-CLIPPED_STEPS, CLIPPED_RUNS = 0.01, 0.5
-"""A clipping arm was put to the test if at least this share of steps was clipped in more than this share of its runs.
+ENOUGH = 0.5
+"""Share of an arm's runs: more must have been clipped, must train, must have their best learning rate inside its range."""
 
-A bound may act at spikes alone: clipping 4 % of the steps decides whether an RNN on text at lr 1 trains or diverges.
-"""
-
-CLIPPING_CHECK = (
-    f"A clipping arm counts as put to the test where at least {100 * CLIPPED_STEPS:.0f} % of the steps were clipped in more than "
-    f"{100 * CLIPPED_RUNS:.0f} % of its runs."
+CHECKS = (
+    "A claim counts as put to the test where a clipping arm clipped 1 % of the steps or more (its `least_clipped`) in more than half of "
+    "its runs, dropout changed an output, the baseline of a loss or an error trained in more than half of its runs (neither diverged nor "
+    "no better than guessing), and the best learning rate lay inside the range tried, not at its end, in half of them or more."
 )
 
 
-def manipulation_failure(claim: Claim, pairs: Pairs) -> str:
+def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, rates: Sequence[str]) -> str:
     """Why the runs cannot speak to the claim, or "" if they can.
 
     Args:
         claim: what is claimed.
-        pairs: its runs, at least one seed.
+        samples: of each of its contrasts, at least one seed each.
+        runs: all runs of the study, those that tuning chose from included.
+        rates: paths of learning rates that are tuned.
     """
-    both = np.concatenate([pairs.treatment.ravel(), pairs.baseline.ravel()])
-    if pairs.are_shares and (both == 0).all():
-        return f"{claim.metric} is 0 in every run of both arms, so there was nothing to improve (floor)"
-    if pairs.are_shares and (both == 1).all():
-        return f"{claim.metric} is 1 in every run of both arms, so nothing could help (ceiling)"
-    if any(path.startswith("clipping") for path in claim.treatment):
-        treated, control = (_hardly_clipped(fractions) for fractions in pairs.clipped)
-        if treated and _bounded(claim.treatment):
-            return f"the treatment arm {treated}"
-        if treated and control:
-            return f"neither arm clipped often enough: the treatment {treated}, the baseline {control}"
-    if not pairs.are_binary and (pairs.treatment == pairs.baseline).all():
-        return "the two arms gave identical results in every pair of runs: what they differ in had no effect"
+    checks = (
+        _floor_or_ceiling(claim, samples),
+        _identical(claim, samples),
+        _clipping(claim, samples),
+        _dropout(claim, samples),
+        _baseline(claim, samples),
+        *(_at_an_end(claim, samples, runs, path) for path in rates),
+    )
+    return next((found for found in checks if found), "")
+
+
+def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample]) -> str:
+    kind = METRICS[claim.metric].kind
+    values = np.concatenate([_values(arm) for sample in samples for arm in sample.arms])
+    if isinstance(claim, Equivalence | Threshold) or not len(values) or (kind == "loss" and claim.above is None):
+        return ""
+    shares = kind in ("rate", "share") or claim.above is not None or METRICS[claim.metric].unit == "error"
+    what = claim.metric if claim.above is None else f"{claim.metric} above {claim.above:g}"
+    if shares and (values == 0).all():
+        said = f"{what} is 0 in every run of every arm" if claim.above is None else f"no run of any arm has {what}"
+        return f"{said}, so there was nothing to improve (floor)"
+    if shares and (values == 1).all():
+        said = f"{what} is 1 in every run of every arm" if claim.above is None else f"every run of every arm has {what}"
+        return f"{said}, so nothing could help (ceiling)"
     return ""
 
 
-def _hardly_clipped(fractions: Array) -> str:
-    """How few of an arm's runs clipped enough of their steps, "" where they did or it is not known.
-
-    Args:
-        fractions: (run,) share of clipped steps.
-    """
-    enough = int((fractions >= CLIPPED_STEPS).sum())
-    if not len(fractions) or enough > CLIPPED_RUNS * len(fractions):
+def _identical(claim: Estimated, samples: Sequence[Sample]) -> str:
+    compared = [np.abs(sample.terms) for sample in samples if not isinstance(claim, Threshold)]
+    if claim.counts_runs() or not compared or any((terms > 0).any() for terms in compared):
         return ""
-    return f"clipped {100 * CLIPPED_STEPS:.0f} % of the steps or more in {enough} of {len(fractions)} runs only"
+    return "the arms gave identical results in every pair of runs: what they differ in had no effect"
+
+
+def _clipping(claim: Estimated, samples: Sequence[Sample]) -> str:
+    """Whether what clips has clipped: the arm said to be different, of a trend any arm."""
+    if not any(path.startswith("clipping") for path in claim.differing()):
+        return ""
+    arms = [arm for sample in samples for arm in sample.arms]
+    if isinstance(claim, Trend):
+        hardly = [_hardly_clipped(claim, arm) for arm in arms if _bounded(arm.levels)]
+        return "" if not all(hardly) or not hardly else f"no arm clipped often enough: {in_words(arms[0].levels)} {hardly[0]}"
+    first, others = arms[0], arms[1:]
+    treated = _hardly_clipped(claim, first)
+    if treated and _bounded(first.levels):
+        return f"the treatment arm {treated}" if isinstance(claim, Claim | Equivalence) else f"{in_words(first.levels)} {treated}"
+    control = [_hardly_clipped(claim, arm) for arm in others]
+    if treated and control and all(control):
+        return f"neither arm clipped often enough: the treatment {treated}, the baseline {control[0]}"
+    return ""
+
+
+def _hardly_clipped(claim: Estimated, arm: Arm) -> str:
+    """How few of an arm's runs clipped enough of their steps, "" where they did or it is not known."""
+    enough = int((arm.clipped >= claim.least_clipped).sum())
+    if not len(arm.clipped) or enough > ENOUGH * len(arm.clipped):
+        return ""
+    return f"clipped {100 * claim.least_clipped:g} % of the steps or more in {enough} of {len(arm.clipped)} runs only"
 
 
 def _bounded(levels: Mapping[str, Any]) -> bool:
@@ -66,3 +102,56 @@ def _bounded(levels: Mapping[str, Any]) -> bool:
             numbers = [number for number in numbers if isinstance(number, int | float)]
             return bool(numbers) and all(math.isfinite(number) for number in numbers)
     return False
+
+
+def _dropout(claim: Estimated, samples: Sequence[Sample]) -> str:
+    """Whether dropout made noise in training anywhere, where it is what arms differ in."""
+    if not any(name in path.rpartition(".")[2] for path in claim.differing() for name in ("dropout", "zoneout")):
+        return ""
+    noise = np.concatenate([arm.noise for sample in samples for arm in sample.arms])
+    return "no output changed with the noise of dropout in any run: it never acted" if len(noise) and (noise == 0).all() else ""
+
+
+def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
+    """Whether what a loss or an error is compared with has trained at all."""
+    known = METRICS[claim.metric]
+    if claim.above is not None or known.kind not in ("loss", "bounded") or known.group != "generalization":
+        return ""
+    baselines = [arm for sample in samples for arm in sample.arms if any(arm.levels == part.other for part in sample.parts)]
+    if isinstance(claim, Trend):  # one that nobody can train is a result, none at all are not
+        baselines = [min(baselines, key=lambda arm: arm.n_bad / max(arm.n, 1))] if baselines else []
+    for arm in baselines:
+        if arm.n and arm.n_bad >= ENOUGH * arm.n:
+            who = "the baseline" if isinstance(claim, Claim | Equivalence) else in_words(arm.levels)
+            return f"{who} diverged or ended no better than guessing in {arm.n_bad} of {counted(arm.n, 'run')}: whatever trains is better"
+    return ""
+
+
+def _at_an_end(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, path: str) -> str:
+    """Whether the best learning rate of an arm lies at an end of what was tried."""
+    tried = runs.loc[runs["status"] != "failed", path]
+    ends = {"smallest": tried.min(), "largest": tried.max()}
+    if tried.nunique() < 3:
+        return ""
+    confirm = runs[runs["phase"] == "confirm"]
+    for arm in (arm for sample in samples for arm in sample.arms):
+        chosen = confirm.loc[at(confirm, arm.levels), path]
+        for word, end in ends.items():
+            count = int((chosen == end).sum())
+            if count > ENOUGH * len(chosen):
+                return (
+                    f"the best {path} of {in_words(arm.levels)} is the {word} tried, {label(path, end)}, in {count} of "
+                    f"{counted(len(chosen), 'run')}: its range ends too early to say what each arm can reach"
+                )
+    return ""
+
+
+def _values(arm: Arm) -> Array:
+    values = arm.values.to_numpy(float).ravel()
+    return values[~np.isnan(values)]
+
+
+def unlike(claim: Estimated) -> str:
+    """That its metric cannot be compared between its arms, "" where it can."""
+    said = not_comparable(claim.metric, claim.differing())
+    return f" {claim.metric} is {said}." if said else ""

@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness.inference.intervals import Array
 from harness.inference.paired_rates import paired_rate_bounds
-from harness.inference.pairing import copies
+from harness.inference.ranks import copies, ranked
 from harness.inference.robust import median, median_interval
 from harness.settings.metrics import METRICS, RATE
 
@@ -69,7 +69,7 @@ def paired_difference(
     joined = pd.concat([a.loc[both].assign(trial=0), b.loc[both].assign(trial=1)])
     copied = both.isin(copies(joined))
     seeds = both[~copied]
-    before, after = (_ranked(metric, better, runs.loc[seeds]) for runs in (a, b))
+    before, after = (ranked(metric, better, runs.loc[seeds]) for runs in (a, b))
     there = before.notna() & after.notna()
     x, y = (np.asarray(values[there], dtype=np.float64) for values in (before, after))
     with np.errstate(invalid="ignore"):
@@ -77,19 +77,6 @@ def paired_difference(
     found = _rates(x, y, differences) if _is_rate(metric, x, y) else _medians(x, y, differences)
     per_seed = {int(seed): float(value) for seed, value in zip(seeds[there], differences, strict=True)}
     return PairedDifference(per_seed, *found, int((~there).sum()), int(copied.sum()))
-
-
-def _ranked(metric: str, better: Literal["lower", "higher", None], runs: pd.DataFrame) -> "pd.Series[float]":
-    """The metric of each run, the worst rank of those that diverged as an infinity; missing of those that failed."""
-    values = runs[metric].astype(float).mask(runs["status"] == "failed")
-    if better is None:
-        return values
-    known = METRICS.get(metric)
-    ranks = known is not None and known.group == "generalization"
-    lost = (runs["status"] == "diverged") & (values.isna() | ranks)
-    rate = known is not None and known.unit == RATE
-    worst = {"lower": 1.0 if rate else np.inf, "higher": 0.0 if rate else -np.inf}[better]
-    return values.mask(lost, worst)
 
 
 def _is_rate(metric: str, x: Array, y: Array) -> bool:

@@ -2,20 +2,21 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
-from harness.inference.pairing import pair
 from harness.inference.robust import median
+from harness.inference.samples import sample
 from harness.inference.selection import tried
 from harness.settings.levels import at
-from harness.study import Claim, Exact, Study
+from harness.study import AnyClaim, Estimated, Study
 
 TWINS = {"test_loss": "validation_loss", "test_error": "validation_error"}
 """What is compared where no test data were touched: in a tune phase of its own."""
 
 
-def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[Claim | Exact]) -> pd.DataFrame:
-    """One row per claim and value tried: `claim`, `metric`, the tuned values by path, `difference` (median over seeds) and `n` seeds.
+def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[AnyClaim]) -> pd.DataFrame:
+    """One row per claim and value tried: `claim`, `metric`, the tuned values by path, `difference` (median over seeds; of a claim on several the least) and `n` seeds.
 
     Empty where arms have no values in common: nothing is tuned, or by a sampler that adapts to each cell.
 
@@ -29,21 +30,23 @@ def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[Claim | Exa
     if not paths or study.sampler == "tpe" or there.empty:
         return pd.DataFrame()
     for claim in claims:
-        compared = _measured(claim, there) if isinstance(claim, Claim) else None
+        compared = _measured(claim, there) if isinstance(claim, Estimated) else None
         if compared is None:
             continue
-        inside = there[at(there, compared.treatment) | at(there, compared.baseline)]
+        contrasts = compared.contrasts(study.sweeps())
+        inside = there[np.any([at(there, arm) for contrast in contrasts for arm in contrast.arms()], axis=0)]
         for values, at_point in inside.groupby(paths, sort=True):
-            pairs = pair(compared, at_point, list(study.sweeps()))
-            if pairs.seeds:
-                found = {"difference": median(pairs.differences) + 0.0, "n": len(pairs.seeds)}
+            samples = [sample(compared, contrast, at_point, list(study.sweeps())) for contrast in contrasts]
+            if all(each.seeds for each in samples):
+                differences = [median(each.differences) for each in samples]
+                found = {"difference": min(differences) + 0.0, "n": min(len(each.seeds) for each in samples)}
                 rows.append(
                     {"claim": claim.title, "metric": compared.metric, **dict(zip(paths, values, strict=True)), **found}
                 )
     return pd.DataFrame(rows)
 
 
-def _measured(claim: Claim, runs: pd.DataFrame) -> Claim | None:
+def _measured(claim: Estimated, runs: pd.DataFrame) -> Estimated | None:
     """The claim by a metric that the runs have; None where there is none."""
     for metric in (claim.metric, TWINS.get(claim.metric)):
         if metric in runs and runs[metric].notna().any():

@@ -1,14 +1,24 @@
-"""`Verdict`: what the runs say about one claim, how it is read from an interval, and how it is kept as JSON."""
+"""`Verdict`: what the runs say about one claim, and how it is kept as JSON."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from harness.inference.catastrophes import Catastrophes
+from harness.inference.reading import Word
 from harness.inference.resampling import Estimated
 from harness.settings.levels import stored
 
-Word = Literal["supported", "refuted", "inconclusive"]
+
+@dataclass(frozen=True)
+class CellEstimate:
+    """What one cell or step says by itself; the interval is that of the claim's level, as if it stood alone."""
+
+    name: str
+    estimate: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True)
@@ -21,26 +31,35 @@ class Verdict:
         verdict: supported, refuted or inconclusive.
         label: of a refuted claim: "reversed", "no relevant effect" or ""; "exact" for an `Exact` one.
         sentence: the reason, in plain English.
+        kind: class of the claim.
         better: direction that favours the claim.
-        treatment: levels of the arm said to be better.
+        compared: what is compared, in words.
+        treatment: levels of the arm said to be better, where there is one.
         baseline: levels of the other arm.
         smallest_effect: δ.
-        estimate: mean Δ, positive favours the claim; None without data.
+        above: from where on a run counts, where a rate is made of the metric.
+        estimand: what is estimated: median, hodges_lehmann, mean or rate.
+        estimate: of Δ, positive favours the claim; of several cells or steps, all of which must bear the claim out, the least;
+            None without data.
         low: lower bound at `level`; None where there is none.
         high: upper bound.
-        level: confidence level after Holm.
-        p_value: of no difference at all: sign flips, or McNemar's exact test for a binary metric.
-        p_smallest_effect: two-sided, of Δ = δ; what Holm orders claims by.
+        level: confidence level of the interval that is shown: those of a family cover together.
+        p_value: of no difference at all, by the method of the interval.
+        p_smallest_effect: two-sided, of what the verdict turns on (Δ = δ); what Holm orders claims by.
         method: of the interval.
         n: seeds, for an exact claim runs.
-        per_seed: seed → Δ.
-        further_seeds: about how many more would decide; None where unknown or beyond 100,000.
-        n_diverged_treatment: diverged runs in the treatment arm.
-        n_diverged_baseline: diverged runs in the baseline arm.
-        n_imputed: runs that diverged or are infinite, counted as the worst of the others.
-        n_dropped: seeds left out because a run failed, or because their runs are copies of another seed's.
+        looks: planned numbers of seeds at which it is judged.
+        look: number of seeds at the look that decided it; None while it is open.
+        per_seed: seed → Δ; infinite where just one run of two diverged.
+        cells: its own Δ of each cell that is averaged over, or of each that must bear the claim out.
+        catastrophes: runs that diverged or collapsed, by arm; None where the claim is about rates.
+        n_diverged_treatment: diverged runs in the first arm.
+        n_diverged_baseline: diverged runs in all others.
+        n_missing: seeds without a number, since a run failed or has no value.
+        n_copies: seeds left out because their runs are those of another seed.
+        mean: of Δ, t interval at 95 %; description, like the next two.
         interquartile_mean: of Δ, bootstrap interval; from 20 seeds on.
-        probability_of_improvement: share of seeds with Δ > 0, bootstrap interval; from 20 seeds on.
+        probability_of_improvement: P(Δ > 0) + P(Δ = 0) / 2, exact interval.
         registered: whether the claim stood so before its data came, see `harness.study.registration`; None: not known.
         registration: how it stands to the record of claims, in plain English.
         registered_at: when it was registered, in UTC; None if it was not.
@@ -54,10 +73,14 @@ class Verdict:
     verdict: Word
     label: str
     sentence: str
+    kind: str = ""
     better: str = ""
+    compared: str = ""
     treatment: Mapping[str, Any] = field(default_factory=dict)
     baseline: Mapping[str, Any] = field(default_factory=dict)
     smallest_effect: float | None = None
+    above: float | None = None
+    estimand: str = ""
     estimate: float | None = None
     low: float | None = None
     high: float | None = None
@@ -66,12 +89,16 @@ class Verdict:
     p_smallest_effect: float | None = None
     method: str = ""
     n: int = 0
+    looks: Sequence[int] = ()
+    look: int | None = None
     per_seed: Mapping[int, float] = field(default_factory=dict)
-    further_seeds: int | None = None
+    cells: Sequence[CellEstimate] = ()
+    catastrophes: Catastrophes | None = None
     n_diverged_treatment: int = 0
     n_diverged_baseline: int = 0
-    n_imputed: int = 0
-    n_dropped: int = 0
+    n_missing: int = 0
+    n_copies: int = 0
+    mean: Estimated | None = None
     interquartile_mean: Estimated | None = None
     probability_of_improvement: Estimated | None = None
     registered: bool | None = None
@@ -86,36 +113,23 @@ OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds
 """Fields that verdicts of before claims were registered lack."""
 
 
-def read(low: float, high: float, smallest_effect: float) -> tuple[Word, str]:
-    """The verdict and its label that an interval gives.
-
-    >>> read(0.2, 0.4, 0.1), read(-0.4, -0.2, 0.1), read(-0.05, 0.05, 0.1), read(0.0, 0.2, 0.1)
-    (('supported', ''), ('refuted', 'reversed'), ('refuted', 'no relevant effect'), ('inconclusive', ''))
-    """
-    if low > smallest_effect:
-        return "supported", ""
-    if high >= smallest_effect:
-        return "inconclusive", ""
-    if high < 0:
-        return "refuted", "reversed"
-    return "refuted", "no relevant effect" if low > -smallest_effect else ""
-
-
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as plain JSON values; numbers that are not finite become strings ("inf") or null."""
+    return {name: _plain(value) for name, value in vars(verdict).items()}
 
-    def plain(value: Any) -> Any:
-        if isinstance(value, Estimated):
-            return {"value": plain(value.value), "low": plain(value.low), "high": plain(value.high)}
-        if isinstance(value, Verdict):
-            return as_json(value)
-        if isinstance(value, Mapping):
-            return {str(key): plain(inner) for key, inner in value.items()}
-        if value is None or isinstance(value, bool):
-            return value
-        value = stored(value)
-        if isinstance(value, float) and not math.isfinite(value):
-            return None if math.isnan(value) else str(value)
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Verdict):
+        return as_json(value)
+    if isinstance(value, Estimated | CellEstimate | Catastrophes):
+        return {name: _plain(inner) for name, inner in vars(value).items()}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if value is None or isinstance(value, bool):
         return value
-
-    return {name: plain(value) for name, value in vars(verdict).items()}
+    value = stored(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value

@@ -1,65 +1,145 @@
-"""Claims → verdicts: pair the runs of both arms by seed, check the manipulation, draw Holm's intervals, read them.
+"""Claims → verdicts: one number per seed of each claim, the intervals that its estimand allows, Holm's procedure over planned looks.
 
 Where this room meets the flow: `harness.reporting` has `families` judge all claims on all recorded runs.
 
-Rules, for every `Claim` (`Exact` needs no statistics):
+Rules, for every claim but `Exact`, which needs no statistics:
 
-1. One difference Δ per seed, positive where it favours the claim: cells of the two arms that agree in every factor the
-   claim does not name are paired, and their differences averaged. Confirm phase only. A seed that lacks a run in
-   either arm is left out, and counted.
-2. A diverged run is never left out. Where it has no finite value, or by a metric of generalization a better one than some run
-   that did not diverge, it takes the worst value of these (worst rank). That understates how bad it is, so a verdict that rests on it is withheld: no "supported" where the treatment
-   has more such runs than the baseline, no "refuted" where the baseline has more.
-3. Interval of the mean Δ: t; for a binary metric with one run per arm and seed, Tango's paired score interval; where
-   all Δ are equal, the exact bound on what n equal observations leave open.
-4. Levels by Holm over the claims of a family (`families`), two-sided 5 % in all; supported if the lower bound > δ, refuted if the upper
-   bound < δ, else inconclusive. Inconclusive whatever the interval where the manipulation check fails.
+1. One number Δ per seed, positive where it favours the claim (`samples`): differences between arms in cells that agree in every
+   factor that the claim does not name, averaged over these, or each by itself. Confirm phase only. A seed that lacks a run or its
+   value is missing, and counted; above one in ten there is no verdict.
+2. A diverged run is never left out and nothing is imputed: it is worse than any finite one, and two such tie. A mean has no such
+   value, so it is that over seeds all of whose runs trained; it bears no verdict that the others speak against.
+3. The estimand follows from the claim, never from the data (`estimates`): of unbounded metrics the median, by inverting the
+   sign test; of errors the mean, by t; of rates the exact paired score interval. Beside the first two stand the rates of runs
+   that diverged or collapsed.
+4. Supported if the interval lies above δ, refuted if below it (`reading`); `looks` says at which level. Inconclusive whatever the
+   interval where the manipulation check fails. Intervals that are shown, and the labels "reversed" and "no relevant effect", are those
+   at α / number of claims, which cover together.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 
+from harness.inference.catastrophes import catastrophes
+from harness.inference.estimates import estimate
 from harness.inference.evidence import Evidence
 from harness.inference.exact import judge_exact
-from harness.inference.multiplicity import holm_alphas
-from harness.inference.pairing import pair
-from harness.inference.verdict import Verdict
-from harness.study import Claim, Exact
+from harness.inference.intervals import t_interval
+from harness.inference.looks import Decision, decide, shown_alpha
+from harness.inference.plan import Plan
+from harness.inference.reading import label_of
+from harness.inference.resampling import Estimated as Described
+from harness.inference.resampling import bootstrap
+from harness.inference.robust import interquartile_mean, probability_of_improvement
+from harness.inference.samples import Sample
+from harness.inference.verdict import CellEstimate, Verdict
+from harness.inference.wording import sentence
+from harness.settings.metrics import METRICS
+from harness.study import AnyClaim, Estimated, Exact
 
-ALPHA = 0.05
+SEEDS_FOR_ROBUST_ESTIMATES = 20
 
 
-def judge(claims: Iterable[Claim | Exact], runs: pd.DataFrame, sweeps: Iterable[str]) -> list[Verdict]:
+def judge(claims: Iterable[AnyClaim], runs: pd.DataFrame, plan: Plan) -> list[Verdict]:
     """The verdict on each claim of one family, in the order given.
 
     Args:
         claims: of the study.
         runs: its run table.
-        sweeps: factor paths that are swept.
+        plan: of the study.
     """
-    return judge_family([(claim, runs) for claim in claims], sweeps)
+    return judge_family([(claim, runs) for claim in claims], plan)
 
 
-def judge_family(
-    claims: Sequence[tuple[Claim | Exact, pd.DataFrame]], sweeps: Iterable[str], *, others: int = 0
-) -> list[Verdict]:
+def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *, others: int = 0) -> list[Verdict]:
     """The same where each claim has runs of its own.
 
     Args:
         claims: with the run table that each is judged on.
-        sweeps: factor paths that are swept.
+        plan: of the study.
         others: further claims of the family, which no runs can speak to: Holm counts them.
     """
-    swept = list(sweeps)
-    confirm = [runs[runs["phase"] == "confirm"] for _, runs in claims]
-    evidence = {
-        i: Evidence.of(claim, pair(claim, confirm[i], swept))
-        for i, (claim, _) in enumerate(claims) if isinstance(claim, Claim)
-    }  # fmt: skip
-    alphas = holm_alphas([e.p for e in evidence.values()] + [1.0] * others, ALPHA)
-    levels = dict(zip(evidence, map(float, alphas), strict=False))
-    return [
-        evidence[i].verdict(levels[i]) if isinstance(claim, Claim) else judge_exact(claim, confirm[i])
-        for i, (claim, _) in enumerate(claims)
-    ]
+    tested = [(claim, runs) for claim, runs in claims if isinstance(claim, Estimated)]
+    reached = min((plan.reached(runs) for _, runs in tested), default=1)
+    evidence = [[Evidence.of(claim, plan.until(runs, look), plan) for claim, runs in tested] for look in range(reached)]
+    decisions = decide(evidence, plan.looks, others=others)
+    alpha = shown_alpha(plan.looks, reached - 1, len(tested) + others)
+    found = iter(
+        _verdict([after[i] for after in evidence], decision, plan, alpha) for i, decision in enumerate(decisions)
+    )
+    return [judge_exact(claim, runs) if isinstance(claim, Exact) else next(found) for claim, runs in claims]
+
+
+def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, alpha: float) -> Verdict:
+    """The verdict on a claim.
+
+    Args:
+        after: what its runs say after each look that was reached.
+        decision: on it.
+        plan: of the study.
+        alpha: of the interval that is shown, by all seeds that there are.
+    """
+    evidence = after[-1]
+    claim, samples = evidence.claim, evidence.samples
+    arms = [arm for sample in samples for arm in sample.arms]
+    base = Verdict(
+        title=claim.title, metric=claim.metric, verdict="inconclusive", label="", sentence="", kind=type(claim).__name__,
+        better=getattr(claim, "better", ""), compared=claim.in_words(), treatment=getattr(claim, "treatment", {}),
+        baseline=getattr(claim, "baseline", {}), smallest_effect=claim.smallest_effect, above=claim.above,
+        estimand=claim.estimated(), level=1 - alpha, n=evidence.n, looks=tuple(plan.looks),
+        n_diverged_treatment=arms[0].n_diverged if arms else 0, n_diverged_baseline=sum(arm.n_diverged for arm in arms[1:]),
+        n_missing=max(each.n_missing for each in samples), n_copies=max(each.n_copies for each in samples),
+    )  # fmt: skip
+    if any(each.n for each in evidence.estimates):
+        base = _estimated(base, evidence, alpha)
+    if decision is not None:
+        deciding = after[decision.look]
+        word = deciding.word(decision.alpha)
+        ends = [each.bounds(alpha) for each in deciding.estimates]
+        label = label_of(min(low for low, _ in ends), min(high for _, high in ends), claim.smallest_effect)
+        label = label if word == "refuted" and claim.decides_by == "side" else ""
+        base = replace(base, verdict=word, label=label, look=plan.looks[decision.look], p_smallest_effect=deciding.p)
+    return replace(base, sentence=sentence(base, evidence, decision))
+
+
+def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
+    """With the estimate, its interval and what describes the runs."""
+    claim, estimates = evidence.claim, evidence.estimates
+    several = len(estimates) > 1
+    ends = [each.bounds(alpha / len(estimates)) for each in estimates]
+    low, high = min(low for low, _ in ends), min(high for _, high in ends)
+    first = evidence.samples[0]
+    counted = METRICS[claim.metric].kind == "rate" or claim.above is not None
+    found = replace(
+        base, estimate=min(each.value for each in estimates), low=low if np.isfinite(low) else None,
+        high=high if np.isfinite(high) else None, p_value=evidence.p_zero, p_smallest_effect=evidence.p, method=estimates[0].method,
+        cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(first),
+    )  # fmt: skip
+    return found if several or len(evidence.samples) > 1 else replace(found, **_described(first, rates=claim.counts_runs()))
+
+
+def _cells(evidence: Evidence, alpha: float) -> list[CellEstimate]:
+    """What each cell says, where there are several."""
+    parts = list(evidence.tests) if len(evidence.tests) > 1 else [s.at_cell(i) for s in evidence.samples for i in range(len(s.cells))]
+    if len(parts) < 2:
+        return []
+    each = [(part.name, estimate(evidence.claim, part)) for part in parts]
+    return [CellEstimate(name, found.value, *found.bounds(alpha)) for name, found in each]
+
+
+def _described(sample: Sample, *, rates: bool) -> dict[str, object]:
+    """Each seed's number, and what describes all of them."""
+    differences = sample.differences
+    found: dict[str, object] = {"per_seed": dict(zip(sample.seeds, map(float, differences), strict=True))}
+    if rates:
+        return found
+    found["probability_of_improvement"] = probability_of_improvement(differences)
+    if np.isfinite(differences).all():
+        low, high = t_interval(differences)
+        found["mean"] = Described(float(differences.mean()), low, high)
+        if len(differences) >= SEEDS_FOR_ROBUST_ESTIMATES:
+            found["interquartile_mean"] = bootstrap(interquartile_mean, differences)
+    return found

@@ -1,66 +1,95 @@
 """The sentence of a verdict: its reason in plain English, and what a reader must know of the runs."""
 
 import math
+from collections.abc import Sequence
 
-from harness.inference.pairing import Pairs
-from harness.inference.verdict import Verdict, Word
-from harness.settings.levels import in_words
+from harness.inference.evidence import Evidence
+from harness.inference.looks import Decision
+from harness.inference.manipulation import unlike
+from harness.inference.verdict import CellEstimate, Verdict
 from harness.settings.show import counted
+from harness.study import Equivalence, Estimated
 
 
-def reason(verdict: Verdict) -> str:
-    """The sentence of a verdict that was read from an interval."""
-    delta, metric = verdict.smallest_effect, verdict.metric
-    arms = f"with {in_words(verdict.treatment)} than with {in_words(verdict.baseline)}"
+def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
+    """Why a verdict is what it is, and what must be known of its runs."""
+    why = evidence.failure or _reason(verdict, evidence)
+    return why + _at_look(verdict, evidence, decision) + remarks(verdict, evidence)
+
+
+def _reason(verdict: Verdict, evidence: Evidence) -> str:
+    claim, what = evidence.claim, _what(evidence.claim)
     if verdict.verdict == "supported":
-        return f"{metric} is {verdict.better} {arms}, by more than δ = {delta:g}."
+        return f"{what} is {claim.in_words()}{_by(claim)}."
     if verdict.label == "reversed":
-        opposite = "higher" if verdict.better == "lower" else "lower"
-        return f"The opposite holds: {metric} is {opposite} {arms}."
+        return f"The opposite holds of “{what} {claim.in_words()}”."
     if verdict.label:
-        return f"{metric} differs by less than δ = {delta:g} either way."
+        return f"{what} differs by less than δ = {claim.smallest_effect:g} either way."
     if verdict.verdict == "refuted":
-        return f"{metric} is not {verdict.better} {arms} by as much as δ = {delta:g}."
-    if verdict.low is None:
-        return (
-            "One seed has no interval."
-            if verdict.n < 2
-            else "All seeds gave the same difference, which has no interval."
-        )
-    more = verdict.further_seeds
-    return f"The interval holds δ = {delta:g}; " + (
-        f"about {counted(more, 'further seed')} would decide."
-        if more
-        else "no affordable number of seeds would decide."
-    )
+        return f"{what} is not {claim.in_words()}{_by(claim)}."
+    if barred := list(evidence.barred.values()):
+        return f"No verdict: {barred[0]}."
+    if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
+        return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval at this level."
+    if claim.smallest_effect == 0:
+        return "The interval holds 0."
+    return f"The interval holds {'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}."
 
 
-def withheld(word: Word, pairs: Pairs) -> str:
-    """Why a verdict that an interval gives is not given, or "": it would rest on values imputed for diverged runs."""
-    treated, control = pairs.n_imputed
-    if word == "supported" and treated > control:
-        return (f"The interval lies above δ, but {counted(treated, 'run of the treatment has', 'runs of the treatment have')} the worst value for want of a better, against {control} "
-                "of the baseline; an average cannot make up for that.")  # fmt: skip
-    if word == "refuted" and control > treated:
-        return (f"The interval lies below δ, but {counted(control, 'run of the baseline has', 'runs of the baseline have')} the worst value for want of a better, against {treated} "
-                "of the treatment; the average understates that.")  # fmt: skip
-    return ""
+def _what(claim: Estimated) -> str:
+    return claim.metric if claim.above is None else f"the rate of {claim.metric} above {claim.above:g}"
 
 
-def remarks(pairs: Pairs) -> str:
-    """What a reader must know of the runs: those that diverged, were imputed or are missing."""
-    found = ""
-    treated, control = pairs.n_diverged
-    if treated or control:
-        found += f" Diverged: {treated} treatment and {counted(control, 'baseline run')}."
-    if sum(pairs.n_imputed) and math.isfinite(pairs.worst):
-        found += f" {counted(sum(pairs.n_imputed), 'run that diverged or is infinite counts', 'runs that diverged or are infinite count')} as the worst of the others, {pairs.worst:.4g}."
-    if pairs.n_dropped:
-        found += f" {counted(pairs.n_dropped, 'seed')} left out because a run of theirs is missing or has no value."
-    if pairs.n_copies:
-        found += (
-            f" {counted(pairs.n_copies, 'seed')} left out as copies: nothing in their runs differs from another seed's."
-        )
-    if pairs.n_cells_left_out and pairs.seeds:
-        found += f" {counted(pairs.n_cells_left_out, 'cell')} left out for lack of a partner."
-    return found
+def _by(claim: Estimated) -> str:
+    if claim.smallest_effect == 0:
+        return ""
+    return f", within δ = {claim.smallest_effect:g}" if isinstance(claim, Equivalence) else f", by more than δ = {claim.smallest_effect:g}"
+
+
+def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
+    """What the planned looks say: when it was decided, or what comes next."""
+    if len(verdict.looks) < 2:
+        later = "" if verdict.verdict != "inconclusive" or evidence.failure else " This study cannot decide it: no further look is planned."
+        return later
+    if decision is not None:
+        last = verdict.look == max(look for look in verdict.looks if look <= max(verdict.n + verdict.n_missing + verdict.n_copies, verdict.look or 0))
+        return f" Decided at the look at {verdict.look} seeds{'' if last else '; the interval is that of all seeds there are'}."
+    ahead = [look for look in verdict.looks if look > verdict.n + verdict.n_missing + verdict.n_copies]
+    return f" The next planned look is at {ahead[0]} seeds." if ahead else " It was the last planned look: this study cannot decide it."
+
+
+def remarks(verdict: Verdict, evidence: Evidence) -> str:
+    """What a reader must know of the runs."""
+    found = _signs(verdict.cells) if evidence.claim.across == "average" else ""
+    if verdict.n_diverged_treatment or verdict.n_diverged_baseline:
+        found += f" Diverged: {_diverged(evidence)}."
+    if verdict.n_missing:
+        found += f" {counted(verdict.n_missing, 'seed')} left out because a run of theirs failed or has no value."
+    if verdict.n_copies:
+        found += f" {counted(verdict.n_copies, 'seed')} left out as copies: nothing in their runs differs from another seed's."
+    left_out = max((each.n_cells_left_out for each in evidence.samples), default=0)
+    if left_out and verdict.n:
+        found += f" {counted(left_out, 'cell')} left out for lack of a partner."
+    return found + unlike(evidence.claim)
+
+
+def _diverged(evidence: Evidence) -> str:
+    arms = evidence.samples[0].arms
+    if len(arms) == 2:
+        return f"{arms[0].n_diverged} treatment and {counted(arms[1].n_diverged, 'baseline run')}"
+    return f"{sum(arm.n_diverged for arm in arms)} of {counted(sum(arm.n for arm in arms), 'run')}"
+
+
+def _signs(cells: Sequence[CellEstimate]) -> str:
+    """That cells which are averaged over disagree."""
+    for_it = [cell for cell in cells if cell.estimate > 0]
+    against = [cell for cell in cells if cell.estimate < 0]
+    if not for_it or not against:
+        return ""
+    best, worst = max(for_it, key=lambda cell: cell.estimate), min(against, key=lambda cell: cell.estimate)
+    return f" Its sign differs between cells: {_signed(best.estimate)} at {best.name}, {_signed(worst.estimate)} at {worst.name}."
+
+
+def _signed(value: float) -> str:
+    sign = "+" if value > 0 else "−"
+    return f"{sign}{'∞' if math.isinf(value) else f'{abs(value):.3g}'}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.inference.verdicts import ALPHA
+from harness.inference.looks import ALPHA
 from harness.ledger.design import Design
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool

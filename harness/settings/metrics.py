@@ -18,6 +18,14 @@ RATE = "share of runs"
 SHARES = ("error", "share of steps", "share of units", RATE)
 """Units of metrics that lie in [0, 1]."""
 
+MOSTLY_ZERO = ("share of steps", "share of units")
+"""Of these, units of metrics that are 0 in many runs, so that no interval of a mean holds."""
+
+BOUNDED = {"error": (0.0, 1.0), "probability": (0.0, 1.0), "score": (0.0, 2.0)}
+"""Units of metrics that lie in an interval, with that; all others that begin with "share" lie in [0, 1]."""
+
+Kind = Literal["loss", "bounded", "rate", "share"]
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -52,6 +60,16 @@ class Metric:
     def own(self) -> bool:
         """Whether it is a user's own, which other studies do not have."""
         return self.examples is not None
+
+    @property
+    def kind(self) -> Kind:
+        """What can be said of its differences: `loss`: unbounded, and may diverge; `bounded`: an error or another number between
+        two ends; `rate`: 0 or 1 for each run; `share`: between 0 and 1, and 0 in many runs."""
+        if self.unit == RATE:
+            return "rate"
+        if self.unit in MOSTLY_ZERO:
+            return "share"
+        return "bounded" if self.unit in BOUNDED or self.unit.startswith("share") else "loss"
 
     @property
     def worst(self) -> float:

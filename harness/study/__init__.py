@@ -1,6 +1,19 @@
 """Studies: what a user writes, checked as a whole before anything trains."""
 
-from harness.study.claims import Claim, Exact, Levels
+from harness.study.claims import AnyClaim, Claim, Equivalence, Estimated, Exact, Interaction, Statement, Threshold, Trend
+from harness.study.contrasts import Levels
 from harness.study.study import Study
 
-__all__ = ["Claim", "Exact", "Levels", "Study"]
+__all__ = [
+    "AnyClaim",
+    "Claim",
+    "Equivalence",
+    "Estimated",
+    "Exact",
+    "Interaction",
+    "Levels",
+    "Statement",
+    "Study",
+    "Threshold",
+    "Trend",
+]

@@ -6,7 +6,7 @@ from harness.models.model import Model
 from harness.settings import Note, show
 from harness.settings.metrics import not_comparable
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
-from harness.study.claims import Claim
+from harness.study.claims import Estimated
 from harness.study.experiment import Experiment
 from harness.study.replicates import what_seeds_share
 from harness.tasks.doubts import doubts
@@ -42,7 +42,7 @@ def _claim_notes(study: Experiment) -> list[Note]:
     """Which claims compare what cannot be compared."""
     found = []
     for i, claim in enumerate(study.claims):
-        if isinstance(claim, Claim) and (said := not_comparable(claim.metric, claim.differing())):
+        if isinstance(claim, Estimated) and (said := not_comparable(claim.metric, claim.differing())):
             why = "it is relative to what dropout changes as well: the noise of a run's own loss, or the size of its gradients"
             found.append(Note(f"claims[{i}].metric", f"{claim.metric} is {said}: {why}"))
     return found

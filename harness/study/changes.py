@@ -132,7 +132,8 @@ def _quick(settings: dict[str, Any]) -> dict[str, Any]:
         "name": _quick_name(settings["name"]),
         "steps": QUICK_STEPS if steps is None or isinstance(steps, Sweep | Tune) else _at_most(QUICK_STEPS, steps),
         "epochs": None,
-        "seeds": _at_most(QUICK_SEEDS, settings["seeds"]),
+        "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
+        "looks": (),
         "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
         "tune_seeds": _at_most(1, settings["tune_seeds"]),
     }

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
-from harness.study.claim_forms import Form, Recorded, form_of, planned_runs, seen
+from harness.study.claim_forms import Form, Recorded, form_of, malformed, planned_runs, seen
 from harness.study.study import Study
 
 BEFORE_THE_FIRST = "0" * 64
@@ -29,35 +29,25 @@ BEFORE_THE_FIRST = "0" * 64
 NO_FORM = ("title", "seen", "of")
 
 
+def _is_claim(stated: "Stated") -> "Stated":
+    if wrong := malformed(form_in(dict(stated))):
+        raise ValueError(wrong)
+    return stated
+
+
 class Stated(TypedDict):
     """What an entry says of every claim: its runs that were recorded, and those planned in all; its form is beside these."""
 
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # a name that pydantic reads
+
     title: str
+    kind: Literal["Claim", "Equivalence", "Trend", "Interaction", "Threshold", "Exact"]
     metric: str
-    across: dict[str, list[Any]]
     seen: int
     of: int
 
 
-class StatedClaim(Stated):
-    """Of a `Claim`."""
-
-    kind: Literal["Claim"]
-    better: Literal["lower", "higher"]
-    smallest_effect: float | str
-    treatment: dict[str, Any]
-    baseline: dict[str, Any]
-
-
-class StatedExact(Stated):
-    """Of an `Exact`."""
-
-    kind: Literal["Exact"]
-    equals: float | str
-    unless: str | None
-
-
-Claims = list[Annotated[StatedClaim | StatedExact, Field(discriminator="kind")]]
+Claims = list[Annotated[Stated, AfterValidator(_is_claim)]]
 
 
 class Entry(TypedDict):
@@ -99,14 +89,20 @@ class Declared:
 
     @classmethod
     def of(cls, study: Study, recorded: Recorded, *, alpha: float) -> "Declared":
-        """What a study claims now; its claims are one family, corrected by Holm's procedure at `alpha`."""
+        """What a study claims now; its claims are one family."""
         forms = [form_of(claim, study) for claim in study.claims]
         claims = [
             {"title": claim.title, **form, "seen": seen(form, recorded), "of": planned_runs(form, study)}
             for claim, form in zip(study.claims, forms, strict=True)
         ]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return cls(claims, study.confirm_seeds(), {"alpha": alpha, "correction": "Holm"}, now, recorded)
+        return cls(claims, study.confirm_seeds(), family_of(study, alpha), now, recorded)
+
+
+def family_of(study: Study, alpha: float) -> dict[str, Any]:
+    """How a study's claims are judged together: by Holm's procedure at `alpha`, after its planned looks."""
+    looks = {"looks": list(study.looks)} if study.looks else {}
+    return {"alpha": alpha, "correction": "Holm", **looks}
 
 
 def form_in(stated: dict[str, Any]) -> Form:

@@ -1,4 +1,4 @@
-"""The form of a claim: all that decides its verdict, as JSON values; its title does not.
+"""The form of a claim: all that decides its verdict, as JSON values, what it says by default included; its title does not.
 
 A claim as it stood before is made from its form again, so that it can be judged beside the present one.
 """
@@ -9,17 +9,27 @@ from typing import Any
 
 from harness.settings import show
 from harness.settings.levels import in_words, stored
-from harness.study.claims import Claim, Exact, Levels
+from harness.study.claims import KINDS, AnyClaim, Estimated, Trend
+from harness.study.contrasts import Levels
 from harness.study.study import Study
 
 Form = dict[str, Any]
-"""`kind` (`Claim` or `Exact`), the fields of that but the title, `across` (factor path → levels of each sweep that the claim does
-not name: it is averaged over them), and `measured_by` where the study's own measure gives its metric."""
+"""`kind` (the claim's class), the fields of that but the title, `over` (factor path → levels of each sweep that the claim does
+not name: it is averaged over them, or holds in each), and `measured_by` where the study's own measure gives its metric."""
 
 Recorded = Sequence[tuple[Mapping[str, Any], int]]
 """Cells, as levels in JSON by factor path, with the number of their runs that were tested and are recorded."""
 
 WORDS = {"smallest_effect": "δ", "equals": "value"}
+
+ARMS = ("treatment", "baseline", "here", "there", "arm", "at")
+"""Fields that hold levels by factor path."""
+
+NO_FIELDS = ("kind", "over", "across", "measured_by")
+
+INFINITE = ("inf", "-inf")
+
+OLDER = "it was registered before claims had estimands"
 
 
 def plain(level: Any) -> Any:
@@ -32,44 +42,75 @@ def plain(level: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def form_of(claim: Claim | Exact, study: Study) -> Form:
+def form_of(claim: AnyClaim, study: Study) -> Form:
     """The form of one of a study's claims."""
-    arms = {name: {path: plain(level) for path, level in levels.items()} for name, levels in claim.arms()}
-    named = {path for levels in arms.values() for path in levels}
-    across = {
+    over = {
         path: sorted(map(plain, sweep.levels), key=repr)
-        for path, sweep in study.sweeps().items() if path not in named
+        for path, sweep in study.sweeps().items() if path not in claim.named()
     }  # fmt: skip
-    fields = {
-        name: value if value is None else plain(value)
-        for name, value in claim.values().items()
-        if name not in ("title", *arms)
-    }
+    fields = {name: _plain(value) for name, value in claim.values().items() if name != "title"}
+    if isinstance(claim, Estimated):
+        fields |= {"estimand": claim.estimated()}
+    if isinstance(claim, Trend):
+        fields |= {"levels": _plain(claim.along(study.sweeps()))}
     metrics = set(claim.measured().values())
     measures = [show(measure) for measure in study.metrics.measures if metrics & measure.metrics().keys()]
-    return {
-        "kind": type(claim).__name__, **fields, **arms, "across": across,
-        **({"measured_by": measures} if measures else {}),
-    }  # fmt: skip
+    return {"kind": type(claim).__name__, **fields, "over": over, **({"measured_by": measures} if measures else {})}
 
 
-def claim_of(title: str, form: Form, study: Study) -> Claim | Exact:
-    """The claim of a form, with the levels that the study has where it has them."""
-    fields = {name: value for name, value in form.items() if name not in ("kind", "across", "measured_by")}
-    if form["kind"] == "Exact":
-        return Exact(title, **fields | {"equals": float(form["equals"])})
-    arms = {name: _levels(form[name], study) for name in ("treatment", "baseline")}
-    return Claim(title, **fields | arms | {"smallest_effect": float(form["smallest_effect"])})
+def _plain(value: Any) -> Any:
+    """A field of a claim: levels by factor path, a list of levels, a number, a text or nothing."""
+    if isinstance(value, dict):
+        return {path: plain(level) for path, level in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(level) for level in value]
+    return value if value is None else plain(value)
+
+
+def claim_of(title: str, form: Form, study: Study) -> AnyClaim:
+    """The claim of a form, with the levels that the study has where it has them; see `obstacle` for what it cannot be judged of."""
+    fields = _fields(form)
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            fields[name] = {path: _level(path, level, study) for path, level in value.items()}
+        elif isinstance(value, list):
+            fields[name] = [_level(form["factor"], level, study) for level in value]
+    return _made(title, form, fields)
+
+
+def malformed(form: Form) -> str:
+    """What is wrong with what should be a form, "" for nothing."""
+    over = form.get("over", form.get("across"))  # forms of before claims had estimands call it so
+    if not isinstance(over, dict) or not all(isinstance(levels, list) for levels in over.values()):
+        return "over: must be levels by factor path"
+    found = _made("", form, _fields(form)).problems()
+    return str(found[0]) if found else ""
+
+
+def _fields(form: Form) -> dict[str, Any]:
+    """The settings of a form's claim; numbers are real ones, as JSON may not say."""
+    fields = {name: value for name, value in form.items() if name not in NO_FIELDS}
+    fields |= {"across": form["across"]} if isinstance(form.get("across"), str) else {}
+    whole = {name: float(v) for name, v in fields.items() if isinstance(v, int) and not isinstance(v, bool)}
+    return fields | whole | {name: float(v) for name, v in fields.items() if isinstance(v, str) and v in INFINITE}
+
+
+def _made(title: str, form: Form, fields: dict[str, Any]) -> AnyClaim:
+    found = KINDS[form["kind"]](**{"title": title, **fields})
+    assert isinstance(found, AnyClaim)
+    return found
 
 
 def across_of(form: Form, study: Study) -> dict[str, list[Any]]:
     """The levels that a form averages over, as the study has them."""
-    return {path: [_level(path, value, study) for value in values] for path, values in form["across"].items()}
+    return {path: [_level(path, value, study) for value in values] for path, values in _over(form).items()}
 
 
 def obstacle(form: Form, study: Study) -> str:
     """Why a form of before cannot be judged on the study's runs, "" where it can."""
-    known = {*form["across"], *form.get("treatment", ())}
+    if "over" not in form and form["kind"] != "Exact":
+        return OLDER
+    known = {*_over(form), *_named(form)}
     if gone := sorted(known - study.sweeps().keys()):
         return f"{', '.join(gone)} is swept no more"
     if new := sorted(study.sweeps().keys() - known):
@@ -82,8 +123,16 @@ def obstacle(form: Form, study: Study) -> str:
     return "its metric was another function" if set(form.get("measured_by", ())) - set(now) else ""
 
 
-def _levels(levels: Mapping[str, Any], study: Study) -> Levels:
-    return {path: _level(path, value, study) for path, value in levels.items()}
+def _over(form: Form) -> dict[str, list[Any]]:
+    """The levels averaged over; forms of before claims had estimands call them otherwise."""
+    found: dict[str, list[Any]] = form["over"] if "over" in form else form["across"]
+    return found
+
+
+def _named(form: Form) -> set[str]:
+    """The factors that a claim names."""
+    named = {path for name in ARMS for path in form.get(name) or ()}
+    return named | ({form["factor"]} if "factor" in form else set())
 
 
 def _level(path: str, value: Any, study: Study) -> Any:
@@ -94,9 +143,18 @@ def _level(path: str, value: Any, study: Study) -> Any:
 
 def reads(form: Form, cell: Mapping[str, Any]) -> bool:
     """Whether a claim reads the runs of a cell, which is given as plain levels by factor path."""
-    arms = [form[name] for name in ("treatment", "baseline") if name in form] or [{}]
-    inside = all(cell[path] in levels for path, levels in form["across"].items() if path in cell)
-    return inside and any(all(cell.get(path) == level for path, level in arm.items()) for arm in arms)
+    if any(path in cell and cell[path] not in levels for path, levels in _over(form).items()):
+        return False
+    if "factor" in form and cell.get(form["factor"]) not in form["levels"]:
+        return False
+    pairs = (("treatment", "baseline"), ("here", "there"), ("arm",), ("at",))
+    return all(
+        any(_inside(cell, form[name]) for name in pair if name in form) for pair in pairs if any(name in form for name in pair)
+    )
+
+
+def _inside(cell: Mapping[str, Any], levels: Mapping[str, Any]) -> bool:
+    return all(cell.get(path) == level for path, level in levels.items())
 
 
 def seen(form: Form, recorded: Recorded) -> int:
@@ -120,11 +178,11 @@ def differences(was: Form, now: Form) -> str:
 
 def _in_words(name: str, value: Any) -> str:
     match name, value:
-        case (("treatment" | "baseline"), dict()):
-            return f"{name} {in_words(value)}"
-        case "across", dict():
+        case "over" | "across", dict():
             over = "; ".join(f"{path} in {', '.join(map(str, levels))}" for path, levels in value.items())
             return f"over {over}" if over else "averaged over no factor"
+        case _, dict():
+            return f"{name} {in_words(value)}"
         case "measured_by", _:
             return "measured by another function"
         case _, float() | int():

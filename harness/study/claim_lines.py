@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.study.claim_chain import Chain, form_in
-from harness.study.claim_forms import Form
+from harness.study.claim_forms import ARMS, Form
 
 Stated = dict[str, Any]
 
@@ -122,7 +122,7 @@ def _matched(found: Sequence[Line], claims: Sequence[Stated]) -> list[Line | Non
 
 
 def _place(form: Form) -> tuple[Any, ...]:
-    return form["kind"], form["metric"], form.get("treatment"), form.get("baseline")
+    return form["kind"], form["metric"], *(form.get(name) for name in (*ARMS, "factor"))
 
 
 def _begun(stated: Stated, entry: dict[str, Any], *, first: bool) -> Line:

@@ -10,9 +10,14 @@ from pydantic import Field
 
 from harness.engine.setup import Setup, Steps
 from harness.settings import Component, Count, Positive, Sweep, Tune, show
-from harness.study.claims import Claim, Exact, Levels
+from harness.settings.metrics import METRICS
+from harness.study.claims import AnyClaim, Estimated
+from harness.study.contrasts import Levels
 
 MOST_SEEDS = 10**6
+
+SEEDS, SEEDS_BY_SIGN = 10, 20
+"""Replicates unless the study says otherwise, and where a claim is about a median: a sign test finds less in as many seeds."""
 
 TUNE_SEEDS = 5
 """Replicates of what is tried where tuned values are shared, unless the study says otherwise."""
@@ -24,8 +29,9 @@ class Experiment(Setup):
     steps: Steps | None = None  # type: ignore[assignment]  # that of a setup follows from `epochs` where this is None
     epochs: Positive | None = None
     name: str = ""
-    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] = 10
-    claims: list[Claim | Exact] | tuple[Claim | Exact, ...] = ()
+    seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] | None = None
+    looks: list[Count] | tuple[Count, ...] = ()
+    claims: list[AnyClaim] | tuple[AnyClaim, ...] = ()
     figures: list[Callable[..., Any]] | tuple[Callable[..., Any], ...] = ()
     tune: Literal["within", "shared"] = "within"
     tune_trials: Count = 8
@@ -72,7 +78,20 @@ class Experiment(Setup):
 
     def confirm_seeds(self) -> list[int]:
         """The seeds of the confirm phase."""
+        if self.seeds is None:
+            return list(range(self.looks[-1] if self.looks else self._usual_seeds()))
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def _usual_seeds(self) -> int:
+        by_sign = any(
+            isinstance(claim, Estimated) and not claim.problems() and claim.metric in METRICS and claim.estimated() == "median"
+            for claim in self.claims
+        )
+        return SEEDS_BY_SIGN if by_sign else SEEDS
+
+    def planned_looks(self) -> list[int]:
+        """The numbers of seeds after which its claims are judged; all of them where no looks are planned."""
+        return list(self.looks) or [len(self.confirm_seeds())]
 
     def tunes_within(self) -> bool:
         """Whether every seed is tuned by itself, on its own training and validation data."""
@@ -90,7 +109,7 @@ class Experiment(Setup):
     def runs_per_cell(self) -> int:
         """Runs of all trials of a cell (with several objectives: at least)."""
         tune, confirm = self.trials_per_cell()
-        seeds = self.seeds if isinstance(self.seeds, int) else len(self.seeds)
+        seeds = len(self.confirm_seeds())
         return tune * (seeds if self.tunes_within() else self.shared_tune_seeds()) + confirm * seeds
 
     def setup(self, values: Levels) -> Setup:

@@ -16,7 +16,7 @@ import torch.nn as nn
 from harness import clipping, models, optimizers, tasks
 from harness.engine.diagnostics import Diagnostics
 from harness.settings import Component, Sweep, Tune, first_line, nearest, schedules
-from harness.study.claims import Claim, Exact
+from harness.study.claims import KINDS
 
 CONSTANTS = {"inf": math.inf, "true": True, "false": False}
 """Words that mean a value, beside Python's own True, False and None."""
@@ -163,7 +163,7 @@ def _harness() -> dict[str, Any]:
     exported |= {
         kind.__name__: kind for kind in schedules.Schedule.__subclasses__() if kind.__module__ == schedules.__name__
     }
-    exported |= {kind.__name__: kind for kind in (Sweep, Tune, Diagnostics, Claim, Exact)}
+    exported |= {kind.__name__: kind for kind in (Sweep, Tune, Diagnostics, *KINDS.values())}
     return {name: value for name, value in exported.items() if _makes_settings(value)} | CONSTANTS
 
 

@@ -15,7 +15,7 @@ from harness.settings.show import counted
 from harness.study.claim_chain import Chain, form_in, problems
 from harness.study.claim_forms import across_of, claim_of, differences, form_of, obstacle
 from harness.study.claim_lines import Line, Replanned, lines
-from harness.study.claims import Claim, Exact
+from harness.study.claims import AnyClaim
 from harness.study.study import Study
 
 State = Literal["registered", "exploratory", "unknown"]
@@ -39,7 +39,7 @@ class Registration:
         obstacle: why it cannot be judged, "" where it can.
     """
 
-    claim: Claim | Exact
+    claim: AnyClaim
     state: State
     sentence: str
     registered_at: str | None = None
@@ -104,7 +104,7 @@ def _places(study: Study, stated: Sequence[dict[str, Any]]) -> list[int]:
     return places
 
 
-def _of_line(line: Line, claim: Claim | Exact, study: Study, seeds: list[int]) -> Registration:
+def _of_line(line: Line, claim: AnyClaim, study: Study, seeds: list[int]) -> Registration:
     """A claim that the study makes."""
     origin = line.origin
     notes = [*_other_forms(line), *_seeds(line.seeds, line.replanned, seeds)]

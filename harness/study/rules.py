@@ -9,7 +9,8 @@ from harness.settings import Problem, Sweep, Tune, metrics, nearest, show
 from harness.settings.functions import needed_arguments, unnamed
 from harness.settings.levels import stored
 from harness.settings.show import counted
-from harness.study.claims import Claim, Exact, Levels
+from harness.study.claims import AnyClaim, Estimated, Statement, Trend
+from harness.study.contrasts import Levels
 from harness.study.experiment import MOST_SEEDS, SETUP_FIELDS, Experiment
 
 MOST_RUNS = 10**6
@@ -34,9 +35,11 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
     broken = {_head(path) for path in known | {problem.path for problem in found}} | _absent(study)
     if "name" not in broken:
         found += _name_problems(study.name)
-    if "seeds" not in broken and not (isinstance(study.seeds, int) or _valid_seeds(study.seeds)):
+    if "seeds" not in broken and isinstance(study.seeds, list | tuple) and not _valid_seeds(study.seeds):
         message = f"must be different whole numbers from 0 to {MOST_SEEDS - 1}"
         found.append(Problem("seeds", message, show(list(study.seeds))))
+    elif not broken & {"seeds", "looks"}:
+        found += _look_problems(study)
     if study.values().get("steps") is not None and study.values().get("epochs") is not None:
         found.append(Problem("epochs", "takes the place of steps: give one of the two", show(study.epochs)))
     if not broken & {"patience", "evaluations", "steps"}:
@@ -51,7 +54,7 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
         found += _tuning_problems(study)
     if "claims" not in known | _absent(study) and not isinstance(study.claims, Sweep | Tune):
         for i, claim in enumerate(study.claims):
-            if isinstance(claim, Claim | Exact):
+            if isinstance(claim, Statement):
                 own = {path for path in known | {p.path for p in found} if path.startswith(f"claims[{i}].")}
                 found += [p.under(f"claims[{i}]") for p in _claim_problems(study, claim, broken, own)]
     return found or ([] if broken else _size_problems(study))
@@ -70,13 +73,22 @@ def _role_problems(study: Experiment, known: set[str]) -> Iterator[Problem]:
     settings = {name: value for name, value in study.values().items() if name not in SETUP_FIELDS}
     if not isinstance(study.claims, Sweep | Tune) and "claims" not in known:
         for i, claim in enumerate(study.claims):
-            if isinstance(claim, Claim | Exact):
+            if isinstance(claim, Statement):
                 settings |= {f"claims[{i}].{name}": value for name, value in claim.values().items()}
     if isinstance(study.metrics, Diagnostics):
         settings |= dict(study.metrics.walk("metrics."))
     for path, value in settings.items():
         if isinstance(value, Sweep | Tune) and path not in known:
             yield Problem(path, "cannot be swept or tuned", show(value))
+
+
+def _look_problems(study: Experiment) -> list[Problem]:
+    looks, n = list(study.looks), len(study.confirm_seeds())
+    if looks != sorted(set(looks)):
+        return [Problem("looks", "must rise: each has the seeds of the one before and more", show(study.looks))]
+    if looks and looks[-1] != n:
+        return [Problem("looks", f"must end at the number of seeds, {n}", show(study.looks))]
+    return []
 
 
 def _patience_problems(study: Experiment) -> list[Problem]:
@@ -158,7 +170,7 @@ def _size_problems(study: Experiment) -> list[Problem]:
     return [Problem("study", message, counted(cells, "cell"))]
 
 
-def _claim_problems(study: Experiment, claim: Claim | Exact, broken: set[str], own: set[str]) -> Iterator[Problem]:
+def _claim_problems(study: Experiment, claim: AnyClaim, broken: set[str], own: set[str]) -> Iterator[Problem]:
     """What a claim names that the study does not have.
 
     Args:
@@ -177,14 +189,37 @@ def _claim_problems(study: Experiment, claim: Claim | Exact, broken: set[str], o
             yield Problem(field, f'needs metrics=Diagnostics("{shipped[name].level}")', name)
         elif lacking := _lacks(study, name):
             yield Problem(field, lacking, name)
-    if wrong & {"treatment", "baseline"}:
+    if isinstance(claim, Estimated) and not wrong and claim.metric in metrics.METRICS:
+        yield from claim.estimand_problems()
+    if wrong & {"treatment", "baseline", "here", "there", "arm", "at", "factor", "levels"}:
         return
-    arms = claim.arms()
-    unknown = [problem for field, levels in arms for problem in _arm_problems(study, field, levels, broken)]
+    arms = dict(claim.arms())
+    unknown = [problem for field, levels in arms.items() for problem in _arm_problems(study, field, levels, broken)]
+    if isinstance(claim, Trend):
+        unknown += _trend_problems(study, claim, broken)
     yield from unknown
-    if arms and not unknown and len({frozenset(levels) for _, levels in arms}) > 1:
-        (_, treatment), (_, baseline) = arms
-        yield Problem("baseline", f"must name the factors of treatment, {sorted(treatment)}", show(sorted(baseline)))
+    for field, other in SAME_FACTORS.items():
+        if not unknown and other in arms and set(arms[field]) != set(arms[other]):
+            message = f"must name the factors of {field}, {sorted(arms[field])}"
+            yield Problem(other, message, show(sorted(arms[other])))
+
+
+SAME_FACTORS = {"treatment": "baseline", "here": "there"}
+"""Fields of claims that name levels of the same factors."""
+
+
+def _trend_problems(study: Experiment, claim: Trend, broken: set[str]) -> list[Problem]:
+    """A trend needs two levels of one swept factor."""
+    if claim.factor not in study.sweeps():
+        return [
+            Problem("factor", problem.message, problem.got or claim.factor)
+            for problem in _arm_problems(study, "", {claim.factor: None}, broken)
+        ]
+    levels = [{claim.factor: level} for level in claim.levels]
+    found = [Problem("levels", p.message, p.got) for level in levels for p in _arm_problems(study, "", level, broken)]
+    if not found and len(claim.along(study.sweeps())) < 2:
+        found = [Problem("factor", "has one level: a trend needs two or more", claim.factor)]
+    return found
 
 
 def _arm_problems(study: Experiment, field: str, levels: Levels, broken: set[str]) -> Iterator[Problem]:

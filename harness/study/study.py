@@ -14,7 +14,6 @@ import torch.nn as nn
 from harness.models.model import Model
 from harness.settings import InvalidStudy, Note, Problem, Sweep, show
 from harness.study.beforehand import notes_beforehand
-from harness.study.claims import Claim
 from harness.study.experiment import SETUP_FIELDS, Experiment
 from harness.study.rules import problems_between
 from harness.study.trial_run import trial_runs
@@ -23,7 +22,7 @@ from harness.tasks.task import Task
 if TYPE_CHECKING:
     from harness.reporting.results import Results
 
-DECIDE_NOTHING = ("claims", "figures")
+DECIDE_NOTHING = ("claims", "figures", "looks")
 """Settings that change no number."""
 
 
@@ -38,8 +37,11 @@ class Study(Experiment):
             other training sets or batches then take other numbers of steps, ⌈epochs · training examples / examples of a step⌉.
         metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`, and
             what of a user's own, `Diagnostics(measures=[Measure(…)])`.
-        seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves.
-        claims: `Claim` and `Exact` statements to be given verdicts.
+        seeds: replicates of the confirm phase, a number n for 0 … n−1 or the seeds themselves; 10 by default, 20 where a claim is
+            about a median. Where looks are planned it is the last of these.
+        looks: planned numbers of seeds, rising, after each of which the claims that are still open are judged, such as
+            (10, 20, 40); see `harness.inference.looks`. Without any there is one, at the end.
+        claims: `Claim`, `Equivalence`, `Trend`, `Interaction`, `Threshold` and `Exact` statements to be given verdicts.
         figures: of a user's own, for the report: each a function of the table of all runs, as in `runs.parquet`, that returns a
             matplotlib figure; its docstring is the caption. They decide no results.
         tune: who chooses the values of the `Tune` factors. `within`: every seed trains at every value tried, and the one best
@@ -68,7 +70,7 @@ class Study(Experiment):
         super().__init__(**settings)
         if not self.problems() and isinstance(self.claims, list | tuple):
             sweeps = self.sweeps()
-            claims = [claim.with_levels_of(sweeps) if isinstance(claim, Claim) else claim for claim in self.claims]
+            claims = [claim.with_levels_of(sweeps) for claim in self.claims]
             super().__init__(**settings | {"claims": claims})
         found = self.problems()
         found += problems_between(self, {problem.path for problem in found})
@@ -115,9 +117,8 @@ class Study(Experiment):
         parts = [(path, part) for path, part in self.components() if re.split(r"[.[]", path)[0] not in DECIDE_NOTHING]
         kinds = {path: part.identity() for path, part in parts}
         reached = {f"{path} reaches {name}": line for path, part in parts for name, line in part.reached().items()}
-        plan = {
-            name: show(value) for name, value in self.values().items() if name not in (*SETUP_FIELDS, *DECIDE_NOTHING)
-        }
+        planned = self.values() | {"seeds": self.seeds if self.seeds is not None else len(self.confirm_seeds())}
+        plan = {name: show(value) for name, value in planned.items() if name not in (*SETUP_FIELDS, *DECIDE_NOTHING)}
         return kinds | shown | reached | plan
 
     def digest(self) -> str:

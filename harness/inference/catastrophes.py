@@ -1,0 +1,48 @@
+"""Runs that diverged or collapsed, beside what is said of the others: how many of each arm, and by how much their rates differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.inference.bounded_mean import bounded_mean_bounds
+from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.samples import Sample
+from harness.settings.levels import in_words
+
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Catastrophes:
+    """How many runs diverged or collapsed.
+
+    Attributes:
+        arms: arm in words → (of these, runs that did not fail).
+        difference: rate of the first arm − rate of the second, over seeds with both; None but for two arms.
+        low, high: its exact 95 % interval.
+    """
+
+    arms: Mapping[str, tuple[int, int]]
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return any(count for count, _ in self.arms.values())
+
+
+def catastrophes(sample: Sample) -> Catastrophes:
+    """Those of a sample's arms; two arms are paired by seed."""
+    arms = {in_words(arm.levels): (arm.n_bad, arm.n) for arm in sample.arms}
+    if len(sample.arms) != 2 or not sample.seeds:
+        return Catastrophes(arms)
+    first, second = (arm.bad.reindex(index=sample.seeds, columns=sample.cells).to_numpy(float) for arm in sample.arms)
+    differences = np.nan_to_num(first - second).mean(axis=1)
+    if len(sample.cells) == 1 and np.isin(differences, (-1.0, 0.0, 1.0)).all():
+        bounds = paired_rate_bounds(int((differences > 0).sum()), int((differences < 0).sum()), len(differences))
+    else:
+        bounds = bounded_mean_bounds(differences, -1.0, 1.0)
+    return Catastrophes(arms, float(differences.mean()), *bounds(ALPHA))

@@ -1,0 +1,47 @@
+"""`Plan`: what of a study decides how its claims are judged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.settings import Sweep
+from harness.study import Study
+
+RATE = ("optimizer", "lr")
+"""Beginning of the paths of learning rates."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a study's claims are judged.
+
+    Attributes:
+        sweeps: the swept factors.
+        seeds: of the confirm phase, in order.
+        looks: numbers of these after which claims are judged, rising.
+        rates: paths of learning rates that are tuned.
+    """
+
+    sweeps: Mapping[str, Sweep]
+    seeds: Sequence[int]
+    looks: Sequence[int]
+    rates: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, study: Study) -> "Plan":
+        """That of a study."""
+        rates = [path for path in study.tunes() if tuple(path.split(".")[:2]) == RATE]
+        return cls(study.sweeps(), study.confirm_seeds(), study.planned_looks(), rates)
+
+    def reached(self, runs: pd.DataFrame) -> int:
+        """How many looks can be taken: those all of whose seeds have runs, and one at the least."""
+        there = set(runs.loc[runs["phase"] == "confirm", "seed"])
+        whole = sum(there.issuperset(self.seeds[:n]) for n in self.looks)
+        return max(whole, 1)
+
+    def until(self, runs: pd.DataFrame, look: int) -> pd.DataFrame:
+        """The runs of the seeds up to a look."""
+        if look == len(self.looks) - 1:
+            return runs
+        return runs[runs["seed"].isin(self.seeds[: self.looks[look]]) | (runs["phase"] != "confirm")]
