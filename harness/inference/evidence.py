@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from harness.inference.intervals import EVERYTHING, Bounds, constant_bounds, t_bounds
-from harness.inference.inversion import further_seeds, p_against
+from harness.inference.inversion import p_against
 from harness.inference.manipulation import manipulation_failure
 from harness.inference.paired_rates import mcnemar_p, paired_rate_bounds
 from harness.inference.pairing import Pairs
@@ -27,7 +27,7 @@ class Evidence:
     Attributes:
         claim: what is claimed.
         pairs: its runs.
-        bounds: intervals of the mean Δ by level and number of seeds.
+        bounds: intervals of the mean Δ by level.
         method: of the interval and of the test of no difference, in words.
         failure: why the runs cannot speak to the claim, or "".
         p: two-sided p-value of Δ = δ; 1 where the runs cannot speak to the claim.
@@ -51,10 +51,10 @@ class Evidence:
                 failure = (
                     "every run of both arms diverged" if sum(pairs.n_imputed) else f"no run has measured {claim.metric}"
                 )
-            return cls(claim, pairs, lambda alpha, seeds: EVERYTHING, "", failure, 1.0, None)
+            return cls(claim, pairs, lambda alpha: EVERYTHING, "", failure, 1.0, None)
         bounds, method, p_zero = _binary(pairs) if pairs.are_binary else _numeric(pairs)
         failure = manipulation_failure(claim, pairs)
-        p = 1.0 if failure else p_against(bounds, claim.smallest_effect, len(pairs.seeds))
+        p = 1.0 if failure else p_against(bounds, claim.smallest_effect)
         return cls(claim, pairs, bounds, method, failure, p, p_zero)
 
     def verdict(self, alpha: float) -> Verdict:
@@ -69,19 +69,16 @@ class Evidence:
         if not pairs.testable:
             return replace(base, sentence=f"Not put to the test: {self.failure}.{self._remarks()}")
         differences = pairs.differences
-        low, high = self.bounds(alpha, n)
+        low, high = self.bounds(alpha)
         word, label = read(low, high, claim.smallest_effect)
         held_back = withheld(word, pairs)
         if self.failure or held_back:
             word, label = "inconclusive", ""
-        more = None
-        if word == "inconclusive" and not self.failure and not held_back:
-            more = further_seeds(self.bounds, claim.smallest_effect, n, alpha)
         robust = n >= SEEDS_FOR_ROBUST_ESTIMATES
         found = replace(
             base, verdict=word, label=label, estimate=float(differences.mean()), p_value=self.p_zero,
             low=low if math.isfinite(low) else None, high=high if math.isfinite(high) else None,
-            p_smallest_effect=self.p, method=self.method, further_seeds=more,
+            p_smallest_effect=self.p, method=self.method,
             per_seed=dict(zip(pairs.seeds, map(float, differences), strict=True)),
             interquartile_mean=bootstrap(interquartile_mean, differences) if robust else None,
             probability_of_improvement=bootstrap(probability_of_improvement, differences) if robust else None,
@@ -108,7 +105,7 @@ def _numeric(pairs: Pairs) -> tuple[Bounds, str, float]:
     if np.ptp(differences) <= 1e-12 * np.abs(differences).max():
         values = np.concatenate([pairs.treatment.ravel(), pairs.baseline.ravel()])
         bounded = pairs.are_shares and values.min() >= 0 and values.max() <= 1
-        bounds, interval = constant_bounds(differences[0], bounded=bool(bounded)), "equal differences"
+        bounds, interval = constant_bounds(differences[0], len(differences), bounded=bool(bounded)), "equal differences"
     else:
         bounds, interval = t_bounds(differences), "t interval"
     return bounds, f"{interval}, sign-flip permutation test", sign_flip_p(differences)
