@@ -81,16 +81,9 @@ def test_small_precise_difference_is_no_relevant_effect():
     assert (found.verdict, found.label) == ("refuted", "no relevant effect")
 
 
-def test_wide_interval_is_inconclusive_and_says_how_many_seeds_would_decide():
-    baseline, treatment = [1.0, 2.0, 1.5, 1.2], [0.5, 1.9, 0.6, 1.3]
-    found = verdict(make_runs({0.0: baseline, 0.5: treatment}))
+def test_wide_interval_is_inconclusive():
+    found = verdict(make_runs({0.0: [1.0, 2.0, 1.5, 1.2], 0.5: [0.5, 1.9, 0.6, 1.3]}))
     assert found.verdict == "inconclusive"
-    differences = np.subtract(baseline, treatment)
-    decides = [
-        n for n in range(5, 200)
-        if differences.mean() - stats.t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n) > 0.1
-    ]  # fmt: skip
-    assert found.further_seeds == decides[0] - 4
 
 
 def test_single_seed_is_inconclusive():
@@ -164,7 +157,6 @@ def test_floor_and_ceiling_fail_the_manipulation_check(metric: str, value: float
     found = verdict(make_runs({0.0: [value] * 8, 0.5: [value] * 8}, metric), metric=metric)
     assert found.verdict == "inconclusive"
     assert word in found.sentence
-    assert found.further_seeds is None
 
 
 @pytest.mark.parametrize(
@@ -348,10 +340,10 @@ def test_better_results_never_weaken_a_verdict(values: list[float], shift: float
 def test_paired_rate_interval_nests_and_mirrors(b: int, c: int, rest: int):
     n = max(b + c + rest, 2)
     bounds, mirror = paired_rate_bounds(b, c, n), paired_rate_bounds(c, b, n)
-    wide, narrow = bounds(0.01, n), bounds(0.1, n)
+    wide, narrow = bounds(0.01), bounds(0.1)
     assert -1 <= wide[0] <= narrow[0] <= (b - c) / n + 1e-9
     assert (b - c) / n - 1e-9 <= narrow[1] <= wide[1] <= 1
-    assert mirror(0.05, n) == pytest.approx(tuple(-x for x in reversed(bounds(0.05, n))))
+    assert mirror(0.05) == pytest.approx(tuple(-x for x in reversed(bounds(0.05))))
 
 
 @settings(max_examples=40, deadline=None)
@@ -392,7 +384,7 @@ def test_t_interval_and_p_value_equal_scipy():
     values = np.random.default_rng(1).normal(0.4, 1, 9)
     theirs = stats.ttest_1samp(values, 0.1)
     assert t_interval(values) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
-    assert p_against(t_bounds(values), 0.1, 9) == pytest.approx(theirs.pvalue, rel=1e-6)
+    assert p_against(t_bounds(values), 0.1) == pytest.approx(theirs.pvalue, rel=1e-6)
 
 
 @pytest.mark.parametrize(("b", "c"), [(5, 0), (3, 4), (9, 2), (0, 0)])
@@ -430,25 +422,11 @@ def test_at_the_smallest_effect_a_verdict_is_given_at_most_at_the_level(n: int, 
     assert decided / SIMULATIONS <= 0.05 + MC_ERROR
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("n", [3, 6, 9])
-def test_binary_verdicts_keep_their_level_exactly(n: int):
-    """Every outcome is enumerated: at a true difference δ, "supported" has probability ≤ α/2 (and a little for the grid)."""
-    outcomes = np.array([(b, c) for b in range(n + 1) for c in range(n + 1 - b)])
-    lower = np.array([paired_rate_bounds(int(b), int(c), n)(0.05, n)[0] for b, c in outcomes])
-    counts = np.column_stack([outcomes, n - outcomes.sum(axis=1)])
-    for delta in (0.0, 0.1, 0.2):
-        for rate in np.linspace(0.0, (1 - delta) / 2, 9):
-            rates = np.clip([rate + delta, rate, 1 - 2 * rate - delta], 0, 1)
-            p = stats.multinomial.pmf(counts, n, rates / rates.sum())
-            assert p[lower > delta].sum() <= 0.025 + 0.002
-
-
 def test_families_of_claims_under_the_null_are_rarely_decided_wrongly():
     rng, delta, wrong, trials, n = np.random.default_rng(11), 0.1, 0, 400, 8
     for _ in range(trials):
         bounds = [t_bounds(rng.normal(delta, 1, n)) for _ in range(4)]
-        p = [p_against(one, delta, n) for one in bounds]
+        p = [p_against(one, delta) for one in bounds]
         wrong += bool((np.asarray(p) < holm_alphas(p)).any())
     assert wrong / trials <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
 
@@ -460,8 +438,8 @@ def test_rare_differences_of_averaged_rates_are_covered(rate: float):
     for _ in range(600):
         differences = (rng.random(10) < rate) / 3
         equal = np.ptp(differences) == 0
-        bounds = constant_bounds(float(differences[0]), bounded=True) if equal else t_bounds(differences)
-        low, high = bounds(0.05, 10)
+        bounds = constant_bounds(float(differences[0]), 10, bounded=True) if equal else t_bounds(differences)
+        low, high = bounds(0.05)
         missed += not low <= rate / 3 <= high
     assert missed / 600 <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 600)
 

@@ -87,7 +87,7 @@ def _rates(x: Array, y: Array, differences: Array) -> tuple[float, float, float,
     n = len(x)
     if n == 0:
         return np.nan, np.nan, np.nan, np.nan, np.nan, RATES
-    low, high = paired_rate_bounds(int((differences > 0).sum()), int((differences < 0).sum()), n)(ALPHA, n)
+    low, high = paired_rate_bounds(int((differences > 0).sum()), int((differences < 0).sum()), n)(ALPHA)
     return float(x.mean()), float(y.mean()), float(differences.mean()), low, high, RATES
 
 

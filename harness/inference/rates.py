@@ -1,8 +1,9 @@
-"""The interval of a rate: of runs that diverged, of runs that solved their task."""
+"""Intervals of a rate: of runs that diverged, of runs that solved their task."""
 
+from scipy import special  # type: ignore[import-untyped]
 from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
-from harness.inference.intervals import Interval
+from harness.inference.intervals import Bounds, Interval
 
 
 def wilson(successes: float, n: float, alpha: float = 0.05) -> Interval:
@@ -16,3 +17,19 @@ def wilson(successes: float, n: float, alpha: float = 0.05) -> Interval:
         return 0.0, 1.0
     low, high = proportion_confint(successes, n, alpha, method="wilson")
     return (0.0 if successes <= 0 else float(low)), (1.0 if successes >= n else float(high))  # which rounding may miss
+
+
+def clopper_pearson_bounds(successes: int, n: int) -> Bounds:
+    """Exact intervals of a rate (Clopper & Pearson 1934, Biometrika 26:404–413); [0, 1] where `n` is 0.
+
+    >>> low, high = clopper_pearson_bounds(0, 10)(0.05)
+    >>> round(low, 3), round(high, 3)
+    (0.0, 0.308)
+    """
+
+    def bounds(alpha: float) -> Interval:
+        low = special.betaincinv(successes, n - successes + 1, alpha / 2) if successes > 0 else 0.0
+        high = special.betaincinv(successes + 1, n - successes, 1 - alpha / 2) if successes < n else 1.0
+        return float(low), float(high)
+
+    return bounds

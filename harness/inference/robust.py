@@ -7,12 +7,13 @@ from numpy.typing import ArrayLike
 from scipy import stats  # type: ignore[import-untyped]
 
 from harness.inference.intervals import EVERYTHING, Interval
+from harness.inference.median import median_bounds, sign_rank
 
 
 def median_interval(values: ArrayLike, alpha: float = 0.05) -> Interval:
     """Order-statistic interval of a median, of any distribution; values may be infinite.
 
-    Below six values no such interval reaches 95 %; the range is returned.
+    The sign test inverted, see `median_bounds`. Below six values no such interval reaches 95 %; the range is returned.
 
     Args:
         values: (n,), none of them NaN.
@@ -21,13 +22,12 @@ def median_interval(values: ArrayLike, alpha: float = 0.05) -> Interval:
     >>> median_interval([1, 2, 3, 4, 5, 6, 7, 8, 9, np.inf])
     (2.0, 9.0)
     """
-    array = np.sort(np.asarray(values, dtype=float))
-    n = len(array)
-    if n == 0:
+    array = np.asarray(values, dtype=float)
+    if len(array) == 0:
         return EVERYTHING
-    drop = int(stats.binom.ppf(alpha / 2, n, 0.5))  # P(X ≤ drop − 1) < α/2 ≤ P(X ≤ drop)
-    drop = max(drop - 1, 0)
-    return float(array[drop]), float(array[n - 1 - drop])
+    if sign_rank(len(array), alpha) == 0:
+        return float(array.min()), float(array.max())
+    return median_bounds(array, array)(alpha)
 
 
 def median(values: ArrayLike) -> float:
