@@ -36,7 +36,7 @@ study = Study(
         ),
         Claim(
             "C4: clipping prevents loss spikes",
-            metric="spike_rate", better="lower", smallest_effect=0.01,
+            metric="spike_rate", above=0.01, better="lower", smallest_effect=0.10,
             treatment={"clipping.max_norm": 1.0}, baseline={"clipping.max_norm": inf},
         ),
     ],

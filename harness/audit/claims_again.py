@@ -40,6 +40,10 @@ def claims_that_differ(recorded: Recorded, folder: Path, *, exactly: bool) -> li
     again = [json.loads(json.dumps(as_json(v))) for v in judge_registered(recorded.study, runs, registered)]
     if _are_older(there, folder):
         again = [{name: value for name, value in claim.items() if name not in OF_REGISTRATION} for claim in again]
+    if there and not any("estimand" in claim for claim in there):
+        return [
+            "was judged by the rules of before claims had estimands; `harness report` judges the recorded runs anew"
+        ]
     if len(there) != len(again):
         return [f"{len(there)} verdicts, where the study has {counted(len(again), 'claim')}, withdrawn ones included"]
     return [

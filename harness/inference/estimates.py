@@ -61,20 +61,26 @@ def estimate(claim: Estimated, sample: Sample) -> Estimate:
 
 
 def _mean(claim: Estimated, sample: Sample) -> Estimate:
-    values = sample.differences[~sample.bad]
-    values = values[np.isfinite(values)]
+    differences = sample.differences
+    values = differences[np.isfinite(differences) & np.logical_not(sample.bad)]
     if not len(values):
         return Estimate(np.nan, lambda alpha: EVERYTHING, METHODS["mean"], 0)
     if len(values) > 1 and np.ptp(values) <= 1e-12 * np.abs(values).max():
         least, most = _range(sample, *BOUNDED.get(METRICS[claim.metric].unit, (0.0, 1.0)))
         bounds = bounded_mean_bounds(np.clip(values, least, most), least, most)
-        return Estimate(float(values.mean()), bounds, "equal differences, exact interval for bounded numbers (betting)", len(values))
+        return Estimate(
+            float(values.mean()), bounds, "equal differences, exact interval for bounded numbers (betting)", len(values)
+        )
     return Estimate(float(values.mean()), t_bounds(values), METHODS["mean"], len(values))
 
 
 def _rate(sample: Sample) -> Estimate:
     value, n = float(sample.differences.mean()), len(sample.seeds)
-    steps = sample.terms[:, 0] / np.array([part.weight for part in sample.parts]) if len(sample.cells) == 1 else np.empty((0, 0))
+    steps = (
+        sample.terms[:, 0] / np.array([part.weight for part in sample.parts])
+        if len(sample.cells) == 1
+        else np.empty((0, 0))
+    )
     whole = len(sample.cells) == 1 and bool(np.isin(steps, (-1.0, 0.0, 1.0)).all())
     if len(sample.cells) == 1 and len(sample.parts) == 1:
         part = sample.parts[0]
@@ -84,7 +90,11 @@ def _rate(sample: Sample) -> Estimate:
             signed = sample.terms[:, 0, 0]
             bounds = paired_rate_bounds(int((signed > 0).sum()), int((signed < 0).sum()), n)
             return Estimate(value, bounds, PAIRED, n)
-    if whole and len(sample.parts) == 2 and [part.weight for part in sample.parts] == [-sample.parts[1].weight, sample.parts[1].weight]:
+    if (
+        whole
+        and len(sample.parts) == 2
+        and [part.weight for part in sample.parts] == [-sample.parts[1].weight, sample.parts[1].weight]
+    ):
         first, second = (np.sign(sample.parts[0].weight) * steps[:, i] for i in (0, 1))
         bounds = mover_bounds(*(
             paired_rate_bounds(int((each > 0).sum()), int((each < 0).sum()), n) for each in (first, second)

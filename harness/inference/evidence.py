@@ -86,7 +86,12 @@ class Evidence:
         """Verdicts that a mean over runs that trained cannot bear, and why: those that left it say otherwise."""
         if self.claim.estimated() != "mean" or not any(each.bad.any() for each in self.samples):
             return {}
-        if len(self.samples) > 1 or len(self.samples[0].parts) > 1 or len(self.samples[0].arms) < 2 or self.claim.decides_by == "inside":
+        if (
+            len(self.samples) > 1
+            or len(self.samples[0].parts) > 1
+            or len(self.samples[0].arms) < 2
+            or self.claim.decides_by == "inside"
+        ):
             why = "runs that diverged or collapsed have no part in the mean, and could change it"
             return dict.fromkeys(("supported", "refuted"), why)
         treated, control = (arm.n_bad for arm in self.samples[0].arms)

@@ -40,5 +40,8 @@ def judge_exact(claim: Exact, runs: pd.DataFrame) -> Verdict:
     if claim.unless is not None and not (there[claim.unless].fillna(0) != 0).any():
         return verdict("inconclusive", f"Manipulation check failed: {claim.unless} is 0 in every run.")
     if failed + without > MOST_MISSING * len(confirm):
-        return verdict("inconclusive", f"No verdict: {failed + without} of {counted(len(confirm), 'run')} have no value, more than one in ten.")
+        return verdict(
+            "inconclusive",
+            f"No verdict: {failed + without} of {counted(len(confirm), 'run')} have no value, more than one in ten.",
+        )
     return verdict("supported", f"{claim.metric} is {claim.equals:g} in all {len(values)} runs.")

@@ -75,11 +75,19 @@ def _clipping(claim: Estimated, samples: Sequence[Sample]) -> str:
     arms = [arm for sample in samples for arm in sample.arms]
     if isinstance(claim, Trend):
         hardly = [_hardly_clipped(claim, arm) for arm in arms if _bounded(arm.levels)]
-        return "" if not all(hardly) or not hardly else f"no arm clipped often enough: {in_words(arms[0].levels)} {hardly[0]}"
+        return (
+            ""
+            if not all(hardly) or not hardly
+            else f"no arm clipped often enough: {in_words(arms[0].levels)} {hardly[0]}"
+        )
     first, others = arms[0], arms[1:]
     treated = _hardly_clipped(claim, first)
     if treated and _bounded(first.levels):
-        return f"the treatment arm {treated}" if isinstance(claim, Claim | Equivalence) else f"{in_words(first.levels)} {treated}"
+        return (
+            f"the treatment arm {treated}"
+            if isinstance(claim, Claim | Equivalence)
+            else f"{in_words(first.levels)} {treated}"
+        )
     control = [_hardly_clipped(claim, arm) for arm in others]
     if treated and control and all(control):
         return f"neither arm clipped often enough: the treatment {treated}, the baseline {control[0]}"
@@ -109,7 +117,11 @@ def _dropout(claim: Estimated, samples: Sequence[Sample]) -> str:
     if not any(name in path.rpartition(".")[2] for path in claim.differing() for name in ("dropout", "zoneout")):
         return ""
     noise = np.concatenate([arm.noise for sample in samples for arm in sample.arms])
-    return "no output changed with the noise of dropout in any run: it never acted" if len(noise) and (noise == 0).all() else ""
+    return (
+        "no output changed with the noise of dropout in any run: it never acted"
+        if len(noise) and (noise == 0).all()
+        else ""
+    )
 
 
 def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
@@ -117,7 +129,9 @@ def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
     known = METRICS[claim.metric]
     if claim.above is not None or known.kind not in ("loss", "bounded") or known.group != "generalization":
         return ""
-    baselines = [arm for sample in samples for arm in sample.arms if any(arm.levels == part.other for part in sample.parts)]
+    baselines = [
+        arm for sample in samples for arm in sample.arms if any(arm.levels == part.other for part in sample.parts)
+    ]
     if isinstance(claim, Trend):  # one that nobody can train is a result, none at all are not
         baselines = [min(baselines, key=lambda arm: arm.n_bad / max(arm.n, 1))] if baselines else []
     for arm in baselines:
@@ -148,7 +162,7 @@ def _at_an_end(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, 
 
 def _values(arm: Arm) -> Array:
     values = arm.values.to_numpy(float).ravel()
-    return values[~np.isnan(values)]
+    return np.asarray(values[~np.isnan(values)])
 
 
 def unlike(claim: Estimated) -> str:

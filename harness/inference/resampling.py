@@ -1,15 +1,13 @@
-"""Tests and intervals that assume no distribution: signs flipped, seeds drawn again. The same seeds give the same numbers."""
+"""Intervals by seeds drawn again: description, no test. The same seeds give the same numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats  # type: ignore[import-untyped]
 
 from harness.inference.intervals import Array
 
-SIGN_PATTERNS = 20_000
 RESAMPLES = 2000
 
 
@@ -20,23 +18,6 @@ class Estimated:
     value: float
     low: float
     high: float
-
-
-def sign_flip_p(differences: ArrayLike) -> float:
-    """Two-sided permutation test of "signs of the paired differences are arbitrary".
-
-    Exact up to 14 seeds (2¹⁴ sign patterns), beyond that 20,000 draws of a fixed generator.
-
-    >>> sign_flip_p([1.0, 2.0, 3.0])
-    0.25
-    """
-    array = np.asarray(differences, dtype=float)
-    if len(array) < 2 or not array.any():
-        return 1.0
-    result = stats.permutation_test(
-        (array,), np.mean, permutation_type="samples", n_resamples=SIGN_PATTERNS, rng=np.random.default_rng(0)
-    )
-    return float(result.pvalue)
 
 
 def bootstrap(statistic: Callable[[Array], float], differences: ArrayLike, alpha: float = 0.05) -> Estimated:

@@ -106,7 +106,7 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
     inside = [at(confirm, levels) for levels in contrast.arms()]
     arms = [_arm(claim, levels, confirm[rows], others) for levels, rows in zip(contrast.arms(), inside, strict=True)]
     everywhere = pd.DataFrame({"seed": confirm["seed"], "in": np.any(inside, axis=0)}) if len(confirm) else None
-    known = {cell for arm in arms for cell in arm.values}
+    known = {str(cell) for arm in arms for cell in arm.values}
     cells = sorted(cell for cell in known if all(cell in arm.values and arm.values[cell].notna().any() for arm in arms))
     tables = {id(arm.levels): arm.values.reindex(columns=cells).dropna() for arm in arms}
     complete = sorted(set.intersection(*(set(table.index) for table in tables.values()))) if cells else []
@@ -114,7 +114,10 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
     copied = copies(chosen[chosen["seed"].isin(complete)])
     seeds = [int(seed) for seed in complete if seed not in copied]
     by_levels = [(arm.levels, tables[id(arm.levels)].loc[seeds]) for arm in arms]
-    terms = [part.weight * subtracted(_of(by_levels, part.arm), _other(by_levels, part)).to_numpy(float) for part in contrast.parts]
+    terms = [
+        part.weight * subtracted(_of(by_levels, part.arm), _other(by_levels, part)).to_numpy(float)
+        for part in contrast.parts
+    ]
     bad = [arm.bad.reindex(index=seeds, columns=cells).fillna(0).to_numpy(float).any(axis=1) for arm in arms]
     return Sample(
         contrast.name, contrast.parts, arms, seeds, cells,
@@ -129,13 +132,12 @@ def _arm(claim: Estimated, levels: Mapping[str, Any], runs: pd.DataFrame, others
     values = ranked(claim.metric, direction(claim), there, above=claim.above)
     if isinstance(claim, Interaction) and claim.scale == "ratio":
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log(values)
+            values = values.map(np.log)
     bad = there["status"].isin(BAD).astype(float)
     cell = [", ".join(f"{path} = {label(path, level)}" for path, level in zip(others, row, strict=True))
             for row in there[list(others)].itertuples(index=False, name=None)]  # fmt: skip
     keyed = pd.DataFrame({"value": values, "bad": bad, "cell": np.array(cell, dtype=object), "seed": there["seed"]})
-    grouped = keyed.groupby(["seed", "cell"])[["value", "bad"]]
-    tables = grouped.agg({"value": lambda each: each.mean(skipna=False), "bad": "max"}) if keyed.duplicated(["seed", "cell"]).any() else keyed.set_index(["seed", "cell"])
+    tables = keyed.groupby(["seed", "cell"]).mean(skipna=False)  # of several trials that a search confirms
     status = there["status"]
     return Arm(
         levels, tables["value"].unstack("cell"), tables["bad"].unstack("cell"), int((status == "diverged").sum()),

@@ -112,6 +112,11 @@ class Verdict:
 OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds", "withdrawn", "was")
 """Fields that verdicts of before claims were registered lack."""
 
+OF_ESTIMANDS = (
+    "kind", "compared", "above", "estimand", "looks", "look", "cells", "catastrophes", "n_missing", "n_copies", "mean",
+)  # fmt: skip
+"""Fields that verdicts of before claims had estimands lack."""
+
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as plain JSON values; numbers that are not finite become strings ("inf") or null."""

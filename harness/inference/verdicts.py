@@ -118,28 +118,31 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
         high=high if np.isfinite(high) else None, p_value=evidence.p_zero, p_smallest_effect=evidence.p, method=estimates[0].method,
         cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(first),
     )  # fmt: skip
-    return found if several or len(evidence.samples) > 1 else replace(found, **_described(first, rates=claim.counts_runs()))
+    return found if several or len(evidence.samples) > 1 else _described(found, first)
 
 
 def _cells(evidence: Evidence, alpha: float) -> list[CellEstimate]:
     """What each cell says, where there are several."""
-    parts = list(evidence.tests) if len(evidence.tests) > 1 else [s.at_cell(i) for s in evidence.samples for i in range(len(s.cells))]
+    parts = (
+        list(evidence.tests)
+        if len(evidence.tests) > 1
+        else [s.at_cell(i) for s in evidence.samples for i in range(len(s.cells))]
+    )
     if len(parts) < 2:
         return []
     each = [(part.name, estimate(evidence.claim, part)) for part in parts]
     return [CellEstimate(name, found.value, *found.bounds(alpha)) for name, found in each]
 
 
-def _described(sample: Sample, *, rates: bool) -> dict[str, object]:
-    """Each seed's number, and what describes all of them."""
+def _described(base: Verdict, sample: Sample) -> Verdict:
+    """With each seed's number, and what describes all of them."""
     differences = sample.differences
-    found: dict[str, object] = {"per_seed": dict(zip(sample.seeds, map(float, differences), strict=True))}
-    if rates:
+    found = replace(base, per_seed=dict(zip(sample.seeds, map(float, differences), strict=True)))
+    if base.estimand == "rate":
         return found
-    found["probability_of_improvement"] = probability_of_improvement(differences)
-    if np.isfinite(differences).all():
-        low, high = t_interval(differences)
-        found["mean"] = Described(float(differences.mean()), low, high)
-        if len(differences) >= SEEDS_FOR_ROBUST_ESTIMATES:
-            found["interquartile_mean"] = bootstrap(interquartile_mean, differences)
-    return found
+    found = replace(found, probability_of_improvement=probability_of_improvement(differences))
+    if not np.isfinite(differences).all():
+        return found
+    found = replace(found, mean=Described(float(differences.mean()), *t_interval(differences)))
+    robust = len(differences) >= SEEDS_FOR_ROBUST_ESTIMATES
+    return replace(found, interquartile_mean=bootstrap(interquartile_mean, differences)) if robust else found

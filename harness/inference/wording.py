@@ -43,19 +43,35 @@ def _what(claim: Estimated) -> str:
 def _by(claim: Estimated) -> str:
     if claim.smallest_effect == 0:
         return ""
-    return f", within δ = {claim.smallest_effect:g}" if isinstance(claim, Equivalence) else f", by more than δ = {claim.smallest_effect:g}"
+    return (
+        f", within δ = {claim.smallest_effect:g}"
+        if isinstance(claim, Equivalence)
+        else f", by more than δ = {claim.smallest_effect:g}"
+    )
 
 
 def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """What the planned looks say: when it was decided, or what comes next."""
     if len(verdict.looks) < 2:
-        later = "" if verdict.verdict != "inconclusive" or evidence.failure else " This study cannot decide it: no further look is planned."
+        later = (
+            ""
+            if verdict.verdict != "inconclusive" or evidence.failure
+            else " This study cannot decide it: no further look is planned."
+        )
         return later
     if decision is not None:
-        last = verdict.look == max(look for look in verdict.looks if look <= max(verdict.n + verdict.n_missing + verdict.n_copies, verdict.look or 0))
+        last = verdict.look == max(
+            look
+            for look in verdict.looks
+            if look <= max(verdict.n + verdict.n_missing + verdict.n_copies, verdict.look or 0)
+        )
         return f" Decided at the look at {verdict.look} seeds{'' if last else '; the interval is that of all seeds there are'}."
     ahead = [look for look in verdict.looks if look > verdict.n + verdict.n_missing + verdict.n_copies]
-    return f" The next planned look is at {ahead[0]} seeds." if ahead else " It was the last planned look: this study cannot decide it."
+    return (
+        f" The next planned look is at {ahead[0]} seeds."
+        if ahead
+        else " It was the last planned look: this study cannot decide it."
+    )
 
 
 def remarks(verdict: Verdict, evidence: Evidence) -> str:

@@ -26,8 +26,8 @@ Levels = dict[str, Any]
 DEFAULT_METRICS = ("test_loss", "test_error")
 STATUSES = ("diverged", "collapsed", "failed")
 NO_METRICS = ("trial", "seed", "phase", "status")
-CLAIM_FIELDS = ("metric", "better", "smallest_effect", "treatment", "baseline")
-CIRCUMSTANCES = {"n": "seeds", "level": "level", "n_imputed": "runs counted as worst", "n_dropped": "seeds left out"}
+CLAIM_FIELDS = ("kind", "metric", "better", "compared", "smallest_effect", "above", "estimand", "treatment", "baseline")
+CIRCUMSTANCES = {"n": "seeds", "level": "level", "n_missing": "seeds without a number", "n_copies": "copies left out"}
 VERDICT = ("verdict", "label", "estimate", "low", "high")
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import inspect
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,18 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
-from harness.inference.manipulation import CLIPPING_CHECK
+from harness.inference.manipulation import CHECKS
+from harness.inference.resampling import Estimated
 from harness.inference.verdict import Verdict
 from harness.settings.levels import in_words
+
+DELTA = (
+    "Δ: the estimand over n seeds (an exact claim: n runs), positive favours the claim; an equivalence: treatment less baseline. "
+    "Median: interval by the sign test; mean: over seeds whose runs trained, t; rate: exact paired score interval. δ: smallest effect "
+    "worth having. Holm's procedure holds 5 % over all claims of a family and decides; the intervals shown are at the level given, at "
+    "which those of a family cover together. p: two-sided, of Δ = δ, what the verdict turns on."
+)
+"""Below the verdicts."""
 
 SHARED = "Δ of each claim where both arms have the same tuned values (median over n seeds, positive favours the claim):"
 """Above the table of shared values."""
@@ -95,14 +105,51 @@ def render(page: Page) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {
         "interval": interval,
+        "metric_of": metric_of,
         "in_words": in_words,
         "number": number,
         "mark": mark,
         "on_record": on_record,
     }
-    environment.globals |= {"clipping_check": CLIPPING_CHECK, "families": FAMILIES}
+    environment.globals |= {"delta": DELTA, "checks": CHECKS, "families": FAMILIES, "details": details}
     source = resources.files("harness.reporting").joinpath("templates", "report.html.jinja").read_text(encoding="utf-8")
     return environment.from_string(source).render(page=page, shared=SHARED)
+
+
+def details(verdict: Verdict) -> list[str]:
+    """What stands below a verdict: its cells, the runs that diverged or collapsed, and what describes it, a line each."""
+    lines: list[str] = []
+    if verdict.cells:
+        each = (
+            f"{cell.name} {number(cell.estimate)} [{number(cell.low)}, {number(cell.high)}]" for cell in verdict.cells
+        )
+        lines.append(f"Each by itself: {'; '.join(each)}.")
+    if verdict.catastrophes is not None and verdict.catastrophes.any:
+        lines.append(_catastrophes(verdict))
+    if verdict.mean is not None and verdict.estimand != "mean":
+        lines.append(f"Mean Δ {_estimated(verdict.mean)} (95 %, t; description).")
+    if verdict.interquartile_mean is not None:
+        lines.append(f"Interquartile mean of Δ {_estimated(verdict.interquartile_mean)} (95 % bootstrap; description).")
+    if (better := verdict.probability_of_improvement) is not None and verdict.kind == "Claim":
+        share, low, high = (100 * value for value in (better.value, better.low, better.high))
+        lines.append(f"Better in {share:.0f} % of seeds [{low:.0f}, {high:.0f}] (95 %, exact; ties half).")
+    return lines
+
+
+def _catastrophes(verdict: Verdict) -> str:
+    found = verdict.catastrophes
+    assert found is not None
+    arms = "; ".join(f"{count} of {n} with {arm}" for arm, (count, n) in found.arms.items())
+    difference = ""
+    if found.difference is not None and found.low is not None and found.high is not None:
+        difference = (
+            f"; rates differ by {number(found.difference)} [{number(found.low)}, {number(found.high)}] (95 %, exact)"
+        )
+    return f"Diverged or no better than guessing: {arms}{difference}."
+
+
+def _estimated(found: Estimated) -> str:
+    return f"{number(found.value)} [{number(found.low)}, {number(found.high)}]"
 
 
 def word(verdict: Verdict) -> str:
@@ -139,10 +186,17 @@ def on_record(verdict: Verdict) -> str:
 def number(value: float | None) -> str:
     """A number in three digits.
 
-    >>> number(0.12345), number(None)
-    ('0.123', '–')
+    >>> number(0.12345), number(None), number(-math.inf)
+    ('0.123', '–', '−∞')
     """
-    return "–" if value is None else f"{value:.3g}".replace("-", "−", 1)
+    if value is None or math.isnan(value):
+        return "–"
+    return ("−∞" if value < 0 else "∞") if math.isinf(value) else f"{value:.3g}".replace("-", "−", 1)
+
+
+def metric_of(verdict: Verdict) -> str:
+    """The metric, with what makes a rate of it."""
+    return verdict.metric if verdict.above is None else f"{verdict.metric} > {verdict.above:g}"
 
 
 def interval(verdict: Verdict) -> str:
@@ -161,14 +215,14 @@ def markdown(page: Page) -> str:
     notice = f"**{_plain(page.notice)}**" if page.notice else ""
     parts = [f"# {_plain(page.title)}", notice, _plain(" ".join(page.scope)), *map(_plain, page.question.split("\n\n"))]
     if page.verdicts:
-        head = ["verdict", "claim", "metric", "Δ [interval]", "δ", "n", "level", "why"]
+        head = ["verdict", "claim", "metric", "estimand", "Δ [interval]", "δ", "n", "level", "why"]
         rows = [
             row for v in page.verdicts for row in (_verdict_row(v), *([_verdict_row(v.was, of=v)] if v.was else []))
         ]
         parts += [
             "## Verdicts",
             _markdown_table(Table(head, rows)),
-            f"Δ: mean paired difference, positive favours the claim. {CLIPPING_CHECK}",
+            f"{DELTA} {CHECKS}",
             FAMILIES if any(map(mark, page.verdicts)) else "",
         ]
     if page.tuning:
@@ -192,8 +246,8 @@ def _verdict_row(v: Verdict, of: Verdict | None = None) -> list[str]:
     marked = f" ({mark(v)})" if mark(v) else ""
     title = v.title if of is None else f"as it was: {v.title}"
     return [
-        f"**{word(v)}**{marked}", title, v.metric, interval(v), number(v.smallest_effect), str(v.n),
-        "–" if v.level is None else f"{v.level:.1%}", f"{v.sentence} {on_record(v)}".rstrip(),
+        f"**{word(v)}**{marked}", title, metric_of(v), v.estimand or "–", interval(v), number(v.smallest_effect), str(v.n),
+        "–" if v.level is None else f"{v.level:.1%}", " ".join(part for part in (v.sentence, *details(v), on_record(v)) if part),
     ]  # fmt: skip
 
 

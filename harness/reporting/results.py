@@ -17,7 +17,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from torch import Tensor
 
 from harness.engine import kept_weights
-from harness.inference.verdict import OF_REGISTRATION, Verdict
+from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
 from harness.settings import InvalidStudy, Problem, nearest
@@ -29,9 +29,9 @@ REMEDY = "`harness report STUDY` writes the folder anew from the records, `harne
 
 COUNTS = ("n", "n_diverged", "n_collapsed", "n_failed")
 RUN_COLUMNS = ("trial", "seed", "phase", "status")
-NUMBERS = ("smallest_effect", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
-ESTIMATES = ("interquartile_mean", "probability_of_improvement")
-SHOWN = ["title", "verdict", "label", "registration", "estimate", "low", "high", "smallest_effect", "n"]
+NUMBERS = ("smallest_effect", "above", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
+ESTIMATES = ("mean", "interquartile_mean", "probability_of_improvement")
+SHOWN = ["title", "verdict", "label", "registration", "estimand", "estimate", "low", "high", "smallest_effect", "n"]
 
 T = TypeVar("T")
 
@@ -47,7 +47,8 @@ class Results:
             `summary.csv`.
         verdicts: one row per claim, with the fields of `harness.inference.verdict.Verdict`; an estimate with an interval
             of its own takes three columns, of which two end in `_low` and `_high`. Claims that the study makes no more come
-            last; `was` is what `claims.json` has of the form that was registered.
+            last; `was`, `cells` and `catastrophes` are what `claims.json` has of the form that was registered, of each cell by itself,
+            and of runs that diverged or collapsed.
         study: everything that decides the results, as text by path, and under `environment` what ran and where.
     """
 
@@ -199,15 +200,18 @@ def _column(texts: "pd.Series[str]", kind: Any) -> "pd.Series[Any]":
 def _verdicts(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     claims = json.loads(path.read_text(encoding="utf-8"))
     names = [field.name for field in fields(Verdict)]
-    needed = set(names) - set(OF_REGISTRATION)
+    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
+    needed = set(names) - later
     if not isinstance(claims, list) or not all(isinstance(claim, dict) and needed <= set(claim) for claim in claims):
         raise ValueError(f"not a list of claims with {', '.join(names)}")
-    absent = {field.name: field.default for field in fields(Verdict) if field.name in OF_REGISTRATION}
+    absent = {field.name: field.default for field in fields(Verdict) if field.name in later}
     bounds = [f"{name}_{bound}" for name in ESTIMATES for bound in ("low", "high")]
     table = pd.DataFrame([_row(absent | claim, runs) for claim in claims], columns=names + bounds)
     numbers = dict.fromkeys([*NUMBERS, *ESTIMATES, *bounds], float)
-    whole = dict.fromkeys(["further_seeds", "planned_seeds"], "Int64")
-    return table.astype(numbers | whole | {"registered": object, "was": object})
+    whole = dict.fromkeys(["look", "planned_seeds"], "Int64")
+    return table.astype(
+        numbers | whole | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes"], object)
+    )
 
 
 def _row(claim: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:

@@ -149,7 +149,9 @@ def reads(form: Form, cell: Mapping[str, Any]) -> bool:
         return False
     pairs = (("treatment", "baseline"), ("here", "there"), ("arm",), ("at",))
     return all(
-        any(_inside(cell, form[name]) for name in pair if name in form) for pair in pairs if any(name in form for name in pair)
+        any(_inside(cell, form[name]) for name in pair if name in form)
+        for pair in pairs
+        if any(name in form for name in pair)
     )
 
 

@@ -67,12 +67,18 @@ class Estimated(Statement):
     - `least_clipped`: the share of clipped steps from which on a run of a clipping arm was clipped at all.
     """
 
-    if TYPE_CHECKING:  # each class has them in the order in which they are written
-        smallest_effect: float
-        estimand: Estimand | None
-        above: float | None
-        across: Across
-        least_clipped: float
+    if TYPE_CHECKING:  # each class has them as fields, in the order in which they are written
+
+        @property
+        def smallest_effect(self) -> float: ...  # noqa: D102
+        @property
+        def estimand(self) -> Estimand | None: ...  # noqa: D102
+        @property
+        def above(self) -> float | None: ...  # noqa: D102
+        @property
+        def across(self) -> Across: ...  # noqa: D102
+        @property
+        def least_clipped(self) -> float: ...  # noqa: D102
 
     decides_by: ClassVar[Literal["side", "inside"]] = "side"
     """Whether it holds if its number is above δ, or if it lies within ±δ."""
@@ -271,7 +277,10 @@ class Trend(Estimated):
         sign = sign_of(self.better)
         if self.shape == "linear":
             return [trend(arms, sign)]
-        names = [f"{label(self.factor, a[self.factor])} → {label(self.factor, b[self.factor])}" for a, b in zip(arms, arms[1:], strict=False)]
+        names = [
+            f"{label(self.factor, a[self.factor])} → {label(self.factor, b[self.factor])}"
+            for a, b in zip(arms, arms[1:], strict=False)
+        ]
         return [
             Contrast(name, [Difference(sign, after, before)])
             for name, before, after in zip(names, arms, arms[1:], strict=False)

@@ -84,7 +84,10 @@ class Experiment(Setup):
 
     def _usual_seeds(self) -> int:
         by_sign = any(
-            isinstance(claim, Estimated) and not claim.problems() and claim.metric in METRICS and claim.estimated() == "median"
+            isinstance(claim, Estimated)
+            and not claim.problems()
+            and claim.metric in METRICS
+            and claim.estimated() == "median"
             for claim in self.claims
         )
         return SEEDS_BY_SIGN if by_sign else SEEDS

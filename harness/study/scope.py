@@ -6,7 +6,7 @@ from typing import Any, Literal
 from harness.engine.setup import Setup
 from harness.settings import show
 from harness.settings.levels import in_words
-from harness.study.claims import Levels
+from harness.study.contrasts import Levels
 from harness.study.experiment import SPLITS, Experiment
 
 
