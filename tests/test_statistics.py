@@ -265,7 +265,9 @@ def test_robust_estimates_appear_from_twenty_seeds():
     values = list(np.random.default_rng(0).normal(2, 0.1, 20))
     found = verdict(make_runs({0.0: values, 0.5: [1.0 + 0.1 * v for v in values]}))
     assert found.probability_of_improvement is not None
-    assert found.probability_of_improvement.value == 1.0
+    assert found.probability_of_improvement.value == found.probability_of_improvement.high == 1.0
+    assert 2 * found.probability_of_improvement.low - 1 == pytest.approx(paired_rate_bounds(20, 0, 20)(0.05)[0])
+    assert found.probability_of_improvement.low < 0.84  # 20 of 20 is not [1, 1]
     assert found.interquartile_mean is not None
     assert found.interquartile_mean.low <= found.interquartile_mean.value <= found.interquartile_mean.high
 

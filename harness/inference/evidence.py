@@ -81,7 +81,7 @@ class Evidence:
             p_smallest_effect=self.p, method=self.method,
             per_seed=dict(zip(pairs.seeds, map(float, differences), strict=True)),
             interquartile_mean=bootstrap(interquartile_mean, differences) if robust else None,
-            probability_of_improvement=bootstrap(probability_of_improvement, differences) if robust else None,
+            probability_of_improvement=probability_of_improvement(differences) if robust else None,
         )  # fmt: skip
         why = f"Manipulation check failed: {self.failure}." if self.failure else held_back or reason(found)
         return replace(found, sentence=why + self._remarks())

@@ -40,7 +40,7 @@ class Verdict:
         n_imputed: runs that diverged or are infinite, counted as the worst of the others.
         n_dropped: seeds left out because a run failed, or because their runs are copies of another seed's.
         interquartile_mean: of Δ, bootstrap interval; from 20 seeds on.
-        probability_of_improvement: share of seeds with Δ > 0, bootstrap interval; from 20 seeds on.
+        probability_of_improvement: share of seeds with Δ > 0, ties half, exact interval; from 20 seeds on.
         registered: whether the claim stood so before its data came, see `harness.study.registration`; None: not known.
         registration: how it stands to the record of claims, in plain English.
         registered_at: when it was registered, in UTC; None if it was not.
