@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pandas as pd
 import pytest
+from harness.inference.multiplicity import holm_alphas
 from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
@@ -17,7 +18,6 @@ from harness.clipping import GlobalNorm, Value
 from harness.inference import verdicts
 from harness.inference.intervals import constant_bounds, t_bounds, t_interval
 from harness.inference.inversion import p_against
-from harness.inference.multiplicity import holm_alphas
 from harness.inference.paired_rates import mcnemar_p, paired_rate_bounds, paired_rate_score
 from harness.inference.rates import wilson
 from harness.inference.resampling import sign_flip_p
@@ -265,7 +265,9 @@ def test_robust_estimates_appear_from_twenty_seeds():
     values = list(np.random.default_rng(0).normal(2, 0.1, 20))
     found = verdict(make_runs({0.0: values, 0.5: [1.0 + 0.1 * v for v in values]}))
     assert found.probability_of_improvement is not None
-    assert found.probability_of_improvement.value == 1.0
+    assert found.probability_of_improvement.value == found.probability_of_improvement.high == 1.0
+    assert 2 * found.probability_of_improvement.low - 1 == pytest.approx(paired_rate_bounds(20, 0, 20)(0.05)[0])
+    assert found.probability_of_improvement.low < 0.84  # 20 of 20 is not [1, 1]
     assert found.interquartile_mean is not None
     assert found.interquartile_mean.low <= found.interquartile_mean.value <= found.interquartile_mean.high
 

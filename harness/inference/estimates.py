@@ -9,7 +9,7 @@ from harness.inference.bounded_mean import bounded_mean_bounds
 from harness.inference.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
 from harness.inference.intervals import EVERYTHING, Bounds, t_bounds
 from harness.inference.median import median_bounds
-from harness.inference.mover import mover_bounds
+from harness.inference.mover import mover_bounds, sample_correlation
 from harness.inference.paired_rates import paired_rate_bounds
 from harness.inference.rates import clopper_pearson_bounds
 from harness.inference.robust import median
@@ -96,9 +96,10 @@ def _rate(sample: Sample) -> Estimate:
         and [part.weight for part in sample.parts] == [-sample.parts[1].weight, sample.parts[1].weight]
     ):
         first, second = (np.sign(sample.parts[0].weight) * steps[:, i] for i in (0, 1))
-        bounds = mover_bounds(*(
-            paired_rate_bounds(int((each > 0).sum()), int((each < 0).sum()), n) for each in (first, second)
-        ), float(first.mean()), float(second.mean()))  # fmt: skip
+        each = [paired_rate_bounds(int((d > 0).sum()), int((d < 0).sum()), n) for d in (first, second)]
+        bounds = mover_bounds(
+            each[0], each[1], float(first.mean()), float(second.mean()), sample_correlation(first, second)
+        )
         return Estimate(value, bounds, DIFFERENCE_OF_PAIRED, n)
     least, most = _range(sample, 0.0, 1.0)
     return Estimate(value, bounded_mean_bounds(np.clip(sample.differences, least, most), least, most), AVERAGED, n)

@@ -47,7 +47,7 @@ class Evidence:
             plan: says what is swept and tuned.
         """
         confirm = runs[runs["phase"] == "confirm"]
-        samples = [sample(claim, contrast, confirm, list(plan.sweeps)) for contrast in claim.contrasts(plan.sweeps)]
+        samples = [sample(claim, contrast, confirm, plan.sweeps) for contrast in claim.contrasts(plan.sweeps)]
         tests = samples
         if claim.across == "each":
             tests = [each.at_cell(i) for each in samples for i in range(len(each.cells))] or samples

@@ -23,7 +23,7 @@ def hodges_lehmann_bounds(low: ArrayLike, high: ArrayLike) -> Bounds:
     >>> hodges_lehmann_bounds([1.0, 2.0, 4.0, 8.0, 16.0, 32.0], [1.0, 2.0, 4.0, 8.0, 16.0, 32.0])(0.05)
     (1.0, 32.0)
     """
-    lows, highs = np.sort(_walsh(low, -np.inf)), np.sort(_walsh(high, np.inf))
+    lows, highs = np.sort(walsh_averages(low, -np.inf)), np.sort(walsh_averages(high, np.inf))
     n = len(np.asarray(low))
 
     def bounds(alpha: float) -> Interval:
@@ -39,7 +39,7 @@ def hodges_lehmann(values: ArrayLike) -> float:
     >>> hodges_lehmann([1.0, 2.0, 6.0]), hodges_lehmann([1.0, np.inf, np.inf]), hodges_lehmann([-np.inf, np.inf])
     (2.75, inf, nan)
     """
-    low, high = median(_walsh(values, -np.inf)), median(_walsh(values, np.inf))
+    low, high = median(walsh_averages(values, -np.inf)), median(walsh_averages(values, np.inf))
     return low if low == high else np.nan
 
 
@@ -48,7 +48,7 @@ def signed_rank(n: int, alpha: float) -> int:
     return int(np.searchsorted(_lower_tail(n), alpha / 2, side="right"))
 
 
-def _walsh(values: ArrayLike, undecided: float) -> Array:
+def walsh_averages(values: ArrayLike, undecided: float) -> Array:
     """Averages of all pairs i ≤ j; `undecided` stands for the average of −∞ and ∞. (n (n + 1) / 2,)."""
     halves = np.asarray(values, dtype=float) / 2
     i, j = np.triu_indices(len(halves))

@@ -100,7 +100,8 @@ def _largest_p(first_only: int, second_only: int, n: int, differences: Array) ->
     angles = np.linspace(0.0, np.pi / 2, SHARES)  # evenly spaced in standard errors of the rate
     coarse = p(angles[None, :])
     about = angles[coarse.argmax(axis=1)][:, None] + np.linspace(-1, 1, FINER) * angles[1]
-    return np.maximum(coarse.max(axis=1), p(np.clip(about, 0.0, np.pi / 2)).max(axis=1))
+    largest: Array = np.maximum(coarse.max(axis=1), p(np.clip(about, 0.0, np.pi / 2)).max(axis=1))
+    return largest
 
 
 @lru_cache(maxsize=16)

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from harness.settings.metrics import METRICS, RATE
+from harness.settings.metrics import METRICS, RATE, SHARES
 
 Direction = Literal["lower", "higher", None]
 
@@ -46,14 +46,13 @@ def copies(runs: pd.DataFrame) -> set[int]:
 
     So it is where neither initial weights nor data nor anything else that counts depends on the seed.
     """
-    shares = ("error", "share of steps", "share of units", RATE)
-    measured = [name for name, metric in METRICS.items() if name in runs and metric.unit not in shares]
+    measured = [name for name, metric in METRICS.items() if name in runs and metric.unit not in SHARES]
     ordered = runs.sort_values(["seed", "trial"], kind="stable")
     numbers = ordered[measured].to_numpy(float)
     first: dict[bytes, int] = {}
     found = set()
-    for seed, places in pd.Series(range(len(ordered))).groupby(ordered["seed"].to_numpy()):
-        own = numbers[places.to_numpy()]
-        if np.isfinite(own).any() and first.setdefault(own.tobytes(), int(str(seed))) != seed:
-            found.add(int(str(seed)))
+    seeds, starts = np.unique(ordered["seed"].to_numpy(), return_index=True)
+    for seed, own in zip(map(int, seeds), np.split(numbers, starts[1:]), strict=True):
+        if np.isfinite(own).any() and first.setdefault(own.tobytes(), seed) != seed:
+            found.add(seed)
     return found

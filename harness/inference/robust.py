@@ -8,6 +8,8 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from harness.inference.intervals import EVERYTHING, Interval
 from harness.inference.median import median_bounds, sign_rank
+from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.resampling import Estimated
 
 
 def median_interval(values: ArrayLike, alpha: float = 0.05) -> Interval:
@@ -52,11 +54,15 @@ def interquartile_mean(values: ArrayLike) -> float:
     return float(stats.trim_mean(np.asarray(values, dtype=float), 0.25))
 
 
-def probability_of_improvement(differences: ArrayLike) -> float:
-    """Share of seeds in which the treatment is better, ties half: Agarwal et al. 2021, for pairs.
+def probability_of_improvement(differences: ArrayLike, alpha: float = 0.05) -> Estimated:
+    """Share of seeds in which the treatment is better, ties half (Agarwal et al. 2021, for pairs), with its exact interval.
 
-    >>> probability_of_improvement([1.0, 0.0, -1.0, 2.0])
-    0.625
+    It is (1 + P(Δ > 0) − P(Δ < 0)) / 2, and the difference of these two rates has the interval of paired rates.
+
+    >>> probability_of_improvement([1.0, 0.0, -1.0, 2.0]).value, round(probability_of_improvement([1.0] * 20).low, 2)
+    (0.625, 0.83)
     """
     array = np.asarray(differences, dtype=float)
-    return float(((array > 0) + 0.5 * (array == 0)).mean())
+    wins, losses, n = int((array > 0).sum()), int((array < 0).sum()), len(array)
+    low, high = paired_rate_bounds(wins, losses, n)(alpha)
+    return Estimated((1 + (wins - losses) / n) / 2 if n else math.nan, (1 + low) / 2, (1 + high) / 2)

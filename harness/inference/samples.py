@@ -1,5 +1,6 @@
 """A claim's runs → `Sample`: one number per seed and cell, with what is missing, copied, diverged or collapsed counted."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,7 +10,8 @@ import pandas as pd
 
 from harness.inference.intervals import Array
 from harness.inference.ranks import Direction, copies, ranked, subtracted
-from harness.settings.levels import at, label
+from harness.settings import Sweep
+from harness.settings.levels import at, label, stored
 from harness.settings.metrics import METRICS
 from harness.study import Estimated, Interaction
 from harness.study.contrasts import Contrast, Difference
@@ -93,21 +95,23 @@ class Sample:
         return replace(self, name=name, cells=[self.cells[i]], terms=self.terms[:, i : i + 1])
 
 
-def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: Sequence[str]) -> Sample:
+def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> Sample:
     """The numbers of one of a claim's contrasts.
 
     Args:
         claim: says by which metric.
         contrast: names the arms.
         confirm: runs of the confirm phase.
-        sweeps: factor paths that are swept.
+        sweeps: the swept factors.
     """
-    others = [path for path in sweeps if path not in claim.named()]
+    others = {path: sweep for path, sweep in sweeps.items() if path not in claim.named()}
     inside = [at(confirm, levels) for levels in contrast.arms()]
-    arms = [_arm(claim, levels, confirm[rows], others) for levels, rows in zip(contrast.arms(), inside, strict=True)]
+    arms = [
+        _arm(claim, levels, confirm[rows], list(others)) for levels, rows in zip(contrast.arms(), inside, strict=True)
+    ]
     everywhere = pd.DataFrame({"seed": confirm["seed"], "in": np.any(inside, axis=0)}) if len(confirm) else None
     known = {str(cell) for arm in arms for cell in arm.values}
-    cells = sorted(cell for cell in known if all(cell in arm.values and arm.values[cell].notna().any() for arm in arms))
+    cells = [cell for cell in _cells(others) if all(_ran(arm, cell) for arm in arms)]
     tables = {id(arm.levels): arm.values.reindex(columns=cells).dropna() for arm in arms}
     complete = sorted(set.intersection(*(set(table.index) for table in tables.values()))) if cells else []
     chosen = confirm[everywhere["in"]] if everywhere is not None else confirm
@@ -143,6 +147,16 @@ def _arm(claim: Estimated, levels: Mapping[str, Any], runs: pd.DataFrame, others
         levels, tables["value"].unstack("cell"), tables["bad"].unstack("cell"), int((status == "diverged").sum()),
         int(bad.sum()), len(there), _known(there, "clip_fraction"), _known(there, "train_noise"),
     )  # fmt: skip
+
+
+def _cells(sweeps: Mapping[str, Sweep]) -> list[str]:
+    """Every combination of levels by its name, in the order of the study."""
+    levels = [[f"{path} = {label(path, stored(level))}" for level in sweep.levels] for path, sweep in sweeps.items()]
+    return [", ".join(each) for each in itertools.product(*levels)]
+
+
+def _ran(arm: Arm, cell: str) -> bool:
+    return cell in arm.values and bool(arm.values[cell].notna().any())
 
 
 def direction(claim: Estimated) -> Direction:

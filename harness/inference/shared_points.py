@@ -36,7 +36,7 @@ def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[AnyClaim]) 
         contrasts = compared.contrasts(study.sweeps())
         inside = there[np.any([at(there, arm) for contrast in contrasts for arm in contrast.arms()], axis=0)]
         for values, at_point in inside.groupby(paths, sort=True):
-            samples = [sample(compared, contrast, at_point, list(study.sweeps())) for contrast in contrasts]
+            samples = [sample(compared, contrast, at_point, study.sweeps()) for contrast in contrasts]
             if all(each.seeds for each in samples):
                 differences = [median(each.differences) for each in samples]
                 found = {"difference": min(differences) + 0.0, "n": min(len(each.seeds) for each in samples)}

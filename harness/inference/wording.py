@@ -52,26 +52,12 @@ def _by(claim: Estimated) -> str:
 
 def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """What the planned looks say: when it was decided, or what comes next."""
-    if len(verdict.looks) < 2:
-        later = (
-            ""
-            if verdict.verdict != "inconclusive" or evidence.failure
-            else " This study cannot decide it: no further look is planned."
-        )
-        return later
+    there = verdict.n + verdict.n_missing + verdict.n_copies
     if decision is not None:
-        last = verdict.look == max(
-            look
-            for look in verdict.looks
-            if look <= max(verdict.n + verdict.n_missing + verdict.n_copies, verdict.look or 0)
-        )
-        return f" Decided at the look at {verdict.look} seeds{'' if last else '; the interval is that of all seeds there are'}."
-    ahead = [look for look in verdict.looks if look > verdict.n + verdict.n_missing + verdict.n_copies]
-    return (
-        f" The next planned look is at {ahead[0]} seeds."
-        if ahead
-        else " It was the last planned look: this study cannot decide it."
-    )
+        return f" Decided at the look at {verdict.look} seeds." if len(verdict.looks) > 1 else ""
+    if ahead := [look for look in verdict.looks if look > there]:
+        return f" The next planned look is at {ahead[0]} seeds."
+    return "" if evidence.failure else " No further look is planned: this study cannot decide it."
 
 
 def remarks(verdict: Verdict, evidence: Evidence) -> str:

@@ -63,8 +63,11 @@ class Metric:
 
     @property
     def kind(self) -> Kind:
-        """What can be said of its differences: `loss`: unbounded, and may diverge; `bounded`: an error or another number between
-        two ends; `rate`: 0 or 1 for each run; `share`: between 0 and 1, and 0 in many runs."""
+        """What decides how its differences are judged.
+
+        `loss`: unbounded, and may diverge; `bounded`: an error or another number between two ends; `rate`: 0 or 1 for each run;
+        `share`: between 0 and 1, and 0 in many runs.
+        """
         if self.unit == RATE:
             return "rate"
         if self.unit in MOSTLY_ZERO:

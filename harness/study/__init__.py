@@ -1,17 +1,8 @@
 """Studies: what a user writes, checked as a whole before anything trains."""
 
-from harness.study.claims import (
-    AnyClaim,
-    Claim,
-    Equivalence,
-    Estimated,
-    Exact,
-    Interaction,
-    Statement,
-    Threshold,
-    Trend,
-)
+from harness.study.claims import AnyClaim, Claim, Equivalence, Exact, Interaction, Threshold, Trend
 from harness.study.contrasts import Levels
+from harness.study.statement import Estimated, Statement
 from harness.study.study import Study
 
 __all__ = [

@@ -6,9 +6,9 @@ from harness.models.model import Model
 from harness.settings import Note, show
 from harness.settings.metrics import not_comparable
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
-from harness.study.claims import Estimated
 from harness.study.experiment import Experiment
 from harness.study.replicates import what_seeds_share
+from harness.study.statement import Estimated
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
 

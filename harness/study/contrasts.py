@@ -46,8 +46,9 @@ class Contrast:
 
 
 def centred(n: int) -> list[float]:
-    """Scores of n ordered levels, equally spaced around 0, so that the sum of score times value is the change from the first level
-    to the last one of the line that fits best.
+    """Scores of n ordered levels, equally spaced around 0.
+
+    The sum of score times value is the change from the first level to the last one of the line that fits best.
 
     >>> centred(2), centred(3)
     ([-1.0, 1.0], [-1.0, 0.0, 1.0])

@@ -11,8 +11,9 @@ from pydantic import Field
 from harness.engine.setup import Setup, Steps
 from harness.settings import Component, Count, Positive, Sweep, Tune, show
 from harness.settings.metrics import METRICS
-from harness.study.claims import AnyClaim, Estimated
+from harness.study.claims import AnyClaim
 from harness.study.contrasts import Levels
+from harness.study.statement import Estimated
 
 MOST_SEEDS = 10**6
 

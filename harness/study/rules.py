@@ -9,9 +9,10 @@ from harness.settings import Problem, Sweep, Tune, metrics, nearest, show
 from harness.settings.functions import needed_arguments, unnamed
 from harness.settings.levels import stored
 from harness.settings.show import counted
-from harness.study.claims import AnyClaim, Estimated, Statement, Trend
+from harness.study.claims import AnyClaim, Trend
 from harness.study.contrasts import Levels
 from harness.study.experiment import MOST_SEEDS, SETUP_FIELDS, Experiment
+from harness.study.statement import Estimated, Statement
 
 MOST_RUNS = 10**6
 """Runs of a study, at most: all are planned, and end in one table."""
