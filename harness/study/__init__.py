@@ -1,6 +1,8 @@
 """Studies: what a user writes, checked as a whole before anything trains."""
 
-from harness.study.claims import AnyClaim, Claim, Equivalence, Exact, Interaction, Threshold, Trend
+from harness.study.claims import AnyClaim, Exact
+from harness.study.claims_of_arms import Claim, Equivalence, Threshold
+from harness.study.claims_of_factors import Interaction, Trend
 from harness.study.contrasts import Levels
 from harness.study.statement import Estimated, Statement
 from harness.study.study import Study

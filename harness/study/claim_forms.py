@@ -9,7 +9,8 @@ from typing import Any
 
 from harness.settings import show
 from harness.settings.levels import in_words, stored
-from harness.study.claims import KINDS, AnyClaim, Trend
+from harness.study.claims import KINDS, AnyClaim
+from harness.study.claims_of_factors import Trend
 from harness.study.statement import Estimated
 from harness.study.study import Study
 

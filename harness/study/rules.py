@@ -9,7 +9,8 @@ from harness.settings import Problem, Sweep, Tune, metrics, nearest, show
 from harness.settings.functions import needed_arguments, unnamed
 from harness.settings.levels import stored
 from harness.settings.show import counted
-from harness.study.claims import AnyClaim, Trend
+from harness.study.claims import AnyClaim
+from harness.study.claims_of_factors import Trend
 from harness.study.contrasts import Levels
 from harness.study.experiment import MOST_SEEDS, SETUP_FIELDS, Experiment
 from harness.study.statement import Estimated, Statement
