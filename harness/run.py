@@ -23,6 +23,9 @@ from harness.execution.processes import serve
 )
 @click.option("--seeds", metavar="N|LIST", help="Seeds of the confirm phase: how many, or which (0,3,7 or 5-9).")
 @click.option("--quick", is_flag=True, help="A small version under a name of its own: few steps, seeds and trials.")
+@click.option(
+    "--until-decided", is_flag=True, help="Train look by look, as the study plans them, until no claim is open."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run and how long it would take; record nothing.")
 @click.option(
     "--retry-failed", is_flag=True, help="Train again the runs that failed; those that were killed always are."

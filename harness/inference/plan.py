@@ -32,7 +32,7 @@ class Plan:
     def of(cls, study: Study) -> "Plan":
         """That of a study."""
         rates = [path for path in study.tunes() if tuple(path.split(".")[:2]) == RATE]
-        return cls(study.sweeps(), study.confirm_seeds(), study.planned_looks(), rates)
+        return cls(study.sweeps(), study.planned_seeds(), study.planned_looks(), rates)
 
     def reached(self, runs: pd.DataFrame) -> int:
         """How many looks can be taken: those all of whose seeds have runs, and one at the least."""

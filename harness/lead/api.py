@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.lead import flow
+from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
 from harness.lead.overview import overview
 from harness.reporting.results import Results, load
@@ -29,6 +30,9 @@ def run(
     places = devices if isinstance(devices, str) else ",".join(map(str, devices))
     settings = Options(devices=places, results=Path(results), **options)
     settings.say(overview(study, verbose=settings.verbose))
-    executor, placement = flow.place(study, settings)
-    outcome = flow.run(study, Origin(changes=changes), settings, (executor, placement))
+
+    def run_part(part: Study) -> flow.Outcome:
+        return flow.run(part, Origin(changes=changes), settings, flow.place(part, settings))
+
+    outcome = run_until_decided(study, run_part, settings.say) if settings.until_decided else run_part(study)
     return load(outcome.folder)

@@ -9,6 +9,7 @@ from harness.execution.reload import Reload
 from harness.lead import flow
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE, SOME_FAILED
+from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
 from harness.lead.overview import overview
 from harness.lead.rehearsal import rehearse
@@ -16,6 +17,7 @@ from harness.lead.verdict_lines import verdict_lines
 from harness.ledger.records.tracking import ui_command
 from harness.settings import printable
 from harness.settings.show import counted
+from harness.study import Study
 from harness.study.changes import Changes
 from harness.study.origin import load_with_origin
 
@@ -30,12 +32,18 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     study, origin = load_with_origin(study_file, changes)
     again.begin()
     options.say(overview(study, verbose=options.verbose))
-    executor, placement = flow.place(study, options)
-    again.compare(study)
     if options.dry_run:
+        _, placement = flow.place(study, options)
+        again.compare(study)
         options.say(rehearse(study, options, placement))
         return DONE
-    outcome = flow.run(study, origin, options, (executor, placement), command=run_command(sys.argv[1:]))
+
+    def run(part: Study) -> flow.Outcome:
+        placed = flow.place(part, options)
+        again.compare(study)
+        return flow.run(part, origin, options, placed, command=run_command(sys.argv[1:]))
+
+    outcome = run_until_decided(study, run, options.say) if options.until_decided else run(study)
     for line in verdict_lines(outcome.verdicts):
         options.say(line)
     options.say(f"Report: {outcome.folder / 'report.html'}\nRuns:   {ui_command(options.uri)}")

@@ -28,6 +28,7 @@ class Options:
         tracking_uri: of MLflow; None for a database in `results`.
         results: folder of all results.
         timeout: no more work is begun after so many seconds, counted from `started`.
+        until_decided: train look by look, as the study plans them, until no claim is open.
         retry_failed: train again the runs that failed by an error of their own.
         checkpoint_every: seconds between two checkpoints of a population in training; infinite for none.
         keep_weights: which weights of each run are kept, `best` or `last`; None for none.
@@ -45,6 +46,7 @@ class Options:
     tracking_uri: str | None = None
     results: Path = Path("results")
     timeout: float | None = None
+    until_decided: bool = False
     retry_failed: bool = False
     checkpoint_every: float = 300.0
     keep_weights: Which | None = None

@@ -2,6 +2,8 @@
 
 from itertools import chain
 
+from harness.inference.plan import Plan
+from harness.inference.prospects import prospects
 from harness.ledger.trial_runs import n_runs
 from harness.settings.show import counted
 from harness.study import Study
@@ -16,14 +18,20 @@ def overview(study: Study, *, verbose: bool) -> str:
     if tunes:
         searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())
         lines.append(f"  tune:    {searched}: {_tuning(study)}")
-    seeds, runs = counted(len(study.confirm_seeds()), "seed"), counted(n_runs(study), "run")
+    seeds, runs = counted(len(study.confirm_seeds()), "seed") + _looks(study), counted(n_runs(study), "run")
     ends = list(zip(setups(study, end="low"), setups(study, end="high"), strict=True))
     lines.append(f"  seeds:   {seeds} a cell; {runs} in all, of {budget(study, chain(*ends))}")
     lines += [f"  {sentence}" for sentence in scope(study)]
+    said = zip(study.claims, prospects(study.claims, Plan.of(study)), strict=True)
+    lines += [f"  claim:   “{claim.title}”: {prospect}" for claim, prospect in said if prospect]
     lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
         lines += [f"  cell {i}: {cell}, {budget(study, ends[i])}" for i, cell in enumerate(cells)]
     return "\n".join(lines)
+
+
+def _looks(study: Study) -> str:
+    return f" (looks at {', '.join(map(str, study.looks))})" if study.looks else ""
 
 
 def _tuning(study: Study) -> str:

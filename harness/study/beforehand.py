@@ -5,12 +5,17 @@ from typing import Any
 from harness.models.model import Model
 from harness.settings import Note, show
 from harness.settings.metrics import not_comparable
+from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
 from harness.study.replicates import what_seeds_share
+from harness.study.scope import setups
 from harness.study.statement import Estimated
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
+
+FEW_EXAMPLES = 3
+"""A difference of errors of fewer is a matter of single examples."""
 
 NO_GUESS = (
     "has `losses` of its own and no `guess_losses`: what guessing costs is not known, so that of runs that fail only those are told "
@@ -45,7 +50,27 @@ def _claim_notes(study: Experiment) -> list[Note]:
         if isinstance(claim, Estimated) and (said := not_comparable(claim.metric, claim.differing())):
             why = "it is relative to what dropout changes as well: the noise of a run's own loss, or the size of its gradients"
             found.append(Note(f"claims[{i}].metric", f"{claim.metric} is {said}: {why}"))
+        if isinstance(claim, Estimated) and (said := _too_fine(study, claim)):
+            found.append(Note(f"claims[{i}].smallest_effect", said))
     return found
+
+
+def _too_fine(study: Experiment, claim: Estimated) -> str:
+    """That δ is less than what few examples of a split make of an error, "" where it is not."""
+    split = next(
+        (name for name in ("test", "validation", "train") if claim.metric in (f"{name}_error", f"best_{name}_error")),
+        "",
+    )
+    if not split or claim.above is not None or claim.smallest_effect == 0:
+        return ""
+    examples = min(count[split] for count in map(study.examples, setups(study)))
+    many = claim.smallest_effect * examples
+    if many >= FEW_EXAMPLES:
+        return ""
+    return (
+        f"δ = {claim.smallest_effect:g} is {many:.2g} of the {counted(examples, f'{split} example')}: a verdict holds for these very examples, "
+        "and others could turn it"
+    )
 
 
 def _pools(tasks: list[Task]) -> list[Task]:

@@ -96,7 +96,7 @@ class Declared:
             for claim, form in zip(study.claims, forms, strict=True)
         ]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return cls(claims, study.confirm_seeds(), family_of(study, alpha), now, recorded)
+        return cls(claims, study.planned_seeds(), family_of(study, alpha), now, recorded)
 
 
 def family_of(study: Study, alpha: float) -> dict[str, Any]:

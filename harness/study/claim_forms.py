@@ -169,7 +169,7 @@ def planned_runs(form: Form, study: Study) -> int:
     """How many runs a claim reads when all of the study is recorded (with several objectives: at least)."""
     cells = [{path: plain(level) for path, level in cell.items()} for cell in study.cells()]
     tried = study.tune_trials if study.tunes_within() else 1
-    return sum(reads(form, cell) for cell in cells) * tried * len(study.confirm_seeds())
+    return sum(reads(form, cell) for cell in cells) * tried * len(study.planned_seeds())
 
 
 def differences(was: Form, now: Form) -> str:

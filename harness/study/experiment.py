@@ -1,7 +1,9 @@
 """`Experiment`: what is fixed, swept, tuned and claimed, and the cells that follow from it."""
 
+import copy
 import itertools
 import math
+import typing
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Annotated, Any, Literal
@@ -77,11 +79,22 @@ class Experiment(Setup):
         """The metrics that tuning minimises."""
         return (self.objective,) if isinstance(self.objective, str) else tuple(self.objective)
 
-    def confirm_seeds(self) -> list[int]:
-        """The seeds of the confirm phase."""
+    def planned_seeds(self) -> list[int]:
+        """The seeds of the confirm phase, those of every planned look included."""
         if self.seeds is None:
             return list(range(self.looks[-1] if self.looks else self._usual_seeds()))
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
+
+    def confirm_seeds(self) -> list[int]:
+        """The seeds of the confirm phase, of a study `up_to` a look those until then."""
+        until: int | None = self.__dict__.get("_until")
+        return self.planned_seeds()[:until]
+
+    def up_to(self, n: int) -> typing.Self:
+        """The same study with its first n seeds alone; what is planned stays so."""
+        found = copy.copy(self)
+        found.__dict__["_until"] = n
+        return found
 
     def _usual_seeds(self) -> int:
         by_sign = any(
@@ -95,7 +108,7 @@ class Experiment(Setup):
 
     def planned_looks(self) -> list[int]:
         """The numbers of seeds after which its claims are judged; all of them where no looks are planned."""
-        return list(self.looks) or [len(self.confirm_seeds())]
+        return list(self.looks) or [len(self.planned_seeds())]
 
     def tunes_within(self) -> bool:
         """Whether every seed is tuned by itself, on its own training and validation data."""

@@ -84,8 +84,8 @@ def undeclared(study: Study, chain: Chain) -> list[str]:
         else:
             found.append(f"has no “{claim.title}” as the study makes it")
     found += [f"has “{title}”, which the study does not make" for title, _ in said]
-    if last["seeds"] != study.confirm_seeds():
-        found.append(f"plans the seeds {show(last['seeds'])}, the study {show(study.confirm_seeds())}")
+    if last["seeds"] != study.planned_seeds():
+        found.append(f"plans the seeds {show(last['seeds'])}, the study {show(study.planned_seeds())}")
     return found
 
 

@@ -85,7 +85,7 @@ def _role_problems(study: Experiment, known: set[str]) -> Iterator[Problem]:
 
 
 def _look_problems(study: Experiment) -> list[Problem]:
-    looks, n = list(study.looks), len(study.confirm_seeds())
+    looks, n = list(study.looks), len(study.planned_seeds())
     if looks != sorted(set(looks)):
         return [Problem("looks", "must rise: each has the seeds of the one before and more", show(study.looks))]
     if looks and looks[-1] != n:

@@ -93,7 +93,7 @@ class Study(Experiment):
             devices: `auto`, `cpu`, or CUDA devices such as `[0, 1]`.
             results: folder of all results.
             **options: the other ones of the command, by name: `workers`, `memory`, `ray`, `gpus_per_population`, `storage`,
-                `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `verbose`, `quiet`; see
+                `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `until_decided`, `verbose`, `quiet`; see
                 `harness.lead.options.Options`.
 
         Returns:
@@ -117,7 +117,7 @@ class Study(Experiment):
         parts = [(path, part) for path, part in self.components() if re.split(r"[.[]", path)[0] not in DECIDE_NOTHING]
         kinds = {path: part.identity() for path, part in parts}
         reached = {f"{path} reaches {name}": line for path, part in parts for name, line in part.reached().items()}
-        planned = self.values() | {"seeds": self.seeds if self.seeds is not None else len(self.confirm_seeds())}
+        planned = self.values() | {"seeds": self.seeds if self.seeds is not None else len(self.planned_seeds())}
         plan = {name: show(value) for name, value in planned.items() if name not in (*SETUP_FIELDS, *DECIDE_NOTHING)}
         return kinds | shown | reached | plan
 

@@ -1,0 +1,101 @@
+"""What a study can decide of each claim with its planned seeds, said before it trains: a verdict that no outcome gives is not promised."""
+
+import math
+
+import numpy as np
+
+from harness.inference.bounded_mean import bounded_mean_bounds
+from harness.inference.group_sequential import nominal_levels
+from harness.inference.looks import ALPHA
+from harness.inference.median import decisive_count
+from harness.inference.plan import Plan
+from harness.inference.power import (
+    EFFECTS,
+    decisive_pairs,
+    fewest_pairs,
+    fewest_seeds,
+    rate_difference_found,
+    seeds_to_find,
+)
+from harness.inference.rates import clopper_pearson_bounds
+from harness.settings.show import counted
+from harness.study import AnyClaim, Equivalence, Estimated, Interaction, Threshold, Trend
+
+LARGE = 1.0
+"""Standard deviations between seeds: an effect that a study should find."""
+
+
+def prospects(claims: list[AnyClaim] | tuple[AnyClaim, ...], plan: Plan) -> list[str]:
+    """A sentence for each claim that statistics decide, "" for the others.
+
+    Args:
+        claims: of one family: each may have to pass at α / number of them.
+        plan: of the study.
+    """
+    tested = [claim for claim in claims if isinstance(claim, Estimated)]
+    alpha = nominal_levels(plan.looks, ALPHA / max(len(tested), 1))[-1]
+    return [prospect(claim, plan, alpha) if isinstance(claim, Estimated) else "" for claim in claims]
+
+
+def prospect(claim: Estimated, plan: Plan, alpha: float) -> str:
+    """What the planned seeds can say of a claim at level 1 − α, its least favourable one."""
+    n = plan.looks[-1]
+    if claim.counts_runs():
+        return _of_rates(claim, plan, n, alpha)
+    kind = claim.estimated()
+    effect = EFFECTS[kind](n, alpha)
+    if not math.isfinite(effect):
+        return f"no verdict is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}: {fewest_seeds(kind, alpha)} at least"
+    if isinstance(claim, Equivalence):
+        return _of_equivalence(claim, n, alpha)
+    count = decisive_count(n, alpha) if kind == "median" else None
+    needs = f"needs {count} of {n} seeds beyond δ at level {1 - alpha:.1%}; " if count else f"at level {1 - alpha:.1%} "
+    return f"{needs}finds {effect:.1f} standard deviations (of Δ between seeds, beyond δ) with 80 % power{_more(kind, effect, alpha)}"
+
+
+def _more(kind: str, effect: float, alpha: float) -> str:
+    needed = seeds_to_find(kind, LARGE, alpha) if effect > 1.05 * LARGE else None
+    return "" if needed is None else f"; plan {needed} seeds to find {LARGE:g}"
+
+
+def _of_equivalence(claim: Equivalence, n: int, alpha: float) -> str:
+    if claim.estimated() == "median":
+        count = decisive_count(n, alpha) or n
+        return f"needs {count} of {n} seeds above −δ and as many below δ at level {1 - alpha:.1%}"
+    within = 1 / EFFECTS["mean"](n, alpha)
+    return f"needs a standard deviation of Δ between seeds below about {within:.2g} δ at level {1 - alpha:.1%}"
+
+
+def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
+    delta = claim.smallest_effect
+    several = _cells(claim, plan) > 1 and claim.across == "average"
+    if isinstance(claim, Threshold):
+        return _of_one_rate(claim, n, alpha)
+    if isinstance(claim, Equivalence | Interaction | Trend):
+        return ""
+    if not several:
+        count = decisive_pairs(n, delta, alpha)
+        if count is None:
+            least = fewest_pairs(delta, alpha)
+            return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}" + (
+                f": {least} at least" if least else ""
+            )
+        found = rate_difference_found(n, delta, alpha)
+        return f"needs {count} of {n} pairs in which the baseline alone has what it is about at level {1 - alpha:.1%}; finds a difference of rates of {found:.2f} with 80 % power"
+    ones = [bounded_mean_bounds(np.arange(n) < k, -1.0, 1.0)(alpha)[0] > delta for k in range(n + 1)]
+    if not any(ones):
+        return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}"
+    return f"needs {ones.index(True)} of {n} seeds that differ in every cell at level {1 - alpha:.1%}"
+
+
+def _of_one_rate(claim: Threshold, n: int, alpha: float) -> str:
+    """Whether even all of the runs could decide."""
+    best = clopper_pearson_bounds(n if claim.better == "higher" else 0, n)(alpha)
+    reached = best[0] - claim.value if claim.better == "higher" else claim.value - best[1]
+    if reached > claim.smallest_effect:
+        return ""
+    return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}: even {n} of {n} leave [{best[0]:.2f}, {best[1]:.2f}]"
+
+
+def _cells(claim: Estimated, plan: Plan) -> int:
+    return math.prod(len(sweep.levels) for path, sweep in plan.sweeps.items() if path not in claim.named())
