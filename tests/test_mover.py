@@ -32,7 +32,7 @@ SHARED = {"independent": None, "of each arm": [0, 1, 0, 1], "of each group": [0,
 @pytest.mark.parametrize("n", [10, pytest.param(20, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.slow)])
 def test_interactions_of_paired_rates_are_covered(n: int, rates: tuple[float, ...], shared: str) -> None:
     """Four events a seed happen where a normal number is low; some of them share most of it."""
-    rng, studies = np.random.default_rng(n), 1000
+    rng, studies = np.random.default_rng(n), 500
     common = 0.0 if SHARED[shared] is None else rng.normal(size=(studies, n, 2))[:, :, SHARED[shared]]
     weight = 0.0 if SHARED[shared] is None else 0.95
     noise = math.sqrt(weight) * common + math.sqrt(1 - weight) * rng.normal(size=(studies, n, 4))
@@ -52,7 +52,7 @@ def test_interactions_of_paired_rates_are_covered(n: int, rates: tuple[float, ..
 @pytest.mark.parametrize("shared", [0.0, 0.95])
 @pytest.mark.parametrize("rates", [(0.5, 0.1), (0.05, 0.0)])
 def test_differences_averaged_over_three_cells_are_covered(rates: tuple[float, float], shared: float) -> None:
-    rng, studies, n = np.random.default_rng(3), 600, 10
+    rng, studies, n = np.random.default_rng(3), 400, 10
     common = rng.normal(size=(studies, 2, 1, n))
     noise = math.sqrt(shared) * common + math.sqrt(1 - shared) * rng.normal(size=(studies, 2, 3, n))
     happened = (noise < stats.norm.ppf(rates)[:, None, None]).astype(int)

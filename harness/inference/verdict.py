@@ -34,7 +34,7 @@ class Verdict:
         method: of the interval.
         n: seeds, for an exact claim runs.
         per_seed: seed → Δ.
-        further_seeds: about how many more would decide; None where unknown or beyond 100,000.
+        further_seeds: about how many more would decide, as verdicts of before said; None.
         n_diverged_treatment: diverged runs in the treatment arm.
         n_diverged_baseline: diverged runs in the baseline arm.
         n_imputed: runs that diverged or are infinite, counted as the worst of the others.
