@@ -1,17 +1,13 @@
-"""The betting interval of a bounded mean, and MOVER's of a difference: coverage by simulation, properties, by hand."""
+"""The betting interval of a bounded mean: coverage by simulation, properties, by hand."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from scipy import stats
 
 from harness.inference.bounded_mean import bounded_mean_bounds
-from harness.inference.intervals import Interval
-from harness.inference.mover import mover_bounds, sample_correlation
 from harness.inference.paired_rates import paired_rate_bounds
 
 LAWS = {
@@ -61,43 +57,3 @@ def test_bets_nest_mirror_and_know_no_order(values: list[float], order: object) 
 def test_what_lies_beyond_the_limits_is_refused(value: float) -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
         bounded_mean_bounds([0.5, value], 0.0, 1.0)
-
-
-# --- MOVER ---------------------------------------------------------------------------------------------------------
-
-
-def test_errors_add_as_a_right_angle_or_along_a_line() -> None:
-    first, second = (lambda alpha: (0.2, 0.9)), (lambda alpha: (-0.3, 0.5))
-    assert mover_bounds(first, second, 0.5, 0.1, 0.0)(0.05) == pytest.approx((0.4 - 0.5, 0.4 + math.hypot(0.4, 0.4)))
-    assert mover_bounds(first, second, 0.5, 0.1, -1.0)(0.05) == pytest.approx((0.2 - 0.5, 0.9 + 0.3))
-    assert mover_bounds(first, second, 0.5, 0.1, 0.7)(0.05) == mover_bounds(first, second, 0.5, 0.1, 0.0)(0.05)
-
-
-@lru_cache(maxsize=4096)
-def rate_interval(wins: int, losses: int, n: int) -> Interval:
-    return paired_rate_bounds(wins, losses, n)(0.05)
-
-
-SHARED = {"independent": None, "of each arm": [0, 1, 0, 1], "of each group": [0, 0, 1, 1], "crosswise": [0, 1, 1, 0]}
-
-
-@pytest.mark.parametrize("shared", SHARED)
-@pytest.mark.parametrize("rates", [(0.5, 0.5, 0.5, 0.5), (0.2, 0.0, 0.1, 0.0), (0.7, 0.3, 0.3, 0.3)])
-@pytest.mark.parametrize("n", [10, pytest.param(20, marks=pytest.mark.slow), pytest.param(50, marks=pytest.mark.slow)])
-def test_interactions_of_paired_rates_are_covered(n: int, rates: tuple[float, ...], shared: str) -> None:
-    """Four events a seed happen where a normal number is low; some of them share most of it."""
-    rng, studies = np.random.default_rng(n), 1000
-    common = 0.0 if SHARED[shared] is None else rng.normal(size=(studies, n, 2))[:, :, SHARED[shared]]
-    weight = 0.0 if SHARED[shared] is None else 0.95
-    noise = math.sqrt(weight) * common + math.sqrt(1 - weight) * rng.normal(size=(studies, n, 4))
-    happened = (noise < stats.norm.ppf(rates)).astype(int)
-    truth = rates[0] - rates[1] - rates[2] + rates[3]
-    missed = 0
-    for first, second in zip(happened[:, :, 0] - happened[:, :, 1], happened[:, :, 2] - happened[:, :, 3], strict=True):
-        found = [rate_interval(int((d > 0).sum()), int((d < 0).sum()), n) for d in (first, second)]
-        low, high = mover_bounds(
-            lambda alpha, found=found: found[0], lambda alpha, found=found: found[1],
-            first.mean(), second.mean(), sample_correlation(first, second),
-        )(0.05)  # fmt: skip
-        missed += not low - 1e-9 <= truth <= high + 1e-9
-    assert missed / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)

@@ -7,9 +7,9 @@ import numpy as np
 
 from harness.inference.bounded_mean import bounded_mean_bounds
 from harness.inference.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
-from harness.inference.intervals import EVERYTHING, Bounds, t_bounds
+from harness.inference.intervals import EVERYTHING, Array, Bounds, Interval, t_bounds
 from harness.inference.median import median_bounds
-from harness.inference.mover import mover_bounds, sample_correlation
+from harness.inference.mover import combined_bounds, sample_correlations
 from harness.inference.paired_rates import paired_rate_bounds
 from harness.inference.rates import clopper_pearson_bounds
 from harness.inference.robust import median
@@ -21,10 +21,10 @@ METHODS = {
     "median": "median, interval by the sign test", "hodges_lehmann": "Hodges–Lehmann estimate, interval by signed ranks",
     "mean": "mean over seeds whose runs trained, t interval",
 }  # fmt: skip
-PAIRED, SINGLE, DIFFERENCE_OF_PAIRED, AVERAGED = (
-    "difference of rates, exact paired score interval", "rate, exact interval",
-    "difference of two differences of rates, intervals of these combined (MOVER)",
-    "mean of rates over cells, exact interval for bounded numbers (betting)",
+PAIRED, COMBINED, SINGLE, BOUNDED_MEAN = (
+    "difference of rates, exact paired score interval",
+    "sum of differences of rates, exact paired score intervals of each combined (MOVER)", "rate, exact interval",
+    "mean of what lies between two ends, exact interval (betting)",
 )  # fmt: skip
 
 
@@ -68,57 +68,48 @@ def _mean(claim: Estimated, sample: Sample) -> Estimate:
     if len(values) > 1 and np.ptp(values) <= 1e-12 * np.abs(values).max():
         least, most = _range(sample, *BOUNDED.get(METRICS[claim.metric].unit, (0.0, 1.0)))
         bounds = bounded_mean_bounds(np.clip(values, least, most), least, most)
-        return Estimate(
-            float(values.mean()), bounds, "equal differences, exact interval for bounded numbers (betting)", len(values)
-        )
+        return Estimate(float(values.mean()), bounds, BOUNDED_MEAN, len(values))
     return Estimate(float(values.mean()), t_bounds(values), METHODS["mean"], len(values))
 
 
 def _rate(sample: Sample) -> Estimate:
-    value, n = float(sample.differences.mean()), len(sample.seeds)
-    steps = (
-        sample.terms[:, 0] / np.array([part.weight for part in sample.parts])
-        if len(sample.cells) == 1
-        else np.empty((0, 0))
-    )
-    whole = len(sample.cells) == 1 and bool(np.isin(steps, (-1.0, 0.0, 1.0)).all())
-    if len(sample.cells) == 1 and len(sample.parts) == 1:
-        part = sample.parts[0]
-        if not isinstance(part.other, Mapping):
-            return _single(sample, float(part.other), n, value)
-        if whole:
-            signed = sample.terms[:, 0, 0]
-            bounds = paired_rate_bounds(int((signed > 0).sum()), int((signed < 0).sum()), n)
-            return Estimate(value, bounds, PAIRED, n)
-    if (
-        whole
-        and len(sample.parts) == 2
-        and [part.weight for part in sample.parts] == [-sample.parts[1].weight, sample.parts[1].weight]
-    ):
-        first, second = (np.sign(sample.parts[0].weight) * steps[:, i] for i in (0, 1))
-        each = [paired_rate_bounds(int((d > 0).sum()), int((d < 0).sum()), n) for d in (first, second)]
-        bounds = mover_bounds(
-            each[0], each[1], float(first.mean()), float(second.mean()), sample_correlation(first, second)
-        )
-        return Estimate(value, bounds, DIFFERENCE_OF_PAIRED, n)
+    weights = np.array([part.weight for part in sample.parts])
+    steps = sample.terms / weights  # (seed, cell, part)
+    against_arms = all(isinstance(part.other, Mapping) for part in sample.parts)
+    if against_arms and np.isin(steps, (-1.0, 0.0, 1.0)).all():
+        return _paired(sample, steps.reshape(len(steps), -1), np.tile(weights / len(sample.cells), len(sample.cells)))
+    if not against_arms and steps.shape[1:] == (1, 1):
+        happened = steps[:, 0, 0] + float(sample.parts[0].other)  # type: ignore[arg-type]  # a number, as was seen
+        if np.isin(np.round(happened, 9), (0.0, 1.0)).all():
+            return _single(sample, int(np.round(happened).sum()))
     least, most = _range(sample, 0.0, 1.0)
-    return Estimate(value, bounded_mean_bounds(np.clip(sample.differences, least, most), least, most), AVERAGED, n)
+    values = np.clip(sample.differences, least, most)
+    return Estimate(float(values.mean()), bounded_mean_bounds(values, least, most), BOUNDED_MEAN, len(values))
 
 
-def _single(sample: Sample, other: float, n: int, value: float) -> Estimate:
-    """One arm's rate against a number: w · (rate − other)."""
-    weight = sample.parts[0].weight
-    happened = sample.terms[:, 0, 0] / weight + other
-    if not np.isclose(happened, np.round(happened)).all():
-        least, most = _range(sample, 0.0, 1.0)
-        return Estimate(value, bounded_mean_bounds(np.clip(sample.differences, least, most), least, most), AVERAGED, n)
-    exact = clopper_pearson_bounds(int(np.round(happened).sum()), n)
+def _paired(sample: Sample, steps: Array, weights: Array) -> Estimate:
+    """Of differences (seed, cell and part) that are −1, 0 or 1."""
+    n, value = len(steps), float(sample.differences.mean())
+    each = [paired_rate_bounds(int((d > 0).sum()), int((d < 0).sum()), n) for d in steps.T]
+    if len(each) == 1:
+        signed = steps[:, 0] * np.sign(weights[0])
+        return Estimate(value, paired_rate_bounds(int((signed > 0).sum()), int((signed < 0).sum()), n), PAIRED, n)
+    estimates, correlations = steps.mean(axis=0), sample_correlations(steps.T)
+    if len(each) == 2 and weights[0] == -weights[1]:
+        correlations = np.nan_to_num(correlations, nan=0.0)  # which for two keeps its coverage, see `mover_bounds`
+    return Estimate(value, combined_bounds(each, estimates, weights, correlations), COMBINED, n)
 
-    def bounds(alpha: float) -> tuple[float, float]:
-        ends = sorted(weight * (end - other) for end in exact(alpha))
-        return ends[0], ends[1]
 
-    return Estimate(value, bounds, SINGLE, n)
+def _single(sample: Sample, happened: int) -> Estimate:
+    """One arm's rate against a number: weight · (rate − number)."""
+    part, n = sample.parts[0], len(sample.seeds)
+    exact = clopper_pearson_bounds(happened, n)
+
+    def bounds(alpha: float) -> Interval:
+        low, high = sorted(part.weight * (end - float(part.other)) for end in exact(alpha))  # type: ignore[arg-type]
+        return low, high
+
+    return Estimate(float(sample.differences.mean()), bounds, SINGLE, n)
 
 
 def _range(sample: Sample, least: float, most: float) -> tuple[float, float]:

@@ -2,9 +2,6 @@
 
 import math
 
-import numpy as np
-
-from harness.inference.bounded_mean import bounded_mean_bounds
 from harness.inference.group_sequential import nominal_levels
 from harness.inference.looks import ALPHA
 from harness.inference.median import decisive_count
@@ -68,24 +65,21 @@ def _of_equivalence(claim: Equivalence, n: int, alpha: float) -> str:
 
 def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
     delta = claim.smallest_effect
-    several = _cells(claim, plan) > 1 and claim.across == "average"
     if isinstance(claim, Threshold):
         return _of_one_rate(claim, n, alpha)
     if isinstance(claim, Equivalence | Interaction | Trend):
         return ""
-    if not several:
-        count = decisive_pairs(n, delta, alpha)
-        if count is None:
-            least = fewest_pairs(delta, alpha)
-            return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}" + (
-                f": {least} at least" if least else ""
-            )
-        found = rate_difference_found(n, delta, alpha)
-        return f"needs {count} of {n} pairs in which the baseline alone has what it is about at level {1 - alpha:.1%}; finds a difference of rates of {found:.2f} with 80 % power"
-    ones = [bounded_mean_bounds(np.arange(n) < k, -1.0, 1.0)(alpha)[0] > delta for k in range(n + 1)]
-    if not any(ones):
-        return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}"
-    return f"needs {ones.index(True)} of {n} seeds that differ in every cell at level {1 - alpha:.1%}"
+    count = decisive_pairs(n, delta, alpha)
+    if count is None:
+        least = fewest_pairs(delta, alpha)
+        more = f": {least} at least" if least else ""
+        return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}{more}"
+    found = rate_difference_found(n, delta, alpha)
+    cell = " in each cell" if claim.across == "each" or _cells(claim, plan) > 1 else ""
+    return (
+        f"needs {count} of {n} pairs{cell} in which one arm alone has what it is about at level {1 - alpha:.1%}; finds a difference of rates "
+        f"of {found:.2f} with 80 % power"
+    )
 
 
 def _of_one_rate(claim: Threshold, n: int, alpha: float) -> str:
