@@ -23,6 +23,11 @@ from harness.execution.processes import serve
 )
 @click.option("--seeds", metavar="N|LIST", help="Seeds of the confirm phase: how many, or which (0,3,7 or 5-9).")
 @click.option("--quick", is_flag=True, help="A small version under a name of its own: few steps, seeds and trials.")
+@click.option(
+    "--widen",
+    is_flag=True,
+    help="Try values beyond an end of the tuned range where a best one lies at it, in all cells and seeds.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run and how long it would take; record nothing.")
 @click.option(
     "--retry-failed", is_flag=True, help="Train again the runs that failed; those that were killed always are."
@@ -68,7 +73,9 @@ from harness.execution.processes import serve
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
-def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: Any) -> None:
+def main(
+    study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, widen: bool, **options: Any
+) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
     started = time.monotonic()
     serve()
@@ -78,7 +85,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     from harness.study.changes import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    changes, chosen = Changes(settings, seeds, quick), Options(**options, started=started)
+    changes, chosen = Changes(settings, seeds, quick, widen), Options(**options, started=started)
     sys.exit(ending(lambda: run_file(study_file, changes, chosen), refused=f"{study_file} cannot run:"))
 
 

@@ -81,7 +81,10 @@ def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFram
     Raises:
         InvalidStudy: all that is recorded is of other settings.
     """
-    entries = recorder.entries(() if study.tunes_within() or not study.tunes() else study.objectives())
+    deciding = (
+        ["tune", "confirm"] if study.tunes_within() else ["tune"]
+    )  # a confirm run of before may be one that tunes now
+    entries = recorder.entries(deciding if study.widen or (study.tunes() and not study.tunes_within()) else ())
     holdings = held(study, Entries(entries))
     wanted = shares(holdings)
     if entries and not wanted:

@@ -48,6 +48,8 @@ class Study(Experiment):
         tune_trials: values of the `Tune` factors tried in every cell, the same ones in all cells and seeds.
         tune_seeds: replicates of each of them where they are shared, on seeds of their own [5].
         sampler: of Optuna. `qmc`: quasi-random points; `random`: random ones; `tpe`: adapts to each cell, where values are shared.
+        widen: whether values beyond an end of the range of the one `Tune` are tried where the best of a cell lies at it, in all
+            cells and seeds alike, see `harness.study.widening`.
         objective: the metric that tuning minimises, measured on the validation split; several give a Pareto front.
         evaluations: times during training at which the validation loss is measured, the end included.
 
@@ -91,8 +93,8 @@ class Study(Experiment):
             devices: `auto`, `cpu`, or CUDA devices such as `[0, 1]`.
             results: folder of all results.
             **options: the other ones of the command, by name: `workers`, `memory`, `ray`, `gpus_per_population`, `storage`,
-                `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `verbose`, `quiet`; see
-                `harness.lead.options.Options`.
+                `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `verbose`, `quiet`, see
+                `harness.lead.options.Options`; and `widen=True`, as in `Study(widen=True)`.
 
         Returns:
             What `harness.load` reads from the study's folder; runs that failed are among its `runs`.
@@ -118,6 +120,8 @@ class Study(Experiment):
         plan = {
             name: show(value) for name, value in self.values().items() if name not in (*SETUP_FIELDS, *DECIDE_NOTHING)
         }
+        if not self.widen:  # what was described before there was this setting is the same study
+            del plan["widen"]
         return kinds | shown | reached | plan
 
     def digest(self) -> str:
