@@ -233,7 +233,7 @@ def test_runs_in_a_table_call_for_the_values_that_the_ledger_asks_for(how: str, 
 # --- In a real storage
 
 
-def told(of: Study, storage: Path, loss: Callable[[Trial, int], float]) -> tuple[list[Trial], int]:
+def told(of: Study, storage: Path | str, loss: Callable[[Trial, int], float]) -> tuple[list[Trial], int]:
     """Train all that is missing, in name; the study's trials, and how many were asked for."""
     design, found, new = Design(of, str(storage)), [], 0
     for name in design.rounds():
@@ -257,6 +257,12 @@ def test_a_study_widened_later_is_the_one_widened_at_once_and_trains_only_what_i
     assert later == at_once
     assert (before, new) == ((8, 4) if how == "within" else (8 + 2, 4 + 2))
     assert told(study(how), tmp_path / "later", away_from(2.5)) == (later, 0)
+
+
+def test_values_beyond_a_range_are_kept_in_a_database_too(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path}/optuna.db"
+    found, new = told(study(), database, away_from(2.5))
+    assert new == 6 * 2 and told(study(), database, away_from(2.5)) == (found, 0)
 
 
 def test_what_was_widened_stays_so_whatever_the_next_launch_says_as_long_as_it_can(tmp_path: Path) -> None:
