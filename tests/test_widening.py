@@ -85,6 +85,15 @@ def test_a_linear_range_goes_on_by_the_difference_of_its_points() -> None:
     assert rates(trials(linear, away_from(1e9)))[4:] == pytest.approx([1.2, 1.4, 1.6])
 
 
+def test_values_are_decimals_and_a_range_as_wide_as_numbers_are_ends_with_them() -> None:
+    assert rates(trials(study(optimizer=SGD(lr=Tune(0.1, 10.0, log=True)), n=6), away_from(1e9)))[6:] == [
+        21.5443469003, 46.4158883361, 100.0,
+    ]  # fmt: skip
+    enormous = study(optimizer=SGD(lr=Tune(1e-300, 1e15, log=True)), n=2)
+    assert len(rates(trials(enormous, lambda trial, seed: -trial.values[LR]))) == 2
+    assert len(rates(trials(enormous, lambda trial, seed: trial.values[LR]))) == 2
+
+
 def test_both_ends_go_on_where_cells_are_best_at_different_ones_and_all_cells_get_all_values() -> None:
     def loss(trial: Trial, seed: int) -> float:
         return away_from(30.0 if trial.cell else 1e-9)(trial, seed)
@@ -274,6 +283,12 @@ def test_what_was_widened_stays_so_whatever_the_next_launch_says_as_long_as_it_c
     design = Design(both, str(tmp_path / "j"))
     assert not design.study.widen
     design.close()
+
+
+def test_a_launch_that_is_refused_before_it_begins_leaves_the_range_as_it_was(tmp_path: Path) -> None:
+    told(study(widen=False), tmp_path / "j", away_from(2.5))
+    Design(study(), str(tmp_path / "j")).close()
+    assert told(study(widen=False), tmp_path / "j", away_from(2.5))[1] == 0
 
 
 @pytest.mark.parametrize("how", HOW)

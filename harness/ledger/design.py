@@ -96,8 +96,6 @@ class Design:
             on_error.callback(self.close)
             self._optuna = self._opened(study)
             self.study = as_widened(study, self._optuna.user_attrs)
-            if self.study.widen:
-                self.remembered(WIDEN, lambda: True)
             self.identity = checked_identity(self.remembered(IDENTITY, lambda: uuid.uuid4().hex))
             self._optuna.set_user_attr("leader", this_process())
             self._space = Space(self.study, self._storage, self._optuna)
@@ -174,6 +172,8 @@ class Design:
             Stopped: another process has taken the study over.
         """
         self._lead_still()
+        if self.study.widen:
+            self.remembered(WIDEN, lambda: True)
         trials = [wanted(self.study, trial) for trial in trials_of(self.study, Entries(self.entries())).of(name)]
         by_key = {trial.key: trial for trial in reversed(trials)}
         self._give_up(by_key)

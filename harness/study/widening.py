@@ -3,7 +3,7 @@
 The points of the range stay as they are. One more is added at a time, beyond each end at which a best value lies
 (`harness.inference.range_ends` says where that is), as far from the last one as the range's points are from one another on
 average: for n points the ratio (high / low)^(1/n) on a log scale, the difference (high − low) / n on a linear one. All cells and
-seeds get it. It ends when no best value lies at an end, after `MOST` values beyond an end, or where the setting takes no such value.
+seeds get it, and by validation data alone, so that arms which are equal in law stay so. It ends when no best value lies at an end, after `MOST` values beyond an end, or where the setting takes no such value.
 """
 
 import math
@@ -17,6 +17,9 @@ from harness.study.trial_run import problems_at
 
 MOST = 3
 """Values that are tried beyond each end, at most."""
+
+DIGITS = 12
+"""Of these values: the last bits of a power differ between machines, and would make another run."""
 
 End = Literal["lower", "upper"]
 ENDS: tuple[End, End] = ("lower", "upper")
@@ -51,11 +54,13 @@ def beyond(study: Experiment, end: End, number: int) -> float:
     """The value number 1, 2, … beyond an end."""
     _, tune = tuned(study)
     part = number / study.tune_trials
-    if tune.log:
-        factor = math.pow(tune.high / tune.low, part)
-        return tune.high * factor if end == "upper" else tune.low / factor
-    difference = (tune.high - tune.low) * part
-    return tune.high + difference if end == "upper" else tune.low - difference
+    try:
+        factor = math.pow(tune.high / tune.low, part) if tune.log else 1.0
+    except OverflowError:
+        factor = math.inf
+    difference = 0.0 if tune.log else (tune.high - tune.low) * part
+    value = tune.high * factor + difference if end == "upper" else tune.low / factor - difference
+    return float(f"{value:.{DIGITS}g}")
 
 
 def are_beyond(study: Experiment, end: End, values: Iterable[float]) -> list[float]:
@@ -70,8 +75,9 @@ def refusal(study: Experiment, end: End, number: int) -> str:
     """Why a value beyond an end cannot be tried, as it could not be the end of a `Tune`; "" if it can."""
     known: dict[tuple[End, int], str] = study.__dict__.setdefault("_refused", {})
     if (end, number) not in known:
-        (path, _), value = tuned(study), beyond(study, end, number)
-        known[end, number] = f"{path} would be beyond {LARGEST:g}" if abs(value) > LARGEST else ""
+        (path, tune), value = tuned(study), beyond(study, end, number)
+        too_far = abs(value) > LARGEST or (tune.log and value <= 0)
+        known[end, number] = f"{path} would be {value:g}" if too_far else ""
         if not known[end, number]:
             found = (str(p) for p in problems_at(study, [{path: value}]) if not isinstance(p, Note))
             known[end, number] = next(found, "")
