@@ -26,6 +26,11 @@ from harness.execution.processes import serve
 @click.option(
     "--until-decided", is_flag=True, help="Train look by look, as the study plans them, until no claim is open."
 )
+@click.option(
+    "--widen",
+    is_flag=True,
+    help="Try values beyond an end of the tuned range where a best one lies at it, in all cells and seeds.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would run and how long it would take; record nothing.")
 @click.option(
     "--retry-failed", is_flag=True, help="Train again the runs that failed; those that were killed always are."
@@ -71,7 +76,9 @@ from harness.execution.processes import serve
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
 @click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
-def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **options: Any) -> None:
+def main(
+    study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, widen: bool, **options: Any
+) -> None:
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
     started = time.monotonic()
     serve()
@@ -81,7 +88,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     from harness.study.changes import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    changes, chosen = Changes(settings, seeds, quick), Options(**options, started=started)
+    changes, chosen = Changes(settings, seeds, quick, widen), Options(**options, started=started)
     sys.exit(ending(lambda: run_file(study_file, changes, chosen), refused=f"{study_file} cannot run:"))
 
 

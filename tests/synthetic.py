@@ -36,6 +36,7 @@ class FakeStudy:
     within: bool = False
     tune_trials: int = 8
     sampler: str = "qmc"
+    widen: bool = False
 
     def shared_tune_seeds(self) -> int:
         return 5

@@ -589,7 +589,7 @@ def test_recorded_entries_say_whose_runs_they_are_and_what_was_measured(launched
         {2: "machine"},
         {},
     )
-    (found,) = recorder(results).entries(objectives=["validation_loss"])
+    (found,) = recorder(results).entries(phases=["tune"])
     assert found.outcomes["grad_norm_q99"] == [1.0, WORST, WORST]  # finite, diverged, failed
 
 

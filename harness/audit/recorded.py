@@ -13,6 +13,7 @@ from harness.engine.content import seed_key
 from harness.engine.planning import copy_of
 from harness.engine.run_tables import CURVE_COLUMNS
 from harness.engine.runs import Run
+from harness.inference.range_ends import still_to_try
 from harness.inference.selection import selected
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.ledger.records.launch import DOCUMENTS
@@ -26,6 +27,7 @@ from harness.settings.metrics import METRICS
 from harness.study import Study
 from harness.study.changes import Changes, parse_changes
 from harness.study.load import load_study
+from harness.study.widening import ENDS, MOST, are_beyond, beyond, tuned
 
 WRITTEN_AGAIN = "is missing; the study's command, run again, writes it without training what is trained"
 ABSENT = {"study.py": "is missing; name the file that defines the study with --study FILE, also for one made in Python"}
@@ -92,7 +94,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     runs = _table(folder / RUNS_FILE, (*IDENTITY, *OUTCOME), IDENTITY[:2])
     curves = _table(folder / CURVES_FILE, CURVE_COLUMNS, CURVE_COLUMNS[:3]).sort_values("step", kind="stable")
     trials = _trials(study, runs, folder / RUNS_FILE)
-    _check_complete(study, trials, folder / RUNS_FILE)
+    _check_complete(study, trials, runs, folder / RUNS_FILE)
     keys = ["trial", "seed"]
     runs, curves = runs.set_index(keys).sort_index(), curves.set_index(keys).sort_index(kind="stable")
     if strangers := sorted(set(curves.index) - set(runs.index)):
@@ -253,11 +255,12 @@ def _number(value: Any, *, whole: bool) -> float:
         return math.nan
 
 
-def _check_complete(study: Study, trials: list[Trial], path: Path) -> None:
-    """Raises `InvalidStudy` where trials of the study are not there."""
+def _check_complete(study: Study, trials: list[Trial], runs: pd.DataFrame, path: Path) -> None:
+    """Raises `InvalidStudy` where trials of the study are not there, or values were tried that it does not try."""
     tune, confirm = ([t for t in trials if t.confirm == phase] for phase in (False, True))
     cells = len(study.cells())
     wanted, confirmed = (trials * cells for trials in study.trials_per_cell())
+    wanted += cells * (len(_beyond(study, runs, path)) + len(still_to_try(study, runs)))
     there = len({trial.cell for trial in confirm})
     if len(tune) != wanted or there != confirmed:
         message = (
@@ -265,3 +268,19 @@ def _check_complete(study: Study, trials: list[Trial], path: Path) -> None:
             "command continues it"
         )
         raise InvalidStudy([Problem(str(path), message)])
+
+
+def _beyond(study: Study, runs: pd.DataFrame, path: Path) -> list[float]:
+    """The values beyond the range of a study that is widened; raises `InvalidStudy` where they are none that it tries."""
+    if not study.widen:
+        return []
+    name, _ = tuned(study)
+    found: list[float] = []
+    for end in ENDS:
+        there = are_beyond(study, end, runs[name])
+        planned = [beyond(study, end, number) for number in range(1, MOST + 1)]
+        if there != planned[: len(there)]:
+            message = f"has values of {name} beyond the {end} end of its range that the study does not try"
+            raise InvalidStudy([Problem(str(path), message, ", ".join(map(str, there)))])
+        found += there
+    return found

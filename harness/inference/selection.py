@@ -4,11 +4,13 @@ What luck in tuning does to a result is then part of its spread over seeds; a ch
 effect of the arms (at ten seeds, 17 % false verdicts on arms equal in law).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from harness.settings.levels import at
 from harness.study import Study
 
 RANK = {"finished": 0, "collapsed": 0, "diverged": 1, "failed": 2}
@@ -44,3 +46,14 @@ def selected(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     ranked = runs.loc[order.sort_values(["rank", "value", "trial"], kind="stable").index]
     chosen = ranked.index[~pd.concat(cell_and_seed(study, ranked), axis=1).duplicated()]
     return runs.assign(phase=np.where(runs.index.isin(chosen), "confirm", "tune"))
+
+
+def cells(study: Study, runs: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The confirm runs of every cell that has some, with its levels; by trial where a cell confirms several for all seeds."""
+    confirm = runs[runs["phase"] == "confirm"]
+    for cell in study.cells():
+        inside = confirm[at(confirm, cell)]
+        if study.tunes_within() and len(inside):
+            yield cell, inside
+        elif not study.tunes_within():
+            yield from ((cell, rows) for _, rows in inside.groupby("trial"))

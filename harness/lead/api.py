@@ -16,7 +16,8 @@ from harness.study.origin import Origin
 
 
 def run(
-    study: Study, *, seeds: int | Sequence[int] | None, devices: str | Sequence[int | str], results: str | Path, **options: Any
+    study: Study, *, seeds: int | Sequence[int] | None, devices: str | Sequence[int | str], results: str | Path,
+    widen: bool = False, **options: Any,
 ) -> Results:  # fmt: skip
     """Run a study, or go on with it, and read its results; see `harness.study.Study.run`.
 
@@ -24,7 +25,7 @@ def run(
         InvalidStudy, Interrupted: see `harness.lead.flow.run`.
     """
     wanted = seeds if seeds is None or isinstance(seeds, int) else ",".join(map(str, seeds))
-    changes = Changes(seeds=None if wanted is None else str(wanted))
+    changes = Changes(seeds=None if wanted is None else str(wanted), widen=widen)
     study = apply_changes(study, changes)
     forget_sources()  # a notebook may have changed what its classes use since it was made
     places = devices if isinstance(devices, str) else ",".join(map(str, devices))

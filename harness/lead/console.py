@@ -65,7 +65,7 @@ def shown(progress: Progress, *, quiet: bool) -> Iterator[None]:
     elif console.is_terminal:
         with Bar(BarColumn(), TextColumn("{task.description}", markup=False), console=console, transient=True) as bar:
             task = bar.add_task("", total=progress.steps)
-            progress.show = lambda p: bar.update(task, completed=p.done_steps, description=line(p, rate))
+            progress.show = lambda p: bar.update(task, total=p.steps, completed=p.done_steps, description=line(p, rate))
             yield
     else:
         last = [time.monotonic()]

@@ -1,10 +1,11 @@
 """From a study to its report: the stages of the flow in order."""
 
 import gc
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,17 +15,17 @@ import pandas as pd
 
 from harness.engine.checkpoint import Checkpoints
 from harness.engine.kept_weights import missing_weights
-from harness.engine.planning import plan
-from harness.engine.runs import Run
-from harness.engine.way import Way
 from harness.execution.examination import notes
 from harness.execution.placement import Placement
 from harness.execution.selection import on_cluster, on_host
 from harness.execution.trainer import Executor
+from harness.inference.range_ends import how_wide
+from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
 from harness.lead import console
+from harness.lead.as_begun import described, keep_kind, planner, still_widened
 from harness.lead.interruption import Interrupted, Stop, why_stopped
-from harness.lead.leader import Leader, Planner
+from harness.lead.leader import Leader
 from harness.lead.options import Options
 from harness.lead.verdict_lines import said_of
 from harness.ledger.claim_record import REGISTERED, ClaimRecord
@@ -92,6 +93,7 @@ def run(
     )
     with leadership(folder), executor, opened as stores:
         design, recorder, _ = stores
+        study, origin = still_widened(design, study, origin, options)
         keep_kind(design, placement, options)
         planned = planner(design, placement)
         launch = launched(study, origin, design, placement)
@@ -106,12 +108,11 @@ def run(
                 leader = Leader(study, design, commits, executor, progress, planned, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
-                options.note(settle(stores, commits, checkpoints))
-                options.note(missing_weights(folder, options.keep_weights, runs))
+                options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
                 options.say(trained(progress, time.monotonic() - options.started))
                 from harness.reporting.build import build_report
 
-                commands = [*([command] if command else []), ui_command(options.uri)]
+                commands = [*again(command, origin), ui_command(options.uri)]
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
                 verdicts = build_report(
                     study, origin.doc, documents, runs, folder, commands=commands, helpers=tuple(helpers)
@@ -149,6 +150,18 @@ def settle(stores: Stores, commits: Commits, checkpoints: Checkpoints) -> list[s
     return checkpoints.remove()
 
 
+def left_to_know(study: Study, runs: pd.DataFrame, folder: Path, options: Options) -> Iterator[str]:
+    """What the user should know of what was trained."""
+    yield from missing_weights(folder, options.keep_weights, runs)
+    yield from how_wide(study, selected(study, runs))
+
+
+def again(command: str, origin: Origin) -> list[str]:
+    """The command line that gives the study anew; none for one that was made in Python."""
+    lacks = origin.changes.widen and "--widen" not in shlex.split(command)
+    return [command + " --widen" * lacks] if command else []
+
+
 def beginning(design: Design) -> Iterator[str]:
     """What a launch is about to do, in words."""
     changes, there = design.changes(), design.there()
@@ -170,41 +183,6 @@ def enter(claims: ClaimRecord, study: Study, commits: Commits, options: Options)
     commits.patiently(claims.enter)
     for line in said_of(registrations(study, claims.chain)):
         options.say(line)
-
-
-def keep_kind(design: Design, placement: Placement, options: Options) -> None:
-    """Go on with the kind of device that the study was begun with: another one draws other noise under the same seeds.
-
-    Raises:
-        InvalidStudy: this is another one.
-    """
-    kind = design.remembered("device_kind", lambda: placement.kind)
-    if kind != placement.kind:
-        message = (
-            f"the study was begun on {kind}, and on {placement.kind} the same seeds draw other dropout noise; go on with "
-            f"{kind}, or forget it with `harness forget` and start anew"
-        )
-        option, got = ("--devices", options.devices) if options.ray is None else ("--ray", options.ray)
-        raise InvalidStudy([Problem(option, message, got)])
-
-
-def planner(design: Design, placement: Placement) -> Planner:
-    """How runs are put together: as when the study was begun, in the ways that were found then."""
-    abreast = design.remembered("abreast", lambda: len(placement.places))
-
-    def way_of(name: str, runs: list[Run]) -> Way:
-        size = len(runs).bit_length()  # a study that was begun with one seed may have many now
-        return Way(**design.remembered(f"way {name} {size}", lambda: asdict(known_or_examined(name, runs))))
-
-    def known_or_examined(name: str, runs: list[Run]) -> Way:
-        return placement.ways[name] if name in placement.ways else placement.examine(runs)[name]
-
-    return partial(plan, way_of=way_of, abreast=abreast)
-
-
-def described(placement: Placement) -> dict[str, object]:
-    """The plan as it is kept with the records."""
-    return {"abreast": len(placement.places), "ways": {name: asdict(way) for name, way in placement.ways.items()}}
 
 
 def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:

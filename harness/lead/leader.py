@@ -23,9 +23,12 @@ from harness.ledger.records.finished import FinishedTrial
 from harness.ledger.records.populations import population_table
 from harness.ledger.trial_runs import factor_values, runs_of, seeds_of
 from harness.settings import ranges, show
+from harness.settings.levels import label
 from harness.settings.patience import Stopped
 from harness.settings.progress import Progress
+from harness.settings.show import counted
 from harness.study import Study
+from harness.study.widening import tuned
 
 Planner = Callable[[list[Run]], list[list[Run]]]
 """Partitions a round's runs into populations."""
@@ -80,8 +83,21 @@ class Leader:
         """Count what of a round is there: all but what is asked for."""
         wanted = [run for each in asked.trials for run in runs_of(self.study, each.trial, each.seeds)]
         missing = {(p.trial.number, seed) for wave in asked.waves for p in wave if not p.told for seed in p.seeds}
+        if any(each.trial.widened(self.study) for each in asked.trials):
+            self.progress.more(steps=sum(run.setup.steps for run in wanted), runs=len(wanted))
+            self._say_widened(asked, new=len(missing))
         there = [run for run in wanted if (run.trial, run.seed) not in missing]
         self.progress.add(runs=len(there), steps=sum(run.setup.steps for run in there))
+
+    def _say_widened(self, asked: Round, *, new: int) -> None:
+        """Say beyond which end a round goes, where something of it must be trained."""
+        (path, tune), cells = tuned(self.study), len(self.study.cells())
+        values = ", ".join(label(path, each.trial.values[path]) for each in asked.trials[::cells])
+        if new:
+            self.progress.say(
+                f"Widened: the best {path} of a cell lies at an end of what was tried of {show(tune)}; {values} is tried in all "
+                f"cells and seeds ({counted(new, 'run')})."
+            )
 
     def _missing(self, wave: list[Portion], runs: Mapping[int, list[Run]]) -> dict[int, Portion]:
         """What of a wave must be trained; what an earlier leader trained is committed."""

@@ -8,6 +8,7 @@ from harness.ledger.trial_runs import n_runs
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.scope import budget, scope, setups
+from harness.study.widening import MOST
 
 
 def overview(study: Study, *, verbose: bool) -> str:
@@ -20,7 +21,9 @@ def overview(study: Study, *, verbose: bool) -> str:
         lines.append(f"  tune:    {searched}: {_tuning(study)}")
     seeds, runs = counted(len(study.confirm_seeds()), "seed") + _looks(study), counted(n_runs(study), "run")
     ends = list(zip(setups(study, end="low"), setups(study, end="high"), strict=True))
-    lines.append(f"  seeds:   {seeds} a cell; {runs} in all, of {budget(study, chain(*ends))}")
+    lines.append(
+        f"  seeds:   {seeds} a cell; {'at least ' * study.widen}{runs} in all, of {budget(study, chain(*ends))}"
+    )
     lines += [f"  {sentence}" for sentence in scope(study)]
     said = zip(study.claims, prospects(study.claims, Plan.of(study)), strict=True)
     lines += [f"  claim:   “{claim.title}”: {prospect}" for claim, prospect in said if prospect]
@@ -37,6 +40,8 @@ def _looks(study: Study) -> str:
 def _tuning(study: Study) -> str:
     """What is tried, and who chooses."""
     values = f"{counted(study.tune_trials, 'value')} a cell ({study.sampler})"
+    if study.widen:
+        values += f" and up to {MOST} beyond each end at which a best one lies"
     if study.tunes_within():
         return f"{values}, all of them in every seed, which takes the best by its own {study.objective}"
     return f"{values} on {counted(study.shared_tune_seeds(), 'seed')} of its own, one for all seeds of a cell"

@@ -81,7 +81,13 @@ def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFram
     Raises:
         InvalidStudy: all that is recorded is of other settings.
     """
-    entries = recorder.entries(() if study.tunes_within() or not study.tunes() else study.objectives())
+    deciding = ["tune"] if study.tunes() and not study.tunes_within() else []
+    if study.tunes_within() and study.widen:
+        deciding = [
+            "tune",
+            "confirm",
+        ]  # what was tested when nothing was tuned within seeds may be a run that tunes now
+    entries = recorder.entries(deciding)
     holdings = held(study, Entries(entries))
     wanted = shares(holdings)
     if entries and not wanted:

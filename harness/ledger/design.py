@@ -20,12 +20,11 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from harness.ledger.entries import MACHINE, Entries, Entry, There, Wanted, held, there, trials_of, wanted
+from harness.ledger.entries import MACHINE, Entries, Entry, There, Wanted, held, n_wanted, there, trials_of, wanted
 from harness.ledger.journal import journal_problem
 from harness.ledger.sampling import medians
-from harness.ledger.spaces import IDENTITY, Space, entries_in
+from harness.ledger.spaces import IDENTITY, WIDEN, Space, as_widened, entries_in
 from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
-from harness.ledger.trial_runs import n_runs
 from harness.ledger.trials import Outcomes, Trial, rounds
 from harness.settings.patience import Stopped
 from harness.study import Study
@@ -80,6 +79,7 @@ class Design:
         retry_failed: train again the runs that failed by an error of their own; those that the machine failed always are.
 
     Attributes:
+        study: the study; widened, if it ever was, see `spaces.as_widened`.
         identity: of the study, since it was begun in this storage.
 
     Raises:
@@ -88,28 +88,29 @@ class Design:
     """
 
     def __init__(self, study: Study, storage: str, *, retry_failed: bool = False) -> None:
-        self.study, self._retry_failed = study, retry_failed
+        self._retry_failed = retry_failed
         self._retried: set[tuple[str, int]] = set()  # key of the trial and seed
         self._storage = open_storage(storage)
         self._lock = leader_lock(self._storage, storage, study.name)
         with ExitStack() as on_error:
             on_error.callback(self.close)
-            self._optuna = self._opened()
+            self._optuna = self._opened(study)
+            self.study = as_widened(study, self._optuna.user_attrs)
             self.identity = checked_identity(self.remembered(IDENTITY, lambda: uuid.uuid4().hex))
             self._optuna.set_user_attr("leader", this_process())
-            self._space = Space(study, self._storage, self._optuna)
+            self._space = Space(self.study, self._storage, self._optuna)
             self._told_before = self.told()
             on_error.pop_all()
 
-    def _opened(self) -> optuna.Study:
+    def _opened(self, study: Study) -> optuna.Study:
         """The study's first Optuna study, locked for this process."""
-        name, backend = self.study.name, self._storage
+        name, backend = study.name, self._storage
         exists = name in optuna.get_all_study_names(backend)
         leader = optuna.load_study(study_name=name, storage=backend).user_attrs.get("leader") if exists else None
         if not self._lock.held():
             raise AlreadyLed(leader or "another process")
         return optuna.create_study(
-            storage=backend, study_name=name, directions=["minimize"] * len(self.study.objectives()),
+            storage=backend, study_name=name, directions=["minimize"] * len(study.objectives()),
             sampler=optuna.samplers.RandomSampler(0), load_if_exists=True,
         )  # fmt: skip
 
@@ -171,6 +172,8 @@ class Design:
             Stopped: another process has taken the study over.
         """
         self._lead_still()
+        if self.study.widen:
+            self.remembered(WIDEN, lambda: True)
         trials = [wanted(self.study, trial) for trial in trials_of(self.study, Entries(self.entries())).of(name)]
         by_key = {trial.key: trial for trial in reversed(trials)}
         self._give_up(by_key)
@@ -248,9 +251,10 @@ class Design:
     @reachable()
     def keep_summary(self) -> None:
         """Keep how many runs are wanted and which entries hold none of them, for those who list and forget studies."""
-        entries, used = self.entries(), {e.number for _, holders in self.held() for e in holders.values()}
+        entries, holdings = self.entries(), self.held()
+        used = {entry.number for _, holders in holdings for entry in holders.values()}
         unused = sorted(entry.number for entry in entries if entry.told and entry.number not in used)
-        summary = {"wanted": n_runs(self.study), "unused": unused}
+        summary = {"wanted": n_wanted(self.study, holdings), "unused": unused}
         if self._optuna.user_attrs.get(SUMMARY) != summary:
             self._optuna.set_user_attr(SUMMARY, summary)
 

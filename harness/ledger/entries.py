@@ -83,8 +83,9 @@ class Wanted:
 def wanted(study: Study, trial: Trial) -> Wanted:
     """What the study wants of one of its trials."""
     tested = trial.tested(study)
-    objectives = () if tested else study.objectives()
-    measures = measured(study.metrics, objectives)
+    decides = not trial.confirm and (study.widen or not study.tunes_within())
+    objectives = study.objectives() if decides else ()
+    measures = measured(study.metrics, () if tested else objectives)
     level = study.metrics.level if tested else DETAIL[0]
     return Wanted(trial, trial.key(study), seeds_of(study, trial), level, measures, objectives)
 
@@ -142,6 +143,11 @@ def held(study: Study, entries: Entries) -> list[tuple[Wanted, dict[int, Entry]]
     return [(trial, entries.holders(trial)) for trial in found]
 
 
+def n_wanted(study: Study, holdings: Iterable[tuple[Wanted, Mapping[int, Entry]]]) -> int:
+    """Runs of the study, those included that `held` knows of beyond a range; where results decide how many, at least."""
+    return n_runs(study) + sum(len(each.seeds) for each, _ in holdings if each.trial.widened(study))
+
+
 @dataclass(frozen=True)
 class There:
     """How much of a study is there before it goes on.
@@ -182,7 +188,7 @@ def there(
     recorded = {
         (entry.number, seed) for entry in entries if entry.told for seed in entry.seeds if seed not in entry.failed
     }
-    return There(n_runs(study), count - again, again, len(recorded - used))
+    return There(n_wanted(study, holdings), count - again, again, len(recorded - used))
 
 
 def attributes(entry: Entry) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from optuna.storages import BaseStorage
 
 from harness.ledger.entries import There, there
-from harness.ledger.spaces import entries_in
+from harness.ledger.spaces import as_widened, entries_in, studies
 from harness.ledger.sqlite import sqlite_file
 from harness.ledger.storage import TABLES, StorageError, close_storage, open_storage
 from harness.settings import InvalidStudy, Problem, first_line
@@ -27,7 +27,9 @@ def look(study: Study, storage: str) -> There:
         InvalidStudy: the storage cannot be used.
     """
     with looked_at(storage) as found:
-        return there(study, [] if found is None else entries_in(found, study.name))
+        if found is None:
+            return there(study, [])
+        return there(as_widened(study, studies(found).get(study.name, {})), entries_in(found, study.name))
 
 
 @contextmanager

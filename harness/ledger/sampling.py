@@ -11,6 +11,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats  # type: ignore[import-untyped]
 
+from harness.ledger.records.finished import WORST
 from harness.settings import Tune, show
 from harness.study import Levels, Study
 
@@ -90,6 +91,24 @@ def best(tried: Sequence[Mapping[int, list[float]]]) -> list[int]:
     return front
 
 
+def chosen_within(tried: Sequence[Mapping[int, list[float]]]) -> list[int | None]:
+    """For each seed the place of the trial that is best by its own outcome, the first of equals; None where none trained.
+
+    Args:
+        tried: of each trial its objective by seed, the same seeds in all.
+    """
+    found = []
+    for seed in sorted(tried[0]):
+        outcome, place = min((outcomes[seed][0], i) for i, outcomes in enumerate(tried))
+        found.append(place if outcome < WORST else None)
+    return found
+
+
+def has_trained(outcomes: Mapping[int, list[float]]) -> bool:
+    """Whether more than half of a trial's seeds have an objective, and did not diverge."""
+    return sum(values[0] < WORST for values in outcomes.values()) > len(outcomes) / 2
+
+
 def plain(level: Any) -> Any:
     """A level as Optuna keeps it."""
     return level if level is None or isinstance(level, bool | int | float | str) else show(level)
@@ -105,3 +124,10 @@ def distribution(tune: Tune) -> BaseDistribution:
     if isinstance(tune.low, int) and isinstance(tune.high, int):
         return IntDistribution(tune.low, tune.high, log=tune.log)
     return FloatDistribution(tune.low, tune.high, log=tune.log)
+
+
+def distribution_with(tune: Tune, value: float) -> BaseDistribution:
+    """The same, as wide as to hold a value that may lie beyond the range; Optuna has them in one study."""
+    if tune.low <= value <= tune.high:
+        return distribution(tune)
+    return FloatDistribution(min(tune.low, value), max(tune.high, value), log=tune.log)

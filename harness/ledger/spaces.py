@@ -6,6 +6,7 @@ So a study that gains a level goes on in another Optuna study, `NAME (2)`. What 
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -14,11 +15,12 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from harness.ledger.entries import Entry, attributes, entry_of
-from harness.ledger.sampling import categories, distribution, plain
+from harness.ledger.sampling import categories, distribution, distribution_with, plain
 from harness.ledger.trials import Trial
 from harness.study import Study
+from harness.study.widening import widening_problems
 
-SPACE, IDENTITY, FORGOTTEN = "space", "identity", "forgotten"
+SPACE, IDENTITY, FORGOTTEN, WIDEN = "space", "identity", "forgotten", "widen"
 
 
 def names(storage: BaseStorage, name: str) -> list[str]:
@@ -47,6 +49,20 @@ def _trials(storage: BaseStorage, name: str) -> list[FrozenTrial]:
     return [t for t in found if t.state in (TrialState.RUNNING, TrialState.COMPLETE) and "key" in t.user_attrs]
 
 
+def as_widened(study: Study, kept: Mapping[str, Any]) -> Study:
+    """The study with its range widened, where it was once launched so and still can be: its points stay part of it.
+
+    Else who has seen what lies beyond the range could leave that out again.
+
+    Args:
+        study: as it is launched.
+        kept: with the study in Optuna.
+    """
+    if study.widen or not kept.get(WIDEN) or widening_problems(study):
+        return study
+    return study.replace(widen=True)
+
+
 class Space:
     """The Optuna study of what a study is now; made if there is none.
 
@@ -57,10 +73,10 @@ class Space:
     """
 
     def __init__(self, study: Study, storage: BaseStorage, first: optuna.Study) -> None:
-        self._sweeps = study.sweeps()
+        self._sweeps, self._tunes = study.sweeps(), study.tunes()
         self._distributions: dict[str, BaseDistribution] = {
             path: categories(sweep.levels) for path, sweep in self._sweeps.items()
-        } | {path: distribution(tune) for path, tune in study.tunes().items()}
+        } | {path: distribution(tune) for path, tune in self._tunes.items()}
         here = json.dumps(
             {
                 "factors": {path: distribution_to_json(each) for path, each in self._distributions.items()},
@@ -89,7 +105,8 @@ class Space:
                     path: plain(trial.values[path]) if path in self._sweeps else trial.values[path]
                     for path in self._distributions
                 },
-                distributions=self._distributions,
+                distributions=self._distributions
+                | {path: distribution_with(tune, trial.values[path]) for path, tune in self._tunes.items()},
                 user_attrs=attributes(entry) | {"trial": trial.number, "cell": trial.cell, "confirm": trial.confirm},
             )
         )

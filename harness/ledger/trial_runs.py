@@ -45,9 +45,10 @@ def n_steps(study: Study) -> int:
     return sum(steps) * study.runs_per_cell() // len(ends)
 
 
-def n_runs(study: Study) -> int:
-    """Runs of the whole study (with several objectives: at least)."""
-    return len(study.cells()) * study.runs_per_cell()
+def n_runs(study: Study, *, beyond: int = 0) -> int:
+    """Runs of the whole study (with several objectives: at least), and those of so many values beyond its range."""
+    seeds = len(study.confirm_seeds()) if study.tunes_within() else study.shared_tune_seeds()
+    return len(study.cells()) * (study.runs_per_cell() + beyond * seeds)
 
 
 Plain = float | int | str | bool

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.learning_rates import with_rates
+from harness.inference.range_ends import number_beyond, still_to_try, values_tried
 from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
 from harness.ledger.claim_record import REGISTERED
@@ -23,6 +24,7 @@ from harness.reporting.report import Subject, write_report
 from harness.study import Study
 from harness.study.changes import NO_CHANGES, Changes, parse_changes
 from harness.study.claim_chain import from_text
+from harness.study.widening import tuned
 
 
 def build_report(
@@ -51,8 +53,22 @@ def build_report(
         (folder / name).write_text(text, encoding="utf-8")
     runs = with_rates(study, selected(study, runs))
     chain = from_text(documents.get(REGISTERED))
-    subject = Subject(study, recordable(doc), environment, commands, n_runs(study), chain)
+    subject = Subject(study, recordable(doc), environment, commands, expected_runs(study, runs), chain)
     return write_report(subject, runs, folder, helpers=helpers)
+
+
+def expected_runs(study: Study, runs: pd.DataFrame) -> int:
+    """How many runs the whole study has, those beyond its range included that there are and that are still to be tried.
+
+    Args:
+        study: of the runs.
+        runs: all of them, phases set by `selected`.
+    """
+    if not study.widen:
+        return n_runs(study)
+    path, _ = tuned(study)
+    values = [*values_tried(study, runs, path), *still_to_try(study, runs)]
+    return n_runs(study, beyond=number_beyond(study, values))
 
 
 def recorded_changes(recorder: Recorder) -> Changes:

@@ -1,7 +1,6 @@
 """Tables of numbers: all runs in order, and a summary per cell of the confirm phase."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -9,7 +8,8 @@ import pandas as pd
 from harness.inference.intervals import t_interval
 from harness.inference.rates import wilson
 from harness.inference.robust import median
-from harness.settings.levels import at, stored
+from harness.inference.selection import cells
+from harness.settings.levels import stored
 from harness.settings.metrics import METRICS, RATE
 from harness.study import Study
 
@@ -33,17 +33,6 @@ def counts(runs: pd.DataFrame) -> dict[str, int]:
         "collapsed": int((runs["status"] == "collapsed").sum()),
         "failed": int((runs["status"] == "failed").sum()),
     }
-
-
-def cells(study: Study, runs: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The confirm runs of every cell that has some, with its levels; by trial where a cell confirms several for all seeds."""
-    confirm = runs[runs["phase"] == "confirm"]
-    for cell in study.cells():
-        inside = confirm[at(confirm, cell)]
-        if study.tunes_within() and len(inside):
-            yield cell, inside
-        elif not study.tunes_within():
-            yield from ((cell, rows) for _, rows in inside.groupby("trial"))
 
 
 def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:

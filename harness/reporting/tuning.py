@@ -5,16 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from harness.inference.selection import tried
+from harness.inference.range_ends import choices, ends_of, how_wide, is_at, number_beyond, values_tried, why_no_wider
 from harness.inference.shared_points import shared_points
 from harness.reporting.html import Table
-from harness.reporting.tables import cells
 from harness.settings.levels import at, in_words, label
 from harness.settings.show import counted
 from harness.study import Claim, Study
 
-AT_AN_END = 0.5
-"""Share of a cell's choices at one end of what was tried from which on the range is said to be too narrow."""
+WORDS = {"lower": "smallest", "upper": "largest"}
 
 MOST_CELLS = 4
 """Cells that a sentence names."""
@@ -27,15 +25,17 @@ def remarks(study: Study, runs: pd.DataFrame) -> list[str]:
         study: of the runs.
         runs: one row per run, phases set by `selection.selected`.
     """
-    found = [_who_chose(study)] if study.tunes() else []
+    found = [_who_chose(study, runs)] if study.tunes() else []
+    found += how_wide(study, runs)
     for path in study.tunes():
         found += [*_ends(study, runs, path), *_differences(study, runs, path)]
     return [*found, *_unfinished(runs)]
 
 
-def _who_chose(study: Study) -> str:
-    values, objective = counted(study.tune_trials, "value"), " and ".join(study.objectives())
-    paths = " and ".join(study.tunes())
+def _who_chose(study: Study, runs: pd.DataFrame) -> str:
+    paths, objective = " and ".join(study.tunes()), " and ".join(study.objectives())
+    beyond = number_beyond(study, values_tried(study, runs, next(iter(study.tunes()))))
+    values = counted(study.tune_trials + beyond, "value")
     if study.tunes_within():
         return (
             f"Tuned within each seed: every seed trained at {values} of {paths}, and its result is the run with its own best "
@@ -50,20 +50,17 @@ def _who_chose(study: Study) -> str:
 
 def _ends(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
     """Where the best value is the smallest or the largest tried."""
-    values = tried(study, runs)[path]
-    if values.nunique() < 2:
-        return
-    for word, end in (("smallest", values.min()), ("largest", values.max())):
-        named, chosen, choices = [], 0, 0
-        for cell, inside in cells(study, runs):
-            share = float((inside[path] == end).mean())
-            chosen, choices = chosen + int((inside[path] == end).sum()), choices + len(inside)
-            named += [in_words(cell)] if share >= AT_AN_END else []
+    values, of_cells = values_tried(study, runs, path), list(choices(study, runs, path))
+    for end, value in ends_of(values).items():
+        named = [in_words(cell) for cell, chosen in of_cells if is_at(chosen, value)]
         if named:
+            chosen = [best for _, of_cell in of_cells for best in of_cell]
             more = f" and {len(named) - MOST_CELLS} more" if len(named) > MOST_CELLS else ""
+            why = why_no_wider(study, end, values)
             yield (
-                f"The {word} {path} tried, {label(path, end)}, was best in {chosen} of {counted(choices, 'run')}, most of them at "
-                f"{'; '.join(named[:MOST_CELLS])}{more}: a wider range may change what is said of these."
+                f"The {WORDS[end]} {path} tried, {label(path, value)}, was best in {chosen.count(value)} of "
+                f"{counted(len(chosen), 'run')}, most of them at {'; '.join(named[:MOST_CELLS])}{more}: a wider range may change "
+                f"what is said of these{f', and {why}' if why else ''}."
             )
 
 

@@ -28,12 +28,21 @@ class Progress:
     failed: int = 0
     errors: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._planned = self.steps, self.runs
+
     def add(self, *, steps: int = 0, runs: int = 0) -> None:
         """Count what was done and show it."""
         self.done_steps += steps
         self.done_runs += runs
         self.show(self)
 
+    def more(self, *, steps: int, runs: int) -> None:
+        """There is more to do than was planned."""
+        self.steps += steps
+        self.runs += runs
+
     def restart(self) -> None:
         """Count from the beginning what is done: all of it is looked through again."""
+        self.steps, self.runs = self._planned
         self.done_steps = self.done_runs = 0

@@ -1,4 +1,4 @@
-"""Changes to a study: `--set`, `--seeds` and `--quick` of the command line, applied to a checked `Study`."""
+"""Changes to a study: `--set`, `--seeds`, `--quick` and `--widen` of the command line, applied to a checked `Study`."""
 
 import hashlib
 from collections.abc import Mapping
@@ -20,11 +20,12 @@ QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS = 60, 3, 2
 
 @dataclass(frozen=True)
 class Changes:
-    """What the command line changes about a study file: `--set`, `--seeds` and `--quick`."""
+    """What the command line changes about a study file: `--set`, `--seeds`, `--quick` and `--widen`."""
 
     settings: tuple[str, ...] = ()
     seeds: str | None = None
     quick: bool = False
+    widen: bool = False
 
     def arguments(self) -> list[str]:
         """The command line that makes them.
@@ -33,17 +34,18 @@ class Changes:
         ['--set', 'steps=5', '--seeds', '0-3', '--quick']
         """
         settings = [part for setting in self.settings for part in ("--set", setting)]
-        return settings + (["--seeds", self.seeds] if self.seeds is not None else []) + ["--quick"] * self.quick
+        seeds = ["--seeds", self.seeds] if self.seeds is not None else []
+        return settings + seeds + ["--quick"] * self.quick + ["--widen"] * self.widen
 
     def then(self, later: "Changes") -> "Changes":
         """These and later ones, which win where both say something; what both say is said once.
 
         >>> Changes(("name=a", "steps=5"), seeds="4").then(Changes(("name=a",)))
-        Changes(settings=('steps=5', 'name=a'), seeds='4', quick=False)
+        Changes(settings=('steps=5', 'name=a'), seeds='4', quick=False, widen=False)
         """
         settings = tuple(setting for setting in self.settings if setting not in later.settings) + later.settings
         seeds = self.seeds if later.seeds is None else later.seeds
-        return Changes(settings, seeds, self.quick or later.quick)
+        return Changes(settings, seeds, self.quick or later.quick, self.widen or later.widen)
 
 
 NO_CHANGES = Changes()
@@ -55,7 +57,7 @@ def parse_changes(stored: dict[str, Any]) -> Changes:
     Raises:
         KeyError, TypeError: these are none.
     """
-    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"])
+    return Changes(tuple(stored["settings"]), stored["seeds"], stored["quick"], stored.get("widen", False))
 
 
 def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_NAMES) -> Study:
@@ -88,6 +90,8 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
             settings["seeds"] = parse_seeds(changes.seeds)
         except ValueError as error:
             problems.append(Problem("seeds", str(error), show(changes.seeds)))
+    if changes.widen:
+        settings["widen"] = True
     if changes.quick:
         settings |= _quick(settings)
     if problems:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from harness.study.claim_chain import Chain, form_in
+from harness.study.claim_chain import Chain, form_in, is_widened
 from harness.study.claim_forms import ARMS, Form
 
 Stated = dict[str, Any]
@@ -59,6 +59,7 @@ class Line:
         seeds: planned for the present form.
         standing: whether the last entry has it.
         left: its runs that were recorded when it was dropped.
+        widened: its runs that were recorded when the tuned range began to be widened; 0 where none was.
         replanned: since when other seeds are planned; None for no other ones.
         forms: all that it ever had.
     """
@@ -72,6 +73,7 @@ class Line:
     seen: int = 0
     standing: bool = True
     left: int = 0
+    widened: int = 0
     replanned: Replanned | None = None
     forms: list[Form] = field(default_factory=list)
 
@@ -106,6 +108,9 @@ def lines(chain: Chain) -> list[Line]:
         for stated, line in zip(entry["claims"], same, strict=True):
             standing.append(_continued(line, stated, entry) if line is not None else _begun(stated, entry, first=not i))
         left = [line for line in before if all(line is not other for other in standing)]
+        if is_widened(entry):
+            for line, stated in zip(standing, entry["claims"], strict=True):
+                line.widened = line.widened or (stated["seen"] if i and not is_widened(chain[i - 1]) else 0)
         found = standing + [line for line in left if _leave(line, entry)]
     return found
 

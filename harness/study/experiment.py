@@ -40,6 +40,7 @@ class Experiment(Setup):
     tune_trials: Count = 8
     tune_seeds: Count | None = None
     sampler: Literal["qmc", "tpe", "random"] = "qmc"
+    widen: bool = False
     objective: str | list[str] | tuple[str, ...] = "validation_loss"
     evaluations: Count = 10
 

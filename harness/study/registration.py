@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from harness.settings import show
 from harness.settings.show import counted
-from harness.study.claim_chain import Chain, form_in, problems
+from harness.study.claim_chain import Chain, form_in, is_widened, problems
 from harness.study.claim_forms import across_of, claim_of, differences, form_of, obstacle
 from harness.study.claim_lines import Line, Replanned, lines
 from harness.study.claims import AnyClaim
@@ -84,6 +84,8 @@ def undeclared(study: Study, chain: Chain) -> list[str]:
         else:
             found.append(f"has no “{claim.title}” as the study makes it")
     found += [f"has “{title}”, which the study does not make" for title, _ in said]
+    if is_widened(last) != study.widen:
+        found.append(f"{'widens' if is_widened(last) else 'does not widen'} the tuned range, other than the study")
     if last["seeds"] != study.planned_seeds():
         found.append(f"plans the seeds {show(last['seeds'])}, the study {show(study.planned_seeds())}")
     return found
@@ -107,7 +109,7 @@ def _places(study: Study, stated: Sequence[dict[str, Any]]) -> list[int]:
 def _of_line(line: Line, claim: AnyClaim, study: Study, seeds: list[int]) -> Registration:
     """A claim that the study makes."""
     origin = line.origin
-    notes = [*_other_forms(line), *_seeds(line.seeds, line.replanned, seeds)]
+    notes = [*_other_forms(line), *_seeds(line.seeds, line.replanned, seeds), *_widened(line)]
     if origin is not None and line.form == origin.form:
         renamed = [f"its title was “{origin.title}”"] if origin.title != claim.title else []
         at = origin.at if origin.state == "registered" else None
@@ -126,7 +128,7 @@ def _former(line: Line, study: Study, seeds: list[int]) -> Registration:
     assert origin is not None
     at = origin.at if origin.state == "registered" else None
     replanned = line.replanned if line.form == origin.form else None
-    sentence = _sentence([_of_origin(line), *_seeds(origin.seeds, replanned, seeds)])
+    sentence = _sentence([_of_origin(line), *_seeds(origin.seeds, replanned, seeds), *_widened(line)])
     claim, across = claim_of(origin.title, origin.form, study), across_of(origin.form, study)
     return Registration(
         claim, origin.state, sentence, at, len(origin.seeds), across=across, obstacle=obstacle(origin.form, study)
@@ -138,7 +140,7 @@ def _withdrawn(line: Line, study: Study, seeds: list[int]) -> Registration:
     gone = f"withdrawn after {_were_seen(line.left)}"
     if line.origin is not None:
         former = _former(line, study, seeds)
-        others = [*_other_forms(line), *_seeds(line.origin.seeds, None, seeds)]
+        others = [*_other_forms(line), *_seeds(line.origin.seeds, None, seeds), *_widened(line)]
         sentence = _sentence([_of_origin(line), *_changed(line), gone, *others])
         return Registration(**vars(former) | {"sentence": sentence, "withdrawn": True})
     sentence = _sentence([f"exploratory: {line.how} after {_were_seen(line.seen)}", gone, *_other_forms(line)])
@@ -165,6 +167,11 @@ def _other_forms(line: Line) -> list[str]:
     """How many forms were tried that are neither the present one nor that of its data."""
     tried = len(line.others())
     return [f"{counted(tried, 'other form was', 'other forms were')} tried"] if tried else []
+
+
+def _widened(line: Line) -> list[str]:
+    """That the range was widened by somebody who knew results."""
+    return [f"the tuned range was widened after {_were_seen(line.widened)}"] if line.widened else []
 
 
 def _seeds(planned: list[int], replanned: Replanned | None, seeds: list[int]) -> list[str]:

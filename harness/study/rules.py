@@ -14,6 +14,7 @@ from harness.study.claims_of_factors import Trend
 from harness.study.contrasts import Levels
 from harness.study.experiment import MOST_SEEDS, SETUP_FIELDS, Experiment
 from harness.study.statement import Estimated, Statement
+from harness.study.widening import widening_problems
 
 MOST_RUNS = 10**6
 """Runs of a study, at most: all are planned, and end in one table."""
@@ -54,6 +55,8 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
         found += _objective_problems(study)
     if not broken & {"tune", "tune_seeds", "sampler", "objective"}:
         found += _tuning_problems(study)
+    if not broken and study.widen:
+        found += widening_problems(study)
     if "claims" not in known | _absent(study) and not isinstance(study.claims, Sweep | Tune):
         for i, claim in enumerate(study.claims):
             if isinstance(claim, Statement):

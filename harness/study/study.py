@@ -50,6 +50,8 @@ class Study(Experiment):
         tune_trials: values of the `Tune` factors tried in every cell, the same ones in all cells and seeds.
         tune_seeds: replicates of each of them where they are shared, on seeds of their own [5].
         sampler: of Optuna. `qmc`: quasi-random points; `random`: random ones; `tpe`: adapts to each cell, where values are shared.
+        widen: whether values beyond an end of the range of the one `Tune` are tried where the best of a cell lies at it, in all
+            cells and seeds alike, see `harness.study.widening`.
         objective: the metric that tuning minimises, measured on the validation split; several give a Pareto front.
         evaluations: times during training at which the validation loss is measured, the end included.
 
@@ -94,7 +96,7 @@ class Study(Experiment):
             results: folder of all results.
             **options: the other ones of the command, by name: `workers`, `memory`, `ray`, `gpus_per_population`, `storage`,
                 `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `until_decided`, `verbose`, `quiet`; see
-                `harness.lead.options.Options`.
+                `harness.lead.options.Options`; and `widen=True`, as in `Study(widen=True)`.
 
         Returns:
             What `harness.load` reads from the study's folder; runs that failed are among its `runs`.
@@ -119,6 +121,8 @@ class Study(Experiment):
         reached = {f"{path} reaches {name}": line for path, part in parts for name, line in part.reached().items()}
         planned = self.values() | {"seeds": self.seeds if self.seeds is not None else len(self.planned_seeds())}
         plan = {name: show(value) for name, value in planned.items() if name not in (*SETUP_FIELDS, *DECIDE_NOTHING)}
+        if not self.widen:  # what was described before there was this setting is the same study
+            del plan["widen"]
         return kinds | shown | reached | plan
 
     def digest(self) -> str:

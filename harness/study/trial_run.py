@@ -4,6 +4,7 @@ import inspect
 import itertools
 import re
 import traceback
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import free_memory
 from harness.settings.randomness import global_generators, stream_seed
+from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
 from harness.study.replicates import shared_parameter
@@ -31,14 +33,20 @@ CPU = torch.device("cpu")
 
 
 def trial_runs(study: Experiment) -> list[Problem]:
-    """What would go wrong in a study whose parts are sound: each problem once, whatever the number of its cells.
+    """What would go wrong in a study whose parts are sound, at both ends of what is tuned; see `problems_at`."""
+    ends = ("low", "high") if study.tunes() else ("low",)
+    return problems_at(study, [{path: getattr(tune, end) for path, tune in study.tunes().items()} for end in ends])
 
-    Both ends of what is tuned are tried, with a step where shapes may depend on it. Of the problems, `Note`s keep nothing from training.
+
+def problems_at(study: Experiment, tuned: Sequence[Levels]) -> list[Problem]:
+    """What would go wrong at these values of what is tuned: each problem once, whatever the number of cells.
+
+    They are tried with a step where shapes may depend on it. Of the problems, `Note`s keep nothing from training.
     """
     found: dict[tuple[str, str], Problem] = {}
     tried = set()
-    for cell, end in itertools.product(study.cells(), ("low", "high") if study.tunes() else ("low",)):
-        setup = study.setup(cell | {path: getattr(tune, end) for path, tune in study.tunes().items()})
+    for cell, values in itertools.product(study.cells(), tuned):
+        setup = study.setup(cell | values)
         shape = setup.batch_size, setup.accumulate, setup.precision, setup.label_smoothing > 0
         key = (setup.task, setup.model, shape, type(setup.clipping), type(setup.optimizer))
         problems = setup.problems() if key in tried else trial_run(setup)

@@ -109,7 +109,7 @@ class Commits:
         study = self._design.study
         self._design.tell(
             number, outcomes(finished.runs, study.objectives()), diverged=finished.count("diverged"),
-            failed=finished.failed, metrics={} if study.tunes_within() else tunable(finished.runs),
+            failed=finished.failed, metrics=tunable(finished.runs),
         )  # fmt: skip
         self._spool.discard(finished.number)
         self._done(finished)

@@ -113,11 +113,11 @@ class Reader:
         return list(dict.fromkeys(identity for identity in found if identity is not None))
 
     @own_errors()
-    def entries(self, objectives: Collection[str] = ()) -> list[Entry]:
+    def entries(self, phases: Collection[str] = ()) -> list[Entry]:
         """All recorded entries.
 
         Args:
-            objectives: of a study whose tune phase decides its confirm phase: what they were is read from the tables.
+            phases: whose objectives decide which trials a study has: what they were is read from the tables.
         """
         records, found = self._recorded(), list[Entry]()
         with TemporaryDirectory() as inbox:
@@ -125,7 +125,7 @@ class Reader:
                 stored = json.loads(record.entry)
                 if "key" not in stored:  # of an older version
                     continue
-                if objectives and record.phase == "tune":
+                if record.phase in phases:
                     folder = self._experiment.fetch(record, inbox=Path(inbox))
                     table = read_table(folder / RUNS_FILE)
                     stored["outcomes"] = {} if table is None else tunable(table.to_pandas())
