@@ -30,16 +30,34 @@ def judge_registered(study: Study, runs: pd.DataFrame, registrations: Sequence[R
     verdicts: dict[int, Verdict] = {}
     for state in ("registered", "unknown", "exploratory"):
         family = [one for one in present if one.state == state]
-        judged = [one for one in family if not one.obstacle]
-        others = sum(isinstance(one.claim, Estimated) and bool(one.obstacle) for one in family)
-        found = judge_family([(one.claim, _runs(one, runs)) for one in judged], Plan.of(study), others=others)
-        verdicts |= {id(one): verdict for one, verdict in zip(judged, found, strict=True)}
+        size = sum(isinstance(one.claim, Estimated) for one in family)
+        for plan, judged in _by_plan(study, [one for one in family if not one.obstacle]):
+            others = size - sum(isinstance(one.claim, Estimated) for one in judged)
+            found = judge_family([(one.claim, _runs(one, runs)) for one in judged], plan, others=others)
+            verdicts |= {id(one): verdict for one, verdict in zip(judged, found, strict=True)}
     verdicts |= {id(one): _not_judged(one) for one in present if one.obstacle}
     return [_with_registration(one, verdicts) for one in registrations]
 
 
+def _by_plan(study: Study, family: Sequence[Registration]) -> list[tuple[Plan, list[Registration]]]:
+    """The claims of a family by the seeds and looks that they are judged after: Holm counts all, and none frees what is another's."""
+    now = Plan.of(study)
+    found: list[tuple[Plan, list[Registration]]] = []
+    for one in family:
+        plan = now
+        if one.planned is not None:
+            plan = replace(now, seeds=one.planned.seeds, looks=one.planned.looks or [len(one.planned.seeds)])
+        same = next((claims for known, claims in found if known == plan), None)
+        if same is None:
+            found.append((plan, same := []))
+        same.append(one)
+    return found
+
+
 def _runs(one: Registration, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs that a form is judged on: at the levels that it averaged over."""
+    """The runs that a form is judged on: at the levels that it averaged over, of the seeds that were planned."""
+    if one.planned is not None:
+        runs = runs[runs["seed"].isin(one.planned.seeds) | (runs["phase"] != "confirm")]
     for path, levels in one.across.items():
         inside = pd.Series(False, index=runs.index)
         for level in levels:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.intervals import Array
+from harness.inference.range_ends import ends_of, is_at
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
 from harness.settings.levels import at, in_words, label
@@ -17,6 +18,9 @@ from harness.study import Claim, Equivalence, Estimated, Threshold, Trend
 
 ENOUGH = 0.5
 """Share of an arm's runs: more must have been clipped, must train, must have their best learning rate inside its range."""
+
+FEWEST_TRIED = 3
+"""Values of a learning rate: of two each is an end."""
 
 CHECKS = (
     "A claim counts as put to the test where a clipping arm clipped 1 % of the steps or more (its `least_clipped`) in more than half of "
@@ -143,19 +147,17 @@ def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
 
 def _at_an_end(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, path: str) -> str:
     """Whether the best learning rate of an arm lies at an end of what was tried."""
-    tried = runs.loc[runs["status"] != "failed", path]
-    ends = {"smallest": tried.min(), "largest": tried.max()}
-    if tried.nunique() < 3:
+    tried = runs.loc[runs["status"] != "failed", path].tolist()
+    if len(set(tried)) < FEWEST_TRIED:
         return ""
     confirm = runs[runs["phase"] == "confirm"]
     for arm in (arm for sample in samples for arm in sample.arms):
-        chosen = confirm.loc[at(confirm, arm.levels), path]
-        for word, end in ends.items():
-            count = int((chosen == end).sum())
-            if count > ENOUGH * len(chosen):
+        chosen = confirm.loc[at(confirm, arm.levels), path].tolist()
+        for end, value in ends_of(tried).items():
+            if is_at(chosen, value):
                 return (
-                    f"the best {path} of {in_words(arm.levels)} is the {word} tried, {label(path, end)}, in {count} of "
-                    f"{counted(len(chosen), 'run')}: its range ends too early to say what each arm can reach"
+                    f"the best {path} of {in_words(arm.levels)} lies at the {end} end of what was tried, {label(path, value)}, in "
+                    f"{chosen.count(value)} of {counted(len(chosen), 'run')}: nobody knows what the arm can reach; `--widen` goes on there"
                 )
     return ""
 

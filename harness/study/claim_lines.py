@@ -5,12 +5,19 @@ A claim is the same as one of the entry before if it has its form; else if it ha
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from harness.study.claim_chain import Chain, form_in, is_widened
 from harness.study.claim_forms import ARMS, Form
 
 Stated = dict[str, Any]
+
+
+class Planned(NamedTuple):
+    """The seeds on which a claim is to be judged, and the numbers of them after which; no looks: after all."""
+
+    seeds: list[int]
+    looks: list[int]
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Origin:
     Attributes:
         form, title: as it was entered.
         at: when.
-        seeds: planned by then.
+        planned: by then.
         seen: its runs that were recorded by then: none where it is registered.
         of: its runs in all, as planned.
     """
@@ -28,7 +35,7 @@ class Origin:
     form: Form
     title: str
     at: str
-    seeds: list[int]
+    planned: Planned
     seen: int
     of: int
 
@@ -40,7 +47,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Replanned:
-    """Other seeds than planned: its runs that were recorded when that was entered, and whether these were all that were planned."""
+    """Other seeds or looks than planned: its runs that were recorded when that was entered, and whether these were all that were planned."""
 
     seen: int
     whole: bool
@@ -56,18 +63,18 @@ class Line:
         how: in which way the present form came, where that is not the origin's.
         seen: its runs that were recorded when it came.
         of: its runs in all, as planned then.
-        seeds: planned for the present form.
+        planned: for the present form.
         standing: whether the last entry has it.
         left: its runs that were recorded when it was dropped.
         widened: its runs that were recorded when the tuned range began to be widened; 0 where none was.
-        replanned: since when other seeds are planned; None for no other ones.
+        replanned: since when other seeds or looks are planned; None for no other ones.
         forms: all that it ever had.
     """
 
     title: str
     form: Form
     origin: Origin | None
-    seeds: list[int]
+    planned: Planned
     of: int
     how: Literal["added", "changed"] = "added"
     seen: int = 0
@@ -115,6 +122,11 @@ def lines(chain: Chain) -> list[Line]:
     return found
 
 
+def planned_in(entry: dict[str, Any]) -> Planned:
+    """What an entry of a chain plans."""
+    return Planned(entry["seeds"], entry["family"].get("looks", []))
+
+
 def _matched(found: Sequence[Line], claims: Sequence[Stated]) -> list[Line | None]:
     """The line of each claim of an entry, each line once."""
     chosen: list[Line | None] = [None] * len(claims)
@@ -134,11 +146,11 @@ def _begun(stated: Stated, entry: dict[str, Any], *, first: bool) -> Line:
     """The line of a claim that was not there before; in the first entry of a chain nobody knows of what is older."""
     form = form_in(stated)
     origin = _origin(stated, entry) if first or not stated["seen"] else None
-    return Line(stated["title"], form, origin, entry["seeds"], stated["of"], seen=stated["seen"], forms=[form])
+    return Line(stated["title"], form, origin, planned_in(entry), stated["of"], seen=stated["seen"], forms=[form])
 
 
 def _origin(stated: Stated, entry: dict[str, Any]) -> Origin:
-    return Origin(form_in(stated), stated["title"], entry["at"], entry["seeds"], stated["seen"], stated["of"])
+    return Origin(form_in(stated), stated["title"], entry["at"], planned_in(entry), stated["seen"], stated["of"])
 
 
 def _continued(line: Line, stated: Stated, entry: dict[str, Any]) -> Line:
@@ -151,9 +163,9 @@ def _continued(line: Line, stated: Stated, entry: dict[str, Any]) -> Line:
         line.form, line.how, line.seen = form, "changed", seen
         line.forms.append(form)
         if back and line.origin is not None:
-            line.seeds, line.of = line.origin.seeds, line.origin.of
+            line.planned, line.of = line.origin.planned, line.origin.of
         else:
-            line.seeds, line.of = entry["seeds"], stated["of"]
+            line.planned, line.of = planned_in(entry), stated["of"]
         line.replanned = None
     line.title, line.standing = stated["title"], True
     _plan(line, stated, entry)
@@ -163,10 +175,10 @@ def _continued(line: Line, stated: Stated, entry: dict[str, Any]) -> Line:
 def _plan(line: Line, stated: Stated, entry: dict[str, Any]) -> None:
     """Take note of the seeds that an entry plans: they are the line's as long as none of its runs is there."""
     if not stated["seen"]:
-        line.seeds, line.of = entry["seeds"], stated["of"]
+        line.planned, line.of = planned_in(entry), stated["of"]
         if line.origin is not None and line.form == line.origin.form:
             line.origin = _origin(stated | {"title": line.origin.title}, entry | {"at": line.origin.at})
-    if entry["seeds"] == line.seeds:
+    if planned_in(entry) == line.planned:
         line.replanned = None
     elif line.replanned is None:
         line.replanned = Replanned(stated["seen"], whole=stated["seen"] >= line.of)

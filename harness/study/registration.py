@@ -14,7 +14,7 @@ from harness.settings import show
 from harness.settings.show import counted
 from harness.study.claim_chain import Chain, form_in, is_widened, problems
 from harness.study.claim_forms import across_of, claim_of, differences, form_of, obstacle
-from harness.study.claim_lines import Line, Replanned, lines
+from harness.study.claim_lines import Line, Planned, Replanned, lines, planned_in
 from harness.study.claims import AnyClaim
 from harness.study.study import Study
 
@@ -36,6 +36,7 @@ class Registration:
         withdrawn: whether the study makes the claim no more.
         was: the form that stood when its data came, where the present one is another.
         across: levels to which runs are restricted, by factor path: those of before, where the study has others now.
+        planned: seeds and looks of before, where they are others now; None for those of the study.
         obstacle: why it cannot be judged, "" where it can.
     """
 
@@ -47,6 +48,7 @@ class Registration:
     withdrawn: bool = False
     was: "Registration | None" = None
     across: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    planned: Planned | None = None
     obstacle: str = ""
 
 
@@ -67,8 +69,8 @@ def registrations(study: Study, chain: Any) -> list[Registration]:
         return _unknown(study, f"the record of claims {others[0]}")
     found, last = lines(chain), chain[-1]
     standing = [(found[i], claim) for i, claim in zip(_places(study, last["claims"]), study.claims, strict=True)]
-    return [_of_line(line, claim, study, last["seeds"]) for line, claim in standing] + [
-        _withdrawn(line, study, last["seeds"]) for line in found if not line.standing
+    return [_of_line(line, claim, study, planned_in(last)) for line, claim in standing] + [
+        _withdrawn(line, study, planned_in(last)) for line in found if not line.standing
     ]
 
 
@@ -106,46 +108,60 @@ def _places(study: Study, stated: Sequence[dict[str, Any]]) -> list[int]:
     return places
 
 
-def _of_line(line: Line, claim: AnyClaim, study: Study, seeds: list[int]) -> Registration:
+def _of_line(line: Line, claim: AnyClaim, study: Study, planned: Planned) -> Registration:
     """A claim that the study makes."""
     origin = line.origin
-    notes = [*_other_forms(line), *_seeds(line.seeds, line.replanned, seeds), *_widened(line)]
-    if origin is not None and line.form == origin.form:
+    notes = [*_other_forms(line), *_replanned(line.planned, line.replanned, planned), *_widened(line)]
+    if origin is not None and line.form == origin.form and (line.replanned is None or origin.state == "unknown"):
         renamed = [f"its title was “{origin.title}”"] if origin.title != claim.title else []
         at = origin.at if origin.state == "registered" else None
         sentence = _sentence([_of_origin(line), *renamed, *notes])
-        return Registration(claim, origin.state, sentence, at, len(line.seeds))
-    was = _former(line, study, seeds) if origin is not None else None
+        return Registration(claim, origin.state, sentence, at, len(line.planned.seeds))
+    was = _former(line, study, planned) if origin is not None else None
+    if origin is not None and line.form == origin.form:
+        return Registration(
+            claim, "exploratory", _sentence(["exploratory", *notes]), None, len(line.planned.seeds), was=was
+        )
     said = [f"exploratory: {line.how} after {_were_seen(line.seen)}"]
     said += [f"was {differences(origin.form, line.form)}"] if origin is not None else []
     said += ["which is not known to be older than its data either"] if was and was.state == "unknown" else []
-    return Registration(claim, "exploratory", _sentence([*said, *notes]), None, len(line.seeds), was=was)
+    return Registration(claim, "exploratory", _sentence([*said, *notes]), None, len(line.planned.seeds), was=was)
 
 
-def _former(line: Line, study: Study, seeds: list[int]) -> Registration:
+def _former(line: Line, study: Study, planned: Planned) -> Registration:
     """The form that a claim had when its data came."""
     origin = line.origin
     assert origin is not None
     at = origin.at if origin.state == "registered" else None
-    replanned = line.replanned if line.form == origin.form else None
-    sentence = _sentence([_of_origin(line), *_seeds(origin.seeds, replanned, seeds), *_widened(line)])
+    sentence = _sentence(
+        [
+            _of_origin(line),
+            f"judged on {_plan_in_words(origin.planned)}" if origin.planned != planned else "",
+            *_widened(line),
+        ]
+    )
     claim, across = claim_of(origin.title, origin.form, study), across_of(origin.form, study)
     return Registration(
-        claim, origin.state, sentence, at, len(origin.seeds), across=across, obstacle=obstacle(origin.form, study)
-    )
+        claim, origin.state, sentence, at, len(origin.planned.seeds), across=across, planned=origin.planned,
+        obstacle=obstacle(origin.form, study),
+    )  # fmt: skip
 
 
-def _withdrawn(line: Line, study: Study, seeds: list[int]) -> Registration:
+def _plan_in_words(planned: Planned) -> str:
+    return f"the {counted(len(planned.seeds), 'seed')} planned then" + (f", {_looks(planned)}" if planned.looks else "")
+
+
+def _withdrawn(line: Line, study: Study, planned: Planned) -> Registration:
     """A claim that the study makes no more, in the form that it had when its data came, if it had one."""
     gone = f"withdrawn after {_were_seen(line.left)}"
     if line.origin is not None:
-        former = _former(line, study, seeds)
-        others = [*_other_forms(line), *_seeds(line.origin.seeds, None, seeds), *_widened(line)]
+        former = _former(line, study, planned)
+        others = [*_other_forms(line), *_replanned(line.origin.planned, None, planned), *_widened(line)]
         sentence = _sentence([_of_origin(line), *_changed(line), gone, *others])
         return Registration(**vars(former) | {"sentence": sentence, "withdrawn": True})
     sentence = _sentence([f"exploratory: {line.how} after {_were_seen(line.seen)}", gone, *_other_forms(line)])
     return Registration(
-        claim_of(line.title, line.form, study), "exploratory", sentence, None, len(line.seeds), withdrawn=True,
+        claim_of(line.title, line.form, study), "exploratory", sentence, None, len(line.planned.seeds), withdrawn=True,
         across=across_of(line.form, study), obstacle=obstacle(line.form, study),
     )  # fmt: skip
 
@@ -174,17 +190,24 @@ def _widened(line: Line) -> list[str]:
     return [f"the tuned range was widened after {_were_seen(line.widened)}"] if line.widened else []
 
 
-def _seeds(planned: list[int], replanned: Replanned | None, seeds: list[int]) -> list[str]:
-    """That it is judged on other seeds than were planned."""
-    if seeds == planned:
-        return []
+def _replanned(was: Planned, replanned: Replanned | None, now: Planned) -> list[str]:
+    """That it is judged on other seeds, or after other looks, than were planned."""
     after = ""
     if replanned is not None:
-        result = f"the result of {len(planned)} was seen" if replanned.whole else _were_seen(replanned.seen)
+        result = f"the result of {len(was.seeds)} was seen" if replanned.whole else _were_seen(replanned.seen)
         after = f" after {result}"
-    if set(planned) < set(seeds):
-        return [f"planned {counted(len(planned), 'seed')}; judged on {len(seeds)}{after}"]
-    return [f"planned the seeds {_listed(planned)}; judged on {_listed(seeds)}{after}"]
+    found = []
+    if set(was.seeds) < set(now.seeds):
+        found.append(f"planned {counted(len(was.seeds), 'seed')}; judged on {len(now.seeds)}{after}")
+    elif was.seeds != now.seeds:
+        found.append(f"planned the seeds {_listed(was.seeds)}; judged on {_listed(now.seeds)}{after}")
+    if was.looks != now.looks:
+        found.append(f"planned {_looks(was)}; judged after {_looks(now)}{after}")
+    return found
+
+
+def _looks(planned: Planned) -> str:
+    return f"looks at {', '.join(map(str, planned.looks))}" if planned.looks else "one look"
 
 
 def _listed(seeds: Sequence[int]) -> str:
@@ -202,4 +225,4 @@ def _were_seen(count: int) -> str:
 
 
 def _sentence(parts: Iterable[str]) -> str:
-    return "; ".join(parts)
+    return "; ".join(part for part in parts if part)
