@@ -39,11 +39,13 @@ class Reload:
             self._pipe.send(None)
 
     def compare(self, study: Study) -> None:
-        """Wait for it.
+        """Wait for it; once it has answered there is nothing more to say.
 
         Raises:
             InvalidStudy: it found another study than this one, or none.
         """
+        if self._pipe.closed:
+            return
         try:
             answer: dict[str, str] | InvalidStudy = self._pipe.recv()
         except (EOFError, OSError):

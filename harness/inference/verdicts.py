@@ -99,7 +99,7 @@ def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, a
         deciding = after[decision.look]
         word = deciding.word(decision.alpha)
         ends = [each.bounds(alpha) for each in deciding.estimates]
-        label = label_of(min(low for low, _ in ends), min(high for _, high in ends), claim.smallest_effect)
+        label = label_of(min(low for low, _ in ends), max(high for _, high in ends), claim.smallest_effect)
         label = label if word == "refuted" and claim.decides_by == "side" else ""
         base = replace(base, verdict=word, label=label, look=plan.looks[decision.look], p_smallest_effect=deciding.p)
     return replace(base, sentence=sentence(base, evidence, decision))

@@ -22,11 +22,11 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
     if verdict.verdict == "supported":
         return f"{what} is {claim.in_words()}{_by(claim)}."
     if verdict.label == "reversed":
-        return f"The opposite holds of “{what} {claim.in_words()}”."
+        return f"The opposite holds: {what} is {claim.opposite().in_words()}."
     if verdict.label:
         return f"{what} differs by less than δ = {claim.smallest_effect:g} either way."
     if verdict.verdict == "refuted":
-        return f"{what} is not {claim.in_words()}{_by(claim)}."
+        return f"{what} is not {claim.in_words()}{_by(claim)}{_where_not(verdict, evidence)}."
     if barred := list(evidence.barred.values()):
         return f"No verdict: {barred[0]}."
     if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
@@ -34,6 +34,14 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
     if claim.smallest_effect == 0:
         return "The interval holds 0."
     return f"The interval holds {'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}."
+
+
+def _where_not(verdict: Verdict, evidence: Evidence) -> str:
+    """In which cell or step, where all must bear it out."""
+    if len(evidence.estimates) < 2 or not verdict.cells:
+        return ""
+    least = min(verdict.cells, key=lambda cell: cell.estimate)
+    return f", least so at {least.name} ({_signed(least.estimate)})"
 
 
 def _what(claim: Estimated) -> str:

@@ -121,19 +121,26 @@ def details(verdict: Verdict) -> list[str]:
     lines: list[str] = []
     if verdict.cells:
         each = (
-            f"{cell.name} {number(cell.estimate)} [{number(cell.low)}, {number(cell.high)}]" for cell in verdict.cells
+            f"{cell.name}: {number(cell.estimate)} [{number(cell.low)}, {number(cell.high)}]" for cell in verdict.cells
         )
         lines.append(f"Each by itself: {'; '.join(each)}.")
     if verdict.catastrophes is not None and verdict.catastrophes.any:
         lines.append(_catastrophes(verdict))
-    if verdict.mean is not None and verdict.estimand != "mean":
-        lines.append(f"Mean Δ {_estimated(verdict.mean)} (95 %, t; description).")
-    if verdict.interquartile_mean is not None:
-        lines.append(f"Interquartile mean of Δ {_estimated(verdict.interquartile_mean)} (95 % bootstrap; description).")
-    if (better := verdict.probability_of_improvement) is not None and verdict.kind == "Claim":
-        share, low, high = (100 * value for value in (better.value, better.low, better.high))
-        lines.append(f"Better in {share:.0f} % of seeds [{low:.0f}, {high:.0f}] (95 %, exact; ties half).")
+    if described := _described(verdict):
+        lines.append(f"Description at 95 %: {', '.join(described)}.")
     return lines
+
+
+def _described(verdict: Verdict) -> list[str]:
+    named = {
+        "mean (t)": verdict.mean if verdict.estimand != "mean" else None,
+        "interquartile mean (bootstrap)": verdict.interquartile_mean,
+    }
+    found = [f"{name} {_estimated(value)}" for name, value in named.items() if value is not None]
+    if (better := verdict.probability_of_improvement) is not None and verdict.kind == "Claim":
+        share, low, high = (f"{100 * value:.0f}" for value in (better.value, better.low, better.high))
+        found.append(f"better in {share} % of seeds [{low}, {high}] (exact, ties half)")
+    return found
 
 
 def _catastrophes(verdict: Verdict) -> str:

@@ -90,6 +90,8 @@ def undeclared(study: Study, chain: Chain) -> list[str]:
         found.append(f"{'widens' if is_widened(last) else 'does not widen'} the tuned range, other than the study")
     if last["seeds"] != study.planned_seeds():
         found.append(f"plans the seeds {show(last['seeds'])}, the study {show(study.planned_seeds())}")
+    if planned_in(last).looks != list(study.looks):
+        found.append(f"plans {_looks(planned_in(last))}, the study {_looks(Planned([], list(study.looks)))}")
     return found
 
 

@@ -118,6 +118,10 @@ class Estimated(Statement):
         """What is compared."""
         raise NotImplementedError
 
+    def opposite(self) -> "Estimated":
+        """The same claim of the other direction."""
+        return self.replace(better="higher" if self.values()["better"] == "lower" else "lower")
+
 
 def _why(kind: Kind, estimand: Estimand | None) -> str:
     if estimand == "mean" and kind in ("loss", "share"):
