@@ -26,8 +26,7 @@ from harness.inference.multiplicity import holm_alphas
 from harness.inference.pairing import pair
 from harness.inference.verdict import Verdict
 from harness.study import Claim, Exact
-
-ALPHA = 0.05
+from harness.study.claims import ALPHA
 
 
 def judge(claims: Iterable[Claim | Exact], runs: pd.DataFrame, sweeps: Iterable[str]) -> list[Verdict]:

@@ -9,6 +9,9 @@ from harness.settings.levels import stored
 Levels = dict[str, Any]
 """Factor path → one level of its sweep."""
 
+ALPHA = 0.05
+"""Probability of any wrong verdict in a family of claims, at most."""
+
 
 class Claim(Component):
     """A statement that one arm is better than another, to be tested over the seeds of the confirm phase.
