@@ -12,7 +12,8 @@ import optuna
 import pytest
 
 from harness import Study, Sweep, Tune
-from harness.ledger.design import AlreadyLed, Design, Portion
+from harness.ledger.asking import Portion
+from harness.ledger.design import AlreadyLed, Design
 from harness.ledger.forgetting import Forgetting, Records
 from harness.ledger.records.finished import WORST
 from harness.ledger.storage import StorageError, open_storage

@@ -26,7 +26,7 @@ from harness.engine.train import train
 from harness.execution.trainer import Trained, failed
 from harness.inference.intervals import t_interval
 from harness.lead.leader import finish
-from harness.ledger.design import Portion
+from harness.ledger.asking import Portion
 from harness.ledger.run_table import run_table
 from harness.ledger.trials import Trial
 from harness.models import DropoutNet, Model, SimpleRNN

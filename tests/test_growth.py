@@ -18,7 +18,8 @@ from test_design import loss, make, tell, tell_all
 from harness import Diagnostics, Measure, Study, Sweep, Tune
 from harness.lead import flow
 from harness.lead.flow import beginning
-from harness.ledger.design import Design, Portion
+from harness.ledger.asking import Portion
+from harness.ledger.design import Design
 from harness.ledger.entries import MACHINE, RUN
 from harness.ledger.listing import listed
 from harness.ledger.records.finished import WORST

@@ -17,7 +17,7 @@ from harness.engine.keeping import NOTHING, Keeping
 from harness.engine.planning import cut
 from harness.engine.runs import Run
 from harness.execution.trainer import OnProgress, Trained, failed
-from harness.settings import show
+from harness.settings import Sweep, show
 from harness.settings.patience import Stopped
 from harness.study import Study
 
@@ -80,15 +80,20 @@ class Job:
 
 def sent(study: Study, runs: list[Run]) -> Message:
     """The runs of a job, ready to be sent: levels, which may be objects of the user's, as their index."""
-    levels = {path: list(map(show, sweep.levels)) for path, sweep in study.sweeps().items()}
+    levels = {path: _places(sweep) for path, sweep in study.sweeps().items()}
     return [
         (
             run.trial, run.seed,
-            {path: levels[path].index(show(v)) if path in levels else v for path, v in run.values.items()},
+            {path: levels[path][show(v)] if path in levels else v for path, v in run.values.items()},
             run.confirm,
         )
         for run in runs
     ]  # fmt: skip
+
+
+def _places(sweep: Sweep) -> dict[str, int]:
+    """The index of each level, by its text."""
+    return {text: i for i, text in enumerate(map(show, sweep.levels))}
 
 
 def received(study: Study, message: Message) -> list[Run]:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from harness.inference.evidence import Evidence
 from harness.inference.group_sequential import nominal_levels
-
-ALPHA = 0.05
-"""Of a family of claims, two-sided."""
+from harness.study.claims import ALPHA
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import math
 
 from harness.inference.group_sequential import nominal_levels
-from harness.inference.looks import ALPHA
 from harness.inference.median import decisive_count
 from harness.inference.plan import Plan
 from harness.inference.power import (
@@ -17,6 +16,7 @@ from harness.inference.power import (
 from harness.inference.rates import clopper_pearson_bounds
 from harness.settings.show import counted
 from harness.study import AnyClaim, Equivalence, Estimated, Interaction, Threshold, Trend
+from harness.study.claims import ALPHA
 
 LARGE = 1.0
 """Standard deviations between seeds: an effect that a study should find."""

@@ -1,7 +1,6 @@
 """Intervals of a rate: of runs that diverged, of runs that solved their task."""
 
 from scipy import special  # type: ignore[import-untyped]
-from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 from harness.inference.intervals import Bounds, Interval
 
@@ -15,6 +14,8 @@ def wilson(successes: float, n: float, alpha: float = 0.05) -> Interval:
     """
     if n <= 0:
         return 0.0, 1.0
+    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]  # takes a second
+
     low, high = proportion_confint(successes, n, alpha, method="wilson")
     return (0.0 if successes <= 0 else float(low)), (1.0 if successes >= n else float(high))  # which rounding may miss
 

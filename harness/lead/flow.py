@@ -4,12 +4,11 @@ import gc
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
-from threading import Timer
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -27,6 +26,7 @@ from harness.lead.as_begun import described, keep_kind, planner, still_widened
 from harness.lead.interruption import Interrupted, Stop, why_stopped
 from harness.lead.leader import Leader
 from harness.lead.options import Options
+from harness.lead.preparation import preparing_report
 from harness.lead.verdict_lines import said_of
 from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
@@ -48,7 +48,8 @@ from harness.study import Study
 from harness.study.origin import Origin
 from harness.study.registration import registrations
 
-PREPARE_REPORT_AFTER_S = 10.0
+if TYPE_CHECKING:  # the statistics take a second to import, which a start should not pay
+    from harness.inference.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Outcome:
     """
 
     folder: Path
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence["Verdict"]
     failed: int
     errors: Sequence[str]
 
@@ -100,7 +101,7 @@ def run(
         begin(design, options)
         checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
-            with _preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
+            with preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
                 done = partial(count, progress, checkpoints)
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
@@ -226,28 +227,6 @@ def trained(progress: Progress, seconds: float) -> str:
         recorded = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} recorded"
         return f"Nothing to train: {recorded}; writing the report."
     return f"Trained {counted(progress.trained_runs, 'run')} in {console.duration(seconds)}; writing the report."
-
-
-@contextmanager
-def _preparing_report() -> Iterator[list[Connection]]:
-    """Import all that draws, which takes a second, while others train, and start processes that will help; yields these.
-
-    In a short block both is left.
-    """
-    helpers: list[Connection] = []
-
-    def prepare() -> None:
-        import harness.reporting.build  # noqa: F401
-        from harness.reporting.plots import start_helpers
-
-        helpers.extend(start_helpers())
-
-    timer = Timer(PREPARE_REPORT_AFTER_S, prepare)
-    timer.start()
-    try:
-        yield helpers
-    finally:
-        timer.cancel()
 
 
 def place(study: Study, options: Options) -> tuple[Executor, Placement]:

@@ -16,7 +16,8 @@ from harness.engine.content import trial_key
 from harness.engine.diagnostics.churn import PREDICTIONS, with_churn
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor, Trained
-from harness.ledger.design import Design, Portion, Round
+from harness.ledger.asking import Portion, Round
+from harness.ledger.design import Design
 from harness.ledger.entries import MACHINE, RUN, wanted
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import FinishedTrial

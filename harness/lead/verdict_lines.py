@@ -1,9 +1,12 @@
 """What the command line says of claims: before anything trains, of those that are not registered; at the end, their verdicts."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from harness.inference.verdict import Verdict
 from harness.study.registration import Registration
+
+if TYPE_CHECKING:  # the statistics take a second to import, which a start should not pay
+    from harness.inference.verdict import Verdict
 
 
 def said_of(registrations: Sequence[Registration]) -> Iterator[str]:
@@ -13,12 +16,12 @@ def said_of(registrations: Sequence[Registration]) -> Iterator[str]:
             yield f"  claim:   “{one.claim.title}”: {one.sentence}"
 
 
-def is_as_registered(verdict: Verdict) -> bool:
+def is_as_registered(verdict: "Verdict") -> bool:
     """Whether there is nothing to say of a claim but its verdict."""
     return verdict.registration == "registered"
 
 
-def verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def verdict_lines(verdicts: Sequence["Verdict"]) -> Iterator[str]:
     """Each verdict with its reason, and how its claim stands to the record of claims."""
     for verdict in verdicts:
         yield _line(verdict)
@@ -26,7 +29,7 @@ def verdict_lines(verdicts: Sequence[Verdict]) -> Iterator[str]:
             yield f"  as it was: {_line(verdict.was)}"
 
 
-def _line(verdict: Verdict) -> str:
+def _line(verdict: "Verdict") -> str:
     mark = " (EXPLORATORY)" if verdict.registered is False else ""
     said = "" if is_as_registered(verdict) else f" [{verdict.registration}]"
     return f"{verdict.verdict.upper()}{mark}: {verdict.title}. {verdict.sentence}{said}"

@@ -10,7 +10,6 @@ from typing import Any
 
 import pandas as pd
 
-from harness.inference.looks import ALPHA
 from harness.ledger.design import Design
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
@@ -18,6 +17,7 @@ from harness.settings.levels import at
 from harness.study import Levels, Study
 from harness.study.claim_chain import Chain, Declared, as_text, extended, from_text, joined, problems
 from harness.study.claim_forms import Recorded, plain
+from harness.study.claims import ALPHA
 
 REGISTERED = "claims_registered.json"
 """The chain as a document of a launch, and in a results folder."""

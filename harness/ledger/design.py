@@ -1,8 +1,8 @@
 """The design: a study's trials as they are asked for, kept in Optuna entry by entry.
 
-An entry that is asked for is one atomic write to the storage; `tell` is the commit point. Which runs a study still needs
+What is asked for at a time is one write to the storage; `tell` is the commit point. Which runs a study still needs
 follows from what it wants and from the entries that are there, nothing else: it may have been interrupted, and it may have
-grown.
+grown (`harness.ledger.asking`).
 
 A study that is begun gets an identity, random and kept with it: its records, wherever they are, are known by that. Another
 study of the same name in another storage, or this one after it was forgotten, has another identity.
@@ -10,9 +10,8 @@ study of the same name in another storage, or this one after it was forgotten, h
 
 import re
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,13 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from harness.ledger.entries import MACHINE, Entries, Entry, There, Wanted, held, n_wanted, there, trials_of, wanted
+from harness.ledger.asking import Asked, Retries, Round
+from harness.ledger.entries import Entries, Entry, There, Wanted, held, n_wanted, there, trials_of, wanted
 from harness.ledger.journal import journal_problem
 from harness.ledger.sampling import medians
 from harness.ledger.spaces import IDENTITY, WIDEN, Space, as_widened, entries_in
 from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
+from harness.ledger.together import together
 from harness.ledger.trials import Outcomes, Trial, rounds
 from harness.settings.patience import Stopped
 from harness.study import Study
@@ -32,42 +33,12 @@ from harness.study import Study
 SUMMARY = "summary"
 """Attribute of a study: see `Design.keep_summary`."""
 
+WAVE = "wave"
+"""Likewise: the number of the newest wave that was asked for as a whole, see `harness.ledger.asking`."""
+
 
 class AlreadyLed(Exception):
     """Another process, maybe on another machine, runs this study; the message says which."""
-
-
-@dataclass(frozen=True)
-class Portion:
-    """Runs of a trial that were asked for at a time: what is trained, recorded and told as one.
-
-    Attributes:
-        number: of the entry.
-        trial: whose runs.
-        key: of the trial.
-        seeds: of the runs.
-        told: whether the results are committed.
-    """
-
-    number: int
-    trial: Trial
-    key: str
-    seeds: tuple[int, ...]
-    told: bool
-
-
-@dataclass(frozen=True)
-class Round:
-    """The trials of a round, and what of it is not there yet.
-
-    Attributes:
-        trials: all of them.
-        waves: portions that were asked for at the same time, of which some are not told: they train together, so that a study
-            that is continued trains the very same populations.
-    """
-
-    trials: list[Wanted]
-    waves: list[list[Portion]]
 
 
 class Design:
@@ -88,8 +59,6 @@ class Design:
     """
 
     def __init__(self, study: Study, storage: str, *, retry_failed: bool = False) -> None:
-        self._retry_failed = retry_failed
-        self._retried: set[tuple[str, int]] = set()  # key of the trial and seed
         self._storage = open_storage(storage)
         self._lock = leader_lock(self._storage, storage, study.name)
         with ExitStack() as on_error:
@@ -97,9 +66,10 @@ class Design:
             self._optuna = self._opened(study)
             self.study = as_widened(study, self._optuna.user_attrs)
             self.identity = checked_identity(self.remembered(IDENTITY, lambda: uuid.uuid4().hex))
+            self.remembered(WAVE, lambda: max((entry.wave for entry in self.entries()), default=0))
             self._optuna.set_user_attr("leader", this_process())
             self._space = Space(self.study, self._storage, self._optuna)
-            self._told_before = self.told()
+            self._retries = Retries(self.told(), retry_failed=retry_failed)
             on_error.pop_all()
 
     def _opened(self, study: Study) -> optuna.Study:
@@ -158,7 +128,7 @@ class Design:
     @reachable()
     def there(self) -> There:
         """How much of the study is there now."""
-        return there(self.study, self.entries(), self._is_retried)
+        return there(self.study, self.entries(), self._retries)
 
     @reachable()
     def ask(self, name: str, lost: Collection[int] = ()) -> Round:
@@ -174,46 +144,28 @@ class Design:
         self._lead_still()
         if self.study.widen:
             self.remembered(WIDEN, lambda: True)
-        trials = [wanted(self.study, trial) for trial in trials_of(self.study, Entries(self.entries())).of(name)]
+        asked = self._asked()
+        trials = [wanted(self.study, trial) for trial in trials_of(self.study, Entries(asked.entries)).of(name)]
         by_key = {trial.key: trial for trial in reversed(trials)}
-        self._give_up(by_key)
-        self._ask_for_the_missing(by_key)
-        waves: dict[int, list[Portion]] = {}
-        mine = self._space.asked().keys()
-        for entry in self.entries():
-            if entry.key in by_key and (entry.told or entry.number in mine):
-                told = entry.told and entry.number not in lost
-                portion = Portion(entry.number, by_key[entry.key].trial, entry.key, entry.seeds, told)
-                waves.setdefault(entry.wave, []).append(portion)
-        order = [sorted(waves[wave], key=lambda each: each.trial.number) for wave in sorted(waves)]
-        return Round(trials, [wave for wave in order if not all(portion.told for portion in wave)])
+        if vain := asked.in_vain(by_key):
+            with together(self._storage):
+                self._space.give_up(vain)
+            asked = self._asked()
+        if wave := asked.lacking(by_key, self._retries):
+            self._ask_for(wave)
+            asked = self._asked()
+        return Round(trials, asked.waves(by_key, lost))
 
-    def _give_up(self, trials: Mapping[str, Wanted]) -> None:
-        """Let go of what is asked for and not wanted so any more, or there meanwhile: it would be trained in vain."""
-        entries, mine = self.entries(), self._space.asked().keys()
-        present = Entries(entries)
-        for entry in entries:
-            trial = trials.get(entry.key)
-            if trial is not None and entry.number in mine:
-                good = {seed for seed, holder in present.holders(trial).items() if seed not in holder.failed}
-                if not trial.served(entry) or not set(entry.seeds) <= set(trial.seeds) or good >= set(entry.seeds):
-                    self._space.give_up(entry.number)
+    def _asked(self) -> Asked:
+        return Asked(self.entries(), self._space.asked().keys(), self._optuna.user_attrs[WAVE])
 
-    def _ask_for_the_missing(self, trials: Mapping[str, Wanted]) -> None:
-        entries, mine = self.entries(), self._space.asked().keys()
-        present, wave = Entries(entries), 1 + max((entry.wave for entry in entries), default=0)
-        for key, trial in sorted(trials.items(), key=lambda pair: pair[1].trial.number):
-            holders = present.holders(trial, counts=lambda entry: entry.told or entry.number in mine)
-            again = {seed for seed, entry in holders.items() if self._is_retried(seed, entry)}
-            missing = tuple(seed for seed in trial.seeds if seed not in holders or seed in again)
-            self._retried |= {(key, seed) for seed in again}
-            if missing:
-                self._space.add(trial.trial, Entry(-1, key, missing, trial.level, trial.measures, wave, told=False))
-
-    def _is_retried(self, seed: int, entry: Entry) -> bool:
-        """Whether a run failed and is to be tried again, once in each launch."""
-        why = entry.failed.get(seed) if entry.number in self._told_before else None
-        return why is not None and (self._retry_failed or why == MACHINE) and (entry.key, seed) not in self._retried
+    def _ask_for(self, wave: Sequence[tuple[Trial, Entry]]) -> None:
+        """Write a wave and, last, that it is whole."""
+        with together(self._storage):
+            self._space.add(wave)
+            self._optuna.set_user_attr(WAVE, wave[0][1].wave)
+        for _, entry in wave:
+            self._retries.note(entry)
 
     @reachable()
     def tell(

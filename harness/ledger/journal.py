@@ -2,10 +2,14 @@
 
 import json
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import filelock
+from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from harness.ledger.sqlite import is_sqlite
@@ -25,6 +29,7 @@ class Journal(JournalFileBackend):
 
     def __init__(self, path: Path) -> None:
         self._kernel_lock = filelock.FileLock(path.with_name(f".{path.name}.lock"))
+        self._synced_later_by: int | None = None  # a thread
         super().__init__(str(path), self._kernel_lock)  # type: ignore[arg-type]  # the type it asks for is not public
         with self._kernel_lock:
             self._cut_off_incomplete_line()
@@ -33,7 +38,22 @@ class Journal(JournalFileBackend):
         """See `JournalFileBackend`."""
         with self._kernel_lock:
             self._cut_off_incomplete_line()  # another process may have died since
-            super().append_logs(logs)
+            with open(self._file_path, "ab") as file:
+                file.writelines(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
+                file.flush()
+                if self._synced_later_by != threading.get_ident():
+                    os.fsync(file.fileno())
+
+    @contextmanager
+    def synced_once(self) -> Iterator[None]:
+        """What this thread appends within the block is flushed to the disk at its end, not line by line."""
+        self._synced_later_by = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._synced_later_by = None
+            with open(self._file_path, "rb+") as file:
+                os.fsync(file.fileno())
 
     def _cut_off_incomplete_line(self) -> None:
         with open(self._file_path, "rb+") as file:
@@ -45,6 +65,18 @@ class Journal(JournalFileBackend):
                 return
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)
+
+
+class JournalStore(JournalStorage):
+    """Optuna's storage in a journal, which stays at hand.
+
+    Args:
+        journal: the journal.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.journal = journal
 
 
 def journal_problem(path: Path) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from scipy import stats  # type: ignore[import-untyped]
 
 from harness.ledger.records.finished import WORST
 from harness.settings import Tune, show
@@ -79,6 +78,8 @@ def best(tried: Sequence[Mapping[int, list[float]]]) -> list[int]:
     """
     values = [medians(outcomes) for outcomes in tried]
     if len(values[0]) == 1:
+        from scipy import stats  # type: ignore[import-untyped]  # takes a second, which a start should not pay
+
         seeds = sorted(tried[0])
         ranks = stats.rankdata([[outcomes[seed][0] for seed in seeds] for outcomes in tried], axis=0)  # (trial, seed)
         order = zip(np.median(ranks, axis=1), ranks.mean(axis=1), range(len(tried)), strict=True)

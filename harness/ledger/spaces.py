@@ -6,7 +6,8 @@ So a study that gains a level goes on in another Optuna study, `NAME (2)`. What 
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import optuna
@@ -73,7 +74,7 @@ class Space:
     """
 
     def __init__(self, study: Study, storage: BaseStorage, first: optuna.Study) -> None:
-        self._sweeps, self._tunes = study.sweeps(), study.tunes()
+        self._storage, self._sweeps, self._tunes = storage, study.sweeps(), study.tunes()
         self._distributions: dict[str, BaseDistribution] = {
             path: categories(sweep.levels) for path, sweep in self._sweeps.items()
         } | {path: distribution(tune) for path, tune in self._tunes.items()}
@@ -96,29 +97,38 @@ class Space:
         if SPACE not in self._optuna.user_attrs:
             self._optuna.set_user_attr(SPACE, here)
 
-    def add(self, trial: Trial, entry: Entry) -> None:
-        """Ask for an entry, one atomic write; it gets a number of its own."""
-        self._optuna.add_trial(
-            optuna.create_trial(
-                state=TrialState.RUNNING,
-                params={
-                    path: plain(trial.values[path]) if path in self._sweeps else trial.values[path]
-                    for path in self._distributions
-                },
-                distributions=self._distributions
-                | {path: distribution_with(tune, trial.values[path]) for path, tune in self._tunes.items()},
-                user_attrs=attributes(entry) | {"trial": trial.number, "cell": trial.cell, "confirm": trial.confirm},
-            )
+    def add(self, asked: Iterable[tuple[Trial, Entry]]) -> None:
+        """Ask for entries of trials; each gets a number of its own."""
+        # Of its own: what it remembers of trials is forgotten with it where the transaction ends in an error.
+        optuna.load_study(study_name=self._optuna.study_name, storage=self._storage).add_trials(
+            self._asked_for(trial, entry) for trial, entry in asked
         )
+
+    def _asked_for(self, trial: Trial, entry: Entry) -> FrozenTrial:
+        """An entry as Optuna keeps it; `create_trial` would compare hundreds of levels with themselves each time."""
+        params = {
+            path: plain(trial.values[path]) if path in self._sweeps else trial.values[path]
+            for path in self._distributions
+        }
+        return FrozenTrial(
+            number=-1, trial_id=-1, state=TrialState.RUNNING, value=None, datetime_start=datetime.now(),
+            datetime_complete=None, params=params, system_attrs={},
+            distributions=self._distributions
+            | {path: distribution_with(tune, trial.values[path]) for path, tune in self._tunes.items()},
+            user_attrs=attributes(entry) | {"trial": trial.number, "cell": trial.cell, "confirm": trial.confirm},
+            intermediate_values={},
+        )  # fmt: skip
 
     def asked(self) -> dict[int, FrozenTrial]:
         """Those that have no results yet, by the number of the entry."""
         found = self._optuna.get_trials(deepcopy=False, states=[TrialState.RUNNING])
         return {t._trial_id: t for t in found}
 
-    def give_up(self, number: int) -> None:
-        """Of an entry nobody wants any more."""
-        self._optuna.tell(self.asked()[number].number, state=TrialState.FAIL)
+    def give_up(self, numbers: Collection[int]) -> None:
+        """Let go of entries that nobody wants any more."""
+        asked = self.asked()
+        for number in numbers:
+            self._optuna.tell(asked[number].number, state=TrialState.FAIL)
 
     def tell(self, number: int, results: dict[str, Any], values: list[float]) -> None:
         """Commit the results of an entry; of one that is told already, nothing changes."""

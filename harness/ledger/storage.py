@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 import filelock
 import optuna
 from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 
-from harness.ledger.journal import Journal, journal_problem
+from harness.ledger.journal import Journal, JournalStore, journal_problem
 from harness.ledger.sqlite import sqlite_file, sqlite_problem
 from harness.settings.patience import Unreachable
 
@@ -47,7 +47,7 @@ def open_storage(storage: str) -> BaseStorage:
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path)
     try:
-        return JournalStorage(journal)
+        return JournalStore(journal)
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(f"{storage} is damaged: {error}") from error
 

@@ -57,6 +57,11 @@ class Model(Component):
 
     def kinds(self) -> dict[str, Any]:
         """The constructor's arguments and their annotations; `inputs` and `outputs` only where given."""
+        if "_kinds" not in self.__dict__:
+            self.__dict__["_kinds"] = self._annotated()
+        return typing.cast(dict[str, Any], self.__dict__["_kinds"])
+
+    def _annotated(self) -> dict[str, Any]:
         if not self._names_a_module():
             return {}
         signature = inspect.signature(self.module).parameters

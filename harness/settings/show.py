@@ -17,6 +17,9 @@ from harness.settings.source import named, source_digest
 ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
 """Of an object in memory, which differs between processes."""
 
+PLAIN = frozenset({bool, int, float, str, type(None)})
+"""Types whose `repr` says all."""
+
 
 def show(value: Any) -> str:
     """A value as a reader would write it; tensors and arrays by shape and content, classes and functions by their names.
@@ -36,6 +39,8 @@ def show(value: Any) -> str:
 
 def _text(value: Any) -> str:
     kind = type(value)
+    if kind in PLAIN:  # nearly all of the settings of a study, shown many times
+        return repr(value)
     if isinstance(value, type | FunctionType):
         return named(value)
     if isinstance(value, MethodType):

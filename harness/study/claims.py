@@ -8,6 +8,9 @@ from harness.study.claims_of_arms import Claim, Equivalence, Threshold
 from harness.study.claims_of_factors import Interaction, Trend
 from harness.study.statement import Statement
 
+ALPHA = 0.05
+"""Probability of any wrong verdict in a family of claims, at most."""
+
 
 class Exact(Statement):
     """A statement that needs no statistics: in every run of the confirm phase, `metric` equals a number.

@@ -54,6 +54,11 @@ class Experiment(Setup):
 
         Of `steps` and `epochs` the one that is given.
         """
+        if "_factors" not in self.__dict__:
+            self.__dict__["_factors"] = self._walked()
+        return dict(self.__dict__["_factors"])
+
+    def _walked(self) -> dict[str, Any]:
         training = {name: value for name, value in self.values().items() if name in SETUP_FIELDS}
         training = {n: value for n, value in training.items() if value is not None or n not in ("steps", "epochs")}
         found: dict[str, Any] = {}
