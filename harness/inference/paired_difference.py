@@ -69,7 +69,7 @@ def paired_difference(
     joined = pd.concat([a.loc[both].assign(trial=0), b.loc[both].assign(trial=1)])
     copied = both.isin(copies(joined))
     seeds = both[~copied]
-    before, after = (_ranked(metric, better, runs.loc[seeds]) for runs in (a, b))
+    before, after = (ranked(metric, better, runs.loc[seeds]) for runs in (a, b))
     there = before.notna() & after.notna()
     x, y = (np.asarray(values[there], dtype=np.float64) for values in (before, after))
     with np.errstate(invalid="ignore"):
@@ -79,7 +79,7 @@ def paired_difference(
     return PairedDifference(per_seed, *found, int((~there).sum()), int(copied.sum()))
 
 
-def _ranked(metric: str, better: Literal["lower", "higher", None], runs: pd.DataFrame) -> "pd.Series[float]":
+def ranked(metric: str, better: Literal["lower", "higher", None], runs: pd.DataFrame) -> "pd.Series[float]":
     """The metric of each run, the worst rank of those that diverged as an infinity; missing of those that failed."""
     values = runs[metric].astype(float).mask(runs["status"] == "failed")
     if better is None:

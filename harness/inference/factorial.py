@@ -1,0 +1,58 @@
+"""The confirm phase as a factorial: what every seed got in every cell, as an array with an axis for each swept factor."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.inference.intervals import Array
+from harness.inference.paired_difference import ranked
+from harness.inference.pairing import copies
+from harness.settings.levels import at, ordered
+from harness.settings.metrics import METRICS
+from harness.study import Study
+
+
+class Factorial:
+    """The runs of the confirm phase by seed and level.
+
+    Seeds whose runs are those of an earlier one are left out, since they are no replicates, and so are failed runs. Where a cell
+    confirms several trials for all seeds, a seed counts with their median.
+
+    Args:
+        study: says what is swept.
+        runs: one row per run; left as it is.
+    """
+
+    def __init__(self, study: Study, runs: pd.DataFrame) -> None:
+        self._all = runs[runs["phase"] == "confirm"]
+        self.levels: dict[str, list[Any]] = {path: ordered(sweep.levels) for path, sweep in study.sweeps().items()}
+
+    @property
+    def factors(self) -> list[str]:
+        """The swept factors, one for each axis of `values` after that of the seeds."""
+        return list(self.levels)
+
+    @cached_property
+    def _runs(self) -> pd.DataFrame:
+        """Replicates that did not fail, with `place`: of the seed, then of the level of each factor, and last in a flat array."""
+        runs = self._all[~self._all["seed"].isin(copies(self._all)) & (self._all["status"] != "failed")]
+        seeds = sorted(runs["seed"].unique())
+        place = runs["seed"].map({seed: i for i, seed in enumerate(seeds)}).to_numpy(np.int64, na_value=0)
+        for path, levels in self.levels.items():
+            where = np.array([at(runs, {path: level}) for level in levels]).reshape(len(levels), len(runs))
+            place = place * len(levels) + where.argmax(axis=0)
+        return runs.assign(place=place)
+
+    def values(self, metric: str) -> Array:
+        """(seed, level of the first factor, level of the second …): the metric, missing as NaN, seeds without any left out.
+
+        A diverged run has the worst rank in what measures generalization, an infinity, see `paired_difference`.
+        """
+        values = ranked(metric, METRICS[metric].better, self._runs).groupby(self._runs["place"]).median().dropna()
+        shape = [self._runs["seed"].nunique(), *map(len, self.levels.values())]
+        table = np.full(int(np.prod(shape)), np.nan)
+        table[values.index.to_numpy(np.int64)] = values.to_numpy(float)
+        table = table.reshape(shape)
+        return np.asarray(table[~np.isnan(table).all(axis=tuple(range(1, table.ndim)))])

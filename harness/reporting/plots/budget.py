@@ -1,0 +1,96 @@
+"""Does the budget of the search decide the comparison? The best validation objective against the number of values tried."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from harness.inference.budget import expected_least, median_least
+from harness.inference.intervals import Array
+from harness.inference.robust import median, median_interval
+from harness.inference.selection import cell_and_seed, rivals, tried
+from harness.reporting.plots.axes import name_panel
+from harness.reporting.plots.factors import contrasted, panels, rows_at
+from harness.reporting.plots.legends import counts_note, legend
+from harness.reporting.plots.looks import look_of
+from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.texts import metric_name
+from harness.study import Study
+
+MEAN, MEDIAN = "mean over subsets", "median over subsets"
+
+
+def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
+    """One row per line and budget: the best of so many values tried, as median over seeds with its 95 % interval.
+
+    Of each seed and cell it is the best of the subsets of that size of the values tried there, see `harness.inference.budget`: their
+    mean, or in all lines their median where a run diverged, which would make means infinite. Where values are shared, a value counts
+    with its median over seeds, and a line has no interval unless it holds several cells.
+    """
+    if not study.tunes() or len(study.objectives()) > 1 or study.sampler == "tpe":
+        return None
+    (objective,) = study.objectives()
+    there = tried(study, runs)
+    there = there.assign(value=rivals(there, objective))
+    statistic, best = (MEAN, expected_least) if np.isfinite(there["value"]).all() else (MEDIAN, median_least)
+    rows: list[dict[str, Any]] = []
+    for names, levels in panels(study, contrasted):
+        curves = [best(values) for values in _searches(study, rows_at(there, levels))]
+        for budget in range(1, min(map(len, curves), default=0) + 1):
+            found = [curve[budget - 1] for curve in curves]
+            low, high = median_interval(found)
+            point = {"budget": budget, "objective": objective, "statistic": statistic, "estimate": median(found),
+                     "low": low, "high": high, "n": len(found)}  # fmt: skip
+            rows.append(names | point)
+    return pd.DataFrame(rows) if rows and max(row["budget"] for row in rows) > 1 else None
+
+
+def _searches(study: Study, runs: pd.DataFrame) -> list[Array]:
+    """The values of each search: of a seed in a cell where seeds are tuned by themselves, else of a cell."""
+    search = cell_and_seed(study, runs if study.tunes_within() else runs.assign(seed=0))
+    trials = (rows.groupby("trial")["value"].agg(median) for _, rows in runs.groupby(search))
+    return [np.asarray(values, dtype=np.float64) for values in trials]
+
+
+def draw(data: pd.DataFrame) -> Figure:
+    """Columns: levels of the facet; lines: levels of the group."""
+    facets = sorted(data["facet_order"].unique())
+    figure = Figure(figsize=(max(2.9 * len(facets) + 0.6, 5.5), 3.3), layout="constrained")
+    axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
+    for ax, facet in zip(axes, facets, strict=True):
+        _panel(ax, data[data["facet_order"] == facet])
+    first = data.iloc[0]
+    axes[0].set_ylabel(f"best {metric_name(first['objective'])},\n{first['statistic']}")
+    legend(figure, data, note=counts_note(data["n"], "searches per line"))
+    return figure
+
+
+def _panel(ax: Axes, panel: pd.DataFrame) -> None:
+    ax.margins(x=0.06, y=0.08)
+    for _, line in panel.groupby("group_order"):
+        kind, seen = look_of(line), line[np.isfinite(line["estimate"])]
+        high = seen["high"].where(np.isfinite(seen["high"]), seen["estimate"])
+        ax.fill_between(seen["budget"], seen["low"], high, color=kind["color"], alpha=0.12, lw=0)
+        ax.plot(seen["budget"], seen["estimate"], **kind)
+    name_panel(ax, panel)
+    ax.set_xlabel("values tried (budget)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+    """One figure, where a search has one objective and values that do not depend on each other."""
+    table = data(runs, study)
+    if table is not None:
+        statistic = table["statistic"].iloc[0]
+        why = ", since runs diverged, whose loss counts as infinite" if statistic == MEDIAN else ""
+        caption = (
+            f"Would another budget change the comparison? Best {metric_name(table['objective'].iloc[0])} of a search, against the number "
+            f"of values that it tries: {statistic} of that size of the values tried{why}. Lines: median over searches (one for each "
+            f"{'seed and cell' if study.tunes_within() else 'cell'}), bands: its 95 % interval, below six searches their range. Where lines "
+            "cross, or still fall at the right end, another budget may change what is compared. No test data."
+        )
+        yield Plot("budget", caption, table, draw)
