@@ -60,7 +60,7 @@ def _why_not(study: Study, trials: pd.DataFrame, n_points: int) -> str:
     if len(study.tunes()) < 2:
         return "one factor alone is tuned"
     if n_points < LEAST_POINTS:
-        return f"{n_points} values were tried, of the {LEAST_POINTS} that it takes"
+        return f"{n_points} points were tried, of the {LEAST_POINTS} that it takes"
     return "" if trials["rank"].nunique() > 1 else "all trials came out the same"
 
 

@@ -61,19 +61,21 @@ def draw(data: pd.DataFrame) -> Figure:
     facets = sorted(data["facet_order"].unique())
     figure = Figure(figsize=(max(2.9 * len(facets) + 0.6, 5.5), 3.3), layout="constrained")
     axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
+    bounds = data[["estimate", "high"]].to_numpy(float)
+    top = bounds[np.isfinite(bounds)].max(initial=0.0)
     for ax, facet in zip(axes, facets, strict=True):
-        _panel(ax, data[data["facet_order"] == facet])
+        _panel(ax, data[data["facet_order"] == facet], top)
     first = data.iloc[0]
     axes[0].set_ylabel(f"best {metric_name(first['objective'])},\n{first['statistic']}")
-    legend(figure, data, note=counts_note(data["n"], "searches per line"))
+    legend(figure, data, note=counts_note(data["n"], "search(es) per line"))
     return figure
 
 
-def _panel(ax: Axes, panel: pd.DataFrame) -> None:
+def _panel(ax: Axes, panel: pd.DataFrame, top: float) -> None:
     ax.margins(x=0.06, y=0.08)
     for _, line in panel.groupby("group_order"):
         kind, seen = look_of(line), line[np.isfinite(line["estimate"])]
-        high = seen["high"].where(np.isfinite(seen["high"]), seen["estimate"])
+        high = seen["high"].where(np.isfinite(seen["high"]), top)
         ax.fill_between(seen["budget"], seen["low"], high, color=kind["color"], alpha=0.12, lw=0)
         ax.plot(seen["budget"], seen["estimate"], **kind)
     name_panel(ax, panel)
@@ -87,10 +89,11 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
     if table is not None:
         statistic = table["statistic"].iloc[0]
         why = ", since runs diverged, whose loss counts as infinite" if statistic == MEDIAN else ""
+        lost = " A line lacks the budgets at which it is infinite." if np.isinf(table["estimate"]).any() else ""
         caption = (
             f"Would another budget change the comparison? Best {metric_name(table['objective'].iloc[0])} of a search, against the number "
             f"of values that it tries: {statistic} of that size of the values tried{why}. Lines: median over searches (one for each "
-            f"{'seed and cell' if study.tunes_within() else 'cell'}), bands: its 95 % interval, below six searches their range. Where lines "
+            f"{'seed and cell' if study.tunes_within() else 'cell'}), bands: its 95 % interval, below six searches their range.{lost} Where lines "
             "cross, or still fall at the right end, another budget may change what is compared. No test data."
         )
         yield Plot("budget", caption, table, draw)

@@ -53,7 +53,7 @@ def draw(data: pd.DataFrame) -> Figure:
     for ax, facet in zip(axes, facets, strict=True):
         _panel(ax, data[data["facet_order"] == facet])
     axes[0].set_ylabel("validation loss,\nat most that of guessing")
-    legend(figure, data, note=counts_note(data["n"], "seeds per point"))
+    legend(figure, data, note=counts_note(data["n"], "seed(s) per point"))
     return figure
 
 
