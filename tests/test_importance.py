@@ -155,7 +155,7 @@ def test_what_cannot_be_decomposed_says_why():
     assert set(importance(study, runs, ["test_loss"])["why"]) == {"fewer than 3 seeds have it"}
     study, runs = ran()
     one = (runs["phase"] == "confirm") & (runs["seed"] == 0)
-    runs = runs.assign(status="finished", gap=1.0, spike_rate=np.where(one, 0.5, 0.25))
+    runs = runs.assign(status="finished", gap=0.1, spike_rate=np.where(one, 0.5, 0.25))
     table = importance(study, runs, ["gap", "spike_rate"])
     assert list(table["why"]) == ["the same in all runs", "differs in one seed alone"]
     assert table["term"].isna().all() and table["share"].isna().all()

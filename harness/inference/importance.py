@@ -79,11 +79,15 @@ def _why_not(values: Array) -> str:
     """Why values cannot be decomposed; "" if they can."""
     if len(values) < LEAST_SEEDS:
         return f"fewer than {LEAST_SEEDS} seeds have it"
-    if not np.nanstd(values):
+    if _constant(values):
         return "the same in all runs"
-    if any(not np.nanstd(np.delete(values, seed, axis=0)) for seed in range(len(values))):
+    if any(_constant(np.delete(values, seed, axis=0)) for seed in range(len(values))):
         return "differs in one seed alone"
     return ""
+
+
+def _constant(values: Array) -> bool:
+    return bool(np.nanmin(values) == np.nanmax(values))
 
 
 def _shares(values: Array, factors: Sequence[str]) -> Iterator[dict[str, object]]:
