@@ -166,8 +166,10 @@ def jackknife(values: Array, terms: Sequence[Term], alpha: float = 0.05) -> tupl
 
     Means over n seeds differ by chance even where cells do not, which adds to a term's share a part that falls as 1/n; the mean
     of the jackknife's pseudo-values is free of it (Quenouille 1956), and their t interval (Tukey 1958) is that of the share.
-    Coverage at 95 %, of the shares that endless seeds would give: see `tests/test_importance.py`. A percentile bootstrap covers
-    a share of 0 in no case at all, since its draws lie above it.
+    They cover the shares of endless seeds, in eight simulated worlds of 3 × 4 cells (no, small, large and interacting effects,
+    skewed, heteroscedastic, diverging, binary), in 88 to 100 % of cases at 10 seeds (87 to 100 % at 5, 89 to 100 % at 20), that
+    of the residual in 87 to 95 %, and that of the seeds only in 84 to 93 % (80 to 87 %, 88 to 96 %). A percentile bootstrap, the
+    other candidate, covers a share of 0 in no case, since its draws lie above it, and that of the seeds in 68 to 82 %.
 
     Args:
         values: (seed, level of the first factor, …), missing ones NaN; three seeds or more, and no two of them all that differs.

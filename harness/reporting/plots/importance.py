@@ -86,6 +86,6 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
             "Which factor explains how much: shares of the variation of each metric between the runs of the confirm phase, for each "
             "swept factor, the interactions of two (×: how far the effect of one depends on the other), the rest of the cells, the "
             "seed (what all runs of a seed have in common) and the residual (all else). Shares are freed of what chance adds; lines: "
-            "95 % intervals by the jackknife over seeds. Exploratory: a share has no direction, and depends on which levels are swept."
+            "intervals by the jackknife over seeds, nominally of 95 %. Exploratory: a share has no direction, and depends on which levels are swept."
         )
         yield Plot("importance", caption, table, draw)

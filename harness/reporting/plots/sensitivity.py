@@ -66,7 +66,7 @@ def _panel(ax: Axes, panel: pd.DataFrame) -> None:
         kind = look_of(line)
         ax.fill_between(line["rate"], line["low"], line["high"], color=kind["color"], alpha=0.12, lw=0)
         ax.plot(line["rate"], line["estimate"], **kind)
-        said.append((f"{line['sensitivity'].iloc[0]:.2g}", kind["color"]))
+        said.append((f"{line['sensitivity'].iloc[0]:#.2g}", kind["color"]))
     name_panel(ax, panel)
     ax.set_xlabel(factor_name(RATE))
     _sensitivities(ax, [one for one in said if one[0] != "nan"])
