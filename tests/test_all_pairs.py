@@ -106,6 +106,14 @@ def test_rounding_is_no_difference():
     assert (row["n_higher"], row["n_lower"], row["n_ties"]) == (1, 0, 4)
 
 
+def test_a_run_at_no_level_of_the_study_counts_for_none():
+    study, runs = by_hand({0.0: [1, 2, 3], 0.5: [2, 3, 5], 0.7: [9, 9, 7]})
+    fewer = FakeStudy(settings={"model.dropout": Sweep(0.0, 0.5)})
+    table = all_pairs(fewer, runs, ["test_loss"])
+    assert table[["a", "b", "difference", "n_higher"]].to_numpy().tolist() == [[0.0, 0.5, 1.0, 3]]
+    assert len(all_pairs(study, runs, ["test_loss"])) == 3
+
+
 def test_copies_of_seeds_do_not_count():
     study, runs = by_hand({0.0: [1, 2, 3], 0.5: [2, 3, 4]})
     more = pd.concat([runs, *(runs[runs["seed"] == 0].assign(seed=seed) for seed in range(3, 50))])

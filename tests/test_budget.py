@@ -93,6 +93,20 @@ def test_without_diverged_runs_it_is_the_mean_over_subsets():
     assert line["estimate"].to_list()[1] == pytest.approx(np.median(means))
 
 
+def test_cells_of_one_line_are_no_further_seeds():
+    """A third factor, whose cells a line pools: its interval is that of the five seeds, each with its median over cells."""
+    study, runs = tuned()
+    third = FakeStudy(settings=study.settings | {"batch_size": Sweep(8, 16, 32)}, within=True, seeds=5)
+    shifted = [
+        runs.assign(trial=runs["trial"] + 10_000 * i, batch_size=8 * 2**i, validation_loss=runs["validation_loss"] + i)
+        for i in range(3)
+    ]
+    one, data = budget.data(runs, study), budget.data(pd.concat(shifted), third)
+    assert one is not None and data is not None and set(data["n"]) == {5}
+    for name in ("estimate", "low", "high"):
+        np.testing.assert_allclose(data[name], one[name] + 1)
+
+
 def test_shared_tuning_has_a_search_for_each_cell():
     study = rnn_clip()
     runs, curves = simulate(study, tune_trials=5, every=30)

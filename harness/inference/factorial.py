@@ -36,13 +36,14 @@ class Factorial:
 
     @cached_property
     def _runs(self) -> pd.DataFrame:
-        """Replicates that did not fail, with `place`: of the seed, then of the level of each factor, and last in a flat array."""
+        """Replicates that did not fail, with the `place` of each in a flat table of seeds and levels."""
         runs = self._all[~self._all["seed"].isin(copies(self._all)) & (self._all["status"] != "failed")]
-        seeds = sorted(runs["seed"].unique())
-        place = runs["seed"].map({seed: i for i, seed in enumerate(seeds)}).to_numpy(np.int64, na_value=0)
         for path, levels in self.levels.items():
             where = np.array([at(runs, {path: level}) for level in levels]).reshape(len(levels), len(runs))
-            place = place * len(levels) + where.argmax(axis=0)
+            runs = runs.assign(**{f"{path}: place": where.argmax(axis=0)}).loc[where.any(axis=0)]
+        place = runs["seed"].rank(method="dense").astype(int) - 1
+        for path, levels in self.levels.items():
+            place = place * len(levels) + runs[f"{path}: place"]
         return runs.assign(place=place)
 
     def values(self, metric: str) -> Array:

@@ -1,6 +1,6 @@
 """Does the budget of the search decide the comparison? The best validation objective against the number of values tried."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,8 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     """One row per line and budget: the best of so many values tried, as median over seeds with its 95 % interval.
 
     Of each seed and cell it is the best of the subsets of that size of the values tried there, see `harness.inference.budget`: their
-    mean, or in all lines their median where a run diverged, which would make means infinite. Where values are shared, a value counts
-    with its median over seeds, and a line has no interval unless it holds several cells.
+    mean, or in all lines their median where a run diverged, which would make means infinite. Curves of one seed in several cells are
+    first reduced to their median. Where tuning is shared, a value counts with its median over seeds, and there is no interval.
     """
     if not study.tunes() or len(study.objectives()) > 1 or study.sampler == "tpe":
         return None
@@ -39,21 +39,24 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     statistic, best = (MEAN, expected_least) if np.isfinite(there["value"]).all() else (MEDIAN, median_least)
     rows: list[dict[str, Any]] = []
     for names, levels in panels(study, contrasted):
-        curves = [best(values) for values in _searches(study, rows_at(there, levels))]
-        for budget in range(1, min(map(len, curves), default=0) + 1):
-            found = [curve[budget - 1] for curve in curves]
+        curves = _curves(study, rows_at(there, levels), best)
+        for budget in range(min((len(curve) for of_seed in curves for curve in of_seed), default=0)):
+            found = [median([curve[budget] for curve in of_seed]) for of_seed in curves]
             low, high = median_interval(found)
-            point = {"budget": budget, "objective": objective, "statistic": statistic, "estimate": median(found),
+            point = {"budget": budget + 1, "objective": objective, "statistic": statistic, "estimate": median(found),
                      "low": low, "high": high, "n": len(found)}  # fmt: skip
             rows.append(names | point)
     return pd.DataFrame(rows) if rows and max(row["budget"] for row in rows) > 1 else None
 
 
-def _searches(study: Study, runs: pd.DataFrame) -> list[Array]:
-    """The values of each search: of a seed in a cell where seeds are tuned by themselves, else of a cell."""
+def _curves(study: Study, runs: pd.DataFrame, best: Callable[[Array], Array]) -> list[list[Array]]:
+    """Of each seed the curve of its search in each cell; where tuning is shared, all searches as those of one seed."""
     search = cell_and_seed(study, runs if study.tunes_within() else runs.assign(seed=0))
-    trials = (rows.groupby("trial")["value"].agg(median) for _, rows in runs.groupby(search))
-    return [np.asarray(values, dtype=np.float64) for values in trials]
+    found: dict[int, list[Array]] = {}
+    for levels_and_seed, rows in runs.groupby(search):
+        values = rows.groupby("trial")["value"].agg(median)
+        found.setdefault(int(str(levels_and_seed[-1])), []).append(best(np.asarray(values, dtype=np.float64)))
+    return list(found.values())
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -67,7 +70,11 @@ def draw(data: pd.DataFrame) -> Figure:
         _panel(ax, data[data["facet_order"] == facet], top)
     first = data.iloc[0]
     axes[0].set_ylabel(f"best {metric_name(first['objective'])},\n{first['statistic']}")
-    legend(figure, data, note=counts_note(data["n"], "search(es) per line"))
+    legend(
+        figure,
+        data,
+        note=counts_note(data["n"], "seed(s) per line" if data["n"].max() > 1 else "search, shared by all seeds"),
+    )
     return figure
 
 
@@ -89,11 +96,12 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
     if table is not None:
         statistic = table["statistic"].iloc[0]
         why = ", since runs diverged, whose loss counts as infinite" if statistic == MEDIAN else ""
+        lines = "Lines: median over seeds, bands: its 95 % interval, of less than six seeds their range."
+        lines = lines if study.tunes_within() else "A value counts with its median over the seeds that all share."
         lost = " A line lacks the budgets at which it is infinite." if np.isinf(table["estimate"]).any() else ""
         caption = (
             f"Would another budget change the comparison? Best {metric_name(table['objective'].iloc[0])} of a search, against the number "
-            f"of values that it tries: {statistic} of that size of the values tried{why}. Lines: median over searches (one for each "
-            f"{'seed and cell' if study.tunes_within() else 'cell'}), bands: its 95 % interval, below six searches their range.{lost} Where lines "
+            f"of values that it tries: {statistic} of that size of the values tried{why}. {lines}{lost} Where lines "
             "cross, or still fall at the right end, another budget may change what is compared. No test data."
         )
         yield Plot("budget", caption, table, draw)
