@@ -40,7 +40,9 @@ class Factorial:
         runs = self._all[~self._all["seed"].isin(copies(self._all)) & (self._all["status"] != "failed")]
         for path, levels in self.levels.items():
             where = np.array([at(runs, {path: level}) for level in levels]).reshape(len(levels), len(runs))
-            runs = runs.assign(**{f"{path}: place": where.argmax(axis=0)}).loc[where.any(axis=0)]
+            runs = runs.assign(**{f"{path}: place": where.argmax(axis=0)}).loc[
+                pd.Series(where.any(axis=0), index=runs.index)
+            ]
         place = runs["seed"].rank(method="dense").astype(int) - 1
         for path, levels in self.levels.items():
             place = place * len(levels) + runs[f"{path}: place"]

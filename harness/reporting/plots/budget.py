@@ -102,6 +102,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
         caption = (
             f"Would another budget change the comparison? Best {metric_name(table['objective'].iloc[0])} of a search, against the number "
             f"of values that it tries: {statistic} of that size of the values tried{why}. {lines}{lost} Where lines "
-            "cross, or still fall at the right end, another budget may change what is compared. No test data."
+            "cross, the budget decides which level is better. All end at the best value that was tried and so end flat, which does not say that "
+            "more values would find no better one. No test data."
         )
         yield Plot("budget", caption, table, draw)
