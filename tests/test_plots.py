@@ -37,7 +37,7 @@ def test_every_swept_factor_has_its_figures():
     assert set(PLOTS) == {
         "generalization_model.dropout", "generalization_clipping.max_norm", "stability_model.dropout",
         "stability_clipping.max_norm", "surface", "training", "seeds_model.dropout", "seeds_clipping.max_norm",
-        "tuning_optimizer.lr",
+        "tuning_optimizer.lr", "budget", "importance",
     }  # fmt: skip
 
 

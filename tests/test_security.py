@@ -282,7 +282,7 @@ def test_escaping_is_what_protects_the_page(monkeypatch: pytest.MonkeyPatch) -> 
     """The check above does fail for a page that is not escaped."""
     none = html.Table([], [])
     page = html.Page(title=PAYLOADS["script"], doc="", verdicts=[], cells=none, diagnostics=none, meanings=none, trials=none,
-                     pictures=[], about={}, commands=[], counts={}, notice="", scope=[], tuning=[], shared=none)  # fmt: skip
+                     pictures=[], about={}, commands=[], counts={}, notice="", scope=[], tuning=[], shared=none, exploration=[])  # fmt: skip
     assert {tag for tag, _ in Page(html.render(page)).elements} <= EXPECTED
     monkeypatch.setattr(html, "Environment", lambda autoescape, **kw: pytest.importorskip("jinja2").Environment(**kw))
     assert "script" in {tag for tag, _ in Page(html.render(page)).elements}

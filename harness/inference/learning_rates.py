@@ -43,8 +43,12 @@ def with_rates(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     return runs
 
 
+def bounded_losses(runs: pd.DataFrame) -> "pd.Series[float]":
+    """min(validation loss, loss of guessing) of each run, the latter where it diverged; missing where neither is known."""
+    losses = runs["validation_loss"].astype(float).where(runs["status"] != "diverged", np.inf)
+    return pd.Series(np.fmin(losses, runs["guess_loss"].astype(float)))
+
+
 def _sensitivity(grid: pd.DataFrame) -> float:
-    guessing = grid["guess_loss"].astype(float)
-    losses = grid["validation_loss"].astype(float)
-    bounded = np.fmin(losses.where(grid["status"] != "diverged", np.inf), guessing)  # missing where neither is known
+    bounded = bounded_losses(grid)
     return float((bounded - bounded.min()).mean(skipna=False))

@@ -23,6 +23,11 @@ def tried(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     return runs[phase & (runs["status"] != "failed")]
 
 
+def rivals(runs: pd.DataFrame, objective: str) -> "pd.Series[float]":
+    """What each run counts as in tuning: its objective, infinite where it diverged or has none."""
+    return runs[objective].astype(float).where(runs["status"] != "diverged").fillna(np.inf)
+
+
 def cell_and_seed(study: Study, runs: pd.DataFrame) -> "list[pd.Series[Any]]":
     """What the runs that one is chosen from have in common: their levels, as text, and their seed."""
     return [*(runs[path].map(repr) for path in study.sweeps()), runs["seed"]]

@@ -43,6 +43,14 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Captioned:
+    """What stands above a table, and the table; maybe without rows where the caption says why."""
+
+    caption: str
+    table: Table
+
+
+@dataclass(frozen=True)
 class Picture:
     """A figure ready to be shown."""
 
@@ -72,6 +80,7 @@ class Page:
         tuning: what a reader must know of the tuning, a sentence each.
         shared: Δ of each claim at each value tried.
         trials: the best tuned trials.
+        exploration: what explains the metrics and differs, none of it a claim.
         pictures: the figures.
         about: environment, by name.
         commands: shell lines that reproduce it.
@@ -89,6 +98,7 @@ class Page:
     tuning: Sequence[str]
     shared: Table
     trials: Table
+    exploration: Sequence[Captioned]
     pictures: Sequence[Picture]
     about: Mapping[str, str]
     commands: Sequence[str]
@@ -242,6 +252,10 @@ def markdown(page: Page) -> str:
         parts += ["## Diagnostics", _markdown_table(page.diagnostics)]
     if page.trials.rows:
         parts += ["## Best trials of the search", _markdown_table(page.trials)]
+    if page.exploration:
+        parts += ["## Exploration"]
+    for part in page.exploration:
+        parts += [_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""]
     if page.meanings.rows:
         parts += ["## Metrics", _markdown_table(page.meanings)]
     parts += ["Runs: " + ", ".join(f"{count} {kind}" for kind, count in page.counts.items()) + "."]

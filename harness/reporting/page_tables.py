@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.inference.learning_rates import METRICS as RATE_METRICS
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
 from harness.ledger.sampling import medians
@@ -13,7 +14,7 @@ from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
 from harness.settings.measured_on import measured_on
 from harness.settings.metrics import METRICS, not_comparable
-from harness.study import Study
+from harness.study import Claim, Study
 from harness.study.scope import budget, examples_in_words
 
 SHOWN = (
@@ -33,6 +34,15 @@ def shown_metrics(summary: pd.DataFrame) -> list[str]:
     shown = [name for name in SHOWN if name in measured(summary)]
     tested = any(name in shown for name in ("test_loss", "test_error"))
     return shown if tested or "validation_loss" not in measured(summary) else ["validation_loss", *shown]
+
+
+def explored_metrics(study: Study, runs: pd.DataFrame) -> list[str]:
+    """The metrics that exploration looks at: those of claims, then those of the table of cells and its rates, as far as measured."""
+    confirm = runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
+    there = [name for name in METRICS if name in confirm and confirm[name].notna().any()]
+    shown = SHOWN if any(name in there for name in ("test_loss", "test_error")) else ("validation_loss", *SHOWN)
+    claimed = [claim.metric for claim in study.claims if isinstance(claim, Claim)]
+    return [name for name in dict.fromkeys([*claimed, *shown, *KINDS, *RATE_METRICS]) if name in there]
 
 
 def meanings(study: Study, summary: pd.DataFrame) -> Table:

@@ -11,12 +11,15 @@ from typing import Any
 
 import pandas as pd
 
+from harness.inference.all_pairs import all_pairs
 from harness.inference.families import judge_registered
+from harness.inference.importance import importance
 from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
+from harness.reporting.exploration import explored
 from harness.reporting.formats import claims_json, csv, parquet
-from harness.reporting.page_tables import best_trials, meanings, readable, shown_metrics
+from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.tuning import at_shared_values, remarks
 from harness.settings.files import put_in_place
@@ -25,6 +28,8 @@ from harness.settings.show import counted
 from harness.study import Study
 from harness.study.registration import registrations
 from harness.study.scope import budget, scope, setups
+
+PAIRS_FILE = "pairs.csv"
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,15 @@ def write_report(
     drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES_FILE, runs, study), study))
     images = plots.render_all(drawn, helpers)
     pictures = [html.Picture(plot.name, plot.caption, svg) for plot, (svg, _) in zip(drawn, images, strict=True)]
-    page = page_of(subject, runs, summary, verdicts, pictures)
+    metrics = explored_metrics(study, runs)
+    pairs = all_pairs(study, runs, metrics)
+    shares = [plot.data for plot in drawn if plot.name == "importance"]
+    importances = shares[0] if shares else importance(study, runs, metrics)
+    page = page_of(subject, runs, summary, verdicts, pictures, explored(study, runs, importances, pairs))
     write(folder / RUNS_FILE, parquet(runs))
     write(folder / "runs.csv", csv(runs))
     write(folder / "summary.csv", csv(summary))
+    write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
     for plot, (svg, png) in zip(drawn, images, strict=True):
         write(folder / "figures" / f"{plot.name}.csv", csv(plot.data))
@@ -91,6 +101,7 @@ def page_of(
     summary: pd.DataFrame,
     verdicts: Sequence[Verdict],
     pictures: Sequence[html.Picture],
+    exploration: Sequence[html.Captioned],
 ) -> html.Page:
     """What the report says."""
     study = subject.study
@@ -107,6 +118,7 @@ def page_of(
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
         trials=best_trials(study, runs),
+        exploration=exploration,
         pictures=pictures,
         about=subject.environment,
         commands=subject.commands,
@@ -137,6 +149,6 @@ def remove_stale(figures: Path, names: set[str]) -> None:
     """Delete figures of an earlier report of this study that this one no longer has; a user's own stay."""
     kinds = {figure.__name__.rpartition(".")[2] for figure in (*plots.FIGURES, plots.own)}
     for path in figures.glob("*"):
-        ours = path.suffix in (".svg", ".png", ".csv") and path.stem.partition("_")[0] in kinds
+        ours = path.suffix in (".svg", ".png", ".csv") and any(f"{path.stem}_".startswith(f"{kind}_") for kind in kinds)
         if ours and path.stem not in names:
             path.unlink()

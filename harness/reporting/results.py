@@ -25,6 +25,7 @@ from harness.settings.show import counted
 
 SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "summary.csv", "claims.json", "study.json", "environment.json"
 FILES = (RUNS_FILE, CURVES_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
+PAIRS_FILE = "pairs.csv"
 REMEDY = "`harness report STUDY` writes the folder anew from the records, `harness run STUDY` goes on with the study"
 
 COUNTS = ("n", "n_diverged", "n_collapsed", "n_failed")
@@ -66,6 +67,15 @@ class Results:
             InvalidStudy: the file is damaged.
         """
         return _read(self.folder / CURVES_FILE, pd.read_parquet)
+
+    @cached_property
+    def pairs(self) -> pd.DataFrame:
+        """All pairs of levels of every swept factor, exploratory: one row per pair and metric, see `harness.inference.all_pairs`.
+
+        Raises:
+            InvalidStudy: the file is missing, as in a folder that an older version wrote, or damaged.
+        """
+        return _read(self.folder / PAIRS_FILE, _pairs)
 
     def compare(self, other: "Results", metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """How `other` differs from these, paired by cell and seed: `cells` of `harness.reporting.comparison.Comparison`.
@@ -186,6 +196,15 @@ def _cells(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(f"no column {', '.join(lacking)}")
     kinds = {name: runs[name].dtype for name in cells if name in runs} | dict.fromkeys(COUNTS, "int64")
     return pd.DataFrame({name: _column(column, kinds.get(name, "float64")) for name, column in cells.items()})
+
+
+def _pairs(path: Path) -> pd.DataFrame:
+    """All pairs of levels, which are texts since factors have levels of many kinds."""
+    pairs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    kinds = dict.fromkeys(["factor", "a", "b", "metric"], "object") | dict.fromkeys(
+        ["difference", "p_value", "q_value"], "float64"
+    )
+    return pd.DataFrame({name: _column(column, kinds.get(str(name), "int64")) for name, column in pairs.items()})
 
 
 def _column(texts: "pd.Series[str]", kind: Any) -> "pd.Series[Any]":

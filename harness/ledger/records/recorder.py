@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 REPORT = "report"
-REPORT_FILES = ("summary.md", "summary.csv", "report.html", "claims.json", "figures/*.png")
+REPORT_FILES = ("summary.md", "summary.csv", "pairs.csv", "report.html", "claims.json", "figures/*.png")
 
 
 class Recorder(Reader):

@@ -9,10 +9,13 @@ from dataclasses import replace
 import pandas as pd
 
 from harness.reporting.plots import (
+    budget,
     generalization,
+    importance,
     learning_rates,
     own,
     seeds,
+    sensitivity,
     solving,
     stability,
     surface,
@@ -26,7 +29,12 @@ from harness.reporting.plots.training import curves_to_show
 from harness.study import Study
 from harness.study.scope import examples_in_words
 
-FIGURES = (generalization, stability, surface, training, solving, seeds, tuning, learning_rates)
+FIGURES = (
+    generalization, stability, surface, training, solving, seeds, tuning, learning_rates, sensitivity, budget, importance,
+)  # fmt: skip
+
+LEVELS = {"x", "group", "facet"}
+"""Columns of the data of figures that show levels, of many not all."""
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
@@ -41,7 +49,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Pl
     said = f" Examples: {there['test']} test, {there['validation']} validation, {there['train']} training."
     for figure in FIGURES:
         for plot in figure.plots(runs, curves, study):
-            yield replace(plot, caption=plot.caption + omitted(study) + said)
+            some = omitted(study) if LEVELS & set(plot.data) else ""
+            yield replace(plot, caption=plot.caption + some + said)
     for plot in own.plots(runs, study):
         yield replace(plot, caption=plot.caption + said)
 

@@ -1,6 +1,6 @@
 """What figures show of a study: which factors and levels, in which order, by which colour, and the runs at them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -37,6 +37,13 @@ def roles(study: Study) -> tuple[str | None, str | None]:
         return None, first[0] if first else None
     fewer, more = sorted(first, key=lambda path: len(levels_of(study, path)))
     return (more, fewer) if len(levels_of(study, more)) <= MOST_FACETS else (fewer, more)
+
+
+def contrasted(study: Study) -> tuple[str | None, str | None]:
+    """(facet, colour): levels of clipping in one panel, of the first swept factor where clipping is not swept, as far as legible."""
+    lines = min(preferred(study), key=lambda path: not path.startswith("clipping"), default=None)
+    facet = partner(study, lines) if lines else None
+    return (facet, lines) if len(levels_of(study, facet)) <= MOST_FACETS else roles(study)
 
 
 def confirmed(runs: pd.DataFrame) -> pd.DataFrame:
@@ -83,9 +90,11 @@ def keys(study: Study, role: str, path: str | None, order: int, level: Any) -> d
     }  # fmt: skip
 
 
-def panels(study: Study) -> Iterator[tuple[dict[str, Any], dict[str | None, Any]]]:
+def panels(
+    study: Study, factors: Callable[[Study], tuple[str | None, str | None]] = roles
+) -> Iterator[tuple[dict[str, Any], dict[str | None, Any]]]:
     """Facet by facet and colour by colour, see `roles`: the columns that name a line, and the levels that its runs have."""
-    facet_factor, group_factor = roles(study)
+    facet_factor, group_factor = factors(study)
     for i, facet in enumerate(levels_of(study, facet_factor)):
         for j, group in enumerate(levels_of(study, group_factor)):
             names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)

@@ -1,0 +1,61 @@
+"""The confirm phase as a factorial: what every seed got in every cell, as an array with an axis for each swept factor."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.inference.intervals import Array
+from harness.inference.pairing import copies
+from harness.inference.ranks import ranked
+from harness.settings.levels import at, ordered
+from harness.settings.metrics import METRICS
+from harness.study import Study
+
+
+class Factorial:
+    """The runs of the confirm phase by seed and level.
+
+    Seeds whose runs are those of an earlier one are left out, since they are no replicates, and so are failed runs. Where a cell
+    confirms several trials for all seeds, a seed counts with their median.
+
+    Args:
+        study: says what is swept.
+        runs: one row per run; left as it is.
+    """
+
+    def __init__(self, study: Study, runs: pd.DataFrame) -> None:
+        self._all = runs[runs["phase"] == "confirm"]
+        self.levels: dict[str, list[Any]] = {path: ordered(sweep.levels) for path, sweep in study.sweeps().items()}
+
+    @property
+    def factors(self) -> list[str]:
+        """The swept factors, one for each axis of `values` after that of the seeds."""
+        return list(self.levels)
+
+    @cached_property
+    def _runs(self) -> pd.DataFrame:
+        """Replicates that did not fail, with the `place` of each in a flat table of seeds and levels."""
+        runs = self._all[~self._all["seed"].isin(copies(self._all)) & (self._all["status"] != "failed")]
+        for path, levels in self.levels.items():
+            where = np.array([at(runs, {path: level}) for level in levels]).reshape(len(levels), len(runs))
+            runs = runs.assign(**{f"{path}: place": where.argmax(axis=0)}).loc[
+                pd.Series(where.any(axis=0), index=runs.index)
+            ]
+        place = runs["seed"].rank(method="dense").astype(int) - 1
+        for path, levels in self.levels.items():
+            place = place * len(levels) + runs[f"{path}: place"]
+        return runs.assign(place=place)
+
+    def values(self, metric: str) -> Array:
+        """(seed, level of the first factor, level of the second …): the metric, missing as NaN, seeds without any left out.
+
+        A diverged run has the worst rank in what measures generalization, an infinity, see `paired_difference`.
+        """
+        values = ranked(metric, METRICS[metric].better, self._runs).groupby(self._runs["place"]).median().dropna()
+        shape = [self._runs["seed"].nunique(), *map(len, self.levels.values())]
+        table = np.full(int(np.prod(shape)), np.nan)
+        table[values.index.to_numpy(np.int64)] = values.to_numpy(float)
+        table = table.reshape(shape)
+        return np.asarray(table[~np.isnan(table).all(axis=tuple(range(1, table.ndim)))])

@@ -1,0 +1,129 @@
+"""Exploration, as the tables of a page: shares of factors, tuned factors, all pairs of levels. Nothing here is a claim."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from harness.ledger.importances import tuned_importances
+from harness.reporting.html import Captioned, Table, number
+from harness.settings.levels import label
+from harness.settings.metrics import not_comparable
+from harness.settings.show import counted
+from harness.study import Study
+
+FALSE_SHARE = 0.05
+"""The q-value below which a pair is marked."""
+
+MOST_PAIRS = 40
+"""Pairs of levels in the report's table; `pairs.csv` has all."""
+
+
+def explored(study: Study, runs: pd.DataFrame, importances: pd.DataFrame, pairs: pd.DataFrame) -> list[Captioned]:
+    """What the page says, a table each with what stands above it.
+
+    Args:
+        study: of the runs.
+        runs: one row per run.
+        importances: of swept factors, from `harness.inference.importance`; maybe empty.
+        pairs: from `harness.inference.all_pairs`; maybe empty.
+    """
+    return [*_swept(study, importances), *_tuned(study, runs), *_pairs(pairs, list(importances["metric"].unique()))]
+
+
+def _swept(study: Study, importances: pd.DataFrame) -> Iterator[Captioned]:
+    if importances.empty:
+        return
+    found = importances[importances["why"] == ""]
+    terms = list(dict.fromkeys(found["term"]))
+    rows = []
+    for (metric, scale), of_metric in found.groupby(["metric", "scale"], sort=False):
+        by_term = {row["term"]: row for row in of_metric.to_dict("records")}
+        across = not_comparable(str(metric), study.sweeps())
+        name = f"{metric} ({across})" if across else str(metric)
+        first = of_metric.iloc[0]
+        rows.append([name, str(scale), str(first["n_seeds"]), *(_share(by_term.get(term)) for term in terms)])
+    missing = int(found.drop_duplicates("metric")["n_missing"].sum())
+    caption = (
+        "Which factor explains how much: shares in % [jackknife interval over n seeds] of the sum of squares of each metric "
+        "over the runs of the confirm phase (type II, seeds as blocks), less what chance adds, which may leave a little below 0. Metrics "
+        "in [0, 1] are decomposed by their values, a diverged run counting as the worst of these in metrics of generalization; all others "
+        "by the ranks of the runs, a diverged run the worst. "
+        + ("Runs are missing: what several terms explain alike stands apart. " if missing else "")
+        + "Intervals are nominally of 95 %: in simulations of 10 seeds they covered in 88 to 100 %, those of the seed's share in 84 to 93 %. "
+        + _reasons(importances, "metric", "Not decomposed")
+    )
+    yield Captioned(caption.strip(), Table(["metric", "decomposed by", "n", *terms], rows))
+
+
+def _share(row: dict[Any, Any] | None) -> str:
+    r"""Per cent, with the interval.
+
+    >>> _share({"share": 0.123, "low": 0.0, "high": 0.25})
+    '12.3 [0.0,\xa025.0]'
+    """
+    if row is None:
+        return "–"
+    return f"{100 * row['share']:.1f} [{100 * row['low']:.1f},\u00a0{100 * row['high']:.1f}]".replace("-", "−")
+
+
+def _reasons(table: pd.DataFrame, column: str, head: str) -> str:
+    """A sentence that names what has no numbers and says why."""
+    lacking = table[table["why"] != ""]
+    parts = [f"{', '.join(rows[column])} ({why})" for why, rows in lacking.groupby("why", sort=False)]
+    return f"{head}: {'; '.join(parts)}." if parts else ""
+
+
+def _tuned(study: Study, runs: pd.DataFrame) -> Iterator[Captioned]:
+    found = tuned_importances(study, runs)
+    if found.empty:
+        return
+    there = found[found["factor"].notna()]
+    rows = [
+        [row["objective"], row["factor"], f"{100 * row['ped_anova']:.0f}", f"{100 * row['fanova']:.0f}"]
+        for row in there.to_dict("records")
+    ]
+    caption = "Which tuned factor mattered to the search. "
+    if rows:
+        cells = " of all cells" if study.sweeps() else ""
+        caption += (
+            f"In %, by Optuna's evaluators, over {counted(int(there['n_trials'].iloc[0]), 'trial')}{cells} at "
+            f"{counted(int(there['n_points'].iloc[0]), 'point')}: PED-ANOVA, how far the values of the best quarter of the trials lie from "
+            "those of all; fANOVA, the part of a random forest's variance that a factor explains by itself. Explained are ranks within a "
+            "cell. Either adds up to 100 whether or not any factor matters. "
+        )
+    caption += _reasons(found, "objective", "Not evaluated")
+    yield Captioned(caption.strip(), Table(["objective", "factor", "PED-ANOVA", "fANOVA"], rows))
+
+
+def _pairs(pairs: pd.DataFrame, metrics: list[str]) -> Iterator[Captioned]:
+    if pairs.empty:
+        return
+    order = pairs.groupby(["factor", "a", "b"], sort=False)["q_value"].min().sort_values(kind="stable")
+    shown = set(order.index[:MOST_PAIRS])
+    metrics, rows = [metric for metric in metrics if metric in set(pairs["metric"])], []
+    for (path, a, b), of_pair in pairs.groupby(["factor", "a", "b"], sort=False):
+        if (path, a, b) in shown:
+            by_metric = {row["metric"]: row for row in of_pair.to_dict("records")}
+            levels = f"{label(str(path), b)} − {label(str(path), a)}"
+            rows.append([str(path), levels, *(_difference(by_metric.get(metric)) for metric in metrics)])
+    left_out = f" Of {len(order)} pairs the {MOST_PAIRS} with the least q are shown." if len(order) > MOST_PAIRS else ""
+    caption = (
+        "Exploratory: not claims. All pairs of levels, all else equal: per seed the difference averaged over the cells of the other "
+        f"factors; median over seeds, with the q-value (Benjamini and Hochberg over all {len(pairs)} comparisons) of an exact sign "
+        f"test. *: q < {FALSE_SHARE}; of all that are so marked at most {100 * FALSE_SHARE:.0f} % are expected to be chance. –: not "
+        f"comparable across the factor, or no seed has both.{left_out} pairs.csv has counts and p-values."
+    )
+    yield Captioned(caption, Table(["factor", "levels", *metrics], rows))
+
+
+def _difference(row: dict[Any, Any] | None) -> str:
+    """Median and q-value.
+
+    >>> _difference({"difference": -0.1234, "q_value": 0.012}), _difference(None)
+    ('−0.123 (q .012)*', '–')
+    """
+    if row is None or pd.isna(row["q_value"]):
+        return "–"
+    q = f"{row['q_value']:.2g}".removeprefix("0")
+    return f"{number(row['difference'])} (q {q}){'*' * (row['q_value'] < FALSE_SHARE)}"

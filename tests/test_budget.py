@@ -1,0 +1,151 @@
+"""Budget curves against all subsets one by one, and the sensitivity to the learning rate."""
+
+import math
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import FakeStudy, rnn_clip, simulate
+
+from harness.inference.budget import expected_least, median_least
+from harness.inference.learning_rates import with_rates
+from harness.inference.selection import selected
+from harness.reporting import plots
+from harness.reporting.plots import budget, sensitivity
+from harness.reporting.plots.factors import contrasted
+from harness.settings import Sweep, Tune
+
+VALUES = [3.0, 1.0, 2.5, 7.0, 1.0, 4.0, 9.0]
+
+
+@pytest.mark.parametrize("n_infinite", [0, 1, 4, 7])
+def test_the_least_of_a_budget_is_that_of_all_its_subsets(n_infinite: int):
+    values = [math.inf] * n_infinite + VALUES[n_infinite:]
+    for b, (mean, middle) in enumerate(zip(expected_least(values), median_least(values), strict=True), start=1):
+        least = [min(subset) for subset in combinations(values, b)]
+        assert mean == pytest.approx(np.mean(least))
+        assert middle == np.quantile(least, 0.5, method="inverted_cdf")
+
+
+def test_many_values_lose_no_digits_and_none_none():
+    values = np.random.default_rng(0).random(2000)
+    found = expected_least(values)
+    assert found[[0, -1]] == pytest.approx([values.mean(), values.min()])
+    assert (np.diff(found) <= 0).all()
+    assert len(expected_least([])) == len(median_least([])) == 0
+
+
+def tuned(**changes: Any) -> tuple[FakeStudy, pd.DataFrame]:
+    """A study whose seeds each train at four rates, as `selected` and `with_rates` leave it."""
+    settings = {
+        "model.dropout": Sweep(0.0, 0.5),
+        "clipping.max_norm": Sweep(0.25, math.inf),
+        "optimizer.lr": Tune(0.1, 10.0, log=True),
+    }
+    study = FakeStudy(**({"settings": settings, "within": True, "seeds": 5} | changes))
+    random, rows = np.random.default_rng(0), []
+    for cell in study.cells():
+        for trial, rate in enumerate((0.1, 0.5, 2.0, 10.0)):
+            for seed in range(5):
+                lost = rate == 10.0 and math.isinf(cell["clipping.max_norm"])
+                rows.append(cell | {
+                    "trial": 10 * len(rows) + trial, "seed": seed, "phase": "confirm", "optimizer.lr": rate, "guess_loss": 3.0,
+                    "status": "diverged" if lost else "finished", "validation_loss": math.inf if lost else 2 + random.random(),
+                })  # fmt: skip
+    runs = pd.DataFrame(rows)
+    return study, with_rates(study, selected(study, runs))
+
+
+def test_a_budget_curve_is_the_median_over_seeds_and_cells_of_each_search():
+    study, runs = tuned()
+    data = budget.data(runs, study)
+    assert data is not None and contrasted(study) == ("model.dropout", "clipping.max_norm")
+    assert set(data["statistic"]) == {budget.MEDIAN}
+    for (dropout, norm), line in data.groupby(["facet", "group"]):
+        inside = runs[
+            (runs["model.dropout"] == float(dropout)) & (np.isinf(runs["clipping.max_norm"]) == norm.startswith("∞"))
+        ]
+        for row in line.to_dict("records"):
+            best = [
+                np.quantile([min(some) for some in combinations(of_seed, row["budget"])], 0.5, method="inverted_cdf")
+                for _, of_seed in inside.groupby("seed")["validation_loss"]
+            ]
+            assert row["estimate"] == np.median(best) and row["n"] == 5
+    assert data["budget"].max() == 4
+    (plot,) = budget.plots(runs, pd.DataFrame(), study)
+    plots.render(plot)
+    assert "since runs diverged" in plot.caption
+
+
+def test_without_diverged_runs_it_is_the_mean_over_subsets():
+    study, runs = tuned()
+    runs = runs[runs["optimizer.lr"] < 10.0]
+    data = budget.data(runs, study)
+    assert data is not None and set(data["statistic"]) == {budget.MEAN}
+    line = data[(data["facet"] == "0") & (data["group"] == "0.25")]
+    inside = runs[(runs["model.dropout"] == 0.0) & (runs["clipping.max_norm"] == 0.25)]
+    means = [
+        np.mean([min(some) for some in combinations(of_seed, 2)])
+        for _, of_seed in inside.groupby("seed")["validation_loss"]
+    ]
+    assert line["estimate"].to_list()[1] == pytest.approx(np.median(means))
+
+
+def test_cells_of_one_line_are_no_further_seeds():
+    """A third factor, whose cells a line pools: its interval is that of the five seeds, each with its median over cells."""
+    study, runs = tuned()
+    third = FakeStudy(settings=study.settings | {"batch_size": Sweep(8, 16, 32)}, within=True, seeds=5)
+    shifted = [
+        runs.assign(trial=runs["trial"] + 10_000 * i, batch_size=8 * 2**i, validation_loss=runs["validation_loss"] + i)
+        for i in range(3)
+    ]
+    one, data = budget.data(runs, study), budget.data(pd.concat(shifted), third)
+    assert one is not None and data is not None and set(data["n"]) == {5}
+    for name in ("estimate", "low", "high"):
+        np.testing.assert_allclose(data[name], one[name] + 1)
+
+
+def test_shared_tuning_has_a_search_for_each_cell():
+    study = rnn_clip()
+    runs, curves = simulate(study, tune_trials=5, every=30)
+    (plot,) = budget.plots(runs, curves, study)
+    assert set(plot.data["n"]) == {1} and plot.data["budget"].max() == 5
+    tune = runs[(runs["phase"] == "tune") & (runs["model.dropout"] == 0.0) & (runs["clipping.max_norm"] == 0.25)]
+    line = plot.data[(plot.data["facet"] == "0") & (plot.data["group"] == "0.25")]
+    assert line["estimate"].iloc[-1] == tune["validation_loss"].min()
+
+
+def test_what_has_no_budget_curve():
+    runs, curves = simulate(rnn_clip(), tune_trials=1, every=30)
+    assert not list(budget.plots(runs, curves, rnn_clip()))  # one value
+    assert not list(budget.plots(runs, curves, rnn_clip(sampler="tpe")))
+    assert not list(budget.plots(runs, curves, rnn_clip(objective=("validation_loss", "validation_error"))))
+    assert not list(budget.plots(runs, curves, FakeStudy(settings={"model.dropout": Sweep(0.0, 0.5)})))
+    assert not list(budget.plots(runs.iloc[:0], curves, rnn_clip()))
+
+
+def test_the_sensitivity_is_how_far_a_line_lies_above_its_lowest_point():
+    study, runs = tuned()
+    data = sensitivity.data(runs, study)
+    assert data is not None
+    for (dropout, norm), line in data.groupby(["facet", "group"]):
+        inside = runs[
+            (runs["model.dropout"] == float(dropout)) & (np.isinf(runs["clipping.max_norm"]) == norm.startswith("∞"))
+        ]
+        grid = inside.pivot(index="seed", columns="optimizer.lr", values="validation_loss").clip(upper=3.0)
+        assert line["estimate"].to_list() == grid.median().to_list()
+        assert line["low"].to_list() == grid.min().to_list() and line["high"].to_list() == grid.max().to_list()
+        per_seed = (grid.sub(grid.min(axis=1), axis=0)).mean(axis=1)
+        assert line["sensitivity"].to_list() == pytest.approx([per_seed.median()] * 4)
+    (plot,) = sensitivity.plots(runs, pd.DataFrame(), study)
+    plots.render(plot)
+    assert not list(sensitivity.plots(runs, pd.DataFrame(), rnn_clip()))
+
+
+def test_a_factor_of_many_levels_is_not_spread_over_panels():
+    many = {"model.dropout": Sweep(*np.arange(8) / 10), "clipping.max_norm": Sweep(1.0, math.inf)}
+    assert contrasted(FakeStudy(settings=many)) == ("clipping.max_norm", "model.dropout")
+    assert contrasted(FakeStudy(settings={})) == (None, None)
+    assert contrasted(FakeStudy(settings={"model.dropout": Sweep(0.0, 0.5)})) == (None, "model.dropout")
