@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.intervals import Array
-from harness.inference.pairing import copies
-from harness.inference.ranks import ranked
+from harness.inference.ranks import copies, ranked
 from harness.settings.levels import at, ordered
 from harness.settings.metrics import METRICS
 from harness.study import Study
