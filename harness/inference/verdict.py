@@ -108,6 +108,11 @@ class Verdict:
     withdrawn: bool = False
     was: "Verdict | None" = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a later look may decide it."""
+        return self.kind != "Exact" and self.look is None and not self.withdrawn
+
 
 OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds", "withdrawn", "was")
 """Fields that verdicts of before claims were registered lack."""

@@ -6,7 +6,7 @@ from harness.inference.verdict import Verdict
 from harness.lead.flow import Outcome
 from harness.settings import InvalidStudy, Problem
 from harness.settings.show import counted
-from harness.study import Study
+from harness.study import Estimated, Study
 
 
 def run_until_decided(study: Study, run: Callable[[Study], Outcome], say: Callable[[str], None]) -> Outcome:
@@ -22,26 +22,15 @@ def run_until_decided(study: Study, run: Callable[[Study], Outcome], say: Callab
     """
     if not study.looks:
         raise InvalidStudy([Problem("--until-decided", "needs planned looks, such as looks=(10, 20, 40) in the study")])
-    if not any(is_open for is_open in map(_may_be_open, study.claims)):
+    if not any(isinstance(claim, Estimated) for claim in study.claims):
         raise InvalidStudy([Problem("--until-decided", "the study has no claim that statistics decide")])
     for n in study.looks:
         outcome = run(study.up_to(n))
-        still = open_claims(outcome.verdicts)
+        still = [verdict for verdict in outcome.verdicts if verdict.is_open]
         say(_said(n, study.looks, outcome.verdicts, still))
         if not still:
             break
     return outcome
-
-
-def open_claims(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Those that a later look may decide."""
-    return [
-        verdict for verdict in verdicts if verdict.kind != "Exact" and verdict.look is None and not verdict.withdrawn
-    ]
-
-
-def _may_be_open(claim: object) -> bool:
-    return type(claim).__name__ != "Exact"
 
 
 def _said(n: int, looks: Sequence[int], verdicts: Sequence[Verdict], still: Sequence[Verdict]) -> str:

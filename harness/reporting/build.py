@@ -52,9 +52,17 @@ def build_report(
     for name, text in documents.items():
         (folder / name).write_text(text, encoding="utf-8")
     runs = with_rates(study, selected(study, runs))
+    study = up_to_its_look(study, runs)
     chain = from_text(documents.get(REGISTERED))
     subject = Subject(study, recordable(doc), environment, commands, expected_runs(study, runs), chain)
     return write_report(subject, runs, folder, helpers=helpers)
+
+
+def up_to_its_look(study: Study, runs: pd.DataFrame) -> Study:
+    """The study up to the planned look all of whose seeds it has runs of, and no others; else as it is."""
+    seeds = set(runs["seed"][runs["phase"] == "confirm"])
+    here = [n for n in study.looks if seeds == set(study.planned_seeds()[:n])]
+    return study.up_to(here[0]) if here else study
 
 
 def expected_runs(study: Study, runs: pd.DataFrame) -> int:

@@ -108,7 +108,7 @@ def page_of(
     diagnostics = [name for name in measured(summary) if METRICS[name].level != "light" or METRICS[name].own]
     return html.Page(
         title=study.name,
-        notice=incompleteness(len(runs), subject.expected_runs),
+        notice=incompleteness(len(runs), subject.expected_runs) or looked(study, verdicts),
         scope=[*scope(study), f"Runs train for {budget(study, setups(study))}."],
         doc=subject.doc,
         verdicts=verdicts,
@@ -137,6 +137,16 @@ def incompleteness(n_runs: int, expected_runs: int) -> str:
     if n_runs >= expected_runs:
         return ""
     return f"Incomplete: {n_runs:,} of {counted(expected_runs, 'run')}. Verdicts are those of the runs that are there."
+
+
+def looked(study: Study, verdicts: Sequence[Verdict]) -> str:
+    """That a study ends at a look that is not its last one, and what that leaves open; mostly nothing."""
+    n = len(study.confirm_seeds())
+    if n == len(study.planned_seeds()):
+        return ""
+    still = sum(verdict.is_open for verdict in verdicts)
+    left = f"{counted(still, 'claim is', 'claims are')} open" if still else "no claim is open"
+    return f"Look at {n} of at most {len(study.planned_seeds())} seeds: {left}."
 
 
 def write(path: Path, content: bytes) -> None:
