@@ -1,4 +1,4 @@
-"""Paired binary outcomes: the interval of the difference of two rates, and the test that there is none."""
+"""Paired binary outcomes: the interval of the difference of two rates."""
 
 import math
 from functools import lru_cache
@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special  # type: ignore[import-untyped]
-from statsmodels.stats.contingency_tables import mcnemar  # type: ignore[import-untyped]
 
 from harness.inference.intervals import Array, Bounds, Interval
 
@@ -173,12 +172,3 @@ def _score_root(first_only: float, second_only: float, n: int, score: float) -> 
         middle = (low + high) / 2
         low, high = (middle, high) if paired_rate_score(first_only, second_only, n, middle) > score else (low, middle)
     return (low + high) / 2
-
-
-def mcnemar_p(first_only: int, second_only: int) -> float:
-    """McNemar's exact two-sided test for paired binary outcomes (McNemar 1947): a sign test on discordant pairs.
-
-    >>> mcnemar_p(5, 0)
-    0.0625
-    """
-    return float(mcnemar([[0, first_only], [second_only, 0]], exact=True).pvalue)
