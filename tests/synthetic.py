@@ -53,6 +53,12 @@ class FakeStudy:
     def tunes_within(self) -> bool:
         return self.within and bool(self.tunes())
 
+    def confirm_seeds(self) -> list[int]:
+        return list(range(self.seeds))
+
+    def planned_looks(self) -> list[int]:
+        return [self.seeds]
+
     def cells(self) -> list[dict[str, Any]]:
         sweeps = self.sweeps()
         return [dict(zip(sweeps, ls, strict=True)) for ls in itertools.product(*(s.levels for s in sweeps.values()))]

@@ -17,7 +17,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from click.testing import CliRunner
-from harness.inference.pairing import pair
+from harness.inference.plan import Plan
+from harness.inference.samples import sample
 from matplotlib.figure import Figure
 from own_study import harness_run
 from synthetic import rnn_clip, simulate
@@ -233,7 +234,7 @@ def test_a_claim_on_an_own_metric_has_a_verdict_whatever_was_written_first() -> 
     members = [Run(i, seed, study.setup(cell), cell) for i, cell in enumerate(study.cells()) for seed in range(3)]
     runs, _ = train(members, evaluations=2, device=CPU)
     runs = runs.assign(phase="confirm", **{"model.dropout": [run.values["model.dropout"] for run in members]})
-    first, second = judge(study.claims, runs, study.sweeps())
+    first, second = judge(study.claims, runs, Plan.of(study))
     difference = runs["train_loss"][runs["model.dropout"] == 0.5].mean() - runs["train_loss"][:3].mean()
     assert first.estimate == pytest.approx(difference, rel=1e-6)
     assert first.verdict == "supported"
@@ -247,10 +248,9 @@ def test_where_more_is_better_a_claim_gives_non_finite_runs_the_least_value() ->
     rows = [(0, 0, 0.0, "finished", 5.0), (0, 1, 0.0, "finished", 6.0), (1, 0, 0.5, "diverged", -inf),
             (1, 1, 0.5, "finished", 4.0)]  # fmt: skip
     table = pd.DataFrame(rows, columns=["trial", "seed", "model.dropout", "status", "late_loss"])
-    pairs = pair(claim, table, ["model.dropout"])
-    assert pairs.treatment.tolist() == [[5.0], [6.0]]
-    assert pairs.baseline.tolist() == [[4.0], [4.0]]
-    assert pairs.n_imputed == (0, 1)
+    swept = {"model.dropout": Sweep(0.0, 0.5)}
+    (contrast,) = claim.contrasts(swept)
+    assert sample(claim, contrast, table, swept).differences.tolist() == [inf, 2.0]
 
 
 def test_each_study_knows_its_own_metrics_only() -> None:

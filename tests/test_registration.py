@@ -2,6 +2,8 @@
 
 import copy
 import functools
+import hashlib
+import json
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,6 +17,7 @@ from scipy import stats
 from harness import Claim, Diagnostics, Exact, Model, Study, Sweep
 from harness.clipping import GlobalNorm
 from harness.inference.families import judge_registered
+from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.study.claim_chain import Chain, Declared, as_text, extended, from_text, joined, problems
 from harness.study.claim_forms import form_of, plain, reads
@@ -376,34 +379,33 @@ def interval(differences: Sequence[float], alpha: float) -> tuple[float, float]:
 
 
 def test_registered_claims_are_corrected_alone_and_exploratory_ones_among_themselves():
-    """Two registered claims, each significant, are drawn at α/2 and α; three exploratory ones of which none is at α/3."""
-    effects = {"test_loss": [0.9, 1.1, 1.0, 0.95], "train_loss": [0.5, 0.7, 0.6, 0.65], "gap": [0.3, -0.2, 0.1, 0.0]}
-    first = make(clips(0.1, "a"), clips(0.1, "b", "train_loss"))
-    second = make(clips(0.1, "a"), clips(0.1, "c", "gap"), clips(0.1, "b", "train_loss"), clips(0.2, "d", "gap"), clips(0.3, "e", "gap"))  # fmt: skip
+    """Two registered claims, both supported, are shown at α/2; three exploratory ones, of which none is, at α/3."""
+    effects = {"test_error": [0.9, 1.1, 1.0, 0.95], "train_error": [0.5, 0.7, 0.6, 0.65], "validation_error": [0.3, -0.2, 0.1, 0.0]}
+    first = make(clips(0.1, "a", "test_error"), clips(0.1, "b", "train_error"))
+    second = make(clips(0.1, "a", "test_error"), clips(0.1, "c", "validation_error"), clips(0.1, "b", "train_error"), clips(0.2, "d", "validation_error"), clips(0.3, "e", "validation_error"))  # fmt: skip
     runs = runs_of(second, effects, 4)
     found = judge_registered(second, runs, registrations(second, chain_of((first, 0), (second, 4))))
     assert [v.title for v in found] == ["a", "c", "b", "d", "e"]
     assert [v.registered for v in found] == [True, False, True, False, False]
     p = {
         title: stats.ttest_1samp(effects[metric], 0.1).pvalue
-        for title, metric in (("a", "test_loss"), ("b", "train_loss"))
+        for title, metric in (("a", "test_error"), ("b", "train_error"))
     }
     assert max(p.values()) < 0.025
-    levels = dict(zip(sorted(p, key=lambda title: p[title]), (0.025, 0.05), strict=True))
     for v in (found[0], found[2]):
-        assert v.level == pytest.approx(1 - levels[v.title])
-        assert (v.low, v.high) == pytest.approx(interval(effects[v.metric], levels[v.title]))
+        assert v.level == pytest.approx(1 - 0.05 / 2)
+        assert (v.low, v.high) == pytest.approx(interval(effects[v.metric], 0.05 / 2))
         assert v.verdict == "supported"
     assert [found[i].level for i in (1, 3, 4)] == pytest.approx([1 - 0.05 / 3] * 3)
-    assert (found[1].low, found[1].high) == pytest.approx(interval(effects["gap"], 0.05 / 3))
-    alone = judge(first.claims, runs, second.sweeps())
+    assert (found[1].low, found[1].high) == pytest.approx(interval(effects["validation_error"], 0.05 / 3))
+    alone = judge(first.claims, runs, Plan.of(second))
     assert [(v.level, v.low, v.high) for v in alone] == [(v.level, v.low, v.high) for v in (found[0], found[2])]
 
 
 def test_a_changed_and_a_withdrawn_claim_still_count_among_the_registered_ones():
-    effects = {"test_loss": [0.9, 1.1, 1.0, 0.95], "gap": [0.3, -0.2, 0.1, 0.0], "train_loss": [0.2, -0.3, 0.1, 0.05]}
-    first = make(clips(0.1, "a"), clips(0.1, "b", "gap"), clips(0.1, "c", "train_loss"))
-    second = make(clips(0.1, "a"), clips(0.01, "b", "gap"))
+    effects = {"test_error": [0.9, 1.1, 1.0, 0.95], "validation_error": [0.3, -0.2, 0.1, 0.0], "train_error": [0.2, -0.3, 0.1, 0.05]}
+    first = make(clips(0.1, "a", "test_error"), clips(0.1, "b", "validation_error"), clips(0.1, "c", "train_error"))
+    second = make(clips(0.1, "a", "test_error"), clips(0.01, "b", "validation_error"))
     runs = runs_of(second, effects, 4)
     kept, changed, withdrawn = judge_registered(second, runs, registrations(second, chain_of((first, 0), (second, 4))))
     assert kept.level == pytest.approx(1 - 0.05 / 3)
@@ -417,14 +419,14 @@ def test_a_changed_and_a_withdrawn_claim_still_count_among_the_registered_ones()
     )
     assert changed.level == pytest.approx(0.95), "it is alone among the exploratory ones"
     assert changed.was.level == withdrawn.level == pytest.approx(1 - 0.05 / 2)
-    assert (withdrawn.low, withdrawn.high) == pytest.approx(interval(effects["train_loss"], 0.025))
+    assert (withdrawn.low, withdrawn.high) == pytest.approx(interval(effects["train_error"], 0.025))
     assert changed.was.estimate == changed.estimate
 
 
 def test_a_former_form_is_judged_at_the_levels_that_it_averaged_over():
-    first, grown = make(clips()), make(clips(), dropout=(0.0, 0.5, 0.8))
-    runs = runs_of(grown, {"test_loss": [0.9, 1.1, 1.0, 0.95]}, 4)
-    runs.loc[(runs["model.dropout"] == 0.8) & (runs["clipping.max_norm"] == 1.0), "test_loss"] += 3.0
+    first, grown = make(clips(metric="test_error")), make(clips(metric="test_error"), dropout=(0.0, 0.5, 0.8))
+    runs = runs_of(grown, {"test_error": [0.9, 1.1, 1.0, 0.95]}, 4)
+    runs.loc[(runs["model.dropout"] == 0.8) & (runs["clipping.max_norm"] == 1.0), "test_error"] += 3.0
     (found,) = judge_registered(grown, runs, registrations(grown, chain_of((first, 0), (grown, 4))))
     assert found.was is not None
     assert found.was.estimate == pytest.approx(np.mean([0.9, 1.1, 1.0, 0.95]))
@@ -433,9 +435,9 @@ def test_a_former_form_is_judged_at_the_levels_that_it_averaged_over():
 
 def test_a_former_form_that_the_runs_cannot_speak_to_has_no_numbers_but_counts():
     """Its metric is measured no more; Holm still counts it."""
-    first = make(clips(0.1, "a"), clips(0.1, "b", "brier"), level="standard")
-    second = make(clips(0.1, "a"))
-    runs = runs_of(second, {"test_loss": [0.9, 1.1, 1.0, 0.95]}, 4)
+    first = make(clips(0.1, "a", "test_error"), clips(0.1, "b", "brier"), level="standard")
+    second = make(clips(0.1, "a", "test_error"))
+    runs = runs_of(second, {"test_error": [0.9, 1.1, 1.0, 0.95]}, 4)
     kept, gone = judge_registered(second, runs, registrations(second, chain_of((first, 0), (second, 4))))
     assert (gone.verdict, gone.sentence, gone.estimate) == (
         "inconclusive",
@@ -453,7 +455,52 @@ def test_an_unchanged_study_has_the_verdicts_of_before():
     runs["train_noise"] = 1.0
     for chain in (chain_of((study, 0)), [], chain_of((study, 4))):
         found = judge_registered(study, runs, registrations(study, chain))
-        assert [{**vars(v), **BLANK} for v in found] == [vars(v) for v in judge(study.claims, runs, study.sweeps())]
+        assert [{**vars(v), **BLANK} for v in found] == [vars(v) for v in judge(study.claims, runs, Plan.of(study))]
+
+
+def of_before(*claims: dict[str, Any], at: str = "2025-11-03T10:00:00Z") -> Chain:
+    """The chain that was written before claims had estimands, by the rules of then."""
+    entry = {
+        "at": at, "seeds": [0, 1, 2, 3], "family": {"alpha": 0.05, "correction": "Holm"},
+        "claims": [claim | {"seen": 0, "of": 16} for claim in claims], "dropped": [], "conflict": "", "previous": "0" * 64,
+    }  # fmt: skip
+    text = json.dumps(entry, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return [entry | {"sha256": hashlib.sha256(text.encode()).hexdigest()}]
+
+
+def test_chains_of_before_claims_had_estimands_are_read_and_said_to_be_so():
+    """Their forms say in "across" what is averaged over, and have no estimand."""
+    study = make(clips(), EXACT)
+    old = {
+        "title": "clipping helps", "kind": "Claim", "metric": "test_loss", "better": "lower", "smallest_effect": 0.1,
+        "treatment": {"clipping.max_norm": 1.0}, "baseline": {"clipping.max_norm": "inf"}, "across": {"model.dropout": [0.0, 0.5]},
+    }  # fmt: skip
+    exact = {
+        "title": EXACT.title, "kind": "Exact", "metric": "eval_noise", "equals": 0.0, "unless": "train_noise",
+        "across": {"clipping.max_norm": [0.5, 1.0, "inf"], "model.dropout": [0.0, 0.5]},
+    }  # fmt: skip
+    chain = of_before(old, exact)
+    assert problems(chain) == []
+    grown = extended(chain, Declared.of(study, recorded(study, 4), alpha=0.05))
+    assert problems(grown) == []
+    assert [len(entry["dropped"]) for entry in grown] == [0, 2]
+    runs = runs_of(study, {"test_loss": [0.9, 1.1, 1.0, 0.95], "eval_noise": [0.0] * 4}, 4).assign(train_noise=1.0)
+    found, noise = judge_registered(study, runs, registrations(study, grown))
+    assert (found.registered, found.estimate) == (False, pytest.approx(0.975))
+    assert found.was is not None
+    assert (found.was.registered, found.was.registered_at, found.was.estimate) == (True, "2025-11-03T10:00:00Z", None)
+    assert found.was.sentence == "Cannot be judged as it was: it was registered before claims had estimands."
+    assert noise.was is not None
+    assert (noise.verdict, noise.was.verdict, noise.was.registered) == ("refuted", "refuted", True)
+    assert "over clipping.max_norm in 0.5, 1.0, inf" in found.registration or "estimand" in found.registration
+
+
+@pytest.mark.parametrize("damage", [{"across": ["model.dropout"]}, {"estimand": "mode"}, {"kind": "Guess"}])
+def test_a_form_that_is_none_is_no_chain(damage: dict[str, Any]):
+    study = make(clips())
+    (form,) = Declared.of(study, recorded(study), alpha=0.05).claims
+    damaged = {name: value for name, value in form.items() if name != "over" or "across" not in damage} | damage
+    assert "is no chain of entries" in problems(of_before(damaged))[0]
 
 
 BLANK = {"registered": None, "registration": "", "registered_at": None, "planned_seeds": None}

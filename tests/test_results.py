@@ -16,6 +16,7 @@ from synthetic import FakeStudy, rnn_clip, simulate
 import harness
 from harness import InvalidStudy, Results, Sweep, load, run
 from harness.clipping import GlobalNorm, NoClipping, Value
+from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.reporting.formats import claims_json, csv, parquet
 from harness.reporting.tables import sort_runs, summarize
@@ -191,7 +192,7 @@ def written(study: FakeStudy, folder: Path) -> Results:
     curves.to_parquet(folder / "curves.parquet", index=False)
     (folder / "runs.parquet").write_bytes(parquet(sort_runs(study, runs)))
     (folder / "summary.csv").write_bytes(csv(summarize(study, runs)))
-    (folder / "claims.json").write_bytes(claims_json(judge(study.claims, runs, study.sweeps())))
+    (folder / "claims.json").write_bytes(claims_json(judge(study.claims, runs, Plan.of(study))))
     for name in ("study.json", "environment.json"):
         (folder / name).write_text("{}")
     return load(folder)

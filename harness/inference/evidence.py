@@ -11,7 +11,7 @@ from harness.inference.inversion import p_against, p_value
 from harness.inference.manipulation import manipulation_failure
 from harness.inference.plan import Plan
 from harness.inference.reading import Word, read_all
-from harness.inference.samples import Sample, sample
+from harness.inference.samples import Arm, Sample, sample
 from harness.settings.show import counted
 from harness.study import Estimated
 
@@ -75,6 +75,15 @@ class Evidence:
         if len(self.estimates) != 1 or not self.estimates[0].n:
             return None
         return p_against(self.estimates[0].bounds, 0.0)
+
+    @cached_property
+    def arms(self) -> list[Arm]:
+        """Every arm once, in order."""
+        found: list[Arm] = []
+        for arm in (arm for each in self.samples for arm in each.arms):
+            if all(arm.levels != other.levels for other in found):
+                found.append(arm)
+        return found
 
     @property
     def n(self) -> int:

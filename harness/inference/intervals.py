@@ -45,20 +45,3 @@ def t_bounds(differences: ArrayLike) -> Bounds:
         return mean - half, mean + half
 
     return bounds
-
-
-def constant_bounds(value: float, n: int, *, bounded: bool) -> Bounds:
-    """Intervals of a mean whose `n` observations were all equal, where a t interval would have no width.
-
-    With probability 1 − α/2 at most the share u = 1 − (α/2)^(1/n) of further observations differs (Clopper & Pearson
-    1934 with no success in n). For a difference of quantities in [0, 1] these lie in [−1, 1], which bounds the mean;
-    for anything else there is no interval.
-    """
-
-    def bounds(alpha: float) -> Interval:
-        if not bounded:
-            return EVERYTHING
-        share = 1 - (alpha / 2) ** (1 / n)
-        return value - share * (value + 1), value + share * (1 - value)
-
-    return bounds

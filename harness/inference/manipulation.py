@@ -40,10 +40,10 @@ def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.D
     """
     checks = (
         _floor_or_ceiling(claim, samples),
+        _baseline(claim, samples),
         _identical(claim, samples),
         _clipping(claim, samples),
         _dropout(claim, samples),
-        _baseline(claim, samples),
         *(_at_an_end(claim, samples, runs, path) for path in rates),
     )
     return next((found for found in checks if found), "")

@@ -1,4 +1,4 @@
-"""Paired binary outcomes: the interval of the difference of two rates, and the test that there is none."""
+"""Paired binary outcomes: the interval of the difference of two rates."""
 
 import math
 from functools import lru_cache

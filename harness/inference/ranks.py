@@ -46,6 +46,8 @@ def copies(runs: pd.DataFrame) -> set[int]:
 
     So it is where neither initial weights nor data nor anything else that counts depends on the seed.
     """
+    if runs.empty:
+        return set()
     measured = [name for name, metric in METRICS.items() if name in runs and metric.unit not in SHARES]
     ordered = runs.sort_values(["seed", "trial"], kind="stable")
     numbers = ordered[measured].to_numpy(float)

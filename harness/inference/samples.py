@@ -136,7 +136,7 @@ def _arm(claim: Estimated, levels: Mapping[str, Any], runs: pd.DataFrame, others
     values = ranked(claim.metric, direction(claim), there, above=claim.above)
     if isinstance(claim, Interaction) and claim.scale == "ratio":
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = values.map(np.log)
+            values = np.log(values).mask(values == -np.inf, -np.inf)
     bad = there["status"].isin(BAD).astype(float)
     cell = [", ".join(f"{path} = {label(path, level)}" for path, level in zip(others, row, strict=True))
             for row in there[list(others)].itertuples(index=False, name=None)]  # fmt: skip
@@ -160,10 +160,12 @@ def _ran(arm: Arm, cell: str) -> bool:
 
 
 def direction(claim: Estimated) -> Direction:
-    """The good direction of a claim's metric, by which runs that diverged rank worst."""
+    """The good direction of a claim's metric, by which runs that diverged rank worst: the claim's own where the metric has none."""
     known = METRICS.get(claim.metric)
+    if known is not None and known.better is not None:
+        return known.better
     better: Direction = getattr(claim, "better", None)
-    return better if better is not None else known.better if known is not None else None
+    return better
 
 
 def _known(runs: pd.DataFrame, metric: str) -> Array:

@@ -39,8 +39,8 @@ class Verdict:
         smallest_effect: δ.
         above: from where on a run counts, where a rate is made of the metric.
         estimand: what is estimated: median, hodges_lehmann, mean or rate.
-        estimate: of Δ, positive favours the claim; of several cells or steps, all of which must bear the claim out, the least;
-            None without data.
+        estimate: of Δ, positive favours the claim; of several cells or steps, all of which must bear the claim out, the least, of
+            an equivalence the one farthest from 0; None without data.
         low: lower bound at `level`; None where there is none.
         high: upper bound.
         level: confidence level of the interval that is shown: those of a family cover together.

@@ -84,13 +84,13 @@ def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, a
     """
     evidence = after[-1]
     claim, samples = evidence.claim, evidence.samples
-    arms = [arm for sample in samples for arm in sample.arms]
+    arms = evidence.arms
     base = Verdict(
         title=claim.title, metric=claim.metric, verdict="inconclusive", label="", sentence="", kind=type(claim).__name__,
         better=getattr(claim, "better", ""), compared=claim.in_words(), treatment=getattr(claim, "treatment", {}),
         baseline=getattr(claim, "baseline", {}), smallest_effect=claim.smallest_effect, above=claim.above,
         estimand=claim.estimated(), level=1 - alpha, n=evidence.n, looks=tuple(plan.looks),
-        n_diverged_treatment=arms[0].n_diverged if arms else 0, n_diverged_baseline=sum(arm.n_diverged for arm in arms[1:]),
+        n_diverged_treatment=arms[0].n_diverged, n_diverged_baseline=sum(arm.n_diverged for arm in arms[1:]),
         n_missing=max(each.n_missing for each in samples), n_copies=max(each.n_copies for each in samples),
     )  # fmt: skip
     if any(each.n for each in evidence.estimates):
@@ -98,9 +98,7 @@ def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, a
     if decision is not None:
         deciding = after[decision.look]
         word = deciding.word(decision.alpha)
-        ends = [each.bounds(alpha) for each in deciding.estimates]
-        label = label_of(min(low for low, _ in ends), max(high for _, high in ends), claim.smallest_effect)
-        label = label if word == "refuted" and claim.decides_by == "side" else ""
+        label = _label(evidence, alpha) if word == "refuted" and claim.decides_by == "side" else ""
         base = replace(base, verdict=word, label=label, look=plan.looks[decision.look], p_smallest_effect=deciding.p)
     return replace(base, sentence=sentence(base, evidence, decision))
 
@@ -109,16 +107,36 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
     """With the estimate, its interval and what describes the runs."""
     claim, estimates = evidence.claim, evidence.estimates
     several = len(estimates) > 1
-    ends = [each.bounds(alpha / len(estimates)) for each in estimates]
-    low, high = min(low for low, _ in ends), min(high for _, high in ends)
+    value, low, high = _shown(evidence, alpha)
     first = evidence.samples[0]
     counted = METRICS[claim.metric].kind == "rate" or claim.above is not None
     found = replace(
-        base, estimate=min(each.value for each in estimates), low=low if np.isfinite(low) else None,
+        base, estimate=value, low=low if np.isfinite(low) else None,
         high=high if np.isfinite(high) else None, p_value=evidence.p_zero, p_smallest_effect=evidence.p, method=estimates[0].method,
         cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(first),
     )  # fmt: skip
     return found if several or len(evidence.samples) > 1 else _described(found, first)
+
+
+def _shown(evidence: Evidence, alpha: float) -> tuple[float, float, float]:
+    """The estimate and its interval; of several the least, or that farthest from 0 where all must lie inside."""
+    each = _together(evidence, alpha)
+    if evidence.claim.decides_by == "inside":
+        return max(each, key=lambda one: abs(one[0]))
+    values, lows, highs = zip(*each, strict=True)
+    return min(values), min(lows), min(highs)
+
+
+def _label(evidence: Evidence, alpha: float) -> str:
+    """What all of the intervals say of a refuted claim, as they are shown."""
+    _, lows, highs = zip(*_together(evidence, alpha), strict=True)
+    return label_of(min(lows), max(highs), evidence.claim.smallest_effect)
+
+
+def _together(evidence: Evidence, alpha: float) -> list[tuple[float, float, float]]:
+    """Every estimate with its interval; together these cover with 1 − α."""
+    estimates = evidence.estimates
+    return [(each.value, *each.bounds(alpha / len(estimates))) for each in estimates]
 
 
 def _cells(evidence: Evidence, alpha: float) -> list[CellEstimate]:

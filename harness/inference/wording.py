@@ -60,7 +60,7 @@ def _by(claim: Estimated) -> str:
 
 def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """What the planned looks say: when it was decided, or what comes next."""
-    there = verdict.n + verdict.n_missing + verdict.n_copies
+    there = max(len(each.seeds) + each.n_missing + each.n_copies for each in evidence.samples)
     if decision is not None:
         return f" Decided at the look at {verdict.look} seeds." if len(verdict.looks) > 1 else ""
     if ahead := [look for look in verdict.looks if look > there]:
@@ -84,7 +84,7 @@ def remarks(verdict: Verdict, evidence: Evidence) -> str:
 
 
 def _diverged(evidence: Evidence) -> str:
-    arms = evidence.samples[0].arms
+    arms = evidence.arms
     if len(arms) == 2:
         return f"{arms[0].n_diverged} treatment and {counted(arms[1].n_diverged, 'baseline run')}"
     return f"{sum(arm.n_diverged for arm in arms)} of {counted(sum(arm.n for arm in arms), 'run')}"

@@ -1,0 +1,164 @@
+"""Whether runs can speak to a claim at all: floor and ceiling, clipping and dropout that acted, baselines that train, rates inside their range."""
+
+import math
+
+import pandas as pd
+import pytest
+from made_runs import INF, claim, judged, make_runs, plan_for, spelled, verdict
+
+from harness.clipping import GlobalNorm, Value
+from harness.inference import verdicts
+from harness.study import Equivalence, Threshold, Trend
+
+CONTROL, TREATED = [2.0, 2.1, 1.9, 2.0, 2.2, 2.1], [1.0, 1.0, 1.0, 1.1, 1.1, 1.0]
+NORM = "clipping.max_norm"
+CLIPPED = {"treatment": {NORM: 1.0}, "baseline": {NORM: INF}}
+
+
+@pytest.mark.parametrize(("value", "word"), [(0.0, "floor"), (1.0, "ceiling")])
+@pytest.mark.parametrize("metric", ["diverged", "test_error"])
+def test_floor_and_ceiling_decide_nothing(metric: str, value: float, word: str):
+    found = verdict(make_runs({0.0: [value] * 8, 0.5: [value] * 8}, metric), metric=metric)
+    assert found.verdict == "inconclusive"
+    assert word in found.sentence
+
+
+@pytest.mark.parametrize(("value", "word"), [(0.001, "floor"), (0.2, "ceiling")])
+def test_floor_and_ceiling_of_what_is_above_a_threshold(value: float, word: str):
+    runs = make_runs({0.0: [value] * 8, 0.5: [value] * 8}, "spike_rate")
+    found = verdict(runs, metric="spike_rate", above=0.01)
+    assert found.verdict == "inconclusive"
+    assert f"({word})" in found.sentence
+
+
+def test_equal_rates_can_be_claimed():
+    """Both arms never diverge: that is what was claimed, within what the number of seeds allows."""
+    runs = make_runs({0.0: [0.0] * 20, 0.5: [0.0] * 20}, "diverged")
+    same = Equivalence("same", metric="diverged", smallest_effect=0.2, treatment={"model.dropout": 0.5}, baseline={"model.dropout": 0.0})
+    assert judged(runs, same)[0].verdict == "supported"
+
+
+def test_identical_arms_decide_nothing():
+    found = verdict(make_runs({0.0: [2.0, 1.0, 3.0, 2.0, 2.5, 2.0], 0.5: [2.0, 1.0, 3.0, 2.0, 2.5, 2.0]}))
+    assert found.verdict == "inconclusive"
+    assert "identical" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("treatment", "baseline"),
+    [(1.0, INF), (INF, 1.0), (GlobalNorm(1.0), GlobalNorm()), (Value(1.0), GlobalNorm())],
+)
+def test_clipping_that_never_clipped_decides_nothing(treatment: object, baseline: object):
+    path = "clipping" if isinstance(treatment, GlobalNorm | Value) else NORM
+    treated, control = spelled({path: treatment})[path], spelled({path: baseline})[path]
+    runs = make_runs({control: CONTROL, treated: TREATED}, path=path)
+    words = {"treatment": {path: treatment}, "baseline": {path: baseline}}
+    assert verdict(runs, **words).verdict == "supported"
+    found = verdict(runs.assign(clip_fraction=0.0), **words)
+    assert found.verdict == "inconclusive"
+    assert "clipped" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("fractions", "decided"),
+    [
+        ([0.005] * 6, False),  # clipped now and then
+        ([0.009, 0.009, 0.009, 0.9, 0.9, 0.9], False),  # enough in half of the runs
+        ([0.009, 0.009, 0.01, 0.9, 0.9, 0.9], True),
+    ],
+)
+def test_a_clipping_arm_that_hardly_clipped_decides_nothing(fractions: list[float], decided: bool):
+    runs = make_runs({INF: CONTROL, 1.0: TREATED}, path=NORM).assign(clip_fraction=[0.0] * 6 + fractions)
+    found = verdict(runs, **CLIPPED)
+    assert (found.verdict == "supported") == decided
+    enough = sum(fraction >= 0.01 for fraction in fractions)
+    assert (f"clipped 1 % of the steps or more in {enough} of 6 runs only" in found.sentence) != decided
+
+
+def test_how_much_must_be_clipped_is_the_claims_to_say():
+    runs = make_runs({INF: CONTROL, 1.0: TREATED}, path=NORM).assign(clip_fraction=[0.0] * 6 + [0.2] * 6)
+    assert verdict(runs, **CLIPPED, least_clipped=0.2).verdict == "supported"
+    found = verdict(runs, **CLIPPED, least_clipped=0.5)
+    assert found.verdict == "inconclusive"
+    assert "clipped 50 % of the steps or more in 0 of 6 runs only" in found.sentence
+
+
+def test_a_trend_over_bounds_needs_one_that_clips():
+    runs = make_runs({INF: CONTROL, 5.0: [1.5] * 6, 1.0: TREATED}, path=NORM)
+    along = Trend("t", metric="test_loss", better="lower", smallest_effect=0.1, factor=NORM, levels=[INF, 5.0, 1.0])
+    runs["clip_fraction"] = [0.0] * 12 + [0.3] * 6
+    assert judged(runs, along)[0].verdict == "supported"
+    found = judged(runs.assign(clip_fraction=0.0), along)[0]
+    assert found.verdict == "inconclusive"
+    assert "no arm clipped often enough" in found.sentence
+
+
+def test_dropout_that_never_acted_decides_nothing():
+    runs = make_runs({0.0: CONTROL, 0.5: TREATED})
+    assert verdict(runs.assign(train_noise=[0.0] * 6 + [0.1] * 6)).verdict == "supported"
+    found = verdict(runs.assign(train_noise=0.0))
+    assert found.verdict == "inconclusive"
+    assert "no output changed with the noise of dropout in any run: it never acted" in found.sentence
+    assert verdict(runs.assign(train_noise=math.nan)).verdict == "supported", "it is not known"
+    other = make_runs({8: CONTROL, 9: TREATED}, path="width").assign(train_noise=0.0)
+    assert verdict(other, treatment={"width": 9}, baseline={"width": 8}).verdict == "supported", "not about dropout"
+
+
+@pytest.mark.parametrize("status", ["collapsed", "diverged"])
+@pytest.mark.parametrize(("lost", "decided"), [(5, True), (6, False)])
+def test_a_baseline_that_half_does_not_train_decides_nothing_about_a_loss(status: str, lost: int, decided: bool):
+    """Whatever trains is better than guessing."""
+    runs = make_runs({0.0: [3.3] * 12, 0.5: [1.0] * 12})
+    runs.loc[: lost - 1, "status"] = status
+    found = verdict(runs)
+    assert (found.verdict == "supported") == decided
+    said = f"the baseline diverged or ended no better than guessing in {lost} of 12 runs: whatever trains is better"
+    assert (said in found.sentence) != decided
+
+
+def test_a_treatment_that_does_not_train_is_a_result():
+    runs = make_runs({0.0: [1.0] * 12, 0.5: [3.3] * 12})
+    runs.loc[12:, "status"] = "collapsed"
+    assert (verdict(runs).verdict, verdict(runs).label) == ("refuted", "reversed")
+    assert verdict(make_runs({0.0: [1.0] * 12, 0.5: [0.0] * 12}, "diverged"), metric="diverged").verdict == "supported"
+
+
+def swept_rates(chosen: list[float], tried: list[float]) -> pd.DataFrame:
+    """Six seeds an arm; the treatment chose these learning rates of those tried, the baseline the middle one."""
+    runs = make_runs({0.0: CONTROL, 0.5: TREATED}).assign(**{"optimizer.lr": [tried[1]] * 6 + chosen})
+    others = [runs.assign(phase="tune", **{"optimizer.lr": rate}) for rate in tried]
+    return pd.concat([runs, *others], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        ([0.1, 0.1, 0.1, 0.3, 0.3, 0.3], ""),  # at an end in half of the runs
+        ([0.1, 0.1, 0.1, 0.1, 0.3, 0.3], "the best optimizer.lr of model.dropout = 0.5 is the smallest tried, 0.1, in 4 of 6 runs"),
+        ([1.0] * 6, "is the largest tried, 1, in 6 of 6 runs"),
+        ([0.1, 0.1, 0.1, 1.0, 1.0, 1.0], ""),
+    ],
+)  # fmt: skip
+def test_a_best_rate_at_an_end_of_its_range_decides_nothing(chosen: list[float], said: str):
+    runs = swept_rates(chosen, [0.1, 0.3, 1.0])
+    (found,) = verdicts.judge([claim()], runs, plan_for(runs, rates=["optimizer.lr"], looks=[6]))
+    assert found.verdict == ("inconclusive" if said else "supported")
+    assert said in found.sentence
+
+
+def test_two_rates_have_no_inside():
+    runs = swept_rates([0.1] * 6, [0.1, 0.3])
+    (found,) = verdicts.judge([claim()], runs, plan_for(runs, rates=["optimizer.lr"], looks=[6]))
+    assert found.verdict == "supported"
+
+
+def test_a_threshold_is_not_held_against_a_floor():
+    runs = make_runs({0.0: [0.0] * 30}, "diverged")
+    few = Threshold("rare", metric="diverged", better="lower", value=0.2)
+    assert judged(runs, few)[0].verdict == "supported"
+
+
+def test_a_verdict_across_dropout_says_what_cannot_be_compared():
+    runs = make_runs({0.0: [0.5, 0.6, 0.55, 0.5], 0.5: [0.1, 0.2, 0.1, 0.15]}, "spike_rate")
+    assert "spike_rate is not comparable across dropout" in verdict(runs, metric="spike_rate", above=0.3).sentence
+    assert "not comparable" not in verdict(runs, metric="test_loss").sentence
