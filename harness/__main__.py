@@ -2,7 +2,7 @@
 
 import click
 
-from harness import bench, compare, doctor, forget, report, run, verify
+from harness import bench, calibrate, compare, doctor, forget, report, run, verify
 from harness import list as list_studies
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     """
 
 
-for command in (run, report, verify, compare, list_studies, forget, doctor, bench):
+for command in (run, report, verify, compare, list_studies, forget, doctor, bench, calibrate):
     main.add_command(command.main, command.__name__.rpartition(".")[2])
 
 

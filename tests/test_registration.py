@@ -380,7 +380,11 @@ def interval(differences: Sequence[float], alpha: float) -> tuple[float, float]:
 
 def test_registered_claims_are_corrected_alone_and_exploratory_ones_among_themselves():
     """Two registered claims, both supported, are shown at α/2; three exploratory ones, of which none is, at α/3."""
-    effects = {"test_error": [0.9, 1.1, 1.0, 0.95], "train_error": [0.5, 0.7, 0.6, 0.65], "validation_error": [0.3, -0.2, 0.1, 0.0]}
+    effects = {
+        "test_error": [0.9, 1.1, 1.0, 0.95],
+        "train_error": [0.5, 0.7, 0.6, 0.65],
+        "validation_error": [0.3, -0.2, 0.1, 0.0],
+    }
     first = make(clips(0.1, "a", "test_error"), clips(0.1, "b", "train_error"))
     second = make(clips(0.1, "a", "test_error"), clips(0.1, "c", "validation_error"), clips(0.1, "b", "train_error"), clips(0.2, "d", "validation_error"), clips(0.3, "e", "validation_error"))  # fmt: skip
     runs = runs_of(second, effects, 4)
@@ -403,7 +407,11 @@ def test_registered_claims_are_corrected_alone_and_exploratory_ones_among_themse
 
 
 def test_a_changed_and_a_withdrawn_claim_still_count_among_the_registered_ones():
-    effects = {"test_error": [0.9, 1.1, 1.0, 0.95], "validation_error": [0.3, -0.2, 0.1, 0.0], "train_error": [0.2, -0.3, 0.1, 0.05]}
+    effects = {
+        "test_error": [0.9, 1.1, 1.0, 0.95],
+        "validation_error": [0.3, -0.2, 0.1, 0.0],
+        "train_error": [0.2, -0.3, 0.1, 0.05],
+    }
     first = make(clips(0.1, "a", "test_error"), clips(0.1, "b", "validation_error"), clips(0.1, "c", "train_error"))
     second = make(clips(0.1, "a", "test_error"), clips(0.01, "b", "validation_error"))
     runs = runs_of(second, effects, 4)

@@ -39,8 +39,8 @@ def catastrophes(sample: Sample) -> Catastrophes:
     arms = {in_words(arm.levels): (arm.n_bad, arm.n) for arm in sample.arms}
     if len(sample.arms) != 2 or not sample.seeds:
         return Catastrophes(arms)
-    first, second = (arm.bad.reindex(index=sample.seeds, columns=sample.cells).to_numpy(float) for arm in sample.arms)
-    differences = np.nan_to_num(first - second).mean(axis=1)
+    first, second = (arm.bad for arm in sample.arms)
+    differences = (first - second).mean(axis=1)
     if len(sample.cells) == 1 and np.isin(differences, (-1.0, 0.0, 1.0)).all():
         bounds = paired_rate_bounds(int((differences > 0).sum()), int((differences < 0).sum()), len(differences))
     else:

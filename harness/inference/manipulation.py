@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.inference.intervals import Array
 from harness.inference.range_ends import ends_of, is_at
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
@@ -51,7 +50,7 @@ def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.D
 
 def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample]) -> str:
     kind = METRICS[claim.metric].kind
-    values = np.concatenate([_values(arm) for sample in samples for arm in sample.arms])
+    values = np.concatenate([arm.values for sample in samples for arm in sample.arms])
     if isinstance(claim, Equivalence | Threshold) or not len(values) or (kind == "loss" and claim.above is None):
         return ""
     shares = kind in ("rate", "share") or claim.above is not None or METRICS[claim.metric].unit == "error"
@@ -160,11 +159,6 @@ def _at_an_end(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, 
                     f"{chosen.count(value)} of {counted(len(chosen), 'run')}: nobody knows what the arm can reach; `--widen` goes on there"
                 )
     return ""
-
-
-def _values(arm: Arm) -> Array:
-    values = arm.values.to_numpy(float).ravel()
-    return np.asarray(values[~np.isnan(values)])
 
 
 def unlike(claim: Estimated) -> str:

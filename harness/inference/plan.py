@@ -36,7 +36,7 @@ class Plan:
 
     def reached(self, runs: pd.DataFrame) -> int:
         """How many looks can be taken: those all of whose seeds have runs, and one at the least."""
-        there = set(runs.loc[runs["phase"] == "confirm", "seed"])
+        there = set(runs["seed"].to_numpy()[(runs["phase"] == "confirm").to_numpy()].tolist())
         whole = sum(there.issuperset(self.seeds[:n]) for n in self.looks)
         return max(whole, 1)
 

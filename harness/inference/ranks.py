@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from harness.inference.intervals import Array
 from harness.settings.metrics import METRICS, RATE, SHARES
 
 Direction = Literal["lower", "higher", None]
@@ -22,23 +23,23 @@ def ranked(metric: str, better: Direction, runs: pd.DataFrame, *, above: float |
         runs: with `status` and the metric.
         above: makes 1 of what is above this, 0 of the rest.
     """
-    values = runs[metric].astype(float).mask(runs["status"] == "failed")
+    status = runs["status"].to_numpy(object)
+    values = np.where(status == "failed", np.nan, runs[metric].to_numpy(float))
     known = METRICS.get(metric)
     rate = above is not None or (known is not None and known.unit == RATE)
     if above is not None:
-        values = (values > above).astype(float).mask(values.isna())
-    if better is None:
-        return values
-    generalization = known is not None and known.group == "generalization"
-    lost = (runs["status"] == "diverged") & (values.isna() | generalization)
-    worst = {"lower": 1.0 if rate else np.inf, "higher": 0.0 if rate else -np.inf}[better]
-    return values.mask(lost, worst)
+        values = np.where(np.isnan(values), np.nan, values > above)
+    if better is not None:
+        generalization = known is not None and known.group == "generalization"
+        lost = (status == "diverged") & (np.isnan(values) | generalization)
+        values = np.where(lost, {"lower": 1.0 if rate else np.inf, "higher": 0.0 if rate else -np.inf}[better], values)
+    return pd.Series(values, index=runs.index, name=metric)
 
 
-def subtracted(first: pd.DataFrame, second: "pd.DataFrame | float") -> pd.DataFrame:
+def subtracted(first: Array, second: Array | float) -> Array:
     """First − second; two that are equally bad tie, infinite ones too."""
     with np.errstate(invalid="ignore"):
-        return (first - second).mask(first == second, 0.0)
+        return np.where(first == second, 0.0, first - second)
 
 
 def copies(runs: pd.DataFrame) -> set[int]:
@@ -49,12 +50,13 @@ def copies(runs: pd.DataFrame) -> set[int]:
     if runs.empty:
         return set()
     measured = [name for name, metric in METRICS.items() if name in runs and metric.unit not in SHARES]
-    ordered = runs.sort_values(["seed", "trial"], kind="stable")
-    numbers = ordered[measured].to_numpy(float)
+    order = np.lexsort((runs["trial"].to_numpy(), runs["seed"].to_numpy()))
+    numbers = np.array([runs[name].to_numpy(float) for name in measured]).T[order].reshape(len(order), -1)
     first: dict[bytes, int] = {}
     found = set()
-    seeds, starts = np.unique(ordered["seed"].to_numpy(), return_index=True)
-    for seed, own in zip(map(int, seeds), np.split(numbers, starts[1:]), strict=True):
-        if np.isfinite(own).any() and first.setdefault(own.tobytes(), seed) != seed:
+    seeds, starts = np.unique(runs["seed"].to_numpy()[order], return_index=True)
+    for seed, start, end in zip(map(int, seeds), starts, [*starts[1:], len(order)], strict=True):
+        own = numbers[start:end]
+        if first.setdefault(own.tobytes(), seed) != seed and np.isfinite(own).any():
             found.add(seed)
     return found

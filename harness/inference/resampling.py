@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from harness.inference.intervals import Array
 
@@ -20,10 +21,20 @@ class Estimated:
     high: float
 
 
-def bootstrap(statistic: Callable[[Array], float], differences: ArrayLike, alpha: float = 0.05) -> Estimated:
-    """A statistic with its percentile bootstrap interval over seeds, 2,000 resamples of a fixed generator."""
+def bootstrap(statistic: Callable[[Array], Array], differences: ArrayLike, alpha: float = 0.05) -> Estimated:
+    """A statistic with its percentile bootstrap interval over seeds, 2,000 resamples of a fixed generator.
+
+    Args:
+        statistic: of the last axis.
+        differences: (seed,).
+        alpha: 1 − the confidence level.
+    """
     array = np.asarray(differences, dtype=float)
-    picks = np.random.default_rng(0).integers(len(array), size=(RESAMPLES, len(array)))
-    draws = [statistic(array[pick]) for pick in picks]
-    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
-    return Estimated(statistic(array), float(low), float(high))
+    low, high = np.quantile(statistic(array[_picks(len(array))]), [alpha / 2, 1 - alpha / 2])
+    return Estimated(float(statistic(array)), float(low), float(high))
+
+
+@lru_cache(maxsize=8)
+def _picks(n: int) -> NDArray[np.int64]:
+    """Which of `n` seeds are drawn. (resample, seed)."""
+    return np.random.default_rng(0).integers(n, size=(RESAMPLES, n))

@@ -1,17 +1,19 @@
 """A claim's runs → `Sample`: one number per seed and cell, with what is missing, copied, diverged or collapsed counted."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.inference.intervals import Array
 from harness.inference.ranks import Direction, copies, ranked, subtracted
 from harness.settings import Sweep
-from harness.settings.levels import at, label, stored
+from harness.settings.levels import at, label, spelled, stored
 from harness.settings.metrics import METRICS
 from harness.study import Estimated, Interaction
 from harness.study.contrasts import Contrast, Difference
@@ -26,16 +28,16 @@ class Arm:
 
     Attributes:
         levels: that make it.
-        values: (seed, cell) the metric, infinite where a run ranks worst, NaN where there is none.
-        bad: (seed, cell) 1 where a run diverged or collapsed, likewise.
+        values: (number,) the metric of each seed and cell that has one, infinite where a run ranks worst.
+        bad: (seed, cell) the share of runs that diverged or collapsed, of the sample's seeds and cells.
         n_diverged, n_bad, n: runs that diverged, that diverged or collapsed, and all that did not fail.
         clipped: (run,) share of clipped steps, as far as it is known.
         noise: (run,) change of an output by dropout noise, as far as it is known.
     """
 
     levels: Mapping[str, Any]
-    values: pd.DataFrame
-    bad: pd.DataFrame
+    values: Array
+    bad: Array
     n_diverged: int
     n_bad: int
     n: int
@@ -92,7 +94,8 @@ class Sample:
     def at_cell(self, i: int) -> "Sample":
         """The numbers of one cell."""
         name = ", ".join(part for part in (self.name, self.cells[i]) if part)
-        return replace(self, name=name, cells=[self.cells[i]], terms=self.terms[:, i : i + 1])
+        arms = [replace(arm, bad=arm.bad[:, i : i + 1]) for arm in self.arms]
+        return replace(self, name=name, arms=arms, cells=[self.cells[i]], terms=self.terms[:, i : i + 1])
 
 
 def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> Sample:
@@ -105,47 +108,71 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
         sweeps: the swept factors.
     """
     others = {path: sweep for path, sweep in sweeps.items() if path not in claim.named()}
-    inside = [at(confirm, levels) for levels in contrast.arms()]
+    seeds, rows = np.unique(confirm["seed"].to_numpy(), return_inverse=True)
+    names = _cells(others)
+    columns = _cell_of_each(confirm, others)
+    inside = [at(confirm, levels).to_numpy() for levels in contrast.arms()]
+    tables = [_tables(claim, confirm, own, (rows, columns), (len(seeds), len(names) + 1)) for own in inside]
+    known = np.any([(counts > 0).any(axis=0) for _, _, counts in tables], axis=0)
+    ran = np.all([np.isfinite(values).any(axis=0) | np.isinf(values).any(axis=0) for values, _, _ in tables], axis=0)
+    chosen = np.flatnonzero(ran[: len(names)])
+    complete = np.all([~np.isnan(values[:, chosen]).any(axis=1) for values, _, _ in tables], axis=0) & bool(len(chosen))
+    anywhere = np.any(inside, axis=0)
+    copied = copies(confirm[anywhere & complete[rows]])
+    kept = complete & ~np.isin(seeds, list(copied))
     arms = [
-        _arm(claim, levels, confirm[rows], list(others)) for levels, rows in zip(contrast.arms(), inside, strict=True)
+        _arm(levels, confirm[own], values, bad[np.ix_(kept, chosen)])
+        for levels, own, (values, bad, _) in zip(contrast.arms(), inside, tables, strict=True)
     ]
-    everywhere = pd.DataFrame({"seed": confirm["seed"], "in": np.any(inside, axis=0)}) if len(confirm) else None
-    known = {str(cell) for arm in arms for cell in arm.values}
-    cells = [cell for cell in _cells(others) if all(_ran(arm, cell) for arm in arms)]
-    tables = {id(arm.levels): arm.values.reindex(columns=cells).dropna() for arm in arms}
-    complete = sorted(set.intersection(*(set(table.index) for table in tables.values()))) if cells else []
-    chosen = confirm[everywhere["in"]] if everywhere is not None else confirm
-    copied = copies(chosen[chosen["seed"].isin(complete)])
-    seeds = [int(seed) for seed in complete if seed not in copied]
-    by_levels = [(arm.levels, tables[id(arm.levels)].loc[seeds]) for arm in arms]
-    terms = [
-        part.weight * subtracted(_of(by_levels, part.arm), _other(by_levels, part)).to_numpy(float)
-        for part in contrast.parts
+    numbers = [
+        (levels, values[np.ix_(kept, chosen)]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)
     ]
-    bad = [arm.bad.reindex(index=seeds, columns=cells).fillna(0).to_numpy(float).any(axis=1) for arm in arms]
+    terms = [part.weight * subtracted(_of(numbers, part.arm), _other(numbers, part)) for part in contrast.parts]
     return Sample(
-        contrast.name, contrast.parts, arms, seeds, cells,
-        np.stack(terms, axis=2) if seeds else np.empty((0, len(cells), len(contrast.parts))),
-        np.any(bad, axis=0) if seeds else np.empty(0, dtype=bool),
-        n_missing=int(chosen["seed"].nunique()) - len(complete), n_copies=len(copied), n_cells_left_out=len(known) - len(cells),
+        contrast.name, contrast.parts, arms, [int(seed) for seed in seeds[kept]], [names[i] for i in chosen],
+        np.stack(terms, axis=2), np.any([arm.bad.any(axis=1) for arm in arms], axis=0),
+        n_missing=len(np.unique(rows[anywhere])) - int(complete.sum()), n_copies=len(copied),
+        n_cells_left_out=int(known.sum()) - len(chosen),
     )  # fmt: skip
 
 
-def _arm(claim: Estimated, levels: Mapping[str, Any], runs: pd.DataFrame, others: Sequence[str]) -> Arm:
-    there = runs[runs["status"] != "failed"]
-    values = ranked(claim.metric, direction(claim), there, above=claim.above)
+Tables = tuple[Array, Array, Array]
+
+
+def _tables(
+    claim: Estimated, confirm: pd.DataFrame, own: "NDArray[np.bool_]", where: Sequence[Any], shape: tuple[int, int]
+) -> Tables:
+    """By seed and cell of an arm: the metric, whether a run is bad, and how many did not fail; the mean of several trials.
+
+    Args:
+        claim: says by which metric.
+        confirm: runs.
+        own: (run,) those of the arm.
+        where: (run,) seed and cell of each.
+        shape: how many seeds and cells there are.
+    """
+    status = confirm["status"].to_numpy(object)
+    there = own & (status != "failed")
+    values = ranked(claim.metric, direction(claim), confirm, above=claim.above).to_numpy(float)[there]
     if isinstance(claim, Interaction) and claim.scale == "ratio":
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log(values).mask(values == -np.inf, -np.inf)
-    bad = there["status"].isin(BAD).astype(float)
-    cell = [", ".join(f"{path} = {label(path, level)}" for path, level in zip(others, row, strict=True))
-            for row in there[list(others)].itertuples(index=False, name=None)]  # fmt: skip
-    keyed = pd.DataFrame({"value": values, "bad": bad, "cell": np.array(cell, dtype=object), "seed": there["seed"]})
-    tables = keyed.groupby(["seed", "cell"]).mean(skipna=False)  # of several trials that a search confirms
-    status = there["status"]
+            values = np.where(values == -np.inf, -np.inf, np.log(values))
+    bad = np.isin(status[there], BAD).astype(float)
+    index = tuple(each[there] for each in where)
+    found = np.zeros((3, *shape))
+    for table, each in zip(found, (values, bad, np.ones(len(bad))), strict=True):
+        np.add.at(table, index, each)
+    with np.errstate(invalid="ignore"):
+        return found[0] / found[2], found[1] / found[2], found[2]
+
+
+def _arm(levels: Mapping[str, Any], runs: pd.DataFrame, values: Array, bad: Array) -> Arm:
+    """An arm of all its runs; `bad` of the seeds and cells that are compared."""
+    status = runs["status"].to_numpy(object)
+    there = runs[status != "failed"]
     return Arm(
-        levels, tables["value"].unstack("cell"), tables["bad"].unstack("cell"), int((status == "diverged").sum()),
-        int(bad.sum()), len(there), _known(there, "clip_fraction"), _known(there, "train_noise"),
+        levels, values[~np.isnan(values)], bad, int((status == "diverged").sum()), int(np.isin(status, BAD).sum()), len(there),
+        _known(there, "clip_fraction"), _known(there, "train_noise"),
     )  # fmt: skip
 
 
@@ -155,8 +182,14 @@ def _cells(sweeps: Mapping[str, Sweep]) -> list[str]:
     return [", ".join(each) for each in itertools.product(*levels)]
 
 
-def _ran(arm: Arm, cell: str) -> bool:
-    return cell in arm.values and bool(arm.values[cell].notna().any())
+def _cell_of_each(runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> NDArray[np.int64]:
+    """The place of each run's cell among `_cells`; one past the end where the study has no such cell."""
+    places, known = np.zeros(len(runs), dtype=np.int64), np.ones(len(runs), dtype=bool)
+    for path, sweep in sweeps.items():
+        of_level = {spelled(stored(level)): i for i, level in enumerate(sweep.levels)}
+        found = np.array([of_level.get(spelled(value), -1) for value in runs[path].tolist()], dtype=np.int64)
+        places, known = places * len(sweep.levels) + found, known & (found >= 0)
+    return np.where(known, places, math.prod(len(sweep.levels) for sweep in sweeps.values()))
 
 
 def direction(claim: Estimated) -> Direction:
@@ -172,9 +205,9 @@ def _known(runs: pd.DataFrame, metric: str) -> Array:
     return runs[metric].dropna().to_numpy(float) if metric in runs else np.empty(0)
 
 
-def _of(tables: Sequence[tuple[Mapping[str, Any], pd.DataFrame]], levels: Mapping[str, Any]) -> pd.DataFrame:
+def _of(tables: Sequence[tuple[Mapping[str, Any], Array]], levels: Mapping[str, Any]) -> Array:
     return next(table for own, table in tables if own == levels)
 
 
-def _other(tables: Sequence[tuple[Mapping[str, Any], pd.DataFrame]], part: Difference) -> "pd.DataFrame | float":
+def _other(tables: Sequence[tuple[Mapping[str, Any], Array]], part: Difference) -> Array | float:
     return _of(tables, part.other) if isinstance(part.other, Mapping) else float(part.other)

@@ -93,10 +93,11 @@ def at(runs: pd.DataFrame, levels: Mapping[str, Any]) -> "pd.Series[bool]":
     Raises:
         KeyError: a factor path is no column.
     """
-    chosen = pd.Series(True, index=runs.index)
+    chosen = np.ones(len(runs), dtype=bool)
     for path, level in levels.items():
         wanted, column = stored(level), runs[path]
-        if not pd.api.types.is_numeric_dtype(column):
-            column = column.map(stored)
-        chosen &= column == wanted
-    return chosen
+        if pd.api.types.is_numeric_dtype(column):
+            chosen &= column.to_numpy() == wanted
+        else:
+            chosen &= np.array([stored(value) == wanted for value in column.tolist()], dtype=bool)
+    return pd.Series(chosen, index=runs.index)

@@ -1,0 +1,32 @@
+"""`harness calibrate`: the command line of `harness.audit.calibration`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+STUDIES, QUICK = 2000, 100
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("worlds", nargs=-1)
+@click.option(
+    "--studies", type=click.IntRange(min=1), default=STUDIES, show_default=True, help="Simulated for each row."
+)
+@click.option("--quick", is_flag=True, help=f"{QUICK} studies a row.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table here too.")
+def main(worlds: tuple[str, ...], studies: int, quick: bool, seed: int, json_file: Path | None) -> None:
+    """Send studies of which the truth is known through the code that makes verdicts, and count how often it errs.
+
+    In all WORLDS, or in those named. Exit codes: 0 it holds what is required, 1 it does not somewhere, 2 invalid arguments.
+    """
+    from harness.audit.calibration.table import calibrate
+    from harness.lead.ending import ending
+
+    number = QUICK if quick else studies
+    sys.exit(ending(lambda: calibrate(worlds, number, seed, json_file), refused="Nothing can be simulated:"))
+
+
+if __name__ == "__main__":
+    main()
