@@ -21,9 +21,11 @@ from harness.clipping import GlobalNorm
 from harness.engine.diagnostics import Diagnostics
 from harness.inference.range_ends import still_to_try
 from harness.inference.selection import selected
+from harness.ledger.claim_record import ClaimRecord
 from harness.ledger.design import Design
 from harness.ledger.listing import listed
 from harness.ledger.records.finished import WORST, outcomes
+from harness.ledger.stores import open_stores
 from harness.ledger.trials import Trial, Trials, rounds
 from harness.models import DropoutNet
 from harness.optimizers import SGD
@@ -354,6 +356,16 @@ def test_a_range_that_was_widened_after_results_were_seen_is_said_to_be() -> Non
     assert "does not widen" in registrations(wide, before)[0].sentence
     hidden = [later[0], {name: value for name, value in later[1].items() if name != "widen"}]
     assert problems(hidden)
+
+
+@pytest.mark.parametrize(("how", "seen"), [("within", 4 * 4), ("shared", 4)])
+def test_runs_that_were_tested_before_the_range_was_widened_count_as_seen(how: str, seen: int, tmp_path: Path) -> None:
+    """Where values are shared, others may be confirmed once the range is wider."""
+    told(study(how, widen=False), tmp_path / "j", away_from(2.5))
+    wide = study(how, claims=[CLAIM])
+    with open_stores(wide, tmp_path, str(tmp_path / "j"), None) as stores:
+        recorded = pd.DataFrame([cell | {"runs": runs} for cell, runs in ClaimRecord(wide, *stores)._recorded()])
+    assert recorded.groupby("model.dropout")["runs"].sum().to_dict() == {0.0: seen, 0.5: seen}
 
 
 def test_a_plan_without_runs_may_be_widened_freely() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.ledger.design import Design
+from harness.ledger.entries import Entries, Entry, Wanted, held
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.settings.levels import at
@@ -72,10 +73,19 @@ class ClaimRecord:
         cells = self._study.cells()
         trained = [
             (wanted.trial.cell, len(holders) + waiting[wanted.key])
-            for wanted, holders in self._design.held()
+            for wanted, holders in self._known()
             if wanted.trial.tested(self._study)
         ]
         return [(_plain(cells[cell]), count) for cell, count in trained if count]
+
+    def _known(self) -> list[tuple[Wanted, dict[int, Entry]]]:
+        """The trials whose results may have been seen: also those tested before the range was widened, which others may replace."""
+        found = self._design.held()
+        if not self._study.widen:
+            return found
+        keys = {wanted.key for wanted, _ in found}
+        before = held(self._study.replace(widen=False), Entries(self._design.entries()))
+        return found + [(wanted, holders) for wanted, holders in before if wanted.key not in keys]
 
     def _put(self, chain: Chain) -> None:
         if chain != self.chain:
