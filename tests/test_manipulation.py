@@ -140,8 +140,8 @@ def swept_rates(chosen: list[float], tried: list[float]) -> pd.DataFrame:
     ("chosen", "said"),
     [
         ([0.1, 0.1, 0.1, 0.3, 0.3, 0.3], ""),  # at an end in half of the runs
-        ([0.1, 0.1, 0.1, 0.1, 0.3, 0.3], "the best optimizer.lr of model.dropout = 0.5 is the smallest tried, 0.1, in 4 of 6 runs"),
-        ([1.0] * 6, "is the largest tried, 1, in 6 of 6 runs"),
+        ([0.1, 0.1, 0.1, 0.1, 0.3, 0.3], "the best optimizer.lr of model.dropout = 0.5 lies at the lower end of what was tried, 0.1, in 4 of 6 runs"),
+        ([1.0] * 6, "lies at the upper end of what was tried, 1, in 6 of 6 runs"),
         ([0.1, 0.1, 0.1, 1.0, 1.0, 1.0], ""),
     ],
 )  # fmt: skip

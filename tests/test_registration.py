@@ -261,13 +261,46 @@ def test_a_level_that_a_claim_is_averaged_over_is_part_of_it():
         (4, 3, 2, "planned the seeds 0–3; judged on 0–2 after 8 of its runs were seen"),
     ],
 )
-def test_other_seeds_than_planned_are_said(planned: int, judged: int | list[int], seen: int, words: str):
+def test_seeds_that_are_planned_anew_after_data_came_are_exploratory(
+    planned: int, judged: int | list[int], seen: int, words: str
+):
     first, second = make(clips(), seeds=planned), make(clips(), seeds=judged)
     chain = chain_of((first, 0), (second, seen))
     (found,) = registrations(second, chain)
-    assert (found.state, found.sentence, found.planned_seeds) == ("registered", f"registered; {words}", planned)
+    assert (found.state, found.sentence, found.planned_seeds) == ("exploratory", f"exploratory: {words}", planned)
+    assert found.was is not None and found.was.planned is not None
+    assert (found.was.state, found.was.planned.seeds) == ("registered", list(range(planned)))
     assert of((first, 0), (second, 0), (second, 4)) == [REGISTERED], "planned anew before any result"
     assert of((first, 0), (second, seen), (first, 8)) == [REGISTERED], "as planned after all"
+
+
+def test_looks_that_are_planned_anew_after_data_came_are_exploratory():
+    """Whoever looks more often than planned errs more often."""
+    first, second = make(clips(), seeds=20), make(clips(), seeds=20).replace(looks=(10, 20))
+    chain = chain_of((first, 0), (second, 10))
+    assert chain[1]["family"] == {"alpha": 0.05, "correction": "Holm", "looks": [10, 20]}
+    (found,) = registrations(second, chain)
+    words = "planned one look; judged after looks at 10, 20 after 40 of its runs were seen"
+    assert (found.state, found.sentence) == ("exploratory", f"exploratory: {words}")
+    assert found.was is not None and found.was.planned == (list(range(20)), [])
+    assert of((first, 0), (second, 0), (second, 4)) == [REGISTERED]
+
+
+def test_what_was_registered_is_judged_on_its_own_seeds_and_extensions_do_not_count_as_such():
+    """Six seeds say nothing at δ; twenty more are for it. The planned ones decide what is registered."""
+    first, second = make(clips(), seeds=6), make(clips(), seeds=26)
+    rng = np.random.default_rng(0)
+    rows = [
+        {"trial": i, "seed": seed, "phase": "confirm", "status": "finished", "model.dropout": cell["model.dropout"],
+         "clipping.max_norm": cell["clipping.max_norm"], "clip_fraction": 1.0,
+         "test_loss": rng.normal() * 0.01 + (1.0 if cell["clipping.max_norm"] == math.inf and seed >= 6 else 0.1 * (seed % 2))}
+        for i, cell in enumerate(second.cells()) for seed in range(26)
+    ]  # fmt: skip
+    (found,) = judge_registered(second, pd.DataFrame(rows), registrations(second, chain_of((first, 0), (second, 6))))
+    assert (found.verdict, found.registered, found.n) == ("supported", False, 26)
+    assert found.was is not None
+    assert (found.was.verdict, found.was.registered, found.was.n) == ("inconclusive", True, 6)
+    assert found.was.per_seed == {seed: found.per_seed[seed] for seed in range(6)}
 
 
 def test_of_claims_whose_runs_are_older_than_the_record_nobody_knows():

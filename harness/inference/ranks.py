@@ -47,9 +47,9 @@ def copies(runs: pd.DataFrame) -> set[int]:
 
     So it is where neither initial weights nor data nor anything else that counts depends on the seed.
     """
-    if runs.empty:
-        return set()
     measured = [name for name, metric in METRICS.items() if name in runs and metric.unit not in SHARES]
+    if runs.empty or not measured:
+        return set()
     order = np.lexsort((runs["trial"].to_numpy(), runs["seed"].to_numpy()))
     numbers = np.array([runs[name].to_numpy(float) for name in measured]).T[order].reshape(len(order), -1)
     first: dict[bytes, int] = {}

@@ -113,7 +113,7 @@ def _places(study: Study, stated: Sequence[dict[str, Any]]) -> list[int]:
 def _of_line(line: Line, claim: AnyClaim, study: Study, planned: Planned) -> Registration:
     """A claim that the study makes."""
     origin = line.origin
-    notes = [*_other_forms(line), *_replanned(line.planned, line.replanned, planned), *_widened(line)]
+    notes = [*_replanned(line.planned, line.replanned, planned), *_other_forms(line), *_widened(line)]
     if origin is not None and line.form == origin.form and (line.replanned is None or origin.state == "unknown"):
         renamed = [f"its title was “{origin.title}”"] if origin.title != claim.title else []
         at = origin.at if origin.state == "registered" else None
@@ -122,7 +122,7 @@ def _of_line(line: Line, claim: AnyClaim, study: Study, planned: Planned) -> Reg
     was = _former(line, study, planned) if origin is not None else None
     if origin is not None and line.form == origin.form:
         return Registration(
-            claim, "exploratory", _sentence(["exploratory", *notes]), None, len(line.planned.seeds), was=was
+            claim, "exploratory", f"exploratory: {_sentence(notes)}", None, len(line.planned.seeds), was=was
         )
     said = [f"exploratory: {line.how} after {_were_seen(line.seen)}"]
     said += [f"was {differences(origin.form, line.form)}"] if origin is not None else []
