@@ -78,7 +78,9 @@ def test_family_wise_errors_at_the_smallest_effect():
 def test_family_wise_errors_of_the_sign_test_on_skewed_losses():
     rng, studies = np.random.default_rng(1), 3000
     above = (rng.lognormal(size=(studies, 3, 40)) > 1).cumsum(axis=2)
-    p = np.array([np.minimum(1, 2 * stats.binom.cdf(np.minimum(k, n - k), n, 0.5)) for n in LOOKS for k in [above[:, :, n - 1]]])
+    p = np.array(
+        [np.minimum(1, 2 * stats.binom.cdf(np.minimum(k, n - k), n, 0.5)) for n in LOOKS for k in [above[:, :, n - 1]]]
+    )
     wrong = sum(any(decided(*(p[:, i].tolist()))) for i in range(studies))
     assert wrong / studies <= 0.05
 

@@ -34,7 +34,13 @@ def test_floor_and_ceiling_of_what_is_above_a_threshold(value: float, word: str)
 def test_equal_rates_can_be_claimed():
     """Both arms never diverge: that is what was claimed, within what the number of seeds allows."""
     runs = make_runs({0.0: [0.0] * 20, 0.5: [0.0] * 20}, "diverged")
-    same = Equivalence("same", metric="diverged", smallest_effect=0.2, treatment={"model.dropout": 0.5}, baseline={"model.dropout": 0.0})
+    same = Equivalence(
+        "same",
+        metric="diverged",
+        smallest_effect=0.2,
+        treatment={"model.dropout": 0.5},
+        baseline={"model.dropout": 0.0},
+    )
     assert judged(runs, same)[0].verdict == "supported"
 
 

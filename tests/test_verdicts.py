@@ -265,11 +265,17 @@ def test_a_mean_is_over_seeds_that_trained_and_bears_no_verdict_against_the_othe
     runs.loc[[3, 13], ["status", "diverged"]] = [["finished", 0.0], ["collapsed", 0.0]]
     found = verdict(runs, metric="test_error")
     assert found.verdict == "inconclusive"
-    assert "1 run of the treatment and 0 of the baseline diverged or collapsed, which the mean leaves out" in found.sentence
+    assert (
+        "1 run of the treatment and 0 of the baseline diverged or collapsed, which the mean leaves out"
+        in found.sentence
+    )
     assert "next planned look" not in found.sentence, "all ten seeds are there"
     runs.loc[14, ["status", "diverged"]] = "diverged", 1.0
     found = verdict(runs, metric="test_error")
-    assert 'in 2 of 10 seeds a run diverged or collapsed, more than one in ten, and has no part in it; estimand="median"' in found.sentence
+    assert (
+        'in 2 of 10 seeds a run diverged or collapsed, more than one in ten, and has no part in it; estimand="median"'
+        in found.sentence
+    )
 
 
 # --- runs that are missing, and copies -----------------------------------------------------------------------------
@@ -352,7 +358,10 @@ def test_above_makes_a_rate_of_a_share_and_diverged_runs_count():
     assert found.estimate == pytest.approx(0.5)
     assert (found.low, found.high) == paired_rate_bounds(6, 1, 10)(0.05)
     assert found.per_seed[7] == 0.0, "0.01 is not above 0.01"
-    assert "the rate of spike_rate above 0.01" in verdict(runs, metric="spike_rate", above=0.01, smallest_effect=0.9).sentence
+    assert (
+        "the rate of spike_rate above 0.01"
+        in verdict(runs, metric="spike_rate", above=0.01, smallest_effect=0.9).sentence
+    )
 
 
 def test_rates_averaged_over_cells_have_an_interval_that_holds_for_any_law():
@@ -567,7 +576,9 @@ def test_neither_the_order_of_rows_nor_the_numbers_of_seeds_matter(values: list[
 def test_a_verdict_agrees_with_its_interval_where_one_claim_is_in_the_family(values: list[float], by: tuple[str, str]):
     metric, estimand = by
     scale = 1 if metric == "test_loss" else 0.002
-    runs = make_runs({0.0: [0.5 + scale * v for v in values], 0.5: [0.5 + 0.01 * i for i in range(len(values))]}, metric)
+    runs = make_runs(
+        {0.0: [0.5 + scale * v for v in values], 0.5: [0.5 + 0.01 * i for i in range(len(values))]}, metric
+    )
     found = verdict(runs, metric=metric, estimand=estimand, smallest_effect=0.05)
     assume(found.low is not None and found.high is not None)
     assert found.low is not None and found.high is not None

@@ -136,7 +136,7 @@ def _arm(claim: Estimated, levels: Mapping[str, Any], runs: pd.DataFrame, others
     values = ranked(claim.metric, direction(claim), there, above=claim.above)
     if isinstance(claim, Interaction) and claim.scale == "ratio":
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.log(values).mask(values == -np.inf, -np.inf)
+            values = values.map(np.log).mask(values == -np.inf, -np.inf)
     bad = there["status"].isin(BAD).astype(float)
     cell = [", ".join(f"{path} = {label(path, level)}" for path, level in zip(others, row, strict=True))
             for row in there[list(others)].itertuples(index=False, name=None)]  # fmt: skip
