@@ -44,7 +44,9 @@ def plan_for(runs: pd.DataFrame, looks: Sequence[int] = (), rates: Sequence[str]
     """The plan of a study that swept all factors of a table, and planned its seeds."""
     paths = [name for name in runs if name == "width" or ("." in name and name not in rates)]
     seeds = sorted(set(runs["seed"]))
-    return Plan({path: Sweep(*dict.fromkeys(runs[path])) for path in paths}, seeds, looks or [len(seeds)], rates)
+    return Plan(
+        {path: Sweep(*dict.fromkeys(runs[path])) for path in paths}, seeds, looks or [max(len(seeds), 1)], rates
+    )
 
 
 def claim(**changes: Any) -> Claim:

@@ -17,8 +17,6 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from click.testing import CliRunner
-from harness.inference.plan import Plan
-from harness.inference.samples import sample
 from matplotlib.figure import Figure
 from own_study import harness_run
 from synthetic import rnn_clip, simulate
@@ -28,6 +26,8 @@ from harness import Claim, Diagnostics, Exact, Measure, Study, Sweep, Tune, veri
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
+from harness.inference.plan import Plan
+from harness.inference.samples import sample
 from harness.inference.verdicts import judge
 from harness.ledger.run_table import run_table
 from harness.ledger.trials import Trial

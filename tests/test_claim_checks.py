@@ -1,0 +1,225 @@
+"""What cannot be claimed says why when the study is checked, by the path of what is wrong."""
+
+import re
+
+import pytest
+import torch
+
+from harness import (
+    Claim,
+    Diagnostics,
+    Equivalence,
+    Exact,
+    Interaction,
+    InvalidStudy,
+    Model,
+    Study,
+    Sweep,
+    Threshold,
+    Trend,
+)
+from harness.clipping import GlobalNorm
+from harness.settings.metrics import METRICS
+from harness.study.statement import ESTIMANDS
+from harness.tasks import Tensors
+
+X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
+Y = (X[:, 0] > 0).long()
+INF = float("inf")
+D, C = "model.dropout", "clipping.max_norm"
+ARMS = {"treatment": {D: 0.5}, "baseline": {D: 0.0}}
+
+
+class Net(torch.nn.Module):
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Dropout(dropout), torch.nn.Linear(inputs, outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+def study(*claims: object, **settings: object) -> Study:
+    given = {"name": "x", "task": Tensors(X, Y), "model": Model(Net, dropout=Sweep(0.0, 0.5)), "clipping": GlobalNorm(Sweep(1.0, INF)),
+             "steps": 2, "batch_size": 8}  # fmt: skip
+    return Study(**(given | {"claims": list(claims)} | settings))
+
+
+def problems(*claims: object, **settings: object) -> list[str]:
+    with pytest.raises(InvalidStudy) as caught:
+        study(*claims, **settings)
+    return list(map(str, caught.value.problems))
+
+
+def claim(**changes: object) -> Claim:
+    return Claim(**({"title": "t", "metric": "test_loss", "better": "lower", "smallest_effect": 0.1, **ARMS} | changes))
+
+
+def equal(**changes: object) -> Equivalence:
+    return Equivalence(**({"title": "t", "metric": "test_loss", "smallest_effect": 0.1, **ARMS} | changes))
+
+
+def trend(**changes: object) -> Trend:
+    given = {"title": "t", "metric": "test_loss", "better": "lower", "smallest_effect": 0.1, "factor": D}
+    return Trend(**(given | changes))
+
+
+def interaction(**changes: object) -> Interaction:
+    given = {"title": "t", "metric": "test_loss", "better": "lower", "smallest_effect": 0.1, **ARMS,
+             "here": {C: 1.0}, "there": {C: INF}}  # fmt: skip
+    return Interaction(**(given | changes))
+
+
+def threshold(**changes: object) -> Threshold:
+    return Threshold(
+        **({"title": "t", "metric": "test_loss", "better": "lower", "value": 2.0, "arm": {D: 0.5}} | changes)
+    )
+
+
+# --- estimands -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("metric", "kind", "default"),
+    [
+        ("test_loss", "loss", "median"), ("gap", "loss", "median"), ("grad_norm_q99", "loss", "median"),
+        ("test_error", "bounded", "mean"), ("train_error", "bounded", "mean"), ("brier", "bounded", "mean"),
+        ("diverged", "rate", "rate"), ("spike_rate", "share", "median"), ("clip_fraction", "share", "median"),
+    ],
+)  # fmt: skip
+def test_the_estimand_follows_from_the_kind_of_metric(metric: str, kind: str, default: str):
+    assert METRICS[metric].kind == kind
+    assert ESTIMANDS[kind][0] == default
+    assert claim(metric=metric).estimated() == default
+    assert claim(metric=metric, above=0.01).estimated() == "rate"
+
+
+def test_every_allowed_estimand_makes_a_study():
+    every = [claim(title=f"{m} {e}", metric=m, estimand=e)
+             for m in ("test_loss", "test_error", "diverged", "spike_rate") for e in ESTIMANDS[METRICS[m].kind]]  # fmt: skip
+    rates = [claim(metric="spike_rate", above=0.01), claim(metric="test_loss", above=3.0, estimand="rate")]
+    assert len(study(*every, *rates).claims) == 10
+
+
+LOSS = r"claims\[0\].estimand: of test_loss is median or hodges_lehmann"
+UNBOUNDED = r": there is no valid interval of the mean of what is unbounded or mostly zero \(Bahadur & Savage 1956\)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"estimand": "mean"}, rf"{LOSS}{UNBOUNDED} \(got 'mean'\)"),
+        ({"estimand": "rate"}, rf"{LOSS}; above= makes a rate of it \(got 'rate'\)"),
+        ({"estimand": "mode"}, r"claims\[0\].estimand: input should be 'median', 'hodges_lehmann', 'mean' or 'rate' \(got 'mode'\)"),
+        ({"metric": "spike_rate"}, r"claims\[0\].above: is needed: spike_rate is 0 in many runs, .*above=0.01.*"),
+        ({"metric": "spike_rate", "estimand": "mean"}, r"claims\[0\].estimand: of spike_rate is median or hodges_lehmann" + UNBOUNDED + ".*"),
+        ({"metric": "diverged", "estimand": "median"}, r"claims\[0\].estimand: of diverged is rate \(got 'median'\)"),
+        ({"metric": "diverged", "above": 0.5}, r"claims\[0\].above: has no meaning: diverged is 0 or 1 of each run already \(got 0.5\)"),
+        ({"metric": "test_error", "estimand": "rate"}, r"claims\[0\].estimand: of test_error is mean or median or hodges_lehmann; above= makes a rate of it .*"),
+        ({"above": 3.0, "estimand": "median"}, r"claims\[0\].estimand: of test_loss is rate \(got 'median'\)"),
+        ({"across": "some"}, r"claims\[0\].across: input should be 'average' or 'each' \(got 'some'\)"),
+        ({"least_clipped": 1.5}, r"claims\[0\].least_clipped: input should be less than or equal to 1 \(got 1.5\)"),
+        ({"smallest_effect": 0.0}, r"claims\[0\].smallest_effect: input should be greater than 0 \(got 0.0\)"),
+    ],
+)  # fmt: skip
+def test_what_a_metric_does_not_allow(changes: dict[str, object], said: str):
+    (found,) = problems(claim(**changes))
+    assert re.fullmatch(said, found), found
+
+
+@pytest.mark.parametrize("make", [equal, trend, interaction, threshold])
+def test_every_kind_of_claim_knows_its_estimands(make):
+    (found,) = problems(make(estimand="mean"))
+    assert found.startswith("claims[0].estimand: of test_loss is median or hodges_lehmann")
+    (found,) = problems(make(metric="spike_rate"))
+    assert found.startswith("claims[0].above: is needed")
+
+
+# --- metrics, factors and levels -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (claim(metric="test_los"), "claims[0].metric: unknown metric; did you mean test_loss?"),
+        (claim(metric="brier"), 'claims[0].metric: needs metrics=Diagnostics("standard")'),
+        (trend(metric="brier"), 'claims[0].metric: needs metrics=Diagnostics("standard")'),
+        (threshold(metric="brier"), 'claims[0].metric: needs metrics=Diagnostics("standard")'),
+        (equal(baseline={D: 0.5}), "claims[0].treatment: must differ from baseline"),
+        (equal(baseline={D: 0.3}), "claims[0].baseline.model.dropout: is not a level of Sweep(0.0, 0.5)"),
+        (trend(factor="model.dropuot"), "claims[0].factor: is not a swept factor; did you mean model.dropout?"),
+        (trend(factor="batch_size"), "claims[0].factor: is not a swept factor, but the same in all cells"),
+        (trend(levels=[0.5]), "claims[0].levels: of a trend are two or more, in order"),
+        (trend(levels=[0.5, 0.5]), "claims[0].levels: must differ"),
+        (trend(levels=[0.0, 0.4]), "claims[0].levels: is not a level of Sweep(0.0, 0.5)"),
+        (trend(at={D: 0.5}), "claims[0].at: holds model.dropout, along which the trend goes"),
+        (trend(at={C: 3.0}), "claims[0].at.clipping.max_norm: is not a level of"),
+        (trend(shape="round"), "claims[0].shape: input should be 'linear' or 'monotone'"),
+        (interaction(there={C: 1.0}), "claims[0].here: must differ from there"),
+        (interaction(here={D: 0.5}, there={D: 0.0}), "claims[0].here: names model.dropout, which the treatment names"),
+        (interaction(there={D: 0.5}), "claims[0].there: must name the factors of here"),
+        (interaction(here={"model.width": 3}), "claims[0].here.model.width: is not a swept factor"),
+        (interaction(metric="test_error", scale="ratio"), "claims[0].scale: of test_error must be difference"),
+        (interaction(metric="diverged", scale="ratio"), "claims[0].scale: of diverged must be difference"),
+        (interaction(above=2.0, scale="ratio"), "claims[0].scale: of test_loss must be difference"),
+        (threshold(arm={D: 0.3}), "claims[0].arm.model.dropout: is not a level of"),
+        (threshold(value="2"), "claims[0].value: input should be a valid number"),
+        (threshold(smallest_effect=-0.1), "claims[0].smallest_effect: input should be greater than or equal to 0"),
+        (Exact("t", metric="eval_noise", unless="train_nois"), "claims[0].unless: unknown metric; did you mean train_noise?"),
+    ],
+)  # fmt: skip
+def test_what_a_claim_names_must_be_there(made: object, said: str):
+    found = problems(made)
+    assert any(problem.startswith(said) for problem in found), found
+
+
+def test_a_trend_over_a_factor_with_one_level():
+    (found,) = problems(trend(), model=Model(Net, dropout=Sweep(0.5)))
+    assert found == "claims[0].factor: has one level: a trend needs two or more (got model.dropout)"
+
+
+def test_claims_of_every_kind_make_a_study():
+    every = study(claim(), equal(), trend(), trend(shape="monotone"), interaction(scale="ratio"), threshold(), threshold(arm={}),
+                  Exact("t", metric="eval_noise"), metrics=Diagnostics("standard"))  # fmt: skip
+    assert len(every.claims) == 8
+
+
+# --- seeds and looks -----------------------------------------------------------------------------------------------
+
+
+def test_seeds_by_default():
+    """Twenty where a claim is decided by signs, else ten."""
+    assert study().confirm_seeds() == list(range(10))
+    assert study(claim(metric="test_error")).confirm_seeds() == list(range(10))
+    assert study(claim(metric="diverged"), claim(estimand="hodges_lehmann")).confirm_seeds() == list(range(10))
+    assert study(claim(metric="test_error"), claim()).confirm_seeds() == list(range(20))
+    assert study(claim(), seeds=4).confirm_seeds() == list(range(4))
+
+
+def test_planned_looks_say_how_many_seeds():
+    looked = study(claim(), looks=(10, 20, 40))
+    assert (looked.confirm_seeds(), looked.planned_looks()) == (list(range(40)), [10, 20, 40])
+    assert study(claim(), seeds=[5, 7, 9], looks=(2, 3)).planned_looks() == [2, 3]
+    assert study(claim()).planned_looks() == [20]
+
+
+@pytest.mark.parametrize(
+    ("looks", "seeds", "said"),
+    [
+        ((20, 10), None, "looks: must rise: each has the seeds of the one before and more (got (20, 10))"),
+        ((10, 10, 20), None, "looks: must rise: each has the seeds of the one before and more (got (10, 10, 20))"),
+        ((10, 20), 40, "looks: must end at the number of seeds, 40 (got (10, 20))"),
+        ((10, 20), 15, "looks: must end at the number of seeds, 15 (got (10, 20))"),
+        ((0, 20), None, "looks: input should be greater than or equal to 1 (got (0, 20))"),
+        ((2.5, 20), None, "looks: input should be a valid integer"),
+        (20, None, "looks: input should be a valid"),
+        (Sweep((10,), (20,)), None, "looks: "),
+    ],
+)
+def test_looks_that_cannot_be_planned(looks: object, seeds: int | None, said: str):
+    found = problems(claim(), looks=looks, **({} if seeds is None else {"seeds": seeds}))
+    assert len(found) == 1 and found[0].startswith(said), found
+
+
+def test_looks_change_no_number():
+    assert study(claim(), seeds=20).digest() == study(claim(), looks=(10, 20)).digest()

@@ -1,0 +1,343 @@
+"""Each kind of claim is one number per seed: worked out by hand, and by NumPy and SciPy."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
+from scipy import stats
+from synthetic import fail
+
+from harness import Equivalence, Exact, Interaction, Threshold, Trend
+from harness.inference.paired_rates import paired_rate_bounds
+
+P = "model.dropout"
+LEVELS = [0.0, 0.2, 0.5, 0.8]
+
+
+# --- equivalence ---------------------------------------------------------------------------------------------------
+
+
+def same(**changes: object) -> Equivalence:
+    return Equivalence(**({"title": "same", "metric": "test_loss", "smallest_effect": 0.1} | DROPPED | changes))
+
+
+@pytest.mark.parametrize(
+    ("differences", "word"),
+    [
+        ([-0.05, 0.09, 0.02, 0.0, -0.03, 0.01], "supported"),  # inside ±0.1
+        ([-0.05, 0.11, 0.02, 0.0, -0.03, 0.01], "inconclusive"),  # over the upper edge
+        ([-0.12, 0.05, 0.02, 0.0, -0.03, 0.01], "inconclusive"),  # over the lower one
+        ([-0.3, 0.4, 0.02, 0.0, -0.03, 0.01], "inconclusive"),
+        ([0.11, 0.4, 0.2, 0.3, 0.3, 0.2], "refuted"),  # wholly outside, above
+        ([-0.11, -0.4, -0.2, -0.3, -0.3, -0.2], "refuted"),  # and below
+        ([0.02, 0.01, 0.0, 0.0, 0.0, INF], "inconclusive"),  # one treated run diverged
+    ],
+)
+def test_equivalence_by_the_interval_of_six_seeds(differences: list[float], word: str):
+    runs = make_runs({0.0: [1.0] * 6, 0.5: [1.0 + x for x in differences]})
+    (found,) = judged(runs, same())
+    assert (found.verdict, found.label, found.kind) == (word, "", "Equivalence")
+    assert found.low == pytest.approx(min(differences))
+    assert (INF if found.high is None else found.high) == pytest.approx(max(differences))
+    if word == "supported":
+        assert "is the same with model.dropout = 0.5 and with model.dropout = 0, within δ = 0.1" in found.sentence
+    if word == "refuted":
+        assert "is not the same" in found.sentence
+
+
+def test_equivalence_of_errors_is_two_one_sided_t_tests_at_half_the_level():
+    differences = np.array([0.01, -0.02, 0.015, 0.0, 0.01])
+    runs = make_runs({0.0: [0.3] * 5, 0.5: list(0.3 + differences)}, "test_error")
+    (found,) = judged(runs, same(metric="test_error", smallest_effect=0.03))
+    one_sided = max(
+        stats.ttest_1samp(differences, 0.03, alternative="less").pvalue,
+        stats.ttest_1samp(differences, -0.03, alternative="greater").pvalue,
+    )
+    assert found.p_smallest_effect == pytest.approx(2 * one_sided, rel=1e-6)
+    assert found.verdict == ("supported" if one_sided < 0.025 else "inconclusive")
+
+
+def test_equivalence_in_each_cell_shows_the_one_farthest_from_nothing():
+    eight = np.linspace(0.0, 0.01, 8)
+    runs = make_cells(
+        [
+            ({P: 0.0, "width": 8}, [1.0] * 8),
+            ({P: 0.5, "width": 8}, list(1.0 + eight)),
+            ({P: 0.0, "width": 9}, [1.0] * 8),
+            ({P: 0.5, "width": 9}, list(1.4 + eight)),
+        ]
+    )
+    (found,) = judged(runs, same(across="each"))
+    assert (found.verdict, found.estimate) == ("refuted", pytest.approx(0.405))
+    assert (found.low, found.high) == pytest.approx((0.4, 0.41))
+    (found,) = judged(runs[runs["width"] == 8], same(across="each"))
+    assert (found.verdict, found.high) == ("supported", pytest.approx(0.01))
+
+
+def test_a_mean_that_left_out_runs_shows_no_equivalence():
+    runs = make_runs({0.0: [0.3, 0.31] * 10, 0.5: [0.31, 0.3] * 10}, "test_error")
+    equal = same(metric="test_error", smallest_effect=0.05)
+    assert judged(runs, equal)[0].verdict == "supported"
+    runs.loc[25, ["status", "diverged"]] = "diverged", 1.0
+    (found,) = judged(runs, equal)
+    assert found.verdict == "inconclusive"
+    assert "have no part in the mean, and could change it" in found.sentence
+
+
+# --- trend ---------------------------------------------------------------------------------------------------------
+
+
+def along(**changes: object) -> Trend:
+    given = {"title": "falls", "metric": "test_loss", "better": "lower", "smallest_effect": 0.1, "factor": P}
+    return Trend(**(given | changes))
+
+
+@pytest.mark.parametrize(("better", "sign"), [("lower", -1), ("higher", 1)])
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_a_linear_trend_is_the_change_along_the_line_that_fits(k: int, better: str, sign: int):
+    values = np.random.default_rng(k).normal(2, 1, (8, k))
+    runs = make_runs({LEVELS[j]: list(values[:, j]) for j in range(k)})
+    (found,) = judged(runs, along(better=better))
+    slopes = [np.polyfit(np.arange(k), seed, 1)[0] * (k - 1) for seed in values]
+    assert list(found.per_seed.values()) == pytest.approx([sign * slope for slope in slopes])
+    assert found.estimate == pytest.approx(np.median([sign * slope for slope in slopes]))
+
+
+def test_levels_of_a_trend_are_those_named_in_that_order():
+    values = np.random.default_rng(0).normal(2, 1, (8, 4))
+    runs = make_runs({level: list(values[:, j]) for j, level in enumerate(LEVELS)})
+    (found,) = judged(runs, along(levels=[0.8, 0.0, 0.5]))
+    expected = [-2 * np.polyfit([0, 1, 2], seed[[3, 0, 2]], 1)[0] for seed in values]
+    assert list(found.per_seed.values()) == pytest.approx(expected)
+
+
+def test_a_trend_at_a_level_of_another_factor():
+    cells = [({P: p, "width": w}, [w + p] * 6) for w in (8.0, 9.0) for p in (0.0, 0.5)]
+    runs = make_cells(cells)
+    runs.loc[(runs["width"] == 9.0) & (runs[P] == 0.5), "test_loss"] = 1.0
+    (found,) = judged(runs, along(at={"width": 9.0}))
+    assert (found.verdict, found.estimate) == ("supported", pytest.approx(8.0))
+    (found,) = judged(runs, along(at={"width": 8.0}))
+    assert (found.verdict, found.label, found.estimate) == ("refuted", "reversed", pytest.approx(-0.5))
+
+
+def test_a_level_that_diverged_in_the_middle_may_be_anywhere():
+    """The line through 3, ∞ and 1 is none."""
+    runs = make_runs({0.0: [3.0] * 12, 0.2: [2.0] * 11 + [INF], 0.5: [1.0] * 12})
+    (found,) = judged(runs, along())
+    assert (found.verdict, found.per_seed[11], found.n) == ("supported", 0.0, 12)
+    assert (found.low, found.high) == pytest.approx((2.0, 2.0))
+    assert "Diverged: 1 of 36 runs" in found.sentence
+    (found,) = judged(runs[runs["seed"] > 4], along())
+    assert (found.low, found.high) == (None, None), "of seven, k = 1"
+
+
+@pytest.mark.parametrize(
+    ("steps", "word"),
+    [([1.0, 1.0], "supported"), ([1.0, 0.05], "refuted"), ([5.0, -1.0], "refuted"), ([1.0, 0.2], "supported")],
+)
+def test_a_monotone_trend_is_one_in_every_step(steps: list[float], word: str):
+    """Each of two steps by more than 0.1; one refutes it at α/2, for which seven seeds are enough."""
+    first, second = steps
+    noise = np.linspace(0, 0.01, 7)
+    runs = make_runs({0.0: list(9.0 + noise), 0.2: [9.0 - first] * 7, 0.5: list(9.0 - first - second - noise)})
+    (found,) = judged(runs, along(shape="monotone"))
+    assert found.verdict == word
+    assert [cell.name for cell in found.cells] == ["0 → 0.2", "0.2 → 0.5"]
+    assert [cell.estimate for cell in found.cells] == pytest.approx([first + 0.005, second + 0.005])
+    assert found.estimate == pytest.approx(min(steps) + 0.005)
+    assert judged(runs, along())[0].verdict == "supported", "the line falls in all of them"
+
+
+def test_every_arm_of_a_monotone_trend_counts_once():
+    runs = make_runs({0.0: [3.0] * 10, 0.2: [2.0] * 9 + [INF], 0.5: [1.0] * 9 + [INF]})
+    (found,) = judged(runs, along(shape="monotone"))
+    assert found.n_diverged_treatment + found.n_diverged_baseline == 2
+    assert "Diverged: 2 of 30 runs" in found.sentence
+
+
+def test_a_trend_of_rates_has_the_interval_of_bounded_numbers():
+    rates = {0.0: [1.0] * 12, 0.2: [1.0] * 6 + [0.0] * 6, 0.5: [0.0] * 12}
+    (found,) = judged(make_runs(rates, "diverged"), along(metric="diverged"))
+    assert (found.estimate, found.verdict) == (pytest.approx(1.0), "supported")
+    (found,) = judged(make_runs({p: rates[p] for p in (0.0, 0.5)}, "diverged"), along(metric="diverged"))
+    assert (found.low, found.high) == paired_rate_bounds(12, 0, 12)(0.05), "of two levels that of a pair"
+
+
+# --- interaction ---------------------------------------------------------------------------------------------------
+
+
+HERE = {"here": {"model.kind": "rnn"}, "there": {"model.kind": "mlp"}}
+
+
+def more(**changes: object) -> Interaction:
+    given = {"title": "more", "metric": "test_loss", "better": "lower", "smallest_effect": 0.1, **DROPPED}
+    return Interaction(**(given | HERE | changes))
+
+
+def four_arms(values: np.ndarray, metric: str = "test_loss") -> pd.DataFrame:
+    """(arm, seed): treated and control here, treated and control there."""
+    places = [(0.5, "rnn"), (0.0, "rnn"), (0.5, "mlp"), (0.0, "mlp")]
+    levels = [{P: p, "model.kind": kind} for p, kind in places]
+    return make_cells(list(zip(levels, map(list, values), strict=True)), metric)
+
+
+@pytest.mark.parametrize(("better", "sign"), [("lower", -1), ("higher", 1)])
+def test_an_interaction_is_a_difference_of_differences(better: str, sign: int):
+    values = np.random.default_rng(1).uniform(1, 3, (4, 9))
+    (found,) = judged(four_arms(values), more(better=better))
+    expected = sign * ((values[0] - values[1]) - (values[2] - values[3]))
+    assert list(found.per_seed.values()) == pytest.approx(expected)
+    assert found.estimate == pytest.approx(np.median(expected))
+
+
+def test_on_the_scale_of_ratios_it_is_one_of_logarithms():
+    values = np.random.default_rng(2).uniform(1, 3, (4, 9)) * [[100.0], [100.0], [1.0], [1.0]]
+    (found,) = judged(four_arms(values), more(scale="ratio"))
+    expected = np.log(values[1] / values[0]) - np.log(values[3] / values[2])
+    assert list(found.per_seed.values()) == pytest.approx(expected)
+    values[1, 0] = INF
+    (found,) = judged(four_arms(values), more(scale="ratio"))
+    assert found.per_seed[0] == INF, "its baseline diverged here"
+
+
+def test_a_run_that_diverged_is_not_lost_in_a_logarithm():
+    """Where more is better the worst rank is −∞, which has no logarithm."""
+    values = np.random.default_rng(3).uniform(1, 3, (4, 9))
+    runs = four_arms(values, "grad_norm_mean")
+    runs.loc[0, ["status", "grad_norm_mean"]] = "diverged", math.nan
+    (found,) = judged(runs, more(metric="grad_norm_mean", better="higher", scale="ratio"))
+    assert (found.n, found.n_missing, found.per_seed[0]) == (9, 0, -INF)
+
+
+def test_a_seed_of_which_both_places_diverged_may_be_anything():
+    values = np.full((4, 10), 1.0)
+    values[1] += np.linspace(1, 2, 10)
+    values[0, 0] = values[2, 0] = INF
+    (found,) = judged(four_arms(values), more(**HERE))
+    assert (found.verdict, found.n, found.per_seed[0]) == ("supported", 10, 0.0)
+    values[0, 1] = values[2, 1] = INF
+    (found,) = judged(four_arms(values), more(**HERE))
+    assert (found.verdict, found.low, found.high) == ("inconclusive", None, None)
+
+
+def test_an_interaction_of_rates_adds_the_errors_of_both_places():
+    """Here 12 of 15 diverge without it and 1 with it (in a seed of its own), there 4 and 2; MOVER by hand (Zou & Donner 2008)."""
+    here_c, here_t = np.array([1.0] * 12 + [0.0] * 3), np.array([0.0] * 14 + [1.0])
+    there_c, there_t = np.array([0.0] * 11 + [1.0] * 4), np.array([1.0] * 2 + [0.0] * 13)
+    (found,) = judged(four_arms(np.array([here_t, here_c, there_t, there_c]), "diverged"), more(metric="diverged"))
+    first, second = here_c - here_t, there_c - there_t
+    (l1, u1), (l2, u2) = paired_rate_bounds(12, 1, 15)(0.05), paired_rate_bounds(4, 2, 15)(0.05)
+    a, b = first.mean(), second.mean()
+    r = min(np.corrcoef(first, second)[0, 1], 0.0)
+    assert r < -0.3
+    below = math.sqrt((a - l1) ** 2 + (u2 - b) ** 2 - 2 * r * (a - l1) * (u2 - b))
+    above = math.sqrt((u1 - a) ** 2 + (b - l2) ** 2 - 2 * r * (u1 - a) * (b - l2))
+    assert found.estimate == pytest.approx(a - b) == pytest.approx(11 / 15 - 2 / 15)
+    assert (found.low, found.high) == pytest.approx((a - b - below, a - b + above))
+    assert "MOVER" in found.method
+
+
+# --- threshold -----------------------------------------------------------------------------------------------------
+
+
+def under(value: float, **changes: object) -> Threshold:
+    given = {"title": "under", "metric": "test_loss", "better": "lower", "value": value, "arm": {P: 0.5}}
+    return Threshold(**(given | changes))
+
+
+def test_a_loss_against_a_published_number():
+    values = [1.1, 1.3, 0.9, 1.2, 1.0, 1.15, 1.05, 0.95]
+    runs = make_runs({0.0: [9.0] * 8, 0.5: values})
+    (found,) = judged(runs, under(1.5))
+    assert (found.verdict, found.n, found.estimate) == ("supported", 8, pytest.approx(1.5 - np.median(values)))
+    assert (found.low, found.high) == pytest.approx((0.2, 0.6)), "of eight, the least and the largest"
+    assert found.p_value == pytest.approx(stats.binomtest(8, 8).pvalue)
+    assert "test_loss is lower than 1.5 with model.dropout = 0.5" in found.sentence
+    (found,) = judged(runs, under(1.5, smallest_effect=0.25))
+    assert found.verdict == "inconclusive"
+    assert found.p_smallest_effect == pytest.approx(stats.binomtest(7, 8).pvalue), "1.3 is .2 below"
+    assert judged(runs, under(0.8))[0].label == "reversed"
+    assert judged(runs, under(1.5, better="higher"))[0].verdict == "refuted"
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 20), (3, 20), (17, 20), (20, 20)])
+@pytest.mark.parametrize("better", ["lower", "higher"])
+def test_a_rate_against_a_number_has_the_exact_interval(k: int, n: int, better: str):
+    runs = make_runs({0.0: [0.0] * n, 0.5: [1.0] * k + [0.0] * (n - k)}, "diverged")
+    (found,) = judged(runs, under(0.4, metric="diverged", better=better))
+    theirs = stats.binomtest(k, n).proportion_ci(0.95, "exact")
+    ends = (0.4 - theirs.high, 0.4 - theirs.low) if better == "lower" else (theirs.low - 0.4, theirs.high - 0.4)
+    assert (found.low, found.high) == pytest.approx(ends, abs=1e-9)
+    tails = [stats.binomtest(k, n, 0.4, alternative=side).pvalue for side in ("less", "greater")]
+    assert found.p_value == pytest.approx(min(1, 2 * min(tails)), rel=1e-6)
+
+
+def test_without_an_arm_all_cells_are_averaged():
+    runs = make_runs({0.0: [1.0] * 6, 0.5: [2.0] * 6})
+    (found,) = judged(runs, under(1.8, arm={}))
+    assert found.estimate == pytest.approx(0.3)
+    (found,) = judged(runs, under(1.8, arm={}, across="each"))
+    assert [cell.estimate for cell in found.cells] == pytest.approx([0.8, -0.2])
+
+
+def test_a_rate_over_cells_against_a_number():
+    runs = make_runs({0.0: [1.0] * 20, 0.5: [0.0] * 20}, "diverged")
+    (found,) = judged(runs, under(0.9, metric="diverged", arm={}))
+    assert found.estimate == pytest.approx(0.4)
+    assert found.low is not None and found.high is not None
+    assert -0.1 <= found.low < 0.4 < found.high <= 0.9
+
+
+# --- exact ---------------------------------------------------------------------------------------------------------
+
+
+def noiseless(runs: pd.DataFrame, **changes: object):
+    exact = Exact(**({"title": "none", "metric": "eval_noise", "unless": "train_noise"} | changes))
+    return judged(runs, exact)[0]
+
+
+def test_nine_of_ten_diverged_runs_are_not_none():
+    """Once "supported": only the finished run was counted."""
+    found = noiseless(make_runs({0.0: [1.0] * 9 + [0.0]}, "diverged"), metric="diverged", unless=None)
+    assert (found.verdict, found.n, found.estimate) == ("refuted", 10, 1.0)
+    assert "diverged is not 0 in 9 of 10 runs; largest deviation 1" in found.sentence
+
+
+def test_exact_claims_hold_of_every_run():
+    runs = make_runs({0.0: [0.0] * 10, 0.5: [0.0] * 10}, "eval_noise")
+    found = noiseless(runs)
+    assert (found.verdict, found.label, found.n) == ("supported", "exact", 20)
+    assert noiseless(runs.assign(status=["finished", "collapsed", "diverged", "finished"] * 5)).n == 20
+    assert noiseless(runs.assign(train_noise=0.0)).verdict == "inconclusive"
+    assert noiseless(runs.iloc[:0]).verdict == "inconclusive"
+    assert noiseless(runs.assign(phase="tune")).verdict == "inconclusive"
+    runs.loc[3, "eval_noise"] = 1e-9
+    found = noiseless(runs)
+    assert (found.verdict, found.estimate) == ("refuted", 1e-9)
+    runs.loc[3, ["eval_noise", "status"]] = INF, "diverged"
+    assert noiseless(runs).verdict == "refuted", "once left out"
+
+
+def test_exclusions_are_listed_and_above_one_in_ten_nothing_is_said():
+    runs = make_runs({0.0: [0.0] * 10, 0.5: [0.0] * 10}, "eval_noise")
+    one = fail(runs, runs.index == 3)
+    one.loc[4, "eval_noise"] = math.nan
+    found = noiseless(one)
+    assert (found.verdict, found.n, found.n_missing) == ("supported", 18, 2)
+    assert "Excluded: 1 failed, 1 without a value." in found.sentence
+    found = noiseless(fail(one, one.index == 5))
+    assert found.verdict == "inconclusive"
+    assert "3 of 20 runs have no value, more than one in ten" in found.sentence
+    one.loc[6:8, "status"] = "failed"
+    one.loc[9, "eval_noise"] = 0.5
+    assert noiseless(one).verdict == "refuted", "one run is enough"
+
+
+def test_exact_claims_take_no_share_of_the_level():
+    runs = make_runs({0.0: [2.0] * 6, 0.5: [1.0] * 6}).assign(eval_noise=0.0)
+    found = judged(runs, claim(), Exact("none", metric="eval_noise"))
+    assert found[0].level == pytest.approx(0.95)
+    assert [one.verdict for one in found] == ["supported", "supported"]
