@@ -10,7 +10,9 @@ STUDIES, QUICK = 2000, 100
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("worlds", nargs=-1)
-@click.option("--studies", type=click.IntRange(min=1), default=STUDIES, show_default=True, help="Simulated for each row.")
+@click.option(
+    "--studies", type=click.IntRange(min=1), default=STUDIES, show_default=True, help="Simulated for each row."
+)
 @click.option("--quick", is_flag=True, help=f"{QUICK} studies a row.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table here too.")

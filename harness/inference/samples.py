@@ -124,7 +124,9 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
         _arm(levels, confirm[own], values, bad[np.ix_(kept, chosen)])
         for levels, own, (values, bad, _) in zip(contrast.arms(), inside, tables, strict=True)
     ]
-    numbers = [(levels, values[np.ix_(kept, chosen)]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)]
+    numbers = [
+        (levels, values[np.ix_(kept, chosen)]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)
+    ]
     terms = [part.weight * subtracted(_of(numbers, part.arm), _other(numbers, part)) for part in contrast.parts]
     return Sample(
         contrast.name, contrast.parts, arms, [int(seed) for seed in seeds[kept]], [names[i] for i in chosen],

@@ -88,7 +88,9 @@ class Row:
 def false_words(verdict: Verdict, truth: float) -> set[str]:
     """What of a verdict is false where Δ is `truth`: names of `Counts`. At Δ = δ neither "supported" nor "refuted" is true."""
     delta = verdict.smallest_effect or 0.0
-    above, below = (abs(truth) < delta, abs(truth) > delta) if verdict.kind == "Equivalence" else (truth > delta, truth < delta)
+    above, below = (
+        (abs(truth) < delta, abs(truth) > delta) if verdict.kind == "Equivalence" else (truth > delta, truth < delta)
+    )
     wrong = {
         "supported": verdict.verdict == "supported" and not above,
         "refuted": verdict.verdict == "refuted" and not below,

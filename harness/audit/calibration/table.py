@@ -22,7 +22,9 @@ HEAD = (
 WORST_HEAD = "| world | n | false verdicts, worst | coverage, worst | power by n |\n|---|--:|--:|--:|--:|"
 
 
-def calibrate(names: Sequence[str], studies: int, seed: int, json_file: Path | None, processes: int | None = None) -> int:
+def calibrate(
+    names: Sequence[str], studies: int, seed: int, json_file: Path | None, processes: int | None = None
+) -> int:
     """Print how often verdicts err in each world, and write it to a file; the exit code: 1 where more than is allowed.
 
     Args:
@@ -37,7 +39,9 @@ def calibrate(names: Sequence[str], studies: int, seed: int, json_file: Path | N
     """
     known = worlds()
     if wrong := [name for name in names if name not in known]:
-        raise InvalidStudy([Problem("worlds", f"no world has this name{nearest(name, list(known))}", name) for name in wrong])
+        raise InvalidStudy(
+            [Problem("worlds", f"no world has this name{nearest(name, list(known))}", name) for name in wrong]
+        )
     names = list(dict.fromkeys(names)) or list(known)
     click.echo(
         f"{studies} simulated studies a row, {len(cells(names))} rows. Required: at most {MOST_FALSE:.0%} false verdicts, "

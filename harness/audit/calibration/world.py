@@ -14,7 +14,9 @@ from harness.inference.intervals import Array
 from harness.inference.plan import Plan
 from harness.settings import Sweep
 from harness.settings.levels import stored
-from harness.study import Estimated
+from harness.study import Claim, Equivalence, Interaction, Threshold, Trend
+
+Tested = Claim | Equivalence | Trend | Interaction | Threshold
 
 SIZES = (5, 10, 20, 50)
 
@@ -53,9 +55,9 @@ class World:
     name: str
     says: str
     sweeps: Mapping[str, Sweep]
-    claims: Sequence[Estimated]
+    claims: Sequence[Tested]
     truths: Sequence[float]
-    easier: Sequence[Estimated]
+    easier: Sequence[Tested]
     draw: Callable[[Generator, int], Simulated]
     sizes: Sequence[int] = SIZES
     looks: Sequence[int] = ()
