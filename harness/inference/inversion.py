@@ -19,7 +19,7 @@ def p_value(decides: Callable[[float], bool]) -> float:
     if decides(SMALLEST_P):
         return SMALLEST_P
     small, large = math.log(SMALLEST_P), 0.0
-    for _ in range(50):
+    for _ in range(30):
         middle = (small + large) / 2
         small, large = (small, middle) if decides(math.exp(middle)) else (middle, large)
     return math.exp(large)

@@ -24,7 +24,7 @@ FEWEST_TRIED = 3
 CHECKS = (
     "A claim counts as put to the test where a clipping arm clipped 1 % of the steps or more (its `least_clipped`) in more than half of "
     "its runs, dropout changed an output, the baseline of a loss or an error trained in more than half of its runs (neither diverged nor "
-    "no better than guessing), and the best learning rate lay inside the range tried, not at its end, in half of them or more."
+    "no better than guessing), and the best learning rate lay inside the range tried, not at its end, in more than half of them."
 )
 
 

@@ -21,6 +21,9 @@ from harness.study.contrasts import Contrast, Difference
 BAD = ("diverged", "collapsed")
 """Ends of runs that are catastrophes."""
 
+KNOWN = ("clip_fraction", "train_noise")
+"""What of a run shows that clipping and dropout acted."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -108,72 +111,85 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
         sweeps: the swept factors.
     """
     others = {path: sweep for path, sweep in sweeps.items() if path not in claim.named()}
-    seeds, rows = np.unique(confirm["seed"].to_numpy(), return_inverse=True)
-    names = _cells(others)
-    columns = _cell_of_each(confirm, others)
+    runs, names = _Runs.of(claim, confirm, others), _cells(others)
     inside = [at(confirm, levels).to_numpy() for levels in contrast.arms()]
-    tables = [_tables(claim, confirm, own, (rows, columns), (len(seeds), len(names) + 1)) for own in inside]
+    tables = [runs.tables(own) for own in inside]
     known = np.any([(counts > 0).any(axis=0) for _, _, counts in tables], axis=0)
-    ran = np.all([np.isfinite(values).any(axis=0) | np.isinf(values).any(axis=0) for values, _, _ in tables], axis=0)
+    ran = np.all([~np.isnan(values).all(axis=0) for values, _, _ in tables], axis=0)
     chosen = np.flatnonzero(ran[: len(names)])
-    complete = np.all([~np.isnan(values[:, chosen]).any(axis=1) for values, _, _ in tables], axis=0) & bool(len(chosen))
+    complete = np.all([~np.isnan(values[:, chosen]).any(axis=1) for values, _, _ in tables], axis=0) & (len(chosen) > 0)
     anywhere = np.any(inside, axis=0)
-    copied = copies(confirm[anywhere & complete[rows]])
-    kept = complete & ~np.isin(seeds, list(copied))
+    copied = copies(confirm[anywhere & complete[runs.row]])
+    kept = np.flatnonzero(complete & ~np.isin(runs.seeds, list(copied)))
+    where = np.ix_(kept, chosen)
     arms = [
-        _arm(levels, confirm[own], values, bad[np.ix_(kept, chosen)])
+        runs.arm(levels, own, values[~np.isnan(values)], bad[where])
         for levels, own, (values, bad, _) in zip(contrast.arms(), inside, tables, strict=True)
     ]
-    numbers = [
-        (levels, values[np.ix_(kept, chosen)]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)
-    ]
+    numbers = [(levels, values[where]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)]
     terms = [part.weight * subtracted(_of(numbers, part.arm), _other(numbers, part)) for part in contrast.parts]
     return Sample(
-        contrast.name, contrast.parts, arms, [int(seed) for seed in seeds[kept]], [names[i] for i in chosen],
+        contrast.name, contrast.parts, arms, [int(seed) for seed in runs.seeds[kept]], [names[i] for i in chosen],
         np.stack(terms, axis=2), np.any([arm.bad.any(axis=1) for arm in arms], axis=0),
-        n_missing=len(np.unique(rows[anywhere])) - int(complete.sum()), n_copies=len(copied),
+        n_missing=len(np.unique(runs.row[anywhere])) - int(complete.sum()), n_copies=len(copied),
         n_cells_left_out=int(known.sum()) - len(chosen),
     )  # fmt: skip
 
 
-Tables = tuple[Array, Array, Array]
+@dataclass(frozen=True)
+class _Runs:
+    """Runs of the confirm phase as arrays, (run,) each.
 
-
-def _tables(
-    claim: Estimated, confirm: pd.DataFrame, own: "NDArray[np.bool_]", where: Sequence[Any], shape: tuple[int, int]
-) -> Tables:
-    """By seed and cell of an arm: the metric, whether a run is bad, and how many did not fail; the mean of several trials.
-
-    Args:
-        claim: says by which metric.
-        confirm: runs.
-        own: (run,) those of the arm.
-        where: (run,) seed and cell of each.
-        shape: how many seeds and cells there are.
+    Attributes:
+        values: the metric of each, see `ranked`.
+        status: how it ended.
+        seeds: (seed,) all of them, ascending.
+        row: which of these is its.
+        column: which cell is its, in the order of `_cells`; the last where the study has no such cell.
+        n_cells: how many columns there are.
+        clipped: its share of clipped steps, NaN where it is not known.
+        noise: the change of an output by dropout noise, likewise.
     """
-    status = confirm["status"].to_numpy(object)
-    there = own & (status != "failed")
-    values = ranked(claim.metric, direction(claim), confirm, above=claim.above).to_numpy(float)[there]
-    if isinstance(claim, Interaction) and claim.scale == "ratio":
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.where(values == -np.inf, -np.inf, np.log(values))
-    bad = np.isin(status[there], BAD).astype(float)
-    index = tuple(each[there] for each in where)
-    found = np.zeros((3, *shape))
-    for table, each in zip(found, (values, bad, np.ones(len(bad))), strict=True):
-        np.add.at(table, index, each)
-    with np.errstate(invalid="ignore"):
-        return found[0] / found[2], found[1] / found[2], found[2]
 
+    values: Array
+    status: NDArray[np.object_]
+    seeds: NDArray[np.int64]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+    n_cells: int
+    clipped: Array
+    noise: Array
 
-def _arm(levels: Mapping[str, Any], runs: pd.DataFrame, values: Array, bad: Array) -> Arm:
-    """An arm of all its runs; `bad` of the seeds and cells that are compared."""
-    status = runs["status"].to_numpy(object)
-    there = runs[status != "failed"]
-    return Arm(
-        levels, values[~np.isnan(values)], bad, int((status == "diverged").sum()), int(np.isin(status, BAD).sum()), len(there),
-        _known(there, "clip_fraction"), _known(there, "train_noise"),
-    )  # fmt: skip
+    @classmethod
+    def of(cls, claim: Estimated, confirm: pd.DataFrame, others: Mapping[str, Sweep]) -> "_Runs":
+        """Those of a table, by a claim's metric, in the cells of the factors that it does not name."""
+        values = ranked(claim.metric, direction(claim), confirm, above=claim.above).to_numpy(float)
+        if isinstance(claim, Interaction) and claim.scale == "ratio":
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values = np.where(values == -np.inf, -np.inf, np.log(values))
+        seeds, row = np.unique(confirm["seed"].to_numpy(), return_inverse=True)
+        column, n_cells = _cell_of_each(confirm, others), math.prod(len(sweep.levels) for sweep in others.values())
+        known = (confirm[name].to_numpy(float) if name in confirm else np.full(len(confirm), np.nan) for name in KNOWN)
+        return cls(values, confirm["status"].to_numpy(object), seeds, row, column, n_cells + 1, *known)
+
+    def tables(self, own: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
+        """By seed and cell of those `own` to an arm: the metric, the share that is bad (means of several trials), how many did not fail."""
+        there = own & (self.status != "failed")
+        bad = np.isin(self.status[there], BAD).astype(float)
+        sums = np.zeros((3, len(self.seeds), self.n_cells))
+        for table, each in zip(sums, (self.values[there], bad, np.ones(len(bad))), strict=True):
+            np.add.at(table, (self.row[there], self.column[there]), each)
+        with np.errstate(invalid="ignore"):
+            return sums[0] / sums[2], sums[1] / sums[2], sums[2]
+
+    def arm(self, levels: Mapping[str, Any], own: NDArray[np.bool_], values: Array, bad: Array) -> Arm:
+        """An arm with what is known of all its runs."""
+        there = own & (self.status != "failed")
+        clipped, noise = (each[there][~np.isnan(each[there])] for each in (self.clipped, self.noise))
+        status = self.status[there]
+        return Arm(
+            levels, values, bad, int((status == "diverged").sum()), int(np.isin(status, BAD).sum()), len(status), clipped, noise,
+        )  # fmt: skip
 
 
 def _cells(sweeps: Mapping[str, Sweep]) -> list[str]:
@@ -183,11 +199,12 @@ def _cells(sweeps: Mapping[str, Sweep]) -> list[str]:
 
 
 def _cell_of_each(runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> NDArray[np.int64]:
-    """The place of each run's cell among `_cells`; one past the end where the study has no such cell."""
+    """The place of each run's cell among `_cells`, one past the end where it is none of them; 1 and 1.0 are one level."""
     places, known = np.zeros(len(runs), dtype=np.int64), np.ones(len(runs), dtype=bool)
     for path, sweep in sweeps.items():
         of_level = {spelled(stored(level)): i for i, level in enumerate(sweep.levels)}
-        found = np.array([of_level.get(spelled(value), -1) for value in runs[path].tolist()], dtype=np.int64)
+        spellings = {value: of_level.get(spelled(value), -1) for value in runs[path].unique().tolist()}
+        found = np.array([spellings[value] for value in runs[path].tolist()], dtype=np.int64)
         places, known = places * len(sweep.levels) + found, known & (found >= 0)
     return np.where(known, places, math.prod(len(sweep.levels) for sweep in sweeps.values()))
 
@@ -199,10 +216,6 @@ def direction(claim: Estimated) -> Direction:
         return known.better
     better: Direction = getattr(claim, "better", None)
     return better
-
-
-def _known(runs: pd.DataFrame, metric: str) -> Array:
-    return runs[metric].dropna().to_numpy(float) if metric in runs else np.empty(0)
 
 
 def _of(tables: Sequence[tuple[Mapping[str, Any], Array]], levels: Mapping[str, Any]) -> Array:

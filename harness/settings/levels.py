@@ -100,4 +100,4 @@ def at(runs: pd.DataFrame, levels: Mapping[str, Any]) -> "pd.Series[bool]":
             chosen &= column.to_numpy() == wanted
         else:
             chosen &= np.array([stored(value) == wanted for value in column.tolist()], dtype=bool)
-    return pd.Series(chosen, index=runs.index)
+    return pd.Series(chosen, index=runs.index, dtype=bool)

@@ -76,7 +76,9 @@ def blowing_up(sweeps: Sweeps, baseline: float, treatment: float, *, diverging: 
         bad = rng.random((n, 2)) < np.array([baseline, treatment])
         status = np.where(bad, "diverged" if diverging else "collapsed", "finished").astype(object)
         losses = np.where(bad, np.inf if diverging else losses + BLOW_UP, losses)
-        return Simulated(run_table(rng, sweeps, {"test_loss": losses, "diverged": bad * float(diverging)}, status))
+        return Simulated(
+            run_table(rng, sweeps, {"test_loss": losses, "diverged": (bad & diverging).astype(float)}, status)
+        )
 
     return draw
 

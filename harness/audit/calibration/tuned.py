@@ -7,6 +7,7 @@ seeds of their own, and all seeds of the confirm phase train there.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,9 +54,8 @@ def _table(validation: Array, test: Array, phase: str) -> pd.DataFrame:
 @lru_cache(maxsize=1)
 def _study() -> Study:
     """A study that is tuned so."""
-    return Study(
-        name="tuned", task=Images(), model=DropoutNet(dropout=Sweep(*ARMS)), optimizer=SGD(lr=Tune(0.01, 1.0, log=True))
-    )
+    rates: Any = Tune(0.01, 1.0, log=True)
+    return Study(name="tuned", task=Images(), model=DropoutNet(dropout=Sweep(*ARMS)), optimizer=SGD(lr=rates))
 
 
 def within(rng: Generator, n: int) -> Simulated:
@@ -70,8 +70,8 @@ def _tuned_once(rng: Generator, n: int, tune_seeds: int) -> tuple[pd.DataFrame, 
     spread = validation.mean(axis=0) * 1e-6  # of equal median ranks the one of less loss
     chosen = (np.median(ranks, axis=0) + spread).argmin(axis=1)
     tried = _table(validation, np.full(validation.shape, np.nan), "tune").assign(seed=lambda runs: runs["seed"] + 10**6)
-    measured = (each[:, [0, 1], chosen][:, :, None] for each in losses(rng, n))
-    confirm = _table(*measured, "confirm")
+    confirm_validation, test = (each[:, [0, 1], chosen][:, :, None] for each in losses(rng, n))
+    confirm = _table(confirm_validation, test, "confirm")
     confirm[RATE] = RATES[chosen][(confirm[FACTOR] == ARMS[1]).to_numpy(int)]
     return pd.concat([tried, confirm], ignore_index=True), float(MEANS[chosen[0]] - MEANS[chosen[1]])
 

@@ -11,9 +11,10 @@ from scipy import special  # type: ignore[import-untyped]
 
 from harness.audit.calibration import laws, tuned
 from harness.audit.calibration.laws import Draw, Sweeps, lognormal, normal, of_losses, student
-from harness.audit.calibration.world import World
+from harness.audit.calibration.world import Tested, World
 from harness.settings import Sweep
-from harness.study import Claim, Equivalence, Estimated, Interaction, Threshold, Trend
+from harness.study import Claim, Equivalence, Interaction, Threshold, Trend
+from harness.study.contrasts import Levels
 
 ARM, PLACE = "model.hidden", "task.length"
 TWO: Sweeps = {ARM: Sweep(64, 128)}
@@ -21,27 +22,21 @@ FOUR: Sweeps = {ARM: Sweep(64, 128, 256, 512)}
 FIVE: Sweeps = {ARM: Sweep(32, 64, 128, 256, 512)}
 TWO_BY_TWO: Sweeps = {ARM: Sweep(64, 128), PLACE: Sweep(10, 20)}
 TWO_BY_THREE: Sweeps = {ARM: Sweep(64, 128), PLACE: Sweep(10, 20, 30)}
-BASELINE, TREATMENT = {ARM: 64}, {ARM: 128}
-PLACES = {"here": {PLACE: 10}, "there": {PLACE: 20}}
+BASELINE: Levels = {ARM: 64}
+TREATMENT: Levels = {ARM: 128}
+PLACES: dict[str, Levels] = {"here": {PLACE: 10}, "there": {PLACE: 20}}
 LOOKS = (10, 20, 40)
 
 
 def _claim(metric: str, delta: float, **more: Any) -> Claim:
-    arms = {"treatment": TREATMENT, "baseline": BASELINE}
+    arms: dict[str, Any] = {"treatment": TREATMENT, "baseline": BASELINE}
     return Claim(title="simulated", metric=metric, better="lower", smallest_effect=delta, **(arms | more))
 
 
 def _world(
-    name: str, says: str, claim: Estimated, draw: Draw, easier: float | None, *, sweeps: Sweeps = TWO, **more: Any
+    name: str, says: str, claim: Tested, draw: Draw, easier: float | None, *, sweeps: Sweeps = TWO, **more: Any
 ) -> World:
-    """A world with one claim.
-
-    Args:
-        name, says, draw, sweeps: of the world.
-        claim: made at Δ = δ, unless `truths` says otherwise.
-        easier: δ of the same claim where it is true; None where there is none.
-        **more: other fields of `World`.
-    """
+    """A world with one claim, made at Δ = δ unless `truths` says otherwise; `easier`: its δ where it is true."""
     weaker = [] if easier is None else [claim.replace(smallest_effect=easier)]
     return World(name, says, sweeps, [claim], more.pop("truths", [claim.smallest_effect]), weaker, draw, **more)
 
@@ -114,8 +109,8 @@ def _errors() -> Iterator[World]:
 
 def _tuned() -> Iterator[World]:
     sweeps = {tuned.FACTOR: Sweep(*tuned.ARMS)}
-    arms = {"treatment": {tuned.FACTOR: 0.5}, "baseline": {tuned.FACTOR: 0.0}}
-    more = {"sweeps": sweeps, "truths": [0.0], "rates": [tuned.RATE]}
+    arms: dict[str, Any] = {"treatment": {tuned.FACTOR: 0.5}, "baseline": {tuned.FACTOR: 0.0}}
+    more: dict[str, Any] = {"sweeps": sweeps, "truths": [0.0], "rates": [tuned.RATE]}
     claim = _claim("test_loss", 0.01, **arms)
     yield _world("tuned-within", "tuned within the replicate, arms equal in law", claim, tuned.within, None, **more)
     for seeds, word in ((1, "one seed"), (5, "five seeds")):
@@ -129,7 +124,7 @@ def _tuned() -> Iterator[World]:
 
 def _kinds() -> Iterator[World]:
     """Claims other than plain differences."""
-    trend = {"title": "simulated", "metric": "test_loss", "better": "lower", "factor": ARM}
+    trend: dict[str, Any] = {"title": "simulated", "metric": "test_loss", "better": "lower", "factor": ARM}
     falling = laws.of_levels(FOUR, (6.0, 5.0, 4.0, 3.0), lognormal(1.0, 0.5))
     yield _world(
         "trend", "linear trend over 4 levels, skewed", Trend(**trend, smallest_effect=3.0), falling, 1.5, sweeps=FOUR
@@ -138,7 +133,13 @@ def _kinds() -> Iterator[World]:
     yield _world("monotone", "monotone trend, every step at δ", step, falling, 0.1, sweeps=FOUR)
     one = laws.of_levels(FOUR, (14.0, 10.0, 9.0, 5.0), lognormal(1.0, 0.5))
     yield _world("monotone-one-step", "monotone trend, one step at δ", step, one, 0.1, sweeps=FOUR)
-    arms = {"title": "simulated", "better": "lower", "treatment": TREATMENT, "baseline": BASELINE, **PLACES}
+    arms: dict[str, Any] = {
+        "title": "simulated",
+        "better": "lower",
+        "treatment": TREATMENT,
+        "baseline": BASELINE,
+        **PLACES,
+    }
     centre = laws.median_of_combined(2.0, -1.0, 1.0, 0.5)
     effects = laws.of_effects(TWO_BY_TWO, lognormal(2.0), lognormal(1.0, 0.5))
     yield _world("interaction", "interaction of two skewed losses", Interaction(**arms, metric="test_loss", smallest_effect=centre),
@@ -154,7 +155,7 @@ def _kinds() -> Iterator[World]:
         ("equivalence-below", "equivalence, Δ = −δ", 1.0),
     ):
         yield _world(name, says, same, of_losses(TWO, normal(centre)), 2.0, truths=[-centre])
-    number = {"title": "simulated", "better": "lower", "arm": TREATMENT}
+    number: dict[str, Any] = {"title": "simulated", "better": "lower", "arm": TREATMENT}
     yield _world("threshold", "an arm against a number, skewed", Threshold(**number, metric="test_loss", value=2.0, smallest_effect=1.0),
                  laws.of_levels(TWO, (0.0, 0.0), lognormal(1.0)), 0.2)  # fmt: skip
     yield _world("threshold-rate", "a rate against a number", Threshold(**number, metric="diverged", value=0.5, smallest_effect=0.3),
@@ -174,7 +175,7 @@ def _family(name: str, says: str, claims: Sequence[Claim], draw: Draw, easier: f
 
 
 def _families() -> Iterator[World]:
-    arms = [{"treatment": {ARM: level}, "baseline": {ARM: 32}} for level in (64, 128, 256, 512)]
+    arms: list[dict[str, Any]] = [{"treatment": {ARM: level}, "baseline": {ARM: 32}} for level in (64, 128, 256, 512)]
     skewed = of_losses(FIVE, *[lognormal(1.0)] * 4)
     claims = [_claim("test_loss", 1.0, **each) for each in arms]
     shapes = laws.of_errors(FIVE, [(8.0, 32.0), *[(4.0, 36.0)] * 4])
