@@ -293,7 +293,7 @@ def test_looks_that_are_planned_anew_after_data_came_are_exploratory():
 
 
 def test_what_was_registered_is_judged_on_its_own_seeds_and_extensions_do_not_count_as_such():
-    """Six seeds say nothing at δ; twenty more are for it. The planned ones decide what is registered."""
+    """Six seeds are against it, twenty more for it. The planned ones decide what is registered."""
     first, second = make(clips(), seeds=6), make(clips(), seeds=26)
     rng = np.random.default_rng(0)
     rows = [
@@ -305,7 +305,7 @@ def test_what_was_registered_is_judged_on_its_own_seeds_and_extensions_do_not_co
     (found,) = judge_registered(second, pd.DataFrame(rows), registrations(second, chain_of((first, 0), (second, 6))))
     assert (found.verdict, found.registered, found.n) == ("supported", False, 26)
     assert found.was is not None
-    assert (found.was.verdict, found.was.registered, found.was.n) == ("inconclusive", True, 6)
+    assert (found.was.verdict, found.was.registered, found.was.n) == ("refuted", True, 6)
     assert found.was.per_seed == {seed: found.per_seed[seed] for seed in range(6)}
 
 

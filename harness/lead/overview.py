@@ -26,7 +26,7 @@ def overview(study: Study, *, verbose: bool) -> str:
     )
     lines += [f"  {sentence}" for sentence in scope(study)]
     said = zip(study.claims, prospects(study.claims, Plan.of(study)), strict=True)
-    lines += [f"  claim:   “{claim.title}”: {prospect}" for claim, prospect in said if prospect]
+    lines += [f"  power:   “{claim.title}”: {prospect}" for claim, prospect in said if prospect]
     lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
         lines += [f"  cell {i}: {cell}, {budget(study, ends[i])}" for i, cell in enumerate(cells)]
