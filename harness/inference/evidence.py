@@ -92,7 +92,7 @@ class Evidence:
 
     @cached_property
     def barred(self) -> dict[Word, str]:
-        """Verdicts that a mean over runs that trained cannot bear, and why: those that left it say otherwise."""
+        """Verdicts that a mean over runs that trained cannot bear, and why: some that it left out say otherwise."""
         if self.claim.estimated() != "mean" or not any(each.bad.any() for each in self.samples):
             return {}
         if (
@@ -103,12 +103,16 @@ class Evidence:
         ):
             why = "runs that diverged or collapsed have no part in the mean, and could change it"
             return dict.fromkeys(("supported", "refuted"), why)
-        treated, control = (arm.n_bad for arm in self.samples[0].arms)
-        if treated == control:
-            return {}
-        word: Word = "supported" if treated > control else "refuted"
-        who = f"{counted(treated, 'run')} of the treatment and {control} of the baseline diverged or collapsed"
-        return {word: f"{who}, which the mean leaves out"}
+        (sample,) = self.samples
+        treated, control = (
+            arm.bad.reindex(index=sample.seeds, columns=sample.cells).to_numpy(float) == 1 for arm in sample.arms
+        )
+        worse: dict[Word, bool] = {
+            "supported": bool((treated & ~control).any()), "refuted": bool((control & ~treated).any())
+        }  # fmt: skip
+        first, second = (arm.n_bad for arm in sample.arms)
+        who = f"{counted(first, 'run')} of the treatment and {second} of the baseline diverged or collapsed"
+        return {word: f"{who}, which the mean leaves out" for word, against in worse.items() if against}
 
 
 def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFrame) -> str:

@@ -56,7 +56,7 @@ def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     if decision is not None:
         return f" Decided at the look at {verdict.look} seeds." if len(verdict.looks) > 1 else ""
     if ahead := [look for look in verdict.looks if look > there]:
-        return f" The next planned look is at {ahead[0]} seeds."
+        return f" The next planned look is at {counted(ahead[0], 'seed')}."
     return "" if evidence.failure else " No further look is planned: this study cannot decide it."
 
 
