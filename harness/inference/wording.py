@@ -13,8 +13,9 @@ from harness.study import Equivalence, Estimated
 
 def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """Why a verdict is what it is, and what must be known of its runs."""
-    why = evidence.failure or _reason(verdict, evidence)
-    return why + _at_look(verdict, evidence, decision) + remarks(verdict, evidence)
+    why = (decision is None and evidence.failure) or _reason(verdict, evidence)
+    later = f" Of all seeds it would now be said: “{evidence.failure}”" if decision and evidence.failure else ""
+    return why + _at_look(verdict, evidence, decision) + later + remarks(verdict, evidence)
 
 
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
