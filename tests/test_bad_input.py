@@ -121,7 +121,7 @@ OPTIONS = [
     (["--set", "clipping.max_norm=0"], "clipping.max_norm: input should be greater than 0; inf means no bound"),
     (["--set", "=1"], "--set: needs the form path=value"),
     (["--set", "tune_trials=x", "--quick"], "tune_trials: input should be a valid integer"),
-    (["--set", "seeds=None", "--quick"], "seeds: input should be a valid integer"),
+    (["--set", "seeds=2.5", "--quick"], "seeds: input should be a valid integer"),
     (["--set", "name=a/b"], "name: 1 to 64 letters"),
     (["--set", "task.source=idx:/no/such/folder"], "task.source: idx:FOLDER needs a folder that exists"),
 ]

@@ -17,8 +17,11 @@ from harness import (
     Sweep,
     Threshold,
     Trend,
+    Tune,
 )
 from harness.clipping import GlobalNorm
+from harness.inference.plan import Plan
+from harness.optimizers import SGD
 from harness.settings.metrics import METRICS
 from harness.study.statement import ESTIMANDS
 from harness.tasks import Tensors
@@ -223,3 +226,12 @@ def test_looks_that_cannot_be_planned(looks: object, seeds: int | None, said: st
 
 def test_looks_change_no_number():
     assert study(claim(), seeds=20).digest() == study(claim(), looks=(10, 20)).digest()
+
+
+def test_a_plan_is_that_of_its_study():
+    tuned = study(
+        claim(), seeds=[5, 7, 9], looks=(2, 3), optimizer=SGD(lr=Tune(0.01, 1.0, log=True), momentum=Tune(0.0, 0.9))
+    )
+    plan = Plan.of(tuned)
+    assert (list(plan.sweeps), plan.seeds, plan.looks, plan.rates) == ([D, C], [5, 7, 9], [2, 3], ["optimizer.lr"])
+    assert Plan.of(study(claim(), seeds=4)).rates == []

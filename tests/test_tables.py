@@ -263,7 +263,7 @@ def test_a_report_of_some_of_the_runs_says_so_before_all_else(name: str, tmp_pat
     whole, part = ((tmp_path / folder / name).read_text() for folder in ("whole", "part"))
     assert "Incomplete" not in whole
     assert "notice" not in whole
-    said = part.index("Incomplete: 5 of 8 runs. Verdicts are those of the runs that are there.")
+    said = part.index("Incomplete: 5 of 8 runs. A claim has no verdict before its planned seeds have run.")
     assert said < min(part.index(word) for word in ("confirm runs", "Cells", "Why?"))
 
 

@@ -278,6 +278,25 @@ def test_a_mean_is_over_seeds_that_trained_and_bears_no_verdict_against_the_othe
     )
 
 
+def test_a_treated_run_that_diverges_does_not_make_a_mean_better():
+    """One error of .9 stands against the claim; when that run diverges it leaves the mean, as a baseline run did before."""
+    control, treated = [0.5, 0.52, 0.49, 0.51] * 5, [0.3, 0.31, 0.29, 0.3] * 5
+    treated[5] = 0.9
+    runs = make_runs({0.0: control, 0.5: treated}, "test_error")
+    runs.loc[7, ["status", "diverged"]] = "diverged", 1.0
+    words = {"metric": "test_error", "smallest_effect": 0.15}
+    assert verdict(runs, **words).verdict == "inconclusive"
+    runs.loc[25, ["status", "diverged"]] = "diverged", 1.0
+    found = verdict(runs, **words)
+    assert (found.verdict, found.n) == ("inconclusive", 18)
+    assert (
+        "1 run of the treatment and 1 of the baseline diverged or collapsed, which the mean leaves out"
+        in found.sentence
+    )
+    runs.loc[5, ["status", "diverged"]] = "diverged", 1.0
+    assert verdict(runs, **words).verdict == "supported", "in that seed both diverged: they tie"
+
+
 # --- runs that are missing, and copies -----------------------------------------------------------------------------
 
 

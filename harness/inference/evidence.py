@@ -51,7 +51,7 @@ class Evidence:
         tests = samples
         if claim.across == "each":
             tests = [each.at_cell(i) for each in samples for i in range(len(each.cells))] or samples
-        failure = _no_verdict(claim, samples, confirm)
+        failure = _no_verdict(claim, samples, confirm) or _too_early(runs, plan)
         if not failure and (failed := manipulation_failure(claim, samples, runs, plan.rates)):
             failure = f"Manipulation check failed: {failed}."
         return cls(claim, samples, tests, [estimate(claim, each) for each in tests], failure)
@@ -92,7 +92,7 @@ class Evidence:
 
     @cached_property
     def barred(self) -> dict[Word, str]:
-        """Verdicts that a mean over runs that trained cannot bear, and why: those that left it say otherwise."""
+        """Verdicts that a mean over runs that trained cannot bear, and why: some that it left out say otherwise."""
         if self.claim.estimated() != "mean" or not any(each.bad.any() for each in self.samples):
             return {}
         if (
@@ -103,12 +103,23 @@ class Evidence:
         ):
             why = "runs that diverged or collapsed have no part in the mean, and could change it"
             return dict.fromkeys(("supported", "refuted"), why)
-        treated, control = (arm.n_bad for arm in self.samples[0].arms)
-        if treated == control:
-            return {}
-        word: Word = "supported" if treated > control else "refuted"
-        who = f"{counted(treated, 'run')} of the treatment and {control} of the baseline diverged or collapsed"
-        return {word: f"{who}, which the mean leaves out"}
+        (sample,) = self.samples
+        treated, control = (arm.bad == 1 for arm in sample.arms)
+        worse: dict[Word, bool] = {
+            "supported": bool((treated & ~control).any()), "refuted": bool((control & ~treated).any())
+        }  # fmt: skip
+        first, second = (arm.n_bad for arm in sample.arms)
+        who = f"{counted(first, 'run')} of the treatment and {second} of the baseline diverged or collapsed"
+        return {word: f"{who}, which the mean leaves out" for word, against in worse.items() if against}
+
+
+def _too_early(runs: pd.DataFrame, plan: Plan) -> str:
+    """That the first planned look is not reached, a sentence, or ""."""
+    first = plan.looks[0]
+    lacking = plan.lacking(runs, first)
+    return (
+        f"Too early for a verdict: {first - lacking} of {counted(first, 'planned seed')} have run." if lacking else ""
+    )
 
 
 def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFrame) -> str:

@@ -36,9 +36,13 @@ class Plan:
 
     def reached(self, runs: pd.DataFrame) -> int:
         """How many looks can be taken: those all of whose seeds have runs, and one at the least."""
-        there = set(runs["seed"].to_numpy()[(runs["phase"] == "confirm").to_numpy()].tolist())
-        whole = sum(there.issuperset(self.seeds[:n]) for n in self.looks)
+        whole = sum(not self.lacking(runs, n) for n in self.looks)
         return max(whole, 1)
+
+    def lacking(self, runs: pd.DataFrame, n: int) -> int:
+        """How many of the first n seeds have no run."""
+        there = set(runs["seed"].to_numpy()[(runs["phase"] == "confirm").to_numpy()].tolist())
+        return len(set(self.seeds[:n]) - there)
 
     def until(self, runs: pd.DataFrame, look: int) -> pd.DataFrame:
         """The runs of the seeds up to a look."""

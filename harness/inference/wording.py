@@ -13,8 +13,9 @@ from harness.study import Equivalence, Estimated
 
 def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """Why a verdict is what it is, and what must be known of its runs."""
-    why = evidence.failure or _reason(verdict, evidence)
-    return why + _at_look(verdict, evidence, decision) + remarks(verdict, evidence)
+    why = (decision is None and evidence.failure) or _reason(verdict, evidence)
+    later = f" Of all seeds it would now be said: “{evidence.failure}”" if decision and evidence.failure else ""
+    return why + _at_look(verdict, evidence, decision) + later + remarks(verdict, evidence)
 
 
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
@@ -64,7 +65,7 @@ def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     if decision is not None:
         return f" Decided at the look at {verdict.look} seeds." if len(verdict.looks) > 1 else ""
     if ahead := [look for look in verdict.looks if look > there]:
-        return f" The next planned look is at {ahead[0]} seeds."
+        return f" The next planned look is at {counted(ahead[0], 'seed')}."
     return "" if evidence.failure else " No further look is planned: this study cannot decide it."
 
 

@@ -130,13 +130,13 @@ def incompleteness(n_runs: int, expected_runs: int) -> str:
     """What a reader of a report must know first where runs of the study are missing, else nothing.
 
     >>> incompleteness(96, 216)
-    'Incomplete: 96 of 216 runs. Verdicts are those of the runs that are there.'
+    'Incomplete: 96 of 216 runs. A claim has no verdict before its planned seeds have run.'
     >>> incompleteness(216, 216)
     ''
     """
     if n_runs >= expected_runs:
         return ""
-    return f"Incomplete: {n_runs:,} of {counted(expected_runs, 'run')}. Verdicts are those of the runs that are there."
+    return f"Incomplete: {n_runs:,} of {counted(expected_runs, 'run')}. A claim has no verdict before its planned seeds have run."
 
 
 def looked(study: Study, verdicts: Sequence[Verdict]) -> str:

@@ -108,7 +108,7 @@ class Experiment(Setup):
             and not claim.problems()
             and claim.metric in METRICS
             and claim.estimated() == "median"
-            for claim in self.claims
+            for claim in (self.claims if isinstance(self.claims, list | tuple) else ())
         )
         return SEEDS_BY_SIGN if by_sign else SEEDS
 
