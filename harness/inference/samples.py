@@ -162,15 +162,15 @@ class _Runs:
     @classmethod
     def of(cls, claim: Estimated, confirm: pd.DataFrame, others: Mapping[str, Sweep]) -> "_Runs":
         """Those of a table, by a claim's metric, in the cells of the factors that it does not name."""
-        values = ranked(claim.metric, direction(claim), confirm, above=claim.above).to_numpy(float)
+        values: Array = ranked(claim.metric, direction(claim), confirm, above=claim.above).to_numpy(float)
         if isinstance(claim, Interaction) and claim.scale == "ratio":
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.log(values)
         seeds, row = np.unique(confirm["seed"].to_numpy(), return_inverse=True)
         place = {name: i for i, name in enumerate(_cells(others))}
         column = np.array([place.setdefault(name, len(place)) for name in _cell_of_each(confirm, others)], dtype=int)
-        known = (confirm[name].to_numpy(float) if name in confirm else np.full(len(confirm), np.nan) for name in KNOWN)
-        return cls(values, confirm["status"].to_numpy(object), seeds, row, column, len(place), *known)
+        status, shown = confirm["status"].to_numpy(object), (_shown(confirm, name) for name in KNOWN)
+        return cls(values, status, seeds, row, column, len(place), *shown)
 
     def tables(self, own: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
         """By seed and cell of those `own` to an arm: the metric, the share that is bad (means of several trials), how many did not fail."""
@@ -209,6 +209,10 @@ def direction(claim: Estimated) -> Direction:
     known = METRICS.get(claim.metric)
     better: Direction = getattr(claim, "better", None)
     return better if better is not None else known.better if known is not None else None
+
+
+def _shown(runs: pd.DataFrame, metric: str) -> Array:
+    return runs[metric].to_numpy(float) if metric in runs else np.full(len(runs), np.nan)
 
 
 def _of(tables: Sequence[tuple[Mapping[str, Any], Array]], levels: Mapping[str, Any]) -> Array:
