@@ -169,8 +169,8 @@ class _Runs:
                 values = np.where(values == -np.inf, -np.inf, np.log(values))
         seeds, row = np.unique(confirm["seed"].to_numpy(), return_inverse=True)
         column, n_cells = _cell_of_each(confirm, others), math.prod(len(sweep.levels) for sweep in others.values())
-        known = (confirm[name].to_numpy(float) if name in confirm else np.full(len(confirm), np.nan) for name in KNOWN)
-        return cls(values, confirm["status"].to_numpy(object), seeds, row, column, n_cells + 1, *known)
+        status, shown = confirm["status"].to_numpy(object), (_shown(confirm, name) for name in KNOWN)
+        return cls(values, status, seeds, row, column, n_cells + 1, *shown)
 
     def tables(self, own: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
         """By seed and cell of those `own` to an arm: the metric, the share that is bad (means of several trials), how many did not fail."""
@@ -216,6 +216,10 @@ def direction(claim: Estimated) -> Direction:
         return known.better
     better: Direction = getattr(claim, "better", None)
     return better
+
+
+def _shown(runs: pd.DataFrame, metric: str) -> Array:
+    return runs[metric].to_numpy(float) if metric in runs else np.full(len(runs), np.nan)
 
 
 def _of(tables: Sequence[tuple[Mapping[str, Any], Array]], levels: Mapping[str, Any]) -> Array:

@@ -54,12 +54,14 @@ class Row:
 
     Attributes:
         world: name.
+        says: what that is like.
         n: seeds.
         counts: of its studies.
         exempt: why nothing is required of it, "" where it is.
     """
 
     world: str
+    says: str
     n: int
     counts: Counts
     exempt: str = ""

@@ -33,12 +33,12 @@ def simulate(names: Sequence[str], studies: int, seed: int, processes: int | Non
         seed: of the simulation.
         processes: None: one for each core.
     """
-    processes = processes or len(os.sched_getaffinity(0))
     pieces: list[Piece] = [
         (world.name, n, seed, range(start, min(start + CHUNK, studies)))
         for world, n in cells(names)
         for start in range(0, studies, CHUNK)
     ]
+    processes = min(processes or len(os.sched_getaffinity(0)), len(pieces))
     if processes == 1:
         yield from _rows(names, studies, map(_count, pieces))
         return
@@ -50,7 +50,9 @@ def _rows(names: Sequence[str], studies: int, counts: Iterable[Counts]) -> Itera
     """Pieces, in order, to rows."""
     left = iter(counts)
     for world, n in cells(names):
-        yield Row(world.name, n, sum((next(left) for _ in range(0, studies, CHUNK)), Counts()), world.exempt)
+        yield Row(
+            world.name, world.says, n, sum((next(left) for _ in range(0, studies, CHUNK)), Counts()), world.exempt
+        )
 
 
 def _count(piece: Piece) -> Counts:

@@ -1,7 +1,7 @@
 """The tables of `harness calibrate`, and the command's work."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -22,9 +22,7 @@ HEAD = (
 WORST_HEAD = "| world | n | false verdicts, worst | coverage, worst | power by n |\n|---|--:|--:|--:|--:|"
 
 
-def calibrate(
-    names: Sequence[str], studies: int, seed: int, json_file: Path | None, processes: int | None = None
-) -> int:
+def calibrate(names: Sequence[str], studies: int, seed: int, json_file: Path | None) -> int:
     """Print how often verdicts err in each world, and write it to a file; the exit code: 1 where more than is allowed.
 
     Args:
@@ -32,43 +30,48 @@ def calibrate(
         studies: of each row.
         seed: of the simulation.
         json_file: for the same numbers; None for none.
-        processes: None: one for each core.
 
     Raises:
         InvalidStudy: there is no such world.
     """
-    known = worlds()
+    known = list(worlds())
     if wrong := [name for name in names if name not in known]:
         raise InvalidStudy(
-            [Problem("worlds", f"no world has this name{nearest(name, list(known))}", name) for name in wrong]
+            [Problem("worlds", f"there is none of this name{nearest(name, known)}", name) for name in wrong]
         )
-    names = list(dict.fromkeys(names)) or list(known)
+    names = list(dict.fromkeys(names)) or known
     click.echo(
         f"{studies} simulated studies a row, {len(cells(names))} rows. Required: at most {MOST_FALSE:.0%} false verdicts, "
         f"{LEAST_COVERAGE:.1%} coverage at least, as far as {1 - NOISE:.0%} intervals (in brackets) tell.\n"
     )
-    click.echo(HEAD)
-    rows = []
-    for row in simulate(names, studies, seed, processes):
-        rows.append(row)
-        click.echo(_line(row, known[row.world].says))
-    click.echo(f"\nThe worst over n:\n\n{worst(rows)}\n")
+    rows, code = report(simulate(names, studies, seed))
     if json_file is not None:
         document = {"studies": studies, "seed": seed, "rows": [_plainly(row) for row in rows]}
         json_file.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    broken = [row for row in rows if not row.holds]
+    return code
+
+
+def report(rows: Iterable[Row]) -> tuple[list[Row], int]:
+    """Print rows as they come, the worst of each world at the end; all of them, and the exit code."""
+    click.echo(HEAD)
+    shown = []
+    for row in rows:
+        shown.append(row)
+        click.echo(_line(row))
+    click.echo(f"\nThe worst over n:\n\n{worst(shown)}\n")
+    broken = [row for row in shown if not row.holds]
     for row in broken:
         click.echo(f"{row.world} does not hold at n = {row.n}.", err=True)
-    return 1 if broken else 0
+    return shown, 1 if broken else 0
 
 
-def _line(row: Row, says: str) -> str:
+def _line(row: Row) -> str:
     """A row as markdown."""
     c = row.counts
     shares = " | ".join(_percent(count / c.studies) for count in (c.supported, c.refuted, c.reversed))
     false = f"{_percent(c.false / c.studies)} [{_percent(row.false[0])}, {_percent(row.false[1])}]"
     coverage = f"{_percent(c.covered / c.studies)} [{_percent(row.coverage[0])}, {_percent(row.coverage[1])}]"
-    return f"| {says} | {row.n} | {shares} | {false} | {coverage} | {_power(row)} | {_holds(row)} |"
+    return f"| {row.says} | {row.n} | {shares} | {false} | {coverage} | {_power(row)} | {_holds(row)} |"
 
 
 def _holds(row: Row) -> str:
@@ -87,14 +90,14 @@ def _percent(share: float) -> str:
 
 def worst(rows: Sequence[Row]) -> str:
     """The worst figures of each world over its numbers of seeds, as markdown."""
-    known, lines = worlds(), [WORST_HEAD]
-    for name, own in groupby(rows, key=lambda row: row.world):
+    lines = [WORST_HEAD]
+    for _, own in groupby(rows, key=lambda row: row.world):
         of_world = list(own)
         false = max(row.counts.false / row.counts.studies for row in of_world)
         coverage = min(row.counts.covered / row.counts.studies for row in of_world)
         sizes, powers = (", ".join(each) for each in zip(*((str(row.n), _power(row)) for row in of_world), strict=True))
         star = " *" if of_world[0].exempt else ""
-        lines.append(f"| {known[name].says}{star} | {sizes} | {_percent(false)} | {_percent(coverage)} | {powers} |")
+        lines.append(f"| {of_world[0].says}{star} | {sizes} | {_percent(false)} | {_percent(coverage)} | {powers} |")
     if any(row.exempt for row in rows):
         lines.append("\n\\* not required: " + "; ".join(dict.fromkeys(row.exempt for row in rows if row.exempt)) + ".")
     return "\n".join(lines)
