@@ -7,14 +7,15 @@ Rules, for every claim but `Exact`, which needs no statistics:
 1. One number Δ per seed, positive where it favours the claim (`samples`): differences between arms in cells that agree in every
    factor that the claim does not name, averaged over these, or each by itself. Confirm phase only. A seed that lacks a run or its
    value is missing, and counted; above one in ten there is no verdict.
-2. A diverged run is never left out and nothing is imputed: it is worse than any finite one, and two such tie. A mean has no such
-   value, so it is that over seeds all of whose runs trained; it bears no verdict that the others speak against.
+2. A diverged run is never left out and nothing is imputed: by the metric's own direction it is worse than any finite one, and
+   two such tie. A mean has no such value, so it is that over seeds all of whose runs trained; it bears no verdict that the
+   others speak against.
 3. The estimand follows from the claim, never from the data (`estimates`): of unbounded metrics the median, by inverting the
    sign test; of errors the mean, by t; of rates the exact paired score interval. Beside the first two stand the rates of runs
    that diverged or collapsed.
 4. Supported if the interval lies above δ, refuted if below it (`reading`); `looks` says at which level. Inconclusive whatever the
-   interval where the manipulation check fails. Intervals that are shown, and the labels "reversed" and "no relevant effect", are those
-   at α / number of claims, which cover together.
+   interval before the first planned look, and where the manipulation check fails. Intervals that are shown, and the labels
+   "reversed" and "no relevant effect", are those at α / number of claims, which cover together.
 """
 
 from collections.abc import Iterable, Sequence
