@@ -56,6 +56,9 @@ class FakeStudy:
     def confirm_seeds(self) -> list[int]:
         return list(range(self.seeds))
 
+    def planned_seeds(self) -> list[int]:
+        return list(range(self.seeds))
+
     def planned_looks(self) -> list[int]:
         return [self.seeds]
 
