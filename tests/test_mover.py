@@ -8,16 +8,14 @@ import pytest
 from scipy import stats
 
 from harness.inference.intervals import Interval
-from harness.inference.mover import combined_bounds, mover_bounds, sample_correlations
+from harness.inference.mover import combined_bounds
 from harness.inference.paired_rates import paired_rate_bounds
 
 
-def test_errors_add_as_a_right_angle_or_along_a_line() -> None:
-    first, second = (lambda alpha: (0.2, 0.9)), (lambda alpha: (-0.3, 0.5))
-    assert mover_bounds(first, second, 0.5, 0.1, 0.0)(0.05) == pytest.approx((0.4 - 0.5, 0.4 + math.hypot(0.4, 0.4)))
-    assert mover_bounds(first, second, 0.5, 0.1, -1.0)(0.05) == pytest.approx((0.2 - 0.5, 0.9 + 0.3))
-    for unused in (0.7, math.nan):
-        assert mover_bounds(first, second, 0.5, 0.1, unused)(0.05) == mover_bounds(first, second, 0.5, 0.1, 0.0)(0.05)
+def test_ends_add_with_the_sign_of_their_weight() -> None:
+    parts = [lambda alpha: (0.2, 0.9), lambda alpha: (-0.3, 0.5)]
+    assert combined_bounds(parts, [1.0, -1.0])(0.05) == pytest.approx((0.2 - 0.5, 0.9 + 0.3))
+    assert combined_bounds(parts, [0.5, 0.5])(0.05) == pytest.approx(((0.2 - 0.3) / 2, (0.9 + 0.5) / 2))
 
 
 @lru_cache(maxsize=4096)
@@ -42,10 +40,7 @@ def test_interactions_of_paired_rates_are_covered(n: int, rates: tuple[float, ..
     missed = 0
     for first, second in zip(happened[:, :, 0] - happened[:, :, 1], happened[:, :, 2] - happened[:, :, 3], strict=True):
         found = [rate_interval(int((d > 0).sum()), int((d < 0).sum()), n) for d in (first, second)]
-        low, high = mover_bounds(
-            lambda alpha, found=found: found[0], lambda alpha, found=found: found[1],
-            first.mean(), second.mean(), float(sample_correlations([first, second])[0, 1]),
-        )(0.05)  # fmt: skip
+        low, high = combined_bounds([lambda alpha, one=one: one for one in found], [1.0, -1.0])(0.05)
         missed += not low - 1e-9 <= truth <= high + 1e-9
     assert missed / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)
 
@@ -61,20 +56,6 @@ def test_differences_averaged_over_four_cells_are_covered(rates: tuple[float, fl
     for cells in happened[:, 0] - happened[:, 1]:
         found = [rate_interval(int((d > 0).sum()), int((d < 0).sum()), n) for d in cells]
         parts = [lambda alpha, one=one: one for one in found]
-        low, high = combined_bounds(parts, cells.mean(axis=1), np.full(4, 1 / 4), sample_correlations(cells))(0.05)
+        low, high = combined_bounds(parts, np.full(4, 1 / 4))(0.05)
         missed += not low - 1e-9 <= rates[0] - rates[1] <= high + 1e-9
     assert missed / studies <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / studies)
-
-
-def test_combined_errors_by_hand() -> None:
-    """Halves of .3 and .4 at equal weights: together .35, apart .25, against each other no less; not known counts as together."""
-    parts = [lambda alpha: (0.0, 1.0), lambda alpha: (0.1, 1.0)]
-    for correlation, below in ((1.0, 0.35), (0.0, 0.25), (-1.0, 0.25), (math.nan, 0.35)):
-        correlations = [[1.0, correlation], [correlation, 1.0]]
-        low, _ = combined_bounds(parts, [0.3, 0.5], [0.5, 0.5], correlations)(0.05)
-        assert low == pytest.approx(0.4 - below)
-
-
-def test_correlations_of_the_sample_equal_numpy() -> None:
-    quantities = np.random.default_rng(0).integers(-1, 2, (3, 9))
-    assert sample_correlations(quantities) == pytest.approx(np.corrcoef(quantities))

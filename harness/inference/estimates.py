@@ -9,7 +9,7 @@ from harness.inference.bounded_mean import bounded_mean_bounds
 from harness.inference.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
 from harness.inference.intervals import EVERYTHING, Array, Bounds, Interval, t_bounds
 from harness.inference.median import median_bounds
-from harness.inference.mover import combined_bounds, sample_correlations
+from harness.inference.mover import combined_bounds
 from harness.inference.paired_rates import paired_rate_bounds
 from harness.inference.rates import clopper_pearson_bounds
 from harness.inference.robust import median
@@ -94,10 +94,7 @@ def _paired(sample: Sample, steps: Array, weights: Array) -> Estimate:
     if len(each) == 1:
         signed = steps[:, 0] * np.sign(weights[0])
         return Estimate(value, paired_rate_bounds(int((signed > 0).sum()), int((signed < 0).sum()), n), PAIRED, n)
-    estimates, correlations = steps.mean(axis=0), sample_correlations(steps.T)
-    if len(each) == 2 and weights[0] == -weights[1]:
-        correlations = np.nan_to_num(correlations, nan=0.0)  # which for two keeps its coverage, see `mover_bounds`
-    return Estimate(value, combined_bounds(each, estimates, weights, correlations), COMBINED, n)
+    return Estimate(value, combined_bounds(each, weights), COMBINED, n)
 
 
 def _single(sample: Sample, happened: int) -> Estimate:
