@@ -49,7 +49,7 @@ def copies(runs: pd.DataFrame) -> set[int]:
     """
     measured = [name for name, metric in METRICS.items() if name in runs and metric.unit not in SHARES]
     order = np.lexsort((runs["trial"].to_numpy(), runs["seed"].to_numpy()))
-    numbers = np.array([runs[name].to_numpy(float) for name in measured]).T[order].reshape(len(order), -1)
+    numbers = np.array([runs[name].to_numpy(float) for name in measured]).reshape(len(measured), len(order)).T[order]
     first: dict[bytes, int] = {}
     found = set()
     seeds, starts = np.unique(runs["seed"].to_numpy()[order], return_index=True)
