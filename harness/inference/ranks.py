@@ -53,8 +53,7 @@ def copies(runs: pd.DataFrame) -> set[int]:
     first: dict[bytes, int] = {}
     found = set()
     seeds, starts = np.unique(runs["seed"].to_numpy()[order], return_index=True)
-    for seed, start, end in zip(map(int, seeds), starts, [*starts[1:], len(order)], strict=True):
-        own = numbers[start:end]
+    for seed, own in zip(map(int, seeds), np.split(numbers, starts)[1:], strict=True):
         if first.setdefault(own.tobytes(), seed) != seed and np.isfinite(own).any():
             found.add(seed)
     return found
