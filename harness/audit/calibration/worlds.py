@@ -68,7 +68,7 @@ def _losses() -> Iterator[World]:
 
 def _hodges_lehmann() -> Iterator[World]:
     """A declared option; it holds where differences are symmetric, and says so."""
-    why = "an option, valid for symmetric differences"
+    why = "a declared option, valid for symmetric differences"
     down = 2 + special.ndtri((0.5 - 0.19) / 0.81) / math.sqrt(2)  # of averages of two, 19 % hold one that blew up
     for name, says, centre, draw, easier in (
         ("hl-normal", "Hodges–Lehmann: normal", 2.0, of_losses(TWO, normal(2.0)), 1.0),
@@ -105,7 +105,7 @@ def _errors() -> Iterator[World]:
                  laws.of_errors(TWO, shapes, (0.1, 0.1)), 0.02)  # fmt: skip
     yield _world("errors-treatment-collapses", "the same, 5 % of the treatment's runs", _claim(error, gap),
                  laws.of_errors(TWO, shapes, (0.0, 0.05)), 0.02)  # fmt: skip
-    why = "a mean by t asks for errors that are not very skewed, without rare bad runs; the median does not"
+    why = 'a mean by t asks for errors that are neither very skewed nor rarely bad, which estimand="median" does not'
     skewed = laws.of_errors(TWO, ((1.0, 9.0), (1.0, 19.0)))
     yield _world("errors-skewed", "very skewed errors, t", _claim(error, 0.05), skewed, 0.01, exempt=why)
     rarely = laws.of_errors(TWO, shapes, bad=(0.0, 0.1))
