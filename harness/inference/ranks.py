@@ -51,12 +51,11 @@ def copies(runs: pd.DataFrame) -> set[int]:
     if runs.empty or not measured:
         return set()
     order = np.lexsort((runs["trial"].to_numpy(), runs["seed"].to_numpy()))
-    numbers = np.array([runs[name].to_numpy(float) for name in measured]).T[order].reshape(len(order), -1)
+    numbers = np.array([runs[name].to_numpy(float) for name in measured]).reshape(len(measured), len(order)).T[order]
     first: dict[bytes, int] = {}
     found = set()
     seeds, starts = np.unique(runs["seed"].to_numpy()[order], return_index=True)
-    for seed, start, end in zip(map(int, seeds), starts, [*starts[1:], len(order)], strict=True):
-        own = numbers[start:end]
+    for seed, own in zip(map(int, seeds), np.split(numbers, starts)[1:], strict=True):
         if first.setdefault(own.tobytes(), seed) != seed and np.isfinite(own).any():
             found.add(seed)
     return found

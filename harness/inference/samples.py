@@ -163,7 +163,7 @@ class _Runs:
     @classmethod
     def of(cls, claim: Estimated, confirm: pd.DataFrame, others: Mapping[str, Sweep]) -> "_Runs":
         """Those of a table, by a claim's metric, in the cells of the factors that it does not name."""
-        values: Array = np.array(ranked(claim.metric, direction(claim), confirm, above=claim.above), dtype=float)
+        values = np.asarray(ranked(claim.metric, direction(claim), confirm, above=claim.above), dtype=np.float64)
         if isinstance(claim, Interaction) and claim.scale == "ratio":
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.where(values == -np.inf, -np.inf, np.log(values))

@@ -120,16 +120,42 @@ def of_spikes(sweeps: Sweeps, rates: Sequence[float]) -> Draw:
     return draw
 
 
-def of_errors(sweeps: Sweeps, shapes: Sequence[tuple[float, float]], collapsing: Sequence[float] = (0.0,)) -> Draw:
-    """Test errors: beta variables; in a share of runs, by cell, at chance."""
+CHANCE, HALF_TRAINED = 0.9, 0.5
+"""Errors of runs that collapsed, and of runs that are bad, though no worse than guessing."""
+
+Shape = tuple[float, float]
+"""Of a beta distribution."""
+
+
+def of_errors(
+    sweeps: Sweeps, shapes: Sequence[Shape], collapsing: Sequence[float] = (0.0,), bad: Sequence[float] = (0.0,)
+) -> Draw:
+    """Test errors: beta variables; in shares of runs, by cell, at chance, or half-trained."""
 
     def draw(rng: Generator, n: int) -> Simulated:
         errors = np.column_stack([rng.beta(a, b, n) for a, b in shapes])
-        bad = rng.random(errors.shape) < np.array(collapsing)
-        status = np.where(bad, "collapsed", "finished").astype(object)
-        return Simulated(run_table(rng, sweeps, {"test_error": np.where(bad, 0.9, errors)}, status))
+        collapsed, half_trained = (rng.random(errors.shape) < np.array(shares) for shares in (collapsing, bad))
+        status = np.where(collapsed, "collapsed", "finished").astype(object)
+        errors = np.where(collapsed, CHANCE, np.where(half_trained, HALF_TRAINED, errors))
+        return Simulated(run_table(rng, sweeps, {"test_error": errors}, status))
 
     return draw
+
+
+def median_of_errors(baseline: Shape, treatment: Shape, bad: float) -> float:
+    """The median of baseline − treatment of such errors, a share of the treatment's half-trained; by quadrature."""
+    nodes, weights = np.polynomial.legendre.leggauss(500)
+    y = (nodes + 1) / 2
+    a, b = treatment
+    density = weights / 2 * y ** (a - 1) * (1 - y) ** (b - 1) / special.beta(a, b)
+
+    def at_most(value: Array) -> Array:
+        return np.asarray(special.betainc(*baseline, np.clip(value, 0.0, 1.0)))
+
+    def below(value: float) -> float:
+        return float((1 - bad) * (density @ at_most(value + y)) + bad * at_most(np.array(value + HALF_TRAINED))) - 0.5
+
+    return float(optimize.brentq(below, -1.0, 1.0, xtol=1e-12))
 
 
 def of_effects(sweeps: Sweeps, *laws: Law) -> Draw:

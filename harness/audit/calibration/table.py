@@ -91,16 +91,17 @@ def _percent(share: float) -> str:
 def worst(rows: Sequence[Row]) -> str:
     """The worst figures of each world over its numbers of seeds, as markdown."""
     lines = [WORST_HEAD]
+    reasons = dict.fromkeys(row.exempt for row in rows if row.exempt)
+    marks = {why: "†" * i for i, why in enumerate(reasons, 1)}
     for _, own in groupby(rows, key=lambda row: row.world):
         of_world = list(own)
         false = max(row.counts.false / row.counts.studies for row in of_world)
         coverage = min(row.counts.covered / row.counts.studies for row in of_world)
         sizes, powers = (", ".join(each) for each in zip(*((str(row.n), _power(row)) for row in of_world), strict=True))
-        star = " *" if of_world[0].exempt else ""
-        lines.append(f"| {of_world[0].says}{star} | {sizes} | {_percent(false)} | {_percent(coverage)} | {powers} |")
-    if any(row.exempt for row in rows):
-        lines.append("\n\\* not required: " + "; ".join(dict.fromkeys(row.exempt for row in rows if row.exempt)) + ".")
-    return "\n".join(lines)
+        says = " ".join([of_world[0].says, *filter(None, [marks.get(of_world[0].exempt)])])
+        lines.append(f"| {says} | {sizes} | {_percent(false)} | {_percent(coverage)} | {powers} |")
+    notes = [f"{mark} not required: {why}." for why, mark in marks.items()]
+    return "\n".join([*lines, *(["", " ".join(notes)] if notes else [])])
 
 
 def _plainly(row: Row) -> dict[str, Any]:

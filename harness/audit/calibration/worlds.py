@@ -68,7 +68,7 @@ def _losses() -> Iterator[World]:
 
 def _hodges_lehmann() -> Iterator[World]:
     """A declared option; it holds where differences are symmetric, and says so."""
-    why = "an option, valid for symmetric differences"
+    why = "a declared option, valid for symmetric differences"
     down = 2 + special.ndtri((0.5 - 0.19) / 0.81) / math.sqrt(2)  # of averages of two, 19 % hold one that blew up
     for name, says, centre, draw, easier in (
         ("hl-normal", "Hodges–Lehmann: normal", 2.0, of_losses(TWO, normal(2.0)), 1.0),
@@ -105,6 +105,15 @@ def _errors() -> Iterator[World]:
                  laws.of_errors(TWO, shapes, (0.1, 0.1)), 0.02)  # fmt: skip
     yield _world("errors-treatment-collapses", "the same, 5 % of the treatment's runs", _claim(error, gap),
                  laws.of_errors(TWO, shapes, (0.0, 0.05)), 0.02)  # fmt: skip
+    why = 'a mean by t asks for errors that are neither very skewed nor rarely bad, which estimand="median" does not'
+    skewed = laws.of_errors(TWO, ((1.0, 9.0), (1.0, 19.0)))
+    yield _world("errors-skewed", "very skewed errors, t", _claim(error, 0.05), skewed, 0.01, exempt=why)
+    rarely = laws.of_errors(TWO, shapes, bad=(0.0, 0.1))
+    yield _world("errors-rarely-bad", "errors, 10 % of the treatment's runs half-trained, t", _claim(error, 0.06), rarely, 0.01,
+                 exempt=why)  # fmt: skip
+    centre = laws.median_of_errors(*shapes, 0.1)
+    yield _world("errors-rarely-bad-median", "the same, claimed of the median", _claim(error, centre, estimand="median"), rarely,
+                 0.02)  # fmt: skip
 
 
 def _tuned() -> Iterator[World]:
