@@ -45,7 +45,8 @@ class Verdict:
         high: upper bound.
         level: confidence level of the interval that is shown: those of a family cover together.
         p_value: of no difference at all, by the method of the interval.
-        p_smallest_effect: two-sided, of what the verdict turns on (Δ = δ); what Holm orders claims by.
+        p_smallest_effect: two-sided, of what the verdict turns on (Δ = δ), what Holm orders claims by; None where no verdict can be
+            given.
         method: of the interval.
         n: seeds, for an exact claim runs.
         looks: planned numbers of seeds at which it is judged.
