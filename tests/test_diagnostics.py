@@ -503,7 +503,8 @@ def test_a_claim_on_what_dropout_changes_as_well_gets_a_note_where_its_arms_diff
             "treatment": {"model.dropout": 0.5, "optimizer.lr": 0.1},
             "baseline": {"model.dropout": 0.0, "optimizer.lr": 0.1},
         }
-        claim = Claim("so", metric=metric, better="lower", smallest_effect=0.1, **(levels | arms))
+        above = 0.01 if metric == "spike_rate" else None
+        claim = Claim("so", metric=metric, better="lower", smallest_effect=0.1, above=above, **(levels | arms))
         return Study(
             name="x",
             task=POINTS,

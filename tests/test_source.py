@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,16 @@ def doubled(x):
 }
 
 _folders = itertools.count()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def modules_as_before() -> Iterator[None]:
+    """Modules of these tests are none of a later one's, which would send them to its workers."""
+    before = dict(sys.modules)
+    yield
+    for name in set(sys.modules) - set(before):
+        if name.startswith("study ") or name in MODULES:
+            del sys.modules[name]
 
 
 def loaded(tmp_path: Path, name: str = "study mine", **texts: str) -> Any:
