@@ -25,7 +25,8 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
     if verdict.label == "reversed":
         return f"The opposite holds: {what} is {claim.opposite().in_words()}."
     if verdict.label:
-        return f"{what} differs by less than δ = {claim.smallest_effect:g} either way."
+        seed = " in the median seed" if claim.estimated() == "median" else ""
+        return f"{what} differs{seed} by less than δ = {claim.smallest_effect:g} either way."
     if verdict.verdict == "refuted":
         return f"{what} is not {claim.in_words()}{_by(claim)}{_where_not(verdict, evidence)}."
     if barred := list(evidence.barred.values()):
