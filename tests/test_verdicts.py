@@ -93,7 +93,7 @@ def test_higher_can_be_better():
 def test_small_precise_difference_is_no_relevant_effect():
     found = verdict(make_runs({0.0: [1.0, 1.01, 1.02, 1.0, 1.0, 1.01], 0.5: [1.01, 1.0, 1.01, 1.0, 1.02, 1.0]}))
     assert (found.verdict, found.label) == ("refuted", "no relevant effect")
-    assert "differs by less than δ = 0.1 either way" in found.sentence
+    assert "differs in the median seed by less than δ = 0.1 either way" in found.sentence
 
 
 def test_wide_interval_is_inconclusive():
