@@ -1,6 +1,7 @@
 """What a study can decide of each claim with its planned seeds, said before it trains: a verdict that no outcome gives is not promised."""
 
 import math
+from collections.abc import Sequence
 
 from harness.inference.group_sequential import nominal_levels
 from harness.inference.median import decisive_count
@@ -22,15 +23,16 @@ LARGE = 1.0
 """Standard deviations between seeds: an effect that a study should find."""
 
 
-def prospects(claims: list[AnyClaim] | tuple[AnyClaim, ...], plan: Plan) -> list[str]:
+def prospects(claims: Sequence[AnyClaim], plan: Plan, *, others: int = 0) -> list[str]:
     """A sentence for each claim that statistics decide, "" for the others.
 
     Args:
         claims: of one family: each may have to pass at α / number of them.
         plan: of the study.
+        others: further claims of the family.
     """
     tested = [claim for claim in claims if isinstance(claim, Estimated)]
-    alpha = nominal_levels(plan.looks, ALPHA / max(len(tested), 1))[-1]
+    alpha = nominal_levels(plan.looks, ALPHA / max(len(tested) + others, 1))[-1]
     return [prospect(claim, plan, alpha) if isinstance(claim, Estimated) else "" for claim in claims]
 
 

@@ -51,6 +51,7 @@ class Verdict:
         n: seeds, for an exact claim runs.
         looks: planned numbers of seeds at which it is judged.
         look: number of seeds at the look that decided it; None while it is open.
+        power: what the planned seeds can decide, see `harness.inference.prospects`.
         per_seed: seed → Δ; infinite where just one run of two diverged.
         cells: its own Δ of each cell that is averaged over, or of each that must bear the claim out.
         catastrophes: runs that diverged or collapsed, by arm; None where the claim is about rates.
@@ -92,6 +93,7 @@ class Verdict:
     n: int = 0
     looks: Sequence[int] = ()
     look: int | None = None
+    power: str = ""
     per_seed: Mapping[int, float] = field(default_factory=dict)
     cells: Sequence[CellEstimate] = ()
     catastrophes: Catastrophes | None = None
@@ -119,7 +121,7 @@ OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds
 """Fields that verdicts of before claims were registered lack."""
 
 OF_ESTIMANDS = (
-    "kind", "compared", "above", "estimand", "looks", "look", "cells", "catastrophes", "n_missing", "n_copies", "mean",
+    "kind", "compared", "above", "estimand", "looks", "look", "power", "cells", "catastrophes", "n_missing", "n_copies", "mean",
 )  # fmt: skip
 """Fields that verdicts of before claims had estimands lack."""
 

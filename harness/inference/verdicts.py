@@ -31,6 +31,7 @@ from harness.inference.exact import judge_exact
 from harness.inference.intervals import t_interval
 from harness.inference.looks import Decision, decide, shown_alpha
 from harness.inference.plan import Plan
+from harness.inference.prospects import prospects
 from harness.inference.reading import label_of
 from harness.inference.resampling import Estimated as Described
 from harness.inference.resampling import bootstrap
@@ -71,7 +72,11 @@ def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *,
     found = iter(
         _verdict([after[i] for after in evidence], decision, plan, alpha) for i, decision in enumerate(decisions)
     )
-    return [judge_exact(claim, runs) if isinstance(claim, Exact) else next(found) for claim, runs in claims]
+    said = prospects([claim for claim, _ in claims], plan, others=others)
+    return [
+        judge_exact(claim, runs) if isinstance(claim, Exact) else replace(next(found), power=power)
+        for (claim, runs), power in zip(claims, said, strict=True)
+    ]
 
 
 def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, alpha: float) -> Verdict:

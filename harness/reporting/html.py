@@ -138,6 +138,8 @@ def details(verdict: Verdict) -> list[str]:
         lines.append(_catastrophes(verdict))
     if described := _described(verdict):
         lines.append(f"Description at 95 %: {', '.join(described)}.")
+    if verdict.power and not verdict.withdrawn:
+        lines.append(f"Power of the planned seeds: {verdict.power}.")
     return lines
 
 
