@@ -611,3 +611,19 @@ def test_the_estimate_of_no_seed_is_not_a_number():
     found = estimate(claim(), sample(claim(), contrast, runs.iloc[:0], swept))
     assert math.isnan(found.value)
     assert (found.n, found.bounds(0.05)) == (0, (-INF, INF))
+
+
+def test_a_verdict_that_the_interval_shown_does_not_give_says_who_gives_it():
+    """Two errors, t: the first is sure, the second decided at 5 % alone, as Holm allows once the first is."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=10)
+    noise = (noise - noise.mean()) / noise.std(ddof=1)
+    t = stats.t.ppf(1 - 0.025 / 1.3, 9) / math.sqrt(10)  # between those of 5 % and 2.5 %
+    runs = make_runs({0.0: [0.5] * 10, 0.5: list(0.5 - 0.01 - 0.01 * (t + noise))}, metric="test_error")
+    runs = runs.assign(train_error=np.where(runs["model.dropout"] == 0.5, 0.1 + runs["seed"] * 1e-3, 0.9))
+    sure, second = judged(
+        runs, claim(metric="train_error", smallest_effect=0.1), claim(metric="test_error", smallest_effect=0.01)
+    )
+    assert (sure.verdict, second.verdict) == ("supported", "supported")
+    assert second.low is not None and second.low < 0.01
+    assert "So Holm's procedure decides, at level 95.0%" in second.sentence and "Holm" not in sure.sentence

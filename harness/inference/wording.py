@@ -15,7 +15,20 @@ def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     """Why a verdict is what it is, and what must be known of its runs."""
     why = (decision is None and evidence.failure) or _reason(verdict, evidence)
     later = f" Of all seeds it would now be said: “{evidence.failure}”" if decision and evidence.failure else ""
-    return why + _at_look(verdict, evidence, decision) + later + remarks(verdict, evidence)
+    return (
+        why
+        + _by_holm(verdict, evidence, decision)
+        + _at_look(verdict, evidence, decision)
+        + later
+        + remarks(verdict, evidence)
+    )
+
+
+def _by_holm(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
+    """That a verdict is one at the level that Holm's procedure allows, where the interval that is shown gives none."""
+    if decision is None or verdict.level is None or evidence.word(1 - verdict.level) == verdict.verdict:
+        return ""
+    return f" So Holm's procedure decides, at level {1 - decision.alpha:.1%}; the interval shown, at that of all claims together, does not."
 
 
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
