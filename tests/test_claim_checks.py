@@ -3,7 +3,7 @@
 import re
 
 import pytest
-import torch
+from small_net import Net, X, Y
 
 from harness import (
     Claim,
@@ -26,20 +26,9 @@ from harness.settings.metrics import METRICS
 from harness.study.statement import ESTIMANDS
 from harness.tasks import Tensors
 
-X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
-Y = (X[:, 0] > 0).long()
 INF = float("inf")
 D, C = "model.dropout", "clipping.max_norm"
 ARMS = {"treatment": {D: 0.5}, "baseline": {D: 0.0}}
-
-
-class Net(torch.nn.Module):
-    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.net = torch.nn.Sequential(torch.nn.Dropout(dropout), torch.nn.Linear(inputs, outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net(x)
 
 
 def study(*claims: object, **settings: object) -> Study:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
+from small_net import Net, X, Y
 
 from harness import Claim, Diagnostics, Equivalence, Exact, Interaction, Model, Study, Sweep, Threshold, Trend
 from harness.clipping import GlobalNorm
@@ -23,18 +23,6 @@ from harness.study.claim_chain import Chain, Declared, as_text, extended, from_t
 from harness.study.claim_forms import claim_of, form_of, malformed, obstacle, plain, planned_runs, reads
 from harness.study.registration import registrations, undeclared
 from harness.tasks import Tensors
-
-X = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
-Y = (X[:, 0] > 0).long()
-
-
-class Net(torch.nn.Module):
-    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.net = torch.nn.Sequential(torch.nn.Dropout(dropout), torch.nn.Linear(inputs, outputs))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.net(x)
 
 
 def clips(delta: float = 0.1, title: str = "clipping helps", metric: str = "test_loss", norm: float = 1.0) -> Claim:

@@ -11,6 +11,7 @@ from scipy import stats  # type: ignore[import-untyped]
 
 from harness.inference.factorial import Factorial
 from harness.inference.intervals import Array
+from harness.inference.ranks import subtracted
 from harness.inference.robust import median
 from harness.settings.levels import stored
 from harness.settings.metrics import not_comparable
@@ -82,8 +83,8 @@ def _signs(a: Array, b: Array) -> dict[str, Any]:
     """The fields of a row; a and b are (seed, …), with an axis for each other factor."""
     cells = tuple(range(1, a.ndim))
     sizes = np.where(np.isfinite(a) & np.isfinite(b), np.abs(a) + np.abs(b), 0.0).mean(axis=cells)
-    with np.errstate(invalid="ignore"):  # ∞ − ∞
-        differences = np.where(a == b, 0.0, b - a).mean(axis=cells)
+    with np.errstate(invalid="ignore"):  # the mean of ∞ and −∞
+        differences = subtracted(b, a).mean(axis=cells)
     differences = np.where(np.abs(differences) <= ROUNDING * sizes, 0.0, differences)
     there = differences[~np.isnan(differences)]
     higher, lower = int((there > 0).sum()), int((there < 0).sum())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.inference.bounded_mean import bounded_mean_bounds
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.paired_rates import signed_bounds
 from harness.inference.samples import Sample
 from harness.settings.levels import in_words
 
@@ -42,7 +42,7 @@ def catastrophes(sample: Sample) -> Catastrophes:
     first, second = (arm.bad for arm in sample.arms)
     differences = (first - second).mean(axis=1)
     if len(sample.cells) == 1 and np.isin(differences, (-1.0, 0.0, 1.0)).all():
-        bounds = paired_rate_bounds(int((differences > 0).sum()), int((differences < 0).sum()), len(differences))
+        bounds = signed_bounds(differences)
     else:
         bounds = bounded_mean_bounds(differences, -1.0, 1.0)
     return Catastrophes(arms, float(differences.mean()), *bounds(ALPHA))

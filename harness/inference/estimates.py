@@ -10,7 +10,7 @@ from harness.inference.hodges_lehmann import hodges_lehmann, hodges_lehmann_boun
 from harness.inference.intervals import EVERYTHING, Array, Bounds, Interval, t_bounds
 from harness.inference.median import median_bounds
 from harness.inference.mover import combined_bounds
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.paired_rates import signed_bounds
 from harness.inference.rates import clopper_pearson_bounds
 from harness.inference.robust import median
 from harness.inference.samples import Sample
@@ -90,11 +90,9 @@ def _rate(sample: Sample) -> Estimate:
 def _paired(sample: Sample, steps: Array, weights: Array) -> Estimate:
     """Of differences (seed, cell and part) that are −1, 0 or 1."""
     n, value = len(steps), float(sample.differences.mean())
-    each = [paired_rate_bounds(int((d > 0).sum()), int((d < 0).sum()), n) for d in steps.T]
-    if len(each) == 1:
-        signed = steps[:, 0] * np.sign(weights[0])
-        return Estimate(value, paired_rate_bounds(int((signed > 0).sum()), int((signed < 0).sum()), n), PAIRED, n)
-    return Estimate(value, combined_bounds(each, weights), COMBINED, n)
+    if steps.shape[1] == 1:
+        return Estimate(value, signed_bounds(steps[:, 0] * np.sign(weights[0])), PAIRED, n)
+    return Estimate(value, combined_bounds([signed_bounds(each) for each in steps.T], weights), COMBINED, n)
 
 
 def _single(sample: Sample, happened: int) -> Estimate:

@@ -130,8 +130,8 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
             values = confirm[claim.metric].notna().any() if claim.metric in confirm else False
             why = "no seed has a run in every arm" if values else f"no run has measured {claim.metric}"
             return f"Not put to the test: {why}."
-        if missing > MOST_MISSING * (missing + len(each.seeds) + each.n_copies):
-            of = counted(missing + len(each.seeds) + each.n_copies, "seed")
+        if missing > MOST_MISSING * each.n_all:
+            of = counted(each.n_all, "seed")
             return f"No verdict: {missing} of {of} lack a run or its value, more than one in ten, and nobody knows what these would say."
         if claim.across == "each" and each.n_cells_left_out:
             return f"No verdict: {counted(each.n_cells_left_out, 'cell')} of those in each of which it is claimed never ran."

@@ -1,5 +1,6 @@
 """The confirm phase as a factorial: what every seed got in every cell, as an array with an axis for each swept factor."""
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from harness.inference.intervals import Array
 from harness.inference.ranks import copies, ranked
-from harness.settings.levels import at, ordered
+from harness.settings.levels import ordered, places
 from harness.settings.metrics import METRICS
 from harness.study import Study
 
@@ -37,15 +38,9 @@ class Factorial:
     def _runs(self) -> pd.DataFrame:
         """Replicates that did not fail, with the `place` of each in a flat table of seeds and levels."""
         runs = self._all[~self._all["seed"].isin(copies(self._all)) & (self._all["status"] != "failed")]
-        for path, levels in self.levels.items():
-            where = np.array([at(runs, {path: level}) for level in levels]).reshape(len(levels), len(runs))
-            runs = runs.assign(**{f"{path}: place": where.argmax(axis=0)}).loc[
-                pd.Series(where.any(axis=0), index=runs.index)
-            ]
-        place = runs["seed"].rank(method="dense").astype(int) - 1
-        for path, levels in self.levels.items():
-            place = place * len(levels) + runs[f"{path}: place"]
-        return runs.assign(place=place)
+        cell, n_cells = places(runs, self.levels), math.prod(map(len, self.levels.values()))
+        runs, cell = runs[cell < n_cells], cell[cell < n_cells]
+        return runs.assign(place=(runs["seed"].rank(method="dense").astype(int) - 1) * n_cells + cell)
 
     def values(self, metric: str) -> Array:
         """(seed, level of the first factor, level of the second …): the metric, missing as NaN, seeds without any left out.

@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.inference.plan import Plan
 from harness.inference.verdict import Verdict
-from harness.inference.verdicts import judge_family
+from harness.inference.verdicts import judge_family, unjudged
 from harness.settings.levels import at
 from harness.study import Estimated, Study
 from harness.study.registration import Registration
@@ -68,14 +68,9 @@ def _runs(one: Registration, runs: pd.DataFrame) -> pd.DataFrame:
 
 def _not_judged(one: Registration) -> Verdict:
     claim, sentence = one.claim, f"Cannot be judged as it was: {one.obstacle}."
-    label = "" if isinstance(claim, Estimated) else "exact"
-    found = Verdict(claim.title, claim.metric, "inconclusive", label, sentence, kind=type(claim).__name__)
-    if not isinstance(claim, Estimated):
-        return found
-    return replace(
-        found, better=getattr(claim, "better", ""), compared=claim.in_words(), treatment=getattr(claim, "treatment", {}),
-        baseline=getattr(claim, "baseline", {}), smallest_effect=claim.smallest_effect,
-    )  # fmt: skip
+    if isinstance(claim, Estimated):
+        return replace(unjudged(claim), sentence=sentence)
+    return Verdict(claim.title, claim.metric, "inconclusive", "exact", sentence, kind=type(claim).__name__)
 
 
 def _with_registration(one: Registration, verdicts: dict[int, Verdict]) -> Verdict:

@@ -11,7 +11,7 @@ from harness.inference.range_ends import ends_of, is_at
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
 from harness.settings.levels import at, in_words, label
-from harness.settings.metrics import METRICS, not_comparable
+from harness.settings.metrics import METRICS, is_dropout, not_comparable
 from harness.settings.show import counted
 from harness.study import Claim, Equivalence, Estimated, Threshold, Trend
 
@@ -117,7 +117,7 @@ def _bounded(levels: Mapping[str, Any]) -> bool:
 
 def _dropout(claim: Estimated, samples: Sequence[Sample]) -> str:
     """Whether dropout made noise in training anywhere, where it is what arms differ in."""
-    if not any(name in path.rpartition(".")[2] for path in claim.differing() for name in ("dropout", "zoneout")):
+    if not any(map(is_dropout, claim.differing())):
         return ""
     noise = np.concatenate([arm.noise for sample in samples for arm in sample.arms])
     return (

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.intervals import Array
-from harness.inference.paired_rates import paired_rate_bounds
-from harness.inference.ranks import copies, ranked
+from harness.inference.paired_rates import signed_bounds
+from harness.inference.ranks import copies, ranked, subtracted
 from harness.inference.robust import median, median_interval
 from harness.settings.metrics import METRICS, RATE
 
@@ -72,8 +72,7 @@ def paired_difference(
     before, after = (ranked(metric, better, runs.loc[seeds]) for runs in (a, b))
     there = before.notna() & after.notna()
     x, y = (np.asarray(values[there], dtype=np.float64) for values in (before, after))
-    with np.errstate(invalid="ignore"):
-        differences = np.where(x == y, 0.0, y - x)  # infinite ones, too
+    differences = subtracted(y, x)
     found = _rates(x, y, differences) if _is_rate(metric, x, y) else _medians(x, y, differences)
     per_seed = {int(seed): float(value) for seed, value in zip(seeds[there], differences, strict=True)}
     return PairedDifference(per_seed, *found, int((~there).sum()), int(copied.sum()))
@@ -87,7 +86,7 @@ def _rates(x: Array, y: Array, differences: Array) -> tuple[float, float, float,
     n = len(x)
     if n == 0:
         return np.nan, np.nan, np.nan, np.nan, np.nan, RATES
-    low, high = paired_rate_bounds(int((differences > 0).sum()), int((differences < 0).sum()), n)(ALPHA)
+    low, high = signed_bounds(differences)(ALPHA)
     return float(x.mean()), float(y.mean()), float(differences.mean()), low, high, RATES
 
 

@@ -41,6 +41,16 @@ def paired_rate_score(first_only: ArrayLike, second_only: ArrayLike, n: float, d
     return np.where(np.abs(gap) < 1e-12, 0.0, gap / np.sqrt(np.maximum(variance, 1e-12)))
 
 
+def signed_bounds(differences: ArrayLike) -> Bounds:
+    """Those of `paired_rate_bounds` for one number per pair: above 0 where only the first happened, below where only the second.
+
+    >>> signed_bounds([1, 1, -1, 0])(0.05) == paired_rate_bounds(2, 1, 4)(0.05)
+    True
+    """
+    array = np.asarray(differences, dtype=float)
+    return paired_rate_bounds(int((array > 0).sum()), int((array < 0).sum()), len(array))
+
+
 def paired_rate_bounds(first_only: int, second_only: int, pairs: int) -> Bounds:
     """Intervals for "first rate − second rate" of paired binary outcomes, by inverting Tango's score test.
 

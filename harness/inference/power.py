@@ -74,6 +74,7 @@ def fewest_seeds(estimand: str, alpha: float) -> int:
     return next(n for n in range(1, MOST_SEEDS) if math.isfinite(EFFECTS[estimand](n, alpha)))
 
 
+@lru_cache(maxsize=1024)
 def seeds_to_find(estimand: str, effect: float, alpha: float) -> int | None:
     """The least number of seeds that finds an effect, to two decimals, with 80 % power; None beyond 1,000.
 

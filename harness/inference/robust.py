@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from harness.inference.intervals import EVERYTHING, Array, Interval
 from harness.inference.median import median_bounds, sign_rank
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.paired_rates import signed_bounds
 from harness.inference.resampling import Estimated
 
 
@@ -66,5 +66,5 @@ def probability_of_improvement(differences: ArrayLike, alpha: float = 0.05) -> E
     """
     array = np.asarray(differences, dtype=float)
     wins, losses, n = int((array > 0).sum()), int((array < 0).sum()), len(array)
-    low, high = paired_rate_bounds(wins, losses, n)(alpha)
+    low, high = signed_bounds(array)(alpha)
     return Estimated((1 + (wins - losses) / n) / 2 if n else math.nan, (1 + low) / 2, (1 + high) / 2)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.inference.intervals import Array
 from harness.inference.ranks import Direction, copies, ranked, subtracted
 from harness.settings import Sweep
-from harness.settings.levels import at, label, spelled, stored
+from harness.settings.levels import at, label, places, stored
 from harness.settings.metrics import METRICS
 from harness.study import Estimated, Interaction
 from harness.study.contrasts import Contrast, Difference
@@ -75,6 +75,11 @@ class Sample:
     n_missing: int
     n_copies: int
     n_cells_left_out: int
+
+    @property
+    def n_all(self) -> int:
+        """Seeds that have run, those left out included."""
+        return len(self.seeds) + self.n_missing + self.n_copies
 
     def bounds(self) -> tuple[Array, Array]:
         """The least and the largest that each seed's number can be, (seed,) each.
@@ -168,7 +173,8 @@ class _Runs:
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.where(values == -np.inf, -np.inf, np.log(values))
         seeds, row = np.unique(confirm["seed"].to_numpy(), return_inverse=True)
-        column, n_cells = _cell_of_each(confirm, others), math.prod(len(sweep.levels) for sweep in others.values())
+        levels = {path: sweep.levels for path, sweep in others.items()}
+        column, n_cells = places(confirm, levels), math.prod(map(len, levels.values()))
         status, shown = confirm["status"].to_numpy(object), (_shown(confirm, name) for name in KNOWN)
         return cls(values, status, seeds, row, column, n_cells + 1, *shown)
 
@@ -196,17 +202,6 @@ def _cells(sweeps: Mapping[str, Sweep]) -> list[str]:
     """Every combination of levels by its name, in the order of the study."""
     levels = [[f"{path} = {label(path, stored(level))}" for level in sweep.levels] for path, sweep in sweeps.items()]
     return [", ".join(each) for each in itertools.product(*levels)]
-
-
-def _cell_of_each(runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> NDArray[np.int64]:
-    """The place of each run's cell among `_cells`, one past the end where it is none of them; 1 and 1.0 are one level."""
-    places, known = np.zeros(len(runs), dtype=np.int64), np.ones(len(runs), dtype=bool)
-    for path, sweep in sweeps.items():
-        of_level = {spelled(stored(level)): i for i, level in enumerate(sweep.levels)}
-        spellings = {value: of_level.get(spelled(value), -1) for value in runs[path].unique().tolist()}
-        found = np.array([spellings[value] for value in runs[path].tolist()], dtype=np.int64)
-        places, known = places * len(sweep.levels) + found, known & (found >= 0)
-    return np.where(known, places, math.prod(len(sweep.levels) for sweep in sweeps.values()))
 
 
 def direction(claim: Estimated) -> Direction:

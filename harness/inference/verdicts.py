@@ -79,6 +79,15 @@ def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *,
     ]
 
 
+def unjudged(claim: Estimated) -> Verdict:
+    """What there is to say of a claim before its runs are looked at."""
+    return Verdict(
+        claim.title, claim.metric, "inconclusive", "", "", kind=type(claim).__name__, better=getattr(claim, "better", ""),
+        compared=claim.in_words(), treatment=getattr(claim, "treatment", {}), baseline=getattr(claim, "baseline", {}),
+        smallest_effect=claim.smallest_effect,
+    )  # fmt: skip
+
+
 def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, alpha: float) -> Verdict:
     """The verdict on a claim.
 
@@ -91,11 +100,8 @@ def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, a
     evidence = after[-1]
     claim, samples = evidence.claim, evidence.samples
     arms = evidence.arms
-    base = Verdict(
-        title=claim.title, metric=claim.metric, verdict="inconclusive", label="", sentence="", kind=type(claim).__name__,
-        better=getattr(claim, "better", ""), compared=claim.in_words(), treatment=getattr(claim, "treatment", {}),
-        baseline=getattr(claim, "baseline", {}), smallest_effect=claim.smallest_effect, above=claim.above,
-        estimand=claim.estimated(), level=1 - alpha, n=evidence.n, looks=tuple(plan.looks),
+    base = replace(
+        unjudged(claim), above=claim.above, estimand=claim.estimated(), level=1 - alpha, n=evidence.n, looks=tuple(plan.looks),
         n_diverged_treatment=arms[0].n_diverged, n_diverged_baseline=sum(arm.n_diverged for arm in arms[1:]),
         n_missing=max(each.n_missing for each in samples), n_copies=max(each.n_copies for each in samples),
     )  # fmt: skip

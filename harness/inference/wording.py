@@ -75,7 +75,7 @@ def _by(claim: Estimated) -> str:
 
 def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """What the planned looks say: when it was decided, or what comes next."""
-    there = max(len(each.seeds) + each.n_missing + each.n_copies for each in evidence.samples)
+    there = max(each.n_all for each in evidence.samples)
     if decision is not None:
         return f" Decided at the look at {verdict.look} seeds." if len(verdict.looks) > 1 else ""
     if ahead := [look for look in verdict.looks if look > there]:

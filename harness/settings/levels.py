@@ -4,12 +4,13 @@ Tables, verdicts and figures all meet factor levels here, so that a level has on
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from harness.settings import Component, show
 
@@ -101,3 +102,22 @@ def at(runs: pd.DataFrame, levels: Mapping[str, Any]) -> "pd.Series[bool]":
         else:
             chosen &= np.array([stored(value) == wanted for value in column.tolist()], dtype=bool)
     return pd.Series(chosen, index=runs.index, dtype=bool)
+
+
+def places(runs: pd.DataFrame, levels: Mapping[str, Sequence[Any]]) -> NDArray[np.int64]:
+    """Which combination of levels each row is at, the last factor varying fastest; one past the end where it is at none.
+
+    Args:
+        runs: with a column for each factor; 1 and 1.0 are one level.
+        levels: of each factor, by its path.
+
+    >>> places(pd.DataFrame({"a": [1, 2, 3], "b": ["x", "y", "x"]}), {"a": [1.0, 2.0], "b": ["y", "x"]}).tolist()
+    [1, 2, 4]
+    """
+    found, known = np.zeros(len(runs), dtype=np.int64), np.ones(len(runs), dtype=bool)
+    for path, own in levels.items():
+        of_level = {spelled(stored(level)): i for i, level in enumerate(own)}
+        of_value = {value: of_level.get(spelled(value), -1) for value in runs[path].unique().tolist()}
+        place = np.array([of_value[value] for value in runs[path].tolist()], dtype=np.int64)
+        found, known = found * len(own) + place, known & (place >= 0)
+    return np.where(known, found, math.prod(map(len, levels.values())))

@@ -89,9 +89,16 @@ def not_comparable(metric: str, paths: Iterable[str]) -> str:
     ('not comparable across dropout', '')
     """
     about = METRICS[metric].not_across
-    names = {"dropout": ("dropout", "zoneout"), None: ()}[about]
-    across = any(name in path.rpartition(".")[2] for path in paths for name in names)
-    return f"not comparable across {about}" if across else ""
+    return f"not comparable across {about}" if about == "dropout" and any(map(is_dropout, paths)) else ""
+
+
+def is_dropout(path: str) -> bool:
+    """Whether a factor says how dropout acts.
+
+    >>> is_dropout("model.recurrent_dropout"), is_dropout("model.zoneout"), is_dropout("model.hidden")
+    (True, True, False)
+    """
+    return any(name in path.rpartition(".")[2] for name in ("dropout", "zoneout"))
 
 
 def shipped() -> dict[str, Metric]:

@@ -139,7 +139,7 @@ def _named(form: Form) -> set[str]:
 def _level(path: str, value: Any, study: Study) -> Any:
     sweep = study.sweeps().get(path)
     own = [level for level in sweep.levels if plain(level) == value] if sweep else []
-    return own[0] if own else float(value) if value in ("inf", "-inf") else value
+    return own[0] if own else float(value) if value in INFINITE else value
 
 
 def reads(form: Form, cell: Mapping[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """`Claim`, `Equivalence` and `Threshold`: what is claimed of one arm beside another, or beside a number."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from harness.settings import NonNegative, Positive, Problem, Sweep
 from harness.settings.levels import in_words
@@ -18,7 +19,30 @@ from harness.study.statement import (
 )
 
 
-class Claim(Estimated):
+class OfTwoArms(Estimated):
+    """The base of claims that compare a `treatment` with a `baseline`."""
+
+    if TYPE_CHECKING:  # see `Estimated`
+
+        @property
+        def treatment(self) -> Levels: ...  # noqa: D102
+        @property
+        def baseline(self) -> Levels: ...  # noqa: D102
+
+    def check(self) -> list[Problem]:
+        """The arms differ; whether both name the same factors, and a metric, a study says, which knows them."""
+        return same_arms(self.treatment, self.baseline)
+
+    def differing(self) -> list[str]:
+        """See `Estimated`."""
+        return differing_paths(self.treatment, self.baseline)
+
+    def arms(self) -> list[tuple[str, Levels]]:
+        """See `Statement`."""
+        return [("treatment", self.treatment), ("baseline", self.baseline)]
+
+
+class Claim(OfTwoArms):
     """A statement that one arm is better than another by more than δ, to be tested over the seeds of the confirm phase.
 
     Args:
@@ -39,18 +63,6 @@ class Claim(Estimated):
     across: Across = "average"
     least_clipped: Share = CLIPPED_STEPS
 
-    def check(self) -> list[Problem]:
-        """The arms differ; whether both name the same factors, and a metric, a study says, which knows them."""
-        return same_arms(self.treatment, self.baseline)
-
-    def differing(self) -> list[str]:
-        """See `Estimated`."""
-        return differing_paths(self.treatment, self.baseline)
-
-    def arms(self) -> list[tuple[str, Levels]]:
-        """See `Statement`."""
-        return [("treatment", self.treatment), ("baseline", self.baseline)]
-
     def contrasts(self, sweeps: Mapping[str, Sweep]) -> list[Contrast]:
         """See `Estimated`."""
         return [Contrast("", [Difference(sign_of(self.better), self.treatment, self.baseline)])]
@@ -60,7 +72,7 @@ class Claim(Estimated):
         return f"{self.better} with {in_words(self.treatment)} than with {in_words(self.baseline)}"
 
 
-class Equivalence(Estimated):
+class Equivalence(OfTwoArms):
     """A statement that two arms differ by less than δ either way.
 
     Supported if the interval of the difference lies within ±δ, refuted if it lies wholly outside.
@@ -80,18 +92,6 @@ class Equivalence(Estimated):
     least_clipped: Share = CLIPPED_STEPS
 
     decides_by = "inside"
-
-    def check(self) -> list[Problem]:
-        """See `Claim`."""
-        return same_arms(self.treatment, self.baseline)
-
-    def differing(self) -> list[str]:
-        """See `Estimated`."""
-        return differing_paths(self.treatment, self.baseline)
-
-    def arms(self) -> list[tuple[str, Levels]]:
-        """See `Statement`."""
-        return [("treatment", self.treatment), ("baseline", self.baseline)]
 
     def contrasts(self, sweeps: Mapping[str, Sweep]) -> list[Contrast]:
         """See `Estimated`; positive where the treatment has the higher values."""

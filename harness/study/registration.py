@@ -2,7 +2,7 @@
 
 A claim is *registered* if, in the form that it has, it stood in the record (`claim_chain`) when its data came: none of the runs
 that it reads was recorded when it was entered. What was added or changed later is *exploratory*, for good, unless it goes back to
-the form that was registered. A claim that was dropped after its data came stays here, as withdrawn. Where runs are older than
+the form that was registered; and so it is while other seeds or looks are planned for it than before its data. A claim that was dropped after its data came stays here, as withdrawn. Where runs are older than
 the record, nobody can say: `unknown`.
 """
 

@@ -15,6 +15,20 @@ SLANT = 35
 """Degrees by which labels of ticks without room are turned."""
 
 
+def row_of_panels(data: pd.DataFrame, *, width: float, height: float) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """A figure with a panel for each level of the facet, on the same axes, and the rows of each.
+
+    Args:
+        data: with `facet_order`.
+        width: of a panel, in inches.
+        height: likewise.
+    """
+    facets = sorted(data["facet_order"].unique())
+    figure = Figure(figsize=(max(width * len(facets) + 0.6, 5.5), height), layout="constrained")
+    axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
+    return figure, [(ax, data[data["facet_order"] == facet]) for ax, facet in zip(axes, facets, strict=True)]
+
+
 def level_axis(ax: Axes, data: pd.DataFrame, role: str) -> None:
     """Name the x axis and its levels."""
     levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")

@@ -13,7 +13,7 @@ from harness.inference.budget import expected_least, median_least
 from harness.inference.intervals import Array
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import cell_and_seed, rivals, tried
-from harness.reporting.plots.axes import name_panel
+from harness.reporting.plots.axes import name_panel, row_of_panels
 from harness.reporting.plots.factors import contrasted, panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
@@ -61,15 +61,13 @@ def _curves(study: Study, runs: pd.DataFrame, best: Callable[[Array], Array]) ->
 
 def draw(data: pd.DataFrame) -> Figure:
     """Columns: levels of the facet; lines: levels of the group."""
-    facets = sorted(data["facet_order"].unique())
-    figure = Figure(figsize=(max(2.9 * len(facets) + 0.6, 5.5), 3.3), layout="constrained")
-    axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
+    figure, panels = row_of_panels(data, width=2.9, height=3.3)
     bounds = data[["estimate", "high"]].to_numpy(float)
     top = bounds[np.isfinite(bounds)].max(initial=0.0)
-    for ax, facet in zip(axes, facets, strict=True):
-        _panel(ax, data[data["facet_order"] == facet], top)
+    for ax, panel in panels:
+        _panel(ax, panel, top)
     first = data.iloc[0]
-    axes[0].set_ylabel(f"best {metric_name(first['objective'])},\n{first['statistic']}")
+    panels[0][0].set_ylabel(f"best {metric_name(first['objective'])},\n{first['statistic']}")
     legend(
         figure,
         data,

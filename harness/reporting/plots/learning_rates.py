@@ -10,7 +10,7 @@ from harness.inference.learning_rates import RATE, sweeps_rates
 from harness.inference.rates import wilson
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
-from harness.reporting.plots.axes import log_values, name_panel
+from harness.reporting.plots.axes import log_values, name_panel, row_of_panels
 from harness.reporting.plots.factors import confirmed, panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
@@ -52,11 +52,8 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
 
 def draw(data: pd.DataFrame) -> Figure:
     """Columns: levels of the facet; lines: levels of the group; bars at one half: the 50 % points."""
-    facets = sorted(data["facet_order"].unique())
-    figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.5), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
-    for ax, facet in zip(axes, facets, strict=True):
-        panel = data[data["facet_order"] == facet]
+    figure, panels = row_of_panels(data, width=2.5, height=3.2)
+    for ax, panel in panels:
         log_values(ax, panel["rate"])
         ax.margins(x=0.1)
         for order, line in panel.groupby("group_order"):
@@ -69,7 +66,7 @@ def draw(data: pd.DataFrame) -> Figure:
         name_panel(ax, panel)
         ax.set_xlabel(factor_name(RATE))
         ax.set_ylim(-0.03, 1.03)
-    axes[0].set_ylabel("share of runs that train")
+    panels[0][0].set_ylabel("share of runs that train")
     legend(figure, data, note=counts_note(data["n"], "runs per point"))
     return figure
 

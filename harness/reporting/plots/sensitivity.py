@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from harness.inference.learning_rates import RATE, bounded_losses, sweeps_rates
 from harness.inference.robust import median
 from harness.inference.selection import tried
-from harness.reporting.plots.axes import log_values, name_panel
+from harness.reporting.plots.axes import log_values, name_panel, row_of_panels
 from harness.reporting.plots.factors import confirmed, contrasted, panels, rows_at
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import QUIET, look_of
@@ -47,12 +47,10 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
 
 def draw(data: pd.DataFrame) -> Figure:
     """Columns: levels of the facet; lines: levels of the group; numbers: their sensitivities; above them the loss of guessing."""
-    facets = sorted(data["facet_order"].unique())
-    figure = Figure(figsize=(max(2.9 * len(facets) + 0.6, 5.5), 3.5), layout="constrained")
-    axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
-    for ax, facet in zip(axes, facets, strict=True):
-        _panel(ax, data[data["facet_order"] == facet])
-    axes[0].set_ylabel("validation loss,\nat most that of guessing")
+    figure, panels = row_of_panels(data, width=2.9, height=3.5)
+    for ax, panel in panels:
+        _panel(ax, panel)
+    panels[0][0].set_ylabel("validation loss,\nat most that of guessing")
     legend(figure, data, note=counts_note(data["n"], "seed(s) per point"))
     return figure
 
