@@ -63,7 +63,12 @@ def test_of_ten_seeds_nine_decide(wins: int, word: str):
 def test_the_mean_of_an_error_is_judged_by_t():
     control = [0.30, 0.34, 0.33, 0.29, 0.31]
     treated = [0.20, 0.21, 0.24, 0.18, 0.20]
-    found = verdict(make_runs({0.0: control, 0.5: treated}, "test_error"), metric="test_error", estimand="mean", smallest_effect=0.05)
+    found = verdict(
+        make_runs({0.0: control, 0.5: treated}, "test_error"),
+        metric="test_error",
+        estimand="mean",
+        smallest_effect=0.05,
+    )
     differences = np.subtract(control, treated)
     theirs = stats.ttest_1samp(differences, 0.05)
     assert (found.estimand, found.verdict) == ("mean", "supported")
@@ -622,7 +627,9 @@ def test_a_verdict_that_the_interval_shown_does_not_give_says_who_gives_it():
     runs = make_runs({0.0: [0.5] * 10, 0.5: list(0.5 - 0.01 - 0.01 * (t + noise))}, metric="test_error")
     runs = runs.assign(train_error=np.where(runs["model.dropout"] == 0.5, 0.1 + runs["seed"] * 1e-3, 0.9))
     sure, second = judged(
-        runs, claim(metric="train_error", estimand="mean", smallest_effect=0.1), claim(metric="test_error", estimand="mean", smallest_effect=0.01)
+        runs,
+        claim(metric="train_error", estimand="mean", smallest_effect=0.1),
+        claim(metric="test_error", estimand="mean", smallest_effect=0.01),
     )
     assert (sure.verdict, second.verdict) == ("supported", "supported")
     assert second.low is not None and second.low < 0.01
