@@ -31,7 +31,7 @@ def main(workloads: tuple[str, ...], width: int | None, devices: str, json_file:
     from harness.audit.bench import bench
     from harness.lead.ending import ending
 
-    sys.exit(ending(lambda: bench(workloads or NAMES, width, devices, json_file), refused="Nothing can be measured:"))
+    sys.exit(ending(lambda: bench(workloads or NAMES, width, devices, json_file), refused="Nothing can be measured"))
 
 
 if __name__ == "__main__":

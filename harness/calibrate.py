@@ -25,7 +25,7 @@ def main(worlds: tuple[str, ...], studies: int, quick: bool, seed: int, json_fil
     from harness.lead.ending import ending
 
     number = QUICK if quick else studies
-    sys.exit(ending(lambda: calibrate(worlds, number, seed, json_file), refused="Nothing can be simulated:"))
+    sys.exit(ending(lambda: calibrate(worlds, number, seed, json_file), refused="Nothing can be simulated"))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def main(a: Path, b: Path, metrics: tuple[str, ...], json_file: Path | None) -> 
     from harness.lead.ending import ending
 
     sys.exit(
-        ending(lambda: compare_folders(a, b, metrics or None, json_file), refused=f"{a} and {b} cannot be compared:")
+        ending(lambda: compare_folders(a, b, metrics or None, json_file), refused=f"{a} and {b} cannot be compared")
     )
 
 

@@ -13,7 +13,7 @@ def main(study_file: Path) -> None:
     from harness.audit.doctor import diagnose
     from harness.lead.ending import ending
 
-    sys.exit(ending(lambda: diagnose(study_file), refused=f"{study_file} cannot be checked:"))
+    sys.exit(ending(lambda: diagnose(study_file), refused=f"{study_file} cannot be checked"))
 
 
 if __name__ == "__main__":

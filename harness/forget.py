@@ -20,7 +20,7 @@ def main(name: str, **options: Any) -> None:
     from harness.lead.ending import ending
     from harness.lead.studies import forget
 
-    sys.exit(ending(lambda: forget(name, **options), refused=f"{name} cannot be forgotten:"))
+    sys.exit(ending(lambda: forget(name, **options), refused=f"{name} cannot be forgotten"))
 
 
 if __name__ == "__main__":

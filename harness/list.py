@@ -17,7 +17,7 @@ def main(results: Path, storage: str | None) -> None:
     from harness.lead.ending import ending
     from harness.lead.studies import say_list
 
-    sys.exit(ending(lambda: say_list(results, storage), refused=f"{results} cannot be listed:"))
+    sys.exit(ending(lambda: say_list(results, storage), refused=f"{results} cannot be listed"))
 
 
 if __name__ == "__main__":

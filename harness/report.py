@@ -28,7 +28,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     from harness.study.changes import Changes
 
     changes = Changes(settings, seeds, quick)
-    sys.exit(ending(lambda: rebuild(study_file, changes, **stores), refused=f"{study_file} has no report:"))
+    sys.exit(ending(lambda: rebuild(study_file, changes, **stores), refused=f"{study_file} has no report"))
 
 
 if __name__ == "__main__":

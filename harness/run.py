@@ -75,21 +75,29 @@ from harness.execution.processes import serve
     "--keep-weights", type=click.Choice(["best", "last"]), help="Keep each run's weights, for Results.weights."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")
+@click.option("--json", "as_json", is_flag=True, help="Print what happens as lines of JSON, for programs.")
 def main(
-    study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, widen: bool, **options: Any
-) -> None:
+    study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, widen: bool, quiet: bool, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
     started = time.monotonic()
     serve()
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
+    from harness.lead.displays import display_for
     from harness.lead.ending import ending
     from harness.lead.options import Options
     from harness.study.changes import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    changes, chosen = Changes(settings, seeds, quick, widen), Options(**options, started=started)
-    sys.exit(ending(lambda: run_file(study_file, changes, chosen), refused=f"{study_file} cannot run:"))
+    display = display_for(as_lines_of_json=as_json, quiet=quiet)
+    changes = Changes(settings, seeds, quick, widen)
+
+    def work() -> int:
+        return run_file(study_file, changes, Options(**options, display=display, started=started))
+
+    sys.exit(ending(work, refused=f"{study_file} cannot run", tell=display.tell))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main(results: Path, sample: int, seed: int | None, devices: str | None, stud
     sys.exit(
         ending(
             lambda: verify(results, sample, seed, devices, study_file),
-            refused=f"{results} cannot be verified:", interrupted="Interrupted; nothing was changed.",
+            refused=f"{results} cannot be verified", interrupted="Interrupted; nothing was changed.",
         )
     )  # fmt: skip
 

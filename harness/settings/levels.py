@@ -73,6 +73,16 @@ def in_words(levels: Mapping[str, Any]) -> str:
     return ", ".join(f"{path} = {label(path, level)}" for path, level in levels.items()) or "all runs"
 
 
+def in_short(path: str, levels: Iterable[Any], most: int = 8) -> str:
+    """Levels of a factor as a reader wants them: all of a few, of many how many there are and the first and the last.
+
+    >>> in_short("clipping.max_norm", [0.25, 1.0, math.inf]), in_short("optimizer.lr", [i / 100 for i in range(1, 501)])
+    ('0.25, 1, ∞ (no clipping)', '500 levels, 0.01 … 5')
+    """
+    labels = [label(path, level) for level in ordered(levels)]
+    return ", ".join(labels) if len(labels) <= most else f"{len(labels):,} levels, {labels[0]} … {labels[-1]}"
+
+
 def ordered(levels: Iterable[Any]) -> list[Any]:
     """Distinct levels, numbers ascending (∞ last), anything else as given.
 
