@@ -27,7 +27,10 @@ NAMES = (
 @click.option("--devices", default="auto", show_default=True, help="The first of these is measured.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here too.")
 def main(workloads: tuple[str, ...], width: int | None, devices: str, json_file: Path | None) -> None:
-    """Measure training steps on this machine, for all WORKLOADS or those named."""
+    """Measure training steps on this machine.
+
+    For all WORKLOADS, or for those named.
+    """
     from harness.audit.bench import bench
     from harness.lead.ending import ending
 

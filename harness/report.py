@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from harness.lead.arguments import StudyFile
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study_file", metavar="STUDY", type=StudyFile())
 @click.option(
     "--set",
     "settings",
