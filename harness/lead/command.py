@@ -11,9 +11,8 @@ import click
 from harness.execution.reload import Reload
 from harness.lead import flow
 from harness.lead.command_line import run_command
-from harness.lead.displays import tell_end
 from harness.lead.ending import DONE, SOME_FAILED
-from harness.lead.events import Judged
+from harness.lead.events import Ended, Judged
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
 from harness.lead.overview import begin
@@ -48,7 +47,7 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
             _, placement = flow.place(study, options)
             again.compare(study)
             options.say(rehearse(study, options, placement))
-            tell_end(options.display, DONE)
+            options.display.tell(Ended(DONE))
             return DONE
         report = options.results / study.name / "report.html"
         if report.exists() and is_complete(study, options):
@@ -61,13 +60,12 @@ def _ended(outcome: flow.Outcome, options: Options) -> int:
     """Say what came of it; the exit code."""
     for verdict in outcome.verdicts:
         options.display.tell(Judged(verdict))
-    report = outcome.folder / "report.html"
-    options.say(f"Report: {report}\nRuns:   {ui_command(options.uri)}")
     exit_code = SOME_FAILED if outcome.failed else DONE
     if outcome.failed:
         tracebacks = map(printable, outcome.errors) if options.verbose else []
         click.echo("\n".join([*what_failed(outcome), *tracebacks]), err=True)
-    tell_end(options.display, exit_code, report=str(report), tracking=ui_command(options.uri), failed=outcome.failed)
+    found_at = {"report": str(outcome.folder / "report.html"), "tracking": ui_command(options.uri)}
+    options.display.tell(Ended(exit_code, more=found_at | {"failed": outcome.failed}))
     return exit_code
 
 

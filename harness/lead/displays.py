@@ -21,6 +21,9 @@ from harness.settings.show import counted
 
 LINE_EVERY_S, JSON_EVERY_S = 10.0, 1.0
 
+FOUND_AT = {"Report:": "report", "Runs:  ": "tracking"}
+"""What is said at the end, each by what an `Ended` calls it."""
+
 
 class Display(Protocol):
     """Shows events. A context manager: what it has drawn is cleared when the block ends."""
@@ -58,6 +61,10 @@ def text_of(event: Event) -> str:
             return printable(event.text)
         case Judged():
             return printable("\n".join(verdict_lines([event.verdict])))
+        case Ended():
+            return printable(
+                "\n".join(f"{label} {event.more[name]}" for label, name in FOUND_AT.items() if name in event.more)
+            )
     return ""
 
 
@@ -65,11 +72,11 @@ def counts(progress: Progress) -> str:
     """What there is of runs, in words.
 
     >>> counts(Progress(20, 100, done_runs=4, diverged=1, failed=2))
-    '4/20 runs, 1 diverged, 2 failed'
+    '4 of 20 runs, 1 diverged, 2 failed'
     """
     more = {"diverged": progress.diverged, "collapsed": progress.collapsed, "failed": progress.failed}
     words = [f"{count:,} {word}" for word, count in more.items() if count]
-    return ", ".join([f"{progress.done_runs:,}/{counted(progress.runs, 'run')}", *words])
+    return ", ".join([f"{progress.done_runs:,} of {counted(progress.runs, 'run')}", *words])
 
 
 def left(progress: Progress) -> str:
@@ -140,8 +147,3 @@ class Json:
     def _write(self, event: Event, now_s: float) -> None:
         line = {"at_s": round(now_s - self._began_s, 3), **as_json(event)}
         click.echo(json.dumps(line, allow_nan=False))
-
-
-def tell_end(display: Display, exit_code: int, **more: object) -> None:
-    """Tell that all went as far as it could."""
-    display.tell(Ended(exit_code, more=more))

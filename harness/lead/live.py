@@ -1,6 +1,8 @@
 """`Live`: what a person at a terminal sees while a study runs: how far it is, redrawn in place, below what stays to be read."""
 
+import re
 import sys
+import textwrap
 from typing import Self
 
 import click
@@ -14,8 +16,9 @@ from rich.text import Text
 from harness.lead.best import Best
 from harness.lead.cell_map import cell_map
 from harness.lead.displays import counts, left, text_of
-from harness.lead.events import Began, Event, Phase, Said
+from harness.lead.events import Began, Ended, Event, Phase, Said
 from harness.lead.progress import Progress
+from harness.settings import printable
 from harness.settings.levels import in_words
 from harness.settings.show import counted
 
@@ -23,6 +26,10 @@ DOING = {
     "prepare": "trying out how its runs train", "tune": "tuning", "widen": "widening the tuned range", "confirm": "training",
     "report": "writing the report",
 }  # fmt: skip
+
+
+LABEL = re.compile(r"^ *(?:[A-Za-z]+: +)?")
+"""How a line begins."""
 
 
 class Live:
@@ -58,7 +65,8 @@ class Live:
         if text := text_of(event):
             urgent = isinstance(event, Said) and event.urgent
             if urgent or sys.stdout.isatty():  # above the picture, which is of the same terminal
-                self._console.print(text, soft_wrap=True)
+                wrap = not isinstance(event, Ended)  # which names a file and a command, to be copied
+                self._console.print(wrapped(text, self._console.width) if wrap else text, soft_wrap=True)
             else:
                 click.echo(text)
 
@@ -77,14 +85,14 @@ class Live:
         rows.add_column(style="dim", no_wrap=True)
         rows.add_column()
         for label, value in self._rows(self._progress, self._began):
-            rows.add_row(f"  {label}", value)
+            rows.add_row(f"  {label}", printable(value))
         return Group(head, rows)
 
     def _bar(self, progress: Progress) -> ProgressBar:
         return ProgressBar(total=1.0, completed=progress.share, width=max(10, min(40, self._console.width - 60)))
 
     def _rows(self, progress: Progress, began: Began) -> list[tuple[str, str]]:
-        rows = [("runs", counts(progress))]
+        rows = [("done", counts(progress))]
         if progress.members is not None:
             low, high = progress.members
             size = f"{low:,}" if low == high else f"{low:,} to {high:,}"
@@ -99,6 +107,20 @@ class Live:
             picture = cell_map(began.factors, done, self._console.width - 12)
             rows.append(("cells", "\n".join(picture)))
         return rows
+
+
+def wrapped(text: str, width: int) -> str:
+    """A text whose lines fit a terminal, broken between words; what goes on stands below what its line says after its label.
+
+    >>> print(wrapped("  note:    some of the levels, and more of them", 40))
+      note:    some of the levels, and
+               more of them
+    """
+    lines = ((line, " " * len(LABEL.findall(line)[0])) for line in text.split("\n"))
+    return "\n".join(
+        textwrap.fill(line, max(width, 40), subsequent_indent=below, break_long_words=False, break_on_hyphens=False)
+        for line, below in lines
+    )
 
 
 def best_in_words(best: Best, *, so_far: bool) -> str:

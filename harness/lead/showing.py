@@ -48,7 +48,7 @@ def _head(results: Results) -> str:
 
 def _swept(results: Results) -> list[str]:
     """The levels of each swept factor."""
-    swept = [str(name) for name in results.cells if str(results.study.get(name, "")).startswith("Sweep(")]
+    swept = [str(name) for name in results.cells if str(results.study.get(str(name))).startswith("Sweep(")]
     return [f"  {path}: {in_short(path, results.cells[path])}" for path in swept]
 
 
