@@ -18,7 +18,7 @@ from harness.ledger.records.reader import shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.run_table import run_table
-from harness.ledger.stores import leadership, open_records
+from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.patience import Unreachable
@@ -63,7 +63,7 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
             verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands)
             recorder.log_report(folder)
     except (RecordError, Unreachable) as error:
-        raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
+        raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
     for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
         click.echo(printable(line))
     click.echo(f"Report: {folder / 'report.html'}")
