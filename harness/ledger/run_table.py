@@ -5,11 +5,12 @@ may have joined. So settings are those of the study's own trials, what compares 
 what follows from curves is derived from these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.engine.content import seed_key
 from harness.engine.diagnostics.churn import with_churn
@@ -60,5 +61,11 @@ def _measured(study: Study, runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
     if measures:  # of all runs, as their functions are now: no key knows them
         worst = {each.name: np.where(runs["nonfinite"] == 1, metrics[each.name].worst, np.nan) for each in measures}
         own = study.metrics.replace(measures=measures)
-        runs = with_curve_measures(runs.assign(**worst), pd.read_parquet(curves), own)
+        runs = with_curve_measures(runs.assign(**worst), _curves(curves, list(study.sweeps())), own)
     return runs.reindex(columns=[*OUTCOME, *metrics])
+
+
+def _curves(path: Path, levels: Collection[str]) -> pd.DataFrame:
+    """The curves as they were logged, which is what a user's metric is a function of: without the columns of levels."""
+    names = pq.read_schema(path).names
+    return pd.read_parquet(path, columns=[name for name in names if name not in levels])
