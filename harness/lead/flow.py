@@ -209,7 +209,7 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
         gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
         try:
             held = leader.design.held()
-            runs = leader.commits.patiently(lambda: recorder.read(curves, shares(held)))  # noqa: B023
+            runs = leader.commits.patiently(lambda: recorder.read(curves, shares(leader.study, held)))  # noqa: B023
             return run_table(leader.study, [wanted.trial for wanted, _ in held], runs, curves)
         except LostRecords as error:
             if error.entries <= lost:

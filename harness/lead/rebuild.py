@@ -89,7 +89,7 @@ def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFram
         ]  # what was tested when nothing was tuned within seeds may be a run that tunes now
     entries = recorder.entries(deciding)
     holdings = held(study, Entries(entries))
-    wanted = shares(holdings)
+    wanted = shares(study, holdings)
     if entries and not wanted:
         message = "its records are those of other settings: run it, or give the file as it was"
         raise InvalidStudy([Problem(study.name, message), *_differences(study, recorder)])

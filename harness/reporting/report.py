@@ -18,6 +18,7 @@ from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
 from harness.reporting.exploration import explored
+from harness.reporting.exports import exports
 from harness.reporting.formats import claims_json, csv, parquet
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
 from harness.reporting.tables import counts, measured, sort_runs, summarize
@@ -82,7 +83,8 @@ def write_report(
     page = page_of(subject, runs, summary, verdicts, pictures, explored(study, runs, importances, pairs))
     write(folder / RUNS_FILE, parquet(runs))
     write(folder / "runs.csv", csv(runs))
-    write(folder / "summary.csv", csv(summary))
+    for name, content in exports(study, summary, verdicts, counts(runs)).items():
+        write(folder / name, content)
     write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
     for plot, (svg, png) in zip(drawn, images, strict=True):
