@@ -61,12 +61,14 @@ class Outcome:
         verdicts: on its claims.
         failed: how many runs failed for good.
         errors: tracebacks of those that failed in this launch.
+        page: where MLflow's page of it opens once that is served, see `Recorder.page_address`.
     """
 
     folder: Path
     verdicts: Sequence["Verdict"]
     failed: int
     errors: Sequence[str]
+    page: str
 
 
 def run(
@@ -112,6 +114,7 @@ def run(
                 options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
                 options.say(trained(progress, time.monotonic() - options.started))
                 from harness.reporting.build import build_report
+                from harness.reporting.tracking_page import tracking_page
 
                 commands = [*again(command, origin), ui_command(options.uri)]
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
@@ -120,6 +123,8 @@ def run(
                 )
                 failed = int((runs["status"] == "failed").sum())
                 commits.patiently(partial(recorder.log_report, folder))
+                commits.patiently(partial(recorder.show, tracking_page(study, origin.doc, verdicts, folder)))
+                address = commits.patiently(recorder.page_address)
                 commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable):
@@ -128,7 +133,7 @@ def run(
                 raise
             saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
             raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
-    return Outcome(folder, verdicts, failed, progress.errors)
+    return Outcome(folder, verdicts, failed, progress.errors, address)
 
 
 def launched(study: Study, origin: Origin, design: Design, placement: Placement) -> Launch:
