@@ -7,6 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from itertools import pairwise
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -127,7 +128,7 @@ def test_headings_are_in_order_and_tables_have_heads():
     text = html.render(page())
     levels = [int(tag[1]) for tag, _ in tags(text) if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     assert all(attributes.get("scope") in ("col", "row") for tag, attributes in tags(text) if tag == "th")
     names = [tag for tag, _ in tags(text)]
     assert all(names.count(landmark) == 1 for landmark in ("header", "nav", "main"))
@@ -187,9 +188,11 @@ def test_of_many_claims_all_are_on_the_first_screen_those_after_the_sixth_in_sho
 @pytest.mark.parametrize("missing", ["verdicts", "pictures", "commands", "about", "doc"])
 def test_sections_without_content_are_left_out(missing: str):
     text = html.render(page(**{missing: type(getattr(page(), missing))()}))
-    id = {"verdicts": "claims", "pictures": "figures", "commands": "again", "about": "about", "doc": "asked"}[missing]
-    assert f'id="{id}"' in html.render(page())
-    assert f'id="{id}"' not in text and f'href="#{id}"' not in text
+    section = {"verdicts": "claims", "pictures": "figures", "commands": "again", "about": "about", "doc": "asked"}[
+        missing
+    ]
+    assert f'id="{section}"' in html.render(page())
+    assert f'id="{section}"' not in text and f'href="#{section}"' not in text
 
 
 def test_columns_that_say_the_same_in_all_rows_are_a_sentence():
@@ -329,7 +332,7 @@ def test_marks_stand_where_the_numbers_are():
     assert (found.low.x, found.high.x) == (pytest.approx(MARGIN + inner / 3, abs=0.1), pytest.approx(WIDTH - MARGIN))
     assert [mark.x for mark in found.deltas] == [pytest.approx(MARGIN + inner / 6, abs=0.1)]
     assert [mark.x for mark in found.cells] == [pytest.approx(MARGIN + inner / 2, abs=0.1)]
-    assert [(x, label) for x, label in found.ticks][0] == (MARGIN, "0")
+    assert found.ticks[0] == (MARGIN, "0")
     assert found.text == "Δ of test_loss 0.2 [0.1, 0.3]; δ 0.05; cells: a: 0.15. Positive favours the claim."
 
 
