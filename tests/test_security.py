@@ -22,7 +22,8 @@ from harness import InvalidStudy, Study, run
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.execution.trainer import failed
-from harness.lead.console import shown
+from harness.lead.displays import display_for
+from harness.lead.progress import Progress
 from harness.ledger.records.tables import joined, read_table
 from harness.ledger.stores import leadership
 from harness.models import DropoutNet
@@ -33,7 +34,6 @@ from harness.reporting.page.content import FirstScreen
 from harness.reporting.page.curves import Curves
 from harness.settings import Problem
 from harness.settings.credentials import without_credentials
-from harness.settings.progress import Progress
 from harness.tasks import Images
 
 SOURCES = sorted(Path(harness.__file__).parent.rglob("*.py"))
@@ -305,9 +305,8 @@ def test_escaping_is_what_protects_the_page(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\rb", "[red]x[/blue]", "\ud800", "\u202e", "\x07"], ids=ascii)
 def test_problems_and_notes_reach_a_terminal_as_plain_text(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(Problem(text, text, text)).isprintable()
-    progress = Progress(1, 1)
-    with shown(progress, quiet=False):
-        progress.say(text)
+    with display_for(as_lines_of_json=False, quiet=False) as display:
+        Progress(1, 1, tell=display.tell).say(text)
     said = capsys.readouterr().err
     assert said.strip().isprintable()
     assert not text.startswith("[") or text in said

@@ -63,7 +63,12 @@ def test_of_ten_seeds_nine_decide(wins: int, word: str):
 def test_the_mean_of_an_error_is_judged_by_t():
     control = [0.30, 0.34, 0.33, 0.29, 0.31]
     treated = [0.20, 0.21, 0.24, 0.18, 0.20]
-    found = verdict(make_runs({0.0: control, 0.5: treated}, "test_error"), metric="test_error", smallest_effect=0.05)
+    found = verdict(
+        make_runs({0.0: control, 0.5: treated}, "test_error"),
+        metric="test_error",
+        estimand="mean",
+        smallest_effect=0.05,
+    )
     differences = np.subtract(control, treated)
     theirs = stats.ttest_1samp(differences, 0.05)
     assert (found.estimand, found.verdict) == ("mean", "supported")
@@ -268,12 +273,12 @@ def test_a_mean_is_over_seeds_that_trained_and_bears_no_verdict_against_the_othe
     treated = [0.30, 0.31, 0.29, 0.30, 0.31, 0.30, 0.32, 0.30, 0.30, 0.30]
     runs = make_runs({0.0: control, 0.5: treated}, "test_error")
     runs.loc[3, ["status", "diverged"]] = "diverged", 1.0
-    found = verdict(runs, metric="test_error")
+    found = verdict(runs, metric="test_error", estimand="mean")
     left = np.delete(np.subtract(control, treated), 3)
     assert (found.low, found.high) == pytest.approx(tuple(stats.ttest_1samp(left, 0).confidence_interval(0.95)))
     assert (found.verdict, found.n) == ("supported", 9), "the baseline is worse still"
     runs.loc[[3, 13], ["status", "diverged"]] = [["finished", 0.0], ["collapsed", 0.0]]
-    found = verdict(runs, metric="test_error")
+    found = verdict(runs, metric="test_error", estimand="mean")
     assert found.verdict == "inconclusive"
     assert (
         "1 run of the treatment and 0 of the baseline diverged or collapsed, which the mean leaves out"
@@ -281,7 +286,7 @@ def test_a_mean_is_over_seeds_that_trained_and_bears_no_verdict_against_the_othe
     )
     assert "next planned look" not in found.sentence, "all ten seeds are there"
     runs.loc[14, ["status", "diverged"]] = "diverged", 1.0
-    found = verdict(runs, metric="test_error")
+    found = verdict(runs, metric="test_error", estimand="mean")
     assert (
         'in 2 of 10 seeds a run diverged or collapsed, more than one in ten, and has no part in it; estimand="median"'
         in found.sentence
@@ -294,7 +299,7 @@ def test_a_treated_run_that_diverges_does_not_make_a_mean_better():
     treated[5] = 0.9
     runs = make_runs({0.0: control, 0.5: treated}, "test_error")
     runs.loc[7, ["status", "diverged"]] = "diverged", 1.0
-    words = {"metric": "test_error", "smallest_effect": 0.15}
+    words = {"metric": "test_error", "estimand": "mean", "smallest_effect": 0.15}
     assert verdict(runs, **words).verdict == "inconclusive"
     runs.loc[25, ["status", "diverged"]] = "diverged", 1.0
     found = verdict(runs, **words)
@@ -632,7 +637,9 @@ def test_a_verdict_that_the_interval_shown_does_not_give_says_who_gives_it():
     runs = make_runs({0.0: [0.5] * 10, 0.5: list(0.5 - 0.01 - 0.01 * (t + noise))}, metric="test_error")
     runs = runs.assign(train_error=np.where(runs["model.dropout"] == 0.5, 0.1 + runs["seed"] * 1e-3, 0.9))
     sure, second = judged(
-        runs, claim(metric="train_error", smallest_effect=0.1), claim(metric="test_error", smallest_effect=0.01)
+        runs,
+        claim(metric="train_error", estimand="mean", smallest_effect=0.1),
+        claim(metric="test_error", estimand="mean", smallest_effect=0.01),
     )
     assert (sure.verdict, second.verdict) == ("supported", "supported")
     assert second.low is not None and second.low < 0.01

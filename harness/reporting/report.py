@@ -18,6 +18,7 @@ from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
 from harness.reporting.exploration import explored
+from harness.reporting.exports import exports
 from harness.reporting.formats import claims_json, csv, parquet
 from harness.reporting.page.advice import advice
 from harness.reporting.page.answers import answer, first_sentence
@@ -89,7 +90,8 @@ def write_report(
     page = page_of(subject, runs, summary, verdicts, pictures, found, curves_of(folder / CURVES_FILE, runs, study))
     write(folder / RUNS_FILE, parquet(runs))
     write(folder / "runs.csv", csv(runs))
-    write(folder / "summary.csv", csv(summary))
+    for name, content in exports(study, summary, verdicts, counts(runs)).items():
+        write(folder / name, content)
     write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
     for plot, (svg, png) in zip(drawn, images, strict=True):
