@@ -107,6 +107,16 @@ def test_wide_interval_is_inconclusive():
     assert "The interval holds δ = 0.1. No further look is planned: this study cannot decide it." in found.sentence
 
 
+def test_an_estimate_at_the_smallest_effect_is_said_to_be_there():
+    """Δ of six seeds −.9 to 1.1, its median .1 = δ: no number of seeds would tell them apart."""
+    differences = [-0.9, -0.4, 0.05, 0.15, 0.6, 1.1]
+    found = verdict(make_runs({0.0: [2.0] * 6, 0.5: [2.0 - d for d in differences]}))
+    assert (found.verdict, found.estimate) == ("inconclusive", pytest.approx(0.1))
+    assert found.sentence.startswith("Undecided: estimate ≈ δ = 0.1.")
+    farther = verdict(make_runs({0.0: [2.0] * 6, 0.5: [2.0 - d - 0.3 for d in differences]}))
+    assert farther.sentence.startswith("The interval holds δ = 0.1.")
+
+
 def test_single_seed_is_inconclusive():
     found = verdict(make_runs({0.0: [3.0], 0.5: [1.0]}))
     assert (found.verdict, found.low, found.high) == ("inconclusive", None, None)
@@ -553,7 +563,7 @@ def test_nothing_that_diverges_speaks_for_a_claim_about_rates(data: some.DataObj
     words = {"metric": "diverged", "across": data.draw(some.sampled_from(["average", "each"]))}
     zero_or_one = some.sampled_from([0.0, 1.0])
     before, after = (verdict(runs, **words) for runs in worsened(data, zero_or_one, "diverged", cells, n))
-    assume("Manipulation" not in before.sentence + after.sentence)  # floor and ceiling
+    assume("Not tested" not in before.sentence + after.sentence)  # floor and ceiling
     assert rank(after.verdict) <= rank(before.verdict)
     assert lower(after) <= lower(before) + 1e-12
     assert upper(after) <= upper(before) + 1e-12

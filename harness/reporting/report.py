@@ -20,6 +20,12 @@ from harness.reporting import html, plots
 from harness.reporting.exploration import explored
 from harness.reporting.exports import exports
 from harness.reporting.formats import claims_json, csv, parquet
+from harness.reporting.page.advice import advice
+from harness.reporting.page.answers import answer, first_sentence
+from harness.reporting.page.content import Captioned, FirstScreen, Page, Picture, Table
+from harness.reporting.page.curves import Curves, curves_of
+from harness.reporting.page.run_table import run_table
+from harness.reporting.page.trust import explored_factors, run_counts, trust
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.tuning import at_shared_values, remarks
@@ -75,12 +81,13 @@ def write_report(
     summary = summarize(study, runs)
     drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES_FILE, runs, study), study))
     images = plots.render_all(drawn, helpers)
-    pictures = [html.Picture(plot.name, plot.caption, svg) for plot, (svg, _) in zip(drawn, images, strict=True)]
+    pictures = [Picture(plot.name, plot.caption, svg, plot.title) for plot, (svg, _) in zip(drawn, images, strict=True)]
     metrics = explored_metrics(study, runs)
     pairs = all_pairs(study, runs, metrics)
     shares = [plot.data for plot in drawn if plot.name == "importance"]
     importances = shares[0] if shares else importance(study, runs, metrics)
-    page = page_of(subject, runs, summary, verdicts, pictures, explored(study, runs, importances, pairs))
+    found = explored(study, runs, importances, pairs)
+    page = page_of(subject, runs, summary, verdicts, pictures, found, curves_of(folder / CURVES_FILE, runs, study))
     write(folder / RUNS_FILE, parquet(runs))
     write(folder / "runs.csv", csv(runs))
     for name, content in exports(study, summary, verdicts, counts(runs)).items():
@@ -102,20 +109,26 @@ def page_of(
     runs: pd.DataFrame,
     summary: pd.DataFrame,
     verdicts: Sequence[Verdict],
-    pictures: Sequence[html.Picture],
-    exploration: Sequence[html.Captioned],
-) -> html.Page:
+    pictures: Sequence[Picture],
+    exploration: Sequence[Captioned],
+    curves: Curves,
+) -> Page:
     """What the report says."""
     study = subject.study
     diagnostics = [name for name in measured(summary) if METRICS[name].level != "light" or METRICS[name].own]
-    return html.Page(
+    shown = shown_metrics(summary)
+    claimed = [claim.metric for claim in study.claims]
+    return Page(
         title=study.name,
+        first=first_screen(subject, runs, verdicts),
         notice=incompleteness(len(runs), subject.expected_runs) or looked(study, verdicts),
         scope=[*scope(study), f"Runs train for {budget(study, setups(study))}."],
         doc=subject.doc,
         verdicts=verdicts,
-        cells=readable(study, summary, shown_metrics(summary)),
-        diagnostics=readable(study, summary, diagnostics) if diagnostics else html.Table([], []),
+        curves=curves,
+        cells=readable(study, summary, shown),
+        runs=run_table(study, runs, list(dict.fromkeys(["validation_loss", *claimed, *shown]))),
+        diagnostics=readable(study, summary, diagnostics) if diagnostics else Table([], []),
         meanings=meanings(study, summary),
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
@@ -125,6 +138,19 @@ def page_of(
         about=subject.environment,
         commands=subject.commands,
         counts=counts(runs),
+    )
+
+
+def first_screen(subject: Subject, runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> FirstScreen:
+    """What a reader sees first."""
+    study = subject.study
+    return FirstScreen(
+        question=first_sentence(subject.doc.strip().split("\n\n")[0]),
+        answers=[answer(verdict, runs, study.sweeps()) for verdict in verdicts],
+        explored=explored_factors(study),
+        advice=advice(study, runs, verdicts, incomplete=len(runs) < subject.expected_runs),
+        trust=trust(study, runs, verdicts),
+        counts=run_counts(runs),
     )
 
 

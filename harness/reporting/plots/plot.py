@@ -12,10 +12,14 @@ Image = tuple[bytes, bytes]
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure to be: its file name, what to see in it, its data and how to draw them; `drawn` where that is done already."""
+    """A figure to be: its file name, how to read it, its data and how to draw them; `drawn` where that is done already.
+
+    `title` is a sentence that says what is seen.
+    """
 
     name: str
     caption: str
     data: pd.DataFrame
     draw: Callable[[pd.DataFrame], Figure]
     drawn: Image | None = None
+    title: str = ""
