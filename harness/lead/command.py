@@ -13,9 +13,9 @@ from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
 from harness.lead.overview import overview
+from harness.lead.pages import pages
 from harness.lead.rehearsal import rehearse
 from harness.lead.verdict_lines import verdict_lines
-from harness.ledger.records.tracking import ui_command
 from harness.settings import printable
 from harness.settings.show import counted
 from harness.study import Study
@@ -48,7 +48,8 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     outcome = run_until_decided(study, run, options.say) if options.until_decided else run(study)
     for line in verdict_lines(outcome.verdicts):
         options.say(line)
-    options.say(f"Report: {outcome.folder / 'report.html'}\nRuns:   {ui_command(options.uri)}")
+    where = pages(study, outcome.folder, tracking_uri=options.uri, page=outcome.page, storage=options.storage)
+    options.say("\n".join(where))
     if outcome.failed:
         tracebacks = map(printable, outcome.errors) if options.verbose else []
         failed = counted(outcome.failed, "run failed; its traceback is", "runs failed; their tracebacks are")
