@@ -55,7 +55,7 @@ def _without_values(attribute: Any) -> Any:
 
 def levels_of(run: Run) -> tuple[str, ...]:
     """The numbers of a run's module that may be its own, as text."""
-    module = build(run.setup, run.setup.task.data(run.seed), run.seed)
+    module = build(run.setup, run.data(), run.init_seed)
     return tuple(f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key]))
 
 
@@ -73,13 +73,14 @@ def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = Non
     """
     setup, structures = run.setup, {} if structures is None else structures
     if (setup.task, setup.model) not in structures:
-        structures[setup.task, setup.model] = structure(build(setup, setup.task.data(run.seed), run.seed))
+        structures[setup.task, setup.model] = structure(build(setup, run.data(), run.init_seed))
     return (
         _shared(setup.task, setup.task.choice_of_examples),
         structures[setup.task, setup.model],
         _shared(setup.clipping, per_member(setup.clipping)),
         _shared(setup.optimizer, per_member(setup.optimizer)),
         f"{setup.batch_size} {setup.steps} {setup.tf32} {setup.accumulate} {setup.precision} {setup.patience is None}",
+        *([] if setup.differ == "all" else [setup.differ]),  # members of equal noise lie next to each other
     )
 
 

@@ -66,6 +66,7 @@ class Outcome:
         failed: how many runs failed for good.
         out_of_memory: how many of these were killed, or memory was not enough for them, in this launch.
         errors: tracebacks of those that failed in this launch.
+        page: where MLflow's page of it opens once that is served, see `Recorder.page_address`.
     """
 
     folder: Path
@@ -73,6 +74,7 @@ class Outcome:
     failed: int
     out_of_memory: int
     errors: Sequence[str]
+    page: str
 
 
 def run(
@@ -120,6 +122,7 @@ def run(
                 options.say(trained(progress, time.monotonic() - options.started))
                 options.display.tell(Phase("report"))
                 from harness.reporting.build import build_report
+                from harness.reporting.tracking_page import tracking_page
 
                 commands = [*again(command, origin), ui_command(options.uri)]
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
@@ -128,6 +131,8 @@ def run(
                 )
                 failed = int((runs["status"] == "failed").sum())
                 commits.patiently(partial(recorder.log_report, folder))
+                commits.patiently(partial(recorder.show, tracking_page(study, origin.doc, verdicts, folder)))
+                address = commits.patiently(recorder.page_address)
                 commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, MemoryError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable):
@@ -136,7 +141,7 @@ def run(
                 raise
             saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
             raise Interrupted(f"{why_stopped(error, stop)}: {saved}; {what_to_do(error)}.") from error
-    return Outcome(folder, verdicts, failed, progress.out_of_memory, progress.errors)
+    return Outcome(folder, verdicts, failed, progress.out_of_memory, progress.errors, address)
 
 
 def launched(study: Study, origin: Origin, design: Design, placement: Placement) -> Launch:
@@ -209,7 +214,7 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
         gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
         try:
             held = leader.design.held()
-            runs = leader.commits.patiently(lambda: recorder.read(curves, shares(held)))  # noqa: B023
+            runs = leader.commits.patiently(lambda: recorder.read(curves, shares(leader.study, held)))  # noqa: B023
             return run_table(leader.study, [wanted.trial for wanted, _ in held], runs, curves)
         except LostRecords as error:
             if error.entries <= lost:

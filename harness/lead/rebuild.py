@@ -20,6 +20,7 @@ from harness.ledger.records.tracking import RecordError, default_tracking_uri, u
 from harness.ledger.run_table import run_table
 from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
+from harness.reporting.tracking_page import tracking_page
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.patience import Unreachable
 from harness.study import Study
@@ -62,6 +63,7 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
             ]
             verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands)
             recorder.log_report(folder)
+            recorder.show(tracking_page(study, origin.doc, verdicts, folder))
     except (RecordError, Unreachable) as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
     for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
@@ -89,7 +91,7 @@ def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFram
         ]  # what was tested when nothing was tuned within seeds may be a run that tunes now
     entries = recorder.entries(deciding)
     holdings = held(study, Entries(entries))
-    wanted = shares(holdings)
+    wanted = shares(study, holdings)
     if entries and not wanted:
         message = "its records are those of other settings: run it, or give the file as it was"
         raise InvalidStudy([Problem(study.name, message), *_differences(study, recorder)])
