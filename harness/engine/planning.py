@@ -84,15 +84,19 @@ def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = Non
     )
 
 
+def group_name(run: Run, structures: dict[tuple[Any, ...], str]) -> str:
+    """The name of the runs with which a run could share a population, the same in every process; `structures` as there."""
+    return hashlib.sha256("\n".join(population_key(run, structures)).encode()).hexdigest()[:16]
+
+
 def groups(runs: list[Run]) -> dict[str, list[Run]]:
-    """The runs that could share a population, by a name that is the same in every process."""
+    """The runs that could share a population, by the name of their group."""
     structures: dict[tuple[Any, ...], str] = {}
     names: dict[Setup, str] = {}
     found: dict[str, list[Run]] = {}
     for run in runs:
         if run.setup not in names:
-            text = "\n".join(population_key(run, structures))
-            names[run.setup] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            names[run.setup] = group_name(run, structures)
         found.setdefault(names[run.setup], []).append(run)
     return found
 

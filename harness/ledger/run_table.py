@@ -5,11 +5,12 @@ may have joined. So settings are those of the study's own trials, what compares 
 what follows from curves is derived from these.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.engine.content import seed_key
 from harness.engine.diagnostics.churn import with_churn
@@ -62,5 +63,12 @@ def _measured(study: Study, known: Mapping[int, Trial], runs: pd.DataFrame, curv
         own = study.metrics.replace(measures=measures)
         pairs = zip(runs["trial"].tolist(), runs["seed"].tolist(), strict=True)
         members = (run for number, seed in pairs for run in runs_of(study, known[number], [seed]))
-        runs = with_curve_measures(runs.assign(**worst), pd.read_parquet(curves), own, members)
+        curves_alone = _curves(curves, list(study.sweeps()))
+        runs = with_curve_measures(runs.assign(**worst), curves_alone, own, members)
     return runs.reindex(columns=[*OUTCOME, *metrics])
+
+
+def _curves(path: Path, levels: Collection[str]) -> pd.DataFrame:
+    """The curves as they were logged, which is what a user's metric is a function of: without the columns of levels."""
+    names = pq.read_schema(path).names
+    return pd.read_parquet(path, columns=[name for name in names if name not in levels])
