@@ -50,7 +50,7 @@ def harness_run(study_file: Path, *options: str, results: Path) -> Result:
 
 def tables(folder: Path) -> dict[str, bytes]:
     return {
-        name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.csv")
+        name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.parquet")
     }
 
 

@@ -20,6 +20,7 @@ Rules, for every claim but `Exact`, which needs no statistics:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,7 @@ from harness.inference.robust import interquartile_mean, probability_of_improvem
 from harness.inference.samples import Sample
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.inference.wording import sentence
+from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.metrics import METRICS
 from harness.study import AnyClaim, Estimated, Exact
 
@@ -63,7 +65,11 @@ def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *,
         claims: with the run table that each is judged on.
         plan: of the study.
         others: further claims of the family, which no runs can speak to: Holm counts them.
+
+    Raises:
+        InvalidStudy: runs lack the column of a claim's metric.
     """
+    _check_columns(claims)
     tested = [(claim, runs) for claim, runs in claims if isinstance(claim, Estimated)]
     reached = min((plan.reached(runs) for _, runs in tested), default=1)
     evidence = [[Evidence.of(claim, plan.until(runs, look), plan) for claim, runs in tested] for look in range(reached)]
@@ -77,6 +83,19 @@ def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *,
         judge_exact(claim, runs) if isinstance(claim, Exact) else replace(next(found), power=power)
         for (claim, runs), power in zip(claims, said, strict=True)
     ]
+
+
+def _check_columns(claims: Sequence[tuple[AnyClaim, pd.DataFrame]]) -> None:
+    """Refuse tables of runs that lack what a claim is about."""
+    found = []
+    for claim, runs in claims:
+        measured = [name for name in METRICS if name in runs]
+        for name in claim.measured().values():
+            if name not in runs:
+                message = f"no such column, which the claim “{claim.title}” is about{nearest(name, measured)}"
+                found.append(Problem(f"runs.{name}", message))
+    if found:
+        raise InvalidStudy(found)
 
 
 def unjudged(claim: Estimated) -> Verdict:
@@ -128,7 +147,7 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
         p_smallest_effect=None if evidence.failure else evidence.p,
         cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(first),
     )  # fmt: skip
-    return found if several or len(evidence.samples) > 1 else _described(found, first)
+    return found if several or len(evidence.samples) > 1 else _described(found, claim, first)
 
 
 def _shown(evidence: Evidence, alpha: float) -> tuple[float, float, float]:
@@ -161,14 +180,28 @@ def _cells(evidence: Evidence, alpha: float) -> list[CellEstimate]:
     )
     if len(parts) < 2:
         return []
-    each = [(part.name, estimate(evidence.claim, part)) for part in parts]
-    return [CellEstimate(name, found.value, *found.bounds(alpha)) for name, found in each]
+    each = [(part, estimate(evidence.claim, part)) for part in parts]
+    return [
+        CellEstimate(part.name, found.value, *found.bounds(alpha), **_seeds(evidence.claim, part))
+        for part, found in each
+    ]
 
 
-def _described(base: Verdict, sample: Sample) -> Verdict:
+def _seeds(claim: Estimated, sample: Sample) -> dict[str, Any]:
+    """What each seed says, as the fields of a verdict or of one of its cells."""
+    low, high = sample.bounds()
+    seeds = np.array(sample.seeds, dtype=int)
+    apart = {
+        "incomparable": low != high, "left_out": sample.bad if claim.estimated() == "mean" else np.zeros(len(low), bool)
+    }  # fmt: skip
+    per_seed = dict(zip(sample.seeds, map(float, sample.differences), strict=True))
+    return {"per_seed": per_seed} | {name: seeds[mask].tolist() for name, mask in apart.items()}
+
+
+def _described(base: Verdict, claim: Estimated, sample: Sample) -> Verdict:
     """With each seed's number, and what describes all of them."""
     differences = sample.differences
-    found = replace(base, per_seed=dict(zip(sample.seeds, map(float, differences), strict=True)))
+    found = replace(base, **_seeds(claim, sample))
     if base.estimand == "rate":
         return found
     found = replace(found, probability_of_improvement=probability_of_improvement(differences))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
-from harness.lead.pages import pages
+from harness.lead.pages import lines, pages
 from harness.lead.verdict_lines import is_as_registered, verdict_lines
 from harness.ledger.claim_record import REGISTERED, with_claims
 from harness.ledger.entries import Entries, held
@@ -19,7 +19,7 @@ from harness.ledger.records.reader import shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.run_table import run_table
-from harness.ledger.stores import leadership, open_records
+from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
 from harness.reporting.tracking_page import tracking_page
 from harness.settings import InvalidStudy, Problem, printable
@@ -67,10 +67,10 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
             recorder.show(tracking_page(study, origin.doc, verdicts, folder))
             page = recorder.page_address()
     except (RecordError, Unreachable) as error:
-        raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
+        raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
     for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
         click.echo(printable(line))
-    click.echo("\n".join(pages(study, folder, tracking_uri=uri, page=page, storage=None)))
+    click.echo("\n".join(lines(pages(study, folder, tracking_uri=uri, page=page, storage=None))))
     return DONE
 
 
@@ -93,7 +93,7 @@ def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFram
         ]  # what was tested when nothing was tuned within seeds may be a run that tunes now
     entries = recorder.entries(deciding)
     holdings = held(study, Entries(entries))
-    wanted = shares(holdings)
+    wanted = shares(study, holdings)
     if entries and not wanted:
         message = "its records are those of other settings: run it, or give the file as it was"
         raise InvalidStudy([Problem(study.name, message), *_differences(study, recorder)])

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from harness.reporting.comparison import STATUSES, VERDICT, Comparison
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.results import Results
 from harness.settings import printable
 from harness.settings.levels import in_words, label
