@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from own_study import MINE, harness_run, tables
+from own_study import MINE, harness_run, no_drawing, tables
 from services import MlflowServer, Postgres, free_port
 
 from harness.engine.content import seed_key
@@ -302,7 +302,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A small study that was run, and what the command said."""
     folder = tmp_path_factory.mktemp("run")
     (folder / "mine.py").write_text(MINE)
-    done = harness_run(folder / "mine.py", results=folder / "results")
+    with no_drawing():
+        done = harness_run(folder / "mine.py", results=folder / "results")
     assert done.exit_code == 0, done.output
     return folder, done.output
 
@@ -359,6 +360,7 @@ def test_cells_have_the_numbers_of_the_report(study: tuple[Path, str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_second_start_and_a_rebuilt_report_leave_the_page_as_it_is(study: tuple[Path, str]) -> None:
     from click.testing import CliRunner
 
