@@ -182,6 +182,13 @@ def test_nothing_of_another_study_and_no_text_of_a_user_is_touched(launched: Rec
     assert views == [f"mlflow.sharedViewState.{view_key('theirs')}"]
 
 
+def test_what_is_forgotten_leaves_no_view_and_no_description(launched: Recorder, results: Path) -> None:
+    launched.record(trial(0, 0.0, at_s=10))
+    launched.show(page(cell(0.0, 0)))
+    launched.forget()
+    assert (Shown(results).runs, set(Shown(results).experiment.tags)) == ({}, {"mlflow.experimentKind"})
+
+
 def test_cells_that_no_report_filled_end_with_their_launch(launched: Recorder, results: Path) -> None:
     launched.record(trial(0, 0.0, at_s=10))
     launched.finish_launch("KILLED")
