@@ -90,8 +90,8 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     assert len(children) == 4 * (2 + 1)
     child = next(c for c in children if c.data.tags["harness.phase"] == "confirm")
     assert {"model.dropout", "clipping.max_norm", "optimizer.lr"} <= set(child.data.params)
-    assert "test_loss" in child.data.metrics
-    assert len(client.get_metric_history(child.info.run_id, "curve/loss")) > 10
+    assert "generalization/test_loss" in child.data.metrics
+    assert len(client.get_metric_history(child.info.run_id, "curve/loss_median")) > 10
 
     trials = optuna.load_study(study_name="mine", storage=run_storage(results)).trials
     assert all(trial.state.name == "COMPLETE" for trial in trials)
