@@ -16,8 +16,8 @@ from harness.lead.events import Ended, Judged
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
 from harness.lead.overview import begin
+from harness.lead.pages import pages
 from harness.lead.rehearsal import is_complete, rehearse
-from harness.ledger.records.tracking import ui_command
 from harness.settings import printable
 from harness.settings.show import counted
 from harness.study import Study
@@ -53,10 +53,10 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
         if report.exists() and is_complete(study, options):
             options.say(f"Complete: nothing is left to train. Report: {report}, now written anew.")
         outcome = run_until_decided(study, run, options.display.tell) if options.until_decided else run(study)
-    return _ended(outcome, options)
+    return _ended(study, outcome, options)
 
 
-def _ended(outcome: flow.Outcome, options: Options) -> int:
+def _ended(study: Study, outcome: flow.Outcome, options: Options) -> int:
     """Say what came of it; the exit code."""
     for verdict in outcome.verdicts:
         options.display.tell(Judged(verdict))
@@ -64,7 +64,7 @@ def _ended(outcome: flow.Outcome, options: Options) -> int:
     if outcome.failed:
         tracebacks = map(printable, outcome.errors) if options.verbose else []
         click.echo("\n".join([*what_failed(outcome), *tracebacks]), err=True)
-    found_at = {"report": str(outcome.folder / "report.html"), "tracking": ui_command(options.uri)}
+    found_at = pages(study, outcome.folder, tracking_uri=options.uri, page=outcome.page, storage=options.storage)
     options.display.tell(Ended(exit_code, more=found_at | {"failed": outcome.failed}))
     return exit_code
 

@@ -14,15 +14,13 @@ import click
 
 from harness.lead.durations import duration
 from harness.lead.events import Ended, Event, Judged, Look, Said, as_json
+from harness.lead.pages import lines
 from harness.lead.progress import Progress
 from harness.lead.verdict_lines import verdict_lines
 from harness.settings import printable
 from harness.settings.show import counted
 
 LINE_EVERY_S, JSON_EVERY_S = 10.0, 1.0
-
-FOUND_AT = {"Report:": "report", "Runs:  ": "tracking"}
-"""What is said at the end, each by what an `Ended` calls it."""
 
 
 class Display(Protocol):
@@ -62,9 +60,7 @@ def text_of(event: Event) -> str:
         case Judged():
             return printable("\n".join(verdict_lines([event.verdict])))
         case Ended():
-            return printable(
-                "\n".join(f"{label} {event.more[name]}" for label, name in FOUND_AT.items() if name in event.more)
-            )
+            return printable("\n".join(lines(event.more)))
     return ""
 
 

@@ -13,7 +13,8 @@ command began) and
 - `verdict`, of each claim: `claim` (its title), `verdict`, `label`, `sentence`, `estimand`, `estimate`, `low`, `high`, `level`,
   `smallest_effect`, `n`, `look` (seeds at which it was decided, or null), `registered`; numbers that are not finite are text;
 - `end`, the last: `exit_code`, `text` (what went wrong and what to do, or ""), `problems` (`path`, `message`, `got` each), and, where
-  there are any, `report` (its path), `tracking` (the command that shows the runs), `failed` (runs).
+  there are any, `report` (its path), `tracking` (the command that serves the runs), `page` (the address that shows them),
+  `tuning` (the command that shows the search), `failed` (runs).
 """
 
 from collections.abc import Callable, Mapping, Sequence

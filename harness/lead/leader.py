@@ -168,7 +168,7 @@ def finish(
     return FinishedTrial(
         number=portion.number, key=portion.key, level=wants.level, measures=wants.measures,
         name=_name(study, portion), phase=phase, params=factors,
-        cell={path: factors[path] for path in study.sweeps()}, tuned=list(study.tunes()),
+        cell={path: factors[path] for path in study.sweeps()}, tuned=tuple(study.tunes()),
         runs=pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1),
         curves=_ordered([_rows(part.curves, own) for part in parts], ["seed", "step"]),
         populations=population_table(

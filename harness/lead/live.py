@@ -112,9 +112,8 @@ class Live:
 def wrapped(text: str, width: int) -> str:
     """A text whose lines fit a terminal, broken between words; what goes on stands below what its line says after its label.
 
-    >>> print(wrapped("  note:    some of the levels, and more of them", 40))
-      note:    some of the levels, and
-               more of them
+    >>> wrapped("note: some of the levels, and many more of them", 40).splitlines()
+    ['note: some of the levels, and many more', '      of them']
     """
     lines = ((line, " " * len(LABEL.findall(line)[0])) for line in text.split("\n"))
     return "\n".join(

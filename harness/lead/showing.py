@@ -9,7 +9,8 @@ import click
 from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
 from harness.lead.ending import DONE
 from harness.lead.verdict_lines import verdict_lines
-from harness.reporting.results import CLAIMS_FILE, REMEDY, Results, load
+from harness.reporting.reading import REMEDY
+from harness.reporting.results import CLAIMS_FILE, Results, load
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.levels import in_short
 from harness.settings.show import counted

@@ -79,9 +79,11 @@ def write_report(
     runs = sort_runs(study, runs)
     verdicts = judge_registered(study, runs, registrations(study, subject.chain))
     summary = summarize(study, runs)
-    drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES_FILE, runs, study), study))
+    drawn = list(plots.plots(runs, folder / CURVES_FILE, study, verdicts))
     images = plots.render_all(drawn, helpers)
-    pictures = [Picture(plot.name, plot.caption, svg, plot.title) for plot, (svg, _) in zip(drawn, images, strict=True)]
+    pictures = [
+        Picture(plot.name, plot.caption, image.svg, plot.title) for plot, image in zip(drawn, images, strict=True)
+    ]
     metrics = explored_metrics(study, runs)
     pairs = all_pairs(study, runs, metrics)
     shares = [plot.data for plot in drawn if plot.name == "importance"]
@@ -94,10 +96,10 @@ def write_report(
         write(folder / name, content)
     write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
-    for plot, (svg, png) in zip(drawn, images, strict=True):
+    for plot, image in zip(drawn, images, strict=True):
         write(folder / "figures" / f"{plot.name}.csv", csv(plot.data))
-        write(folder / "figures" / f"{plot.name}.svg", svg)
-        write(folder / "figures" / f"{plot.name}.png", png)
+        for kind, content in image._asdict().items():
+            write(folder / "figures" / f"{plot.name}.{kind}", content)
     remove_stale(folder / "figures", {plot.name for plot in drawn})
     write(folder / "summary.md", html.markdown(page).encode())
     write(folder / "report.html", html.render(page).encode())
@@ -185,8 +187,8 @@ def write(path: Path, content: bytes) -> None:
 
 def remove_stale(figures: Path, names: set[str]) -> None:
     """Delete figures of an earlier report of this study that this one no longer has; a user's own stay."""
-    kinds = {figure.__name__.rpartition(".")[2] for figure in (*plots.FIGURES, plots.own)}
+    kinds, suffixes = {*plots.DRAWN, "own"}, {".csv", *(f".{kind}" for kind in plots.Image._fields)}
     for path in figures.glob("*"):
-        ours = path.suffix in (".svg", ".png", ".csv") and any(f"{path.stem}_".startswith(f"{kind}_") for kind in kinds)
+        ours = path.suffix in suffixes and any(f"{path.stem}_".startswith(f"{kind}_") for kind in kinds)
         if ours and path.stem not in names:
             path.unlink()

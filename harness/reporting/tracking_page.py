@@ -6,7 +6,7 @@ After the report: a function of its folder alone, so that the page says what the
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -15,23 +15,35 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.inference.verdict import Verdict
 from harness.ledger.records.cells import SEEDS_FILE, Cell
-from harness.ledger.records.finished import CURVES_FILE, curves_over_seeds
+from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, curves_over_seeds
 from harness.ledger.records.naming import OVER_SEEDS, cell_key, cell_name, metric_name
 from harness.ledger.records.page import Page
 from harness.ledger.records.view import View
 from harness.reporting.formats import csv
 from harness.reporting.page_tables import explored_metrics
 from harness.reporting.results import load
-from harness.settings.levels import places, stored
+from harness.settings.levels import label, places, stored
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 from harness.study import Study
+
+MANY_CELLS = 100
+"""Of more, each shows the metrics of the columns alone, and shorter curves: MLflow takes half a millisecond for a point."""
+
+FEW_STEPS = 8
 
 COLUMNS = 8
 """Metrics that stand in columns; a page as wide as a screen shows so many."""
 
 FAR_APART = 30
 """A curve whose values differ by such a factor is drawn on logs."""
+
+
+class Extent(NamedTuple):
+    """How much is shown of a cell: which metrics, and of a curve how many steps at most."""
+
+    metrics: Sequence[str]
+    steps: int
 
 
 def tracking_page(study: Study, doc: str, verdicts: Sequence[Verdict], folder: Path) -> Page:
@@ -44,19 +56,21 @@ def tracking_page(study: Study, doc: str, verdicts: Sequence[Verdict], folder: P
         folder: results/<study>, with its report.
     """
     found = load(folder)
-    cells = list(_cells(study, found.runs, found.cells, folder / CURVES_FILE))
+    metrics, many = explored_metrics(study, found.runs), len(found.cells) > MANY_CELLS
+    extent = Extent(metrics if many else list(METRICS), FEW_STEPS if many else MAX_STEPS)
+    cells = list(_cells(study, found.runs, found.cells, folder / CURVES_FILE, extent))
     varied = [*study.sweeps(), *study.tunes()]
     title = f"{study.name}: cells and their trials"
-    return Page(title, cells, _view(varied, explored_metrics(study, found.runs), cells), _note(study, doc, verdicts))
+    return Page(title, cells, _view(varied, metrics, cells), _note(study, doc, verdicts))
 
 
-def _cells(study: Study, runs: pd.DataFrame, summary: pd.DataFrame, curves: Path) -> Iterator[Cell]:
+def _cells(study: Study, runs: pd.DataFrame, summary: pd.DataFrame, curves: Path, extent: Extent) -> Iterator[Cell]:
     """The cells of which there are runs, in the order of the study; of one that confirms several trials, one for each."""
     sweeps = {path: sweep.levels for path, sweep in study.sweeps().items()}
     place = pd.Series(places(runs, sweeps), index=runs.index)
     confirm = runs[runs["phase"] == "confirm"]
     of_cell = confirm.groupby([place] if study.tunes_within() else [place, "trial"], sort=True)
-    drawn = _drawn(curves, confirm, of_cell.ngroup())
+    drawn = _drawn(curves, confirm, of_cell.ngroup(), extent.steps)
     rows: list[dict[str, Any]] = [dict(row) for _, row in summary.iterrows()]
     all_runs = runs["key"].groupby(place).agg(frozenset).to_dict()
     seen: set[str] = set()
@@ -68,7 +82,7 @@ def _cells(study: Study, runs: pd.DataFrame, summary: pd.DataFrame, curves: Path
         told = levels | tuned if several else levels
         own = frozenset(inside["key"]) if several else all_runs[place[inside.index[0]]]
         yield Cell(
-            key=cell_key(told), name=cell_name(told), params=levels | tuned, metrics=_metrics(row),
+            key=cell_key(told), name=cell_name(told), params=levels | tuned, metrics=_metrics(row, extent.metrics),
             curves={f"{OVER_SEEDS}/{name}": curve for name, curve in drawn.get(number, {}).items()},
             runs=own, note=_note_of_cell(row, study), seeds=csv(_seeds(study, inside)), failed=bool(row["n_failed"]),
         )  # fmt: skip
@@ -88,16 +102,17 @@ def _untested(
 
 
 def _tuned(row: Mapping[str, Any], path: str) -> str:
-    """A tuned value; where seeds have their own, the median and the range."""
+    """A tuned value; where seeds have their own, the median and the range. The trials below have it to the last digit."""
     least, largest = row.get(f"{path}_least", row[path]), row.get(f"{path}_largest", row[path])
-    return str(row[path]) if least == largest else f"{row[path]:.3g} ({least:.3g} to {largest:.3g})"
+    shown = label(path, row[path])
+    return shown if least == largest else f"{shown} ({label(path, least)} to {label(path, largest)})"
 
 
-def _metrics(row: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
     """Means over the seeds, of losses medians too; infinite ones are left out, since MLflow would show a number in their place."""
     found = {"runs/seeds": float(row["n"]), "runs/failed": float(row["n_failed"])}
-    for name, metric in METRICS.items():
-        kinds = {"mean": name, "median": f"{name}_median"} if metric.kind == "loss" else {"mean": name}
+    for name in names:
+        kinds = {"mean": name, "median": f"{name}_median"} if METRICS[name].kind == "loss" else {"mean": name}
         found |= {metric_name(shown): row.get(f"{name}_{kind}", math.nan) for kind, shown in kinds.items()}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
@@ -108,7 +123,9 @@ def _seeds(study: Study, inside: pd.DataFrame) -> pd.DataFrame:
     return inside[columns].dropna(axis=1, how="all").sort_values("seed", kind="stable")
 
 
-def _drawn(path: Path, confirm: pd.DataFrame, numbers: "pd.Series[int]") -> dict[int, dict[str, "pd.Series[float]"]]:
+def _drawn(
+    path: Path, confirm: pd.DataFrame, numbers: "pd.Series[int]", steps: int
+) -> dict[int, dict[str, "pd.Series[float]"]]:
     """The curves of each group of confirm runs, over its seeds."""
     groups = dict(zip(zip(confirm["trial"], confirm["seed"], strict=True), numbers, strict=True))
     wanted = pa.array(sorted({trial for trial, _ in groups}), pa.int64())
@@ -119,7 +136,9 @@ def _drawn(path: Path, confirm: pd.DataFrame, numbers: "pd.Series[int]") -> dict
         group = [groups.get(key, -1) for key in zip(part["trial"].tolist(), part["seed"].tolist(), strict=True)]
         parts.append(part.assign(group=group)[lambda rows: rows["group"] >= 0])
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["group"])
-    return {int(str(group)): curves_over_seeds(own.drop(columns="group")) for group, own in rows.groupby("group")}
+    return {
+        int(str(group)): curves_over_seeds(own.drop(columns="group"), steps) for group, own in rows.groupby("group")
+    }
 
 
 def _view(varied: Sequence[str], metrics: Iterable[str], cells: Sequence[Cell]) -> View:
@@ -146,7 +165,8 @@ def _note(study: Study, doc: str, verdicts: Sequence[Verdict]) -> str:
         "One row for each cell: means over the seeds of its test runs; `_median` says where it is their median. A mean that is "
         "infinite, since a run diverged, is left out. Below each cell are its trials, of several seeds each."
     )
-    return "\n\n".join(filter(None, [doc.strip(), "\n".join(claims), rows]))
+    question, _, more = doc.strip().partition("\n\n")
+    return "\n\n".join(filter(None, [question, "\n".join(claims), more, rows]))
 
 
 def _mark(verdict: Verdict) -> str:

@@ -33,6 +33,7 @@ LAUNCH, CELL, CONTENT = "harness.launch", "harness.cell", "harness.content"
 
 MAX_PARAMETER_LENGTH = 6000
 MAX_TAG_LENGTH = 8000
+MAX_BATCH, MAX_PARAMETERS = 1000, 100
 MAX_DATA_LENGTH, MAX_DIGEST_LENGTH = 500, 36
 PAGE = 200
 
@@ -144,20 +145,19 @@ class Experiment:
         metrics: list["Metric"],
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Give a run parameters, metrics and tags, in this order."""
-        from mlflow.entities import Param
+        """Give a run parameters, metrics and tags; the tags, of which one may say that all is there, last."""
+        from mlflow.entities import Param, RunTag
 
         texts = [Param(name, str(value)[:MAX_PARAMETER_LENGTH]) for name, value in params.items()]
-        self.client.log_batch(record.run_id, metrics=metrics, params=texts)  # in batches of what MLflow takes at once
-        if tags:
-            self.tag(record, tags)
+        last = [RunTag(name, value[:MAX_TAG_LENGTH]) for name, value in (tags or {}).items()]
+        one_batch = len(metrics) + len(texts) + len(last) <= MAX_BATCH and len(texts) <= MAX_PARAMETERS
+        self.client.log_batch(record.run_id, metrics=metrics, params=texts, tags=last if one_batch else [])
+        if not one_batch:  # MLflow would split what it takes at once, and give the tags with the first part
+            self.client.log_batch(record.run_id, tags=last)
 
     def tag(self, record: Record, tags: Mapping[str, str]) -> None:
         """Give a run tags, in place of those of these names."""
-        from mlflow.entities import RunTag
-
-        texts = [RunTag(name, value[:MAX_TAG_LENGTH]) for name, value in tags.items()]
-        self.client.log_batch(record.run_id, tags=texts)
+        self.log(record, {}, [], tags)
 
     def log_data(self, record: Record, data: Mapping[str, str]) -> None:
         """Say which data a run was made from: digest by what they are."""
@@ -183,9 +183,10 @@ class Experiment:
             else:
                 self.client.set_experiment_tag(self._required(), name, value)
 
-    def address(self) -> str:
-        """Of its page, below that of the server."""
-        return f"#/experiments/{self._required()}/runs"
+    def address(self, record: Record | None = None, artifact: str = "") -> str:
+        """Of its page of runs, or of an artifact of one of them, below that of the server."""
+        runs = f"#/experiments/{self._required()}/runs"
+        return runs if record is None else f"{runs}/{record.run_id}/artifacts/{artifact}"
 
     def end(self, record: Record, status: Status, *, ended_at_s: float | None = None) -> Record:
         """Close a run, which ended now where it is not said when; returns it as it is then."""

@@ -118,7 +118,7 @@ def seed_means(runs: pd.DataFrame) -> dict[str, float]:
     return {**means, "n_seeds": len(runs), **{f"n_{status}": float(n) for status, n in statuses.items()}}
 
 
-def curves_over_seeds(curves: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
+def curves_over_seeds(curves: pd.DataFrame, at_most: int = MAX_STEPS) -> dict[str, "pd.Series[float]"]:
     """By step, the median over the seeds of each value (`…_median`), and the share of seeds that were clipped (`clip_fraction`).
 
     A seed that has become non-finite counts as infinite, and where that makes a median infinite the curve has no point: else it would
@@ -126,11 +126,14 @@ def curves_over_seeds(curves: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
 
     Args:
         curves: one row per seed, or trial and seed, and logged step.
+        at_most: so many of a curve's steps, ends included.
 
     Returns:
-        Name → value by step, at no more than `MAX_STEPS` of a curve's steps, ends included.
+        Name → value by step.
     """
-    runs = curves.drop(columns=["trial", "seed", "step"], errors="ignore").select_dtypes("number").astype(float)
+    runs = (
+        curves.drop(columns=["trial", "seed", "step"], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
+    )
     of_step = runs.groupby(curves["step"], sort=True)
     rows = of_step.size()
     shared = rows.index[rows == curves["seed"].nunique()]
@@ -141,11 +144,11 @@ def curves_over_seeds(curves: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
         found["clip_fraction"] = of_step["clipped"].mean()
         measured["clip_fraction"] = measured["clipped"]
     return {
-        str(name): _thinned(column.where(measured[str(name).removesuffix("_median")]).loc[shared])
+        str(name): _thinned(column.where(measured[str(name).removesuffix("_median")]).loc[shared], at_most)
         for name, column in found.items()
     }
 
 
-def _thinned(curve: "pd.Series[float]") -> "pd.Series[float]":
+def _thinned(curve: "pd.Series[float]", at_most: int) -> "pd.Series[float]":
     curve = curve[np.isfinite(curve)]
-    return curve.iloc[np.unique(np.linspace(0, len(curve) - 1, min(len(curve), MAX_STEPS)).round().astype(int))]
+    return curve.iloc[np.unique(np.linspace(0, len(curve) - 1, min(len(curve), at_most)).round().astype(int))]

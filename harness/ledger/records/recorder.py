@@ -147,22 +147,24 @@ class Recorder(Reader):
         at_once = AT_ONCE if is_server(self._tracking_uri) else 1
         Cells(self._experiment, identity, at_once=at_once).write(page.cells, trials)
         self._cells = None
-        self._experiment.tag(self._current_launch(), {NOTE: page.note})
+        launch = self._current_launch()
+        report = self._experiment.address(launch, f"{REPORT}/report.html")
+        note = f"{page.note}\n\n[The report with all figures]({report})"
+        self._experiment.tag(launch, {NOTE: note})
         newest_ms = max((trial.ended_at_ms for trial in trials), default=0)
-        self._experiment.tag_itself(self._changed(page, identity, newest_ms))
+        view = as_tag(page.view, identity, name=page.title, made_at_ms=newest_ms)
+        self._experiment.tag_itself(self._changed({**view, NOTE: OURS + note}))
 
     @own_errors()
     def page_address(self) -> str:
         """Where the view of the study opens once MLflow's page is served."""
         return page_address(self._tracking_uri, self._experiment.address(), view_key(self._tag()[IDENTITY]))
 
-    def _changed(self, page: Page, identity: str, made_at_ms: int) -> dict[str, str | None]:
-        """The tags of the experiment that are to be other ones: the view, and its description unless a user wrote it."""
+    def _changed(self, wanted: Mapping[str, str]) -> dict[str, str | None]:
+        """Of these tags of the experiment those that are other ones now; a description that a user wrote stays."""
         there = self._experiment.own_tags()
-        wanted = dict(as_tag(page.view, identity, name=page.title, made_at_ms=made_at_ms))
-        if there.get(NOTE, "").startswith(OURS) or not there.get(NOTE):
-            wanted[NOTE] = OURS + page.note
-        return {name: text for name, text in wanted.items() if there.get(name) != text}
+        theirs = {NOTE} if there.get(NOTE) and not there[NOTE].startswith(OURS) else set()
+        return {name: text for name, text in wanted.items() if there.get(name) != text and name not in theirs}
 
     @own_errors()
     def forget(self, entries: Collection[int] | None = None) -> None:

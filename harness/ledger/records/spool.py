@@ -64,7 +64,7 @@ class Spool:
             runs, curves, populations = (pd.read_parquet(place / name) for name in names)
             return FinishedTrial(
                 number=number, **{name: about[name] for name in PLAIN}, params=about["params"], measures=about["measures"],
-                cell=about.get("cell"), tuned=about.get("tuned", ()),
+                cell=about.get("cell"), tuned=tuple(about.get("tuned", ())),
                 runs=runs, curves=curves, populations=populations, errors=dict(about["errors"]), failed=dict(about["failed"]),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):

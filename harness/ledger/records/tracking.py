@@ -69,12 +69,14 @@ def page_address(tracking_uri: str, page: str, view: str) -> str:
     """Where a page opens in a view: at the server, or where `ui_command` serves it unless told otherwise. Shows no password.
 
     >>> page_address("https://me:secret@mlflow.example.org/ml/", "#/experiments/1/runs", "mine")
-    'https://***@mlflow.example.org/ml/#/experiments/1/runs?viewStateShareKey=mine'
+    'https://mlflow.example.org/ml/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=mine'
     >>> page_address("sqlite:///results/mlflow.db", "#/experiments/1/runs", "mine")
-    'http://127.0.0.1:5000/#/experiments/1/runs?viewStateShareKey=mine'
+    'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=mine'
     """
-    base = without_credentials(tracking_uri).rstrip("/") if is_server(tracking_uri) else LOCAL_PAGE
-    return f"{base}/{page}?viewStateShareKey={view}"
+    at = urlsplit(tracking_uri)
+    server = f"{at.scheme}://{at.netloc.rpartition('@')[2]}{at.path.rstrip('/')}"
+    base = server if is_server(tracking_uri) else LOCAL_PAGE
+    return f"{base}/{page}?workflowType=machine_learning&viewStateShareKey={view}"
 
 
 def is_server(tracking_uri: str) -> bool:

@@ -18,6 +18,9 @@ TAG = "mlflow.sharedViewState."
 FEW_CELLS = 20
 """So many at most are all drawn in the charts; of more, MLflow's first so many."""
 
+CARDS_ABREAST = 2
+"""Charts beside each other: three leave no room for their axes."""
+
 LETTER_PX, MARGIN_PX = 6.5, 34
 """What a letter of a column's head takes, and what is left beside it."""
 
@@ -86,7 +89,10 @@ def _card(name: str, kind: str) -> dict[str, Any]:
 
 
 def _section(name: str) -> dict[str, Any]:
-    return {"uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+    return {
+        "uuid": name, "name": name, "display": True, "isReordered": True, "deleted": False, "isGenerated": False,
+        "columns": CARDS_ABREAST,
+    }  # fmt: skip
 
 
 def view_key(identity: str) -> str:

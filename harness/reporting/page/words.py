@@ -98,7 +98,7 @@ def number(value: float | None) -> str:
     """
     if value is None or math.isnan(value):
         return "–"
-    sign = "−" * (value < 0)
+    sign = "−" if value < 0 else ""
     return f"{sign}∞" if math.isinf(value) else f"{sign}{abs(value):.3g}"
 
 
