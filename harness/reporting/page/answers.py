@@ -121,7 +121,9 @@ def _wins(verdict: Verdict) -> str:
     differences = np.array(list(verdict.per_seed.values()))
     ties = int((differences == 0).sum())
     tied = f", {ties} tied" if ties else ""
-    return f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}."
+    return (
+        f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}."
+    )
 
 
 def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> str:
