@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.texts import metric_words
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
