@@ -1,26 +1,47 @@
 """Figures: data apart from drawing, nothing dropped, colours that stay with their level, axes with names."""
 
+import io
 import math
 import multiprocessing
+import tempfile
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from PIL import Image
 from statsmodels.duration.survfunc import SurvfuncRight
-from synthetic import FakeStudy, rnn_clip, simulate
+from synthetic import FakeStudy, rnn_clip, roles_of, simulate
 
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
+from harness.inference.plan import Plan
+from harness.inference.verdicts import judge
 from harness.models import DropoutNet, SimpleRNN
 from harness.reporting import plots
+from harness.reporting.formats import csv
 from harness.reporting.plots import axes, generalization, rendering, seeds, solving, surface, training, tuning
+from harness.reporting.plots.saved import read
+from harness.reporting.tables import summarize
 from harness.settings import Sweep
 
 STUDY = rnn_clip()
 RUNS, CURVES = simulate(STUDY, every=6)
-PLOTS = {plot.name: plot for plot in plots.plots(RUNS, CURVES, STUDY)}
+ROLES = roles_of(STUDY, RUNS)
+VERDICTS = judge(STUDY.claims, RUNS, Plan.of(STUDY))
+
+
+def drawn_of(runs: pd.DataFrame, curves: pd.DataFrame, study: FakeStudy) -> list[plots.Plot]:
+    """All figures of a study."""
+    with tempfile.TemporaryDirectory() as folder:
+        curves.to_parquet(Path(folder) / "curves.parquet")
+        verdicts = judge(study.claims, runs, Plan.of(study)) if study.claims else []
+        return list(plots.plots(runs, Path(folder) / "curves.parquet", study, verdicts))
+
+
+PLOTS = {plot.name: plot for plot in drawn_of(RUNS, CURVES, STUDY)}
 
 
 @pytest.fixture(scope="module", params=list(PLOTS))
@@ -33,12 +54,12 @@ def drawn(request: pytest.FixtureRequest) -> Figure:
     return figure
 
 
-def test_every_swept_factor_has_its_figures():
-    assert set(PLOTS) == {
-        "generalization_model.dropout", "generalization_clipping.max_norm", "stability_model.dropout",
-        "stability_clipping.max_norm", "surface", "training", "seeds_model.dropout", "seeds_clipping.max_norm",
+def test_one_figure_shows_both_factors_and_every_claim_with_an_estimate_has_one():
+    assert list(PLOTS) == [
+        "claim_1", "claim_2", "claim_3", "generalization", "seeds", "surface", "stability", "survival", "training",
         "tuning_optimizer.lr", "budget", "importance",
-    }  # fmt: skip
+    ]  # fmt: skip
+    assert all(plot.title.endswith(".") and plot.caption.endswith(".") for plot in PLOTS.values())
 
 
 def test_every_axis_is_named(drawn: Figure):
@@ -46,18 +67,140 @@ def test_every_axis_is_named(drawn: Figure):
     assert panels
     for ax in panels:
         siblings_x, siblings_y = ax.get_shared_x_axes().get_siblings(ax), ax.get_shared_y_axes().get_siblings(ax)
-        assert any(other.get_xlabel() for other in siblings_x)
-        assert any(other.get_ylabel() for other in siblings_y)
+        assert drawn.get_supxlabel() or any(other.get_xlabel() for other in siblings_x)
+        names = [text.get_text() for text in ax.get_yticklabels()]
+        written = any(names) and not any(
+            name[:1].isdigit() or name[:1] == "−" for name in names
+        )  # levels, each by its name
+        assert written or drawn.get_supylabel() or any(other.get_ylabel() for other in [*siblings_y, *drawn.axes])
 
 
-def test_a_figure_needs_nothing_but_its_saved_data():
-    for name in ("seeds_model.dropout",):
-        plot = PLOTS[name]
-        svg, png = plots.render(plot)
-        again, _ = plots.render(plot)
-        assert svg == again
-        assert svg.startswith(b"<?xml")
-        assert png.startswith(b"\x89PNG")
+def test_texts_are_legible_and_within_the_figure_and_titles_apart(drawn: Figure):
+    with rendering.style():
+        drawn.draw_without_rendering()
+    edges = drawn.bbox
+    texts = [
+        text for ax in drawn.axes if ax.axison for text in [*ax.texts, ax._left_title, ax.xaxis.label, ax.yaxis.label]
+    ]
+    texts += [text for ax in drawn.axes if ax.axison for text in [*ax.get_xticklabels(), *ax.get_yticklabels()]]
+    for text in texts:
+        if text.get_text() and text.get_visible():
+            assert text.get_fontsize() >= 8, text.get_text()
+    for title in (ax._left_title for ax in drawn.axes if ax.get_title(loc="left")):
+        box = title.get_window_extent()
+        assert edges.x0 - 1 <= box.x0 and box.x1 <= edges.x1 + 1, title.get_text()
+    rows: dict[int, list[object]] = {}
+    for ax in drawn.axes:
+        if ax.get_title(loc="left"):
+            rows.setdefault(round(ax.get_window_extent().y1), []).append(ax._left_title.get_window_extent())
+    for row in rows.values():
+        assert all(one.x1 <= other.x0 + 1 for one, other in pairwise(sorted(row, key=lambda box: box.x0)))
+    for legend in drawn.legends:
+        box = legend.get_window_extent()
+        assert edges.x0 <= box.x0 < box.x1 <= edges.x1
+
+
+def test_bytes_are_a_function_of_the_data_and_say_what_is_seen():
+    plot = PLOTS["seeds"]
+    image = plots.render(plot)
+    assert image == plots.render(plot)
+    assert image.svg.startswith(b"<?xml") and image.png.startswith(b"\x89PNG") and image.pdf.startswith(b"%PDF")
+    assert b"CreationDate" not in image.pdf
+    assert Image.open(io.BytesIO(image.png)).info["Title"] == plot.title
+
+
+def test_a_figure_needs_nothing_but_its_saved_data(tmp_path: Path):
+    for plot in PLOTS.values():
+        (tmp_path / "table.csv").write_bytes(csv(plot.data))
+        table = read(tmp_path / "table.csv")
+        for name in plot.data.columns:
+            pd.testing.assert_series_equal(table[name], plot.data[name], check_dtype=False)
+    plot = PLOTS["surface"]
+    (tmp_path / "table.csv").write_bytes(csv(plot.data))
+    again = plots.Plot(plot.name, "", read(tmp_path / "table.csv"), plot.draw, title=plot.title)
+    assert plots.render(again).svg == plots.render(plot).svg
+
+
+def test_a_claims_figure_shows_the_numbers_of_its_verdict():
+    for i, verdict in enumerate(VERDICTS[:3], start=1):
+        data = PLOTS[f"claim_{i}"].data
+        whole = data[data["together"] & (data["state"] == "estimate")].iloc[0]
+        assert whole["value"] == verdict.estimate and set(data["smallest_effect"]) == {verdict.smallest_effect}
+        assert whole["low"] == (-math.inf if verdict.low is None else verdict.low)
+        seeds_ = data[data["together"] & (data["state"] != "estimate")]
+        assert dict(zip(seeds_["seed"], seeds_["value"], strict=True)) == verdict.per_seed
+        for cell in verdict.cells:
+            rows = data[(data["row"] == cell.name) & ~data["together"]]
+            assert dict(zip(rows["seed"], rows["value"], strict=True)).items() >= cell.per_seed.items()
+            assert rows.iloc[0][["value", "low", "high"]].to_list() == [cell.estimate, cell.low, cell.high]
+
+
+def test_a_cells_differences_are_those_of_its_runs_and_average_to_the_seeds():
+    verdict = VERDICTS[1]  # test loss, dropout .2 against 0, over four norms
+    confirm = RUNS[(RUNS["phase"] == "confirm") & (RUNS["seed"] == 3)]
+    for cell in verdict.cells:
+        norm = math.inf if "∞" in cell.name else float(cell.name.split(" = ")[1])
+        at = confirm[confirm["clipping.max_norm"] == norm].set_index("model.dropout")["test_loss"]
+        expected = 0.0 if at[0.0] == at[0.2] else at[0.0] - at[0.2]
+        assert cell.per_seed[3] == pytest.approx(expected)
+    for seed, value in verdict.per_seed.items():
+        cells = [cell.per_seed[seed] for cell in verdict.cells]
+        if np.isfinite(cells).all():
+            assert value == pytest.approx(np.mean(cells))
+        both = {math.inf, -math.inf} <= set(cells)
+        assert (seed in verdict.incomparable) == both
+
+
+def test_drawn_marks_of_a_claim_are_its_data_and_what_lies_beyond_is_counted():
+    plot = PLOTS["claim_2"]
+    figure = plot.draw(plot.data)
+    (ax,) = figure.axes
+    rows = plot.data[plot.data["state"] == "compared"]
+    dots = sorted(x for line in ax.lines if line.get_marker() == "o" for x in line.get_xdata())
+    beyond = int((~rows["value"].between(*ax.get_xlim())).sum())
+    assert len(dots) == len(rows) - beyond and set(dots) <= set(rows["value"])
+    notes = [text.get_text() for text in ax.texts]
+    infinite = plot.data[np.isinf(plot.data["value"]) & (plot.data["state"] != "estimate")]
+    assert sum(int(part.split()[0]) for note in notes for part in note.split(", ") if part.endswith("diverged")) == len(
+        infinite
+    )
+    lines = {line.get_xdata()[0] for line in ax.lines if len(set(line.get_xdata())) == 1}
+    assert {0, plot.data["smallest_effect"].iloc[0]} <= lines
+
+
+def test_points_are_the_numbers_of_the_table_of_cells():
+    data, table = generalization.data(RUNS, ROLES), summarize(STUDY, RUNS)
+    assert data is not None
+    for row in data.to_dict("records"):
+        levels = {row["x_factor"]: row["x"], row["group_factor"]: row["group"]}
+        norm = levels["clipping.max_norm"]
+        cell = table[
+            (table["clipping.max_norm"] == (math.inf if norm.startswith("∞") else float(norm)))
+            & (table["model.dropout"] == float(levels["model.dropout"]))
+        ].iloc[0]
+        assert row["estimate"] == pytest.approx(cell[f"{row['metric']}_{row['statistic']}"])
+        assert row["n_diverged"] == cell["n_diverged"] and row["n"] == cell[f"{row['metric']}_n"]
+        if row["statistic"] == "mean":
+            assert row["low"] == pytest.approx(cell[f"{row['metric']}_low"])
+        else:
+            assert math.isinf(cell[f"{row['metric']}_mean"])
+
+
+def test_drawn_points_are_the_data():
+    plot = PLOTS["generalization"]
+    first = plot.data[plot.data["metric"] == plot.data["metric"].iloc[0]]
+    ax = plot.draw(plot.data).axes[0]
+    points = sorted(y for line in ax.lines if line.get_ls() == "None" and line.get_marker() in "os^D" for y in line.get_ydata()
+                    if ax.get_ylim()[0] < y < ax.get_ylim()[1])  # fmt: skip
+    inside = first["estimate"][first["estimate"].between(*ax.get_ylim(), inclusive="neither")]
+    np.testing.assert_allclose(points, sorted(inside))
+
+
+def test_a_claimed_metric_comes_first():
+    study = rnn_clip(claims=(STUDY.claims[1].model_copy(update={"metric": "test_error"}),))
+    data = generalization.data(RUNS, roles_of(study, RUNS))
+    assert data is not None and data["metric"].iloc[0] == "test_error"
+    assert set(seeds.data(RUNS, roles_of(study, RUNS))["metric"]) == {"test_error"}
 
 
 @pytest.mark.slow
@@ -73,38 +216,43 @@ def test_helpers_draw_the_same_figures_and_one_that_died_is_done_without():
 def test_a_level_has_one_colour_in_every_figure():
     colours: dict[tuple[str, str], set[int]] = {}
     for plot in PLOTS.values():
-        for role in ("x", "group", "facet"):
-            if f"{role}_colour" in plot.data:
-                for key, rows in plot.data.groupby([f"{role}_factor", role]):
-                    colours.setdefault(key, set()).update(rows[f"{role}_colour"])
+        if "group_colour" in plot.data:
+            for key, rows in plot.data.groupby(["group_factor", "group"]):
+                colours.setdefault(key, set()).update(rows["group_colour"])
     assert all(len(found) == 1 for found in colours.values())
     assert len({min(found) for found in colours.values()}) == len(colours)  # and no two levels share one
 
 
 def test_infinite_bound_is_the_last_level_and_says_what_it_is():
-    data = PLOTS["generalization_clipping.max_norm"].data
+    data = PLOTS["generalization"].data
     assert list(data.sort_values("x_order")["x"].unique()) == ["0.25", "1", "5", "∞ (no clipping)"]
+    assert "∞: no clipping" in PLOTS["generalization"].draw(data).get_supxlabel()
 
 
-def test_estimates_are_medians_that_count_diverged_runs():
-    data = generalization.data(RUNS, CURVES, STUDY, "clipping.max_norm")
+def test_surface_is_the_paired_difference_to_the_best_cell():
+    data = surface.data(RUNS, ROLES)
     assert data is not None
-    row = data[(data["metric"] == "test_loss") & (data["x"] == "5") & (data["group"] == "0")].iloc[0]
-    chosen = (RUNS["phase"] == "confirm") & (RUNS["clipping.max_norm"] == 5) & (RUNS["model.dropout"] == 0)
-    values = np.sort(RUNS.loc[chosen, "test_loss"])
-    assert (row["low"], row["high"]) == (values[1], values[8])
-    assert row["estimate"] == (values[4] + values[5]) / 2
-    assert row["n_diverged"] == np.isinf(values).sum()
-
-
-def test_surface_holds_every_cell():
-    data = surface.data(RUNS, CURVES, STUDY)
-    assert data is not None
-    assert (data.groupby("metric").size() == len(STUDY.cells())).all()
+    assert (data.groupby("metric").size() == len(STUDY.cells())).all() and (
+        data.groupby("metric")["best"].sum() == 1
+    ).all()
+    table = RUNS[RUNS["phase"] == "confirm"].pivot(
+        index="seed", columns=["clipping.max_norm", "model.dropout"], values="test_loss"
+    )
+    finite = table.loc[:, np.isfinite(table).all()]
+    best = finite.mean().idxmin()
+    for column in finite:
+        name = {math.inf: "∞ (no clipping)"}.get(column[0], f"{column[0]:g}"), f"{column[1]:g}"
+        row = data[(data["metric"] == "test_loss") & (data["x"] == name[0]) & (data["y"] == name[1])].iloc[0]
+        differences = finite[column] - finite[best]
+        assert row["effect"] == pytest.approx(differences.mean()) and row["best"] == (column == best)
+        half = 2.262157 * differences.std() / math.sqrt(10)  # t of 9 degrees of freedom
+        assert row["effect_high"] == pytest.approx(differences.mean() + half, rel=1e-5)
+        near = surface.near(data).loc[row.name]
+        assert near == (not row["best"] and abs(differences.mean()) <= half)
 
 
 def test_training_curves_count_a_diverged_run_as_infinite():
-    data = training.data(RUNS, CURVES, STUDY)
+    data = training.data(RUNS, CURVES, ROLES)
     assert data is not None
     last = data[(data["quantity"] == "loss") & (data["facet"] == "∞ (no clipping)")].groupby("group").tail(1)
     ended = RUNS[(RUNS["phase"] == "confirm") & np.isinf(RUNS["clipping.max_norm"]) & (RUNS["status"] == "diverged")]
@@ -154,13 +302,13 @@ def test_long_curves_are_binned():
 
 
 def test_every_seed_is_a_point():
-    data = seeds.data(RUNS, CURVES, STUDY, "model.dropout")
+    data = seeds.data(RUNS, ROLES)
     assert data is not None
     assert len(data) == (RUNS["phase"] == "confirm").sum()
 
 
 def test_tuning_marks_the_confirmed_value_in_every_cell():
-    data = tuning.data(RUNS, CURVES, STUDY, "optimizer.lr")
+    data = tuning.data(RUNS, ROLES, "optimizer.lr")
     assert data is not None
     assert (data[data["chosen"] == 1].groupby(["facet", "group"]).size() == 1).all()
     assert data["chosen"].sum() == len(STUDY.cells())
@@ -174,7 +322,7 @@ def test_labels_of_levels_that_are_components_fit():
     models = Sweep(DropoutNet(hidden=(16,)), DropoutNet(dropout=0.2), SimpleRNN(hidden=32))
     study = FakeStudy(settings={"model": models, "clipping": rules, "steps": 60}, seeds=3)
     runs, curves = simulate(study, every=12)
-    for plot in plots.plots(runs, curves, study):
+    for plot in drawn_of(runs, curves, study):
         with rendering.style():
             figure = plot.draw(plot.data)
             figure.draw_without_rendering()
@@ -195,7 +343,7 @@ def test_time_to_solve_is_kaplan_and_meiers_estimate_and_its_mean_the_area_below
     solved = generator.random(len(runs)) < 0.6
     runs["solved"] = solved.astype(float)
     runs["solve_step"] = np.where(solved, generator.integers(1, 10, len(runs)) * 10.0, last)
-    (plot,) = solving.plots(runs, CURVES, STUDY)
+    (plot,) = solving.plots(runs, CURVES, ROLES)
     for (norm, dropout), line in plot.data.groupby(["facet", "group"]):
         bound = math.inf if norm.startswith("∞") else float(norm)
         cell = runs[(runs["clipping.max_norm"] == bound) & (runs["model.dropout"] == float(dropout))]
@@ -210,7 +358,7 @@ def test_time_to_solve_is_kaplan_and_meiers_estimate_and_its_mean_the_area_below
 
 
 def test_a_task_that_is_never_called_solved_has_no_such_figure():
-    assert not list(solving.plots(RUNS, CURVES, STUDY))
+    assert not list(solving.plots(RUNS, CURVES, ROLES))
 
 
 def luminance(colour: tuple[float, ...]) -> float:
@@ -227,7 +375,7 @@ def test_numbers_on_a_surface_are_legible_on_every_colour():
         mesh = ax.collections[0]
         columns = mesh.get_array().shape[1]
         for text in ax.texts:
-            x, y = (int(at) for at in text.get_position())
+            x, y = (round(at) for at in text.get_position())
             if not np.ma.getmaskarray(mesh.get_array())[y, x]:
                 pair = luminance(to_rgb(text.get_color())), luminance(mesh.get_facecolor()[y * columns + x])
                 assert (max(pair) + 0.05) / (min(pair) + 0.05) > 4.5, text.get_text()

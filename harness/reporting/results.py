@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
@@ -22,6 +22,9 @@ from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.show import counted
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "summary.csv", "claims.json", "study.json", "environment.json"
 FILES = (RUNS_FILE, CURVES_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
@@ -114,6 +117,19 @@ class Results:
             return kept_weights.read(path)
         except kept_weights.DAMAGE as error:
             raise InvalidStudy([Problem(str(path), "is damaged", str(error))]) from None
+
+    def plot(self, name: str) -> "Figure":
+        """A figure of the report, with its title, such as `surface`, `generalization` or `claim_1`.
+
+        Args:
+            name: of the figure: its file in `figures` without the suffix.
+
+        Raises:
+            InvalidStudy: there is no such figure; the message names those that there are.
+        """
+        from harness.reporting.plots.saved import saved  # takes a second
+
+        return saved(self.folder / "figures", name)
 
     @property
     def report(self) -> Path:
@@ -229,7 +245,9 @@ def _verdicts(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     numbers = dict.fromkeys([*NUMBERS, *ESTIMATES, *bounds], float)
     whole = dict.fromkeys(["look", "planned_seeds"], "Int64")
     return table.astype(
-        numbers | whole | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes"], object)
+        numbers
+        | whole
+        | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes", "incomparable", "left_out"], object)
     )
 
 

@@ -135,11 +135,13 @@ class _Plain(LogFormatter):
 
 def facet_names(data: pd.DataFrame, width: int = 28) -> dict[int, str]:
     """By their order the levels of the facet with its factor, all in one line where that has room; nothing without a facet."""
-    levels = data.drop_duplicates("facet_order").set_index("facet_order")
-    if not levels["facet_factor"].iloc[0]:
-        return dict.fromkeys(levels.index, "")
-    whole = {order: f"{row['facet_factor']} = {tick(row['facet'], flat=True)}" for order, row in levels.iterrows()}
-    if max(map(len, whole.values())) <= width:
-        return whole
-    return {order: f"{wrapped(row['facet_factor'], width)}\n= {wrapped(tick(row['facet'], flat=True), width)}"
-            for order, row in levels.iterrows()}  # fmt: skip
+    levels = data.drop_duplicates("facet_order")
+    factor = str(levels["facet_factor"].iloc[0])
+    shown = {
+        int(order): tick(level, flat=True) for order, level in zip(levels["facet_order"], levels["facet"], strict=True)
+    }
+    if not factor:
+        return dict.fromkeys(shown, "")
+    if max(len(f"{factor} = {level}") for level in shown.values()) <= width:
+        return {order: wrapped(f"{factor} = {level}", width) for order, level in shown.items()}
+    return {order: f"{wrapped(factor, width)}\n= {wrapped(level, width)}" for order, level in shown.items()}

@@ -102,15 +102,21 @@ def _worse(data: pd.DataFrame) -> "np.ndarray[tuple[int, ...], np.dtype[np.float
 
 
 def _heatmap(ax: Axes, panel: pd.DataFrame, norm: Normalize, columns: int) -> None:
-    for (_, row), worse in zip(panel.iterrows(), _worse(panel), strict=True):
+    shown = panel.assign(worse=np.minimum(_worse(panel), norm.vmax or 1.0).astype(float))
+    shown.loc[~np.isfinite(_worse(panel)), "worse"] = np.nan
+    table = shown.pivot(index="y_order", columns="x_order", values="worse")
+    table = table.reindex(index=range(table.index.max() + 1), columns=range(table.columns.max() + 1))
+    edges = (np.arange(n + 1) - 0.5 for n in table.shape[::-1])
+    mesh = ax.pcolormesh(*edges, table.to_numpy(float), norm=norm, cmap="cividis_r", edgecolors="white",
+                         linewidth=1.2 if columns <= NUMERIC else 0.4)  # fmt: skip
+    for row, worse in zip(panel.to_dict("records"), shown["worse"], strict=True):
         place = (row["x_order"] - 0.5, row["y_order"] - 0.5)
-        colour = (
-            matplotlib.colormaps["cividis_r"](norm(min(worse, norm.vmax or 1.0))) if np.isfinite(worse) else (1.0,) * 4
-        )
-        ax.add_patch(Rectangle(place, 1, 1, fc=colour, ec="white", lw=1.2, hatch=None if np.isfinite(worse) else "///"))
-        dark = _luminance(colour) <= EQUAL_CONTRAST
-        ax.text(row["x_order"], row["y_order"], _text(row, columns), ha="center", va="center", fontsize=8, linespacing=1.2,
-                color="white" if dark else "black")  # fmt: skip
+        colour = mesh.cmap(norm(worse)) if np.isfinite(worse) else (1.0, 1.0, 1.0, 1.0)
+        if not np.isfinite(worse):
+            ax.add_patch(Rectangle(place, 1, 1, fill=False, ec="0.75", lw=0, hatch="///"))
+        if text := _text(row, columns):
+            ax.text(row["x_order"], row["y_order"], text, ha="center", va="center", fontsize=8, linespacing=1.2,
+                    color="black" if _luminance(colour) > EQUAL_CONTRAST else "white")  # fmt: skip
         if row["best"]:
             ax.add_patch(Rectangle(place, 1, 1, fill=False, ec="black", lw=2, zorder=4))
     ax.grid(visible=False)
@@ -122,7 +128,7 @@ def _luminance(colour: tuple[float, ...]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def _text(row: "pd.Series[Any]", columns: int) -> str:
+def _text(row: dict[Any, Any], columns: int) -> str:
     """The difference with its interval, as far as there is room; of the best cell what it has."""
     mark = f"{NEAR} " if not row["best"] and not (row["effect_low"] > 0 or row["effect_high"] < 0) else ""
     diverged = f" {row['n_diverged']}×" if row["n_diverged"] else ""
