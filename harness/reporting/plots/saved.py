@@ -49,7 +49,7 @@ def read(path: Path) -> pd.DataFrame:
     columns = pd.read_csv(path, nrows=0).columns
     texts = [column for column in columns if column in TEXTS or str(column).endswith("_factor")]
     table = pd.read_csv(
-        path, dtype=dict.fromkeys(texts, str), keep_default_na=False, float_precision="round_trip",
+        path, dtype=dict.fromkeys(texts, str), keep_default_na=False,
         na_values={column: [""] for column in columns if column not in texts},
     )  # fmt: skip
     for column in texts:  # the apostrophe says to spreadsheets that what follows is no formula
