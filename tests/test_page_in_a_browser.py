@@ -294,7 +294,9 @@ def test_a_page_of_ten_thousand_runs_is_small_enough_to_be_mailed(tmp_path: Path
     levels = [i / 1000 for i in range(500)]
     study = FakeStudy(name="large", settings={"model.dropout": Sweep(*levels), "steps": 120}, seeds=1)
     one, few = simulate(study, every=1)
-    runs, curves = (pd.concat([table.assign(seed=seed) for seed in range(20)], ignore_index=True) for table in (one, few))
+    runs, curves = (
+        pd.concat([table.assign(seed=seed) for seed in range(20)], ignore_index=True) for table in (one, few)
+    )
     page = made(study, tmp_path, runs, curves)
     assert len(runs) == 10_000
     assert page.stat().st_size < 4_000_000, "figures, at most a few, come on top"

@@ -72,7 +72,7 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
-    for kind in ("svg", "png", "csv"):
+    for kind in ("svg", "png", "pdf", "csv"):
         assert len(list((folder / "figures").glob(f"*.{kind}"))) >= 5
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert not [name for name in there if meaning(name) is None and not name.startswith(".")]
