@@ -85,6 +85,8 @@ class Page:
         about: environment, by name.
         commands: shell lines that reproduce it.
         counts: of runs, by kind.
+        baseline: an earlier result that it is set beside; "" for none.
+        against: how it differs from that.
     """
 
     title: str
@@ -103,6 +105,8 @@ class Page:
     about: Mapping[str, str]
     commands: Sequence[str]
     counts: Mapping[str, int]
+    baseline: str = ""
+    against: Sequence[Captioned] = ()
 
     @property
     def question(self) -> str:
@@ -257,6 +261,9 @@ def markdown(page: Page) -> str:
     if page.exploration:
         parts += ["## Exploration"]
     for part in page.exploration:
+        parts += [_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""]
+    parts += [f"## Against {_plain(page.baseline)}"] if page.against else []
+    for part in page.against:
         parts += [_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""]
     if page.meanings.rows:
         parts += ["## Metrics", _markdown_table(page.meanings)]
