@@ -261,7 +261,7 @@ def test_a_report_stands_beside_its_baseline_in_the_same_differences(results: Pa
         assert f"{middle} [{low}, {high}]" in section
         for said in (
             "optimizer.lr", "the baseline alone has the cell clipping.max_norm = 0.1", "this study alone has the cell",
-            "model.dropout: the baseline does not sweep it", "Runs in common", "clipping prevents divergence", "only the baseline has this claim",
+            "Runs in common", "clipping prevents divergence", "only the baseline has this claim",
         ):  # fmt: skip
             assert said in section, said
     assert reported(results).exit_code == 0  # and without one again
