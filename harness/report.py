@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from harness.lead.arguments import StudyFile
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study_file", metavar="STUDY", type=StudyFile())
 @click.option(
     "--set",
     "settings",
@@ -30,7 +32,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     from harness.study.changes import Changes
 
     changes = Changes(settings, seeds, quick)
-    sys.exit(ending(lambda: rebuild(study_file, changes, **stores), refused=f"{study_file} has no report:"))
+    sys.exit(ending(lambda: rebuild(study_file, changes, **stores), refused=f"{study_file} has no report"))
 
 
 if __name__ == "__main__":

@@ -217,6 +217,11 @@ def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, t
     done = harness_run(study_file, results=tmp_path)
     assert done.exit_code == 1, done.output
     runs = pd.read_parquet(tmp_path / "mine" / "runs.parquet")
+    said = done.stderr.splitlines()
+    assert said[-2].startswith(
+        f"Mend the cause and run the same command with --retry-failed: {len(runs) // 2} runs failed;"
+    )
+    assert said[-1] == f"  RuntimeError: no more ({len(runs) // 2} runs)"
     assert set(runs.loc[runs["model.width"] == 9, "status"]) == {"failed"}
     assert "failed" not in set(runs.loc[runs["model.width"] == 8, "status"])
     errors = list((tmp_path / "mlartifacts").rglob("error_seed_*.txt"))

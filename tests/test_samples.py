@@ -48,4 +48,4 @@ def test_the_numbers_are_means_over_trials_of_what_did_not_fail():
 def test_without_any_number_nothing_is_put_to_the_test(change):
     (found,) = judge([CLAIM], table().assign(**change), Plan(SWEEPS, range(12), [12]))
     assert (found.verdict, found.n, found.estimate) == ("inconclusive", 0, None)
-    assert found.sentence.startswith("Not put to the test")
+    assert found.sentence.startswith("Not tested")

@@ -13,12 +13,18 @@ from harness.settings.levels import stored
 
 @dataclass(frozen=True)
 class CellEstimate:
-    """What one cell or step says by itself; the interval is that of the claim's level, as if it stood alone."""
+    """What one cell or step says by itself; the interval is that of the claim's level, as if it stood alone.
+
+    `per_seed`, `incomparable` and `left_out` as in `Verdict`.
+    """
 
     name: str
     estimate: float
     low: float
     high: float
+    per_seed: Mapping[int, float] = field(default_factory=dict)
+    incomparable: Sequence[int] = ()
+    left_out: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Verdict:
         look: number of seeds at the look that decided it; None while it is open.
         power: what the planned seeds can decide, see `harness.inference.prospects`.
         per_seed: seed → Δ; infinite where just one run of two diverged.
+        incomparable: seeds whose Δ may be anything, since runs diverged on both sides, and stands as a tie of 0.
+        left_out: seeds that have no part in a mean, since a run of theirs diverged or collapsed.
         cells: its own Δ of each cell that is averaged over, or of each that must bear the claim out.
         catastrophes: runs that diverged or collapsed, by arm; None where the claim is about rates.
         n_diverged_treatment: diverged runs in the first arm.
@@ -95,6 +103,8 @@ class Verdict:
     look: int | None = None
     power: str = ""
     per_seed: Mapping[int, float] = field(default_factory=dict)
+    incomparable: Sequence[int] = ()
+    left_out: Sequence[int] = ()
     cells: Sequence[CellEstimate] = ()
     catastrophes: Catastrophes | None = None
     n_diverged_treatment: int = 0
@@ -122,6 +132,7 @@ OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds
 
 OF_ESTIMANDS = (
     "kind", "compared", "above", "estimand", "looks", "look", "power", "cells", "catastrophes", "n_missing", "n_copies", "mean",
+    "incomparable", "left_out",
 )  # fmt: skip
 """Fields that verdicts of before claims had estimands lack."""
 

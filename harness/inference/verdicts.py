@@ -20,6 +20,7 @@ Rules, for every claim but `Exact`, which needs no statistics:
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
         p_smallest_effect=None if evidence.failure else evidence.p,
         cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(first),
     )  # fmt: skip
-    return found if several or len(evidence.samples) > 1 else _described(found, first)
+    return found if several or len(evidence.samples) > 1 else _described(found, claim, first)
 
 
 def _shown(evidence: Evidence, alpha: float) -> tuple[float, float, float]:
@@ -179,14 +180,28 @@ def _cells(evidence: Evidence, alpha: float) -> list[CellEstimate]:
     )
     if len(parts) < 2:
         return []
-    each = [(part.name, estimate(evidence.claim, part)) for part in parts]
-    return [CellEstimate(name, found.value, *found.bounds(alpha)) for name, found in each]
+    each = [(part, estimate(evidence.claim, part)) for part in parts]
+    return [
+        CellEstimate(part.name, found.value, *found.bounds(alpha), **_seeds(evidence.claim, part))
+        for part, found in each
+    ]
 
 
-def _described(base: Verdict, sample: Sample) -> Verdict:
+def _seeds(claim: Estimated, sample: Sample) -> dict[str, Any]:
+    """What each seed says, as the fields of a verdict or of one of its cells."""
+    low, high = sample.bounds()
+    seeds = np.array(sample.seeds, dtype=int)
+    apart = {
+        "incomparable": low != high, "left_out": sample.bad if claim.estimated() == "mean" else np.zeros(len(low), bool)
+    }  # fmt: skip
+    per_seed = dict(zip(sample.seeds, map(float, sample.differences), strict=True))
+    return {"per_seed": per_seed} | {name: seeds[mask].tolist() for name, mask in apart.items()}
+
+
+def _described(base: Verdict, claim: Estimated, sample: Sample) -> Verdict:
     """With each seed's number, and what describes all of them."""
     differences = sample.differences
-    found = replace(base, per_seed=dict(zip(sample.seeds, map(float, differences), strict=True)))
+    found = replace(base, **_seeds(claim, sample))
     if base.estimand == "rate":
         return found
     found = replace(found, probability_of_improvement=probability_of_improvement(differences))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
+from harness.lead.pages import lines, pages
 from harness.lead.verdict_lines import is_as_registered, verdict_lines
 from harness.ledger.claim_record import REGISTERED, with_claims
 from harness.ledger.entries import Entries, held
@@ -18,9 +19,10 @@ from harness.ledger.records.reader import shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.run_table import run_table
-from harness.ledger.stores import leadership, open_records
+from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
 from harness.reporting.results import Results, load
+from harness.reporting.tracking_page import tracking_page
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.patience import Unreachable
 from harness.study import Study
@@ -47,7 +49,7 @@ def rebuild(
     """
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time
     study, _ = load_with_origin(study_file, changes)
-    folder = results / study.name
+    folder, uri = results / study.name, tracking_uri or default_tracking_uri(results)
     earlier = _baseline(baseline, folder)
     try:
         recorder, note = open_records(study.name, results, tracking_uri)
@@ -63,15 +65,17 @@ def rebuild(
                 recorder.write_documents({REGISTERED: documents[REGISTERED]})
             commands = [
                 _command(origin, results, tracking_uri),
-                ui_command(tracking_uri or default_tracking_uri(results)),
+                ui_command(uri),
             ]
             verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands, baseline=earlier)
             recorder.log_report(folder)
+            recorder.show(tracking_page(study, origin.doc, verdicts, folder))
+            page = recorder.page_address()
     except (RecordError, Unreachable) as error:
-        raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
+        raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
     for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
         click.echo(printable(line))
-    click.echo(f"Report: {folder / 'report.html'}")
+    click.echo("\n".join(lines(pages(study, folder, tracking_uri=uri, page=page, storage=None))))
     return DONE
 
 

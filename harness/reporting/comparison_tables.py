@@ -4,7 +4,8 @@ import math
 from typing import Any
 
 from harness.reporting.comparison import STATUSES, VERDICT, Comparison
-from harness.reporting.html import Captioned, Table, number
+from harness.reporting.page.content import Captioned, Table
+from harness.reporting.page.words import number
 from harness.settings.levels import in_words, label
 from harness.settings.show import counted
 

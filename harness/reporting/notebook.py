@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from harness.inference.verdict import Verdict
-from harness.reporting.html import interval, mark, metric_of, number, word
+from harness.reporting.page.words import interval, mark, metric_of, number, word
 from harness.reporting.page_tables import cell_text
 from harness.reporting.tables import MAIN, UNTESTED
 from harness.settings.levels import label

@@ -10,7 +10,7 @@ from harness.inference.learning_rates import METRICS as RATE_METRICS
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
 from harness.ledger.sampling import medians
-from harness.reporting.html import Table
+from harness.reporting.page.content import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
 from harness.settings.measured_on import measured_on

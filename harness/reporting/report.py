@@ -22,6 +22,12 @@ from harness.reporting.comparison_tables import against
 from harness.reporting.exploration import explored
 from harness.reporting.exports import exports
 from harness.reporting.formats import claims_json, csv, parquet
+from harness.reporting.page.advice import advice
+from harness.reporting.page.answers import answer, first_sentence
+from harness.reporting.page.content import Captioned, FirstScreen, Page, Picture, Table
+from harness.reporting.page.curves import Curves, curves_of
+from harness.reporting.page.run_table import run_table
+from harness.reporting.page.trust import explored_factors, run_counts, trust
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
 from harness.reporting.results import Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
@@ -80,27 +86,30 @@ def write_report(
     runs = sort_runs(study, runs)
     verdicts = judge_registered(study, runs, registrations(study, subject.chain))
     summary = summarize(study, runs)
-    drawn = list(plots.plots(runs, plots.curves_to_show(folder / CURVES_FILE, runs, study), study))
+    drawn = list(plots.plots(runs, folder / CURVES_FILE, study, verdicts))
     images = plots.render_all(drawn, helpers)
-    pictures = [html.Picture(plot.name, plot.caption, svg) for plot, (svg, _) in zip(drawn, images, strict=True)]
+    pictures = [
+        Picture(plot.name, plot.caption, image.svg, plot.title) for plot, image in zip(drawn, images, strict=True)
+    ]
     metrics = explored_metrics(study, runs)
     pairs = all_pairs(study, runs, metrics)
     shares = [plot.data for plot in drawn if plot.name == "importance"]
     importances = shares[0] if shares else importance(study, runs, metrics)
+    found = explored(study, runs, importances, pairs)
+    page = page_of(subject, runs, summary, verdicts, pictures, found, curves_of(folder / CURVES_FILE, runs, study))
     write(folder / RUNS_FILE, parquet(runs))
     write(folder / "runs.csv", csv(runs))
     for name, content in exports(study, summary, verdicts, counts(runs)).items():
         write(folder / name, content)
     write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
-    page = page_of(subject, runs, summary, verdicts, pictures, explored(study, runs, importances, pairs))
     (folder / BASELINE_FILE).unlink(missing_ok=True)  # of a report that had one
     if subject.baseline is not None:
-        page = replace(page, **differences(subject.baseline, folder))
-    for plot, (svg, png) in zip(drawn, images, strict=True):
+        page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, folder))
+    for plot, image in zip(drawn, images, strict=True):
         write(folder / "figures" / f"{plot.name}.csv", csv(plot.data))
-        write(folder / "figures" / f"{plot.name}.svg", svg)
-        write(folder / "figures" / f"{plot.name}.png", png)
+        for kind, content in image._asdict().items():
+            write(folder / "figures" / f"{plot.name}.{kind}", content)
     remove_stale(folder / "figures", {plot.name for plot in drawn})
     write(folder / "summary.md", html.markdown(page).encode())
     write(folder / "report.html", html.render(page).encode())
@@ -112,20 +121,26 @@ def page_of(
     runs: pd.DataFrame,
     summary: pd.DataFrame,
     verdicts: Sequence[Verdict],
-    pictures: Sequence[html.Picture],
-    exploration: Sequence[html.Captioned],
-) -> html.Page:
+    pictures: Sequence[Picture],
+    exploration: Sequence[Captioned],
+    curves: Curves,
+) -> Page:
     """What the report says."""
     study = subject.study
     diagnostics = [name for name in measured(summary) if METRICS[name].level != "light" or METRICS[name].own]
-    return html.Page(
+    shown = shown_metrics(summary)
+    claimed = [claim.metric for claim in study.claims]
+    return Page(
         title=study.name,
+        first=first_screen(subject, runs, verdicts),
         notice=incompleteness(len(runs), subject.expected_runs) or looked(study, verdicts),
         scope=[*scope(study), f"Runs train for {budget(study, setups(study))}."],
         doc=subject.doc,
         verdicts=verdicts,
-        cells=readable(study, summary, shown_metrics(summary)),
-        diagnostics=readable(study, summary, diagnostics) if diagnostics else html.Table([], []),
+        curves=curves,
+        cells=readable(study, summary, shown),
+        runs=run_table(study, runs, list(dict.fromkeys(["validation_loss", *claimed, *shown]))),
+        diagnostics=readable(study, summary, diagnostics) if diagnostics else Table([], []),
         meanings=meanings(study, summary),
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
@@ -138,17 +153,27 @@ def page_of(
     )
 
 
-def differences(baseline: Results, folder: Path) -> dict[str, Any]:
+def differences(baseline: Results, folder: Path) -> list[Captioned]:
     """What a page says of an earlier result, once the tables of the study are in its folder; maybe why it cannot say more."""
     try:
         found = compare(baseline, load(folder))
     except InvalidStudy as error:
-        return {
-            "baseline": str(baseline.folder),
-            "against": [html.Captioned(f"Not compared: {error}", html.Table([], []))],
-        }
+        return [Captioned(f"Not compared: {error}", Table([], []))]
     write(folder / BASELINE_FILE, csv(found.cells.drop(columns="per_seed", errors="ignore")))
-    return {"baseline": str(baseline.folder), "against": against(found)}
+    return against(found)
+
+
+def first_screen(subject: Subject, runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> FirstScreen:
+    """What a reader sees first."""
+    study = subject.study
+    return FirstScreen(
+        question=first_sentence(subject.doc.strip().split("\n\n")[0]),
+        answers=[answer(verdict, runs, study.sweeps()) for verdict in verdicts],
+        explored=explored_factors(study),
+        advice=advice(study, runs, verdicts, incomplete=len(runs) < subject.expected_runs),
+        trust=trust(study, runs, verdicts),
+        counts=run_counts(runs),
+    )
 
 
 def incompleteness(n_runs: int, expected_runs: int) -> str:
@@ -182,8 +207,8 @@ def write(path: Path, content: bytes) -> None:
 
 def remove_stale(figures: Path, names: set[str]) -> None:
     """Delete figures of an earlier report of this study that this one no longer has; a user's own stay."""
-    kinds = {figure.__name__.rpartition(".")[2] for figure in (*plots.FIGURES, plots.own)}
+    kinds, suffixes = {*plots.DRAWN, "own"}, {".csv", *(f".{kind}" for kind in plots.Image._fields)}
     for path in figures.glob("*"):
-        ours = path.suffix in (".svg", ".png", ".csv") and any(f"{path.stem}_".startswith(f"{kind}_") for kind in kinds)
+        ours = path.suffix in suffixes and any(f"{path.stem}_".startswith(f"{kind}_") for kind in kinds)
         if ours and path.stem not in names:
             path.unlink()

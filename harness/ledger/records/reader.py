@@ -14,13 +14,13 @@ from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, Self
+from typing import Self
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from harness.ledger.entries import Entry, Wanted, entry_of
-from harness.ledger.records.experiment import Experiment, Record
+from harness.ledger.records.experiment import Experiment, Kind, Record
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE, tunable
 from harness.ledger.records.populations import POPULATIONS_FILE, joined_populations
 from harness.ledger.records.tables import (
@@ -101,6 +101,7 @@ class Reader:
         self, study_name: str, tracking_uri: str, *, identity: str | None = None, artifact_folder: Path | None = None
     ) -> None:
         check(tracking_uri)
+        self._tracking_uri = tracking_uri
         self._experiment = Experiment(study_name, tracking_uri, artifact_folder)
         self._identity = identity
 
@@ -210,7 +211,7 @@ class Reader:
                 wanted -= found.keys()
         return found
 
-    def _own(self, kind: Literal["launch", "trial"], condition: str = "") -> list[Record]:
+    def _own(self, kind: Kind, condition: str = "") -> list[Record]:
         """The study's runs in MLflow, newest first."""
         if self._identity is None:
             self._identity = next(iter(self.identities()), None)

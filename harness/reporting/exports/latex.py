@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise, starmap
 
 from harness.inference.verdict import Verdict
-from harness.reporting.html import Table, interval, mark, metric_of, number, word
+from harness.reporting.page.content import Table
+from harness.reporting.page.words import interval, mark, metric_of, number, word
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",

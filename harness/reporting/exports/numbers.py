@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from harness.inference.verdict import Verdict
-from harness.reporting.html import interval, metric_of, number, word
+from harness.reporting.page.words import interval, metric_of, number, word
 from harness.reporting.tables import tuned_columns
 from harness.settings.levels import label
 from harness.study import Study

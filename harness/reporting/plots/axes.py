@@ -3,20 +3,41 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
-from harness.reporting.plots.texts import factor_name, power, text_width, tick, wrapped
+from harness.reporting.plots.texts import UNCLIPPED, factor_name, power, text_width, tick, wrapped
 
 SLANT = 35
 """Degrees by which labels of ticks without room are turned."""
 
+LEAST_WIDTH = 4.4
+"""Of a figure, in inches: its legend needs so much."""
 
-def row_of_panels(data: pd.DataFrame, *, width: float, height: float) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
-    """A figure with a panel for each level of the facet, on the same axes, and the rows of each.
+MOST_TICKS = 16
+"""Levels that an axis names; of more evenly spaced ones."""
+
+
+def grid(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, NDArray[Any]]:
+    """A figure with panels in rows and columns, and their axes.
+
+    Args:
+        rows: of panels.
+        columns: of panels.
+        width: of a panel, in inches.
+        height: likewise.
+    """
+    figure = Figure(figsize=(max(width * columns + 0.5, LEAST_WIDTH), height * rows + 0.7), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def facet_panels(data: pd.DataFrame, *, width: float, height: float) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
+    """A figure with a panel for each level of the facet, on the same axes, named, and the rows of each.
 
     Args:
         data: with `facet_order`.
@@ -24,31 +45,64 @@ def row_of_panels(data: pd.DataFrame, *, width: float, height: float) -> tuple[F
         height: likewise.
     """
     facets = sorted(data["facet_order"].unique())
-    figure = Figure(figsize=(max(width * len(facets) + 0.6, 5.5), height), layout="constrained")
-    axes = figure.subplots(1, len(facets), squeeze=False, sharey=True, sharex=True)[0]
-    return figure, [(ax, data[data["facet_order"] == facet]) for ax, facet in zip(axes, facets, strict=True)]
+    columns = columns_for(len(facets))
+    figure, axes = grid(-(-len(facets) // columns), columns, width=width, height=height)
+    found = [(ax, data[data["facet_order"] == facet]) for ax, facet in zip(axes.flat, facets, strict=False)]
+    for ax in axes.flat[len(facets) :]:
+        ax.set_axis_off()
+    names = facet_names(data)
+    for i, (ax, _) in enumerate(found):
+        if i:
+            ax.sharex(found[0][0])
+            ax.sharey(found[0][0])
+        ax.tick_params(labelleft=i % columns == 0, labelbottom=i + columns >= len(found), which="both")
+        ax.set_title(names[facets[i]])
+    return figure, found
 
 
-def level_axis(ax: Axes, data: pd.DataFrame, role: str) -> None:
-    """Name the x axis and its levels."""
+def columns_for(panels: int) -> int:
+    """How many panels stand side by side: three at most, and four two by two.
+
+    >>> [columns_for(n) for n in (1, 2, 3, 4, 5, 6)]
+    [1, 2, 3, 2, 3, 3]
+    """
+    return 2 if panels == 4 else min(panels, 3)
+
+
+def name_axes(figure: Figure, *, x: str, y: str = "") -> None:
+    """Name axes that all panels of a figure share, once."""
+    figure.supxlabel(x, fontsize="medium")
+    if y:
+        figure.supylabel(y, fontsize="medium")
+
+
+def level_axis(ax: Axes, data: pd.DataFrame, role: str = "x") -> None:
+    """The levels along the x axis."""
     levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
-    ax.set_xticks(levels[f"{role}_order"].to_list())
     ax.set_xlim(levels[f"{role}_order"].min() - 0.5, levels[f"{role}_order"].max() + 0.5)
-    ax.set_xlabel(factor_name(str(levels[f"{role}_factor"].iloc[0])))
-    level_ticks(ax, levels[role].to_list())
+    level_ticks(ax, levels[f"{role}_order"].to_list(), levels[role].to_list())
 
 
-def level_ticks(ax: Axes, levels: Sequence[str]) -> None:
+def level_name(data: pd.DataFrame, role: str = "x") -> str:
+    """A factor with its unit, for an axis of its levels."""
+    unclipped = "; ∞: no clipping" if UNCLIPPED in set(data[role]) else ""
+    return factor_name(str(data[f"{role}_factor"].iloc[0])) + unclipped
+
+
+def level_ticks(ax: Axes, places: Sequence[float], levels: Sequence[str]) -> None:
     """Label the ticks of the x axis with levels: upright where there is room, else slanted, in a higher figure."""
     figure, grid = ax.get_figure(root=True), ax.get_subplotspec()
     assert isinstance(figure, Figure) and grid is not None
+    step = -(-len(levels) // MOST_TICKS)
+    places, levels = places[::step], levels[::step]
+    ax.set_xticks(places)
     ticks = [tick(text) for text in levels]
     widths = [text_width(text) for text in ticks]
     room = ax.get_window_extent().width / figure.dpi / len(levels)
     if all((a + b) / 2 < room for a, b in pairwise(widths)):
         ax.set_xticklabels(ticks)
     else:
-        ticks = [wrapped(text, 26) for text in levels]
+        ticks = [wrapped(tick(text, flat=True), 26) for text in levels]
         ax.set_xticklabels(ticks, rotation=SLANT, ha="right", rotation_mode="anchor")
         height = max(map(text_width, ticks)) * math.sin(math.radians(SLANT))
         part = height / grid.get_gridspec().ncols  # which every panel of a row adds
@@ -79,8 +133,13 @@ class _Plain(LogFormatter):
         return power(x) if super().__call__(x, pos) else ""
 
 
-def name_panel(ax: Axes, panel: pd.DataFrame) -> None:
-    """The level of the facet above a panel, where there is a facet."""
-    first = panel.iloc[0]
-    if first["facet_factor"]:
-        ax.set_title(f"{first['facet_factor']}\n= {wrapped(first['facet'], 28)}")
+def facet_names(data: pd.DataFrame, width: int = 28) -> dict[int, str]:
+    """By their order the levels of the facet with its factor, all in one line where that has room; nothing without a facet."""
+    levels = data.drop_duplicates("facet_order").set_index("facet_order")
+    if not levels["facet_factor"].iloc[0]:
+        return dict.fromkeys(levels.index, "")
+    whole = {order: f"{row['facet_factor']} = {tick(row['facet'], flat=True)}" for order, row in levels.iterrows()}
+    if max(map(len, whole.values())) <= width:
+        return whole
+    return {order: f"{wrapped(row['facet_factor'], width)}\n= {wrapped(tick(row['facet'], flat=True), width)}"
+            for order, row in levels.iterrows()}  # fmt: skip

@@ -13,24 +13,28 @@ from harness.inference.budget import expected_least, median_least
 from harness.inference.intervals import Array
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import cell_and_seed, rivals, tried
-from harness.reporting.plots.axes import name_panel, row_of_panels
-from harness.reporting.plots.factors import contrasted, panels, rows_at
+from harness.reporting.html import number
+from harness.reporting.plots.axes import facet_panels, name_axes
+from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.texts import metric_name
+from harness.reporting.plots.scales import Scale, scale_of
+from harness.reporting.plots.texts import metric_name, metric_words
+from harness.settings.show import counted
 from harness.study import Study
 
 MEAN, MEDIAN = "mean over subsets", "median over subsets"
 
 
-def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
+def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     """One row per line and budget: the best of so many values tried, as median over seeds with its 95 % interval.
 
     Of each seed and cell it is the best of the subsets of that size of the values tried there, see `harness.inference.budget`: their
     mean, or in all lines their median where a run diverged, which would make means infinite. Curves of one seed in several cells are
     first reduced to their median. Where tuning is shared, a value counts with its median over seeds, and there is no interval.
     """
+    study = roles.study
     if not study.tunes() or len(study.objectives()) > 1 or study.sampler == "tpe":
         return None
     (objective,) = study.objectives()
@@ -38,8 +42,8 @@ def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
     there = there.assign(value=rivals(there, objective))
     statistic, best = (MEAN, expected_least) if np.isfinite(there["value"]).all() else (MEDIAN, median_least)
     rows: list[dict[str, Any]] = []
-    for names, levels in panels(study, contrasted):
-        curves = _curves(study, rows_at(there, levels), best)
+    for names, inside in roles.cells(there, roles.contrasted):
+        curves = _curves(study, inside, best)
         for budget in range(min((len(curve) for of_seed in curves for curve in of_seed), default=0)):
             found = [median([curve[budget] for curve in of_seed]) for of_seed in curves]
             low, high = median_interval(found)
@@ -60,47 +64,62 @@ def _curves(study: Study, runs: pd.DataFrame, best: Callable[[Array], Array]) ->
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """Columns: levels of the facet; lines: levels of the group."""
-    figure, panels = row_of_panels(data, width=2.9, height=3.3)
-    bounds = data[["estimate", "high"]].to_numpy(float)
-    top = bounds[np.isfinite(bounds)].max(initial=0.0)
+    """Panels: levels of the facet; lines: levels of the group."""
+    figure, panels = facet_panels(data, width=2.0, height=2.3)
+    scale = scale_of(pd.concat([data["estimate"], data["low"], data["high"]]))
     for ax, panel in panels:
-        _panel(ax, panel, top)
+        _panel(ax, panel, scale)
     first = data.iloc[0]
-    panels[0][0].set_ylabel(f"best {metric_name(first['objective'])},\n{first['statistic']}")
-    legend(
-        figure,
-        data,
-        note=counts_note(data["n"], "seed(s) per line" if data["n"].max() > 1 else "search, shared by all seeds"),
-    )
+    name = f"best {metric_name(first['objective'])},\n{first['statistic']}"
+    name_axes(figure, x="values tried (budget)", y=name + (", log scale" if scale.log else ""))
+    of = "seeds per line" if data["n"].max() > 1 else "search, shared by all seeds"
+    legend(figure, data, note=counts_note(data["n"], of))
     return figure
 
 
-def _panel(ax: Axes, panel: pd.DataFrame, top: float) -> None:
-    ax.margins(x=0.06, y=0.08)
+def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
     for _, line in panel.groupby("group_order"):
         kind, seen = look_of(line), line[np.isfinite(line["estimate"])]
-        high = seen["high"].where(np.isfinite(seen["high"]), top)
-        ax.fill_between(seen["budget"], seen["low"], high, color=kind["color"], alpha=0.12, lw=0)
-        ax.plot(seen["budget"], seen["estimate"], **kind)
-    name_panel(ax, panel)
-    ax.set_xlabel("values tried (budget)")
+        low, high = (scale.clipped(seen[name]) for name in ("low", "high"))
+        ax.fill_between(seen["budget"], low, high, color=kind["color"], alpha=0.12, lw=0)
+        ax.plot(seen["budget"], scale.clipped(seen["estimate"]), **kind)
+    scale.apply(ax)
+    scale.count(ax, panel["estimate"])
+    ax.margins(x=0.06)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+def title(table: pd.DataFrame) -> str:
+    """From which budget on the level that is best at the end is so, in every panel."""
+    name, last = metric_words(table["objective"].iloc[0]), int(table["budget"].max())
+    if table["group_order"].nunique() == 1:
+        ends = table[table["budget"] == last]["estimate"]
+        return f"Best {name} with {counted(last, 'value')} tried: {number(ends.min())}."
+    least = []
+    for _, panel in table.groupby("facet_order"):
+        wide = panel.pivot(index="budget", columns="group_order", values="estimate")
+        best = wide.eq(wide.min(axis=1), axis=0)
+        final = best.loc[best.index.max()]
+        agrees = (best & final).any(axis=1)
+        least.append(int(agrees.index[~agrees].max()) + 1 if not agrees.all() else 1)
+    group, first = table["group_factor"].iloc[0], max(least)
+    if first == 1:
+        return f"The {group} that is best with {counted(last, 'value')} tried is best at every smaller budget too."
+    return f"The {group} that is best with {counted(last, 'value')} tried is best from {counted(first, 'value')} on, not with fewer."
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
     """One figure, where a search has one objective and values that do not depend on each other."""
-    table = data(runs, study)
+    table = data(runs, roles)
     if table is not None:
         statistic = table["statistic"].iloc[0]
         why = ", since runs diverged, whose loss counts as infinite" if statistic == MEDIAN else ""
         lines = "Lines: median over seeds, bands: its 95 % interval, of less than six seeds their range."
-        lines = lines if study.tunes_within() else "A value counts with its median over the seeds that all share."
+        lines = lines if roles.study.tunes_within() else "A value counts with its median over the seeds that all share."
         lost = " A line lacks the budgets at which it is infinite." if np.isinf(table["estimate"]).any() else ""
         caption = (
             f"Would another budget change the comparison? Best {metric_name(table['objective'].iloc[0])} of a search, against the number "
-            f"of values that it tries: {statistic} of that size of the values tried{why}. {lines}{lost} Where lines "
-            "cross, the budget decides which level is better. All end at the best value that was tried and so end flat, which does not say that "
-            "more values would find no better one. No test data."
+            f"of values tried: {statistic} of that size{why}. {lines}{lost} All end at the best value tried, and so flat, which does not "
+            f"say that more values would find no better one. No test data.{roles.said(roles.contrasted)}"
         )
-        yield Plot("budget", caption, table, draw)
+        yield Plot("budget", caption, table, draw, title=title(table))

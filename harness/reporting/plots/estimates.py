@@ -1,25 +1,63 @@
-"""The estimate that a point or a cell of a figure shows."""
+"""The estimate that a point of a figure shows: that of the tables."""
 
 import math
 
+import numpy as np
 import pandas as pd
 
+from harness.inference.intervals import t_interval
+from harness.inference.ranks import subtracted
 from harness.inference.rates import wilson
 from harness.inference.robust import median, median_interval
 from harness.settings.metrics import METRICS, RATE
 
+MEAN, MEDIAN, SHARE = "mean", "median", "share"
 
-def estimate(metric: str, rows: pd.DataFrame) -> dict[str, float]:
-    """Median and 95 % order-statistic interval over seeds (of what is 0 or 1 the rate and Wilson's interval).
 
-    Runs of one seed in several cells are first reduced to their median. Infinite values count as what they are.
+def estimate(metric: str, rows: pd.DataFrame) -> dict[str, object]:
+    """What the table of cells says of some runs: their mean with its 95 % t interval, of what is 0 or 1 with Wilson's.
+
+    Where runs became non-finite that mean would be infinite; as in the table the median stands in its place, with its
+    order-statistic interval. Runs of one seed, where there are several, are first reduced to their median.
     """
     rows = rows[rows[metric].notna()]
     counted = {"n": len(rows), "n_diverged": int((rows["status"] == "diverged").sum())}
     if METRICS[metric].unit == RATE:
         rate = float(rows[metric].mean()) if len(rows) else math.nan
-        low, high = wilson(float(rows[metric].sum()), len(rows))
-        return {"estimate": rate, "low": low, "high": high} | counted
-    seeds = [median(group.to_numpy(float)) for _, group in rows.groupby("seed")[metric]]
-    low, high = median_interval(seeds) if seeds else (math.nan, math.nan)
-    return {"estimate": median(seeds), "low": low, "high": high} | counted
+        return _found(SHARE, rate, wilson(float(rows[metric].sum()), len(rows))) | counted
+    values = rows[metric].to_numpy(float)
+    if rows["seed"].duplicated().any():
+        values = np.array([median(group) for _, group in rows.groupby("seed")[metric]])
+    if not np.isfinite(values).all():
+        return _found(MEDIAN, median(values), median_interval(values)) | counted
+    mean = float(values.mean()) if len(values) else math.nan
+    low, high = t_interval(values)
+    return _found(MEAN, mean, (low, high) if math.isfinite(low) else (math.nan, math.nan)) | counted
+
+
+def _found(statistic: str, value: float, bounds: tuple[float, float]) -> dict[str, object]:
+    return {"statistic": statistic, "estimate": value, "low": bounds[0], "high": bounds[1]}
+
+
+def statistic_in_words(data: pd.DataFrame) -> str:
+    """What the points of a figure are, in words that captions and axes use."""
+    found = set(data["statistic"])
+    if found == {MEDIAN}:
+        return "median over seeds"
+    return "mean over seeds" + (", hollow: median, since runs became non-finite" if MEDIAN in found else "")
+
+
+def difference(metric: str, rows: pd.DataFrame, others: pd.DataFrame) -> dict[str, float]:
+    """The paired difference of two cells, rows − others over the seeds that both have, with its 95 % interval.
+
+    The mean of it with its t interval, which is the difference of both means; where runs became non-finite the median with its
+    order-statistic interval. Two infinite values tie.
+    """
+    first, second = (of[of[metric].notna()].groupby("seed")[metric].agg(median) for of in (rows, others))
+    both = first.index.intersection(second.index)
+    values = subtracted(first[both].to_numpy(float), second[both].to_numpy(float))
+    if np.isfinite(values).all() and len(values):
+        found = float(values.mean()), *t_interval(values)
+    else:
+        found = median(values), *median_interval(values)
+    return dict(zip(("effect", "effect_low", "effect_high"), found, strict=True)) | {"n_pairs": len(both)}

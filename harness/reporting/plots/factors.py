@@ -1,106 +1,164 @@
-"""What figures show of a study: which factors and levels, in which order, by which colour, and the runs at them."""
+"""What figures show of a study: which factors by axis, colour and panel, at which levels, and the runs there.
 
-from collections.abc import Callable, Iterator
+Factors that claims name come first, then those that explain more of the main metric. Three are shown at most; all others are held
+at their level in the best cell, which captions say, rather than averaged over.
+"""
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from harness.inference.factorial import Factorial
 from harness.reporting.plots.looks import PALETTE
-from harness.settings.levels import at, is_number, label, ordered
-from harness.study import Study
+from harness.settings.levels import at, in_words, is_number, label, ordered, places
+from harness.settings.metrics import METRICS
+from harness.study import Estimated, Study
 
-MOST_LEVELS = 8
-"""Levels of one factor that a figure shows, at most: more could not be told apart."""
-
-MOST_FACETS = 6
-"""Panels side by side, at most."""
+MOST = {"x": 40, "y": 40, "group": 8, "facet": 6}
+"""Levels that a figure shows in a role, at most: more could not be told apart."""
 
 
-def preferred(study: Study) -> list[str]:
-    """Swept factors, dropout first, then clipping, then the others in the order of the study."""
+@dataclass(frozen=True)
+class Roles:
+    """Which factor plays which role.
 
-    def rank(path: str) -> int:
-        return 0 if path.endswith("dropout") else 1 if path.startswith("clipping") else 2
+    Attributes:
+        study: of the runs.
+        order: its swept factors, those that matter most first.
+        best: the cell with the best main metric, to whose levels factors are held that a figure does not show.
+    """
 
-    return sorted(study.sweeps(), key=rank)
+    study: Study
+    order: tuple[str, ...]
+    best: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, study: Study, runs: pd.DataFrame, shares: pd.DataFrame, metric: str | None) -> "Roles":
+        """Those for the runs of a study.
+
+        Args:
+            study: says what is swept and claimed.
+            runs: one row per run.
+            shares: of its factors, from `harness.inference.importance`.
+            metric: the main one; None where nothing was measured.
+        """
+        claimed = {path for claim in study.claims if isinstance(claim, Estimated) for path in claim.named()}
+        found = shares[(shares["metric"] == metric) & (shares["why"] == "")]
+        explained = {path: sum(row["share"] for row in found.to_dict("records") if path in str(row["term"]).split(" × "))
+                     for path in study.sweeps()}  # fmt: skip
+        order = sorted(study.sweeps(), key=lambda path: (path not in claimed, -explained[path]))
+        return cls(study, tuple(order), _best_cell(study, runs, metric))
+
+    @property
+    def points(self) -> dict[str, str]:
+        """Factors by role where an axis is a factor: of the first two the one with more levels; colours; panels."""
+        first = sorted(self.order[:2], key=self._levels, reverse=True)
+        return dict(zip(("x", "group", "facet"), [*first, *self.order[2:3]], strict=False))
+
+    @property
+    def lines(self) -> dict[str, str]:
+        """Factors by role where the axis is something else: of the first two the one with more legible levels makes panels."""
+        if not self.order:
+            return {}
+        fewer, *more = sorted(self.order[:2], key=self._levels)
+        if more and self._levels(more[0]) > MOST["facet"] >= self._levels(fewer):
+            return {"facet": fewer, "group": more[0]}
+        return {"facet": more[0], "group": fewer} if more else {"group": fewer}
+
+    @property
+    def contrasted(self) -> dict[str, str]:
+        """Likewise with the levels of clipping in one panel, where it is among the first two."""
+        roles = self.lines
+        group = next((path for path in self.order[:2] if path.startswith("clipping")), None)
+        if group is None or len(roles) < 2:
+            return roles
+        facet = next(path for path in self.order[:2] if path != group)
+        return {"group": group, "facet": facet} if self._levels(facet) <= MOST["facet"] else roles
+
+    def _levels(self, path: str) -> int:
+        return len(ordered(self.study.sweeps()[path].levels))
+
+    def levels(self, path: str, role: str) -> list[Any]:
+        """Those that figures show of a factor, in the order of its axis; of more than legible evenly spaced ones, first and last among them."""
+        levels = ordered(self.study.sweeps()[path].levels)
+        shown = min(len(levels), MOST[role])
+        return [levels[i * (len(levels) - 1) // max(1, shown - 1)] for i in range(shown)]
+
+    def held(self, roles: Mapping[str, str]) -> dict[str, Any]:
+        """The factors that a figure does not show, at their levels in the best cell."""
+        return {path: self.best[path] for path in self.order if path not in roles.values()}
+
+    def said(self, roles: Mapping[str, str]) -> str:
+        """What a caption says of levels that a figure does not show, sentences or ""."""
+        held = self.held(roles)
+        parts = [
+            f"{len(self.levels(path, role))} of the {self._levels(path)} levels of {path}"
+            for role, path in roles.items()
+            if len(self.levels(path, role)) < self._levels(path)
+        ]
+        shown = f" Shown: {' and '.join(parts)}." if parts else ""
+        return shown + (f" Held at {in_words(held)}, as in the best cell." if held else "")
+
+    def cells(self, runs: pd.DataFrame, roles: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+        """Each combination of the levels shown, the first role slowest: the columns that name it, and its runs."""
+        runs = runs[at(runs, self.held(roles))]
+        levels = {role: self.levels(path, role) for role, path in roles.items()}
+        place = places(runs, {path: levels[role] for role, path in roles.items()})
+        inside = pd.Series(range(len(runs))).groupby(place).indices
+        blank = {role: _blank(role) for role in ("group", "facet") if role not in roles}
+        shape = [len(levels[role]) for role in roles]
+        for i in range(math.prod(shape)):
+            names = {key: value for columns in blank.values() for key, value in columns.items()}
+            for role, order in zip(roles, np.unravel_index(i, shape) if shape else (), strict=True):
+                names |= self._named(role, roles[role], levels[role], int(order))
+            yield names, runs.iloc[inside.get(i, [])]
+
+    def _named(self, role: str, path: str, levels: Sequence[Any], order: int) -> dict[str, Any]:
+        columns = {f"{role}_factor": path, role: label(path, levels[order]), f"{role}_order": order,
+                   f"{role}_numeric": all(map(is_number, levels))}  # fmt: skip
+        return columns | ({"group_colour": self._colour(path, order)} if role == "group" else {})
+
+    def _colour(self, path: str, order: int) -> int:
+        """Index of a level's colour: the same in every figure of a study, different for every level of those that are coloured."""
+        before = sum(len(self.levels(other, "group")) for other in self._coloured[: self._coloured.index(path)])
+        return (before + order) % len(PALETTE)
+
+    @cached_property
+    def _coloured(self) -> list[str]:
+        """The factors that make colours in some figure."""
+        return list(
+            dict.fromkeys(roles["group"] for roles in (self.points, self.lines, self.contrasted) if "group" in roles)
+        )
 
 
-def partner(study: Study, path: str) -> str | None:
-    """The swept factor that colours tell apart when `path` is on the x axis."""
-    return next((other for other in preferred(study) if other != path), None)
+def _blank(role: str) -> dict[str, Any]:
+    names = {f"{role}_factor": "", role: "", f"{role}_order": 0, f"{role}_numeric": True}
+    return names | ({"group_colour": 0} if role == "group" else {})
 
 
-def roles(study: Study) -> tuple[str | None, str | None]:
-    """(facet, colour): of the first two factors, the one with more levels makes the columns, as far as they are legible."""
-    first = preferred(study)[:2]
-    if len(first) < 2:
-        return None, first[0] if first else None
-    fewer, more = sorted(first, key=lambda path: len(levels_of(study, path)))
-    return (more, fewer) if len(levels_of(study, more)) <= MOST_FACETS else (fewer, more)
-
-
-def contrasted(study: Study) -> tuple[str | None, str | None]:
-    """(facet, colour): levels of clipping in one panel, of the first swept factor where clipping is not swept, as far as legible."""
-    lines = min(preferred(study), key=lambda path: not path.startswith("clipping"), default=None)
-    facet = partner(study, lines) if lines else None
-    return (facet, lines) if len(levels_of(study, facet)) <= MOST_FACETS else roles(study)
+def _best_cell(study: Study, runs: pd.DataFrame, metric: str | None) -> dict[str, Any]:
+    """The levels with the best median of a metric over seeds; the first ones where nothing is better than anything."""
+    factorial = Factorial(study, runs)
+    first = {path: levels[0] for path, levels in factorial.levels.items()}
+    better = METRICS[metric].better if metric else None
+    if metric is None or better is None or not first:
+        return first
+    values = factorial.values(metric)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All-NaN slice|invalid value")
+        middle = np.nanmedian(values, axis=0) if len(values) else np.full(values.shape[1:], np.nan)
+    if np.isnan(middle).all():
+        return first
+    place = np.unravel_index(np.nanargmin(middle if better == "lower" else -middle), middle.shape)
+    return {path: levels[int(i)] for (path, levels), i in zip(factorial.levels.items(), place, strict=True)}
 
 
 def confirmed(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs of the confirm phase that did not fail."""
     return runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
-
-
-def levels_of(study: Study, path: str | None) -> list[Any]:
-    """The levels of a swept factor that figures show, in the order of its axis; a single None for no factor.
-
-    Of more than `MOST_LEVELS` evenly spaced ones, the first and the last among them.
-    """
-    if path is None:
-        return [None]
-    levels = ordered(study.sweeps()[path].levels)
-    shown = min(len(levels), MOST_LEVELS)
-    return [levels[i * (len(levels) - 1) // max(1, shown - 1)] for i in range(shown)]
-
-
-def omitted(study: Study) -> str:
-    """A sentence for the captions of a study with more levels than its figures show, else nothing."""
-    counts = {path: (len(levels_of(study, path)), len(ordered(sweep.levels))) for path, sweep in study.sweeps().items()}
-    parts = [f"{shown} of the {there} levels of {path}" for path, (shown, there) in counts.items() if shown < there]
-    return f" Shown: {' and '.join(parts)}." if parts else ""
-
-
-def colour_of(study: Study, path: str | None, order: int) -> int:
-    """Index of a level's colour: the same in every figure of a study, different for every level of every factor."""
-    before = 0
-    for other in preferred(study):
-        if other == path:
-            return (before + order) % len(PALETTE)
-        before += len(levels_of(study, other))
-    return 0
-
-
-def keys(study: Study, role: str, path: str | None, order: int, level: Any) -> dict[str, Any]:
-    """The columns by which a figure's data names one level in one role (`x`, `group`, `facet`)."""
-    text = label(path, level) if path is not None else ""
-    numeric = path is None or all(map(is_number, levels_of(study, path)))
-    return {
-        f"{role}_factor": path or "", role: text, f"{role}_order": order, f"{role}_colour": colour_of(study, path, order),
-        f"{role}_numeric": numeric,
-    }  # fmt: skip
-
-
-def panels(
-    study: Study, factors: Callable[[Study], tuple[str | None, str | None]] = roles
-) -> Iterator[tuple[dict[str, Any], dict[str | None, Any]]]:
-    """Facet by facet and colour by colour, see `roles`: the columns that name a line, and the levels that its runs have."""
-    facet_factor, group_factor = factors(study)
-    for i, facet in enumerate(levels_of(study, facet_factor)):
-        for j, group in enumerate(levels_of(study, group_factor)):
-            names = keys(study, "facet", facet_factor, i, facet) | keys(study, "group", group_factor, j, group)
-            yield names, {facet_factor: facet, group_factor: group}
-
-
-def rows_at(runs: pd.DataFrame, levels: dict[str | None, Any]) -> pd.DataFrame:
-    """The runs at some levels; None as a factor stands for all."""
-    return runs[at(runs, {path: level for path, level in levels.items() if path is not None})]

@@ -1,37 +1,49 @@
-"""Generalization against one swept factor: test loss, test error and gap, of the last weights beside the best ones."""
+"""Generalization: what claims name and the test loss, error and gap, of the last weights beside the best ones."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.points import point_data, point_panels
+from harness.reporting.plots.points import measured, point_data, point_panels, reading, without_constant
+from harness.reporting.plots.titles import trend
+from harness.settings.metrics import METRICS
 from harness.study import Study
 
-METRICS = ("test_loss", "best_test_loss", "test_error", "best_test_error", "gap", "best_gap")
+SHOWN = ("test_loss", "test_error", "gap")
+UNTESTED = ("validation_loss", "validation_error")
 
 
-def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
-    """Median and interval of each metric at every level of `factor` and of its partner."""
-    return point_data(runs, study, factor, METRICS)
+def metrics(runs: pd.DataFrame, study: Study) -> list[str]:
+    """Those of claims about generalization first, then the usual ones, as far as measured."""
+    claimed = [claim.metric for claim in study.claims if METRICS[claim.metric].group == "generalization"]
+    return measured(runs, [*claimed, *SHOWN]) or measured(runs, UNTESTED)
+
+
+def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
+    """Estimates of each metric, and without panels for a third factor also of its value at the step of least validation loss."""
+    shown = metrics(runs, roles.study)
+    if "facet" not in roles.points:
+        shown = list(dict.fromkeys(name for metric in shown for name in (metric, f"best_{metric}") if name in METRICS))
+    return point_data(runs, roles, shown)
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """One panel per metric, those of the last step on the left and those of the least validation loss on the right."""
-    return point_panels(data, columns=2)
+    """Rows: metrics; columns: levels of the facet, or the last step and that of the least validation loss."""
+    found = list(dict.fromkeys(data["metric"]))
+    rows = list(dict.fromkeys(metric.removeprefix("best_") for metric in found))
+    places = {metric: (rows.index(metric.removeprefix("best_")), int(metric.startswith("best_"))) for metric in found}
+    return point_panels(data, places if data["facet_order"].nunique() == 1 else None)
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
-    """One figure per swept factor."""
-    for factor in study.sweeps():
-        table = data(runs, curves, study, factor)
-        if table is not None:
-            caption = (
-                f"Generalization against {factor}. Left: at the last step; right: at the step of least "
-                "validation loss. Lower is better; a larger gap means more overfitting. "
-                "Points: median over seeds; bars: 95 % interval of the median (the range below 6 seeds). "
-                "k×: so many runs diverged; those that became non-finite count as infinite, and an arrow or ∞ marks what they push off the "
-                "scale."
-            )
-            yield Plot(f"generalization_{factor}", caption, table, draw)
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
+    """One figure, where a factor is swept."""
+    table = data(runs, roles)
+    if table is not None:
+        table, constant = without_constant(table, runs)
+        best = " Right: at the step of least validation loss." if table["metric"].str.startswith("best_").any() else ""
+        caption = f"Generalization.{best}{reading(table)}{constant}{roles.said(roles.points)}"
+        first = table["metric"].iloc[0]
+        yield Plot("generalization", caption, table, draw, title=trend(table[table["metric"] == first]))

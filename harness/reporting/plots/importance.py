@@ -7,36 +7,36 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference import importance
 from harness.inference.importance import RESIDUAL, REST, SEED, SHARED
-from harness.reporting.page_tables import explored_metrics
+from harness.reporting.html import number
+from harness.reporting.plots.axes import columns_for, name_axes
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import text_width, wrapped
 from harness.settings.metrics import not_comparable
-from harness.study import Study
 
-COLUMNS = 3
 WIDTH = 26
 """Characters of the name of a term in one line."""
 
 
-def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
+MOST_METRICS = 6
+
+
+def data(shares: pd.DataFrame) -> pd.DataFrame | None:
     """What `harness.inference.importance` finds; None where nothing can be decomposed."""
-    found = importance.importance(study, runs, explored_metrics(study, runs))
-    return found if (found["why"] == "").any() else None
+    return shares if (shares["why"] == "").any() else None
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """A panel per metric, a bar per term, and its interval."""
-    metrics = list(dict.fromkeys(data.loc[data["why"] == "", "metric"]))
+    metrics = list(dict.fromkeys(data.loc[data["why"] == "", "metric"]))[:MOST_METRICS]
     terms = [wrapped(term, WIDTH) for term in dict.fromkeys(data["term"].dropna())]
-    columns = min(COLUMNS, len(metrics))
+    columns = columns_for(len(metrics))
     rows = math.ceil(len(metrics) / columns)
     lines = sum(term.count("\n") + 1 for term in terms)
     figure = Figure(
         figsize=(
-            2.2 * columns + 0.4 + max(map(text_width, terms)),
+            1.5 * columns + 0.4 + max(map(text_width, terms)),
             (0.17 * lines + 0.09 * len(terms) + 0.45) * rows + 0.5,
         ),
         layout="constrained",
@@ -53,10 +53,7 @@ def draw(data: pd.DataFrame) -> Figure:
         ax.set_axis_off()
     for ax in axes[max(0, len(metrics) - columns) : len(metrics)]:
         ax.tick_params(labelbottom=True)
-    for ax in axes[(rows - 1) * columns : len(metrics)]:
-        ax.set_xlabel("share of the variation, %")
-    for ax in axes[::columns]:
-        ax.set_ylabel("explained by")
+    name_axes(figure, x="share of the variation, %", y="explained by")
     return figure
 
 
@@ -68,8 +65,8 @@ def _panel(ax: Axes, rows: pd.DataFrame, places: dict[str, int]) -> None:
     ax.grid(axis="y", visible=False)
     ax.grid(axis="x", visible=True)
     first = rows.iloc[0]
-    across = not_comparable(str(first["metric"]), rows["term"])
-    ax.set_title(f"{str(first['metric']).replace('_', ' ')} ({first['scale']})" + (across and f"\n{across}"))
+    mark = " †" if not_comparable(str(first["metric"]), rows["term"]) else ""
+    ax.set_title(f"{str(first['metric']).replace('_', ' ')}{mark}\n({first['scale']})")
 
 
 def _colour(term: str) -> object:
@@ -78,14 +75,25 @@ def _colour(term: str) -> object:
     return PALETTE[1] if "×" in term or term == REST else PALETTE[0]
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+def title(table: pd.DataFrame) -> str:
+    """The factor or interaction that explains most of the first metric, with its interval."""
+    rows = table[table["metric"] == table.loc[table["why"] == "", "metric"].iloc[0]]
+    factors = rows[~rows["term"].isin([SEED, RESIDUAL, SHARED])].sort_values("share", ascending=False, kind="stable")
+    first, metric = factors.iloc[0], str(rows["metric"].iloc[0]).replace("_", " ")
+    low, high, share = (number(round(100 * max(first[name], 0.0))) for name in ("low", "high", "share"))
+    unsure = " (other intervals overlap it)" if (factors["high"].iloc[1:] >= first["low"]).any() else ""
+    return f"Of what is swept, {first['term']} explains most of {metric}: {share} % [{low}, {high}]{unsure}."
+
+
+def plots(shares: pd.DataFrame) -> Iterator[Plot]:
     """One figure, where a factor is swept."""
-    table = data(runs, study)
+    table = data(shares)
     if table is not None:
+        more = table.loc[table["why"] == "", "metric"].nunique() - MOST_METRICS
         caption = (
-            "Which factor explains how much: shares of the variation of each metric between the runs of the confirm phase, for each "
-            "swept factor, the interactions of two (×: how far the effect of one depends on the other), the rest of the cells, the "
-            "seed (what all runs of a seed have in common) and the residual (all else). Shares are freed of what chance adds; lines: "
-            "intervals by the jackknife over seeds, nominally of 95 %. Exploratory: a share has no direction, and depends on which levels are swept."
+            "Shares of the variation of a metric between confirm runs, for each swept factor, interactions of two (×), the rest of the "
+            "cells, the seed (what all its runs have in common) and the residual. Freed of what chance adds; lines: jackknife intervals "
+            "over seeds, nominally of 95 %. Exploratory: a share has no direction, and depends on which levels are swept."
+            + (f" {more} more metrics are in the table." if more > 0 else "")
         )
-        yield Plot("importance", caption, table, draw)
+        yield Plot("importance", caption, table, draw, title=title(table))

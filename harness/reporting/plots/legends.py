@@ -1,4 +1,4 @@
-"""The legend below a figure: factor, levels and a note, in as many columns as have room."""
+"""The legend above a figure: factor, levels and a note, in as many columns as have room."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ HANDLE = 0.55
 
 
 def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "group", markers: bool = True) -> None:
-    """Below the figure: factor and levels of a role, and a note, in one row; where it has no room, the levels below the others."""
+    """Above the figure: factor and levels of a role, and a note, in one row; where it has no room, the levels below the others."""
     handles: list[Line2D] = []
     levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
     factor = str(levels[f"{role}_factor"].iloc[0])
@@ -31,7 +31,7 @@ def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "g
         every = handles
         columns = legend_columns([str(handle.get_label()) for handle in every], width)
     if every:
-        figure.legend(handles=every, loc="outside lower center", ncols=columns, handlelength=2.6, columnspacing=1.2,
+        figure.legend(handles=every, loc="outside upper center", ncols=columns, handlelength=2.6, columnspacing=1.2,
                       title=title)  # fmt: skip
 
 

@@ -2,20 +2,36 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-Image = tuple[bytes, bytes]
-"""A figure as SVG and as PNG."""
+
+class Image(NamedTuple):
+    """A figure as the bytes of its files, each named by its suffix."""
+
+    svg: bytes
+    png: bytes
+    pdf: bytes
 
 
 @dataclass(frozen=True)
 class Plot:
-    """A figure to be: its file name, what to see in it, its data and how to draw them; `drawn` where that is done already."""
+    """A figure to be.
+
+    Attributes:
+        name: of its files.
+        caption: how to read it.
+        data: all its drawing needs.
+        draw: makes the figure of the data.
+        drawn: its files, where that is done already.
+        title: what is seen, a sentence that follows from the data.
+    """
 
     name: str
     caption: str
     data: pd.DataFrame
     draw: Callable[[pd.DataFrame], Figure]
     drawn: Image | None = None
+    title: str = ""

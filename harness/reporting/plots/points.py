@@ -1,7 +1,6 @@
-"""Panels of estimates at the levels of a factor, with their intervals and marks of diverged runs."""
+"""Panels of estimates at the levels of a factor, with their intervals, and what all panels have alike as sentences."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,103 +8,176 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.reporting.plots.axes import level_axis, log_scale
-from harness.reporting.plots.estimates import estimate
-from harness.reporting.plots.factors import confirmed, keys, levels_of, partner, rows_at
+from harness.reporting.html import number
+from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
+from harness.reporting.plots.estimates import MEDIAN, estimate, statistic_in_words
+from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
-from harness.reporting.plots.looks import QUIET, look_of
-from harness.reporting.plots.texts import metric_name
+from harness.reporting.plots.looks import look_of
+from harness.reporting.plots.scales import Scale, scale_of
+from harness.reporting.plots.texts import metric_name, metric_words
 from harness.settings.metrics import METRICS, RATE, not_comparable
-from harness.study import Study
+from harness.settings.show import counted
+
+INCOMPARABLE = " †"
+"""Marks a metric whose values cannot be compared across dropout."""
+
+LEGIBLE = 24
+"""Points of a panel above which no numbers stand beside them."""
 
 
-def point_data(runs: pd.DataFrame, study: Study, factor: str, metrics: Sequence[str]) -> pd.DataFrame | None:
-    """Estimates of several metrics at every level of `factor` and of its partner; None if nothing was measured."""
-    runs, group_factor, rows = confirmed(runs), partner(study, factor), []
-    measured = [metric for metric in metrics if metric in runs and runs[metric].notna().any()]
-    for i, level in enumerate(levels_of(study, factor)):
-        for j, group in enumerate(levels_of(study, group_factor)):
-            inside = rows_at(runs, {factor: level, group_factor: group})
-            names = keys(study, "x", factor, i, level) | keys(study, "group", group_factor, j, group)
-            rows += [names | {"metric": metric} | estimate(metric, inside) for metric in measured if len(inside)]
+def measured(runs: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
+    """Those of some metrics that confirm runs have."""
+    runs = confirmed(runs)
+    return [metric for metric in dict.fromkeys(metrics) if metric in runs and runs[metric].notna().any()]
+
+
+def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.DataFrame | None:
+    """Estimates of several metrics at every level of the first factors; None if nothing was measured or nothing is swept."""
+    runs, rows = confirmed(runs), []
+    if "x" not in roles.points:
+        return None
+    for names, inside in roles.cells(runs, roles.points):
+        rows += [
+            names | {"metric": metric} | estimate(metric, inside) for metric in measured(runs, metrics) if len(inside)
+        ]
     return pd.DataFrame(rows) if rows else None
 
 
-def point_panels(data: pd.DataFrame, *, columns: int, logarithmic: Sequence[str] = ()) -> Figure:
-    """One panel per metric: estimates against levels, coloured by group, with intervals and counts of diverged runs."""
-    metrics = list(dict.fromkeys(data["metric"]))
-    columns = min(columns, len(metrics))
-    n_rows = math.ceil(len(metrics) / columns)
-    figure = Figure(figsize=(max(3.5 * columns, 4.5), 3.1 * n_rows + 0.5), layout="constrained")
-    axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
-    for ax, metric in zip(axes, metrics, strict=False):
-        _points(ax, data[data["metric"] == metric], logarithmic=metric in logarithmic)
-        across = not_comparable(metric, {*data["x_factor"], *data["group_factor"]})
-        ax.set_ylabel(
-            metric_name(metric) + (", log scale" if metric in logarithmic else "") + (across and f"\n{across}")
-        )
-        if METRICS[metric].unit == RATE:
-            ax.set_ylim(-0.04, 1.04)
-    for ax in axes[len(metrics) :]:
+def without_constant(data: pd.DataFrame, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The metrics that vary from run to run, and a sentence on each that does not; of all constant ones the first is kept."""
+    runs = confirmed(runs)
+    values = {metric: runs[metric].dropna() for metric in data["metric"].unique()}
+    constant = {metric: column for metric, column in values.items() if column.nunique() == 1}
+    if len(constant) == len(values):
+        constant.pop(next(iter(values)))
+    said = [f" {_constant(metric, column)}" for metric, column in constant.items()]
+    return data[~data["metric"].isin(list(constant))].reset_index(drop=True), "".join(said)
+
+
+def _constant(metric: str, column: "pd.Series[float]") -> str:
+    value, n = float(column.iloc[0]), counted(len(column), "run")
+    if METRICS[metric].unit == RATE and value in (0.0, 1.0):
+        return f"{metric.replace('_', ' ').capitalize()}: {'no run of' if value == 0 else 'all'} {n}."
+    return f"{metric_words(metric).capitalize()} is {number(value)} in all {n}."
+
+
+def point_panels(data: pd.DataFrame, places: Mapping[str, tuple[int, int]] | None = None) -> Figure:
+    """Estimates against levels, coloured by group, with intervals and counts of diverged runs.
+
+    A panel per metric and level of the facet, metrics in rows; without a facet at their `places`, (row, column) by metric, or two
+    in a row. Panels of a row that show the same quantity have the same scale.
+    """
+    metrics, facets = list(dict.fromkeys(data["metric"])), sorted(data["facet_order"].unique())
+    several = len(facets) > 1
+    if several or places is None:
+        columns = 1 if several else min(len(metrics), 2)
+        places = {metric: (i, 0) if several else divmod(i, columns) for i, metric in enumerate(metrics)}
+    n_rows, n_columns = (1 + max(place[i] for place in places.values()) for i in (0, 1))
+    n_columns = max(n_columns, len(facets))
+    figure, axes = grid(n_rows, n_columns, width=max(6.0 / n_columns, 1.7), height=2.1)
+    for ax in axes.flat:
         ax.set_axis_off()
+    names = facet_names(data, 26)
+    for metric, (row, column) in places.items():
+        scale = _scale(data[data["metric"].isin(_alike(metric, metrics))], metric)
+        for facet in facets:
+            ax = axes[row, facets.index(facet) if several else column]
+            ax.set_axis_on()
+            panel = data[(data["metric"] == metric) & (data["facet_order"] == facet)]
+            _points(ax, panel, scale)
+            if several and row == 0:
+                ax.set_title(names[facet])
+            if not several or facet == facets[0]:
+                ax.set_ylabel(_label(metric, data, scale))
+    name_axes(figure, x=level_name(data))
     legend(figure, data, note=counts_note(data["n"], "runs per point"))
     return figure
 
 
-def _points(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> None:
-    groups = data["group_order"].nunique()
-    step = min(0.16, 0.7 / groups)
-    metric = str(data["metric"].iloc[0])
-    finite = data[np.isfinite(data["estimate"])]
-    ceiling = _ceiling(finite, logarithmic=logarithmic)
-    height = 0
-    for _, rows in data.groupby("group_order"):
-        order = int(rows["group_order"].iloc[0])
-        look, offset = look_of(rows), (order - (groups - 1) / 2) * step
-        seen = rows[np.isfinite(rows["estimate"])]
-        x = seen["x_order"] + offset
-        high = seen["high"].clip(upper=ceiling)
-        ax.vlines(x, seen["low"], high, color=look["color"], lw=1.3)
-        ax.plot(x[seen["high"] > ceiling], high[seen["high"] > ceiling], ls="", marker="^", ms=4, color=look["color"])
-        ax.plot(x, seen["estimate"], **(look if rows["x_numeric"].all() else look | {"ls": ""}), lw=1)
-        lost = rows[rows["n_diverged"] > 0]
-        if metric != "diverged" and len(lost):
-            _counts(ax, lost, offset, color=look["color"], height=height)
-            height += 1
-    if logarithmic and len(finite) and (finite["low"] > 0).all():
-        log_scale(ax)
-    elif METRICS[metric].unit.startswith("share"):
-        top = ax.get_ylim()[1]
-        ax.set_ylim(-0.04 * top, top)
-    level_axis(ax, data, "x")
-    if height:
-        ax.annotate(
-            "diverged",
-            (0, 1),
-            (-4, 5),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            fontsize=7,
-            color=QUIET,
-            ha="right",
-        )
+def _alike(metric: str, metrics: Sequence[str]) -> list[str]:
+    """The metrics with the same scale: at the end and at the best step."""
+    return [other for other in metrics if other.removeprefix("best_") == metric.removeprefix("best_")]
 
 
-def _ceiling(finite: pd.DataFrame, *, logarithmic: bool) -> float:
-    """Where infinite intervals are cut: a little above all that is finite."""
-    tops = finite[["estimate", "high"]].to_numpy(float).ravel()
-    tops = tops[np.isfinite(tops)]
-    if not len(tops):
-        return 1.0
-    spread = float(tops.max() - min(finite["low"].min(), tops.min()))
-    return float(tops.max()) * 2 if logarithmic else float(tops.max()) + 0.15 * spread
+def _scale(data: pd.DataFrame, metric: str) -> Scale:
+    if METRICS[metric].unit == RATE:
+        return Scale(-0.04, 1.04)
+    ends = pd.concat([data["estimate"], data["low"], data["high"]])
+    ends = ends.clip(0, 1) if METRICS[metric].unit.startswith("share") else ends
+    scale = scale_of(ends, log=True if "norm" in metric else None)
+    crowded = data["n_diverged"].any() and _is_legible(data[data["metric"] == metric])
+    return Scale(
+        scale.low, scale.high + (0.12 * (scale.high - scale.low) if crowded and not scale.log else 0), scale.log
+    )
 
 
-def _counts(ax: Axes, rows: pd.DataFrame, offset: float, *, color: Any, height: int) -> None:
-    """`3×` above the panel: three runs diverged; `∞ 8×`: so many that the estimate itself is infinite."""
-    for _, row in rows.iterrows():
-        text = f"{row['n_diverged']}×" if np.isfinite(row["estimate"]) else f"∞ {row['n_diverged']}×"
-        ax.annotate(
-            text, (row["x_order"] + offset, 1.0), (0, 5 + 9 * height), xycoords=ax.get_xaxis_transform(),
-            textcoords="offset points", ha="center", fontsize=7, color=color, weight="bold",
-        )  # fmt: skip
+def _label(metric: str, data: pd.DataFrame, scale: Scale) -> str:
+    mark = INCOMPARABLE if across(metric, data) else ""
+    name = metric_name(metric)
+    name = name if len(name) < 24 else name.replace(" (", "\n(")
+    return name + mark + (",\nlog scale" if scale.log else "")
+
+
+def across(metric: str, data: pd.DataFrame) -> str:
+    """What of the factors of a figure a metric cannot be compared across; mostly nothing."""
+    return not_comparable(metric, {*data["x_factor"], *data["group_factor"], *data["facet_factor"]})
+
+
+def _is_legible(panel: pd.DataFrame) -> bool:
+    return len(panel) / max(1, panel["facet_order"].nunique()) <= LEGIBLE
+
+
+def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
+    groups = panel["group_order"].nunique()
+    step = min(0.16, 0.7 / max(groups, 1))
+    scale.apply(ax)
+    if len(panel) and METRICS[panel["metric"].iloc[0]].unit.startswith("share"):
+        panel = panel.assign(low=panel["low"].clip(lower=0), high=panel["high"].clip(upper=1))
+    for i, (_, rows) in enumerate(panel.groupby("group_order")):
+        offset, kind = (i - (groups - 1) / 2) * step, look_of(rows)
+        rows = rows[rows["estimate"].notna()]
+        _line(ax, rows.assign(place=rows["x_order"] + offset), scale, kind)
+    scale.count(ax, panel["estimate"])
+    if len(panel):
+        level_axis(ax, panel)
+        if _is_legible(panel) and METRICS[panel["metric"].iloc[0]].unit != RATE:
+            _diverged(ax, panel, step, groups)
+
+
+def _line(ax: Axes, rows: pd.DataFrame, scale: Scale, kind: dict[str, Any]) -> None:
+    """The points of a group: medians hollow, a triangle at the edge where an estimate or the end of an interval lies beyond it."""
+    x, y = rows["place"], scale.clipped(rows["estimate"])
+    low, high = (scale.clipped(rows[name].fillna(rows["estimate"])) for name in ("low", "high"))
+    ax.vlines(x, low, high, color=kind["color"], lw=1.3)
+    numeric = bool(rows["x_numeric"].all())
+    ax.plot(x, y, color=kind["color"], ls=kind["ls"] if numeric else "", lw=1, zorder=2)
+    beyond = scale.beyond(rows["estimate"])
+    hollow = (rows["statistic"] == MEDIAN).to_numpy()
+    for chosen, face in ((~beyond & ~hollow, kind["color"]), (~beyond & hollow, "white")):
+        edge = {"mfc": face, "mec": kind["color"] if face == "white" else "white"}
+        ax.plot(x[chosen], y[chosen], **(kind | {"ls": ""} | edge), zorder=3)
+    for mark, end, name in (("^", scale.high, "high"), ("v", scale.low, "low")):
+        for column, look in ((name, {"ms": 4}), ("estimate", {"ms": 7, "mfc": "white", "zorder": 4})):
+            out = (rows[column] > end) if mark == "^" else (rows[column] < end)
+            if out.any():
+                ax.plot(x[out], [end] * int(out.sum()), ls="", marker=mark, color=kind["color"], clip_on=False, **look)
+
+
+def _diverged(ax: Axes, panel: pd.DataFrame, step: float, groups: int) -> None:
+    """How many runs diverged, above the points."""
+    for i, (_, rows) in enumerate(panel.groupby("group_order")):
+        for row in rows[rows["n_diverged"] > 0].to_dict("records"):
+            ax.annotate(
+                f"{row['n_diverged']}×", (row["x_order"] + (i - (groups - 1) / 2) * step, 1.0), (0, -2 - 9 * i),
+                xycoords=ax.get_xaxis_transform(), textcoords="offset points", ha="center", va="top", fontsize=8,
+                color=look_of(rows)["color"], weight="bold",
+            )  # fmt: skip
+
+
+def reading(data: pd.DataFrame) -> str:
+    """How the points of a figure are read."""
+    diverged = " k×: k runs diverged." if data["n_diverged"].any() else ""
+    ends = data[["estimate", "low", "high"]].to_numpy(float)
+    beyond = " Triangles at the edge: beyond the axis." if np.isinf(ends).any() else ""
+    return f" Points: {statistic_in_words(data)}; bars: 95 % intervals, of shares within 0 and 1.{diverged}{beyond}"

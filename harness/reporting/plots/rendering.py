@@ -25,24 +25,26 @@ def style() -> AbstractContextManager[None]:
     own = {
         "font.family": ["DejaVu Sans"], "svg.hashsalt": "harness", "axes.spines.top": False, "axes.spines.right": False,
         "axes.grid": True, "axes.grid.axis": "y", "grid.color": "0.9", "axes.edgecolor": "0.3", "legend.frameon": False,
-        "lines.linewidth": 1.4, "axes.titlesize": 9.5, "axes.titlelocation": "left",
+        "lines.linewidth": 1.4, "axes.titlesize": 9, "axes.titlelocation": "left", "pdf.fonttype": 42,
     }  # fmt: skip
     context: AbstractContextManager[None] = matplotlib.rc_context(settings | own)
     return context
 
 
 def render(plot: Plot) -> Image:
-    """The figure as SVG and as PNG, the same bytes for the same data."""
-    svg, png = io.BytesIO(), io.BytesIO()
+    """The figure as SVG, PNG and PDF, the same bytes for the same data; each has the title within."""
+    svg, png, pdf = io.BytesIO(), io.BytesIO(), io.BytesIO()
     with style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # a box stands for it
         figure = plot.draw(plot.data)
         if engine := figure.get_layout_engine():
             engine.execute(figure)
             figure.set_layout_engine(None)  # solved once is enough; with any engine set each format draws twice
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
-    return svg.getvalue(), png.getvalue()
+        titled = {"Title": plot.title} if plot.title else {}
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None} | titled)
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None} | titled)
+        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None} | titled)
+    return Image(svg.getvalue(), png.getvalue(), pdf.getvalue())
 
 
 def render_all(plots: Sequence[Plot], helpers: Sequence[Connection] = ()) -> list[Image]:

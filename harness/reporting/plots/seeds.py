@@ -1,4 +1,4 @@
-"""Every run as a point, runs of one seed joined across the levels of a factor: what the paired estimates are made of."""
+"""Every run as a point, runs of one seed joined across the levels of a factor."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,107 +6,117 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from harness.inference.robust import median
-from harness.reporting.plots.axes import level_axis
-from harness.reporting.plots.factors import confirmed, keys, levels_of, partner, rows_at
-from harness.reporting.plots.looks import MARKERS, PALETTE, QUIET
+from harness.reporting.plots.axes import facet_panels, level_axis, level_name, name_axes
+from harness.reporting.plots.estimates import MEDIAN, estimate, statistic_in_words
+from harness.reporting.plots.factors import Roles, confirmed
+from harness.reporting.plots.generalization import metrics
+from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.texts import metric_name, wrapped
+from harness.reporting.plots.scales import Scale, scale_of
+from harness.reporting.plots.texts import metric_name, metric_words
 from harness.settings.show import counted
-from harness.study import Study
-
-METRICS = ("test_loss", "test_error", "validation_loss")
-COLUMNS = 4
 
 
-def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
-    """One row per seed and level of `factor` and its partner: the first metric measured (the median over other cells)."""
-    runs, facet_factor = confirmed(runs), partner(study, factor)
-    metric = next((name for name in METRICS if np.isfinite(runs[name]).any()), None)
-    rows: list[dict[str, Any]] = []
-    if metric is None:
+def roles_of(roles: Roles) -> dict[str, str]:
+    """The first factor with more levels along the axis, the other in panels."""
+    return {"x": roles.points["x"]} | ({"facet": roles.points["group"]} if "group" in roles.points else {})
+
+
+def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
+    """One row per seed and cell: the main metric of generalization, beside what the cell's estimate is."""
+    runs, rows = confirmed(runs), list[dict[str, Any]]()
+    shown = metrics(runs, roles.study)
+    if not shown or not roles.order:
         return None
-    for i, level in enumerate(levels_of(study, factor)):
-        for j, facet in enumerate(levels_of(study, facet_factor)):
-            inside = rows_at(runs, {factor: level, facet_factor: facet})
-            names = (
-                keys(study, "x", factor, i, level) | keys(study, "facet", facet_factor, j, facet) | {"metric": metric}
-            )
-            for seed, values in inside[inside[metric].notna()].groupby("seed")[metric]:
-                rows.append(names | {"seed": seed, "value": median(values.to_numpy(float))})
+    for names, inside in roles.cells(runs, roles_of(roles)):
+        inside = inside[inside[shown[0]].notna()]
+        found = estimate(shown[0], inside)
+        cell = {"metric": shown[0], "estimate": found["estimate"], "statistic": found["statistic"]}
+        for seed, values in inside.groupby("seed")[shown[0]]:
+            rows.append(names | cell | {"seed": seed, "value": median(values.to_numpy(float))})
     return pd.DataFrame(rows) if rows else None
 
 
 def draw(data: pd.DataFrame) -> Figure:
     """One panel per level of the facet."""
-    facets = sorted(data["facet_order"].unique())
-    columns = min(COLUMNS, len(facets))
-    n_rows = -(-len(facets) // columns)
-    width = max(1.9, 0.62 * data["x_order"].nunique() + 0.9)
-    figure = Figure(figsize=(max(width * columns + 0.5, 4.5), 3.0 * n_rows + 0.2), layout="constrained")
-    axes = figure.subplots(n_rows, columns, squeeze=False, sharey=True).ravel()
-    for ax, facet in zip(axes, facets, strict=False):
-        panel = data[data["facet_order"] == facet]
-        _panel(ax, panel)
-        first = panel.iloc[0]
-        where = f"{first['facet_factor']}\n= {wrapped(first['facet'], 24)}\n" if first["facet_factor"] else ""
-        ax.set_title(f"{where}n = {counted(panel['seed'].nunique(), 'seed')}")
-        level_axis(ax, panel, "x")
-    for ax in axes[::columns]:
-        ax.set_ylabel(metric_name(data["metric"].iloc[0]))
-    for ax in axes[len(facets) :]:
-        ax.set_axis_off()
+    figure, panels = facet_panels(data, width=2.0, height=2.4)
+    scale = scale_of(data["value"])
+    scale = Scale(scale.low, scale.high + (0 if scale.log else 0.1 * (scale.high - scale.low)), scale.log)
+    for ax, panel in panels:
+        _panel(ax, panel, scale)
+    for ax, panel in panels:
+        level_axis(ax, panel)
+    name = metric_name(data["metric"].iloc[0]) + (", log scale" if scale.log else "")
+    name_axes(figure, x=level_name(data), y=name)
     return figure
 
 
-def _panel(ax: Axes, panel: pd.DataFrame) -> None:
-    finite = panel[np.isfinite(panel["value"])]
-    for _, seed in panel.sort_values("x_order").groupby("seed"):
-        ax.plot(seed["x_order"], seed["value"].where(np.isfinite(seed["value"])), color="0.75", lw=0.8, zorder=1)
-    for _, level in panel.groupby("x_order"):
-        order = int(level["x_order"].iloc[0])
-        color, marker = PALETTE[int(level["x_colour"].iloc[0])], MARKERS[order % len(MARKERS)]
-        seen = finite[finite["x_order"] == order]
+def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
+    table = panel.pivot(index="seed", columns="x_order", values="value").sort_index(axis=1)
+    inside = table.where(np.isfinite(table)).to_numpy(float)
+    lines = [np.column_stack([table.columns, scale.clipped(values)]) for values in inside]
+    ax.add_collection(LineCollection(lines, colors="0.75", linewidths=0.8, zorder=1))
+    scale.apply(ax)
+    for order, level in panel.groupby("x_order"):
+        x, beyond = float(str(order)), scale.beyond(level["value"])
+        seen = level["value"][~beyond]
         ax.plot(
-            seen["x_order"],
-            seen["value"],
+            [x] * len(seen),
+            seen,
             ls="",
-            marker=marker,
-            ms=5,
-            color=color,
+            marker="o",
+            ms=4.5,
+            color=PALETTE[0],
             mec="white",
             mew=0.5,
             alpha=0.85,
             zorder=2,
         )
-        middle = median(level["value"])
-        if np.isfinite(middle):
-            ax.hlines(
-                middle,
-                level["x_order"].iloc[0] - 0.25,
-                level["x_order"].iloc[0] + 0.25,
-                color="black",
-                lw=1.6,
-                zorder=3,
-            )
-        gone = len(level) - len(seen)
-        if gone:
-            ax.annotate(f"{gone}×", (level["x_order"].iloc[0], 1.0), (0, -1), xycoords=ax.get_xaxis_transform(), va="top", ha="center",
-                        textcoords="offset points", color=color, fontsize=8, weight="bold")  # fmt: skip
-    if not len(finite):
-        ax.text(0.5, 0.5, "all runs became non-finite", transform=ax.transAxes, ha="center", color=QUIET)
-    ax.margins(y=0.15)
+        for end, mark in ((scale.high, "^"), (scale.low, "v")):
+            there = (level["value"] > end) if mark == "^" else (level["value"] < end)
+            if count := int(there.sum()):
+                ax.plot(x, end, ls="", marker=mark, ms=7, color=PALETTE[0], clip_on=False, zorder=3)
+                ax.annotate(f"{count}×", (x, end), (0, -5 if mark == "^" else 5), textcoords="offset points", ha="center",
+                            va="top" if mark == "^" else "bottom", fontsize=8, color=QUIET)  # fmt: skip
+        middle = level["estimate"].iloc[0]
+        if not scale.beyond(middle):
+            hollow = level["statistic"].iloc[0] == MEDIAN
+            ax.hlines(middle, x - 0.3, x + 0.3, color="black", lw=1.8, ls=(0, (2, 1)) if hollow else "-", zorder=3)
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
-    """One figure per swept factor."""
-    for factor in study.sweeps():
-        table = data(runs, curves, study, factor)
-        if table is not None:
-            caption = (
-                f"Every seed: one point per run, a line joins the runs of one seed across {factor}; black bars are medians over "
-                "all runs. k×: so many runs became non-finite (infinite, above the axis); lines break there."
-            )
-            yield Plot(f"seeds_{factor}", caption, table, draw)
+def title(table: pd.DataFrame) -> str:
+    """In how many seeds the metric rises and falls from the first level to the last one."""
+    first, last = table["x_order"].min(), table["x_order"].max()
+    name, factor = metric_words(table["metric"].iloc[0]), table["x_factor"].iloc[0]
+    wide = table.pivot(index=["facet_order", "seed"], columns="x_order", values="value")
+    if first == last:
+        n = counted(len(wide), "seed")
+        return f"{name.capitalize()} of {n}: from {table['value'].min():.3g} to {table['value'].max():.3g}."
+    pairs = wide[[first, last]].dropna()
+    before, after = pairs[first].to_numpy(float), pairs[last].to_numpy(float)
+    levels = [table.loc[table["x_order"] == order, "x"].iloc[0] for order in (first, last)]
+    cells = (
+        f" (pairs of {counted(pairs.index.get_level_values(0).nunique(), 'panel')})"
+        if wide.index.get_level_values(0).nunique() > 1
+        else ""
+    )
+    return (
+        f"From {factor} = {levels[0]} to {levels[1]} {name} rises in {int((after > before).sum())} and falls in "
+        f"{int((after < before).sum())} of {counted(len(pairs), 'pair')} of runs of one seed{cells}."
+    )
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
+    """One figure, where a factor is swept."""
+    table = data(runs, roles)
+    if table is not None:
+        bars = statistic_in_words(table).replace("hollow", "dashed")
+        caption = (
+            f"Every seed: a point per run; grey lines join the runs of one seed; bars: {bars}. k× at the edge: k runs lie beyond the axis "
+            f"or became non-finite.{roles.said(roles_of(roles))}"
+        )
+        yield Plot("seeds", caption, table, draw, title=title(table))

@@ -1,90 +1,141 @@
-"""Sensitivity to the learning rate: the validation loss at every rate tried, a line per level of clipping."""
+"""Sensitivity to the learning rate: the validation loss of every seed at every rate tried, a panel per level of clipping."""
 
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference.learning_rates import RATE, bounded_losses, sweeps_rates
+from harness.inference.learning_rates import RATE, sweeps_rates
 from harness.inference.robust import median
-from harness.inference.selection import tried
-from harness.reporting.plots.axes import log_values, name_panel, row_of_panels
-from harness.reporting.plots.factors import confirmed, contrasted, panels, rows_at
+from harness.inference.selection import rivals, tried
+from harness.reporting.html import number
+from harness.reporting.plots.axes import facet_panels, log_values, name_axes
+from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
-from harness.reporting.plots.looks import QUIET, look_of
+from harness.reporting.plots.looks import PALETTE, QUIET, look_of
 from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.scales import Scale
 from harness.reporting.plots.texts import factor_name
-from harness.study import Study
+from harness.reporting.plots.titles import levels_of
+
+ABOVE_GUESSING = 0.2
+"""How far the axis goes on above the loss of guessing, as a part of what lies below."""
 
 
-def data(runs: pd.DataFrame, study: Study) -> pd.DataFrame | None:
-    """One row per line and rate: median and range over seeds of the loss up to that of guessing, and the line's sensitivity.
+def roles_of(roles: Roles) -> dict[str, str]:
+    """Levels of clipping in panels, where it is among the first two factors and legible; else as curves."""
+    found = roles.contrasted
+    swap = found != roles.lines and len(roles.levels(found["group"], "group")) <= len(
+        roles.levels(found["group"], "facet")
+    )
+    return {"facet": found["group"], "group": found["facet"]} if swap else roles.lines
 
-    Runs of one seed in several cells are first reduced to their median. `sensitivity` is the median over seeds of
-    `lr_sensitivity`, `guessing` of the loss of guessing.
+
+def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
+    """One row per line, rate and seed: the loss, infinite where the run diverged, and the median of these over seeds.
+
+    `guessing` is the median loss of guessing, `sensitivity` the median over seeds of `lr_sensitivity`.
     """
-    if not sweeps_rates(study):
+    if not sweeps_rates(roles.study):
         return None
-    there, chosen = tried(study, runs), confirmed(runs)
-    there = there.assign(loss=bounded_losses(there)).dropna(subset="loss")
+    there, chosen = tried(roles.study, runs), confirmed(runs)
+    there = there.assign(loss=rivals(there, "validation_loss"))
+    sensitivity = {_key(names): median(inside["lr_sensitivity"].dropna())
+                   for names, inside in roles.cells(chosen, roles_of(roles))}  # fmt: skip
     rows: list[dict[str, Any]] = []
-    for names, levels in panels(study, contrasted):
-        sensitivity = median(rows_at(chosen, levels)["lr_sensitivity"].dropna())
-        for rate, inside in rows_at(there, levels).groupby(RATE):
-            seeds = [median(losses) for _, losses in inside.groupby("seed")["loss"]]
-            point = {
-                "rate": float(str(rate)),
-                "estimate": median(seeds),
-                "low": min(seeds),
-                "high": max(seeds),
-                "n": len(seeds),
-            }
-            rows.append(names | point | {"guessing": median(inside["guess_loss"]), "sensitivity": sensitivity})
+    for names, inside in roles.cells(there, roles_of(roles)):
+        about = {"guessing": median(inside["guess_loss"].dropna()), "sensitivity": sensitivity[_key(names)]}
+        for rate, of_rate in inside.groupby(RATE):
+            losses = of_rate.groupby("seed")["loss"].agg(median)
+            line = names | about | {"rate": float(str(rate)), "estimate": median(losses), "n": len(losses)}
+            rows += [line | {"seed": seed, "loss": loss} for seed, loss in losses.items()]
     return pd.DataFrame(rows) if rows else None
 
 
+def _key(names: dict[str, Any]) -> tuple[int, int]:
+    return names["facet_order"], names["group_order"]
+
+
 def draw(data: pd.DataFrame) -> Figure:
-    """Columns: levels of the facet; lines: levels of the group; numbers: their sensitivities; above them the loss of guessing."""
-    figure, panels = row_of_panels(data, width=2.9, height=3.5)
+    """Panels: levels of the facet; dots: seeds; lines: medians of a level of the group."""
+    figure, panels = facet_panels(data, width=2.0, height=2.5)
+    scale, groups = _scale(data), data["group_order"].nunique()
+    decades = np.log10(data["rate"].max() / data["rate"].min())
     for ax, panel in panels:
-        _panel(ax, panel)
-    panels[0][0].set_ylabel("validation loss,\nat most that of guessing")
-    legend(figure, data, note=counts_note(data["n"], "seed(s) per point"))
+        log_values(ax, data["rate"])
+        ax.axhline(panel["guessing"].median(), color=QUIET, lw=1, ls=(0, (1, 2)), zorder=1)
+        best = panel.loc[np.isfinite(panel["estimate"]), "estimate"].min()
+        if np.isfinite(best):
+            ax.axhline(best, color="0.15", lw=0.9, ls=(0, (6, 2)), zorder=1)
+        for i, (_, line) in enumerate(panel.groupby("group_order")):
+            apart = 10 ** ((i - (groups - 1) / 2) * 0.025 * max(decades, 0.2))
+            _line(ax, line.assign(rate=line["rate"] * apart), scale)
+        _beyond(ax, panel, scale)
+        scale.apply(ax)
+        ax.margins(x=0.08)
+    name_axes(figure, x=factor_name(RATE), y="validation loss")
+    legend(figure, data, note=counts_note(data["n"], "seeds per line; dotted: guessing"))
     return figure
 
 
-def _panel(ax: Axes, panel: pd.DataFrame) -> None:
-    log_values(ax, panel["rate"])
-    ax.margins(x=0.1, y=0.06)
-    ax.axhline(panel["guessing"].median(), color=QUIET, lw=1, ls=(0, (1, 2)), zorder=1)
-    said = []
-    for _, line in panel.groupby("group_order"):
-        kind = look_of(line)
-        ax.fill_between(line["rate"], line["low"], line["high"], color=kind["color"], alpha=0.12, lw=0)
-        ax.plot(line["rate"], line["estimate"], **kind)
-        said.append((f"{line['sensitivity'].iloc[0]:#.2g}", kind["color"]))
-    name_panel(ax, panel)
-    ax.set_xlabel(factor_name(RATE))
-    _sensitivities(ax, [one for one in said if one[0] != "nan"])
+def _scale(data: pd.DataFrame) -> Scale:
+    """From the least loss to a little above guessing; where guessing is not known, to the largest median."""
+    finite = data["loss"][np.isfinite(data["loss"])]
+    low = float(finite.min()) if len(finite) else 0.0
+    medians = data["estimate"][np.isfinite(data["estimate"])]
+    guessing = data["guessing"].max()
+    top = float(guessing if np.isfinite(guessing) else medians.max() if len(medians) else low + 1)
+    top = max(top, low + 1e-9)
+    return Scale(low - 0.05 * (top - low), top + ABOVE_GUESSING * (top - low))
 
 
-def _sensitivities(ax: Axes, said: list[tuple[str, Any]]) -> None:
-    """Below a panel, in the colours of its lines."""
-    for i, (text, colour) in enumerate([("sensitivity", QUIET), *said] if said else []):
-        place = 0.0 if i == 0 else 0.3 + 0.7 * (i - 0.5) / len(said)
-        ax.annotate(text, (place, -0.3), xycoords="axes fraction", fontsize=7.5, color=colour, annotation_clip=False,
-                    ha="left" if i == 0 else "center", weight="normal" if i == 0 else "bold")  # fmt: skip
+def _line(ax: Axes, line: pd.DataFrame, scale: Scale) -> None:
+    kind, seen = look_of(line), line[~scale.beyond(line["loss"])]
+    ax.plot(seen["rate"], seen["loss"], ls="", marker=kind["marker"], ms=3, color=kind["color"], alpha=0.4, mew=0)
+    medians = line.drop_duplicates("rate")
+    ax.plot(medians["rate"], scale.clipped(medians["estimate"]), **kind, zorder=3)
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+def _beyond(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
+    """At each rate how many of all runs lie above the axis."""
+    for rate, runs in panel.groupby("rate"):
+        count = int(scale.beyond(runs["loss"]).sum())
+        if count:
+            ax.plot(
+                [float(str(rate))], [scale.high], ls="", marker="^", ms=6, color=PALETTE[1], clip_on=False, zorder=4
+            )
+            ax.annotate(f"{count}/{len(runs)}", (float(str(rate)), scale.high), (0, -4), textcoords="offset points", ha="center",
+                        va="top", fontsize=8, color=PALETTE[1], bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8})  # fmt: skip
+
+
+def title(table: pd.DataFrame) -> str:
+    """The lowest median and its rate, and where the rate matters least and most."""
+    finite = table[np.isfinite(table["estimate"])]
+    if finite.empty:
+        return "No rate has a finite median loss."
+    best = finite.loc[finite["estimate"].idxmin()]
+    said = f"Lowest median validation loss: {number(best['estimate'])}, at lr {number(best['rate'])}"
+    lines = table.drop_duplicates(["facet_order", "group_order"]).dropna(subset="sensitivity")
+    if len(lines) < 2:
+        return f"{said}."
+    said += f" with {levels_of(best, ('facet', 'group'))}"
+    least, most = (lines.loc[i] for i in (lines["sensitivity"].idxmin(), lines["sensitivity"].idxmax()))
+    return (
+        f"{said}; the rate matters least at {levels_of(least, ('facet', 'group'))} (sensitivity {number(least['sensitivity'])}), most at "
+        f"{levels_of(most, ('facet', 'group'))} ({number(most['sensitivity'])})."
+    )
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
     """One figure, all cells, where every seed trained at a grid of rates."""
-    table = data(runs, study)
+    table = data(runs, roles)
     if table is not None:
         caption = (
-            "How much the learning rate matters: validation loss at every rate tried, median over seeds, band: from the least to the "
-            "largest of them. A run that diverged or ends worse than guessing counts as guessing (dotted). Sensitivity: how far a line "
-            "lies above its lowest point on average over the rates, per seed, median over seeds; 0: the rate does not matter."
+            "Validation loss at every rate tried. Dots: seeds; lines: medians over seeds; dotted: the loss of guessing; dashed: the least median; k/n: of n runs k diverged or lie above the axis, "
+            "which ends just above guessing. Sensitivity: how far losses, cut at guessing, lie above their least on average over the rates, "
+            f"median over seeds.{roles.said(roles_of(roles))}"
         )
-        yield Plot("sensitivity", caption, table, draw)
+        yield Plot("sensitivity", caption, table, draw, title=title(table))

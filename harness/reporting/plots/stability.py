@@ -1,47 +1,53 @@
-"""Stability of training against one swept factor: divergence, collapse, spikes, gradient norm, clipping."""
+"""Stability of training: divergence, collapse, spikes, gradient norm, clipping, gradient flow."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.points import point_data, point_panels
-from harness.reporting.plots.texts import metric_name
-from harness.settings.metrics import not_comparable
-from harness.study import Study
+from harness.reporting.plots.points import across, point_data, point_panels, reading, without_constant
+from harness.reporting.plots.titles import trend
+from harness.settings.metrics import METRICS
+from harness.settings.show import counted
 
-METRICS = ("diverged", "collapsed", "spike_rate", "recovery_steps", "grad_norm_q99", "clip_fraction")
+SHOWN = ("diverged", "collapsed", "spike_rate", "recovery_steps", "grad_norm_q99", "clip_fraction", "gradient_flow")
 
 
-def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
-    """Divergence rate with its Wilson interval; medians of the others, at every level of `factor` and its partner."""
-    return point_data(runs, study, factor, METRICS)
+def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
+    """Rates with Wilson's intervals and means of the others, those of claims first."""
+    claimed = [claim.metric for claim in roles.study.claims if METRICS[claim.metric].group == "stability"]
+    return point_data(runs, roles, [*claimed, *SHOWN])
 
 
 def draw(data: pd.DataFrame) -> Figure:
-    """One panel per metric, the gradient norm on a log axis."""
-    return point_panels(data, columns=2, logarithmic=("grad_norm_q99",))
+    """One panel per metric, or a row of them where there is a facet."""
+    return point_panels(data)
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
-    """One figure per swept factor."""
-    for factor in study.sweeps():
-        table = data(runs, curves, study, factor)
-        if table is not None:
-            caption = (
-                f"Stability against {factor}. Shares of runs that diverged (ended above the loss of guessing, or non-finite) "
-                "and that collapsed (ended no better than guessing), 95 % Wilson intervals; medians over seeds with 95 % interval "
-                "for the share of steps with a loss spike, the steps until the loss is back, the 99 % quantile of the gradient "
-                "norm before clipping, and the share of steps at which the clipping rule changed the gradient. Runs that became "
-                "non-finite are measured up to that step. Losses and norms of steps are those of training batches."
-                + _not_comparable(table)
-            )
-            yield Plot(f"stability_{factor}", caption, table, draw)
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
+    """One figure, where a factor is swept."""
+    table = data(runs, roles)
+    if table is not None:
+        table, constant = without_constant(table, runs)
+        caption = f"Stability, of batches while training.{reading(table)}{constant}{_compared(table)}{roles.said(roles.points)}"
+        yield Plot("stability", caption, table, draw, title=title(table, runs))
 
 
-def _not_comparable(table: pd.DataFrame) -> str:
-    """Which panels do not compare what stands in them, as a sentence."""
-    factors = {*table["x_factor"], *table["group_factor"]} - {""}
-    named = [metric_name(name) for name in dict.fromkeys(table["metric"]) if not_comparable(name, factors)]
-    return f" Not comparable across dropout: {', '.join(named)}." if named else ""
+def title(table: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """How many runs diverged and collapsed, and how the first metric goes whose levels can be compared."""
+    chosen = confirmed(runs)
+    ends = [int((chosen["status"] == status).sum()) for status in ("diverged", "collapsed")]
+    said = f"{ends[0]} of {counted(len(chosen), 'run')} diverged and {ends[1]} collapsed"
+    said = said if any(ends) else f"None of {counted(len(chosen), 'run')} diverged or collapsed"
+    names = [name for name in dict.fromkeys(table["metric"]) if not across(name, table)]
+    if not names:
+        return f"{said}."
+    way = trend(table[table["metric"] == names[0]])
+    return f"{said}; {way[0].lower()}{way[1:]}"
+
+
+def _compared(table: pd.DataFrame) -> str:
+    """What the mark of some panels means, where there are such."""
+    return " †: not comparable across dropout." if any(across(name, table) for name in table["metric"].unique()) else ""

@@ -1,105 +1,189 @@
-"""Two swept factors at once: heatmaps of loss, error and divergence rate."""
+"""Two swept factors at once: how far each cell is from the best one, in pairs of seeds."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pandas as pd
-import seaborn as sns  # type: ignore[import-untyped]
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.reporting.plots.axes import level_ticks
-from harness.reporting.plots.estimates import estimate
-from harness.reporting.plots.factors import confirmed, keys, levels_of, preferred, rows_at
+from harness.reporting.html import number
+from harness.reporting.plots.axes import LEAST_WIDTH, facet_names, level_name, level_ticks
+from harness.reporting.plots.estimates import difference, estimate
+from harness.reporting.plots.factors import Roles, confirmed
+from harness.reporting.plots.generalization import metrics
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.texts import factor_name, metric_name, text_width, tick
-from harness.study import Study
+from harness.reporting.plots.scales import fences
+from harness.reporting.plots.texts import metric_name, metric_words, text_width, tick
+from harness.reporting.plots.titles import levels_of
+from harness.settings.metrics import METRICS, RATE
+from harness.settings.show import counted
 
-METRICS = ("test_loss", "test_error", "diverged")
-
+MOST_METRICS = 2
 EQUAL_CONTRAST = 0.18
 """Relative luminance against which black and white have the same contrast (WCAG 2)."""
 
+WORDY, NUMERIC = 6, 16
+"""Columns up to which cells have room for an interval, and for a number."""
 
-def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame | None:
-    """Estimates at every pair of levels of the first two factors; None for less than two."""
-    if len(study.sweeps()) < 2:
+NEAR = "≈"
+"""Marks a cell whose difference to the best one may be 0."""
+
+
+def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
+    """Estimates and differences to the best cell at every pair of levels of the first two factors; None for less than two."""
+    found = roles.points
+    if "group" not in found:
         return None
-    y_factor, x_factor = preferred(study)[:2]
-    runs, rows = confirmed(runs), []
-    measured = [metric for metric in METRICS if runs[metric].notna().any()]
-    for i, x in enumerate(levels_of(study, x_factor)):
-        for j, y in enumerate(levels_of(study, y_factor)):
-            inside = rows_at(runs, {x_factor: x, y_factor: y})
-            names = keys(study, "x", x_factor, i, x) | keys(study, "y", y_factor, j, y)
-            rows += [names | {"metric": metric} | estimate(metric, inside) for metric in measured if len(inside)]
+    runs = confirmed(runs)
+    shown = [name for name in metrics(runs, roles.study) if METRICS[name].better and METRICS[name].unit != RATE]
+    roles_here = {"x": found["x"], "y": found["group"]} | {k: v for k, v in found.items() if k == "facet"}
+    cells = [(names, inside) for names, inside in roles.cells(runs, roles_here) if len(inside)]
+    rows: list[dict[str, Any]] = []
+    for metric in shown[:MOST_METRICS]:
+        estimates = [estimate(metric, inside) for _, inside in cells]
+        sign = 1 if METRICS[metric].better == "lower" else -1
+        order = [sign * float(str(one["estimate"])) for one in estimates]
+        best = int(np.nanargmin(order)) if np.isfinite(order).any() else 0
+        for i, ((names, inside), found_here) in enumerate(zip(cells, estimates, strict=True)):
+            against = difference(metric, inside, cells[best][1])
+            rows.append(names | {"metric": metric} | found_here | against | {"best": i == best})
     return pd.DataFrame(rows) if rows else None
 
 
+def near(data: pd.DataFrame) -> "pd.Series[bool]":
+    """Which cells may be as good as the best one: the interval of their difference holds 0, or there is none."""
+    return ~data["best"] & ~((data["effect_low"] > 0) | (data["effect_high"] < 0))
+
+
 def draw(data: pd.DataFrame) -> Figure:
-    """One heatmap per metric, every cell with its number, interval and count of diverged runs."""
-    metrics = list(dict.fromkeys(data["metric"]))
-    width = max(3.0, 0.88 * data["x_order"].nunique() + 0.3 + max(text_width(tick(level)) for level in data["y"]))
-    height = max(2.4, 0.72 * data["y_order"].nunique() + 1.0)
-    figure = Figure(figsize=(width * len(metrics), height), layout="constrained")
-    axes = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for ax, metric in zip(axes, metrics, strict=True):
-        _heatmap(ax, data[data["metric"] == metric], rate=metric == "diverged")
-        ax.set_title(metric_name(metric))
-        ax.grid(visible=False)
+    """One heatmap per metric and level of the facet."""
+    shown, facets = list(dict.fromkeys(data["metric"])), sorted(data["facet_order"].unique())
+    columns, rows = data["x_order"].nunique(), data["y_order"].nunique()
+    label = max(text_width(tick(level)) for level in data["y"])
+    cell = 0.95 if columns <= WORDY else 0.45 if columns <= NUMERIC else 0.2
+    width = max(columns * cell + 0.2, 1.2) * len(facets) + label + 0.6
+    height = (max(rows * (0.5 if columns <= WORDY else 0.3), 0.6) + 0.85) * len(shown)
+    figure = Figure(figsize=(max(width, LEAST_WIDTH), height), layout="constrained")
+    axes = figure.subplots(len(shown), len(facets), squeeze=False)
+    names = facet_names(data)
+    for line, metric in zip(axes, shown, strict=True):
+        of_metric = data[data["metric"] == metric]
+        norm = _norm(of_metric)
+        for ax, facet in zip(line, facets, strict=True):
+            panel = of_metric[of_metric["facet_order"] == facet]
+            _heatmap(ax, panel, norm, columns)
+            _axes(ax, panel, data)
+            ax.set_ylabel(ax.get_ylabel() if facet == facets[0] else "")
+            what = [f"{metric_name(metric)}: difference to the best cell"] if facet == facets[0] else []
+            ax.set_title("\n".join([*what, *filter(None, [names[facet]])]))
+        if columns > NUMERIC:
+            mappable = matplotlib.cm.ScalarMappable(norm, "cividis_r")
+            figure.colorbar(mappable, ax=line.tolist(), extend="max", label="worse by")
     return figure
 
 
-def _heatmap(ax: Axes, data: pd.DataFrame, *, rate: bool) -> None:
-    def grid(column: str) -> pd.DataFrame:
-        return data.pivot(index="y_order", columns="x_order", values=column).sort_index(ascending=False)
-
-    texts = data.assign(text=[_text(row, rate=rate) for _, row in data.iterrows()])
-    text = texts.pivot(index="y_order", columns="x_order", values="text").sort_index(ascending=False).fillna("")
-    values = grid("estimate").astype(float)
-    finite = values.where(np.isfinite(values))
-    known = bool(finite.notna().to_numpy().any())
-    low, high = (0.0, 1.0) if rate or not known else (float(finite.min().min()), float(finite.max().max()))
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    sns.heatmap(
-        finite, ax=ax, annot=text.to_numpy() if known else None, fmt="", cmap="cividis_r", vmin=low, vmax=high, linewidths=1.5,
-        cbar=False, annot_kws={"fontsize": 8, "linespacing": 1.25}, mask=finite.isna(),
-        xticklabels=False, yticklabels=False,  # seaborn would draw them to see whether they overlap
-    )  # fmt: skip
-    colours: Any = ax.collections[0].get_facecolor()[np.isfinite(values.to_numpy(float)).ravel()]
-    for label, colour in zip(ax.texts, colours, strict=True):  # seaborn writes white on middling colours too
-        label.set_color("black" if sns.utils.relative_luminance(colour) > EQUAL_CONTRAST else "white")
-    for y, x in zip(*np.nonzero(~np.isfinite(values.to_numpy(float))), strict=True):
-        ax.add_patch(Rectangle((x, y), 1, 1, fill=False, hatch="///", ec="0.75", lw=0))
-        ax.text(x + 0.5, y + 0.5, text.iloc[y, x], ha="center", va="center", fontsize=8, linespacing=1.25)
-    columns, rows = (data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order") for role in ("x", "y"))
-    ax.set(xlabel=factor_name(columns["x_factor"].iloc[0]), ylabel=factor_name(rows["y_factor"].iloc[0]))
-    ax.tick_params(axis="both", rotation=0, length=0)
-    ax.set_xticks(np.arange(len(columns)) + 0.5)
-    ax.set_yticks(np.arange(len(rows)) + 0.5, [tick(level) for level in rows["y"][::-1]])
-    level_ticks(ax, columns["x"].to_list())
+def _norm(data: pd.DataFrame) -> Normalize:
+    """Colours from the best cell to the worst that does not stretch the scale."""
+    worse = _worse(data)
+    finite = worse[np.isfinite(worse)]
+    high = fences(finite)[1] if len(finite) else 1.0
+    return Normalize(0.0, high or 1.0)
 
 
-def _text(row: "pd.Series[Any]", *, rate: bool) -> str:
-    value, low, high = (_number(float(row[name])) for name in ("estimate", "low", "high"))
-    diverged = f", {row['n_diverged']}×" if row["n_diverged"] and not rate else ""
-    interval = "" if low == high == value else f"\n[{low}, {high}]"
-    return f"{value}{interval}\nn={row['n']}{diverged}"
+def _worse(data: pd.DataFrame) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+    sign = np.where(data["metric"].map(lambda name: METRICS[name].better) == "lower", 1.0, -1.0)
+    return np.asarray(data["effect"].to_numpy(float) * sign)
 
 
-def _number(value: float) -> str:
-    return "∞" if np.isinf(value) else f"{value:.3g}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3g}"
-
-
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
-    """One figure for the first two swept factors."""
-    table = data(runs, curves, study)
-    if table is not None:
-        caption = (
-            f"The surface of {table['y_factor'].iloc[0]} × {table['x_factor'].iloc[0]}: median over seeds (share of runs for "
-            "diverged), [95 % interval], n runs, k× of them diverged. Yellow is low and good; hatched: more than half became non-finite."
+def _heatmap(ax: Axes, panel: pd.DataFrame, norm: Normalize, columns: int) -> None:
+    for (_, row), worse in zip(panel.iterrows(), _worse(panel), strict=True):
+        place = (row["x_order"] - 0.5, row["y_order"] - 0.5)
+        colour = (
+            matplotlib.colormaps["cividis_r"](norm(min(worse, norm.vmax or 1.0))) if np.isfinite(worse) else (1.0,) * 4
         )
-        yield Plot("surface", caption, table, draw)
+        ax.add_patch(Rectangle(place, 1, 1, fc=colour, ec="white", lw=1.2, hatch=None if np.isfinite(worse) else "///"))
+        dark = _luminance(colour) <= EQUAL_CONTRAST
+        ax.text(row["x_order"], row["y_order"], _text(row, columns), ha="center", va="center", fontsize=8, linespacing=1.2,
+                color="white" if dark else "black")  # fmt: skip
+        if row["best"]:
+            ax.add_patch(Rectangle(place, 1, 1, fill=False, ec="black", lw=2, zorder=4))
+    ax.grid(visible=False)
+
+
+def _luminance(colour: tuple[float, ...]) -> float:
+    """Relative luminance of an sRGB colour (WCAG 2)."""
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _text(row: "pd.Series[Any]", columns: int) -> str:
+    """The difference with its interval, as far as there is room; of the best cell what it has."""
+    mark = f"{NEAR} " if not row["best"] and not (row["effect_low"] > 0 or row["effect_high"] < 0) else ""
+    diverged = f" {row['n_diverged']}×" if row["n_diverged"] else ""
+    if columns > NUMERIC:
+        return "★" if row["best"] else mark.strip()
+    if row["best"]:
+        return (f"best: {number(row['estimate'])}" if columns <= WORDY else number(row["estimate"])) + diverged
+    ends = [row["effect_low"], row["effect_high"]]
+    if columns > WORDY or not np.isfinite(ends).all():
+        return mark + signed(row["effect"]) + diverged
+    digits = max(0, 1 - math.floor(math.log10(max(*map(abs, ends), 1e-300))))  # two of the larger end
+    effect, low, high = (signed(value, digits) for value in (row["effect"], *ends))
+    return f"{mark}{effect}\n[{low}, {high}]{diverged}"
+
+
+def signed(value: float, digits: int | None = None) -> str:
+    """With a sign, two digits or so many after the point.
+
+    >>> signed(0.1234), signed(-0.05), signed(0.0), signed(0.00666, 3)
+    ('+.12', '−.05', '0', '+.007')
+    """
+    if np.isnan(value):
+        return "–"
+    text = "∞" if np.isinf(value) else f"{abs(value):.2g}" if digits is None else f"{abs(value):.{digits}f}"
+    if text.strip("0.") == "":
+        return "0"
+    return ("+" if value > 0 else "−") + (text[1:] if text.startswith("0.") else text)
+
+
+def _axes(ax: Axes, panel: pd.DataFrame, data: pd.DataFrame) -> None:
+    columns, rows = (data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order") for role in ("x", "y"))
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
+    ax.set(xlabel=level_name(data, "x"), ylabel=level_name(data, "y").replace(" (", "\n("))
+    step = -(-len(rows) // 16)
+    ax.set_yticks(rows["y_order"][::step], [tick(level) for level in rows["y"][::step]])
+    ax.tick_params(axis="both", length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    level_ticks(ax, columns["x_order"].to_list(), columns["x"].to_list())
+
+
+def title(table: pd.DataFrame) -> str:
+    """The best cell by the first metric, and how many may be as good."""
+    metric = table["metric"].iloc[0]
+    cells = table[table["metric"] == metric]
+    if not np.isfinite(cells["estimate"]).any():
+        return f"{metric_words(metric).capitalize()} is infinite in every cell."
+    best, others = cells[cells["best"]].iloc[0], int(near(cells).sum())
+    within = f"{others or 'none'} of {counted(len(cells) - 1, 'other cell is', 'other cells are')} within noise of it"
+    where = levels_of(best, ("x", "y", "facet"))
+    return f"Best {metric_words(metric)}: {number(best['estimate'])} at {where}; {within}."
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
+    """One figure for the first two swept factors."""
+    table = data(runs, roles)
+    if table is not None:
+        what = "median" if (table["statistic"] == "median").any() else "mean"
+        caption = (
+            f"Each cell less the best one (framed), {what} over paired seeds, [95 % interval]; the darker the worse. {NEAR}: the interval "
+            "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim."
+            f"{roles.said(roles.points)}"
+        )  # fmt: skip
+        yield Plot("surface", caption, table, draw, title=title(table))

@@ -18,6 +18,9 @@ UNITS = {
     "steps": "training steps",
     "epochs": "passes over the training examples",
 }
+UNCLIPPED = "∞ (no clipping)"
+"""A level whose label is long; axes say once what it is."""
+
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 CHARACTER = 0.075
 """Width of a character, in inches."""
@@ -45,6 +48,16 @@ def metric_name(metric: str) -> str:
     return name if unit in name.split() else f"{name} ({unit})"
 
 
+def metric_words(metric: str) -> str:
+    """A metric in a sentence.
+
+    >>> metric_words("test_loss"), metric_words("diverged")
+    ('test loss', 'the share of runs that diverged')
+    """
+    name = metric.replace("_", " ")
+    return f"the share of runs that {name}" if metric in ("diverged", "collapsed", "solved") else name
+
+
 def wrapped(text: str, width: int) -> str:
     r"""A label in lines of some characters, at most four; what is too long is first broken at its bracket.
 
@@ -58,13 +71,14 @@ def wrapped(text: str, width: int) -> str:
     return "\n".join(lines if len(lines) <= 4 else [*lines[:3], lines[3][: width - 1] + "…"]).replace("$", r"\$")
 
 
-def tick(text: str) -> str:
-    r"""A level as a narrow tick label: what stands in brackets goes below.
+def tick(text: str, *, flat: bool = False) -> str:
+    r"""A level as a narrow tick label: what stands in brackets goes below, unless it shall be `flat`; no clipping is ∞.
 
     >>> tick("∞ (no clipping)"), tick("GlobalNorm(max_norm=1)")
-    ('∞\n(no clipping)', 'GlobalNorm\n(max_norm=1)')
+    ('∞', 'GlobalNorm\n(max_norm=1)')
     """
-    return "\n".join(wrapped(part, 18) for part in text.replace("(", "\n(", 1).splitlines())
+    text = "∞" if text == UNCLIPPED else text
+    return text if flat else "\n".join(wrapped(part, 18) for part in text.replace("(", "\n(", 1).splitlines())
 
 
 def text_width(text: str) -> float:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from harness.reporting.plots.axes import log_scale, name_panel
-from harness.reporting.plots.factors import confirmed, panels, rows_at
+from harness.reporting.html import number
+from harness.reporting.plots.axes import facet_names, grid, name_axes
+from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look
 from harness.reporting.plots.plot import Plot
-from harness.study import Study
+from harness.reporting.plots.scales import Scale, scale_of
+from harness.reporting.plots.titles import levels_of
+from harness.settings.show import counted
 
 QUANTITIES = {
     "loss": "loss of\ntraining batches", "validation_loss": "validation loss",
     "grad_norm": "gradient norm\nbefore clipping",
 }  # fmt: skip
-POINTS = 200
-LOG_RATIO = 30.0
+POINTS = 150
 
 
-def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame | None:
-    """Median and quartiles over seeds of each quantity, per step and cell; steps binned to at most 200 points.
+def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
+    """Median and quartiles over seeds of each quantity, per step and cell; steps binned to at most 150 points.
 
     Once it has become non-finite a run counts as infinite, to the last step it would have taken. Where runs of one line train
     for different numbers of steps, they are logged at different ones: in between each keeps its last value. Without confirm
@@ -35,26 +36,24 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> pd.DataFrame
     """
     binned = _binned(curves)
     rows: list[dict[str, Any]] = []
-    for names, inside in _panels(runs, study):
+    for names, inside in _lines(runs, roles):
         chosen = binned.merge(inside[["trial", "seed", "status"]], on=["trial", "seed"])
         for quantity in QUANTITIES:
             rows += [names | {"quantity": quantity} | row for row in _bands(chosen, quantity)]
     return pd.DataFrame(rows) if rows else None
 
 
-def curves_to_show(file: Path, runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """Of a file of curves what `data` needs: all of them may be more than memory should hold."""
-    trials = {int(trial) for _, inside in _panels(runs, study) for trial in inside["trial"].unique()}
-    return pd.read_parquet(file, columns=["trial", "seed", "step", *QUANTITIES], filters=[("trial", "in", trials)])
+def trials_to_show(runs: pd.DataFrame, roles: Roles) -> set[int]:
+    """Those whose curves `data` needs."""
+    return {int(trial) for _, inside in _lines(runs, roles) for trial in inside["trial"].unique()}
 
 
-def _panels(runs: pd.DataFrame, study: Study) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def _lines(runs: pd.DataFrame, roles: Roles) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """The names of each line and its runs."""
     shown = confirmed(runs)
     if shown.empty:
         shown = runs[runs["status"] != "failed"]
-    for names, levels in panels(study):
-        yield names, rows_at(shown, levels)
+    yield from roles.cells(shown, roles.lines)
 
 
 def _binned(curves: pd.DataFrame) -> pd.DataFrame:
@@ -90,65 +89,64 @@ def draw(data: pd.DataFrame) -> Figure:
     """Rows: quantities; columns: levels of the facet; lines: levels of the group."""
     quantities = [name for name in QUANTITIES if (data["quantity"] == name).any()]
     facets = sorted(data["facet_order"].unique())
-    figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.5), 2.1 * len(quantities) + 0.7), layout="constrained")
-    axes = figure.subplots(len(quantities), len(facets), squeeze=False, sharex=True, sharey="row")
+    figure, axes = grid(len(quantities), len(facets), width=max(1.55, min(2.1, 6 / len(facets))), height=1.75)
     for row, quantity in zip(axes, quantities, strict=True):
         of_quantity = data[data["quantity"] == quantity]
+        scale = scale_of(of_quantity["median"], log=True if quantity == "grad_norm" else None)
         for ax, facet in zip(row, facets, strict=True):
             for _, line in of_quantity[of_quantity["facet_order"] == facet].groupby("group_order"):
-                _line(ax, line, marked=quantity == "validation_loss")
-        row[0].set_ylabel(QUANTITIES[quantity] + _scale(row[0], of_quantity, logarithmic=quantity == "grad_norm"))
+                _line(ax, line, scale, marked=quantity == "validation_loss")
+            scale.apply(ax)
+            ax.set_xlim(data["step"].min(), max(data["step"].max(), data["step"].min() + 1))
+            ax.tick_params(labelleft=facet == facets[0], labelbottom=quantity == quantities[-1], which="both")
+        row[0].set_ylabel(QUANTITIES[quantity] + (",\nlog scale" if scale.log else ""))
+    names = facet_names(data, 18)
     for ax, facet in zip(axes[0], facets, strict=True):
-        name_panel(ax, data[data["facet_order"] == facet])
-    for ax in axes[-1]:
-        ax.set_xlabel("training step")
+        ax.set_title(names[facet])
+    name_axes(figure, x="training step")
     runs = data.groupby(["facet_order", "group_order"])["n"].max()
     legend(figure, data, note=counts_note(runs, "runs per line"), markers=False)
     return figure
 
 
-def _line(ax: Axes, line: pd.DataFrame, *, marked: bool) -> None:
+def _line(ax: Axes, line: pd.DataFrame, scale: Scale, *, marked: bool) -> None:
     kind = look(int(line["group_colour"].iloc[0]), int(line["group_order"].iloc[0]))
     seen = line[np.isfinite(line["median"])]
     band = seen[np.isfinite(seen["high"])]
-    ax.fill_between(band["step"], band["low"], band["high"], color=kind["color"], alpha=0.15, lw=0)
-    ax.plot(seen["step"], seen["median"], **(kind | {"ms": 3.5 if marked else 0}), lw=1.3)
+    low, high = (scale.clipped(band[name]) for name in ("low", "high"))
+    ax.fill_between(band["step"], low, high, color=kind["color"], alpha=0.15, lw=0)
+    every = max(1, len(seen) // 8)
+    ax.plot(
+        seen["step"], scale.clipped(seen["median"]), **(kind | {"ms": 3.5 if marked else 0, "markevery": every}), lw=1.3
+    )
     if len(seen) and len(seen) < len(line):  # the median run has diverged
-        ax.plot(
-            seen["step"].iloc[-1:],
-            seen["median"].iloc[-1:],
-            marker="X",
-            ms=8,
-            color=kind["color"],
-            mec="black",
-            mew=0.7,
-            zorder=5,
-        )
+        end = seen.iloc[-1:]
+        ax.plot(end["step"], scale.clipped(end["median"]), marker="X", ms=8, color=kind["color"], mec="black", mew=0.7,
+                zorder=5)  # fmt: skip
 
 
-def _scale(ax: Axes, data: pd.DataFrame, *, logarithmic: bool) -> str:
-    """Set the y axis by the medians, log where they span much; says so."""
-    medians = data["median"].to_numpy(float)
-    medians = medians[np.isfinite(medians)]
-    if not len(medians):
+def title(table: pd.DataFrame) -> str:
+    """Where the validation loss ends lowest, and in how many lines it still fell."""
+    found = table[table["quantity"] == "validation_loss"].sort_values("step")
+    lines = [line for _, line in found.groupby(["facet_order", "group_order"])]
+    ends = [(line["median"].iloc[-1], line) for line in lines]
+    if not ends or not np.isfinite([value for value, _ in ends]).any():
         return ""
-    low, high = float(medians.min()), float(medians.max())
-    if low > 0 and (logarithmic or high / low > LOG_RATIO):
-        log_scale(ax)
-        ax.set_ylim(low / 1.5, high * 1.5)
-        return ", log scale"
-    margin = 0.12 * (high - low) or 1.0
-    ax.set_ylim(low - margin, high + margin)
-    return ""
+    value, best = min(ends, key=lambda end: end[0])
+    falling = sum(line["median"].iloc[-1] == line["median"].min() for line in lines if len(line) > 1)
+    of = f"{falling} of {counted(len(lines), 'line')}" if len(lines) > 1 else "the line" if falling else "no line"
+    where = f" at {levels_of(best.iloc[0])}" if len(lines) > 1 else ""
+    return f"Validation loss ends lowest{where} (median {number(value)}); its least value is the last one in {of}."
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
     """One figure, all cells."""
-    table = data(runs, curves, study)
+    table = data(runs, curves, roles)
     if table is not None:
+        ended = " A line ends at ✗ where half of its runs have become non-finite, which count as infinite from then on." if (
+            table["n_diverged"].any()) else ""  # fmt: skip
         caption = (
-            "Training curves: median over seeds, band from the first to the third quartile. A run that becomes non-finite counts as infinite "
-            "from then on; a line ends at ✗ where half of its runs have. A line ends where its runs do; where some of them end "
-            "earlier, it goes on with the others. Gradient norms are those of training batches."
+            f"Training curves: median over seeds, band: quartiles.{ended} Where some runs of a line end earlier, it goes on with the "
+            f"others. Gradient norms are those of training batches.{roles.said(roles.lines)}"
         )
-        yield Plot("training", caption, table, draw)
+        yield Plot("training", caption, table, draw, title=title(table))

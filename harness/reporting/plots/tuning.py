@@ -8,24 +8,28 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.inference.learning_rates import sweeps_rates
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
-from harness.reporting.plots.axes import log_values, name_panel
-from harness.reporting.plots.factors import panels, rows_at
+from harness.reporting.plots.axes import facet_names, grid, log_values, name_axes
+from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.scales import Scale, scale_of
 from harness.reporting.plots.texts import factor_name, metric_name
-from harness.study import Study
+from harness.settings.show import counted
 
 
-def data(runs: pd.DataFrame, curves: pd.DataFrame, study: Study, factor: str) -> pd.DataFrame | None:
+def data(runs: pd.DataFrame, roles: Roles, factor: str) -> pd.DataFrame | None:
     """One row per tuned trial and objective: the value of `factor`, the median over its seeds, and in which share it was chosen."""
+    study = roles.study
     tune, confirm = tried(study, runs), runs[runs["phase"] == "confirm"]
     rows: list[dict[str, Any]] = []
-    for names, levels in panels(study):
-        chosen = rows_at(confirm, levels)[factor]
-        for trial, seeds in rows_at(tune, levels).groupby("trial"):
+    cells = zip(roles.cells(tune, roles.lines), roles.cells(confirm, roles.lines), strict=True)
+    for (names, tried_here), (_, confirmed_here) in cells:
+        chosen = confirmed_here[factor]
+        for trial, seeds in tried_here.groupby("trial"):
             value = float(seeds[factor].iloc[0])
             point = {
                 "trial": trial,
@@ -57,59 +61,63 @@ def _estimate(column: "pd.Series[float]") -> dict[str, float]:
 def draw(data: pd.DataFrame) -> Figure:
     """Rows: objectives; columns: levels of the facet; lines: levels of the group; rings: where it was chosen."""
     facets, objectives = sorted(data["facet_order"].unique()), list(dict.fromkeys(data["objective"]))
-    figure = Figure(figsize=(max(2.5 * len(facets) + 0.6, 5.0), 2.6 * len(objectives) + 0.9), layout="constrained")
-    axes = figure.subplots(len(objectives), len(facets), squeeze=False, sharex=True, sharey="row")
+    figure, axes = grid(len(objectives), len(facets), width=max(1.6, min(4.0, 6 / len(facets))), height=2.4)
     for row, objective in zip(axes, objectives, strict=True):
+        of_objective = data[data["objective"] == objective]
+        scale = scale_of(of_objective["estimate"])
         for ax, facet in zip(row, facets, strict=True):
-            _panel(ax, data[(data["objective"] == objective) & (data["facet_order"] == facet)])
-        row[0].set_ylabel(metric_name(objective))
+            _panel(ax, of_objective[of_objective["facet_order"] == facet], scale)
+            ax.tick_params(labelleft=facet == facets[0], which="both")
+        row[0].set_ylabel(metric_name(objective) + (",\nlog scale" if scale.log else ""))
+    names = facet_names(data, 18)
     for ax, facet in zip(axes[0], facets, strict=True):
-        name_panel(ax, data[data["facet_order"] == facet])
-    for ax in axes[-1]:
-        ax.set_xlabel(factor_name(str(data["factor"].iloc[0])) + (",\nlog scale" if data["log"].any() else ""))
-    note = counts_note(data["n"], "seed(s) per point; ring: chosen, the larger the oftener; ×: half or more diverged")
-    legend(figure, data, note=note)
+        ax.set_title(names[facet])
+    name_axes(figure, x=factor_name(str(data["factor"].iloc[0])))
+    legend(figure, data, note=counts_note(data["n"], "seeds per point"))
     return figure
 
 
-def _panel(ax: Axes, panel: pd.DataFrame) -> None:
+def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
     if panel["log"].any():
         log_values(ax, panel["value"])
-    ax.margins(x=0.1, y=0.12)
     for _, line in panel.sort_values("value").groupby("group_order"):
-        order = int(line["group_order"].iloc[0])
-        kind, finite = look_of(line), np.isfinite(line["estimate"])
-        seen, lost = line[finite], line[~finite]
-        ax.vlines(
-            seen["value"],
-            seen["low"],
-            seen["high"].where(np.isfinite(seen["high"]), seen["estimate"]),
-            color=kind["color"],
-            lw=1,
-        )
+        kind = look_of(line)
+        seen, lost = line[~scale.beyond(line["estimate"])], line[scale.beyond(line["estimate"])]
+        ax.vlines(seen["value"], scale.clipped(seen["low"]), scale.clipped(seen["high"]), color=kind["color"], lw=1)
         ax.plot(seen["value"], seen["estimate"], **kind)
         ring = seen[seen["chosen"] > 0]
-        ax.scatter(
-            ring["value"],
-            ring["estimate"],
-            s=40 + 200 * ring["chosen"],
-            facecolors="none",
-            edgecolors=kind["color"],
-            lw=1.3,
-            zorder=3,
+        ax.scatter(ring["value"], ring["estimate"], s=40 + 200 * ring["chosen"], facecolors="none", edgecolors=kind["color"],
+                   lw=1.3, zorder=3)  # fmt: skip
+        ax.plot(
+            lost["value"], scale.clipped(lost["estimate"]), ls="", marker="^", ms=6, color=kind["color"], clip_on=False
         )
-        height = 0.97 - 0.05 * order
-        ax.plot(lost["value"], [height] * len(lost), ls="", marker="x", ms=5, mew=1.6, color=kind["color"],
-                transform=ax.get_xaxis_transform())  # fmt: skip
+    scale.apply(ax)
+    scale.count(ax, panel["estimate"])
+    ax.margins(x=0.1)
 
 
-def plots(runs: pd.DataFrame, curves: pd.DataFrame, study: Study) -> Iterator[Plot]:
-    """One figure per tuned factor."""
-    for factor in study.tunes():
-        table = data(runs, curves, study, factor)
+def title(table: pd.DataFrame) -> str:
+    """In how many cells the value chosen most lies at an end of those tried."""
+    first = table[table["objective"] == table["objective"].iloc[0]]
+    lines = [line for _, line in first.groupby(["facet_order", "group_order"]) if line["chosen"].max() > 0]
+    at_end = sum(
+        line.loc[line["chosen"].idxmax(), "value"] in (line["value"].min(), line["value"].max()) for line in lines
+    )
+    factor = table["factor"].iloc[0]
+    if not lines:
+        return f"No value of {factor} is chosen yet."
+    cells = f"in {at_end} of {counted(len(lines), 'cell')}" if len(lines) > 1 else "" if at_end else "not"
+    return f"The {factor} chosen lies {cells} at an end of the values tried.".replace("  ", " ")
+
+
+def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
+    """One figure per tuned factor, but where `sensitivity` shows every seed at every rate."""
+    for factor in () if sweeps_rates(roles.study) else roles.study.tunes():
+        table = data(runs, roles, factor)
         if table is not None:
             caption = (
                 f"Tuning of {factor}: the objective at every value tried (no test data; median over seeds, bars: its 95 % interval, "
-                "of few seeds their range). A curve whose minimum lies at an end of the range would put the comparison in doubt."
+                "of few seeds their range). Rings: chosen, the larger the oftener; triangles at the edge: beyond the axis, or half or more "
+                f"diverged.{roles.said(roles.lines)}"
             )
-            yield Plot(f"tuning_{factor}", caption, table, draw)
+            yield Plot(f"tuning_{factor}", caption, table, draw, title=title(table))

@@ -1,0 +1,112 @@
+"""Titles: what is seen in a figure, as a sentence that follows from its data and says where intervals overlap."""
+
+import numpy as np
+import pandas as pd
+
+from harness.reporting.html import number
+from harness.reporting.plots.texts import metric_words
+from harness.settings.metrics import METRICS
+from harness.settings.show import counted
+
+
+def trend(points: pd.DataFrame) -> str:
+    """How one metric goes along the x axis, line by line, and where it is best.
+
+    Args:
+        points: one metric, a row per level of `x`, `group` and `facet`, with `estimate`, `low` and `high`; one number at least.
+    """
+    points = points[points["estimate"].notna()]
+    metric = str(points["metric"].iloc[0])
+    name = metric_words(metric)
+    if len(points) == 1:
+        row = points.iloc[0]
+        return f"{_upper(name)} is {_value(row)} (n = {row['n']})."
+    said = [part for part in (_direction(points, name), _best(points, metric, name)) if part]
+    return f"{_upper('; '.join(said))}."
+
+
+def _direction(points: pd.DataFrame, name: str) -> str:
+    """Along numbers: that it rises or falls in every line, or in how many; "" along other levels."""
+    lines = [line.sort_values("x_order") for _, line in points.groupby(["facet_order", "group_order"])]
+    lines = [line for line in lines if len(line) > 1]
+    if not lines or not points["x_numeric"].all():
+        return ""
+    ways = [_way(line["estimate"].to_numpy(float)) for line in lines]
+    factor = points["x_factor"].iloc[0]
+    rises, falls, same = (ways.count(way) for way in ("rises", "falls", "is the same"))
+    everywhere = next((way for way in ("rises", "falls", "is the same") if ways.count(way) == len(lines)), None)
+    if everywhere:
+        at = f" at every {_lines(points)}" if len(lines) > 1 else ""
+        verb = f"{everywhere} with" if everywhere != "is the same" else "is the same along"
+        return f"{name} {verb} {factor}{at}{_overlap(lines) if everywhere != 'is the same' else ''}"
+    if not (rises or falls or same):
+        where = f" in any of {len(lines)} lines" if len(lines) > 1 else ""
+        return f"{name} does not only rise or only fall with {factor}{where}"
+    parts = [f"{way} in {n}" for way, n in (("rises", rises), ("falls", falls), ("is the same", same)) if n]
+    turns = len(lines) - rises - falls - same
+    parts += [f"turns in {turns}"] if turns else []
+    return f"along {factor}, of {len(lines)} lines {name} {', '.join(parts)}"
+
+
+def _way(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> str:
+    """Of numbers in order, which may be infinite."""
+    before, after = values[:-1], values[1:]
+    if (before == after).all():
+        return "is the same"
+    if (after >= before).all():
+        return "rises"
+    return "falls" if (after <= before).all() else "turns"
+
+
+def _lines(points: pd.DataFrame) -> str:
+    """What makes the lines."""
+    factors = [str(points[f"{role}_factor"].iloc[0]) for role in ("group", "facet")]
+    return " and ".join(factor for factor in factors if factor)
+
+
+def _overlap(lines: list[pd.DataFrame]) -> str:
+    """In how many lines the intervals of both ends overlap, or are not known."""
+    unsure = sum(not _apart(line.iloc[0], line.iloc[-1]) for line in lines)
+    if not unsure:
+        return ""
+    where = f" in {unsure} of {len(lines)} lines" if len(lines) > 1 else ""
+    return f" (95 % intervals of its ends overlap{where})"
+
+
+def _apart(a: "pd.Series[float]", b: "pd.Series[float]") -> bool:
+    return bool(a["high"] < b["low"] or b["high"] < a["low"])
+
+
+def _best(points: pd.DataFrame, metric: str, name: str) -> str:
+    """Where it is best, and how many other intervals overlap the one there."""
+    better = METRICS[metric].better
+    if better is None:
+        return ""
+    signed = points["estimate"] * (1 if better == "lower" else -1)
+    if signed.min() == np.inf:
+        return f"{name} is infinite everywhere"
+    best = points[signed == signed.min()]
+    word = {"lower": "lowest", "higher": "highest"}[better]
+    if len(best) == len(points):
+        return ""
+    if len(best) > 1:
+        return f"{word} ({number(best['estimate'].iloc[0])}) at {len(best)} of {len(points)} points"
+    first = best.iloc[0]
+    near = sum(not _apart(first, row) for _, row in points.iterrows()) - 1
+    noise = f"; {counted(near, 'other interval overlaps it', 'other intervals overlap it')}" if near else ""
+    return f"{word} at {levels_of(first)}: {_value(first)}{noise}"
+
+
+def levels_of(row: "pd.Series[object]", roles: tuple[str, ...] = ("x", "group", "facet")) -> str:
+    """The levels of a row, as a phrase."""
+    named = [(row[f"{role}_factor"], row[role]) for role in roles if f"{role}_factor" in row]
+    return ", ".join(f"{factor} = {level}" for factor, level in named if factor) or "all runs"
+
+
+def _value(row: "pd.Series[float]") -> str:
+    interval = f" [{number(row['low'])}, {number(row['high'])}]" if row["low"] < row["high"] else ""
+    return number(row["estimate"]) + interval
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
