@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from harness.engine.diagnostics import Diagnostics
     from harness.lead.interruption import Interrupted
     from harness.models import Model
+    from harness.reporting.names import metrics, settings_of
     from harness.reporting.results import Results, load
     from harness.settings import InvalidStudy, roles, schedules
     from harness.settings.measures import Measure
@@ -52,6 +53,8 @@ __all__ = [
     "Trend",
     "Tune",
     "load",
+    "metrics",
+    "settings_of",
 ]
 
 _ROOMS = {
@@ -78,6 +81,8 @@ _ROOMS = {
     "Trend": "harness.study",
     "Tune": "harness.settings",
     "load": "harness.reporting.results",
+    "metrics": "harness.reporting.names",
+    "settings_of": "harness.reporting.names",
 }
 
 

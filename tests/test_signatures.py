@@ -11,6 +11,7 @@ import pytest
 import harness
 from harness import clipping, models, optimizers, tasks
 from harness.settings import Component
+from harness.settings.metrics import shipped
 from harness.settings.schedules import Cosine
 from harness.tasks import Tensors
 
@@ -74,6 +75,25 @@ def test_a_users_own_piece_has_a_signature_too_and_keeps_its_order() -> None:
     shown = inspect.signature(Own)
     assert shown.parameters["floor"].kind is inspect.Parameter.KEYWORD_ONLY
     assert list(shown.parameters) == ["peak", "end", "warmup", "floor"]
+
+
+def test_names_of_metrics_and_settings_stand_in_tables() -> None:
+    found = harness.metrics()
+    assert found.loc["gap"].to_dict() == {
+        "meaning": "test_loss − train_loss", "unit": "loss", "better": "lower", "level": "light", "group": "generalization",
+    }  # fmt: skip
+    assert list(found.index) == list(shipped())
+    sgd = harness.settings_of(optimizers.SGD)
+    assert sgd.loc["momentum"].to_dict() == {
+        "type": "float",
+        "default": "0.0",
+        "meaning": "weight of the previous update.",
+    }
+    assert harness.settings_of(Tensors).loc["x", "default"] == "required"
+    for piece in (*PIECES, models.DropoutNet, models.SimpleRNN, harness.Study, harness.Claim):
+        table = harness.settings_of(piece)
+        assert list(table.index) == list(inspect.signature(piece).parameters)
+        assert not len(table) or (table["meaning"] != "").all(), (piece, table)
 
 
 RIGHT = """from harness import Cosine, Early, Model, Study, Sweep, Tune
