@@ -78,7 +78,9 @@ def counts(progress: Progress) -> str:
 def left(progress: Progress) -> str:
     """How long training goes on, in words; "" where there is no telling yet."""
     seconds = progress.left_s()
-    return "" if seconds is None else f"about {duration(seconds)} left"
+    if seconds is None:
+        return ""
+    return f"about {duration(seconds)} left" if seconds >= 1 else "less than a second left"
 
 
 class Lines:
