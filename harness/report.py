@@ -23,6 +23,8 @@ from harness.lead.arguments import StudyFile
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
               help="Folder of all results.")  # fmt: skip
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
+@click.option("--baseline", metavar="OTHER", type=click.Path(path_type=Path),
+              help="Set it beside an earlier result, or another study: a folder results/<study>.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **stores: Any) -> None:
     """Rebuild the report of STUDY, a study file, from what MLflow holds."""
     from harness.lead.ending import ending

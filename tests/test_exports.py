@@ -25,7 +25,7 @@ from harness.optimizers import SGD, AdamW
 from harness.reporting.exports import exports, latex
 from harness.reporting.exports.bibliography import CHOICES, CLASSES, SETTINGS, bibtex
 from harness.reporting.exports.references import REFERENCES, entry
-from harness.reporting.html import Table
+from harness.reporting.page.content import Table
 from harness.reporting.tables import counts, sort_runs, summarize
 from harness.settings import schedules
 from harness.settings.component import _kinds

@@ -21,6 +21,7 @@ from harness.ledger.records.tracking import RecordError, default_tracking_uri, u
 from harness.ledger.run_table import run_table
 from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
+from harness.reporting.results import Results, load
 from harness.reporting.tracking_page import tracking_page
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.patience import Unreachable
@@ -31,7 +32,9 @@ from harness.study.origin import Origin, load_with_origin
 DEFAULT_RESULTS = Path("results")
 
 
-def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: str | None) -> int:
+def rebuild(
+    study_file: Path, changes: Changes, *, results: Path, tracking_uri: str | None, baseline: Path | None = None
+) -> int:
     """Write the report of a study anew, and keep it with the records; the exit code.
 
     Args:
@@ -39,13 +42,15 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
         changes: to it, which say its name; those with which it was last launched are made before them.
         results: folder of all results.
         tracking_uri: of MLflow; None for a database there.
+        baseline: the folder of an earlier result, or of another study, that it is set beside.
 
     Raises:
-        InvalidStudy: the file defines no study, or another one than is recorded, or it is being run, or MLflow cannot be used.
+        InvalidStudy: the baseline is no result, or the file defines no study, or another one than is recorded, or it is being run, or MLflow cannot be used.
     """
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time
     study, _ = load_with_origin(study_file, changes)
     folder, uri = results / study.name, tracking_uri or default_tracking_uri(results)
+    earlier = _baseline(baseline, folder)
     try:
         recorder, note = open_records(study.name, results, tracking_uri)
         if note:
@@ -62,7 +67,7 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
                 _command(origin, results, tracking_uri),
                 ui_command(uri),
             ]
-            verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands)
+            verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands, baseline=earlier)
             recorder.log_report(folder)
             recorder.show(tracking_page(study, origin.doc, verdicts, folder))
             page = recorder.page_address()
@@ -72,6 +77,16 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
         click.echo(printable(line))
     click.echo("\n".join(lines(pages(study, folder, tracking_uri=uri, page=page, storage=None))))
     return DONE
+
+
+def _baseline(baseline: Path | None, folder: Path) -> Results | None:
+    """An earlier result, read before anything is written."""
+    if baseline is None:
+        return None
+    if baseline.resolve() == folder.resolve():
+        message = "is the folder that the report writes; keep a copy of it elsewhere to compare with"
+        raise InvalidStudy([Problem("--baseline", message, str(baseline))])
+    return load(baseline)
 
 
 def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFrame:

@@ -21,6 +21,7 @@ FILES = {
     "tables/claims.tex": "The verdicts as a LaTeX table.",
     "tables/cells.tex": "The cells as a LaTeX table, with the metrics of summary.csv.",
     "tables/references.bib": "BibTeX of the works behind the rules, models, tasks and statistics that the study uses.",
+    "tables/baseline.csv": "How each cell differs from an earlier result, where `harness report STUDY --baseline OTHER` asked for it.",
     "study.py": "The study file as it was launched; a record, never run by `harness.load`.",
     "study.json": "Every setting that decides the results, as text by path.",
     "changes.json": "The changes that the command line made to the study file.",

@@ -112,6 +112,9 @@ def markdown(page: Page) -> str:
         parts += ["## Exploration"]
     for part in page.exploration:
         parts += [_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""]
+    parts += [f"## Against {_plain(page.baseline)}"] if page.against else []
+    for part in page.against:
+        parts += [_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""]
     if page.meanings.rows:
         parts += ["## Metrics", _markdown_table(page.meanings)]
     parts += ["Runs: " + ", ".join(f"{count} {kind}" for kind, count in page.counts.items()) + "."]

@@ -4,7 +4,7 @@ Everything is a function of `runs` and `curves`: the same tables give the same b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from harness.inference.importance import importance
 from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
+from harness.reporting.comparison import compare
+from harness.reporting.comparison_tables import against
 from harness.reporting.exploration import explored
 from harness.reporting.exports import exports
 from harness.reporting.formats import claims_json, csv, parquet
@@ -27,8 +29,10 @@ from harness.reporting.page.curves import Curves, curves_of
 from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors, run_counts, trust
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
+from harness.reporting.results import Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.tuning import at_shared_values, remarks
+from harness.settings import InvalidStudy
 from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
@@ -37,6 +41,7 @@ from harness.study.registration import registrations
 from harness.study.scope import budget, scope, setups
 
 PAIRS_FILE = "pairs.csv"
+BASELINE_FILE = "tables/baseline.csv"
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,7 @@ class Subject:
         commands: shell lines that reproduce the study.
         expected_runs: how many runs the whole study has; where fewer are there, the report says so.
         chain: the record of its claims, see `harness.study.claim_chain`; maybe damaged, or empty.
+        baseline: an earlier result to set it beside; None for none.
     """
 
     study: Study
@@ -58,6 +64,7 @@ class Subject:
     commands: Sequence[str]
     expected_runs: int
     chain: Any = ()
+    baseline: Results | None = None
 
 
 def write_report(
@@ -96,6 +103,9 @@ def write_report(
         write(folder / name, content)
     write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
+    (folder / BASELINE_FILE).unlink(missing_ok=True)  # of a report that had one
+    if subject.baseline is not None:
+        page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, folder))
     for plot, image in zip(drawn, images, strict=True):
         write(folder / "figures" / f"{plot.name}.csv", csv(plot.data))
         for kind, content in image._asdict().items():
@@ -141,6 +151,16 @@ def page_of(
         commands=subject.commands,
         counts=counts(runs),
     )
+
+
+def differences(baseline: Results, folder: Path) -> list[Captioned]:
+    """What a page says of an earlier result, once the tables of the study are in its folder; maybe why it cannot say more."""
+    try:
+        found = compare(baseline, load(folder))
+    except InvalidStudy as error:
+        return [Captioned(f"Not compared: {error}", Table([], []))]
+    write(folder / BASELINE_FILE, csv(found.cells.drop(columns="per_seed", errors="ignore")))
+    return against(found)
 
 
 def first_screen(subject: Subject, runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> FirstScreen:

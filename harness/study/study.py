@@ -13,6 +13,7 @@ import torch.nn as nn
 
 from harness.models.model import Model
 from harness.settings import InvalidStudy, Note, Problem, Sweep, show
+from harness.settings.signatures import FieldSignature
 from harness.study.beforehand import notes_beforehand
 from harness.study.experiment import SETUP_FIELDS, Experiment
 from harness.study.rules import problems_between
@@ -58,6 +59,8 @@ class Study(Experiment):
     Raises:
         InvalidStudy: with every problem, each named by its factor path.
     """
+
+    __signature__ = FieldSignature(by_name=True)
 
     @property
     def notes(self) -> list[str]:

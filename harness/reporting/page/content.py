@@ -102,6 +102,8 @@ class Page:
         about: environment, by name.
         commands: shell lines that reproduce it.
         counts: of runs, by kind.
+        baseline: an earlier result that it is set beside; "" for none.
+        against: how it differs from that.
     """
 
     title: str
@@ -123,6 +125,8 @@ class Page:
     about: Mapping[str, str]
     commands: Sequence[str]
     counts: Mapping[str, int]
+    baseline: str = ""
+    against: Sequence[Captioned] = ()
 
     @property
     def question(self) -> str:

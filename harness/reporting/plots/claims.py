@@ -102,9 +102,9 @@ def _seeds(ax: Axes, seeds: pd.DataFrame, place: float, scale: Scale) -> None:
     ties = seeds.groupby("value")["value"]
     spread = place + 0.04 + 0.2 * ((ties.cumcount() + 0.5) / ties.transform("size") - 0.5).to_numpy(float)
     beyond = scale.beyond(seeds["value"])
-    for state, kind in {"compared": {"mfc": PALETTE[0]}, "left out": {"mfc": "none"}}.items():
+    for state, fill in (("compared", PALETTE[0]), ("left out", "none")):
         chosen = (seeds["state"] == state).to_numpy() & ~beyond
-        ax.plot(seeds["value"][chosen], spread[chosen], ls="", marker="o", ms=4.5, mec=PALETTE[0], alpha=0.75, **kind)
+        ax.plot(seeds["value"][chosen], spread[chosen], ls="", marker="o", ms=4.5, mfc=fill, mec=PALETTE[0], alpha=0.75)
     incomparable = (seeds["state"] == "incomparable").to_numpy()
     if incomparable.any():
         ax.plot([0], [place], ls="", marker="x", ms=6, mew=1.6, color=QUIET)

@@ -79,6 +79,8 @@ def title(table: pd.DataFrame) -> str:
     """The factor or interaction that explains most of the first metric, with its interval."""
     rows = table[table["metric"] == table.loc[table["why"] == "", "metric"].iloc[0]]
     factors = rows[~rows["term"].isin([SEED, RESIDUAL, SHARED])].sort_values("share", ascending=False, kind="stable")
+    if factors.empty:
+        return ""
     first, metric = factors.iloc[0], str(rows["metric"].iloc[0]).replace("_", " ")
     low, high, share = (number(round(100 * max(first[name], 0.0))) for name in ("low", "high", "share"))
     unsure = " (other intervals overlap it)" if (factors["high"].iloc[1:] >= first["low"]).any() else ""

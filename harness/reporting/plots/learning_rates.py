@@ -17,7 +17,7 @@ from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import factor_name
-from harness.reporting.plots.titles import levels_of
+from harness.reporting.plots.titles import least_and_most, levels_of
 
 ALWAYS = 0.95
 """Share of clipped steps from which on a run was clipped practically always."""
@@ -76,7 +76,7 @@ def title(table: pd.DataFrame) -> str:
     lines = table.drop_duplicates(["facet_order", "group_order"]).dropna(subset="half")
     if lines.empty:
         return ""
-    least, most = (lines.loc[i] for i in (lines["half"].idxmin(), lines["half"].idxmax()))
+    least, most = least_and_most(lines, "half")
     if least["half"] == most["half"]:
         where = " in every cell" if len(lines) > 1 else ""
         return f"Largest learning rate that trains: {number(most['half'])}{where} (median over seeds)."

@@ -34,13 +34,12 @@ def measured(runs: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
 
 def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.DataFrame | None:
     """Estimates of several metrics at every level of the first factors; None if nothing was measured or nothing is swept."""
-    runs, rows = confirmed(runs), []
     if "x" not in roles.points:
         return None
+    metrics, rows = measured(runs, metrics), list[dict[str, Any]]()
+    runs = confirmed(runs)[[*roles.order, "seed", "status", *metrics]]
     for names, inside in roles.cells(runs, roles.points):
-        rows += [
-            names | {"metric": metric} | estimate(metric, inside) for metric in measured(runs, metrics) if len(inside)
-        ]
+        rows += [names | {"metric": metric} | estimate(metric, inside) for metric in metrics if len(inside)]
     return pd.DataFrame(rows) if rows else None
 
 

@@ -100,7 +100,7 @@ def draw(data: pd.DataFrame) -> Figure:
             ax.set_xlim(data["step"].min(), max(data["step"].max(), data["step"].min() + 1))
             ax.tick_params(labelleft=facet == facets[0], labelbottom=quantity == quantities[-1], which="both")
         row[0].set_ylabel(QUANTITIES[quantity] + (",\nlog scale" if scale.log else ""))
-    names = facet_names(data, 18)
+    names = facet_names(data, 14 if len(facets) > 3 else 20)
     for ax, facet in zip(axes[0], facets, strict=True):
         ax.set_title(names[facet])
     name_axes(figure, x="training step")
