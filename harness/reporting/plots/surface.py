@@ -108,7 +108,7 @@ def _heatmap(ax: Axes, panel: pd.DataFrame, norm: Normalize, cell: float) -> Non
     shown = panel.assign(worse=np.minimum(_worse(panel), norm.vmax or 1.0).astype(float))
     shown.loc[~np.isfinite(_worse(panel)), "worse"] = np.nan
     table = shown.pivot(index="y_order", columns="x_order", values="worse")
-    table = table.reindex(index=range(table.index.max() + 1), columns=range(table.columns.max() + 1))
+    table = table.reindex(index=range(int(panel["y_order"].max()) + 1), columns=range(int(panel["x_order"].max()) + 1))
     edges = (np.arange(n + 1) - 0.5 for n in table.shape[::-1])
     mesh = ax.pcolormesh(*edges, table.to_numpy(float), norm=norm, cmap="cividis_r", edgecolors="white",
                          linewidth=1.2 if cell >= NUMERIC else 0.4)  # fmt: skip
