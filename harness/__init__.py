@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     from harness.engine.diagnostics import Diagnostics
     from harness.lead.interruption import Interrupted
     from harness.models import Model
+    from harness.reporting.names import metrics, settings_of
     from harness.reporting.results import Results, load
-    from harness.settings import InvalidStudy, Sweep, Tune
+    from harness.settings import InvalidStudy, roles, schedules
     from harness.settings.measures import Measure
-    from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
+    from harness.settings.schedules import Schedule
+    from harness.settings.signatures import anywhere
     from harness.study import Claim, Equivalence, Exact, Interaction, Study, Threshold, Trend
+
+    # In place of a number or a component of any type
+    Sweep, Tune = anywhere(roles.Sweep), anywhere(roles.Tune)
+    Cosine, Early, Function = anywhere(schedules.Cosine), anywhere(schedules.Early), anywhere(schedules.Function)
+    Late, Linear, Step = anywhere(schedules.Late), anywhere(schedules.Linear), anywhere(schedules.Step)
 
 # Intel's library then multiplies matrices by the same sums wherever in memory they begin, and a member's numbers do not depend on
 # its place in a population. It is read before a process's first product; the kernels stay those of the processor (AUTO).
@@ -46,6 +53,8 @@ __all__ = [
     "Trend",
     "Tune",
     "load",
+    "metrics",
+    "settings_of",
 ]
 
 _ROOMS = {
@@ -72,6 +81,8 @@ _ROOMS = {
     "Trend": "harness.study",
     "Tune": "harness.settings",
     "load": "harness.reporting.results",
+    "metrics": "harness.reporting.names",
+    "settings_of": "harness.reporting.names",
 }
 
 

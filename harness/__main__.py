@@ -2,20 +2,38 @@
 
 import click
 
-from harness import bench, calibrate, compare, doctor, forget, report, run, verify
+from harness import bench, calibrate, compare, completion, doctor, forget, new, report, run, show, verify
 from harness import list as list_studies
 
+SECTIONS = {
+    "Studies": (new, doctor, run, report),
+    "Results": (show, list_studies, compare, verify, forget),
+    "The harness itself": (bench, calibrate, completion),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(click.Group):
+    """All commands, in the order in which they are met."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """See `click.Group`."""
+        for title, modules in SECTIONS.items():
+            with formatter.section(title):
+                names = [module.__name__.rpartition(".")[2] for module in modules]
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=100)) for name in names])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Ablations of dropout and gradient clipping that can be trusted.
 
-    Shell completion, for bash: eval "$(_HARNESS_COMPLETE=bash_source harness)"
+    To begin: harness new mine, then harness run mine.py --quick
     """
 
 
-for command in (run, report, verify, compare, list_studies, forget, doctor, bench, calibrate):
-    main.add_command(command.main, command.__name__.rpartition(".")[2])
+for modules in SECTIONS.values():
+    for command in modules:
+        main.add_command(command.main, command.__name__.rpartition(".")[2])
 
 
 if __name__ == "__main__":

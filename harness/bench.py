@@ -27,11 +27,14 @@ NAMES = (
 @click.option("--devices", default="auto", show_default=True, help="The first of these is measured.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here too.")
 def main(workloads: tuple[str, ...], width: int | None, devices: str, json_file: Path | None) -> None:
-    """Measure training steps on this machine, for all WORKLOADS or those named."""
+    """Measure training steps on this machine.
+
+    For all WORKLOADS, or for those named.
+    """
     from harness.audit.bench import bench
     from harness.lead.ending import ending
 
-    sys.exit(ending(lambda: bench(workloads or NAMES, width, devices, json_file), refused="Nothing can be measured:"))
+    sys.exit(ending(lambda: bench(workloads or NAMES, width, devices, json_file), refused="Nothing can be measured"))
 
 
 if __name__ == "__main__":

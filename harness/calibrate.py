@@ -17,7 +17,9 @@ STUDIES, QUICK = 2000, 100
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table here too.")
 def main(worlds: tuple[str, ...], studies: int, quick: bool, seed: int, json_file: Path | None) -> None:
-    """Send studies of which the truth is known through the code that makes verdicts, and count how often it errs.
+    """Count how often verdicts err, on simulated studies.
+
+    Studies of which the truth is known go through the code that makes verdicts.
 
     In all WORLDS, or in those named. Exit codes: 0 it holds what is required, 1 it does not somewhere, 2 invalid arguments.
     """
@@ -25,7 +27,7 @@ def main(worlds: tuple[str, ...], studies: int, quick: bool, seed: int, json_fil
     from harness.lead.ending import ending
 
     number = QUICK if quick else studies
-    sys.exit(ending(lambda: calibrate(worlds, number, seed, json_file), refused="Nothing can be simulated:"))
+    sys.exit(ending(lambda: calibrate(worlds, number, seed, json_file), refused="Nothing can be simulated"))
 
 
 if __name__ == "__main__":

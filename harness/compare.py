@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from harness.lead.arguments import ResultsFolder
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("a", type=click.Path(path_type=Path))
-@click.argument("b", type=click.Path(path_type=Path))
+@click.argument("a", type=ResultsFolder())
+@click.argument("b", type=ResultsFolder())
 @click.option("--metric", "metrics", multiple=True, help="To be compared; may be given again [those of the claims].")
 @click.option(
     "--json",
@@ -17,7 +19,9 @@ import click
     help="Write all of it here too, with every seed's difference.",
 )
 def main(a: Path, b: Path, metrics: tuple[str, ...], json_file: Path | None) -> None:
-    """Set the results in A and B side by side, folders results/<study>: two studies, or one before and after a change.
+    """Set two results side by side.
+
+    A and B are folders results/<study>: of two studies, or of one before and after a change.
 
     Settings, metrics with their paired differences by seed, and verdicts. Nothing is trained, and no code of the folders runs.
     Exit codes: 0 compared, 2 invalid folder or arguments.
@@ -26,7 +30,7 @@ def main(a: Path, b: Path, metrics: tuple[str, ...], json_file: Path | None) -> 
     from harness.lead.ending import ending
 
     sys.exit(
-        ending(lambda: compare_folders(a, b, metrics or None, json_file), refused=f"{a} and {b} cannot be compared:")
+        ending(lambda: compare_folders(a, b, metrics or None, json_file), refused=f"{a} and {b} cannot be compared")
     )
 
 

@@ -5,15 +5,20 @@ from pathlib import Path
 
 import click
 
+from harness.lead.arguments import StudyFile
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study_file", metavar="STUDY", type=StudyFile())
 def main(study_file: Path) -> None:
-    """Check the task, models, clipping rules and optimizers of STUDY, a study file, in a few training steps."""
+    """Check all that STUDY, a study file, is made of.
+
+    Its task, models, clipping rules and optimizers, in a few training steps.
+    """
     from harness.audit.doctor import diagnose
     from harness.lead.ending import ending
 
-    sys.exit(ending(lambda: diagnose(study_file), refused=f"{study_file} cannot be checked:"))
+    sys.exit(ending(lambda: diagnose(study_file), refused=f"{study_file} cannot be checked"))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from harness.lead.arguments import StudyName
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("name")
+@click.argument("name", type=StudyName())
 @click.option("--unused", is_flag=True, help="Only runs that are none of the study as it was launched last.")
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
               help="Folder of all results.")  # fmt: skip
@@ -16,11 +18,14 @@ import click
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def main(name: str, **options: Any) -> None:
-    """Delete what is recorded of the study NAME: its trials in Optuna and its runs in MLflow. Its report stays."""
+    """Delete what is recorded of the study NAME.
+
+    That is, its trials in Optuna and its runs in MLflow. Its report stays.
+    """
     from harness.lead.ending import ending
     from harness.lead.studies import forget
 
-    sys.exit(ending(lambda: forget(name, **options), refused=f"{name} cannot be forgotten:"))
+    sys.exit(ending(lambda: forget(name, **options), refused=f"{name} cannot be forgotten"))
 
 
 if __name__ == "__main__":

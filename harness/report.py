@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
+from harness.lead.arguments import StudyFile
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study_file", metavar="STUDY", type=StudyFile())
 @click.option(
     "--set",
     "settings",
@@ -21,6 +23,8 @@ import click
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
               help="Folder of all results.")  # fmt: skip
 @click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
+@click.option("--baseline", metavar="OTHER", type=click.Path(path_type=Path),
+              help="Set it beside an earlier result, or another study: a folder results/<study>.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **stores: Any) -> None:
     """Rebuild the report of STUDY, a study file, from what MLflow holds."""
     from harness.lead.ending import ending
@@ -28,7 +32,7 @@ def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: 
     from harness.study.changes import Changes
 
     changes = Changes(settings, seeds, quick)
-    sys.exit(ending(lambda: rebuild(study_file, changes, **stores), refused=f"{study_file} has no report:"))
+    sys.exit(ending(lambda: rebuild(study_file, changes, **stores), refused=f"{study_file} has no report"))
 
 
 if __name__ == "__main__":

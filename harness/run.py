@@ -10,10 +10,20 @@ from typing import Any
 import click
 
 from harness.execution.processes import serve
+from harness.lead.arguments import StudyFile
+from harness.lead.help import Sections
+
+SECTIONS = {
+    "What is run": ["settings", "seeds", "quick", "until_decided", "widen"],
+    "How far": ["dry_run", "retry_failed", "timeout", "checkpoint_every", "keep_weights"],
+    "Where it trains": ["devices", "workers", "memory", "ray", "gpus_per_population"],
+    "Where it is kept": ["results", "storage", "tracking_uri"],
+    "What is printed": ["verbose", "quiet", "as_json"],
+}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("study_file", metavar="STUDY", type=click.Path(path_type=Path))
+@click.command(cls=Sections, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("study_file", metavar="STUDY", type=StudyFile())
 @click.option(
     "--set",
     "settings",
@@ -35,10 +45,17 @@ from harness.execution.processes import serve
 @click.option(
     "--retry-failed", is_flag=True, help="Train again the runs that failed; those that were killed always are."
 )
-@click.option("--devices", default="auto", show_default=True, help="auto, cpu, or CUDA devices such as 0,1 or cuda:0.")
+@click.option(
+    "--devices",
+    metavar="LIST",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, or CUDA devices such as 0,1 or cuda:0.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Processes on each device; on a CPU they share its threads [as many as take the least time].",
 )
 @click.option("--memory", metavar="SIZE", help="Memory for populations, e.g. 4G [half of what is free].")
@@ -46,10 +63,18 @@ from harness.execution.processes import serve
 @click.option(
     "--gpus-per-population",
     type=click.FloatRange(min=0, max=1),
+    metavar="SHARE",
     help="With --ray; a fraction lets several share a GPU, 0 is a core [1 if the cluster has GPUs, else 0].",
 )
-@click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
+@click.option(
+    "--storage", metavar="PLACE", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal]."
+)
+@click.option(
+    "--tracking-uri",
+    metavar="PLACE",
+    envvar="MLFLOW_TRACKING_URI",
+    help="MLflow database or server [RESULTS/mlflow.db].",
+)
 @click.option(
     "--results",
     type=click.Path(path_type=Path, file_okay=False),
@@ -69,27 +94,39 @@ from harness.execution.processes import serve
     default=300.0,
     show_default=True,
     metavar="SECONDS",
-    help="Write the state of what trains so often, to go on from after a kill; inf: never.",
+    help="How often the state of what trains is written, to go on from after a kill; inf: never.",
 )
 @click.option(
     "--keep-weights", type=click.Choice(["best", "last"]), help="Keep each run's weights, for Results.weights."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Say more: every cell, the traceback of failed runs.")
-@click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Print errors and warnings only.")
+@click.option("--json", "as_json", is_flag=True, help="Print what happens as lines of JSON, for programs.")
 def main(
-    study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, widen: bool, **options: Any
-) -> None:
-    """Run STUDY, a Python file that defines `study`; the same command again continues where the last one stopped."""
+    study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, widen: bool, quiet: bool, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Run STUDY, a Python file that defines `study`.
+
+    The same command again continues where the last one stopped. Exit codes: 0 done, 1 some runs failed, 2 invalid study or
+    arguments, 3 an error of the harness itself, 130 interrupted and saved.
+    """
     started = time.monotonic()
     serve()
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
+    from harness.lead.displays import display_for
     from harness.lead.ending import ending
     from harness.lead.options import Options
     from harness.study.changes import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
-    changes, chosen = Changes(settings, seeds, quick, widen), Options(**options, started=started)
-    sys.exit(ending(lambda: run_file(study_file, changes, chosen), refused=f"{study_file} cannot run:"))
+    display = display_for(as_lines_of_json=as_json, quiet=quiet)
+    changes = Changes(settings, seeds, quick, widen)
+
+    def work() -> int:
+        return run_file(study_file, changes, Options(**options, display=display, started=started))
+
+    sys.exit(ending(work, refused=f"{study_file} cannot run", tell=display.tell))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,20 @@ from pathlib import Path
 
 import click
 
+from harness.lead.arguments import ResultsFolder, StudyFile
+
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("results", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("results", type=ResultsFolder())
 @click.option("--sample", default=8, show_default=True, type=click.IntRange(min=1), help="How many runs.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the choice of runs [drawn at random, and printed].")
 @click.option("--devices", help="As for harness run [the kind on which the runs were trained].")
-@click.option("--study", "study_file", type=click.Path(path_type=Path),
+@click.option("--study", "study_file", type=StudyFile(),
               help="The original study file, where RESULTS/study.py needs what lay beside it.")  # fmt: skip
 def main(results: Path, sample: int, seed: int | None, devices: str | None, study_file: Path | None) -> None:
-    """Train a random sample of the runs in RESULTS, the folder results/<study>, again and compare.
+    """Train some runs of RESULTS, a folder results/<study>, again.
 
+    What was recorded of a random sample is compared with what comes now, and the claims are judged again.
     The study file in the folder is Python and runs as yours: look at it before you verify what a stranger gave you.
     Exit codes: 0 all agree, 1 some differ, 2 invalid folder or arguments.
     """
@@ -25,7 +28,7 @@ def main(results: Path, sample: int, seed: int | None, devices: str | None, stud
     sys.exit(
         ending(
             lambda: verify(results, sample, seed, devices, study_file),
-            refused=f"{results} cannot be verified:", interrupted="Interrupted; nothing was changed.",
+            refused=f"{results} cannot be verified", interrupted="Interrupted; nothing was changed.",
         )
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ study = Study(
     optimizer=Adam(lr=1e-3),
     batch_size=64,
     steps=1000,
-    seeds=10,
+    seeds=20,
     claims=[
         Claim(
             "C1: dropout generalizes better to new data: lower test error with 300 examples",

@@ -40,6 +40,16 @@ def test_bets_on_a_coin_by_hand() -> None:
     assert 2 * low - 1 < paired_rate_bounds(10, 0, 10)(0.05)[0]  # Tango's is narrower where it applies
 
 
+def test_limits_of_any_place_and_width_give_the_interval_of_0_to_1_moved_and_stretched() -> None:
+    values = np.array([0.0, 0.2, 0.25, 0.6, 0.7, 1.0, 1.0, 0.9])
+    low, high = bounded_mean_bounds(values, 0.0, 1.0)(0.05)
+    assert 0 < low < values.mean() < high < 1
+    for least, most in ((-1.0, 1.0), (2.0, 5.0), (-7.0, -3.0)):
+        width = most - least
+        found = bounded_mean_bounds(least + width * values, least, most)(0.05)
+        assert found == pytest.approx((least + width * low, least + width * high), rel=1e-9)
+
+
 @settings(max_examples=40, deadline=None)
 @given(some.lists(some.floats(-1, 1), min_size=0, max_size=12), some.randoms())
 def test_bets_nest_mirror_and_know_no_order(values: list[float], order: object) -> None:

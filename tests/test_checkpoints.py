@@ -403,7 +403,7 @@ def test_after_a_worker_is_killed_no_more_than_an_evaluation_is_trained_again(tm
     done = 0
     with Workers([CPU], 1, study, Keeping(tmp_path, every_s=0)) as workers:
 
-        def report(steps: int, diverged: int) -> None:
+        def report(index: int, steps: int, diverged: int) -> None:
             nonlocal done
             done += steps
             if done >= 4 * 200 and not killed:

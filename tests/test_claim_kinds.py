@@ -50,7 +50,7 @@ def test_equivalence_by_the_interval_of_six_seeds(differences: list[float], word
 def test_equivalence_of_errors_is_two_one_sided_t_tests_at_half_the_level():
     differences = np.array([0.01, -0.02, 0.015, 0.0, 0.01])
     runs = make_runs({0.0: [0.3] * 5, 0.5: list(0.3 + differences)}, "test_error")
-    (found,) = judged(runs, same(metric="test_error", smallest_effect=0.03))
+    (found,) = judged(runs, same(metric="test_error", estimand="mean", smallest_effect=0.03))
     one_sided = max(
         stats.ttest_1samp(differences, 0.03, alternative="less").pvalue,
         stats.ttest_1samp(differences, -0.03, alternative="greater").pvalue,
@@ -78,7 +78,7 @@ def test_equivalence_in_each_cell_shows_the_one_farthest_from_nothing():
 
 def test_a_mean_that_left_out_runs_shows_no_equivalence():
     runs = make_runs({0.0: [0.3, 0.31] * 10, 0.5: [0.31, 0.3] * 10}, "test_error")
-    equal = same(metric="test_error", smallest_effect=0.05)
+    equal = same(metric="test_error", estimand="mean", smallest_effect=0.05)
     assert judged(runs, equal)[0].verdict == "supported"
     runs.loc[25, ["status", "diverged"]] = "diverged", 1.0
     (found,) = judged(runs, equal)

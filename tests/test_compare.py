@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from own_study import no_drawing
 from scipy import stats
 
-from harness import InvalidStudy, compare, load, run
+from harness import InvalidStudy, compare, load, report, run
 from harness.inference.paired_difference import paired_difference
 
 STUDY = """import torch
@@ -226,3 +226,64 @@ def test_seeds_that_are_copies_are_no_replicates() -> None:
     a, b = of_runs([1.0, 1.0, 2.0]), of_runs([3.0, 3.0, 3.0])
     found = paired_difference("test_loss", "lower", a, b)
     assert (found.per_seed, found.n_copies) == ({0: 2.0, 2: 1.0}, 1)
+
+
+# --- a report with a baseline ---------------------------------------------------------------------------------------
+
+
+def reported(results: Path, *arguments: Any) -> Result:
+    command = [results.parent / "study.py", "--results", results, "--set", "name=after", *arguments]
+    with no_drawing():
+        return CliRunner().invoke(report.main, list(map(str, command)))
+
+
+@pytest.mark.slow
+def test_a_report_stands_beside_its_baseline_in_the_same_differences(results: Path) -> None:
+    before, after = results / "before", results / "after"
+    tables = {name: (after / name).read_bytes() for name in ("runs.parquet", "claims.json", "summary.parquet")}
+    done = reported(results, "--baseline", before)
+    assert done.exit_code == 0, done.output
+    assert tables == {name: (after / name).read_bytes() for name in tables}
+    joined = confirmed(before).merge(
+        confirmed(after), on=["clipping.max_norm", "model.dropout", "seed"], suffixes=("_a", "_b")
+    )
+    differences = joined["test_loss_b"] - joined["test_loss_a"]
+    (of_loss,) = pd.read_csv(after / "tables" / "baseline.csv").query("metric == 'test_loss'").to_dict("records")
+    assert of_loss["difference"] == np.median(differences) and of_loss["n"] == len(joined) == 7
+    assert (of_loss["low"], of_loss["high"]) == interval_of_median(differences)
+    low, middle, high = (
+        f"{value:.3g}".replace("-", "−") for value in (of_loss["low"], of_loss["difference"], of_loss["high"])
+    )
+    page, text = (after / "report.html").read_text(), (after / "summary.md").read_text()
+    assert f"Against {before}" in page and f"## Against {before}" in text
+    for shown in (page, text):
+        section = shown[shown.index(f"Against {before}") :]
+        assert f"{middle} [{low}, {high}]" in section
+        for said in (
+            "optimizer.lr", "the baseline alone has the cell clipping.max_norm = 0.1", "this study alone has the cell",
+            "Runs in common", "clipping prevents divergence", "only the baseline has this claim",
+        ):  # fmt: skip
+            assert said in section, said
+    assert reported(results).exit_code == 0  # and without one again
+    assert "Against" not in (after / "report.html").read_text()
+    assert not (after / "tables" / "baseline.csv").exists()
+
+
+@pytest.mark.slow
+def test_a_baseline_that_is_none_is_refused_before_anything_is_written(results: Path) -> None:
+    page = (results / "after" / "report.html").stat()
+    for folder, said in (("after", "is the folder that the report writes; keep a copy"), ("nowhere", "no such folder")):
+        done = reported(results, "--baseline", results / folder)
+        assert done.exit_code == 2 and said in done.output, done.output
+    assert (results / "after" / "report.html").stat() == page
+
+
+@pytest.mark.slow
+def test_a_baseline_with_several_runs_of_a_seed_is_said_to_be_beyond_comparison(results: Path, tmp_path: Path) -> None:
+    front = Path(shutil.copytree(results / "before", tmp_path / "front"))
+    runs = pd.read_parquet(front / "runs.parquet")
+    pd.concat([runs, runs.assign(trial=99)]).to_parquet(front / "runs.parquet", index=False)
+    done = reported(results, "--baseline", front)
+    assert done.exit_code == 0, done.output
+    assert "Not compared: " in (results / "after" / "report.html").read_text()
+    assert "a front of several objectives has no counterpart" in (results / "after" / "summary.md").read_text()

@@ -16,8 +16,8 @@ from own_study import MINE, harness_run, tables
 from harness import report
 from harness.lead import flow
 from harness.lead.interruption import Stop, why_stopped
+from harness.lead.progress import Progress
 from harness.settings.patience import Stopped
-from harness.settings.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 

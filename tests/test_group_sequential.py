@@ -20,7 +20,7 @@ def crossed(looks: tuple[int, ...], levels: list[float]) -> float:
     return 1 - float(law.cdf(z, lower_limit=-z))
 
 
-@pytest.mark.parametrize("gamma", [0.05, 0.05 / 3, 0.2])
+@pytest.mark.parametrize("gamma", [0.05, 0.05 / 3, 0.2, 0.9])
 @pytest.mark.parametrize("looks", [(10, 20, 40), (5, 6, 7), (100, 101), (1, 1000), (10, 12, 30)])
 def test_what_is_spent_up_to_each_look_is_gamma_t_squared(looks: tuple[int, ...], gamma: float) -> None:
     levels = nominal_levels(looks, gamma)

@@ -20,6 +20,7 @@ from harness.study.scope import scope
 from harness.tasks import CharLM, Data, Friedman, Images, Tabular, Task, TemporalOrder, Tensors, from_dataset
 from harness.tasks.doubts import doubts
 from harness.tasks.pooled import Pooled
+from harness.tasks.scope import scope as task_scope
 
 SEEDS = (0, 1, 2, 999_999, TUNE_SEEDS, TUNE_SEEDS + 1)
 RESAMPLES = ("split", "bootstrap", "none")
@@ -336,7 +337,7 @@ def test_test_inputs_that_are_trained_on_too_are_said_before_a_study_trains():
     ],
 )  # fmt: skip
 def test_a_task_says_what_a_verdict_on_it_is_conditional_on(task, said):
-    assert task.scope().startswith("Verdicts hold for tests on ") and task.scope().endswith(said)
+    assert task_scope(task).startswith("Verdicts hold for tests on ") and task_scope(task).endswith(said)
 
 
 def test_cells_whose_verdicts_are_conditional_on_other_examples_are_told_apart():

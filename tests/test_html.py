@@ -1,25 +1,58 @@
-"""The report page: self-contained, escaped, readable without figures."""
+"""The report page: self-contained, escaped, readable without figures, and a pure function of what it is given."""
 
+import base64
+import hashlib
+import json
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
+from itertools import pairwise
+from urllib.parse import unquote_to_bytes
 
+import numpy as np
+import pandas as pd
 import pytest
+from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
+from synthetic import FakeStudy, rnn_clip, simulate
 
-from harness.inference.verdict import Verdict
+from harness.inference.verdict import CellEstimate, Verdict
 from harness.reporting import html
+from harness.reporting.page.advice import Advice, Choice, advice
+from harness.reporting.page.answers import Answer, against, answer, first_sentence
+from harness.reporting.page.content import FirstScreen
+from harness.reporting.page.curves import MOST_RUNS, POINTS, Curves, curves_of
+from harness.reporting.page.forest import MARGIN, WIDTH, forests
+from harness.reporting.page.run_table import MOST_RUNS as MOST_ROWS
+from harness.reporting.page.run_table import run_table
+from harness.reporting.page.trust import explored_factors
+from harness.settings import Sweep, Tune
 
 EVIL = "<script>alert('1')</script> & \"q\" | x"
+VERDICT = Verdict(EVIL, "gap", "refuted", "reversed", EVIL, kind="Claim", better="lower", treatment={"a": 1.0}, baseline={"a": 2.0},
+                  smallest_effect=0.1, estimate=-0.5, low=-0.9, high=None, level=0.975, p_value=0.01, n=5,
+                  cells=[CellEstimate(EVIL, -0.4, -0.6, 0.1)])  # fmt: skip
+EXACT = Verdict("t", "gap", "supported", "exact", "s", estimate=0.0, n=3)
+CURVES = Curves(
+    [0, 1], {"loss": EVIL}, [EVIL], [0], [{"cell": 0, "seed": 0, "trial": 0, "status": EVIL, "loss": [1.0, None]}], EVIL
+)
+
+
+def first(**changes: object) -> FirstScreen:
+    fields = {
+        "question": EVIL, "answers": [Answer(VERDICT, EVIL, EVIL), Answer(EXACT, "s", "")], "explored": [EVIL],
+        "advice": Advice(EVIL, [Choice(EVIL, EVIL, EVIL, EVIL, [EVIL])], 1), "trust": [EVIL], "counts": [EVIL],
+    }  # fmt: skip
+    return FirstScreen(**(fields | changes))
 
 
 def page(**changes: object) -> html.Page:
-    verdict = Verdict(EVIL, "gap", "refuted", "reversed", EVIL, better="lower", treatment={"a": 1.0}, baseline={"a": 2.0},
-                      smallest_effect=0.1, estimate=-0.5, low=-0.9, high=None, level=0.975, p_value=0.01, n=5)  # fmt: skip
     fields = {
-        "title": EVIL, "notice": EVIL, "scope": [EVIL], "doc": EVIL, "verdicts": [verdict, Verdict("t", "gap", "supported", "exact", "s", estimate=0.0, n=3)],
+        "title": EVIL, "first": first(), "notice": EVIL, "scope": [EVIL], "doc": EVIL, "verdicts": [VERDICT, EXACT], "curves": CURVES,
         "cells": html.Table([EVIL, "n"], [[EVIL, "3"]]), "trials": html.Table(["trial"], [[EVIL]]),
+        "runs": html.Captioned(EVIL, html.Table([EVIL, "seed"], [[EVIL, "0"], [EVIL, "1"]])),
         "diagnostics": html.Table(["n"], [[EVIL]]), "meanings": html.Table(["metric"], [[EVIL]]),
-        "pictures": [html.Picture(EVIL, EVIL, b"<svg xmlns='http://www.w3.org/2000/svg'/>")],
+        "pictures": [html.Picture(EVIL, EVIL, b"<svg xmlns='http://www.w3.org/2000/svg'/>"), html.Picture("b", EVIL, b"<svg/>", EVIL)],
         "about": {EVIL: EVIL}, "commands": [EVIL], "counts": {"confirm runs": 3}, "tuning": [EVIL],
         "shared": html.Table([EVIL], [[EVIL]]),
         "exploration": [html.Captioned(EVIL, html.Table([EVIL], [[EVIL]])), html.Captioned(EVIL, html.Table([EVIL], []))],
@@ -42,11 +75,33 @@ def tags(text: str) -> list[tuple[str, dict[str, str | None]]]:
     return parser.found
 
 
+def scripts(text: str) -> dict[str | None, str]:
+    """Type → content of every script element, read as a browser reads them: up to the first end tag."""
+    return {
+        re.search(r'type="([^"]*)"', opening)[1] if "type=" in opening else None: content
+        for opening, content in re.findall(r"<script([^>]*)>(.*?)</script>", text, re.DOTALL)
+    }
+
+
 def test_every_text_is_escaped():
     text = html.render(page())
-    assert "<script" not in text
-    assert text.count("&lt;script&gt;") >= 10
+    assert "<script>alert" not in text
+    assert text.count("&lt;script&gt;") >= 20
     assert all(not name.startswith("on") for _, attributes in tags(text) for name in attributes)
+
+
+def test_only_the_pages_own_script_may_run_and_no_name_ends_its_data():
+    evil = "x</script><script>alert(1)</script><!--"
+    text = html.render(page(title=evil, curves=Curves([0], {"loss": evil}, [evil], [0], CURVES.runs, evil)))
+    found = scripts(text)
+    assert [tag for tag, _ in tags(text)].count("script") == 2
+    assert set(found) == {None, "application/json"}
+    assert json.loads(found["application/json"])["cells"] == [evil]
+    assert "<" not in found["application/json"]
+    digest = base64.b64encode(hashlib.sha256(found[None].encode()).digest()).decode()
+    policy = [a["content"] for _, a in tags(text) if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy == [f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"]
+    assert "Permission is hereby granted" in found[None]  # of uPlot, which the page carries
 
 
 def test_page_loads_nothing_from_elsewhere():
@@ -55,36 +110,105 @@ def test_page_loads_nothing_from_elsewhere():
         value or "" for _, attributes in tags(text) for name, value in attributes.items() if name in ("src", "href")
     ]
     assert links
-    assert all(link.startswith("data:") for link in links)
+    assert all(link.startswith(("data:", "#")) for link in links)
     assert "url(" not in text
     assert "@import" not in text
-    assert all(tag != "script" for tag, _ in tags(text))
+
+
+def test_every_link_of_the_contents_leads_to_a_heading():
+    found = tags(html.render(page()))
+    ids = [attributes["id"] for _, attributes in found if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+    links = [str(attributes["href"])[1:] for tag, attributes in found if tag == "a"]
+    assert len(links) > 10
+    assert set(links) <= set(ids)
+
+
+def test_headings_are_in_order_and_tables_have_heads():
+    text = html.render(page())
+    levels = [int(tag[1]) for tag, _ in tags(text) if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert all(attributes.get("scope") in ("col", "row") for tag, attributes in tags(text) if tag == "th")
+    names = [tag for tag, _ in tags(text)]
+    assert all(names.count(landmark) == 1 for landmark in ("header", "nav", "main"))
 
 
 def test_every_picture_has_a_text():
-    images = [attributes for tag, attributes in tags(html.render(page())) if tag == "img"]
-    assert images
+    found = tags(html.render(page()))
+    images = [attributes for tag, attributes in found if tag == "img"]
+    assert len(images) == 2
     assert all(image["alt"] for image in images)
+    drawn = [attributes for tag, attributes in found if tag == "svg"]
+    assert drawn
+    assert all(one.get("aria-label") or one.get("aria-hidden") == "true" for one in drawn)
 
 
-def test_verdicts_come_before_the_figures_as_word_and_colour():
+def test_a_figures_title_stands_above_it_and_how_to_read_it_is_folded_away():
+    text = html.render(page(pictures=[html.Picture("a", "Caption.", b"<svg/>", "Loss falls.")]))
+    inside = text[text.index("<figure") : text.index("</figure>")]
+    assert "<h3>Loss falls.</h3>" in inside and 'alt="Loss falls."' in inside
+    assert inside.index("<details>") < inside.index("Caption.")
+
+
+def test_a_pictures_source_is_its_bytes():
+    svg = "<svg xmlns='http://www.w3.org/2000/svg'>\n<path d=\"M 0 0\nL 1 1\" stroke='#fff'/>50 % − é</svg>".encode()
+    head, _, content = html.Picture("a", "b", svg).source.partition(",")
+    assert head == "data:image/svg+xml"
+    assert unquote_to_bytes(content) == svg
+    assert not set(content) & set("<>\"'#\n")
+
+
+def test_verdicts_come_first_as_word_and_colour():
     text = html.render(page())
-    assert text.index("Verdicts") < text.index("What was asked") < text.index("<figure") < text.index("Cells")
-    assert re.search(r'class="badge refuted">Refuted<small>reversed', text)
+    assert (
+        text.index("What was found")
+        < text.index("What to use")
+        < text.index("How far to trust it")
+        < text.index("<nav")
+    )
+    assert text.index("<nav") < text.index('id="claims"') < text.index("<figure") < text.index('id="cells"')
+    assert re.search(r'class="badge refuted">Refuted: reversed</span>', text)
     assert "−0.5 [−0.9, ∞]" in text
+
+
+def test_without_claims_the_first_screen_says_what_was_explored():
+    text = html.render(page(verdicts=[], first=first(answers=[], explored=["model.dropout: 0, 0.5"])))
+    assert "What was found" not in text
+    assert text.index("What was explored") < text.index("model.dropout: 0, 0.5") < text.index("<nav")
+
+
+def test_of_many_claims_all_are_on_the_first_screen_those_after_the_sixth_in_short():
+    text = html.render(page(first=first(answers=[Answer(VERDICT, "said", "more")] * 9)))
+    assert text.count('<svg class="forest"') == 9
+    assert text.count('<li class="short">') == 3
+    assert text.count("<span>said</span>") == 6
 
 
 @pytest.mark.parametrize("missing", ["verdicts", "pictures", "commands", "about", "doc"])
 def test_sections_without_content_are_left_out(missing: str):
     text = html.render(page(**{missing: type(getattr(page(), missing))()}))
-    title = {
-        "verdicts": "Verdicts",
-        "pictures": "Figures",
-        "commands": "Run it again",
-        "about": "What ran",
-        "doc": "What was asked",
-    }
-    assert f"<h2>{title[missing]}" not in text
+    section = {"verdicts": "claims", "pictures": "figures", "commands": "again", "about": "about", "doc": "asked"}[
+        missing
+    ]
+    assert f'id="{section}"' in html.render(page())
+    assert f'id="{section}"' not in text and f'href="#{section}"' not in text
+
+
+def test_columns_that_say_the_same_in_all_rows_are_a_sentence():
+    table = html.Table(["p", "diverged", "loss"], [["0", "0/10", "1"], ["0.5", "0/10", "2"]])
+    assert table.constant == {"diverged": "0/10"}
+    assert table.varying() == html.Table(["p", "loss"], [["0", "1"], ["0.5", "2"]])
+    text = html.render(page(cells=table))
+    assert "The same in all rows: diverged 0/10." in text
+    same = html.Table(["p", "n"], [["0", "3"], ["0", "3"]])
+    assert same.varying() == same
+    one = html.Table(["p", "n"], [["0", "3"]])
+    assert one.varying() == one
+
+
+def test_the_same_page_gives_the_same_bytes():
+    assert html.render(page()) == html.render(page())
 
 
 def test_an_exploratory_claim_is_marked_and_stands_above_the_form_that_was_registered():
@@ -112,9 +236,11 @@ def test_an_exploratory_claim_is_marked_and_stands_above_the_form_that_was_regis
 
 
 def test_tags_are_balanced():
-    body = html.render(page())
-    body = body[body.index("<main>") : body.index("</main>") + 7]
-    ElementTree.fromstring(re.sub(r"<(img[^>]*)>", r"<\1/>", body).replace("&nbsp;", " "))
+    text = html.render(page())
+    for tag in ("header", "main"):
+        body = text[text.index(f"<{tag}") : text.index(f"</{tag}>") + len(tag) + 3]
+        body = re.sub(r"<(img[^>]*)>", r"<\1/>", re.sub(r" (hidden)>", r' \1="">', body))
+        ElementTree.fromstring(body.replace("&nbsp;", " "))
 
 
 def test_markdown_tables_keep_their_columns():
@@ -124,3 +250,267 @@ def test_markdown_tables_keep_their_columns():
             bars = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
             assert len(bars) == 1
     assert "<script" not in text.split("\n\n", 2)[2]
+
+
+# --- Answers, in words
+
+
+def answered(runs: pd.DataFrame, **changes: object) -> Answer:
+    given = claim(**changes)
+    (found,) = judged(runs, given)
+    sweeps = {path: Sweep(*dict.fromkeys(runs[path])) for path in runs if "." in path}
+    return answer(found, runs, sweeps)
+
+
+def test_an_answer_says_effect_wins_and_what_the_arms_reached():
+    """Δ by hand: 10 seeds, .2 to .38 by .02; the interval of the median leaves out one at each end."""
+    base = np.arange(10) / 10 + 2
+    found = answered(make_runs({0.0: base, 0.5: base - 0.2 - np.arange(10) / 50}))
+    assert found.said == (
+        "test_loss is lower by 0.29 [0.22, 0.36] with model.dropout = 0.5 than with 0. Lower in 10 of 10 seeds."
+    )
+    assert found.rests_on == "Medians: 2.16 against 2.45. Median over 10 seeds, 95 % interval, δ = 0.1."
+
+
+def test_an_answer_tells_a_negative_effect_the_other_way_round():
+    found = answered(make_runs({0.0: np.arange(8) / 10 + 1, 0.5: np.arange(8) / 10 + 2}))
+    assert found.said == (
+        "test_loss is higher by 1 [1, 1] with model.dropout = 0.5 than with 0. The opposite of the claim. Lower in 0 of 8 seeds."
+    )
+
+
+def test_an_answer_has_the_arms_in_each_cell_and_a_diverged_run_is_the_worst():
+    cells = [
+        ({"model.dropout": p, "clipping.max_norm": c}, [value, value + 0.1, INF if c == INF else value + 0.2])
+        for p, c, value in [(0.0, 1.0, 2.0), (0.0, INF, 3.0), (0.5, 1.0, 2.5), (0.5, INF, 3.5)]
+    ]
+    found = answered(make_cells(cells), treatment={"clipping.max_norm": 1.0}, baseline={"clipping.max_norm": INF})
+    assert "Medians: 2.1/2.6 against 3.1/3.6 at model.dropout = 0/0.5." in found.rests_on
+
+
+def test_an_answer_on_rates_counts_runs_and_untested_claims_have_no_effect():
+    runs = make_runs({0.0: [1.0] * 7 + [0.0], 0.5: [0.0] * 8}, "diverged")
+    found = answered(runs, metric="diverged")
+    assert found.said.startswith("The rate of diverged runs is lower by 0.875 [")
+    assert "Runs: 0 of 8 against 7 of 8." in found.rests_on
+    none = answered(make_runs({0.0: [0.0] * 8, 0.5: [0.0] * 8}, "diverged"), metric="diverged")
+    assert none.said == "Not tested: no run diverged."
+
+
+def test_an_answer_on_errors_has_means_of_runs_that_trained():
+    runs = make_runs({0.0: [0.2, 0.3, 0.4, 0.5, 0.6, 0.7] * 4, 0.5: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 4}, "test_error")
+    runs.loc[0, "status"] = "collapsed"
+    found = answered(runs, metric="test_error", estimand="mean")
+    mean = (0.45 * 24 - 0.2) / 23
+    assert f"Means of runs that trained: 0.35 against {mean:.3g}." in found.rests_on
+
+
+def test_arms_say_once_what_they_share():
+    assert against(DROPPED["treatment"], DROPPED["baseline"]) == "model.dropout = 0.5 than with 0"
+    assert against({"a": 1, "b": 2}, {"a": 3, "b": 4}) == "a = 1, b = 2 than with a = 3, b = 4"
+
+
+def test_the_question_is_the_first_sentence():
+    assert first_sentence("Does it\n  train? (Pascanu et al. 2013, arXiv:1211.5063) Yes.") == (
+        "Does it train? (Pascanu et al. 2013, arXiv:1211.5063) Yes."
+    )
+    assert first_sentence("") == ""
+
+
+# --- Forest plots
+
+
+def shown(**changes: object) -> Verdict:
+    fields = {"kind": "Claim", "estimate": 0.2, "low": 0.1, "high": 0.3, "smallest_effect": 0.05, "n": 5}
+    return Verdict("t", "test_loss", "supported", "", "s", **(fields | changes))
+
+
+def test_marks_stand_where_the_numbers_are():
+    (found,) = forests([shown(cells=[CellEstimate("a", 0.15, 0.0, 0.2)])])
+    inner = WIDTH - 2 * MARGIN  # from 0 to .3
+    assert found.estimate.x == pytest.approx(MARGIN + inner * 2 / 3, abs=0.1)
+    assert (found.low.x, found.high.x) == (pytest.approx(MARGIN + inner / 3, abs=0.1), pytest.approx(WIDTH - MARGIN))
+    assert [mark.x for mark in found.deltas] == [pytest.approx(MARGIN + inner / 6, abs=0.1)]
+    assert [mark.x for mark in found.cells] == [pytest.approx(MARGIN + inner / 2, abs=0.1)]
+    assert found.ticks[0] == (MARGIN, "0")
+    assert found.text == "Δ of test_loss 0.2 [0.1, 0.3]; δ 0.05; cells: a: 0.15. Positive favours the claim."
+
+
+def test_claims_on_one_metric_share_an_axis_and_others_have_their_own():
+    first, second, other = forests([shown(), shown(estimate=0.1, low=-0.3, high=0.2), shown(above=2.0)])
+    assert first.ticks == second.ticks != other.ticks
+
+
+def test_what_has_no_end_or_lies_far_out_is_an_arrow_and_stretches_no_axis():
+    (found,) = forests([shown(low=None, high=1e6, cells=[CellEstimate("a", -math.inf, -math.inf, 0.0)])])
+    assert (found.low.beyond, found.high.beyond, found.cells[0].beyond) == (-1, 1, -1)
+    assert found.estimate.x - MARGIN > (WIDTH - 2 * MARGIN) / 20
+    (none,) = forests([shown(estimate=0.0, low=None, high=None, smallest_effect=0.0)])
+    assert none.low.beyond == -1 and none.high.beyond == 1
+
+
+def test_an_equivalence_has_two_limits_and_an_exact_claim_no_plot():
+    found, exact, without = forests([shown(kind="Equivalence"), EXACT, shown(estimate=None)])
+    assert len(found.deltas) == 2
+    assert exact is None and without is None
+
+
+# --- What to use
+
+LEVELS = Sweep(0.0, 0.2, 0.5)
+
+
+def study_of(**settings: object) -> FakeStudy:
+    return FakeStudy(settings=settings, seeds=10)
+
+
+def chosen(validation: dict[float, list[float]], **changes: object) -> pd.DataFrame:
+    return make_runs(validation, "validation_loss").assign(
+        **({"guess_loss": 4.6, "test_loss": 1.0, "test_error": 0.1} | changes)
+    )
+
+
+def test_advice_follows_validation_whatever_the_test_data_say():
+    """Level .2 has the least median by hand; .5 is worse in 10 of 10 seeds, 0 in 6 of 10 only."""
+    best = [1.0 + i / 100 for i in range(10)]
+    near = [value + (0.01 if i < 6 else -0.005) for i, value in enumerate(best)]
+    runs = chosen({0.0: near, 0.2: best, 0.5: [value + 0.2 for value in best]})
+    found = advice(study_of(**{"model.dropout": LEVELS}), runs, [VERDICT], incomplete=False)
+    ((choice),) = found.choices
+    assert (found.none, choice.levels, choice.within_noise) == ("", "model.dropout = 0.2", "model.dropout = 0")
+    assert "none of 10 runs diverged or collapsed (31 % not excluded)" in choice.reached  # 1 − .025^(1/10) = .308
+    turned = runs.assign(test_loss=runs["model.dropout"] * 100, test_error=runs["model.dropout"])
+    assert (
+        advice(study_of(**{"model.dropout": LEVELS}), turned, [VERDICT], incomplete=False).choices[0].levels
+        == choice.levels
+    )
+
+
+def test_a_level_that_diverged_in_half_of_its_runs_is_not_preferred():
+    worse = [2.0 + i / 100 for i in range(10)]
+    runs = chosen({0.0: worse, 0.2: [1.0] * 4 + [INF] * 6})
+    found = advice(study_of(**{"model.dropout": Sweep(0.0, 0.2)}), runs, [VERDICT], incomplete=False)
+    assert found.choices == [] and "cannot tell" in found.none, "6 of 10 wins are chance"
+    runs = chosen({0.0: worse, 0.2: [1.0] + [INF] * 9})
+    assert (
+        advice(study_of(**{"model.dropout": Sweep(0.0, 0.2)}), runs, [VERDICT], incomplete=False).choices[0].levels
+        == "model.dropout = 0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("runs", "changes", "why"),
+    [
+        (chosen({0.0: [1.0] * 10, 0.2: [2.0] * 10}), {"incomplete": True}, "missing"),
+        (chosen({0.0: [INF] * 10, 0.2: [INF] * 10}), {}, "10 of 10 runs diverged"),
+        (chosen({0.0: [4.55] * 10, 0.2: [5.0] * 10}), {}, "hardly below that of guessing, 4.6"),
+        (chosen({0.0: [1.0], 0.2: [2.0]}), {}, "one seed"),
+        (chosen({0.0: [1.0, 1.1, 1.2], 0.2: [2.0] * 3}), {}, "3 seeds cannot tell the best of 2"),
+    ],
+)  # fmt: skip
+def test_a_result_that_carries_no_advice_says_why(runs: pd.DataFrame, changes: dict[str, bool], why: str):
+    found = advice(study_of(**{"model.dropout": Sweep(0.0, 0.2)}), runs, [VERDICT], **({"incomplete": False} | changes))
+    assert why in found.none and not found.choices
+
+
+def test_without_a_registered_claim_what_validation_prefers_is_named_but_no_advice():
+    runs = chosen({0.0: [1.0 + i / 9 for i in range(10)], 0.2: [3.0] * 10})
+    study = study_of(**{"model.dropout": Sweep(0.0, 0.2)})
+    for verdicts, why in (([], "nothing was claimed"), ([shown(registered=False)], "no claim was registered")):
+        found = advice(study, runs, verdicts, incomplete=False)
+        assert why in found.none and found.choices[0].levels == "model.dropout = 0"
+
+
+def test_more_data_is_no_advice():
+    rows = [
+        ({"task.train_size": n, "model.dropout": p}, [10 / n + effect + i / 1000 for i in range(10)])
+        for n, p, effect in [(100, 0.0, 0.0), (100, 0.2, 1.0), (1000, 0.0, 1.0), (1000, 0.2, 0.0)]
+    ]
+    study = study_of(**{"task.train_size": Sweep(100, 1000), "model.dropout": Sweep(0.0, 0.2)})
+    found = advice(study, make_cells(rows, "validation_loss").assign(guess_loss=9.0), [VERDICT], incomplete=False)
+    assert [(one.where, one.levels) for one in found.choices] == [
+        ("task.train_size = 100", "model.dropout = 0"), ("task.train_size = 1000", "model.dropout = 0.2")
+    ]  # fmt: skip
+    assert (
+        "nothing was varied"
+        in advice(study_of(**{"task.train_size": Sweep(100, 1000)}), make_cells(rows), [], incomplete=False).none
+    )
+
+
+def test_advice_names_tuned_values_and_the_end_of_a_range():
+    runs = chosen({0.0: [1.0] * 10, 0.2: [2.0] * 10}, **{"optimizer.lr": 5.692})
+    tuning = runs.assign(**{"optimizer.lr": 0.1, "phase": "tune"})
+    study = study_of(**{"model.dropout": Sweep(0.0, 0.2), "optimizer.lr": Tune(0.1, 10.0)})
+    (choice,) = advice(study, pd.concat([runs, tuning], ignore_index=True), [VERDICT], incomplete=False).choices
+    assert choice.levels == "model.dropout = 0, optimizer.lr ≈ 5.7"
+    assert choice.caveats == ["optimizer.lr lies at the upper end of what was tried: beyond it may be better."]
+
+
+# --- Curves and runs, thinned
+
+
+def test_curves_are_means_of_bins_in_four_digits_and_end_with_their_run(tmp_path):
+    runs = make_runs({0.0: [1.0, INF]}).assign(trial=[0, 1])
+    steps = np.arange(3 * POINTS)
+    curve = pd.DataFrame(
+        {"step": steps, "loss": steps / 7, "grad_norm": 1.0, "clipped": 0.0, "validation_loss": np.nan}
+    )
+    lost = curve.assign(loss=np.where(steps < 30, curve["loss"], np.nan))
+    table = pd.concat([curve.assign(trial=0, seed=0), lost.assign(trial=1, seed=1)])
+    table.to_parquet(tmp_path / "c.parquet")
+    found = curves_of(tmp_path / "c.parquet", runs, study_of(**{"model.dropout": Sweep(0.0)}))
+    assert found.steps == list(range(0, 3 * POINTS, 3))
+    first, second = found.runs
+    assert first["loss"][:3] == [0.1429, 0.5714, 1.0]  # (0 + 1 + 2) / 21, …
+    assert len(first["loss"]) == POINTS and len(second["loss"]) == 10
+    assert (second["seed"], second["status"]) == (1, "diverged")
+    assert "validation_loss" not in found.titles
+    assert found.thinned == "All 2 runs of the result."
+
+
+def test_of_very_many_runs_the_first_seeds_of_every_cell_are_shown_and_it_is_said(tmp_path):
+    levels = [i / 1000 for i in range(600)]
+    runs = make_runs({level: [1.0] * 3 for level in levels}).assign(trial=range(1800))
+    runs["trial"] = np.repeat(range(600), 3)
+    table = runs[["trial", "seed"]].assign(step=0, loss=1.0, grad_norm=1.0, clipped=0.0, validation_loss=1.0)
+    table.to_parquet(tmp_path / "c.parquet")
+    found = curves_of(tmp_path / "c.parquet", runs, study_of(**{"model.dropout": Sweep(*levels)}))
+    assert len(found.runs) == len(found.cells) == MOST_RUNS
+    assert {run["seed"] for run in found.runs} == {0}
+    assert (
+        found.thinned
+        == f"{MOST_RUNS} of 1,800 runs: of {MOST_RUNS} of 600 combinations, evenly chosen, the first 1 run by seed."
+    )
+
+
+def test_the_table_of_runs_has_all_of_them_or_those_that_matter_most():
+    study = study_of(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs = make_runs({0.0: [1.0, INF], 0.5: [2.0, np.nan]}).assign(steps_done=40)
+    found = run_table(study, runs, ["test_loss", "no_metric"])
+    assert found.table.head == ["model.dropout", "seed", "phase", "status", "steps", "test_loss"]
+    assert found.table.rows[1] == ["0", "1", "result", "diverged", "40", "∞"]
+    assert found.caption.startswith("All runs")
+    many = pd.concat([runs.assign(phase="tune", seed=i) for i in range(MOST_ROWS)] + [runs], ignore_index=True)
+    some = run_table(study, many, ["test_loss"])
+    assert len(some.table.rows) == MOST_ROWS
+    assert sum(row[2] == "result" for row in some.table.rows) == 4
+    assert sum(row[3] == "diverged" for row in some.table.rows) == MOST_ROWS - 3, (
+        "of tuning the diverged ones come first"
+    )
+    assert some.caption.startswith("2,000 of 8,004 runs")
+
+
+def test_of_many_levels_the_first_and_the_last_are_named():
+    study = study_of(**{"model.dropout": Sweep(*[i / 500 for i in range(500)]), "optimizer.lr": Tune(0.1, 10.0)})
+    assert explored_factors(study) == [
+        "model.dropout: 500 levels: 0, 0.002, 0.004, 0.006, …, 0.998", "optimizer.lr: tuned from 0.1 to 10"
+    ]  # fmt: skip
+
+
+def test_a_study_gives_the_same_curves_twice(tmp_path):
+    study = rnn_clip(seeds=3)
+    runs, curves = simulate(study, every=20)
+    curves.to_parquet(tmp_path / "c.parquet")
+    first, second = (curves_of(tmp_path / "c.parquet", table, study) for table in (runs, runs.copy()))
+    assert first == second
+    assert [first.cells[i] for i in first.shown] == ["dropout 0, max_norm 1", "dropout 0, max_norm ∞ (no clipping)"]

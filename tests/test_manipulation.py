@@ -15,20 +15,36 @@ NORM = "clipping.max_norm"
 CLIPPED = {"treatment": {NORM: 1.0}, "baseline": {NORM: INF}}
 
 
-@pytest.mark.parametrize(("value", "word"), [(0.0, "floor"), (1.0, "ceiling")])
-@pytest.mark.parametrize("metric", ["diverged", "test_error"])
-def test_floor_and_ceiling_decide_nothing(metric: str, value: float, word: str):
-    found = verdict(make_runs({0.0: [value] * 8, 0.5: [value] * 8}, metric), metric=metric)
+@pytest.mark.parametrize(
+    ("metric", "value", "said"),
+    [
+        ("diverged", 0.0, "no run diverged"),
+        ("diverged", 1.0, "every run diverged"),
+        ("solved", 0.0, "no run has solved"),
+        ("test_error", 0.0, "test_error is 0 in every run"),
+        ("test_error", 1.0, "test_error is 1 in every run"),
+    ],
+)
+def test_floor_and_ceiling_decide_nothing(metric: str, value: float, said: str):
+    better = "higher" if metric == "solved" else "lower"
+    found = verdict(make_runs({0.0: [value] * 8, 0.5: [value] * 8}, metric), metric=metric, better=better)
     assert found.verdict == "inconclusive"
-    assert word in found.sentence
+    assert found.sentence.startswith(f"Not tested: {said}.")
 
 
-@pytest.mark.parametrize(("value", "word"), [(0.001, "floor"), (0.2, "ceiling")])
-def test_floor_and_ceiling_of_what_is_above_a_threshold(value: float, word: str):
+def test_divergence_that_tuning_met_alone_is_said():
+    runs = make_runs({0.0: [0.0] * 8, 0.5: [0.0] * 8}, "diverged")
+    tuning = runs.assign(phase="tune", trial=9, diverged=[1.0] * 5 + [0.0] * 11)
+    found = verdict(pd.concat([runs, tuning], ignore_index=True), metric="diverged")
+    assert found.sentence.startswith("Not tested: no run diverged; 5 of 16 runs of tuning did.")
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.001, "no run has"), (0.2, "every run has")])
+def test_floor_and_ceiling_of_what_is_above_a_threshold(value: float, said: str):
     runs = make_runs({0.0: [value] * 8, 0.5: [value] * 8}, "spike_rate")
     found = verdict(runs, metric="spike_rate", above=0.01)
     assert found.verdict == "inconclusive"
-    assert f"({word})" in found.sentence
+    assert found.sentence.startswith(f"Not tested: {said} spike_rate above 0.01.")
 
 
 def test_equal_rates_can_be_claimed():

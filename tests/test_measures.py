@@ -547,8 +547,8 @@ def test_a_study_with_own_metrics_and_figures_from_the_command_line_to_verify(tm
     for child in children:
         rows = runs[runs["trial"] == int(child.data.tags["harness.trial"])]
         if np.isfinite(rows["test_top2_error"]).all():
-            assert child.data.metrics["test_top2_error"] == pytest.approx(rows["test_top2_error"].mean())
-            assert child.data.metrics["late_loss"] == pytest.approx(rows["late_loss"].mean())
+            assert child.data.metrics["generalization/test_top2_error"] == pytest.approx(rows["test_top2_error"].mean())
+            assert child.data.metrics["stability/late_loss"] == pytest.approx(rows["late_loss"].mean())
     (launch,) = client.search_runs([experiment], "tags.`harness.kind` = 'launch'")
     kept = [file.path for file in client.list_artifacts(launch.info.run_id, "report/figures")]
     assert {"report/figures/own_against.png", "report/figures/own_broken.png"} <= set(kept)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from harness.inference.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
 from harness.inference.inversion import p_against
-from harness.inference.median import decisive_count, median_bounds
+from harness.inference.median import decisive_count, median_bounds, sign_rank
 
 INF = math.inf
 numbers = some.floats(-100, 100).map(lambda x: round(x, 1)) | some.sampled_from([INF, -INF])
@@ -90,6 +90,13 @@ def test_infinite_and_unknown_seeds_by_hand() -> None:
     assert hodges_lehmann_bounds(unknown, known)(0.05) == (-INF, INF)
     assert hodges_lehmann([-INF, 1.0, 2.0]) == -INF
     assert math.isnan(hodges_lehmann([]))
+
+
+@pytest.mark.parametrize("n", range(13))
+def test_the_rank_of_the_sign_test_is_that_of_the_binomial_tail_at_every_level_up_to_1(n: int) -> None:
+    for alpha in (0.001, 0.05, 0.2, 0.5, 0.9, 1.0):
+        tails = [sum(math.comb(n, i) for i in range(k)) / 2**n for k in range(1, n + 2)]  # P(B ≤ k − 1), exact
+        assert sign_rank(n, alpha) == sum(tail <= alpha / 2 for tail in tails)
 
 
 def test_too_few_seeds_have_no_interval() -> None:

@@ -24,7 +24,7 @@ from services import MlflowServer, free_port
 from test_design import make
 
 from harness.ledger.design import Design
-from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, WORST, FinishedTrial, mean_curves, seed_means
+from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, WORST, FinishedTrial, curves_over_seeds, seed_means
 from harness.ledger.records.populations import joined_populations, no_populations, part_name, population_table
 from harness.ledger.records.reader import LostRecords, Share
 from harness.ledger.records.recorder import Recorder
@@ -153,20 +153,21 @@ def test_a_trial_is_nested_in_its_launch_and_shows_factors_means_and_curves(laun
     assert child.data.params == {"clipping.max_norm": "inf", "model.dropout": "0.2"}
     assert child.data.metrics == pytest.approx(
         {
-            "steps_done": 2.0,
-            "grad_norm_q99": 1.5,
-            "n_seeds": 3,
-            "n_finished": 1,
-            "n_diverged": 1,
-            "n_collapsed": 0,
-            "n_failed": 1,
+            "runs/steps_done": 2.0,
+            "stability/grad_norm_q99": 1.5,
+            "runs/seeds": 3,
+            "runs/finished": 1,
+            "runs/diverged": 1,
+            "runs/collapsed": 0,
+            "runs/failed": 1,
         }
-        | {"curve/loss": 0.5, "curve/grad_norm": 0.5, "curve/clip_fraction": 1 / 3}
+        | {"curve/loss_median": 0.75, "curve/grad_norm_median": 0.75, "curve/clip_fraction": 1 / 3}
     )
-    history = mlflow_client(results).get_metric_history(child.info.run_id, "curve/loss")
-    assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0), (2, 2 / 3), (3, 0.5)]
-    artifacts = mlflow_client(results).list_artifacts(child.info.run_id)
-    assert [artifact.path for artifact in artifacts] == ["curves.parquet", "populations.parquet", "runs.parquet"]
+    history = mlflow_client(results).get_metric_history(child.info.run_id, "curve/loss_median")
+    # Of 1, 2, 3 over the steps; the second seed is worse than both from the third step on, where it is non-finite.
+    assert [(point.step, point.value) for point in history] == [(0, 2.0), (1, 1.0), (2, 1.0), (3, 0.75)]
+    artifacts = [artifact.path for artifact in mlflow_client(results).list_artifacts(child.info.run_id)]
+    assert artifacts == ["curves.parquet", "populations.parquet", "runs.parquet", "settings.json"]
     assert (results / "mlartifacts/rnn_clip" / child.info.run_id / "artifacts/runs.parquet").is_file()
 
 
@@ -181,8 +182,8 @@ def test_an_infinite_seed_makes_the_mean_infinite_and_a_missing_one_does_not_cou
 
 
 @pytest.mark.parametrize("n_steps", [1, MAX_STEPS, MAX_STEPS + 1, 1000])
-def test_mean_curves_keep_both_ends_and_no_more_points_than_allowed(n_steps: int) -> None:
-    steps = mean_curves(trial(0, n_steps=n_steps).curves)["loss"].index
+def test_curves_keep_both_ends_and_no_more_points_than_allowed(n_steps: int) -> None:
+    steps = curves_over_seeds(trial(0, n_steps=n_steps).curves)["loss_median"].index
     assert len(steps) == min(n_steps, MAX_STEPS)
     assert (steps[0], steps[-1]) == (0, n_steps - 1)
 
@@ -193,7 +194,7 @@ def test_more_metrics_and_parameters_than_mlflow_takes_at_once(launched: Recorde
     params = {f"p{i}": i for i in range(230)} | {"long": "x" * 7000}
     launched.record(dataclasses.replace(big, runs=runs, params=params))
     child = active_runs(results)[-1]
-    assert sum(name[1:].isdigit() for name in child.data.metrics) == 2100
+    assert sum(name.removeprefix("runs/m").isdigit() for name in child.data.metrics) == 2100
     assert len(child.data.params) == 231
     assert child.data.params["long"] == "x" * 6000
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from harness.clipping import GlobalNorm, NoClipping, Value
 from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.reporting.formats import claims_json, csv, parquet
+from harness.reporting.reading import cells_of
 from harness.reporting.tables import sort_runs, summarize
 
 pytestmark = pytest.mark.slow
@@ -96,7 +98,7 @@ def test_verdicts_are_a_table_of_numbers_with_a_row_per_claim(ran: Path) -> None
     first = verdicts.iloc[0]
     assert first["treatment"] == {"clipping.max_norm": 0.1}
     assert first["baseline"] == {"clipping.max_norm": math.inf}
-    assert np.mean([*first["per_seed"].values()]) == pytest.approx(first["estimate"])
+    assert np.median([*first["per_seed"].values()]) == pytest.approx(first["estimate"])
     assert set(first["per_seed"]) == {0, 1, 2}
     assert first["low"] < first["estimate"] < first["high"]
     for name in ("estimate", "low", "high", "p_value", "interquartile_mean", "interquartile_mean_low"):
@@ -115,6 +117,40 @@ def test_a_glance_tells_runs_and_verdicts(ran: Path) -> None:
     assert repr(results).startswith(f"<Results in {ran}: 6 runs, 2 cells; ")
     assert sum(repr(results).count(word) for word in ("supported", "refuted", "inconclusive")) >= 1
     assert "dropout acts in training only" in results._repr_html_()
+
+
+def test_a_notebook_shows_question_verdicts_and_cells(ran: Path) -> None:
+    results = load(ran)
+    assert results.question == "Does clipping matter?"
+    shown = results._repr_html_()
+    assert "<b>small</b>: Does clipping matter?" in shown
+    lines = re.findall(r"<li>(.*?)</li>", shown)
+    assert len(lines) == 2
+    for line, (_, claim) in zip(lines, results.verdicts.iterrows(), strict=True):
+        assert line.startswith(f"<b>{claim['verdict'].capitalize()}")
+        assert claim["title"] in line and f"n = {claim['n']}" in line
+    assert f"{results.verdicts['estimate'].iloc[0]:.3g}".replace("-", "−") in lines[0]
+    assert all(text in shown for text in ("<td>0.1</td><td>3</td>", "<td>∞ (no clipping)</td><td>3</td>"))
+    for mean in results.cells["test_loss_mean"]:
+        assert f"<td>{mean:.3g} [" in shown
+    assert "<script" not in shown and "http" not in shown
+
+
+def test_what_a_notebook_shows_is_text_whatever_it_holds(folder: Path) -> None:
+    evil = "<script>alert(1)</script> & \"'<img src=x onerror=alert(1)>"
+    claims = json.loads((folder / "claims.json").read_text())
+    claims[0] |= {"title": evil, "label": evil}
+    (folder / "claims.json").write_text(json.dumps(claims))
+    (folder / "study.py").write_text(repr(evil))
+    shown = load(folder)._repr_html_()
+    assert set(re.findall(r"<(/?\w+)", shown)) <= {
+        f"{end}{tag}" for tag in ("div", "p", "b", "ul", "li", "small", "table", "thead", "tbody", "tr", "th", "td") for end in ("", "/")
+    }  # fmt: skip
+    assert shown.count("&lt;script&gt;") == 3
+    (folder / "study.py").write_bytes(b"\x00 no Python (")
+    assert load(folder).question == ""
+    (folder / "study.py").unlink()
+    assert "<b>small</b></p>" in load(folder)._repr_html_()
 
 
 def test_nothing_of_the_folder_is_executed(folder: Path) -> None:
@@ -145,7 +181,7 @@ def test_a_missing_folder_is_told_with_the_nearest(folder: Path) -> None:
         load(folder / "report.html")
 
 
-@pytest.mark.parametrize("name", ["runs.parquet", "curves.parquet", "summary.csv", "claims.json", "study.json"])
+@pytest.mark.parametrize("name", ["runs.parquet", "curves.parquet", "summary.parquet", "claims.json", "study.json"])
 def test_an_incomplete_folder_says_what_is_missing_and_what_to_do(name: str, folder: Path) -> None:
     (folder / name).unlink()
     with pytest.raises(InvalidStudy, match=f"small: has no {name}; `harness report STUDY`"):
@@ -157,9 +193,8 @@ def test_an_incomplete_folder_says_what_is_missing_and_what_to_do(name: str, fol
     [
         ("runs.parquet", b""),
         ("runs.parquet", b"PAR1 and so on PAR1"),
-        ("summary.csv", b""),
-        ("summary.csv", b"a,b\n1,2\n"),
-        ("summary.csv", b"\xff\xfe\x00"),
+        ("summary.parquet", b""),
+        ("summary.parquet", b"PAR1 and so on PAR1"),
         ("claims.json", b"[{"),
         ("claims.json", b'[{"title": "half a claim"}]'),
         ("claims.json", b"{}"),
@@ -172,6 +207,39 @@ def test_a_damaged_file_is_named(name: str, content: bytes, folder: Path) -> Non
     (folder / name).write_bytes(content)
     with pytest.raises(InvalidStudy, match=f"{name}: is damaged; `harness report STUDY`"):
         load(folder)
+
+
+def as_before(folder: Path) -> None:
+    """Make of a folder what versions wrote that had all metrics in `summary.csv` and no levels in `curves.parquet`."""
+    (folder / "summary.csv").write_bytes(csv(pd.read_parquet(folder / "summary.parquet")))
+    (folder / "summary.parquet").unlink()
+    curves = pd.read_parquet(folder / "curves.parquet")
+    curves.drop(columns=["clipping.max_norm"]).to_parquet(folder / "curves.parquet", index=False)
+
+
+def test_folders_of_before_are_read_the_same(ran: Path, folder: Path) -> None:
+    as_before(folder)
+    pd.testing.assert_frame_equal(load(folder).cells, load(ran).cells, check_exact=True, check_dtype=False)
+    assert set(load(ran).compare(load(folder))["n_same"]) == {3}
+    (folder / "summary.csv").write_text("clipping.max_norm,n,test_loss_mean\n")  # of the short one nothing is made up
+    with pytest.raises(InvalidStudy, match=r"small: has no summary\.parquet; `harness report STUDY`"):
+        load(folder)
+
+
+@pytest.mark.parametrize("content", [b"a_median,b\n1,2\n", b"_median\xff\xfe\x00"])
+def test_a_damaged_summary_of_before_is_named(content: bytes, folder: Path) -> None:
+    as_before(folder)
+    (folder / "summary.csv").write_bytes(content)
+    with pytest.raises(InvalidStudy, match=r"summary\.csv: is damaged; `harness report STUDY`"):
+        load(folder)
+
+
+def test_a_level_that_no_run_has_yet_stays_what_it_is(tmp_path: Path) -> None:
+    """Runs of some levels are whole numbers, another level is not."""
+    cells = pd.DataFrame({"x": [1.0, 2.5], "n": 3, "n_diverged": 0, "n_collapsed": 0, "n_failed": 0})
+    for name, content in (("summary.parquet", parquet(cells)), ("summary.csv", csv(cells))):
+        (tmp_path / name).write_bytes(content)
+        assert cells_of(tmp_path / name, pd.DataFrame({"x": [1, 1]}))["x"].tolist() == [1.0, 2.5]
 
 
 def test_a_table_that_is_none_of_runs_is_refused(folder: Path) -> None:
@@ -191,7 +259,7 @@ def written(study: FakeStudy, folder: Path) -> Results:
     folder.mkdir()
     curves.to_parquet(folder / "curves.parquet", index=False)
     (folder / "runs.parquet").write_bytes(parquet(sort_runs(study, runs)))
-    (folder / "summary.csv").write_bytes(csv(summarize(study, runs)))
+    (folder / "summary.parquet").write_bytes(parquet(summarize(study, runs)))
     (folder / "claims.json").write_bytes(claims_json(judge(study.claims, runs, Plan.of(study))))
     for name in ("study.json", "environment.json"):
         (folder / name).write_text("{}")

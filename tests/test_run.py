@@ -1,5 +1,6 @@
 """The whole path as a user takes it: a study file of one's own, in another folder, from the command line to the report."""
 
+import fnmatch
 import html
 import json
 import os
@@ -20,6 +21,7 @@ from own_study import MINE, harness_run, tables
 from harness import Diagnostics, report
 from harness.__main__ import main as everything
 from harness.ledger.stores import leadership
+from harness.reporting.folder import FILES, meaning
 
 
 @pytest.fixture
@@ -72,8 +74,15 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     )
     for kind in ("svg", "png", "pdf", "csv"):
         assert len(list((folder / "figures").glob(f"*.{kind}"))) >= 5
-    assert (folder / "summary.csv").exists()
-    assert (folder / "summary.md").exists()
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert not [name for name in there if meaning(name) is None and not name.startswith(".")]
+    assert not [
+        name for name in FILES if name not in ("weights/*", "tables/baseline.csv") and not fnmatch.filter(there, name)
+    ]
+    runs_of = runs.set_index(["trial", "seed"])[["model.dropout", "clipping.max_norm"]]
+    for path in runs_of:
+        at = runs_of[path].loc[pd.MultiIndex.from_frame(curves[["trial", "seed"]])]
+        assert curves[path].tolist() == at.tolist()
     assert (folder / "study.py").read_text() == MINE
     assert "torch" in json.loads((folder / "environment.json").read_text())
 
@@ -83,8 +92,8 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     assert len(children) == 4 * (2 + 1)
     child = next(c for c in children if c.data.tags["harness.phase"] == "confirm")
     assert {"model.dropout", "clipping.max_norm", "optimizer.lr"} <= set(child.data.params)
-    assert "test_loss" in child.data.metrics
-    assert len(client.get_metric_history(child.info.run_id, "curve/loss")) > 10
+    assert "generalization/test_loss" in child.data.metrics
+    assert len(client.get_metric_history(child.info.run_id, "curve/loss_median")) > 10
 
     trials = optuna.load_study(study_name="mine", storage=run_storage(results)).trials
     assert all(trial.state.name == "COMPLETE" for trial in trials)
@@ -208,6 +217,11 @@ def test_a_failing_run_is_recorded_and_its_companions_finish(study_file: Path, t
     done = harness_run(study_file, results=tmp_path)
     assert done.exit_code == 1, done.output
     runs = pd.read_parquet(tmp_path / "mine" / "runs.parquet")
+    said = done.stderr.splitlines()
+    assert said[-2].startswith(
+        f"Mend the cause and run the same command with --retry-failed: {len(runs) // 2} runs failed;"
+    )
+    assert said[-1] == f"  RuntimeError: no more ({len(runs) // 2} runs)"
     assert set(runs.loc[runs["model.width"] == 9, "status"]) == {"failed"}
     assert "failed" not in set(runs.loc[runs["model.width"] == 8, "status"])
     errors = list((tmp_path / "mlartifacts").rglob("error_seed_*.txt"))

@@ -22,15 +22,18 @@ from harness import InvalidStudy, Study, run
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.execution.trainer import failed
-from harness.lead.console import shown
+from harness.lead.displays import display_for
+from harness.lead.progress import Progress
 from harness.ledger.records.tables import joined, read_table
 from harness.ledger.stores import leadership
 from harness.models import DropoutNet
 from harness.reporting import html
 from harness.reporting.formats import csv
+from harness.reporting.page.advice import Advice
+from harness.reporting.page.content import FirstScreen
+from harness.reporting.page.curves import Curves
 from harness.settings import Problem
 from harness.settings.credentials import without_credentials
-from harness.settings.progress import Progress
 from harness.tasks import Images
 
 SOURCES = sorted(Path(harness.__file__).parent.rglob("*.py"))
@@ -206,9 +209,11 @@ class Page(HTMLParser):
 
 
 EXPECTED = {
-    "html", "head", "meta", "title", "link", "style", "body", "main", "h1", "h2", "p", "div", "table", "caption", "thead", "tbody",
-    "tr", "th", "td", "span", "small", "b", "figure", "img", "figcaption", "pre", "wbr",
+    "html", "head", "meta", "title", "link", "style", "script", "noscript", "body", "header", "nav", "main", "section", "article", "h1",
+    "h2", "h3", "p", "ul", "ol", "li", "a", "dl", "dt", "dd", "div", "details", "summary", "table", "thead", "tbody", "tr", "th", "td",
+    "span", "small", "b", "em", "figure", "img", "figcaption", "pre", "wbr", "svg", "path", "circle", "line", "text",
 }  # fmt: skip
+MADE_BY_SCRIPT = {"button", "input", "label", "fieldset", "legend", "canvas"}
 
 
 @pytest.mark.slow
@@ -217,12 +222,15 @@ def test_a_report_of_hostile_texts_has_no_element_of_theirs(hostile: Path) -> No
     assert {tag for tag, _ in page.elements} <= EXPECTED
     for _, attributes in page.elements:
         assert not any(name.startswith("on") for name in attributes)
-        assert all((attributes.get(name) or "data:").startswith("data:") for name in ("src", "href"))
+        assert all((attributes.get(name) or "data:").startswith(("data:", "#")) for name in ("src", "href"))
+    assert [tag for tag, _ in page.elements].count("script") == 2, "its data and its own"
     for payload in PAYLOADS.values():
         assert " ".join(payload.split()) in " ".join(page.text.split()), "shown as what it is"
-    assert "49" not in re.findall(r"\d+", page.text.split("Cells")[0].split("What was asked")[1])
-    policy = [a.get("content") for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy == ["default-src 'none'; style-src 'unsafe-inline'; img-src data:"]
+    assert "49" not in re.findall(r"\d+", page.text.split("What was asked")[-1].split("Dropout is off")[0])
+    (policy,) = [a.get("content") for _, a in page.elements if a.get("http-equiv") == "Content-Security-Policy"]
+    assert re.fullmatch(
+        r"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-[\w+/]{43}='", str(policy)
+    )
 
 
 @pytest.mark.slow
@@ -243,7 +251,7 @@ def test_nothing_of_a_hostile_report_runs_in_a_browser(hostile: Path, tmp_path: 
     seen = Page(done.stdout)
     assert ("title", {}) in seen.elements
     assert "<title>hostile</title>" in done.stdout, "no script has changed the title"
-    assert [e for e in seen.elements if e[0] not in EXPECTED] == []
+    assert [e for e in seen.elements if e[0] not in EXPECTED | MADE_BY_SCRIPT] == []
     assert not re.search(r"https?://127\.0\.0\.1:9", log.read_text()), "no image was fetched"
 
 
@@ -281,11 +289,14 @@ def test_numbers_in_csv_stay_numbers() -> None:
 def test_escaping_is_what_protects_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The check above does fail for a page that is not escaped."""
     none = html.Table([], [])
-    page = html.Page(title=PAYLOADS["script"], doc="", verdicts=[], cells=none, diagnostics=none, meanings=none, trials=none,
-                     pictures=[], about={}, commands=[], counts={}, notice="", scope=[], tuning=[], shared=none, exploration=[])  # fmt: skip
-    assert {tag for tag, _ in Page(html.render(page)).elements} <= EXPECTED
+    first = FirstScreen(PAYLOADS["script"], [], [], Advice(PAYLOADS["script"]), [], [])
+    page = html.Page(title="t", first=first, doc="", verdicts=[], curves=Curves(), cells=none, runs=html.Captioned("", none),
+                     diagnostics=none, meanings=none, trials=none, pictures=[], about={}, commands=[], counts={}, notice="", scope=[],
+                     tuning=[], shared=none, exploration=[])  # fmt: skip
+    elements = [tag for tag, _ in Page(html.render(page)).elements]
+    assert set(elements) <= EXPECTED and elements.count("script") == 1
     monkeypatch.setattr(html, "Environment", lambda autoescape, **kw: pytest.importorskip("jinja2").Environment(**kw))
-    assert "script" in {tag for tag, _ in Page(html.render(page)).elements}
+    assert [tag for tag, _ in Page(html.render(page)).elements].count("script") == 3
 
 
 # --- Terminals
@@ -294,9 +305,8 @@ def test_escaping_is_what_protects_the_page(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("text", ["\x1b[31mred", "a\rb", "[red]x[/blue]", "\ud800", "\u202e", "\x07"], ids=ascii)
 def test_problems_and_notes_reach_a_terminal_as_plain_text(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(Problem(text, text, text)).isprintable()
-    progress = Progress(1, 1)
-    with shown(progress, quiet=False):
-        progress.say(text)
+    with display_for(as_lines_of_json=False, quiet=False) as display:
+        Progress(1, 1, tell=display.tell).say(text)
     said = capsys.readouterr().err
     assert said.strip().isprintable()
     assert not text.startswith("[") or text in said

@@ -63,7 +63,12 @@ def test_of_ten_seeds_nine_decide(wins: int, word: str):
 def test_the_mean_of_an_error_is_judged_by_t():
     control = [0.30, 0.34, 0.33, 0.29, 0.31]
     treated = [0.20, 0.21, 0.24, 0.18, 0.20]
-    found = verdict(make_runs({0.0: control, 0.5: treated}, "test_error"), metric="test_error", smallest_effect=0.05)
+    found = verdict(
+        make_runs({0.0: control, 0.5: treated}, "test_error"),
+        metric="test_error",
+        estimand="mean",
+        smallest_effect=0.05,
+    )
     differences = np.subtract(control, treated)
     theirs = stats.ttest_1samp(differences, 0.05)
     assert (found.estimand, found.verdict) == ("mean", "supported")
@@ -100,6 +105,16 @@ def test_wide_interval_is_inconclusive():
     found = verdict(make_runs({0.0: [1.0, 2.0, 1.5, 1.2, 1.1, 1.3], 0.5: [0.5, 1.9, 0.6, 1.3, 1.2, 0.4]}))
     assert found.verdict == "inconclusive"
     assert "The interval holds δ = 0.1. No further look is planned: this study cannot decide it." in found.sentence
+
+
+def test_an_estimate_at_the_smallest_effect_is_said_to_be_there():
+    """Δ of six seeds −.9 to 1.1, its median .1 = δ: no number of seeds would tell them apart."""
+    differences = [-0.9, -0.4, 0.05, 0.15, 0.6, 1.1]
+    found = verdict(make_runs({0.0: [2.0] * 6, 0.5: [2.0 - d for d in differences]}))
+    assert (found.verdict, found.estimate) == ("inconclusive", pytest.approx(0.1))
+    assert found.sentence.startswith("Undecided: estimate ≈ δ = 0.1.")
+    farther = verdict(make_runs({0.0: [2.0] * 6, 0.5: [2.0 - d - 0.3 for d in differences]}))
+    assert farther.sentence.startswith("The interval holds δ = 0.1.")
 
 
 def test_single_seed_is_inconclusive():
@@ -258,12 +273,12 @@ def test_a_mean_is_over_seeds_that_trained_and_bears_no_verdict_against_the_othe
     treated = [0.30, 0.31, 0.29, 0.30, 0.31, 0.30, 0.32, 0.30, 0.30, 0.30]
     runs = make_runs({0.0: control, 0.5: treated}, "test_error")
     runs.loc[3, ["status", "diverged"]] = "diverged", 1.0
-    found = verdict(runs, metric="test_error")
+    found = verdict(runs, metric="test_error", estimand="mean")
     left = np.delete(np.subtract(control, treated), 3)
     assert (found.low, found.high) == pytest.approx(tuple(stats.ttest_1samp(left, 0).confidence_interval(0.95)))
     assert (found.verdict, found.n) == ("supported", 9), "the baseline is worse still"
     runs.loc[[3, 13], ["status", "diverged"]] = [["finished", 0.0], ["collapsed", 0.0]]
-    found = verdict(runs, metric="test_error")
+    found = verdict(runs, metric="test_error", estimand="mean")
     assert found.verdict == "inconclusive"
     assert (
         "1 run of the treatment and 0 of the baseline diverged or collapsed, which the mean leaves out"
@@ -271,7 +286,7 @@ def test_a_mean_is_over_seeds_that_trained_and_bears_no_verdict_against_the_othe
     )
     assert "next planned look" not in found.sentence, "all ten seeds are there"
     runs.loc[14, ["status", "diverged"]] = "diverged", 1.0
-    found = verdict(runs, metric="test_error")
+    found = verdict(runs, metric="test_error", estimand="mean")
     assert (
         'in 2 of 10 seeds a run diverged or collapsed, more than one in ten, and has no part in it; estimand="median"'
         in found.sentence
@@ -284,7 +299,7 @@ def test_a_treated_run_that_diverges_does_not_make_a_mean_better():
     treated[5] = 0.9
     runs = make_runs({0.0: control, 0.5: treated}, "test_error")
     runs.loc[7, ["status", "diverged"]] = "diverged", 1.0
-    words = {"metric": "test_error", "smallest_effect": 0.15}
+    words = {"metric": "test_error", "estimand": "mean", "smallest_effect": 0.15}
     assert verdict(runs, **words).verdict == "inconclusive"
     runs.loc[25, ["status", "diverged"]] = "diverged", 1.0
     found = verdict(runs, **words)
@@ -548,7 +563,7 @@ def test_nothing_that_diverges_speaks_for_a_claim_about_rates(data: some.DataObj
     words = {"metric": "diverged", "across": data.draw(some.sampled_from(["average", "each"]))}
     zero_or_one = some.sampled_from([0.0, 1.0])
     before, after = (verdict(runs, **words) for runs in worsened(data, zero_or_one, "diverged", cells, n))
-    assume("Manipulation" not in before.sentence + after.sentence)  # floor and ceiling
+    assume("Not tested" not in before.sentence + after.sentence)  # floor and ceiling
     assert rank(after.verdict) <= rank(before.verdict)
     assert lower(after) <= lower(before) + 1e-12
     assert upper(after) <= upper(before) + 1e-12
@@ -622,7 +637,9 @@ def test_a_verdict_that_the_interval_shown_does_not_give_says_who_gives_it():
     runs = make_runs({0.0: [0.5] * 10, 0.5: list(0.5 - 0.01 - 0.01 * (t + noise))}, metric="test_error")
     runs = runs.assign(train_error=np.where(runs["model.dropout"] == 0.5, 0.1 + runs["seed"] * 1e-3, 0.9))
     sure, second = judged(
-        runs, claim(metric="train_error", smallest_effect=0.1), claim(metric="test_error", smallest_effect=0.01)
+        runs,
+        claim(metric="train_error", estimand="mean", smallest_effect=0.1),
+        claim(metric="test_error", estimand="mean", smallest_effect=0.01),
     )
     assert (sure.verdict, second.verdict) == ("supported", "supported")
     assert second.low is not None and second.low < 0.01

@@ -7,6 +7,7 @@ from harness.audit.checks import Finding
 from harness.tasks.doubt import Doubt
 from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input
 from harness.tasks.leaks import WINDOW, changing_test, repeated_inputs, repeated_text, share_of_repeated_text
+from harness.tasks.scope import scope
 from harness.tasks.task import Data, Task, target_problems
 
 SPLITS = ("train", "validation", "test")
@@ -46,9 +47,9 @@ def test_set(task: Task) -> Finding:
     """Whether all seeds are tested on the same examples, and what a verdict is conditional on."""
     doubt = changing_test(task)
     return (
-        Finding("ok", task.scope())
+        Finding("ok", scope(task))
         if doubt is None
-        else Finding("warning", f"{doubt.sentence}: {task.scope()}", doubt.way_out)
+        else Finding("warning", f"{doubt.sentence}: {scope(task)}", doubt.way_out)
     )
 
 

@@ -21,13 +21,15 @@ from harness.engine.planning import apart, copy_of, cut, groups
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
-from harness.lead import console
+from harness.lead.displays import display_for
+from harness.lead.events import Began
+from harness.lead.progress import Progress
+from harness.lead.tally import Tally
 from harness.ledger.claim_record import REGISTERED
 from harness.ledger.environment import environment, obstacles
 from harness.ledger.run_table import OUTCOME
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
-from harness.settings.progress import Progress
 from harness.settings.show import aligned, counted
 
 AGREE, DIFFER = 0, 1
@@ -130,9 +132,12 @@ def train_and_judge(
         A judgement on each run, and recorded and new outcome of each, ordered by trial and seed.
     """
     before = {key: outcome(recorded.runs, recorded.curves, key) for key in chosen}
-    progress, companions = Progress(0, 0), dict.fromkeys(chosen, 0)
+    display, companions = display_for(as_lines_of_json=False, quiet=False), dict.fromkeys(chosen, 0)
+    progress = Progress(0, 0, tell=display.tell)
     undecided: set[Key] = set()  # their companions are no runs of the study any more, so that bits may differ
-    with executor(recorded, places) as trainer, console.shown(progress, quiet=False):
+    with executor(recorded, places) as trainer, display:
+        display.tell(Began(recorded.study.name, {}, 1, 0, 0))
+        progress.begin("verify")
         populations = without_companions(recorded, chosen)
         again = train(trainer, populations, chosen, progress)
         if exactly:
@@ -201,10 +206,13 @@ def train(
     trainer: Executor, populations: list[list[Run]], wanted: set[Key], progress: Progress
 ) -> dict[Key, Outcome]:  # fmt: skip
     """Train populations; the outcome of those of their runs that are wanted."""
-    progress.steps += sum(run.setup.steps for runs in populations for run in runs)
-    progress.runs += sum(map(len, populations))
+    every = [run for runs in populations for run in runs]
+    steps = sum(run.setup.steps for run in every)
+    progress.more(runs=len(every), steps=steps, work=steps)
+    tally = Tally(populations, {_key(run) for run in every}, lambda run: run.setup.steps, progress)
     found: dict[Key, Outcome] = {}
-    for _, trained in trainer.train(populations, lambda steps, _: progress.add(steps=steps), lambda: False):
+    for index, trained in trainer.train(populations, tally.report, lambda: False):
+        tally.arrived(index, trained)
         for note in trained.notes:
             progress.say(note)
         for key, error in trained.errors.items():
@@ -213,7 +221,7 @@ def train(
         found |= {key: outcome(runs, curves, key) for key in runs.index if key in wanted}
         progress.diverged += int((runs["status"] == "diverged").sum())
         progress.collapsed += int((runs["status"] == "collapsed").sum())
-        progress.add(runs=len(runs))
+        progress.there(runs=len(runs), steps=0, work=0)
     return found
 
 

@@ -55,7 +55,7 @@ class Feed:
 
     Args:
         runs: the members.
-        data: each member's examples. Members with the same `Data` object get the same batches; a tensor is stored once.
+        data: each member's examples. Members with the same `Data` object and seed of the order get the same batches; a tensor is stored once.
         device: where batches are wanted.
         dtype: of floating-point inputs and targets.
     """
@@ -68,8 +68,9 @@ class Feed:
         shifts = [there - here for here, there in zip(self._offsets, y_offsets, strict=True)]
         # From an example's place in _x to that in _y.
         self._all_shifts = torch.tensor(shifts, device=device).unsqueeze(1)
-        sources = {key: i for i, key in enumerate(dict.fromkeys(map(id, data)))}
-        self._source = [sources[id(d)] for d in data]
+        keys = [(id(d), run.order_seed) for d, run in zip(data, runs, strict=True)]
+        sources = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+        self._source = [sources[key] for key in keys]
         self._runs = [runs[self._source.index(i)] for i in range(len(sources))]
         self._train = [data[i].train + self._offsets[i] for i in map(self._source.index, range(len(sources)))]
         self.restart(list(range(len(runs))))
@@ -78,7 +79,7 @@ class Feed:
         """Begin anew, with some members of the beginning, by their places then."""
         self._members, self._shifts = members, self._all_shifts[members]
         self._orders = [
-            Order(train, run.setup.examples_a_step, stream(run.seed, "order"))
+            Order(train, run.setup.examples_a_step, stream(run.order_seed, "order"))
             for train, run in zip(self._train, self._runs, strict=True)
         ]
 

@@ -52,8 +52,8 @@ class Members(ABC):
         return len(self.runs)
 
     def _rows(self) -> dict[int, slice]:
-        """Seed → its members."""
-        seeds = [run.seed for run in self.runs]
+        """Seed of the noise → its members."""
+        seeds = [run.noise_seed for run in self.runs]
         first = {seed: seeds.index(seed) for seed in seeds}
         rows = {seed: slice(start, start + seeds.count(seed)) for seed, start in first.items()}
         assert all(set(seeds[where]) == {seed} for seed, where in rows.items()), "members must be ordered by seed"

@@ -1,5 +1,6 @@
 """A user's own metrics, see `settings.measures`: measured once, when training is over, each member's by itself."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from harness.engine.evaluation import mean
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import TRAIN_SAMPLE
 from harness.engine.members import Members
+from harness.engine.runs import Run
 from harness.engine.stability import Array
 from harness.settings.measures import Measure
 from harness.settings.randomness import global_generators, stream_seed
@@ -52,7 +54,7 @@ def _of_batch(population: Members, x: Tensor, y: Tensor, measures: list[Measure]
     for measure in measures:
         members = []
         for i, run in enumerate(population.runs):
-            with global_generators(stream_seed(run.seed, f"{measure.name} {place}"), population.device):
+            with global_generators(stream_seed(run.noise_seed, f"{measure.name} {place}"), population.device):
                 members.append(measure.of_examples(_of_member(outputs, i), y[i].clone()).cpu().numpy())
         rows.append(members)
     return np.array(rows)
@@ -63,20 +65,29 @@ def _of_member(outputs: Any, i: int) -> Any:
     return tree_map(lambda each: each[i].clone() if isinstance(each, Tensor) else each, outputs)
 
 
-def with_curve_measures(runs: pd.DataFrame, curves: pd.DataFrame, metrics: Diagnostics) -> pd.DataFrame:
+def with_curve_measures(
+    runs: pd.DataFrame, curves: pd.DataFrame, metrics: Diagnostics, members: Iterable[Run]
+) -> pd.DataFrame:
     """The table of runs with the user's metrics of curves for all that stayed finite; see `run_tables`.
 
     Each function is given the logged steps that a run has trained.
+
+    Args:
+        runs: their table.
+        curves: of them.
+        metrics: the user's among them are measured.
+        members: the runs, whose seeds of the noise what a function draws depends on.
     """
     measures = [measure for measure in metrics.measures if measure.of_curves]
     if not measures:
         return runs
     runs, of_run = runs.copy(), dict(list(curves.groupby(["trial", "seed"])))
+    noise_seeds = {(run.trial, run.seed): run.noise_seed for run in members}
     for i in runs.index[runs["nonfinite"] == 0]:
         trial, seed, done = (int(runs.loc[i, name]) for name in ("trial", "seed", "steps_done"))
         curve = of_run[trial, seed].drop(columns=["trial", "seed"])
         curve = curve[curve["step"] <= done].reset_index(drop=True)
         for measure in measures:
-            with global_generators(stream_seed(seed, measure.name)):
+            with global_generators(stream_seed(noise_seeds[trial, seed], measure.name)):
                 runs.loc[i, measure.name] = measure.of_curve(curve.copy())
     return runs

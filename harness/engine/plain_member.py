@@ -34,7 +34,7 @@ class PlainMember(Members):
     """
 
     def __init__(self, run: Run, data: Data, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__([run], build(run.setup, data, run.seed).to(device, dtype), device, dtype)
+        super().__init__([run], build(run.setup, data, run.init_seed).to(device, dtype), device, dtype)
         self._parameters = {name: p for name, p in self.template.named_parameters() if name in self._layout}
         self._rows_of = {name: view[0] for name, view in self.views(self.parameters).items()}
         self._first, self._row = run, self.parameters
@@ -144,8 +144,7 @@ class PlainMember(Members):
 
     def _built(self) -> nn.Module:
         """See `Members._built`."""
-        data = self._first.setup.task.data(self._first.seed)
-        return build(self._first.setup, data, self._first.seed).to(self.device, self.dtype)
+        return build(self._first.setup, self._first.data(), self._first.init_seed).to(self.device, self.dtype)
 
     def module_state(self) -> dict[str, Any]:
         """See `Members.module_state`: with its parameters, which nobody else has."""

@@ -55,7 +55,7 @@ def _without_values(attribute: Any) -> Any:
 
 def levels_of(run: Run) -> tuple[str, ...]:
     """The numbers of a run's module that may be its own, as text."""
-    module = build(run.setup, run.setup.task.data(run.seed), run.seed)
+    module = build(run.setup, run.data(), run.init_seed)
     return tuple(f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key]))
 
 
@@ -73,25 +73,30 @@ def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = Non
     """
     setup, structures = run.setup, {} if structures is None else structures
     if (setup.task, setup.model) not in structures:
-        structures[setup.task, setup.model] = structure(build(setup, setup.task.data(run.seed), run.seed))
+        structures[setup.task, setup.model] = structure(build(setup, run.data(), run.init_seed))
     return (
         _shared(setup.task, setup.task.choice_of_examples),
         structures[setup.task, setup.model],
         _shared(setup.clipping, per_member(setup.clipping)),
         _shared(setup.optimizer, per_member(setup.optimizer)),
         f"{setup.batch_size} {setup.steps} {setup.tf32} {setup.accumulate} {setup.precision} {setup.patience is None}",
+        *([] if setup.differ == "all" else [setup.differ]),  # members of equal noise lie next to each other
     )
 
 
+def group_name(run: Run, structures: dict[tuple[Any, ...], str]) -> str:
+    """The name of the runs with which a run could share a population, the same in every process; `structures` as there."""
+    return hashlib.sha256("\n".join(population_key(run, structures)).encode()).hexdigest()[:16]
+
+
 def groups(runs: list[Run]) -> dict[str, list[Run]]:
-    """The runs that could share a population, by a name that is the same in every process."""
+    """The runs that could share a population, by the name of their group."""
     structures: dict[tuple[Any, ...], str] = {}
     names: dict[Setup, str] = {}
     found: dict[str, list[Run]] = {}
     for run in runs:
         if run.setup not in names:
-            text = "\n".join(population_key(run, structures))
-            names[run.setup] = hashlib.sha256(text.encode()).hexdigest()[:16]
+            names[run.setup] = group_name(run, structures)
         found.setdefault(names[run.setup], []).append(run)
     return found
 

@@ -50,7 +50,7 @@ class Population(Members):
             raise Unbatchable(
                 f"it computes in {runs[0].setup.precision}, and the kernels of a population round otherwise"
             )
-        modules = [build(run.setup, examples, run.seed) for run, examples in zip(runs, data, strict=True)]
+        modules = [build(run.setup, examples, run.init_seed) for run, examples in zip(runs, data, strict=True)]
         _check(modules)
         super().__init__(runs, modules[0], device, dtype)
         stack_parameters(modules, self.views(self.parameters))
@@ -73,7 +73,7 @@ class Population(Members):
         """
         run = self.runs[0]
         with global_generators(0, self.device):
-            member = PlainMember(run, run.setup.task.data(run.seed), device=self.device, dtype=self.dtype)
+            member = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
             before = {name: tensor.clone() for name, tensor in member.others().items()}
             tensors = named_tensors(member.template)
             for train in (True, False):
@@ -197,7 +197,7 @@ class Population(Members):
     def weights(self, member: int) -> dict[str, Tensor]:
         """See `Members.weights`."""
         run, tensors = self.runs[member], self.views(self.parameters) | self.others()
-        module = build(run.setup, run.setup.task.data(run.seed), run.seed)
+        module = build(run.setup, run.data(), run.init_seed)
         with torch.no_grad():
             for name, tensor in named_tensors(module).items():
                 tensor.copy_(tensors[name][member])
@@ -206,7 +206,7 @@ class Population(Members):
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""
         run = self._first[0][0]
-        module = build(run.setup, run.setup.task.data(run.seed), run.seed).to(self.device, self.dtype)
+        module = build(run.setup, run.data(), run.init_seed).to(self.device, self.dtype)
         for name, store, key in attributes(module):
             store[key] = self._levels.get(name, store[key])
         return module

@@ -10,7 +10,7 @@ from torch import Tensor
 from harness.engine.allocator import prepare_process
 from harness.engine.obstacles import measured_costs
 from harness.engine.planning import NARROWEST
-from harness.engine.runs import Run, build, examples
+from harness.engine.runs import Run, build
 from harness.engine.timing import in_turns, steps_of
 from harness.engine.way import WIDEST
 from harness.settings.machine import threads_restored
@@ -83,7 +83,7 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
     step = steps_of([run, run], device, capture=False)
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         step()
-    module = build(run.setup, examples([run])[0], run.seed)
+    module = build(run.setup, run.data(), run.init_seed)
     parameters = sum(p.numel() * p.element_size() for p in module.parameters())
     remembered = run.setup.clipping.initial_state(torch.zeros(1, 1), run.setup.steps)
     history = run.setup.steps * HISTORY_BYTES + sum(tensor.numel() * tensor.element_size() for tensor in remembered)

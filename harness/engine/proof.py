@@ -62,7 +62,7 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     batches = feed.indices(STEPS)[:, :, : runs[0].setup.batch_size]
     truths, accounts = [], []
     for m, run in enumerate(runs):
-        with global_generators(stream_seed(run.seed, "module"), device):
+        with global_generators(stream_seed(run.noise_seed, "module"), device):
             truths.append(PlainMember(run, data[m], device=device, dtype=dtype))
             accounts.append(_account(truths[m], feed, batches, slice(m, m + 1)))
     if name := _of_another_kind(*accounts):

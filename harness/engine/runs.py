@@ -11,10 +11,16 @@ from harness.engine.setup import Setup
 from harness.settings.randomness import global_generators, stream_seed
 from harness.tasks.task import Data, Task
 
+HELD_SEED = 0
+"""Whose streams all seeds have in what does not differ between them."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """One member to be: a trial's settings and a seed; `values` are those of its swept and tuned factors."""
+    """One member to be: a trial's settings and a seed; `values` are those of its swept and tuned factors.
+
+    The seed is that of all its streams, or of those that `Setup.differ` names; the others are those of `HELD_SEED`.
+    """
 
     trial: int
     seed: int
@@ -22,15 +28,42 @@ class Run:
     values: dict[str, Any] = field(default_factory=dict, hash=False)
     confirm: bool = True
 
+    @property
+    def data_seed(self) -> int:
+        """Of its examples."""
+        return self._seed_of("data")
+
+    @property
+    def init_seed(self) -> int:
+        """Of its module's initial weights."""
+        return self._seed_of("init")
+
+    @property
+    def order_seed(self) -> int:
+        """Of the order of its batches."""
+        return self._seed_of("order")
+
+    @property
+    def noise_seed(self) -> int:
+        """Of all else that is drawn when it trains and is measured: masks of dropout, what its module draws, probes."""
+        return self._seed_of("noise")
+
+    def _seed_of(self, purpose: str) -> int:
+        return self.seed if self.setup.differ in ("all", purpose) else HELD_SEED
+
+    def data(self) -> Data:
+        """Its examples."""
+        return self.setup.task.data(self.data_seed)
+
 
 def examples(runs: list[Run]) -> list[Data]:
-    """Each member's data; members with equal task and seed get the same object."""
+    """Each member's data; members with equal task and seed of the data get the same object."""
     found: dict[tuple[Task, int], Data] = {}
     for run in runs:
-        key = (run.setup.task, run.seed)
+        key = (run.setup.task, run.data_seed)
         if key not in found:
-            found[key] = run.setup.task.data(run.seed)
-    return [found[run.setup.task, run.seed] for run in runs]
+            found[key] = run.data()
+    return [found[run.setup.task, run.data_seed] for run in runs]
 
 
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:

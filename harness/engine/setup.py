@@ -14,7 +14,7 @@ from harness.settings.checking import check_value
 from harness.settings.component import element_kind
 from harness.settings.quantities import MayVanish
 from harness.settings.schedules import Schedule, extremes
-from harness.tasks.task import Task
+from harness.tasks.task import Differ, Task
 
 Steps = Annotated[int, Field(ge=1, le=10**7)]
 
@@ -34,6 +34,9 @@ class Setup(Component):
             plain loss.
         patience: training ends after so many evaluations in a row without a new least validation loss (Prechelt 1998), and
             all metrics are those of the weights with the least; None: it does not, and they are those of the last step.
+        differ: what differs between seeds: `all`; `data`, only the examples, as the task's `resample` has them drawn; or
+            `noise`, only what is drawn while a run trains and is measured, above all the masks of dropout. Whatever else is
+            drawn is that of seed 0, so that churn under `data`, less that under `noise`, is what the data alone change.
     """
 
     task: Task
@@ -47,12 +50,17 @@ class Setup(Component):
     precision: Literal["fp32", "bf16"] = "fp32"
     label_smoothing: Fraction = 0.0
     patience: Count | None = None
+    differ: Differ = "all"
     metrics: Diagnostics = Diagnostics()
 
     @property
     def examples_a_step(self) -> int:
         """Training examples that a step sees."""
         return self.batch_size * self.accumulate
+
+    def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
+        """See `Component.walk`; a setup whose seeds differ in all is what it was before there was `differ`."""
+        return ((path, value) for path, value in super().walk(prefix) if (path, value) != (f"{prefix}differ", "all"))
 
     def check(self) -> list[Problem]:
         """See `Component.check`: the values of schedules, as far as these are known, are what their places ask for."""

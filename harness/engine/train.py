@@ -52,7 +52,7 @@ def train(
     keeper = Keeper() if keeper is None else keeper
     runs = sorted(runs, key=lambda run: run.seed)
     when = LoggingSteps(runs[0].setup.steps, evaluations)
-    own = global_generators(stream_seed(runs[0].seed, "module"), device)  # for what a module draws itself
+    own = global_generators(stream_seed(runs[0].noise_seed, "module"), device)  # for what a module draws itself
     with threads_restored(), tf32(runs[0].setup.tf32), own, measured_costs():
         which = keeper.keeping.weights
         begin = partial(Training, runs, when, device=device, dtype=dtype, capture=capture, weights=which)
@@ -75,4 +75,5 @@ def train(
         final = training.final_metrics()
         keeper.finished(training)
     curves = curve_table(runs, training.history)
-    return with_curve_measures(run_table(runs, training, final), curves, runs[0].setup.metrics), curves
+    table = run_table(runs, training, final)
+    return with_curve_measures(table, curves, runs[0].setup.metrics, runs), curves

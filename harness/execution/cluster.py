@@ -34,7 +34,7 @@ from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Wo
 from harness.execution.placement import Placement, training_s
 from harness.execution.remote import Ready, Refusal, Remote
 from harness.execution.shipping import pack
-from harness.execution.trainer import OnProgress, Trained
+from harness.execution.trainer import OnPopulation, Trained
 from harness.execution.workers import lost
 from harness.ledger.trial_runs import n_steps, sample_runs
 from harness.settings import InvalidStudy, Problem, first_line
@@ -125,7 +125,7 @@ class Ray(Foreman[Place]):
         ray.shutdown()
 
     def train(
-        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
+        self, populations: list[list[Run]], report: OnPopulation, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
         """See `Executor`.
 

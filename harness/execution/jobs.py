@@ -16,7 +16,7 @@ from harness.engine.content import run_key
 from harness.engine.keeping import NOTHING, Keeping
 from harness.engine.planning import cut
 from harness.engine.runs import Run
-from harness.execution.trainer import OnProgress, Trained, failed
+from harness.execution.trainer import OnPopulation, Trained, failed
 from harness.settings import Sweep, show
 from harness.settings.patience import Stopped
 from harness.study import Study
@@ -44,7 +44,7 @@ class LastWords:
 
 
 Answer = Trained | tuple[int, int] | LastWords
-"""What came of a job, or progress on the way: see `OnProgress`."""
+"""What came of a job, or progress on the way: see `harness.execution.trainer.OnProgress`."""
 
 
 class Lost(Exception):
@@ -159,7 +159,7 @@ class Foreman(ABC, Generic[W]):
         """The workers that have something to say; waits for a while."""
 
     def train(
-        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
+        self, populations: list[list[Run]], report: OnPopulation, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
         """See `harness.execution.trainer.Executor`.
 
@@ -195,7 +195,7 @@ class Foreman(ABC, Generic[W]):
         worker.job = replace(job, begun_at_s=time.time(), done=0)
         worker.send(sent(self._study, job.runs))
 
-    def _outcome(self, worker: W, report: OnProgress) -> tuple[Trained | None, list[Job]]:
+    def _outcome(self, worker: W, report: OnPopulation) -> tuple[Trained | None, list[Job]]:
         """What a worker that is heard has to say: what came of its job, if that is over, and jobs to be done again."""
         job = worker.job
         try:
@@ -205,7 +205,7 @@ class Foreman(ABC, Generic[W]):
             if job is None:
                 self._count_death(worker, lost)
                 return None, []
-            report(-job.done, 0)
+            report(job.index, -job.done, 0)
             again, outcome = after_death(job, worker.place, lost)
             if outcome.errors:  # something is known now
                 self._fruitless = 0
@@ -221,7 +221,7 @@ class Foreman(ABC, Generic[W]):
             return self._kept(job, answer), []
         assert not isinstance(answer, LastWords), "`receive` raises"
         job.done += answer[0]
-        report(*answer)
+        report(job.index, *answer)
         return None, []
 
     def _kept(self, job: Job, trained: Trained) -> Trained:

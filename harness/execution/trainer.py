@@ -27,6 +27,9 @@ from harness.settings.show import ranges
 OnProgress = Callable[[int, int], None]
 """Told of progress: steps done since the last call, summed over members, and members that diverged."""
 
+OnPopulation = Callable[[int, int, int], None]
+"""Told of the progress of several populations: the index of one, and as `OnProgress`."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -64,7 +67,7 @@ class Executor(Protocol):
         """Stop it, at once."""
 
     def train(
-        self, populations: list[list[Run]], report: OnProgress, stop: Callable[[], bool]
+        self, populations: list[list[Run]], report: OnPopulation, stop: Callable[[], bool]
     ) -> Iterator[tuple[int, Trained]]:
         """Train all of them, in any order, until `stop()`: no population is begun from then on.
 

@@ -53,7 +53,7 @@ class Evidence:
             tests = [each.at_cell(i) for each in samples for i in range(len(each.cells))] or samples
         failure = _no_verdict(claim, samples, confirm) or _too_early(runs, plan)
         if not failure and (failed := manipulation_failure(claim, samples, runs, plan.rates)):
-            failure = f"Manipulation check failed: {failed}."
+            failure = f"Not tested: {failed}."
         return cls(claim, samples, tests, [estimate(claim, each) for each in tests], failure)
 
     def word(self, alpha: float) -> Word:
@@ -129,7 +129,7 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
         if not each.seeds:
             values = confirm[claim.metric].notna().any() if claim.metric in confirm else False
             why = "no seed has a run in every arm" if values else f"no run has measured {claim.metric}"
-            return f"Not put to the test: {why}."
+            return f"Not tested: {why}."
         if missing > MOST_MISSING * each.n_all:
             of = counted(each.n_all, "seed")
             return f"No verdict: {missing} of {of} lack a run or its value, more than one in ten, and nobody knows what these would say."

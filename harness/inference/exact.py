@@ -38,7 +38,7 @@ def judge_exact(claim: Exact, runs: pd.DataFrame) -> Verdict:
         return verdict("refuted", f"{claim.metric} is not {claim.equals:g} in {wrong} of {counted(len(values), 'run')}; "
                                   f"largest deviation {deviation:.3g}.")  # fmt: skip
     if claim.unless is not None and not (there[claim.unless].fillna(0) != 0).any():
-        return verdict("inconclusive", f"Manipulation check failed: {claim.unless} is 0 in every run.")
+        return verdict("inconclusive", f"Not tested: {claim.unless} is 0 in every run.")
     if failed + without > MOST_MISSING * len(confirm):
         return verdict(
             "inconclusive",

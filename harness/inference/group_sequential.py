@@ -45,7 +45,7 @@ def nominal_levels(looks: Sequence[int], gamma: float) -> list[float]:
 
 @lru_cache(maxsize=4096)
 def _nominal_levels(looks: tuple[int, ...], gamma: float) -> tuple[float, ...]:
-    last, spent, found = looks[-1], 0.0, [gamma * (looks[0] / looks[-1]) ** 2]
+    last, found = looks[-1], [gamma * (looks[0] / looks[-1]) ** 2]
     points, density = _between(looks[0], found[0], np.zeros(1), np.ones(1), math.sqrt(looks[0]))
     for before, n in pairwise(looks):
         spent, step = gamma * (before / last) ** 2, math.sqrt(n - before)

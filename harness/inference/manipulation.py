@@ -11,7 +11,7 @@ from harness.inference.range_ends import ends_of, is_at
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
 from harness.settings.levels import at, in_words, label
-from harness.settings.metrics import METRICS, is_dropout, not_comparable
+from harness.settings.metrics import METRICS, RATE, is_dropout, not_comparable
 from harness.settings.show import counted
 from harness.study import Claim, Equivalence, Estimated, Threshold, Trend
 
@@ -20,6 +20,9 @@ ENOUGH = 0.5
 
 FEWEST_TRIED = 3
 """Values of a learning rate: of two each is an end."""
+
+DID = {"diverged": "diverged", "collapsed": "collapsed", "nonfinite": "became non-finite"}
+"""What a run did of which a rate counts."""
 
 CHECKS = (
     "A claim counts as put to the test where a clipping arm clipped 1 % of the steps or more (its `least_clipped`) in more than half of "
@@ -38,7 +41,7 @@ def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.D
         rates: paths of learning rates that are tuned.
     """
     checks = (
-        _floor_or_ceiling(claim, samples),
+        _floor_or_ceiling(claim, samples, runs),
         _baseline(claim, samples),
         _identical(claim, samples),
         _clipping(claim, samples),
@@ -48,7 +51,7 @@ def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.D
     return next((found for found in checks if found), "")
 
 
-def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample]) -> str:
+def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame) -> str:
     kind = METRICS[claim.metric].kind
     values = np.concatenate([arm.values for sample in samples for arm in sample.arms])
     if isinstance(claim, Equivalence | Threshold) or not len(values) or (kind == "loss" and claim.above is None):
@@ -56,12 +59,30 @@ def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample]) -> str:
     shares = kind in ("rate", "share") or claim.above is not None or METRICS[claim.metric].unit == "error"
     what = claim.metric if claim.above is None else f"{claim.metric} above {claim.above:g}"
     if shares and (values == 0).all():
-        said = f"{what} is 0 in every run of every arm" if claim.above is None else f"no run of any arm has {what}"
-        return f"{said}, so there was nothing to improve (floor)"
+        return _none(claim, what) + _left_to_tuning(claim, runs)
     if shares and (values == 1).all():
-        said = f"{what} is 1 in every run of every arm" if claim.above is None else f"every run of every arm has {what}"
-        return f"{said}, so nothing could help (ceiling)"
+        if claim.above is None and METRICS[claim.metric].unit != RATE:
+            return f"{what} is 1 in every run"
+        return (
+            f"every run {DID[claim.metric]}" if claim.metric in DID and claim.above is None else f"every run has {what}"
+        )
     return ""
+
+
+def _none(claim: Estimated, what: str) -> str:
+    """That no run has what a claim is about, so that there was nothing to improve."""
+    if claim.above is None and METRICS[claim.metric].unit != RATE:
+        return f"{what} is 0 in every run"
+    return f"no run {DID[claim.metric]}" if claim.metric in DID and claim.above is None else f"no run has {what}"
+
+
+def _left_to_tuning(claim: Estimated, runs: pd.DataFrame) -> str:
+    """That runs of tuning did it."""
+    if claim.above is not None or claim.metric not in DID:
+        return ""
+    tuning = runs[(runs["phase"] == "tune") & (runs["status"] != "failed")]
+    n = int((tuning[claim.metric] == 1).sum())
+    return f"; {n:,} of {counted(len(tuning), 'run')} of tuning did" if n else ""
 
 
 def _identical(claim: Estimated, samples: Sequence[Sample]) -> str:

@@ -8,6 +8,9 @@ from harness.inference.intervals import Bounds
 Word = Literal["supported", "refuted", "inconclusive"]
 DecidesBy = Literal["side", "inside"]
 
+READ_AS: dict[Word, str] = {"supported": "supported", "refuted": "refuted", "inconclusive": "undecided"}
+"""A verdict as people read it."""
+
 
 def read(low: float, high: float, smallest_effect: float, by: DecidesBy = "side") -> Word:
     """The verdict that one interval gives.

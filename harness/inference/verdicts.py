@@ -40,6 +40,7 @@ from harness.inference.robust import interquartile_mean, probability_of_improvem
 from harness.inference.samples import Sample
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.inference.wording import sentence
+from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.metrics import METRICS
 from harness.study import AnyClaim, Estimated, Exact
 
@@ -64,7 +65,11 @@ def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *,
         claims: with the run table that each is judged on.
         plan: of the study.
         others: further claims of the family, which no runs can speak to: Holm counts them.
+
+    Raises:
+        InvalidStudy: runs lack the column of a claim's metric.
     """
+    _check_columns(claims)
     tested = [(claim, runs) for claim, runs in claims if isinstance(claim, Estimated)]
     reached = min((plan.reached(runs) for _, runs in tested), default=1)
     evidence = [[Evidence.of(claim, plan.until(runs, look), plan) for claim, runs in tested] for look in range(reached)]
@@ -78,6 +83,19 @@ def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *,
         judge_exact(claim, runs) if isinstance(claim, Exact) else replace(next(found), power=power)
         for (claim, runs), power in zip(claims, said, strict=True)
     ]
+
+
+def _check_columns(claims: Sequence[tuple[AnyClaim, pd.DataFrame]]) -> None:
+    """Refuse tables of runs that lack what a claim is about."""
+    found = []
+    for claim, runs in claims:
+        measured = [name for name in METRICS if name in runs]
+        for name in claim.measured().values():
+            if name not in runs:
+                message = f"no such column, which the claim “{claim.title}” is about{nearest(name, measured)}"
+                found.append(Problem(f"runs.{name}", message))
+    if found:
+        raise InvalidStudy(found)
 
 
 def unjudged(claim: Estimated) -> Verdict:

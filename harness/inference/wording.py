@@ -10,6 +10,9 @@ from harness.inference.verdict import CellEstimate, Verdict
 from harness.settings.show import counted
 from harness.study import Equivalence, Estimated
 
+NEAR = 0.1
+"""Of the width of an interval, and twice this of δ: an estimate that lies nearer to δ is said to be about δ."""
+
 
 def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """Why a verdict is what it is, and what must be known of its runs."""
@@ -48,7 +51,17 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
         return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval at this level."
     if claim.smallest_effect == 0:
         return "The interval holds 0."
-    return f"The interval holds {'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}."
+    delta = f"{'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}"
+    return f"Undecided: estimate ≈ {delta}." if _is_near(verdict) else f"The interval holds {delta}."
+
+
+def _is_near(verdict: Verdict) -> bool:
+    """Whether an estimate is so near to δ, in widths of its interval, that not even many more seeds would tell them apart."""
+    estimate, low, high, delta = verdict.estimate, verdict.low, verdict.high, verdict.smallest_effect
+    if estimate is None or low is None or high is None or delta is None:
+        return False
+    distance = abs(estimate - delta) if verdict.kind != "Equivalence" else abs(abs(estimate) - delta)
+    return distance <= min(NEAR * (high - low), 2 * NEAR * delta)
 
 
 def _where_not(verdict: Verdict, evidence: Evidence) -> str:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.lead import flow
+from harness.lead.displays import display_for
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
-from harness.lead.overview import overview
+from harness.lead.overview import begin
 from harness.reporting.results import Results, load
 from harness.settings.source import forget_sources
 from harness.study import Study
@@ -17,7 +18,7 @@ from harness.study.origin import Origin
 
 def run(
     study: Study, *, seeds: int | Sequence[int] | None, devices: str | Sequence[int | str], results: str | Path,
-    widen: bool = False, **options: Any,
+    widen: bool = False, quiet: bool = False, **options: Any,
 ) -> Results:  # fmt: skip
     """Run a study, or go on with it, and read its results; see `harness.study.Study.run`.
 
@@ -29,11 +30,13 @@ def run(
     study = apply_changes(study, changes)
     forget_sources()  # a notebook may have changed what its classes use since it was made
     places = devices if isinstance(devices, str) else ",".join(map(str, devices))
-    settings = Options(devices=places, results=Path(results), **options)
-    settings.say(overview(study, verbose=settings.verbose))
+    display = display_for(as_lines_of_json=False, quiet=quiet)
+    settings = Options(devices=places, results=Path(results), display=display, **options)
 
     def run_part(part: Study) -> flow.Outcome:
         return flow.run(part, Origin(changes=changes), settings, flow.place(part, settings))
 
-    outcome = run_until_decided(study, run_part, settings.say) if settings.until_decided else run_part(study)
+    with display:
+        begin(study, settings)
+        outcome = run_until_decided(study, run_part, display.tell) if settings.until_decided else run_part(study)
     return load(outcome.folder)

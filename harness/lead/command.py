@@ -2,6 +2,8 @@
 
 import gc
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -10,12 +12,12 @@ from harness.execution.reload import Reload
 from harness.lead import flow
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE, SOME_FAILED
+from harness.lead.events import Ended, Judged
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
-from harness.lead.overview import overview
-from harness.lead.rehearsal import rehearse
-from harness.lead.verdict_lines import verdict_lines
-from harness.ledger.records.tracking import ui_command
+from harness.lead.overview import begin
+from harness.lead.pages import pages
+from harness.lead.rehearsal import is_complete, rehearse
 from harness.settings import printable
 from harness.settings.show import counted
 from harness.study import Study
@@ -33,25 +35,49 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     again = Reload(study_file, changes)
     study, origin = load_with_origin(study_file, changes)
     again.begin()
-    options.say(overview(study, verbose=options.verbose))
-    if options.dry_run:
-        _, placement = flow.place(study, options)
-        again.compare(study)
-        options.say(rehearse(study, options, placement))
-        return DONE
 
     def run(part: Study) -> flow.Outcome:
         placed = flow.place(part, options)
         again.compare(study)
         return flow.run(part, origin, options, placed, command=run_command(sys.argv[1:]))
 
-    outcome = run_until_decided(study, run, options.say) if options.until_decided else run(study)
-    for line in verdict_lines(outcome.verdicts):
-        options.say(line)
-    options.say(f"Report: {outcome.folder / 'report.html'}\nRuns:   {ui_command(options.uri)}")
+    with options.display:
+        begin(study, options)
+        if options.dry_run:
+            _, placement = flow.place(study, options)
+            again.compare(study)
+            options.say(rehearse(study, options, placement))
+            options.display.tell(Ended(DONE))
+            return DONE
+        report = options.results / study.name / "report.html"
+        if report.exists() and is_complete(study, options):
+            options.say(f"Complete: nothing is left to train. Report: {report}, now written anew.")
+        outcome = run_until_decided(study, run, options.display.tell) if options.until_decided else run(study)
+    return _ended(study, outcome, options)
+
+
+def _ended(study: Study, outcome: flow.Outcome, options: Options) -> int:
+    """Say what came of it; the exit code."""
+    for verdict in outcome.verdicts:
+        options.display.tell(Judged(verdict))
+    exit_code = SOME_FAILED if outcome.failed else DONE
     if outcome.failed:
         tracebacks = map(printable, outcome.errors) if options.verbose else []
-        failed = counted(outcome.failed, "run failed; its traceback is", "runs failed; their tracebacks are")
-        click.echo("\n".join([*tracebacks, f"{failed} in MLflow."]), err=True)
-        return SOME_FAILED
-    return DONE
+        click.echo("\n".join([*what_failed(outcome), *tracebacks]), err=True)
+    found_at = pages(study, outcome.folder, tracking_uri=options.uri, page=outcome.page, storage=options.storage)
+    options.display.tell(Ended(exit_code, more=found_at | {"failed": outcome.failed}))
+    return exit_code
+
+
+def what_failed(outcome: flow.Outcome) -> Iterator[str]:
+    """How many runs failed and what to do about it, and the last line of each traceback of this launch."""
+    failed = (
+        counted(outcome.failed, "run failed; its traceback is", "runs failed; their tracebacks are") + " in MLflow."
+    )
+    if outcome.failed == outcome.out_of_memory:
+        yield f"Give them more memory (fewer --workers, other programs closed) and run the same command again: {failed}"
+    else:
+        yield f"Mend the cause and run the same command with --retry-failed: {failed}"
+    last_lines = Counter(error.strip().splitlines()[-1] for error in outcome.errors if error.strip())
+    for line, count in last_lines.most_common(3):
+        yield printable(f"  {line} ({counted(count, 'run')})")

@@ -1,4 +1,4 @@
-"""How every command ends: its exit code, and a sentence where something kept it from its work."""
+"""How every command ends: its exit code, and, where something kept it from its work, what to do in the first line."""
 
 import os
 import tempfile
@@ -9,42 +9,55 @@ from pathlib import Path
 
 import click
 
+from harness.lead.events import Ended, Tell
 from harness.lead.interruption import Interrupted
-from harness.settings import InvalidStudy, first_line, printable
+from harness.settings import InvalidStudy, Problem, first_line, printable
 from harness.settings.credentials import without_credentials
 
 DONE, SOME_FAILED, INVALID, BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
 
 
-def ending(work: Callable[[], int], *, refused: str, interrupted: str = "Interrupted.") -> int:
+def ending(
+    work: Callable[[], int], *, refused: str, interrupted: str = "Interrupted.", tell: Tell = lambda event: None
+) -> int:
     """The exit code of a command's work.
 
     Args:
         work: returns the exit code where nothing keeps it from that.
-        refused: said before the problems of an invalid study, folder or option.
+        refused: what cannot be done of an invalid study, folder or option, such as "mine.py cannot run".
         interrupted: said after Ctrl-C.
+        tell: is told how it ended, where something kept it.
     """
     try:
         return work()
     except InvalidStudy as error:
-        click.echo(printable(refused), err=True)
-        click.echo("\n".join(f"  {problem}" for problem in error.problems), err=True)
-        return INVALID
-    except Interrupted as stopped:
-        click.echo(printable(str(stopped)), err=True)
-        return INTERRUPTED
-    except KeyboardInterrupt:
-        click.echo(interrupted, err=True)
-        return INTERRUPTED
-    except Exception as error:
-        click.echo(
-            printable(
-                f"Stopped by an error that is no fault of the study: {first_line(error)}\n"
-                f"What was recorded is saved. The traceback is in {_kept_traceback(error)}: please report it."
-            ),
-            err=True,
+        text = f"{refused}: {error.remedy or remedy(error.problems)}."
+        ended = Ended(
+            INVALID, "\n".join([printable(text), *(f"  {problem}" for problem in error.problems)]), error.problems
         )
-        return BROKEN
+    except Interrupted as stopped:
+        ended = Ended(INTERRUPTED, printable(str(stopped)))
+    except KeyboardInterrupt:
+        ended = Ended(INTERRUPTED, interrupted)
+    except Exception as error:
+        what = "Run the same command again, and report this if it comes again: an error that is no fault of the study"
+        kept = f"What was recorded is saved. The traceback is in {_kept_traceback(error)}: add it to the report."
+        ended = Ended(BROKEN, printable(f"{what}, {first_line(error)}\n{kept}"))
+    click.echo(ended.text, err=True)
+    tell(ended)
+    return ended.exit_code
+
+
+def remedy(problems: list[Problem]) -> str:
+    """What to do about problems, where who found them says nothing else.
+
+    >>> remedy([Problem("--devices", "there is no GPU")]), remedy([Problem("steps", "must be above 0"), Problem("seeds", "too many")])
+    ('change that option', 'mend these 2 things and run the same command again')
+    """
+    count = len(problems)
+    if all(problem.path.startswith("--") for problem in problems):
+        return "change that option" if count == 1 else f"change these {count} options"
+    return f"mend {'this' if count == 1 else f'these {count} things'} and run the same command again"
 
 
 def _kept_traceback(error: Exception) -> Path:

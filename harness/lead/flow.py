@@ -21,15 +21,20 @@ from harness.execution.trainer import Executor
 from harness.inference.range_ends import how_wide
 from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
-from harness.lead import console
 from harness.lead.as_begun import described, keep_kind, planner, still_widened
-from harness.lead.interruption import Interrupted, Stop, why_stopped
+from harness.lead.best import best_of, better
+from harness.lead.costs import Costs
+from harness.lead.durations import duration
+from harness.lead.events import Phase
+from harness.lead.interruption import Interrupted, Stop, what_to_do, why_stopped
 from harness.lead.leader import Leader
 from harness.lead.options import Options
 from harness.lead.preparation import preparing_report
+from harness.lead.progress import Progress
 from harness.lead.verdict_lines import said_of
 from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
+from harness.ledger.entries import MACHINE
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
@@ -42,7 +47,6 @@ from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Stopped, Unreachable
-from harness.settings.progress import Progress
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.origin import Origin
@@ -60,13 +64,17 @@ class Outcome:
         folder: results/<study>, with its report.
         verdicts: on its claims.
         failed: how many runs failed for good.
+        out_of_memory: how many of these were killed, or memory was not enough for them, in this launch.
         errors: tracebacks of those that failed in this launch.
+        page: where MLflow's page of it opens once that is served, see `Recorder.page_address`.
     """
 
     folder: Path
     verdicts: Sequence["Verdict"]
     failed: int
+    out_of_memory: int
     errors: Sequence[str]
+    page: str
 
 
 def run(
@@ -86,7 +94,8 @@ def run(
         Interrupted: not all was done; what is done is saved.
     """
     executor, placement = placed
-    progress = Progress(n_steps(study), n_runs(study))
+    costs = Costs(placement.ways)
+    progress = progress_of(study, costs, options)
     stop = Stop(options.deadline, progress)
     folder = options.results / study.name
     opened = open_stores(
@@ -101,17 +110,19 @@ def run(
         begin(design, options)
         checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
-            with preparing_report() as helpers, console.shown(progress, quiet=options.quiet):
-                done = partial(count, progress, checkpoints)
+            with preparing_report() as helpers:
+                done = partial(count, study, progress, checkpoints)
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
                 enter(claims, study, commits, options)
-                leader = Leader(study, design, commits, executor, progress, planned, stop)
+                leader = Leader(study, design, commits, executor, progress, planned, costs.of, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
                 options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
                 options.say(trained(progress, time.monotonic() - options.started))
+                options.display.tell(Phase("report"))
                 from harness.reporting.build import build_report
+                from harness.reporting.tracking_page import tracking_page
 
                 commands = [*again(command, origin), ui_command(options.uri)]
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
@@ -120,15 +131,17 @@ def run(
                 )
                 failed = int((runs["status"] == "failed").sum())
                 commits.patiently(partial(recorder.log_report, folder))
+                commits.patiently(partial(recorder.show, tracking_page(study, origin.doc, verdicts, folder)))
+                address = commits.patiently(recorder.page_address)
                 commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
-        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, InvalidStudy) as error:
+        except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, MemoryError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable):
                 recorder.finish_launch("KILLED")
             if isinstance(error, InvalidStudy):  # a process that trains found another study
                 raise
             saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
-            raise Interrupted(f"{why_stopped(error, stop)}: {saved}; the same command continues.") from error
-    return Outcome(folder, verdicts, failed, progress.errors)
+            raise Interrupted(f"{why_stopped(error, stop)}: {saved}; {what_to_do(error)}.") from error
+    return Outcome(folder, verdicts, failed, progress.out_of_memory, progress.errors, address)
 
 
 def launched(study: Study, origin: Origin, design: Design, placement: Placement) -> Launch:
@@ -201,7 +214,7 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
         gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
         try:
             held = leader.design.held()
-            runs = leader.commits.patiently(lambda: recorder.read(curves, shares(held)))  # noqa: B023
+            runs = leader.commits.patiently(lambda: recorder.read(curves, shares(leader.study, held)))  # noqa: B023
             return run_table(leader.study, [wanted.trial for wanted, _ in held], runs, curves)
         except LostRecords as error:
             if error.entries <= lost:
@@ -210,15 +223,22 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
             leader.progress.say(f"{error} They are trained again.")
 
 
-def count(progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial) -> None:
+def progress_of(study: Study, costs: Costs, options: Options) -> Progress:
+    """How far a study is before anything is looked at."""
+    return Progress(n_runs(study), n_steps(study), costs.of_study(study), len(study.cells()), tell=options.display.tell)
+
+
+def count(study: Study, progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial) -> None:
     """Count a trial that is committed; what would train it again goes."""
     checkpoints.remove_recorded(finished.run_keys())
     progress.diverged += finished.count("diverged")
     progress.collapsed += finished.count("collapsed")
     progress.failed += finished.count("failed")
+    progress.out_of_memory += sum(why == MACHINE for why in finished.failed.values())
     progress.errors += finished.errors.values()
     progress.trained_runs += len(finished.runs)
-    progress.add(runs=len(finished.runs))
+    progress.best = better(progress.best, best_of(study, finished))
+    progress.recorded(len(finished.runs), finished.number)
 
 
 def trained(progress: Progress, seconds: float) -> str:
@@ -226,7 +246,7 @@ def trained(progress: Progress, seconds: float) -> str:
     if not progress.trained_runs:
         recorded = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} recorded"
         return f"Nothing to train: {recorded}; writing the report."
-    return f"Trained {counted(progress.trained_runs, 'run')} in {console.duration(seconds)}; writing the report."
+    return f"Trained {counted(progress.trained_runs, 'run')} in {duration(seconds)}; writing the report."
 
 
 def place(study: Study, options: Options) -> tuple[Executor, Placement]:
@@ -235,6 +255,7 @@ def place(study: Study, options: Options) -> tuple[Executor, Placement]:
     Raises:
         InvalidStudy: it cannot train there, or options contradict each other.
     """
+    options.display.tell(Phase("prepare"))
     executor, placement = _placed(study, options)
     options.note(notes(placement.ways))
     options.say(f"Training on {placement.devices}.")

@@ -1,12 +1,19 @@
 """How a study ends early: at a deadline, at Ctrl-C, or by what kept it from going on."""
 
+import errno
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from harness.settings.progress import Progress
+from harness.settings.patience import Stopped
+
+if TYPE_CHECKING:  # a command that is refused at once does not wait for tables to be imported
+    from harness.lead.progress import Progress
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Interrupted(Exception):
@@ -20,7 +27,7 @@ class Stop:
         asked: by Ctrl-C.
     """
 
-    def __init__(self, deadline: float, progress: Progress) -> None:
+    def __init__(self, deadline: float, progress: "Progress") -> None:
         self.asked = False
         self._deadline, self._progress = deadline, progress
 
@@ -52,8 +59,24 @@ def why_stopped(error: BaseException, stop: Stop) -> str:
     """Why a study ended early, in words."""
     if isinstance(error, KeyboardInterrupt):
         return "Interrupted"
+    if isinstance(error, MemoryError):
+        return "Stopped, memory ran out"
     if isinstance(error, OSError):
         return f"Stopped, {error.filename or 'disk'}: {error.strerror or str(error) or type(error).__name__}"
     if str(error):
         return f"Stopped, {error}"
     return "Interrupted" if stop.asked else "Out of time"
+
+
+def what_to_do(error: BaseException) -> str:
+    """How a study that ended early goes on.
+
+    >>> what_to_do(OSError(errno.ENOSPC, "No space left on device")), what_to_do(KeyboardInterrupt())
+    ('make room there, and the same command continues', 'the same command continues')
+    """
+    if isinstance(error, MemoryError):
+        return "close other programs or take fewer --workers, and the same command continues"
+    if isinstance(error, OSError):
+        return f"{'make room' if error.errno in FULL else 'mend that'} there, and the same command continues"
+    ended_by_itself = isinstance(error, KeyboardInterrupt) or (isinstance(error, Stopped) and not str(error))
+    return "the same command continues" if ended_by_itself else "once that is mended, the same command continues"

@@ -16,6 +16,8 @@ from harness.engine.content import trial_key
 from harness.engine.diagnostics.churn import PREDICTIONS, with_churn
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor, Trained
+from harness.lead.progress import Progress
+from harness.lead.tally import Tally
 from harness.ledger.asking import Portion, Round
 from harness.ledger.design import Design
 from harness.ledger.entries import MACHINE, RUN, wanted
@@ -26,7 +28,6 @@ from harness.ledger.trial_runs import factor_values, runs_of, seeds_of
 from harness.settings import ranges, show
 from harness.settings.levels import label
 from harness.settings.patience import Stopped
-from harness.settings.progress import Progress
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.widening import tuned
@@ -46,6 +47,7 @@ class Leader:
         executor: trains populations.
         progress: is kept up to date.
         plan: puts the runs of a round together, see `harness.engine.planning.plan`; the same whenever it is continued.
+        cost: the work that a run is, see `harness.lead.costs`.
         stop: once it returns true, no population is begun any more.
     """
 
@@ -55,6 +57,7 @@ class Leader:
     executor: Executor
     progress: Progress
     plan: Planner
+    cost: Callable[[Run], float]
     stop: Callable[[], bool]
 
     def lead(self, lost: Collection[int] = ()) -> None:
@@ -71,9 +74,11 @@ class Leader:
         self.progress.restart()
         for name in self.design.rounds():
             asked = self.commits.patiently(partial(self.design.ask, name, lost))
+            self.progress.begin(name.partition(" ")[0])
             self._count_there(asked)
             for wave in asked.waves:
                 runs = {portion.number: runs_of(self.study, portion.trial, portion.seeds) for portion in wave}
+                self.progress.cell_of |= {portion.number: portion.trial.cell for portion in wave}
                 missing = self._missing(wave, runs)
                 # Planned from the whole wave, so that a continued study trains the very same populations.
                 planned = self.plan([run for of_portion in runs.values() for run in of_portion])
@@ -85,10 +90,12 @@ class Leader:
         wanted = [run for each in asked.trials for run in runs_of(self.study, each.trial, each.seeds)]
         missing = {(p.trial.number, seed) for wave in asked.waves for p in wave if not p.told for seed in p.seeds}
         if any(each.trial.widened(self.study) for each in asked.trials):
-            self.progress.more(steps=sum(run.setup.steps for run in wanted), runs=len(wanted))
+            self.progress.more(runs=len(wanted), steps=_steps(wanted), work=sum(map(self.cost, wanted)))
             self._say_widened(asked, new=len(missing))
         there = [run for run in wanted if (run.trial, run.seed) not in missing]
-        self.progress.add(runs=len(there), steps=sum(run.setup.steps for run in there))
+        cells = {each.trial.number: each.trial.cell for each in asked.trials}
+        self.progress.of_cell.update(cells[run.trial] for run in there)
+        self.progress.there(runs=len(there), steps=_steps(there), work=sum(map(self.cost, there)))
 
     def _say_widened(self, asked: Round, *, new: int) -> None:
         """Say beyond which end a round goes, where something of it must be trained."""
@@ -106,7 +113,7 @@ class Leader:
         for number in list(missing):
             if self.commits.resume(number):
                 del missing[number]
-                self.progress.add(steps=sum(run.setup.steps for run in runs[number]))
+                self.progress.there(runs=0, steps=_steps(runs[number]), work=sum(map(self.cost, runs[number])))
         return missing
 
     def _train(self, planned: list[list[Run]], runs: Mapping[int, list[Run]], missing: dict[int, Portion]) -> None:
@@ -118,9 +125,10 @@ class Leader:
         waiting = [numbers for numbers in inside if numbers]
         arrived: dict[int, list[Trained]] = {number: [] for number in missing}
         self.commits.begin()
-        for index, trained in self.executor.train(
-            populations, lambda steps, _: self.progress.add(steps=steps), self.stop
-        ):
+        lacking = {run for run, number in portion_of.items() if number in missing}
+        tally = Tally(populations, lacking, self.cost, self.progress)
+        for index, trained in self.executor.train(populations, tally.report, self.stop):
+            tally.arrived(index, trained)
             for note in trained.notes:
                 self.progress.say(note)
             for number in arrived.keys() & waiting[index]:
@@ -160,6 +168,7 @@ def finish(
     return FinishedTrial(
         number=portion.number, key=portion.key, level=wants.level, measures=wants.measures,
         name=_name(study, portion), phase=phase, params=factors,
+        cell={path: factors[path] for path in study.sweeps()}, tuned=tuple(study.tunes()),
         runs=pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1),
         curves=_ordered([_rows(part.curves, own) for part in parts], ["seed", "step"]),
         populations=population_table(
@@ -168,6 +177,10 @@ def finish(
         errors=of_seed, failed={seed: MACHINE if seed in by_machine else RUN for seed in of_seed},
         started_at_s=min(part.started_at_s for part in parts), ended_at_s=max(part.ended_at_s for part in parts),
     )  # fmt: skip
+
+
+def _steps(runs: list[Run]) -> int:
+    return sum(run.setup.steps for run in runs)
 
 
 def _rows(table: pd.DataFrame, members: Collection[tuple[int, int]]) -> pd.DataFrame:

@@ -1,21 +1,20 @@
 """`--until-decided`: a study look by look, until none of its claims is open."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from harness.inference.verdict import Verdict
+from harness.lead.events import Look, Tell
 from harness.lead.flow import Outcome
 from harness.settings import InvalidStudy, Problem
-from harness.settings.show import counted
 from harness.study import Estimated, Study
 
 
-def run_until_decided(study: Study, run: Callable[[Study], Outcome], say: Callable[[str], None]) -> Outcome:
+def run_until_decided(study: Study, run: Callable[[Study], Outcome], tell: Tell) -> Outcome:
     """Run a study at each of its planned looks, the first that leaves no claim open being the last.
 
     Args:
         study: with looks.
         run: all stages for the seeds up to a look.
-        say: for the user.
+        tell: is told of each look.
 
     Raises:
         InvalidStudy: no looks are planned, or nothing is claimed that they could decide.
@@ -27,15 +26,9 @@ def run_until_decided(study: Study, run: Callable[[Study], Outcome], say: Callab
     for n in study.looks:
         outcome = run(study.up_to(n))
         still = [verdict for verdict in outcome.verdicts if verdict.is_open]
-        say(_said(n, study.looks, outcome.verdicts, still))
+        decided = [verdict for verdict in outcome.verdicts if verdict.look == n]
+        following = next((later for later in study.looks if later > n), None) if still else None
+        tell(Look(n, study.looks[-1], decided, len(still), following))
         if not still:
             break
     return outcome
-
-
-def _said(n: int, looks: Sequence[int], verdicts: Sequence[Verdict], still: Sequence[Verdict]) -> str:
-    decided = [verdict for verdict in verdicts if verdict.look == n]
-    words = [f"“{verdict.title}” is {verdict.verdict}" for verdict in decided]
-    left = f"{counted(len(still), 'claim is', 'claims are')} open" if still else "no claim is open"
-    after = "" if not still or n == looks[-1] else f", the next look is at {looks[list(looks).index(n) + 1]}"
-    return f"Look at {n} of at most {looks[-1]} seeds: {'; '.join(words) or 'nothing was decided'}; {left}{after}."

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-import click
-
 from harness.engine.keeping import Keeping, Which
+from harness.lead.displays import Display, Lines
+from harness.lead.events import Said
 from harness.ledger.records.tracking import default_tracking_uri
-from harness.settings import InvalidStudy, Problem, printable
+from harness.settings import InvalidStudy, Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,8 @@ class Options:
         checkpoint_every: seconds between two checkpoints of a population in training; infinite for none.
         keep_weights: which weights of each run are kept, `best` or `last`; None for none.
         dry_run: say what would run, and write nothing.
-        verbose, quiet: say more, or only what went wrong.
+        verbose: say more.
+        display: is told what happens.
         started: when the command or the call began, in seconds of `time.monotonic`.
     """
 
@@ -52,7 +53,7 @@ class Options:
     keep_weights: Which | None = None
     dry_run: bool = False
     verbose: bool = False
-    quiet: bool = False
+    display: Display = field(default_factory=Lines)
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -84,11 +85,10 @@ class Options:
         return math.inf if self.timeout is None else self.started + self.timeout
 
     def say(self, text: str) -> None:
-        """Print unless `quiet`."""
-        if not self.quiet:
-            click.echo(printable(text))
+        """Tell the reader something."""
+        self.display.tell(Said(text))
 
     def note(self, notes: Iterable[str]) -> None:
-        """Print what the user should know, a line each, unless `quiet`."""
+        """Tell what the user should know, a line each."""
         for note in notes:
             self.say(f"  note:    {note}")

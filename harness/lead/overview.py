@@ -4,17 +4,27 @@ from itertools import chain
 
 from harness.inference.plan import Plan
 from harness.inference.prospects import prospects
-from harness.ledger.trial_runs import n_runs
+from harness.lead.events import Began
+from harness.lead.options import Options
+from harness.ledger.trial_runs import n_runs, n_steps
+from harness.settings.levels import in_short, label
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.scope import budget, scope, setups
 from harness.study.widening import MOST
 
 
+def begin(study: Study, options: Options) -> None:
+    """Tell what a study is that is about to be run."""
+    factors = {path: [label(path, level) for level in sweep.levels] for path, sweep in study.sweeps().items()}
+    options.display.tell(Began(study.name, factors, len(study.cells()), n_runs(study), n_steps(study)))
+    options.say(overview(study, verbose=options.verbose))
+
+
 def overview(study: Study, *, verbose: bool) -> str:
     """Cells, phases, runs and notes, a line each; with `verbose` every cell too."""
     cells, tunes = study.cells(), study.tunes()
-    swept = ", ".join(f"{path} in {sweep!r}" for path, sweep in study.sweeps().items()) or "nothing swept"
+    swept = "; ".join(f"{path}: {in_short(path, s.levels)}" for path, s in study.sweeps().items()) or "nothing swept"
     lines = [f"{study.name}: {counted(len(cells), 'cell')} ({swept})"]
     if tunes:
         searched = ", ".join(f"{path} in {tune!r}" for path, tune in tunes.items())

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
+from harness.lead.pages import lines, pages
 from harness.lead.verdict_lines import is_as_registered, verdict_lines
 from harness.ledger.claim_record import REGISTERED, with_claims
 from harness.ledger.entries import Entries, held
@@ -18,8 +19,10 @@ from harness.ledger.records.reader import shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.run_table import run_table
-from harness.ledger.stores import leadership, open_records
+from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import build_report, recorded_changes
+from harness.reporting.results import Results, load
+from harness.reporting.tracking_page import tracking_page
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.patience import Unreachable
 from harness.study import Study
@@ -29,7 +32,9 @@ from harness.study.origin import Origin, load_with_origin
 DEFAULT_RESULTS = Path("results")
 
 
-def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: str | None) -> int:
+def rebuild(
+    study_file: Path, changes: Changes, *, results: Path, tracking_uri: str | None, baseline: Path | None = None
+) -> int:
     """Write the report of a study anew, and keep it with the records; the exit code.
 
     Args:
@@ -37,13 +42,15 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
         changes: to it, which say its name; those with which it was last launched are made before them.
         results: folder of all results.
         tracking_uri: of MLflow; None for a database there.
+        baseline: the folder of an earlier result, or of another study, that it is set beside.
 
     Raises:
-        InvalidStudy: the file defines no study, or another one than is recorded, or it is being run, or MLflow cannot be used.
+        InvalidStudy: the baseline is no result, or the file defines no study, or another one than is recorded, or it is being run, or MLflow cannot be used.
     """
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time
     study, _ = load_with_origin(study_file, changes)
-    folder = results / study.name
+    folder, uri = results / study.name, tracking_uri or default_tracking_uri(results)
+    earlier = _baseline(baseline, folder)
     try:
         recorder, note = open_records(study.name, results, tracking_uri)
         if note:
@@ -58,16 +65,28 @@ def rebuild(study_file: Path, changes: Changes, *, results: Path, tracking_uri: 
                 recorder.write_documents({REGISTERED: documents[REGISTERED]})
             commands = [
                 _command(origin, results, tracking_uri),
-                ui_command(tracking_uri or default_tracking_uri(results)),
+                ui_command(uri),
             ]
-            verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands)
+            verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands, baseline=earlier)
             recorder.log_report(folder)
+            recorder.show(tracking_page(study, origin.doc, verdicts, folder))
+            page = recorder.page_address()
     except (RecordError, Unreachable) as error:
-        raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
+        raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
     for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
         click.echo(printable(line))
-    click.echo(f"Report: {folder / 'report.html'}")
+    click.echo("\n".join(lines(pages(study, folder, tracking_uri=uri, page=page, storage=None))))
     return DONE
+
+
+def _baseline(baseline: Path | None, folder: Path) -> Results | None:
+    """An earlier result, read before anything is written."""
+    if baseline is None:
+        return None
+    if baseline.resolve() == folder.resolve():
+        message = "is the folder that the report writes; keep a copy of it elsewhere to compare with"
+        raise InvalidStudy([Problem("--baseline", message, str(baseline))])
+    return load(baseline)
 
 
 def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFrame:
@@ -89,7 +108,7 @@ def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFram
         ]  # what was tested when nothing was tuned within seeds may be a run that tunes now
     entries = recorder.entries(deciding)
     holdings = held(study, Entries(entries))
-    wanted = shares(holdings)
+    wanted = shares(study, holdings)
     if entries and not wanted:
         message = "its records are those of other settings: run it, or give the file as it was"
         raise InvalidStudy([Problem(study.name, message), *_differences(study, recorder)])

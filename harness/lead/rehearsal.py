@@ -1,14 +1,23 @@
 """A dry run: what a study would cost, what of it is done, and whether it would be refused. Nothing is written."""
 
 from harness.execution.placement import Placement
-from harness.lead.console import duration
+from harness.lead.durations import duration
 from harness.lead.options import Options
 from harness.ledger.peek import look
 from harness.ledger.records.tracking import RecordError, check
-from harness.ledger.stores import check_free, journal_in
+from harness.ledger.stores import SEE_TO_IT, check_free, journal_in
 from harness.settings import InvalidStudy, Problem
 from harness.settings.show import counted
 from harness.study import Study
+
+
+def is_complete(study: Study, options: Options) -> bool:
+    """Whether nothing is left to train. Nothing is written.
+
+    Raises:
+        InvalidStudy: the storage cannot be used.
+    """
+    return look(study, options.storage or str(journal_in(options.results))).complete
 
 
 def rehearse(study: Study, options: Options, placement: Placement) -> str:
@@ -21,7 +30,7 @@ def rehearse(study: Study, options: Options, placement: Placement) -> str:
     try:
         check(options.uri)
     except RecordError as error:
-        raise InvalidStudy([Problem("--tracking-uri", str(error))]) from None
+        raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
     there = look(study, options.storage or str(journal_in(options.results)))
     done = f"{there.done:,} of {counted(there.wanted, 'run is', 'runs are')} there"
     if there.complete:

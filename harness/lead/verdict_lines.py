@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from harness.settings.show import counted
 from harness.study.registration import Registration
 
 if TYPE_CHECKING:  # the statistics take a second to import, which a start should not pay
@@ -22,11 +23,22 @@ def is_as_registered(verdict: "Verdict") -> bool:
 
 
 def verdict_lines(verdicts: Sequence["Verdict"]) -> Iterator[str]:
-    """Each verdict with its reason, and how its claim stands to the record of claims."""
+    """Each verdict with its reason and its interval, and how its claim stands to the record of claims."""
     for verdict in verdicts:
         yield _line(verdict)
+        if interval := interval_of(verdict):
+            yield f"  {interval}"
         if verdict.was is not None:
             yield f"  as it was: {_line(verdict.was)}"
+
+
+def interval_of(verdict: "Verdict") -> str:
+    """What was estimated, in numbers; "" where nothing was."""
+    if verdict.estimate is None or verdict.low is None or verdict.high is None or verdict.level is None:
+        return ""
+    between = f"{verdict.estimate:.3g} [{verdict.low:.3g}, {verdict.high:.3g}] at level {verdict.level:.1%}"
+    least = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
+    return f"Δ {between}{least}, {counted(verdict.n, 'seed')}"
 
 
 def _line(verdict: "Verdict") -> str:

@@ -5,16 +5,17 @@ may have joined. So settings are those of the study's own trials, what compares 
 what follows from curves is derived from these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.engine.content import seed_key
 from harness.engine.diagnostics.churn import with_churn
 from harness.engine.own_measures import with_curve_measures
-from harness.ledger.trial_runs import factor_values
+from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
 from harness.study import Study
 
@@ -43,11 +44,11 @@ def run_table(study: Study, trials: Iterable[Trial], runs: pd.DataFrame, curves:
             "key": [seed_key(keys[number], seed) for number, seed in zip(numbers, runs["seed"], strict=True)],
         }
     )
-    measured = _measured(study, runs, curves)
+    measured = _measured(study, known, runs, curves)
     return pd.concat([identity, settings.loc[numbers].reset_index(drop=True), measured], axis=1)
 
 
-def _measured(study: Study, runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
+def _measured(study: Study, known: Mapping[int, Trial], runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
     """Status and metrics, those that the study asks for, in their order."""
     metrics = study.metrics.metrics()
     across = [name for name, metric in metrics.items() if metric.across_runs]
@@ -60,5 +61,14 @@ def _measured(study: Study, runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
     if measures:  # of all runs, as their functions are now: no key knows them
         worst = {each.name: np.where(runs["nonfinite"] == 1, metrics[each.name].worst, np.nan) for each in measures}
         own = study.metrics.replace(measures=measures)
-        runs = with_curve_measures(runs.assign(**worst), pd.read_parquet(curves), own)
+        pairs = zip(runs["trial"].tolist(), runs["seed"].tolist(), strict=True)
+        members = (run for number, seed in pairs for run in runs_of(study, known[number], [seed]))
+        curves_alone = _curves(curves, list(study.sweeps()))
+        runs = with_curve_measures(runs.assign(**worst), curves_alone, own, members)
     return runs.reindex(columns=[*OUTCOME, *metrics])
+
+
+def _curves(path: Path, levels: Collection[str]) -> pd.DataFrame:
+    """The curves as they were logged, which is what a user's metric is a function of: without the columns of levels."""
+    names = pq.read_schema(path).names
+    return pd.read_parquet(path, columns=[name for name in names if name not in levels])

@@ -21,6 +21,12 @@ OWN = (".lock", ".leader", "study.json", "environment.json")
 """Of these every folder that a study began to write has one."""
 
 
+WAIT = "wait until the process that runs it has ended, or stop that; the same command then continues"
+
+SEE_TO_IT = "see to what is said below of a database, server or file, or give another"
+"""Followed by the option that names it."""
+
+
 @contextmanager
 def leadership(folder: Path) -> Iterator[None]:
     """Be the only leader of a study while the block runs.
@@ -37,7 +43,8 @@ def leadership(folder: Path) -> Iterator[None]:
         raise _led(folder) from None
     except OSError as error:
         lock.release()
-        raise InvalidStudy([Problem(str(folder), f"cannot be written: {error.strerror or error}")]) from None
+        problem = Problem(str(folder), f"cannot be written: {error.strerror or error}")
+        raise InvalidStudy([problem], "make that place writable, or choose another --results") from None
     try:
         yield
     except InvalidStudy:
@@ -86,7 +93,7 @@ def _check_place(folder: Path) -> None:
 def _led(folder: Path) -> InvalidStudy:
     holder = folder / ".leader"
     who = holder.read_text() if holder.exists() else "another process"
-    return InvalidStudy([Problem(str(folder), f"this study is being run by {who}")])
+    return InvalidStudy([Problem(str(folder), f"this study is being run by {who}")], WAIT)
 
 
 class Stores(NamedTuple):
@@ -180,8 +187,10 @@ def usable(option: str) -> Iterator[None]:
     except InvalidStudy:
         raise
     except AlreadyLed as leader:
-        raise InvalidStudy([Problem("study", f"this study is being run by {leader}")]) from None
+        raise InvalidStudy([Problem("study", f"this study is being run by {leader}")], WAIT) from None
     except (RecordError, Unreachable, StorageError) as error:
-        raise InvalidStudy([Problem(option, str(error))]) from None
+        raise InvalidStudy([Problem(option, str(error))], f"{SEE_TO_IT} {option}") from None
     except Exception as error:  # whatever a database's driver raises
-        raise InvalidStudy([Problem(option, without_credentials(f"{type(error).__name__}: {error}"))]) from None
+        raise InvalidStudy(
+            [Problem(option, without_credentials(f"{type(error).__name__}: {error}"))], f"{SEE_TO_IT} {option}"
+        ) from None

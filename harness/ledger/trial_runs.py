@@ -1,6 +1,7 @@
 """The work that a study is: the runs of each trial, and how many runs and steps there are in all."""
 
 from collections.abc import Collection
+from typing import Any
 
 from harness.engine.runs import Run
 from harness.ledger.trials import Trial
@@ -64,4 +65,13 @@ def factor_values(study: Study, trial: Trial) -> dict[str, Plain]:
     values = dict(study.setup(trial.values).walk()) | fixed | swept
     if study.epochs is not None:
         values["epochs"] = trial.values.get("epochs", study.epochs)
-    return {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in values.items()}
+    return {path: _plain(value) for path, value in values.items()}
+
+
+def swept_values(study: Study, trial: Trial) -> dict[str, Plain]:
+    """Of these the levels of what is swept."""
+    return {path: _plain(trial.values[path]) for path in study.sweeps()}
+
+
+def _plain(value: Any) -> Plain:
+    return value if isinstance(value, bool | int | float | str) else show(value)

@@ -27,6 +27,7 @@ class Model(Component):
         **settings: arguments of its constructor; values may be `Sweep` or `Tune`.
     """
 
+    __signature__ = None  # type: ignore[assignment]  # that of its constructor
     stand_ins = (Schedule,)
 
     def __init__(self, module: type[nn.Module], /, *args: Any, **settings: Any) -> None:

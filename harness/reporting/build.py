@@ -21,6 +21,7 @@ from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
 from harness.ledger.trial_runs import n_runs
 from harness.reporting.report import Subject, write_report
+from harness.reporting.results import Results
 from harness.study import Study
 from harness.study.changes import NO_CHANGES, Changes, parse_changes
 from harness.study.claim_chain import from_text
@@ -29,7 +30,7 @@ from harness.study.widening import tuned
 
 def build_report(
     study: Study, doc: str, documents: Mapping[str, str], runs: pd.DataFrame, folder: Path,
-    *, commands: list[str], helpers: Sequence[Connection] = (),
+    *, commands: list[str], helpers: Sequence[Connection] = (), baseline: Results | None = None,
 ) -> list[Verdict]:  # fmt: skip
     """Write `folder` from the study's records.
 
@@ -41,6 +42,7 @@ def build_report(
         folder: results/<study>/, where it wrote the curves.
         commands: command lines that the report names.
         helpers: processes that draw figures, see `harness.reporting.plots.render_all`.
+        baseline: an earlier result to set it beside.
 
     Returns:
         The verdict on each claim; those on claims that the study makes no more come last.
@@ -54,7 +56,7 @@ def build_report(
     runs = with_rates(study, selected(study, runs))
     study = up_to_its_look(study, runs)
     chain = from_text(documents.get(REGISTERED))
-    subject = Subject(study, recordable(doc), environment, commands, expected_runs(study, runs), chain)
+    subject = Subject(study, recordable(doc), environment, commands, expected_runs(study, runs), chain, baseline)
     return write_report(subject, runs, folder, helpers=helpers)
 
 

@@ -88,7 +88,7 @@ def compare(a: "Results", b: "Results", metrics: Sequence[str] | None = None) ->
     chosen, unmeasured = _metrics(a, b, metrics)
     common, only = _paths(*sides)
     pairs, alone = _pairs(*sides, common)
-    curves = [dict(iter(side.results.curves.groupby(["trial", "seed"]))) for side in sides]
+    curves = [_curves(side) for side in sides]
     rows, n_common, n_same = [], 0, 0
     for levels, (before, after) in pairs:
         seeds = sorted(set(before["seed"]) & set(after["seed"]))
@@ -103,11 +103,7 @@ def compare(a: "Results", b: "Results", metrics: Sequence[str] | None = None) ->
 
 
 def _side(results: "Results") -> Side:
-    settings = {path: text for path, text in results.study.items() if isinstance(text, str)}
-    swept, tuned = (
-        [path for path, text in settings.items() if text.startswith(role) and path in results.runs]
-        for role in ("Sweep(", "Tune(")
-    )
+    swept, tuned = results.swept, results.tuned
     confirm = results.runs[results.runs["phase"] == "confirm"]
     cells: dict[tuple[str, ...], list[Any]] = {}
     for label, row in zip(confirm.index, confirm[swept].itertuples(index=False), strict=True):
@@ -204,6 +200,12 @@ def _row(metric: str, better: Better, before: pd.DataFrame, after: pd.DataFrame)
     }
     n = {"n": len(found["per_seed"]), "n_a": len(before), "n_b": len(after)}
     return {"metric": metric, "better": better or ""} | n | counts | found
+
+
+def _curves(side: Side) -> dict[Any, pd.DataFrame]:
+    """The curve of each run, by trial and seed, without its levels: another study may have those from elsewhere."""
+    curves = side.results.curves.drop(columns=side.swept, errors="ignore")
+    return dict(iter(curves.groupby(["trial", "seed"])))
 
 
 def _same(before: pd.DataFrame, after: pd.DataFrame, seed: int, curves: list[dict[Any, pd.DataFrame]]) -> bool:

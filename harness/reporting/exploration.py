@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from harness.ledger.importances import tuned_importances
-from harness.reporting.html import Captioned, Table, number
+from harness.reporting.page.content import Captioned, Table
+from harness.reporting.page.words import number
 from harness.settings.levels import label
 from harness.settings.metrics import not_comparable
 from harness.settings.show import counted

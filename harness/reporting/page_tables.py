@@ -1,6 +1,7 @@
 """The tables of a page: what a summary, the search and the metrics are to a reader, as texts."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,7 @@ from harness.inference.learning_rates import METRICS as RATE_METRICS
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
 from harness.ledger.sampling import medians
-from harness.reporting.html import Table
+from harness.reporting.page.content import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
 from harness.settings.measured_on import measured_on
@@ -90,7 +91,7 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
         levels = [label(path, swept[path][row[path]]) for path in swept]
         levels += [_tuned(study, path, row) for path in study.tunes()] + [length] * differ
         rates = [_rate_text(row, name) for name in kinds]
-        rows.append([*levels, str(row["n"]), *rates, *(_cell_text(row, name) for name in shown)])
+        rows.append([*levels, str(row["n"]), *rates, *(cell_text(row, name) for name in shown)])
     return Table(head, rows)
 
 
@@ -108,7 +109,8 @@ def _rate_text(row: dict[Any, Any], name: str) -> str:
     return f"{count}/{row[f'{name}_n']} [{row[f'{name}_low']:.2f},\u00a0{row[f'{name}_high']:.2f}]"
 
 
-def _cell_text(row: dict[Any, Any], name: str) -> str:
+def cell_text(row: Mapping[Any, Any], name: str) -> str:
+    """Of a row of a summary a metric's mean [low, high], as `readable` has it."""
     mean, middle, low, high = (float(row[f"{name}_{key}"]) for key in ("mean", "median", "low", "high"))
     if math.isnan(middle):
         return "–"

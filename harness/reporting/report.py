@@ -4,7 +4,7 @@ Everything is a function of `runs` and `curves`: the same tables give the same b
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,22 @@ from harness.inference.importance import importance
 from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
+from harness.reporting.comparison import compare
+from harness.reporting.comparison_tables import against
 from harness.reporting.exploration import explored
+from harness.reporting.exports import exports
 from harness.reporting.formats import claims_json, csv, parquet
+from harness.reporting.page.advice import advice
+from harness.reporting.page.answers import answer, first_sentence
+from harness.reporting.page.content import Captioned, FirstScreen, Page, Picture, Table
+from harness.reporting.page.curves import Curves, curves_of
+from harness.reporting.page.run_table import run_table
+from harness.reporting.page.trust import explored_factors, run_counts, trust
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
+from harness.reporting.results import Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.tuning import at_shared_values, remarks
+from harness.settings import InvalidStudy
 from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
@@ -30,6 +41,7 @@ from harness.study.registration import registrations
 from harness.study.scope import budget, scope, setups
 
 PAIRS_FILE = "pairs.csv"
+BASELINE_FILE = "tables/baseline.csv"
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,7 @@ class Subject:
         commands: shell lines that reproduce the study.
         expected_runs: how many runs the whole study has; where fewer are there, the report says so.
         chain: the record of its claims, see `harness.study.claim_chain`; maybe damaged, or empty.
+        baseline: an earlier result to set it beside; None for none.
     """
 
     study: Study
@@ -51,6 +64,7 @@ class Subject:
     commands: Sequence[str]
     expected_runs: int
     chain: Any = ()
+    baseline: Results | None = None
 
 
 def write_report(
@@ -74,17 +88,24 @@ def write_report(
     summary = summarize(study, runs)
     drawn = list(plots.plots(runs, folder / CURVES_FILE, study, verdicts))
     images = plots.render_all(drawn, helpers)
-    pictures = [html.Picture(plot.name, plot.caption, image.svg) for plot, image in zip(drawn, images, strict=True)]
+    pictures = [
+        Picture(plot.name, plot.caption, image.svg, plot.title) for plot, image in zip(drawn, images, strict=True)
+    ]
     metrics = explored_metrics(study, runs)
     pairs = all_pairs(study, runs, metrics)
     shares = [plot.data for plot in drawn if plot.name == "importance"]
     importances = shares[0] if shares else importance(study, runs, metrics)
-    page = page_of(subject, runs, summary, verdicts, pictures, explored(study, runs, importances, pairs))
+    found = explored(study, runs, importances, pairs)
+    page = page_of(subject, runs, summary, verdicts, pictures, found, curves_of(folder / CURVES_FILE, runs, study))
     write(folder / RUNS_FILE, parquet(runs))
     write(folder / "runs.csv", csv(runs))
-    write(folder / "summary.csv", csv(summary))
+    for name, content in exports(study, summary, verdicts, counts(runs)).items():
+        write(folder / name, content)
     write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
+    (folder / BASELINE_FILE).unlink(missing_ok=True)  # of a report that had one
+    if subject.baseline is not None:
+        page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, folder))
     for plot, image in zip(drawn, images, strict=True):
         write(folder / "figures" / f"{plot.name}.csv", csv(plot.data))
         for kind, content in image._asdict().items():
@@ -100,20 +121,26 @@ def page_of(
     runs: pd.DataFrame,
     summary: pd.DataFrame,
     verdicts: Sequence[Verdict],
-    pictures: Sequence[html.Picture],
-    exploration: Sequence[html.Captioned],
-) -> html.Page:
+    pictures: Sequence[Picture],
+    exploration: Sequence[Captioned],
+    curves: Curves,
+) -> Page:
     """What the report says."""
     study = subject.study
     diagnostics = [name for name in measured(summary) if METRICS[name].level != "light" or METRICS[name].own]
-    return html.Page(
+    shown = shown_metrics(summary)
+    claimed = [claim.metric for claim in study.claims]
+    return Page(
         title=study.name,
+        first=first_screen(subject, runs, verdicts),
         notice=incompleteness(len(runs), subject.expected_runs) or looked(study, verdicts),
         scope=[*scope(study), f"Runs train for {budget(study, setups(study))}."],
         doc=subject.doc,
         verdicts=verdicts,
-        cells=readable(study, summary, shown_metrics(summary)),
-        diagnostics=readable(study, summary, diagnostics) if diagnostics else html.Table([], []),
+        curves=curves,
+        cells=readable(study, summary, shown),
+        runs=run_table(study, runs, list(dict.fromkeys(["validation_loss", *claimed, *shown]))),
+        diagnostics=readable(study, summary, diagnostics) if diagnostics else Table([], []),
         meanings=meanings(study, summary),
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
@@ -123,6 +150,29 @@ def page_of(
         about=subject.environment,
         commands=subject.commands,
         counts=counts(runs),
+    )
+
+
+def differences(baseline: Results, folder: Path) -> list[Captioned]:
+    """What a page says of an earlier result, once the tables of the study are in its folder; maybe why it cannot say more."""
+    try:
+        found = compare(baseline, load(folder))
+    except InvalidStudy as error:
+        return [Captioned(f"Not compared: {error}", Table([], []))]
+    write(folder / BASELINE_FILE, csv(found.cells.drop(columns="per_seed", errors="ignore")))
+    return against(found)
+
+
+def first_screen(subject: Subject, runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> FirstScreen:
+    """What a reader sees first."""
+    study = subject.study
+    return FirstScreen(
+        question=first_sentence(subject.doc.strip().split("\n\n")[0]),
+        answers=[answer(verdict, runs, study.sweeps()) for verdict in verdicts],
+        explored=explored_factors(study),
+        advice=advice(study, runs, verdicts, incomplete=len(runs) < subject.expected_runs),
+        trust=trust(study, runs, verdicts),
+        counts=run_counts(runs),
     )
 
 

@@ -4,40 +4,31 @@ After the flow: reads what `harness.reporting.report` left. Nothing is trained, 
 is a record, all that is read is data.
 """
 
-import html
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import pyarrow as pa  # type: ignore[import-untyped]
 from torch import Tensor
 
 from harness.engine import kept_weights
-from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
+from harness.reporting.notebook import as_html
+from harness.reporting.reading import REMEDY, cells_of, json_of, pairs_of, read, runs_of, verdicts_of
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.show import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "summary.csv", "claims.json", "study.json", "environment.json"
+CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "claims.json", "study.json", "environment.json"
+SUMMARY_FILE, OLD_SUMMARY_FILE = "summary.parquet", "summary.csv"
 FILES = (RUNS_FILE, CURVES_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
 PAIRS_FILE = "pairs.csv"
-REMEDY = "`harness report STUDY` writes the folder anew from the records, `harness run STUDY` goes on with the study"
-
-COUNTS = ("n", "n_diverged", "n_collapsed", "n_failed")
-RUN_COLUMNS = ("trial", "seed", "phase", "status")
-NUMBERS = ("smallest_effect", "above", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
-ESTIMATES = ("mean", "interquartile_mean", "probability_of_improvement")
-SHOWN = ["title", "verdict", "label", "registration", "estimand", "estimate", "low", "high", "smallest_effect", "n"]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,7 +39,7 @@ class Results:
         folder: results/<study>.
         runs: one row per run: `trial`, `seed`, `phase`, a column per factor, `status`, `steps_done`, a column per metric.
         cells: one row per cell: its levels, tuned values, counts, and mean, median and interval of every metric, as in
-            `summary.csv`.
+            `summary.parquet`.
         verdicts: one row per claim, with the fields of `harness.inference.verdict.Verdict`; an estimate with an interval
             of its own takes three columns, of which two end in `_low` and `_high`. Claims that the study makes no more come
             last; `was`, `cells` and `catastrophes` are what `claims.json` has of the form that was registered, of each cell by itself,
@@ -64,12 +55,12 @@ class Results:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """One row per run and logged step: `trial`, `seed`, `step`, values. Read when first asked for: it may be large.
+        """One row per run and logged step: `trial`, `seed`, levels of what is swept, `step`, values. Read when first asked for.
 
         Raises:
             InvalidStudy: the file is damaged.
         """
-        return _read(self.folder / CURVES_FILE, pd.read_parquet)
+        return read(self.folder / CURVES_FILE, pd.read_parquet)
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
@@ -78,7 +69,7 @@ class Results:
         Raises:
             InvalidStudy: the file is missing, as in a folder that an older version wrote, or damaged.
         """
-        return _read(self.folder / PAIRS_FILE, _pairs)
+        return read(self.folder / PAIRS_FILE, pairs_of)
 
     def compare(self, other: "Results", metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """How `other` differs from these, paired by cell and seed: `cells` of `harness.reporting.comparison.Comparison`.
@@ -132,6 +123,28 @@ class Results:
         return saved(self.folder / "figures", name)
 
     @property
+    def swept(self) -> list[str]:
+        """The paths of the factors whose levels make the cells."""
+        return self._in_role("Sweep(")
+
+    @property
+    def tuned(self) -> list[str]:
+        """The paths of the factors that were tuned."""
+        return self._in_role("Tune(")
+
+    def _in_role(self, role: str) -> list[str]:
+        return [path for path, text in self.study.items() if str(text).startswith(role) and path in self.runs]
+
+    @property
+    def question(self) -> str:
+        """What the study file says of itself; "" where there is none, as of a study that was made in Python."""
+        path = self.folder / "study.py"
+        try:
+            return ast.get_docstring(ast.parse(path.read_bytes())) or "" if path.is_file() else ""
+        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+            return ""
+
+    @property
     def report(self) -> Path:
         """The page that shows all this."""
         return self.folder / "report.html"
@@ -145,8 +158,7 @@ class Results:
         )
 
     def _repr_html_(self) -> str:
-        table = self.verdicts[SHOWN].to_html(index=False, na_rep="–", float_format="{:.3g}".format)
-        return f"<p>{html.escape(repr(self))}</p>{table if len(self.verdicts) else ''}"
+        return as_html(self)
 
 
 def load(folder: str | Path) -> Results:
@@ -160,13 +172,13 @@ def load(folder: str | Path) -> Results:
     """
     folder = Path(folder)
     _check(folder)
-    runs = _read(folder / RUNS_FILE, _runs)
+    runs = read(folder / RUNS_FILE, runs_of)
     return Results(
         folder=folder,
         runs=runs,
-        cells=_read(folder / SUMMARY_FILE, lambda path: _cells(path, runs)),
-        verdicts=_read(folder / CLAIMS_FILE, lambda path: _verdicts(path, runs)),
-        study=_read(folder / STUDY_FILE, _json) | {"environment": _read(folder / ENVIRONMENT_FILE, _json)},
+        cells=read(_summary(folder), lambda path: cells_of(path, runs)),
+        verdicts=read(folder / CLAIMS_FILE, lambda path: verdicts_of(path, runs)),
+        study=read(folder / STUDY_FILE, json_of) | {"environment": read(folder / ENVIRONMENT_FILE, json_of)},
     )
 
 
@@ -178,7 +190,9 @@ def _check(folder: Path) -> None:
         siblings = _studies_in(folder.parent)
         hint = nearest(folder.name, siblings) if siblings else "; a study leaves its results in results/<study>"
         raise InvalidStudy([Problem(str(folder), f"no such folder{hint}")])
-    missing = [name for name in FILES if not (folder / name).is_file()]
+    missing = [
+        name for name in FILES if not (folder / name).is_file() and not (name == SUMMARY_FILE and _is_old(folder))
+    ]
     inside = _studies_in(folder) if missing else []
     if inside:
         message = f"is the folder of all results; give that of one study in it: {', '.join(inside)}"
@@ -191,83 +205,14 @@ def _studies_in(folder: Path) -> list[str]:
     return sorted(path.parent.name for path in folder.glob(f"*/{CLAIMS_FILE}"))
 
 
-def _read(path: Path, reader: Callable[[Path], T]) -> T:
-    try:
-        return reader(path)
-    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
-        raise InvalidStudy([Problem(str(path), f"is damaged; {REMEDY}", str(error))]) from None
+def _summary(folder: Path) -> Path:
+    return folder / (OLD_SUMMARY_FILE if _is_old(folder) else SUMMARY_FILE)
 
 
-def _runs(path: Path) -> pd.DataFrame:
-    runs = pd.read_parquet(path)
-    if lacking := [name for name in RUN_COLUMNS if name not in runs]:
-        raise ValueError(f"no column {', '.join(lacking)}")
-    return runs
-
-
-def _cells(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    """The summary; its levels are as `runs` has them, so that the two can be joined."""
-    cells = pd.read_csv(path, dtype=str, keep_default_na=False)
-    if lacking := [name for name in COUNTS if name not in cells]:
-        raise ValueError(f"no column {', '.join(lacking)}")
-    kinds = {name: runs[name].dtype for name in cells if name in runs} | dict.fromkeys(COUNTS, "int64")
-    return pd.DataFrame({name: _column(column, kinds.get(name, "float64")) for name, column in cells.items()})
-
-
-def _pairs(path: Path) -> pd.DataFrame:
-    """All pairs of levels, which are texts since factors have levels of many kinds."""
-    pairs = pd.read_csv(path, dtype=str, keep_default_na=False)
-    kinds = dict.fromkeys(["factor", "a", "b", "metric"], "object") | dict.fromkeys(
-        ["difference", "p_value", "q_value"], "float64"
-    )
-    return pd.DataFrame({name: _column(column, kinds.get(str(name), "int64")) for name, column in pairs.items()})
-
-
-def _column(texts: "pd.Series[str]", kind: Any) -> "pd.Series[Any]":
-    """A column of a CSV file as it was: by Python's `float`, which reads every digit."""
-    if not pd.api.types.is_numeric_dtype(kind):  # the apostrophe says to spreadsheets that what follows is no formula
-        return texts.str.replace(r"^'(?=[=+\-@\t])", "", regex=True)
-    if pd.api.types.is_bool_dtype(kind):
-        return texts == "True"
-    return texts.map(lambda text: float(text or "nan")).astype(kind)
-
-
-def _verdicts(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
-    claims = json.loads(path.read_text(encoding="utf-8"))
-    names = [field.name for field in fields(Verdict)]
-    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
-    needed = set(names) - later
-    if not isinstance(claims, list) or not all(isinstance(claim, dict) and needed <= set(claim) for claim in claims):
-        raise ValueError(f"not a list of claims with {', '.join(names)}")
-    absent = {field.name: field.default for field in fields(Verdict) if field.name in later}
-    bounds = [f"{name}_{bound}" for name in ESTIMATES for bound in ("low", "high")]
-    table = pd.DataFrame([_row(absent | claim, runs) for claim in claims], columns=names + bounds)
-    numbers = dict.fromkeys([*NUMBERS, *ESTIMATES, *bounds], float)
-    whole = dict.fromkeys(["look", "planned_seeds"], "Int64")
-    return table.astype(
-        numbers
-        | whole
-        | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes", "incomparable", "left_out"], object)
-    )
-
-
-def _row(claim: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
-    """A claim of `claims.json` with numbers for what JSON has as text, and no value within another but levels and seeds."""
-    row = claim | {arm: _levels(claim[arm], runs) for arm in ("treatment", "baseline")}
-    row["per_seed"] = {int(seed): float(difference) for seed, difference in claim["per_seed"].items()}
-    for name in ESTIMATES:
-        found = claim[name] or {}
-        row |= {name: found.get("value"), f"{name}_low": found.get("low"), f"{name}_high": found.get("high")}
-    return row
-
-
-def _levels(levels: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
-    numeric = [path for path in levels if path in runs and pd.api.types.is_numeric_dtype(runs[path])]
-    return levels | {path: float(levels[path]) for path in numeric if isinstance(levels[path], str)}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError("not an object")
-    return content
+def _is_old(folder: Path) -> bool:
+    """Whether an older version wrote the folder, which had every metric in `summary.csv`, medians and all."""
+    old = folder / OLD_SUMMARY_FILE
+    if (folder / SUMMARY_FILE).is_file() or not old.is_file():
+        return False
+    with old.open("rb") as file:
+        return b"_median" in file.readline()

@@ -13,6 +13,21 @@ from harness.settings.levels import stored
 from harness.settings.metrics import METRICS, RATE
 from harness.study import Study
 
+COUNTS = ("n", "n_diverged", "n_collapsed", "n_failed")
+"""Columns of a summary that count runs: all that did not fail, and those of each bad end."""
+
+MAIN = ("test_loss", "test_error", "best_test_loss", "best_test_error", "gap")
+"""Metrics of the short summary beside those of claims, the first ones first."""
+
+UNTESTED = ("validation_loss", "validation_error")
+"""Likewise where nothing was tested."""
+
+SHORT = ("mean", "low", "high")
+"""What the short summary has of a metric."""
+
+MOST_COLUMNS = 25
+"""Of the short summary, where no more are needed for the metrics of claims."""
+
 
 def sort_runs(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """Runs by factor paths, then seed, phase and trial; columns that mix numbers and text in the order of their text."""
@@ -55,8 +70,23 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         rows.append(row)
     keys = ("mean", "median", "low", "high", "n")
     tuned = [name for path in study.tunes() for name in tuned_columns(study, path)]
-    head = [*study.sweeps(), *tuned, "n", "n_diverged", "n_collapsed", "n_failed"]
+    head = [*study.sweeps(), *tuned, *COUNTS]
     return pd.DataFrame(rows, columns=head + [f"{name}_{key}" for name in names for key in keys])
+
+
+def short(study: Study, summary: pd.DataFrame) -> pd.DataFrame:
+    """The columns of a summary that people look for: levels, tuned values, counts, and mean and interval of `short_metrics`."""
+    shown = [f"{name}_{key}" for name in short_metrics(study, summary) for key in SHORT]
+    return summary[[*study.sweeps(), *study.tunes(), *COUNTS, *shown]]
+
+
+def short_metrics(study: Study, summary: pd.DataFrame) -> list[str]:
+    """The metrics of claims, then those of `MAIN` for which `short` has room; of all what was measured."""
+    there = measured(summary)
+    main = MAIN if any(name in there for name in MAIN) else UNTESTED
+    claimed = [name for name in dict.fromkeys(claim.metric for claim in study.claims) if name in there]
+    room = (MOST_COLUMNS - len(study.sweeps()) - len(study.tunes()) - len(COUNTS)) // len(SHORT) - len(claimed)
+    return claimed + [name for name in main if name in there and name not in claimed][: max(room, 0)]
 
 
 def tuned_columns(study: Study, path: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What a reader must know of the tuning: who chose, what lies at an end of its range, whose choices differ, what still improves."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +8,8 @@ import pandas as pd
 
 from harness.inference.range_ends import choices, ends_of, how_wide, is_at, number_beyond, values_tried, why_no_wider
 from harness.inference.shared_points import shared_points
-from harness.reporting.html import Table
+from harness.reporting.page.content import Table
+from harness.reporting.page.words import number
 from harness.settings.levels import at, in_words, label
 from harness.settings.show import counted
 from harness.study import Claim, Study
@@ -109,6 +111,15 @@ def at_shared_values(study: Study, runs: pd.DataFrame) -> Table:
     rows = []
     for (claim, metric), of_claim in found.groupby(["claim", "metric"], sort=False):
         by_point = {tuple(row[path] for path in paths): row for row in of_claim.to_dict("records")}
-        differences = [f"{by_point[c]['difference']:.3g}" if c in by_point else "–" for c in columns]
+        differences = [_difference(by_point[c]["difference"]) if c in by_point else "–" for c in columns]
         rows.append([str(claim), str(metric), str(of_claim["n"].max()), *differences])
     return Table(["claim", "metric", "n", *heads], rows)
+
+
+def _difference(value: float) -> str:
+    """Δ; infinite where just one of two runs diverged, the baseline's where that favours the claim.
+
+    >>> _difference(0.1234), _difference(-math.inf)
+    ('0.123', '−∞ (diverged)')
+    """
+    return number(value) + (" (diverged)" if math.isinf(value) else "")

@@ -15,6 +15,7 @@ from harness.settings.problems import Problem, closest, nearest
 from harness.settings.quantities import TupleOnly
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
+from harness.settings.signatures import FieldSignature
 from harness.settings.source import Lines, identity_of, reached
 
 DERIVED = ("_as_text_", "_factors", "_kinds", "_setups", "_counts", "_digests", "_data_digest", "_refused")
@@ -40,6 +41,8 @@ class Component:
     stand_ins: ClassVar[tuple[type, ...]] = ()
     """Classes whose values may stand where a field wants a number. Where there are any, a number in a sequence may be one,
     or a `Sweep` or `Tune`, too; it is the factor `<field>.<index>`."""
+
+    __signature__ = FieldSignature()
 
     _problems: list[Problem]
     _values: dict[str, Any]

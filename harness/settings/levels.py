@@ -12,9 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.settings import Component, show
+from harness.settings import Component, Sweep, show
 
 Stored = float | int | str
+
+FEW = 8
+"""So many levels are all said to a reader; of more, how many there are and the first and the last."""
 
 
 def stored(level: Any) -> Stored:
@@ -71,6 +74,25 @@ def in_words(levels: Mapping[str, Any]) -> str:
     'model.dropout = 0.5, batch_size = 32'
     """
     return ", ".join(f"{path} = {label(path, level)}" for path, level in levels.items()) or "all runs"
+
+
+def in_short(path: str, levels: Iterable[Any]) -> str:
+    """Levels of a factor as a reader wants them: all of a few, of many how many there are and the first and the last.
+
+    >>> in_short("clipping.max_norm", [0.25, 1.0, math.inf]), in_short("optimizer.lr", [i / 100 for i in range(1, 501)])
+    ('0.25, 1, ∞ (no clipping)', '500 levels, 0.01 … 5')
+    """
+    labels = [label(path, level) for level in ordered(levels)]
+    return ", ".join(labels) if len(labels) <= FEW else f"{len(labels):,} levels, {labels[0]} … {labels[-1]}"
+
+
+def sweep_in_short(path: str, sweep: Sweep) -> str:
+    """A sweep as a reader wants it.
+
+    >>> sweep_in_short("model.dropout", Sweep(0.0, 0.5)), sweep_in_short("optimizer.lr", Sweep(*range(1, 501)))
+    ('Sweep(0.0, 0.5)', 'Sweep(500 levels, 1 … 500)')
+    """
+    return show(sweep) if len(sweep.levels) <= FEW else f"Sweep({in_short(path, sweep.levels)})"
 
 
 def ordered(levels: Iterable[Any]) -> list[Any]:

@@ -241,7 +241,8 @@ METRICS: dict[str, Metric] = {
     ),
     "churn": Metric(
         "share of test points that two seeds with the same settings predict differently: they differ in initial weights, order of "
-        "batches, dropout noise and, but for resample=\"none\", in training examples; of a run, its jackknife value",
+        "batches, dropout noise and, but for resample=\"none\", in training examples, or in what the study's `differ` names "
+        "alone; of a run, its jackknife value",
         "share of points", "lower", "generalization", level="standard", across_runs=True,
     ),
     "recurrent_radius": Metric(

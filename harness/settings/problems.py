@@ -55,11 +55,11 @@ def first_line(error: Exception) -> str:
 
 
 class InvalidStudy(Exception):
-    """A study that cannot run; `problems` lists everything that is wrong with it."""
+    """A study that cannot run; `problems` lists everything that is wrong with it, `remedy` says what to do, "" for mending it."""
 
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = problems
-        super().__init__(problems)
+    def __init__(self, problems: list[Problem], remedy: str = "") -> None:
+        self.problems, self.remedy = problems, remedy
+        super().__init__(problems, remedy)
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.problems))

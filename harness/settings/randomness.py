@@ -1,8 +1,9 @@
 """Random streams: every number drawn comes from a generator named by seed and purpose.
 
 Runs with one seed share the streams `init`, `order`, `dropout` and `split`, whatever their settings; that pairs every
-comparison (common random numbers). Different seeds, and different purposes of one seed, share nothing. What all seeds are
-to share, above all their test examples, comes from a stream of `ALL_SEEDS`.
+comparison (common random numbers). Different seeds, and different purposes of one seed, share nothing, unless a study says
+that they differ in some of these alone (`differ`). What all seeds are to share, above all their test examples, comes from a
+stream of `ALL_SEEDS`.
 """
 
 import hashlib

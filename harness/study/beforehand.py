@@ -8,7 +8,7 @@ from harness.settings.metrics import not_comparable
 from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
-from harness.study.replicates import what_seeds_share
+from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.statement import Estimated
 from harness.tasks.doubts import doubts
@@ -33,12 +33,14 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     setups = [study.setup(cell | lowest) for cell in study.cells()]
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
-    models = {(type(setup.task), _shape(setup.model)): setup for setup in reversed(setups)}
+    models = {(type(setup.task), _shape(setup.model), setup.differ): setup for setup in reversed(setups)}
     for setup in models.values():
         data = setup.task.data(0)
         if mixes_examples(setup, data):
             found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
-        if shared := what_seeds_share(setup):
+        if setup.differ == "noise":
+            found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
+        elif setup.differ == "all" and (shared := what_seeds_share(setup)):
             found.append(Note("model", shared))
     return list(dict.fromkeys(found + _claim_notes(study)))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.settings import show
-from harness.settings.levels import in_words, stored
+from harness.settings.levels import in_short, in_words, stored
 from harness.study.claims import KINDS, AnyClaim
 from harness.study.claims_of_factors import Trend
 from harness.study.statement import Estimated
@@ -73,19 +73,24 @@ def claim_of(title: str, form: Form, study: Study) -> AnyClaim:
     fields = _fields(form)
     for name, value in fields.items():
         if isinstance(value, dict):
-            fields[name] = {path: _level(path, level, study) for path, level in value.items()}
+            fields[name] = {path: _level(level, _own_levels(path, study)) for path, level in value.items()}
         elif isinstance(value, list):
-            fields[name] = [_level(form["factor"], level, study) for level in value]
+            own = _own_levels(form["factor"], study)
+            fields[name] = [_level(level, own) for level in value]
     return _made(title, form, fields)
 
 
 def malformed(form: Form) -> str:
     """What is wrong with what should be a form, "" for nothing."""
     over = form.get("over", form.get("across"))  # forms of before claims had estimands call it so
-    if not isinstance(over, dict) or not all(isinstance(levels, list) for levels in over.values()):
+    if not isinstance(over, dict) or not all(map(_are_levels, over.values())):
         return "over: must be levels by factor path"
     found = _made("", form, _fields(form)).problems()
     return str(found[0]) if found else ""
+
+
+def _are_levels(found: Any) -> bool:
+    return isinstance(found, list) and all(isinstance(level, str | int | float) for level in found)
 
 
 def _fields(form: Form) -> dict[str, Any]:
@@ -104,7 +109,8 @@ def _made(title: str, form: Form, fields: dict[str, Any]) -> AnyClaim:
 
 def across_of(form: Form, study: Study) -> dict[str, list[Any]]:
     """The levels that a form averages over, as the study has them."""
-    return {path: [_level(path, value, study) for value in values] for path, values in _over(form).items()}
+    own = {path: _own_levels(path, study) for path in _over(form)}
+    return {path: [_level(value, own[path]) for value in values] for path, values in _over(form).items()}
 
 
 def obstacle(form: Form, study: Study) -> str:
@@ -136,10 +142,20 @@ def _named(form: Form) -> set[str]:
     return named | ({form["factor"]} if "factor" in form else set())
 
 
-def _level(path: str, value: Any, study: Study) -> Any:
+def _own_levels(path: str, study: Study) -> dict[Any, Any]:
+    """The levels that a study sweeps at a path, by how a form holds them."""
     sweep = study.sweeps().get(path)
-    own = [level for level in sweep.levels if plain(level) == value] if sweep else []
-    return own[0] if own else float(value) if value in INFINITE else value
+    return {plain(level): level for level in reversed(sweep.levels)} if sweep else {}
+
+
+def _level(value: Any, own: Mapping[Any, Any]) -> Any:
+    """A level as the study has it, of a form's; else as it stands there."""
+    return own[value] if value in own else _number(value)
+
+
+def _number(value: Any) -> Any:
+    """A level as JSON has it: infinity is a text there."""
+    return float(value) if value in INFINITE else value
 
 
 def reads(form: Form, cell: Mapping[str, Any]) -> bool:
@@ -182,12 +198,14 @@ def differences(was: Form, now: Form) -> str:
 def _in_words(name: str, value: Any) -> str:
     match name, value:
         case "over" | "across", dict():
-            over = "; ".join(f"{path} in {', '.join(map(str, levels))}" for path, levels in value.items())
+            over = "; ".join(f"{path} in {in_short(path, map(_number, levels))}" for path, levels in value.items())
             return f"over {over}" if over else "averaged over no factor"
         case _, dict():
             return f"{name} {in_words(value)}"
         case "measured_by", _:
             return "measured by another function"
+        case _, list():
+            return f"{WORDS.get(name, name)} = {in_short(name, map(_number, value))}"
         case _, float() | int():
             return f"{WORDS.get(name, name)} = {value:g}"
     return f"{WORDS.get(name, name)} = {value if value is not None else 'nothing'}"

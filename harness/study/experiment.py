@@ -61,6 +61,8 @@ class Experiment(Setup):
     def _walked(self) -> dict[str, Any]:
         training = {name: value for name, value in self.values().items() if name in SETUP_FIELDS}
         training = {n: value for n, value in training.items() if value is not None or n not in ("steps", "epochs")}
+        if training.get("differ") == "all":  # what was described before there was this setting is the same study
+            del training["differ"]
         found: dict[str, Any] = {}
         for name, value in training.items():
             found |= dict(value.walk(f"{name}.")) if isinstance(value, Component) else {name: value}

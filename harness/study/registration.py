@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from harness.settings import show
+from harness.settings.levels import FEW
 from harness.settings.show import counted
 from harness.study.claim_chain import Chain, form_in, is_widened, problems
 from harness.study.claim_forms import across_of, claim_of, differences, form_of, obstacle
@@ -215,11 +216,13 @@ def _looks(planned: Planned) -> str:
 def _listed(seeds: Sequence[int]) -> str:
     """Seeds in few characters.
 
-    >>> _listed([0, 1, 2, 3]), _listed([4, 9])
-    ('0–3', '4, 9')
+    >>> _listed([0, 1, 2, 3]), _listed([4, 9]), _listed(range(0, 100, 2))
+    ('0–3', '4, 9', '50 seeds, 0 … 98')
     """
     together = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
-    return f"{seeds[0]}–{seeds[-1]}" if together else ", ".join(map(str, seeds))
+    if together:
+        return f"{seeds[0]}–{seeds[-1]}"
+    return ", ".join(map(str, seeds)) if len(seeds) <= FEW else f"{len(seeds)} seeds, {seeds[0]} … {seeds[-1]}"
 
 
 def _were_seen(count: int) -> str:

@@ -13,10 +13,11 @@ ALIKE = f"{SAME_WEIGHTS}: only data, order of batches and dropout differ between
 COPIES = (
     f"{SAME_WEIGHTS} and sees the same data at every step: where dropout does not act, seeds are copies and count once"
 )
+NOISE_ALONE = "leaves seeds nothing but noise to differ in: where dropout does not act, they are copies and count once"
 
 
 def what_seeds_share(setup: Setup) -> str:
-    """What is the same under two seeds and so is no replicate, in words; "" for nothing that usually differs.
+    """What is the same under two seeds in all of which they may differ, in words; "" for nothing that usually differs.
 
     Args:
         setup: that can train.
@@ -25,7 +26,7 @@ def what_seeds_share(setup: Setup) -> str:
     first, second = (list(build(setup, of_seed, seed).parameters()) for seed, of_seed in enumerate(data))
     if not first or not all(map(torch.equal, first, second)):
         return ""
-    return COPIES if setup.examples_a_step >= len(data[0].train) and _same(*data) else ALIKE
+    return COPIES if setup.examples_a_step >= len(data[0].train) and trained_alike(*data) else ALIKE
 
 
 def shared_parameter(one: nn.Module, other: nn.Module) -> str:
@@ -41,7 +42,7 @@ def shared_parameter(one: nn.Module, other: nn.Module) -> str:
     return next((name for place, name in ours.items() if place in theirs), "")
 
 
-def _same(one: Data, other: Data) -> bool:
+def trained_alike(one: Data, other: Data) -> bool:
     """Whether two seeds train on the same examples."""
     if len(one.train) != len(other.train):
         return False

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.engine.diagnostics import Diagnostics
 from harness.settings import Problem, Sweep, Tune, metrics, nearest, show
 from harness.settings.functions import needed_arguments, unnamed
-from harness.settings.levels import stored
+from harness.settings.levels import stored, sweep_in_short
 from harness.settings.show import counted
 from harness.study.claims import AnyClaim
 from harness.study.claims_of_factors import Trend
@@ -37,7 +37,7 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
     found = list(_role_problems(study, known))
     broken = {_head(path) for path in known | {problem.path for problem in found}} | _absent(study)
     if "name" not in broken:
-        found += _name_problems(study.name)
+        found += name_problems(study.name)
     if "seeds" not in broken and isinstance(study.seeds, list | tuple) and not _valid_seeds(study.seeds):
         message = f"must be different whole numbers from 0 to {MOST_SEEDS - 1}"
         found.append(Problem("seeds", message, show(list(study.seeds))))
@@ -232,7 +232,7 @@ def _arm_problems(study: Experiment, field: str, levels: Levels, broken: set[str
     for path, level in levels.items():
         if path in sweeps:
             if stored(level) not in map(stored, sweeps[path].levels):
-                yield Problem(f"{field}.{path}", f"is not a level of {show(sweeps[path])}", show(level))
+                yield Problem(f"{field}.{path}", f"is not a level of {sweep_in_short(path, sweeps[path])}", show(level))
         elif _head(path) not in broken and path in factors:
             message = f"is not a swept factor, but the same in all cells; swept: {', '.join(sweeps) or 'none'}"
             yield Problem(f"{field}.{path}", message, show(factors[path]))
@@ -240,7 +240,8 @@ def _arm_problems(study: Experiment, field: str, levels: Levels, broken: set[str
             yield Problem(f"{field}.{path}", f"is not a swept factor{nearest(path, list(sweeps))}")
 
 
-def _name_problems(name: str) -> list[Problem]:
+def name_problems(name: str) -> list[Problem]:
+    """What keeps a text from being a study's name."""
     if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}", name):
         message = f"1 to {LONGEST_NAME} letters, digits, '_', '-' or '.', the first a letter or digit"
         return [Problem("name", message, show(name))]

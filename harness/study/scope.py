@@ -8,13 +8,14 @@ from harness.settings import show
 from harness.settings.levels import in_words
 from harness.study.contrasts import Levels
 from harness.study.experiment import SPLITS, Experiment
+from harness.tasks.scope import scope as of_task
 
 
 def scope(study: Experiment) -> list[str]:
-    """What verdicts are conditional on, a sentence of each task that says something else, with the levels that decide it."""
-    tasks = [setup.task for setup in setups(study)]
-    scopes = {task: task.scope() for task in dict.fromkeys(tasks)}
-    said = [(cell, scopes[task]) for cell, task in zip(study.cells(), tasks, strict=True)]
+    """What verdicts are conditional on, a sentence for all cells, or one with the levels that decide it for each that differs."""
+    kinds = [(setup.task, setup.differ) for setup in setups(study)]
+    scopes = {kind: of_task(*kind) for kind in dict.fromkeys(kinds)}
+    said = [(cell, scopes[kind]) for cell, kind in zip(study.cells(), kinds, strict=True)]
     deciding = [path for path in study.sweeps() if _decides(path, said)]
     sentences = []
     for cell, sentence in said:

@@ -16,7 +16,7 @@ Across = Literal["average", "each"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 ESTIMANDS: dict[Kind, tuple[Estimand, ...]] = {
-    "loss": ("median", "hodges_lehmann"), "bounded": ("mean", "median", "hodges_lehmann"), "rate": ("rate",),
+    "loss": ("median", "hodges_lehmann"), "bounded": ("median", "mean", "hodges_lehmann"), "rate": ("rate",),
     "share": ("median", "hodges_lehmann"),
 }  # fmt: skip
 """What can be claimed of each kind of metric, the default first."""
@@ -57,7 +57,8 @@ class Estimated(Statement):
     - `better`: whether a `lower` or `higher` value favours the claim;
     - `smallest_effect`: δ, the smallest effect worth having, in the unit of the metric, or of rates where these are compared;
     - `estimand`: what of the numbers of all seeds is claimed: the `median`, the `hodges_lehmann` estimate, the `mean` (of metrics
-      between two ends alone, over seeds all of whose runs trained) or the `rate`; by default what the kind of metric allows best;
+      between two ends alone, over seeds all of whose runs trained) or the `rate`; by default what holds in every world that
+      `harness calibrate` tries;
     - `above`: makes a rate of any metric: a run counts if its value is above this;
     - `across`: whether factors that are not named are averaged over (`average`), or it must hold in `each` of their cells;
     - `least_clipped`: the share of clipped steps from which on a run of a clipping arm was clipped at all.

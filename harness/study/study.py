@@ -13,6 +13,7 @@ import torch.nn as nn
 
 from harness.models.model import Model
 from harness.settings import InvalidStudy, Note, Problem, Sweep, show
+from harness.settings.signatures import FieldSignature
 from harness.study.beforehand import notes_beforehand
 from harness.study.experiment import SETUP_FIELDS, Experiment
 from harness.study.rules import problems_between
@@ -31,8 +32,8 @@ class Study(Experiment):
 
     Args:
         name: names the results folder, the Optuna study and the MLflow experiment.
-        task, model, clipping, optimizer, batch_size, steps, tf32, accumulate, precision, label_smoothing, patience: what one run
-            trains, and how; see `Setup`.
+        task, model, clipping, optimizer, batch_size, steps, tf32, accumulate, precision, label_smoothing, patience, differ: what one
+            run trains, and how; see `Setup`.
         epochs: in place of `steps`: how often a run sees each training example on average, a real number above 0. Runs with
             other training sets or batches then take other numbers of steps, ⌈epochs · training examples / examples of a step⌉.
         metrics: what is measured of the runs of the confirm phase, `Diagnostics("light")`, `("standard")` or `("full")`, and
@@ -58,6 +59,8 @@ class Study(Experiment):
     Raises:
         InvalidStudy: with every problem, each named by its factor path.
     """
+
+    __signature__ = FieldSignature(by_name=True)
 
     @property
     def notes(self) -> list[str]:

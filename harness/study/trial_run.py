@@ -23,7 +23,7 @@ from harness.settings.randomness import global_generators, stream_seed
 from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
-from harness.study.replicates import shared_parameter
+from harness.study.replicates import shared_parameter, trained_alike
 from harness.tasks.task import Data, Task
 
 COPIES = 10
@@ -48,7 +48,7 @@ def problems_at(study: Experiment, tuned: Sequence[Levels]) -> list[Problem]:
     for cell, values in itertools.product(study.cells(), tuned):
         setup = study.setup(cell | values)
         shape = setup.batch_size, setup.accumulate, setup.precision, setup.label_smoothing > 0
-        key = (setup.task, setup.model, shape, type(setup.clipping), type(setup.optimizer))
+        key = (setup.task, setup.model, setup.differ, shape, type(setup.clipping), type(setup.optimizer))
         problems = setup.problems() if key in tried else trial_run(setup)
         if key not in tried and study.epochs is not None:
             problems = problems or _epoch_problems(setup)
@@ -82,6 +82,9 @@ def trial_run(setup: Setup) -> list[Problem]:
         return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
     if unusable := data.problems(type(setup.task)):
         return [problem.under("task") for problem in unusable]
+    if setup.differ == "data" and trained_alike(data, setup.task.data(1)):
+        message = "needs a task that gives two seeds other training examples, and this one gives them the same"
+        return [Problem("differ", f'{message}; see resample of the task, or use "noise"', show(setup.differ))]
     if setup.metrics.level != "light" and not data.y.is_floating_point() and data.y.min() < 0:
         message = (
             'calibration needs a class ≥ 0 for every target, and this task marks some as not counting; use "light"'
@@ -146,7 +149,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
     index = data.train[: setup.batch_size]
     x, y = data.x[index], data.y[index]
     run = Run(0, 0, setup)
-    with global_generators(stream_seed(run.seed, "module")):
+    with global_generators(stream_seed(run.noise_seed, "module")):
         try:
             member = PlainMember(run, data, device=CPU, dtype=torch.float32)
             output = member.output(x, train=False)

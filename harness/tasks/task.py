@@ -16,8 +16,10 @@ from harness.settings.arrays import array_text
 from harness.settings.modules import owner_of
 from harness.settings.randomness import stream
 from harness.settings.reach import digest
-from harness.settings.show import counted
 from harness.tasks.sameness import same_but_for_scale, same_examples
+
+Differ = Literal["all", "data", "noise"]
+"""What differs between seeds: all that is drawn, only the examples, or only the noise of training."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class Task(Component):
             of the other examples are trained and which validated on, split or drawn anew. `bootstrap`: all share the
             splits of seed 0, and each trains on a bootstrap sample of the training set, as large as it (Efron 1979).
             `none`: nothing, so that the spread over seeds is that of training alone (Bouthillier et al. 2021,
-            arXiv:2103.03098). A verdict is conditional on what does not differ: see `scope`.
+            arXiv:2103.03098). A verdict is conditional on what does not differ: see `harness.tasks.scope`.
         target_error: the task counts as solved once the error on validation examples is below this; 0: never asked.
     """
 
@@ -128,21 +130,6 @@ class Task(Component):
             seed: index of the replicate.
         """
         raise NotImplementedError
-
-    def scope(self) -> str:
-        """What a verdict on this task is conditional on: which examples are fixed, and what differs between seeds."""
-        data, differing = self.data(0), ["initial weights", "order of batches", "dropout"]
-        of_test = counted(len(data.test), "example")
-        tested = f"one fixed test set of {of_test}" if self.fixes_test() else f"{of_test}, other ones for each seed"
-        if self.resample == "split":
-            differing.append(self.between_seeds(data))
-        elif self.resample == "bootstrap":
-            differing.append(f"the bootstrap sample of one training set of {counted(len(data.train), 'example')}")
-        if self.label_noise and self.resample == "split":
-            differing.append("which labels are replaced")
-        *first, last = differing
-        same = f", and train on the same {counted(len(data.train), 'example')}" if self.resample == "none" else ""
-        return f"Verdicts hold for tests on {tested}; seeds differ in {', '.join(first)} and {last}{same}."
 
     def between_seeds(self, data: Data) -> str:
         """What differs between the examples of two seeds where they are not resampled, in words.

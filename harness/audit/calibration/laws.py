@@ -142,18 +142,25 @@ def of_errors(
     return draw
 
 
-def median_of_errors(baseline: Shape, treatment: Shape, bad: float) -> float:
-    """The median of baseline − treatment of such errors, a share of the treatment's half-trained; by quadrature."""
+def median_of_errors(
+    baseline: Shape, treatment: Shape, shares: tuple[float, float] = (0.0, 0.0), bad: float = HALF_TRAINED
+) -> float:
+    """The median of baseline − treatment of such errors, which are `bad` in a share of each arm's runs; by quadrature."""
     nodes, weights = np.polynomial.legendre.leggauss(500)
     y = (nodes + 1) / 2
     a, b = treatment
     density = weights / 2 * y ** (a - 1) * (1 - y) ** (b - 1) / special.beta(a, b)
+    of_baseline, of_treatment = shares
 
-    def at_most(value: Array) -> Array:
-        return np.asarray(special.betainc(*baseline, np.clip(value, 0.0, 1.0)))
+    def at_most(value: Array, shape: Shape = baseline) -> Array:
+        return np.asarray(special.betainc(*shape, np.clip(value, 0.0, 1.0)))
 
     def below(value: float) -> float:
-        return float((1 - bad) * (density @ at_most(value + y)) + bad * at_most(np.array(value + HALF_TRAINED))) - 0.5
+        both_trained = density @ at_most(value + y)
+        baseline_bad = 1 - at_most(np.array(bad - value), treatment)
+        treatment_bad = (1 - of_baseline) * at_most(np.array(value + bad)) + of_baseline * (value >= 0)
+        trained = (1 - of_baseline) * both_trained + of_baseline * baseline_bad
+        return float((1 - of_treatment) * trained + of_treatment * treatment_bad) - 0.5
 
     return float(optimize.brentq(below, -1.0, 1.0, xtol=1e-12))
 

@@ -55,7 +55,8 @@ def _table(validation: Array, test: Array, phase: str) -> pd.DataFrame:
 def _study() -> Study:
     """A study that is tuned so."""
     rates: Any = Tune(0.01, 1.0, log=True)
-    return Study(name="tuned", task=Images(), model=DropoutNet(dropout=Sweep(*ARMS)), optimizer=SGD(lr=rates))
+    arms: Any = Sweep(*ARMS)
+    return Study(name="tuned", task=Images(), model=DropoutNet(dropout=arms), optimizer=SGD(lr=rates))
 
 
 def within(rng: Generator, n: int) -> Simulated:

@@ -22,8 +22,9 @@ def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
 
     None of them where targets are no classes, and where a task of a user's own tests seeds on different examples.
     """
-    comparable = {task: _one_test_set(task) for task in {run.setup.task for run in population.runs}}
-    shared = [comparable[run.setup.task] for run in population.runs]
+    differing = {run.setup.task for run in population.runs if run.setup.differ != "noise"}
+    comparable = {task: _one_test_set(task) for task in differing}
+    shared = [comparable.get(run.setup.task, True) for run in population.runs]
     if not any(shared):
         return {}
     indices, counts = feed.split("test")

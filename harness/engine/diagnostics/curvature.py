@@ -67,8 +67,8 @@ def sharpness(population: Members, feed: Feed) -> Array:
 
 
 def _directions(population: Members) -> Tensor:
-    """A random vector for each member, from its seed's stream "sharpness"; zero between parameters."""
-    seeds = [run.seed for run in population.runs]
+    """A random vector for each member, from the stream of its noise, "sharpness"; zero between parameters."""
+    seeds = [run.noise_seed for run in population.runs]
     width = population.parameters.shape[1]
     drawn = {seed: torch.randn(width, generator=stream(seed, "sharpness")) for seed in dict.fromkeys(seeds)}
     found = torch.zeros_like(population.parameters)

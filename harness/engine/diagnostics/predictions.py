@@ -59,13 +59,13 @@ def calibration_error(confidence: Array, correct: Array, counts: Array) -> Array
 def noise_error(population: Members, feed: Feed) -> Array:
     """Mean test error over `SIGMAS` of Gaussian noise on the inputs, (member,); NaN for tokens.
 
-    Runs of a seed get the same noise, from its stream "input noise", scaled by σ.
+    Runs of one seed of the noise get the same, from its stream "input noise", scaled by σ.
     """
     sample, _ = feed.gather(feed.split("train", SCALE_SAMPLE)[0])
     if not sample.is_floating_point():
         return np.full(len(population), np.nan)
     scale = sample.flatten(1).std(1).view(-1, *[1] * (sample.dim() - 1))
-    seeds = [run.seed for run in population.runs]
+    seeds = [run.noise_seed for run in population.runs]
     streams = {seed: stream(seed, "input noise") for seed in seeds}
     indices, counts = feed.split("test")
     parts = []

@@ -60,7 +60,7 @@ class Commits:
         """
         if not self._begun:
             self._begun = True
-            self._submit(partial(self._recorder.start_launch, self._launch.params))
+            self._submit(partial(self._recorder.start_launch, self._launch.params, data=self._launch.data))
             self._submit(partial(self._recorder.write_documents, self._launch.documents))
             self._submit(self._claims.keep)
             self._submit(lambda: self._recorder.keep_only(self._design.told()))

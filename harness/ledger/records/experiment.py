@@ -4,9 +4,11 @@ Several studies of one name may share an experiment: two people with one trackin
 identity, which its runs carry as a tag. What carries another one, or none, is never found here, and so never read or deleted.
 """
 
+import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,26 +27,39 @@ KIND, TRIAL, PHASE, IDENTITY = "harness.kind", "harness.trial", "harness.phase",
 ENTRY = "harness.entry"
 """What the runs of a trial's record are, in JSON: key, seeds, what was measured, which failed; see `harness.ledger.entries`."""
 
-PARENT = "mlflow.parentRunId"
+PARENT, NOTE = "mlflow.parentRunId", "mlflow.note.content"
+LAUNCH, CELL, CONTENT = "harness.launch", "harness.cell", "harness.content"
+"""Of a trial, the name of the launch that trained it; of a cell, the key of its levels and a digest of all that it shows."""
 
 MAX_PARAMETER_LENGTH = 6000
+MAX_TAG_LENGTH = 8000
+MAX_BATCH, MAX_PARAMETERS = 1000, 100
+MAX_DATA_LENGTH, MAX_DIGEST_LENGTH = 500, 36
 PAGE = 200
 
 Status = Literal["FINISHED", "KILLED", "FAILED"]
+Kind = Literal["launch", "cell", "trial"]
 
 
 @dataclass(frozen=True)
 class Record:
-    """A run in MLflow: that of a launch, or that of a trial's entry, which has a number."""
+    """A run in MLflow: that of a launch, that of a cell, or that of a trial's entry, which has a number."""
 
     run_id: str
     artifact_uri: str
+    name: str = ""
     identity: str | None = None
     finished: bool = False
+    started_at_ms: int = 0
     ended_at_ms: int = 0
+    measured: bool = False
     trial: int | None = None
     phase: str = ""
     entry: str = "{}"
+    parent: str = ""
+    launch: str = ""
+    cell: str = ""
+    content: str = ""
 
     @classmethod
     def of(cls, run: "Run") -> "Record":
@@ -53,12 +68,19 @@ class Record:
         return cls(
             run_id=info.run_id,
             artifact_uri=info.artifact_uri or "",
+            name=info.run_name or "",
             identity=tags.get(IDENTITY),
             finished=info.status == "FINISHED",
+            started_at_ms=info.start_time or 0,
             ended_at_ms=info.end_time or 0,
+            measured=bool(run.data.metrics),
             trial=int(tags[TRIAL]) if TRIAL in tags else None,
             phase=tags.get(PHASE, ""),
             entry=tags.get(ENTRY, "{}"),
+            parent=tags.get(PARENT, ""),
+            launch=tags.get(LAUNCH, ""),
+            cell=tags.get(CELL, ""),
+            content=tags.get(CONTENT, ""),
         )
 
 
@@ -90,12 +112,12 @@ class Experiment:
         """Of all experiments there."""
         return sorted(each.name for each in self.client.search_experiments())
 
-    def search(self, identity: str | None, kind: Literal["launch", "trial"], condition: str = "") -> list[Record]:
+    def search(self, identity: str | None, kind: Kind, condition: str = "") -> list[Record]:
         """Its runs that are not deleted, newest first.
 
         Args:
             identity: whose; None for everybody's.
-            kind: of launches or of trials.
+            kind: of launches, cells or trials.
             condition: what else must hold, in MLflow's language.
         """
         conditions = [f"tags.`{KIND}` = '{kind}'", *([condition] if condition else [])]
@@ -116,16 +138,61 @@ class Experiment:
         start_ms = None if started_at_s is None else int(started_at_s * 1000)
         return Record.of(self.client.create_run(self._required(), start_time=start_ms, tags=dict(tags), run_name=name))
 
-    def log(self, record: Record, params: Mapping[str, object], metrics: list["Metric"]) -> None:
-        """Give a run parameters and metrics."""
-        from mlflow.entities import Param
+    def log(
+        self,
+        record: Record,
+        params: Mapping[str, object],
+        metrics: list["Metric"],
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Give a run parameters, metrics and tags; the tags, of which one may say that all is there, last."""
+        from mlflow.entities import Param, RunTag
 
         texts = [Param(name, str(value)[:MAX_PARAMETER_LENGTH]) for name, value in params.items()]
-        self.client.log_batch(record.run_id, metrics=metrics, params=texts)  # in batches of what MLflow takes at once
+        last = [RunTag(name, value[:MAX_TAG_LENGTH]) for name, value in (tags or {}).items()]
+        one_batch = len(metrics) + len(texts) + len(last) <= MAX_BATCH and len(texts) <= MAX_PARAMETERS
+        self.client.log_batch(record.run_id, metrics=metrics, params=texts, tags=last if one_batch else [])
+        if not one_batch:  # MLflow would split what it takes at once, and give the tags with the first part
+            self.client.log_batch(record.run_id, tags=last)
 
-    def end(self, record: Record, status: Status, *, ended_at_s: float | None = None) -> None:
-        """Close a run; it ended now where it is not said when."""
-        self.client.set_terminated(record.run_id, status, None if ended_at_s is None else int(ended_at_s * 1000))
+    def tag(self, record: Record, tags: Mapping[str, str]) -> None:
+        """Give a run tags, in place of those of these names."""
+        self.log(record, {}, [], tags)
+
+    def log_data(self, record: Record, data: Mapping[str, str]) -> None:
+        """Say which data a run was made from: digest by what they are."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        sets = [
+            Dataset(what[:MAX_DATA_LENGTH], digest[:MAX_DIGEST_LENGTH], "code", json.dumps({"task": what}))
+            for what, digest in data.items()
+        ]
+        tags = [InputTag("mlflow.data.context", "training, validation, test")]
+        if sets:
+            self.client.log_inputs(record.run_id, [DatasetInput(each, tags) for each in sets])
+
+    def own_tags(self) -> dict[str, str]:
+        """The tags of the experiment itself."""
+        return dict(self.client.get_experiment(self._required()).tags)
+
+    def tag_itself(self, tags: Mapping[str, str | None]) -> None:
+        """Give the experiment itself tags; None takes one away."""
+        for name, value in tags.items():
+            if value is None:
+                self.client.delete_experiment_tag(self._required(), name)
+            else:
+                self.client.set_experiment_tag(self._required(), name, value)
+
+    def address(self, record: Record | None = None, artifact: str = "") -> str:
+        """Of its page of runs, or of an artifact of one of them, below that of the server."""
+        runs = f"#/experiments/{self._required()}/runs"
+        return runs if record is None else f"{runs}/{record.run_id}/artifacts/{artifact}"
+
+    def end(self, record: Record, status: Status, *, ended_at_s: float | None = None) -> Record:
+        """Close a run, which ended now where it is not said when; returns it as it is then."""
+        ended_at_ms = int((time.time() if ended_at_s is None else ended_at_s) * 1000)
+        self.client.set_terminated(record.run_id, status, ended_at_ms)
+        return replace(record, finished=status == "FINISHED", ended_at_ms=ended_at_ms)
 
     def delete(self, record: Record) -> None:
         """Delete a run, the way MLflow does: `mlflow gc` would free the space."""

@@ -1,4 +1,4 @@
-"""`FinishedTrial`: what came of a trial's runs, their tables as they are kept, and the means over seeds that MLflow shows."""
+"""`FinishedTrial`: what came of a trial's runs, their tables as they are kept, and what MLflow shows of its seeds together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +32,8 @@ class FinishedTrial:
         name: what MLflow lists it as.
         phase: `tune` or `confirm`.
         params: factor path → value.
+        cell: of these, those that say which cell it is of; None where that is not known, as what an older version left waiting.
+        tuned: paths of what is tuned.
         runs: one row per run: `trial`, `seed`, factors, `status`, metrics, and `predictions` where runs of several seeds are
             compared. The index is not kept.
         curves: one row per run and logged step: `trial`, `seed`, `step`, values (NaN after a divergence).
@@ -49,6 +51,8 @@ class FinishedTrial:
     name: str
     phase: str
     params: Mapping[str, object]
+    cell: Mapping[str, object] | None = None
+    tuned: Sequence[str] = ()
     runs: pd.DataFrame
     curves: pd.DataFrame
     populations: pd.DataFrame = field(default_factory=no_populations)
@@ -71,6 +75,13 @@ class FinishedTrial:
         """File name → content of its tables, as they are kept on disk and in MLflow."""
         tables = {RUNS_FILE: self.runs, CURVES_FILE: self.curves, POPULATIONS_FILE: self.populations}
         return {name: parquet(table) for name, table in tables.items()}
+
+    @property
+    def varied(self) -> dict[str, object]:
+        """Of its parameters those that vary in the study; all where it does not know its cell."""
+        if self.cell is None:
+            return dict(self.params)
+        return dict(self.cell) | {path: self.params[path] for path in self.tuned}
 
     def count(self, status: str) -> int:
         """How many of its runs have a status."""
@@ -107,12 +118,37 @@ def seed_means(runs: pd.DataFrame) -> dict[str, float]:
     return {**means, "n_seeds": len(runs), **{f"n_{status}": float(n) for status, n in statuses.items()}}
 
 
-def mean_curves(curves: pd.DataFrame) -> dict[str, "pd.Series[float]"]:
-    """By step, the mean over the seeds that have a value, at no more than `MAX_STEPS` of a curve's steps, ends included."""
-    means = curves.drop(columns=["trial", "seed"], errors="ignore").groupby("step").mean(numeric_only=True)
-    found = {}
-    for name, column in means.rename(columns={"clipped": "clip_fraction"}).items():
-        curve = column.dropna()
-        kept = np.unique(np.linspace(0, len(curve) - 1, min(len(curve), MAX_STEPS)).round().astype(int))
-        found[str(name)] = curve.iloc[kept]
-    return found
+def curves_over_seeds(curves: pd.DataFrame, at_most: int = MAX_STEPS) -> dict[str, "pd.Series[float]"]:
+    """By step, the median over the seeds of each value (`…_median`), and the share of seeds that were clipped (`clip_fraction`).
+
+    A seed that has become non-finite counts as infinite, and where that makes a median infinite the curve has no point: else it would
+    be one of the seeds that train. Curves end where the first seed does.
+
+    Args:
+        curves: one row per seed, or trial and seed, and logged step.
+        at_most: so many of a curve's steps, ends included.
+
+    Returns:
+        Name → value by step.
+    """
+    runs = (
+        curves.drop(columns=["trial", "seed", "step"], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
+    )
+    of_step = runs.groupby(curves["step"], sort=True)
+    rows = of_step.size()
+    shared = rows.index[rows == curves["seed"].nunique()]
+    measured = of_step.count() > 0
+    medians = runs.fillna(np.inf).groupby(curves["step"], sort=True).median()
+    found = {f"{name}_median": column for name, column in medians.items() if name != "clipped"}
+    if "clipped" in runs:
+        found["clip_fraction"] = of_step["clipped"].mean()
+        measured["clip_fraction"] = measured["clipped"]
+    return {
+        str(name): _thinned(column.where(measured[str(name).removesuffix("_median")]).loc[shared], at_most)
+        for name, column in found.items()
+    }
+
+
+def _thinned(curve: "pd.Series[float]", at_most: int) -> "pd.Series[float]":
+    curve = curve[np.isfinite(curve)]
+    return curve.iloc[np.unique(np.linspace(0, len(curve) - 1, min(len(curve), at_most)).round().astype(int))]

@@ -27,10 +27,12 @@ class Launch:
     Attributes:
         params: its command line.
         documents: texts by file name.
+        data: what it trains on: digest by what they are.
     """
 
     params: Mapping[str, object]
     documents: Mapping[str, str]
+    data: Mapping[str, str]
 
 
 def launch_of(study: Study, origin: Origin, *, plan: dict[str, object], environment: dict[str, str]) -> Launch:
@@ -42,15 +44,16 @@ def launch_of(study: Study, origin: Origin, *, plan: dict[str, object], environm
         plan: number of populations that train abreast, and the ways of groups of runs.
         environment: see `harness.ledger.environment`.
     """
+    fingerprints = study.fingerprints()
     documents = {
         **source_of(origin),
         "study.json": json.dumps(_recordable(study.description()), indent=1, ensure_ascii=False),
         "plan.json": json.dumps(plan),
-        "environment.json": json.dumps(_recordable(environment | study.fingerprints()), indent=1, ensure_ascii=False),
+        "environment.json": json.dumps(_recordable(environment | fingerprints), indent=1, ensure_ascii=False),
     }
-    return Launch(
-        _recordable({"study_file": str(origin.file or "made in Python"), **asdict(origin.changes)}), documents
-    )
+    params = {"study_file": str(origin.file or "made in Python"), **asdict(origin.changes)}
+    data = {what.removeprefix("data of "): digest for what, digest in fingerprints.items()}
+    return Launch(_recordable(params), documents, _recordable(data))
 
 
 def source_of(origin: Origin) -> dict[str, str]:

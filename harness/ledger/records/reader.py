@@ -9,24 +9,34 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, Self
+from typing import Self
 
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
 from harness.ledger.entries import Entry, Wanted, entry_of
-from harness.ledger.records.experiment import Experiment, Record
+from harness.ledger.records.experiment import Experiment, Kind, Record
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE, tunable
 from harness.ledger.records.populations import POPULATIONS_FILE, joined_populations
-from harness.ledger.records.tables import GatheredCurves, below_each_other, joined, of_trial, parquet, read_table
+from harness.ledger.records.tables import (
+    GatheredCurves,
+    LevelColumns,
+    below_each_other,
+    joined,
+    of_trial,
+    parquet,
+    read_table,
+)
 from harness.ledger.records.tracking import RecordError, check, own_errors
+from harness.ledger.trial_runs import Plain, swept_values
 from harness.settings.files import put_in_place
 from harness.settings.show import counted
+from harness.study import Study
 
 DOCUMENTS = "study"
 DOWNLOADS = 8
@@ -53,21 +63,24 @@ class Share:
         trial: number of the trial.
         key: of the trial.
         seeds: of the runs.
+        levels: of the trial, by the path of what is swept.
     """
 
     entry: int
     trial: int
     key: str
     seeds: frozenset[int]
+    levels: Mapping[str, Plain] = field(default_factory=dict)
 
 
-def shares(held: Iterable[tuple[Wanted, Mapping[int, Entry]]]) -> list[Share]:
+def shares(study: Study, held: Iterable[tuple[Wanted, Mapping[int, Entry]]]) -> list[Share]:
     """What a study takes from which record, trial by trial."""
     found = []
     for wanted, holders in held:
+        levels = swept_values(study, wanted.trial)
         for number in dict.fromkeys(entry.number for entry in holders.values()):
             seeds = frozenset(seed for seed, entry in holders.items() if entry.number == number)
-            found.append(Share(number, wanted.trial.number, wanted.key, seeds))
+            found.append(Share(number, wanted.trial.number, wanted.key, seeds, levels))
     return found
 
 
@@ -88,6 +101,7 @@ class Reader:
         self, study_name: str, tracking_uri: str, *, identity: str | None = None, artifact_folder: Path | None = None
     ) -> None:
         check(tracking_uri)
+        self._tracking_uri = tracking_uri
         self._experiment = Experiment(study_name, tracking_uri, artifact_folder)
         self._identity = identity
 
@@ -137,8 +151,8 @@ class Reader:
         """Runs as they were recorded, sorted by trial and seed; their curves and populations go into files.
 
         Args:
-            curves: the Parquet file to be, sorted by trial, seed and step; never as a whole in memory. The populations, see
-                `harness.ledger.records.populations`, lie beside it as `populations.parquet`.
+            curves: the Parquet file to be, sorted by trial, seed and step, with a column for each level of `wanted`; never as a
+                whole in memory. The populations, see `harness.ledger.records.populations`, lie beside it as `populations.parquet`.
             wanted: what to read.
 
         Raises:
@@ -159,7 +173,10 @@ class Reader:
             present = [number for number in needed if number in recorded]
             fetched = pool.map(partial(self._experiment.fetch, inbox=Path(inbox)), map(recorded.__getitem__, present))
             folders = dict(zip(present, fetched, strict=True))
-            with closing(GatheredCurves(path, (folder / CURVES_FILE for folder in folders.values()))) as gathered:
+            levels = LevelColumns([share.levels for share in wanted])
+            with closing(
+                GatheredCurves(path, (folder / CURVES_FILE for folder in folders.values()), levels)
+            ) as gathered:
                 for _, own in itertools.groupby(sorted(wanted, key=BY_TRIAL), BY_TRIAL):
                     there = [(share, folders[share.entry]) for share in own if share.entry in folders]
                     tables = [(share, [read_table(folder / name) for name in FILES]) for share, folder in there]
@@ -167,7 +184,7 @@ class Reader:
                     if tables and not lost:
                         parts = [_taken(share, *read) for share, read in tables]
                         runs.append(below_each_other([part[0] for part in parts]))
-                        gathered.add(below_each_other([part[1] for part in parts]))
+                        gathered.add(below_each_other([part[1] for part in parts]), tables[0][0].levels)
                         populations += [part[2] for part in parts]
             if lost:
                 raise LostRecords(lost)
@@ -194,7 +211,7 @@ class Reader:
                 wanted -= found.keys()
         return found
 
-    def _own(self, kind: Literal["launch", "trial"], condition: str = "") -> list[Record]:
+    def _own(self, kind: Kind, condition: str = "") -> list[Record]:
         """The study's runs in MLflow, newest first."""
         if self._identity is None:
             self._identity = next(iter(self.identities()), None)

@@ -48,6 +48,7 @@ class Spool:
             (beside / name).write_bytes(content)
         about = {name: getattr(finished, name) for name in PLAIN} | {
             "params": dict(finished.params), "measures": dict(finished.measures),
+            "cell": finished.cell if finished.cell is None else dict(finished.cell), "tuned": list(finished.tuned),
             "errors": list(finished.errors.items()), "failed": list(finished.failed.items()),
         }  # fmt: skip
         (beside / ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -63,6 +64,7 @@ class Spool:
             runs, curves, populations = (pd.read_parquet(place / name) for name in names)
             return FinishedTrial(
                 number=number, **{name: about[name] for name in PLAIN}, params=about["params"], measures=about["measures"],
+                cell=about.get("cell"), tuned=tuple(about.get("tuned", ())),
                 runs=runs, curves=curves, populations=populations, errors=dict(about["errors"]), failed=dict(about["failed"]),
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):

@@ -31,6 +31,9 @@ for _name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)  # what goes wrong is raised too
 
 
+LOCAL_PAGE = "http://127.0.0.1:5000"
+"""Where `mlflow ui` serves its pages by default."""
+
 TABLES = ("alembic_version", "experiments", "runs")
 """Of every database that MLflow uses."""
 
@@ -60,6 +63,20 @@ def ui_command(tracking_uri: str) -> str:
     """
     shown = without_credentials(tracking_uri)
     return shown if is_server(tracking_uri) else shlex.join(["mlflow", "ui", "--backend-store-uri", shown])
+
+
+def page_address(tracking_uri: str, page: str, view: str) -> str:
+    """Where a page opens in a view: at the server, or where `ui_command` serves it unless told otherwise. Shows no password.
+
+    >>> page_address("https://me:secret@mlflow.example.org/ml/", "#/experiments/1/runs", "mine")
+    'https://mlflow.example.org/ml/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=mine'
+    >>> page_address("sqlite:///results/mlflow.db", "#/experiments/1/runs", "mine")
+    'http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=mine'
+    """
+    at = urlsplit(tracking_uri)
+    server = f"{at.scheme}://{at.netloc.rpartition('@')[2]}{at.path.rstrip('/')}"
+    base = server if is_server(tracking_uri) else LOCAL_PAGE
+    return f"{base}/{page}?workflowType=machine_learning&viewStateShareKey={view}"
 
 
 def is_server(tracking_uri: str) -> bool:

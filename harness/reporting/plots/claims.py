@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.inference.verdict import CellEstimate, Verdict
-from harness.reporting.html import metric_of, number, word
+from harness.reporting.page.words import metric_of, number, word
 from harness.reporting.plots.legends import counts_note
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot

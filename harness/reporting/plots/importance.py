@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.inference.importance import RESIDUAL, REST, SEED, SHARED
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import columns_for, name_axes
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot

@@ -10,7 +10,7 @@ from harness.inference.learning_rates import RATE, sweeps_rates
 from harness.inference.rates import wilson
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend

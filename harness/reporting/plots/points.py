@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import MEDIAN, estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed

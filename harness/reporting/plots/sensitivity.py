@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from harness.inference.learning_rates import RATE, sweeps_rates
 from harness.inference.robust import median
 from harness.inference.selection import rivals, tried
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend

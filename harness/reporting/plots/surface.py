@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import LEAST_WIDTH, facet_names, level_name, level_ticks
 from harness.reporting.plots.estimates import difference, estimate
 from harness.reporting.plots.factors import Roles, confirmed

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.texts import metric_words, shortened
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted

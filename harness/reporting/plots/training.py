@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend

@@ -1,0 +1,28 @@
+"""`harness completion SHELL`: what makes a shell complete the commands, as click has it."""
+
+import click
+from click.shell_completion import get_completion_class
+
+VARIABLE = "_HARNESS_COMPLETE"
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def main(context: click.Context, shell: str) -> None:
+    r"""Print what makes SHELL complete commands.
+
+    Options, study files and folders of results are completed too. To install it:
+
+    \b
+    bash, in ~/.bashrc:  eval "$(harness completion bash)"
+    zsh, in ~/.zshrc:    eval "$(harness completion zsh)"
+    fish, once:          harness completion fish > ~/.config/fish/completions/harness.fish
+    """
+    found = get_completion_class(shell)
+    assert found is not None, "click knows these three"
+    click.echo(found(context.find_root().command, {}, "harness", VARIABLE).source())
+
+
+if __name__ == "__main__":
+    main()

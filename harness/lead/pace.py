@@ -1,0 +1,51 @@
+"""`Pace`: from what was done by when to how long the rest will take."""
+
+from itertools import combinations
+from statistics import median
+
+MOST_POINTS = 64
+"""That are kept; of more, every other one goes."""
+
+
+class Pace:
+    """The rate at which work is done: the median of the slopes between any two points of time (Theil 1950, Sen 1968).
+
+    Work arrives in lumps, from several processes at about the same time; the first lump waits for these to start, and between two
+    populations nothing arrives. Such a slope minds this less than a least-squares line, or what is done by now over the time it took.
+    """
+
+    def __init__(self) -> None:
+        self._points: list[tuple[float, float]] = []
+        self._every, self._noted, self._skipped = 1, 0, 0.0
+        self._last = (0.0, 0.0)
+        self._rate: float | None = None
+
+    def skip(self, done: float) -> None:
+        """So much was done without taking time."""
+        self._skipped += done
+
+    def note(self, now_s: float, done: float) -> None:
+        """So much is done by now, what was skipped included."""
+        self._last, self._rate = (now_s, done - self._skipped), None
+        if self._noted % self._every == 0:
+            self._points = [*self._points, self._last]
+        self._noted += 1
+        if len(self._points) > MOST_POINTS:
+            self._points, self._every = self._points[::2], 2 * self._every
+
+    def rate(self) -> float | None:
+        """Done a second; None where that is not known."""
+        if self._rate is None:
+            points = [*self._points, self._last]
+            slopes = [
+                (done - before) / (at_s - was_s)
+                for (was_s, before), (at_s, done) in combinations(points, 2)
+                if at_s > was_s
+            ]
+            self._rate = median(slopes) if slopes else None
+        return self._rate if self._rate is not None and self._rate > 0 else None
+
+    def left_s(self, now_s: float, left: float) -> float | None:
+        """How many seconds what is left takes from now on; None where that is not known."""
+        rate = self.rate()
+        return None if rate is None else max(0.0, left / rate - (now_s - self._last[0]))

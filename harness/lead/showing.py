@@ -1,0 +1,71 @@
+"""`harness show`: the verdicts of a folder of results, in the terminal. No code of the folder runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
+from harness.lead.ending import DONE
+from harness.lead.verdict_lines import verdict_lines
+from harness.reporting.reading import REMEDY
+from harness.reporting.results import CLAIMS_FILE, Results, load
+from harness.settings import InvalidStudy, Problem, printable
+from harness.settings.levels import in_short
+from harness.settings.show import counted
+
+STATUSES = ("diverged", "collapsed", "failed")
+TEXTS = ("title", "metric", "verdict", "label", "sentence")
+SHOWN = ("estimate", "low", "high", "level", "smallest_effect", "n", "registered", "registration")
+
+
+def show_results(folder: Path) -> int:
+    """Print what a study found; the exit code.
+
+    Args:
+        folder: results/<study>.
+
+    Raises:
+        InvalidStudy: it is missing, incomplete or damaged.
+    """
+    results = load(folder)
+    lines = [_head(results), *_swept(results)]
+    lines += verdict_lines(_verdicts(folder)) if len(results.verdicts) else ["It makes no claims."]
+    click.echo(printable("\n".join([*lines, f"Report: {results.report}"])))
+    return DONE
+
+
+def _head(results: Results) -> str:
+    counts = results.runs["status"].value_counts()
+    others = [f"{counts[status]:,} {status}" for status in STATUSES if counts.get(status)]
+    return ", ".join(
+        [
+            f"{results.folder.name}: {counted(len(results.runs), 'run')} in {counted(len(results.cells), 'cell')}",
+            *others,
+        ]
+    )
+
+
+def _swept(results: Results) -> list[str]:
+    """The levels of each swept factor."""
+    swept = [str(name) for name in results.cells if str(results.study.get(str(name))).startswith("Sweep(")]
+    return [f"  {path}: {in_short(path, results.cells[path])}" for path in swept]
+
+
+def _verdicts(folder: Path) -> list[Verdict]:
+    """As they are in the file, which `load` has found to be sound."""
+    path = folder / CLAIMS_FILE
+    try:
+        return [_verdict(claim) for claim in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidStudy([Problem(str(path), f"is damaged; {REMEDY}", str(error))]) from None
+
+
+def _verdict(claim: dict[str, Any]) -> Verdict:
+    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
+    found: dict[str, Any] = {name: str(claim[name]) for name in TEXTS}
+    found |= {name: claim[name] for name in SHOWN if name in claim or name not in later}
+    numbers = {name: float(value) for name, value in found.items() if value in ("inf", "-inf")}
+    was = claim.get("was")
+    return Verdict(**found | numbers, was=None if was is None else _verdict(was))

@@ -1,0 +1,165 @@
+"""A verdict as the first screen has it: one plain sentence, how many seeds agree, and what each arm reached."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.inference.ranks import ranked
+from harness.inference.samples import BAD
+from harness.inference.verdict import Verdict
+from harness.reporting.page.words import bracketed, brief, ends, levels_in_words, metric_of, number
+from harness.settings import Sweep
+from harness.settings.levels import at, label, stored
+from harness.settings.metrics import METRICS
+from harness.settings.show import counted
+
+OPPOSITE = {"lower": "higher", "higher": "lower"}
+
+MOST_LEVELS = 5
+"""Cells of which the arms' middles stand one by one."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the first screen says of a claim.
+
+    Attributes:
+        verdict: on it.
+        said: why it is so, the effect with its interval, and in how many seeds it is as claimed.
+        rests_on: what each arm reached, the estimand, seeds, level and δ; "" where there is no estimate.
+    """
+
+    verdict: Verdict
+    said: str
+    rests_on: str
+
+
+def answer(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> Answer:
+    """What the first screen says of a claim.
+
+    Args:
+        verdict: on it.
+        runs: the study's.
+        sweeps: its swept factors.
+    """
+    reason = first_sentence(verdict.sentence)
+    if verdict.estimate is None or verdict.label == "exact":
+        return Answer(verdict, reason, "")
+    if verdict.kind != "Claim":
+        return Answer(verdict, f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}.", _rests_on(verdict))
+    parts = {
+        "supported": [_effect(verdict), _wins(verdict)],
+        "refuted": [_effect(verdict), REFUTED.get(verdict.label, "Not by more than δ."), _wins(verdict)],
+        "inconclusive": [reason, _effect(verdict), _wins(verdict)],
+    }  # fmt: skip
+    said = parts[verdict.verdict] if not reason.startswith(UNTESTED) else [reason]
+    arms = _arms(verdict, runs, sweeps)
+    return Answer(verdict, " ".join(filter(None, said)), " ".join(filter(None, (arms, _rests_on(verdict)))))
+
+
+REFUTED = {"reversed": "The opposite of the claim.", "no relevant effect": "Less than δ either way."}
+"""What the label of a refuted claim says."""
+
+UNTESTED = "Not tested"
+"""How the reason begins where the arms' runs cannot speak to a claim, so that their difference says nothing."""
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text.
+
+    >>> first_sentence("The interval holds δ = 0.1. No further look is planned.")
+    'The interval holds δ = 0.1.'
+    """
+    return re.split(r"(?<=[.?!])\s+(?=[A-ZΔ“])", " ".join(text.split()), maxsplit=1)[0]
+
+
+def _effect(verdict: Verdict) -> str:
+    """In which direction and by how much; a claim whose estimate is negative is told the other way round."""
+    low, high = ends(verdict)
+    estimate = verdict.estimate or 0.0
+    word = verdict.better
+    if estimate < 0:
+        estimate, low, high, word = -estimate, -high, -low, OPPOSITE[verdict.better]
+    what = metric_of(verdict)
+    if verdict.estimand == "rate":
+        what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
+    how = f"{word} by" if estimate else "the same:"
+    by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high)
+    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline)}."
+
+
+def _rests_on(verdict: Verdict) -> str:
+    """By what estimate, over how many seeds, at which level, and δ."""
+    estimand = verdict.estimand.replace("_", "–").capitalize()
+    delta = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
+    level = "" if verdict.level is None else f", {100 * verdict.level:.3g} % interval"
+    return f"{estimand} over {counted(verdict.n, 'seed')}{level}{delta}."
+
+
+def against(treatment: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+    """Two arms, what they share said once.
+
+    >>> against({"model.dropout": 0.5, "steps": 10}, {"model.dropout": 0.0, "steps": 10})
+    'model.dropout = 0.5 than with 0, at steps = 10'
+    """
+    shared = {p: level for p, level in treatment.items() if p in baseline and stored(baseline[p]) == stored(level)}
+    first, second = ({p: level for p, level in arm.items() if p not in shared} for arm in (treatment, baseline))
+    one = len(first) == 1 and list(first) == list(second)
+    other = brief(label(*next(iter(second.items())))) if one else levels_in_words(second)
+    return f"{levels_in_words(first)} than with {other}" + (f", at {levels_in_words(shared)}" if shared else "")
+
+
+def _wins(verdict: Verdict) -> str:
+    """In how many seeds the arms differ as claimed."""
+    if verdict.estimand == "rate" or not verdict.per_seed:
+        return ""
+    differences = np.array(list(verdict.per_seed.values()))
+    ties = int((differences == 0).sum())
+    tied = f", {ties} tied" if ties else ""
+    return (
+        f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}."
+    )
+
+
+def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> str:
+    """What the runs of each arm reached, in each cell of what is averaged over, or in all where these are many."""
+    others = {path: sweep for path, sweep in sweeps.items() if path not in {*verdict.treatment, *verdict.baseline}}
+    confirm = runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
+    if verdict.per_seed:
+        confirm = confirm[confirm["seed"].isin(verdict.per_seed)]
+    arms = [confirm[at(confirm, levels)] for levels in (verdict.treatment, verdict.baseline)]
+    if any(arm.empty for arm in arms):
+        return ""
+    where: list[Mapping[str, Any]] = [{}]
+    if len(others) == 1 and len(next(iter(others.values())).levels) <= MOST_LEVELS:
+        ((path, sweep),) = others.items()
+        where = [{path: level} for level in sweep.levels]
+    found = [[_middle(verdict, arm[at(arm, levels)]) for levels in where] for arm in arms]
+    first, second = ("/".join(each) for each in found)
+    said = {"rate": "Runs: ", "mean": "Means of runs that trained: "}.get(verdict.estimand, "Medians: ")
+    of = [f" of {round(len(arm) / len(where))}" if verdict.estimand == "rate" else "" for arm in arms]
+    return f"{said}{first}{of[0]} against {second}{of[1]}{_at(where)}."
+
+
+def _at(where: Sequence[Mapping[str, Any]]) -> str:
+    if len(where) == 1:
+        return f" at {levels_in_words(where[0])}" if where[0] else ""
+    (path,) = where[0]
+    return f" at {path} = {'/'.join(brief(label(path, levels[path])) for levels in where)}"
+
+
+def _middle(verdict: Verdict, arm: pd.DataFrame) -> str:
+    """Of the runs of an arm: what its estimand takes of each, or how many are counted."""
+    better = METRICS[verdict.metric].better or verdict.better
+    values = ranked(verdict.metric, better, arm, above=verdict.above).dropna()  # type: ignore[arg-type]  # a direction
+    if verdict.estimand == "rate":
+        return str(int(values.sum()))
+    if verdict.estimand == "mean":
+        values = values[~arm.loc[values.index, "status"].isin(BAD)]
+        return number(float(values.mean()) if len(values) else math.nan)
+    return number(float(values.median()) if len(values) else math.nan)

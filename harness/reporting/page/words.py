@@ -1,0 +1,150 @@
+"""A verdict and its numbers as a reader sees them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from harness.inference.reading import READ_AS
+from harness.inference.resampling import Estimated
+from harness.inference.verdict import Verdict
+from harness.settings.levels import in_words, label
+
+LONGEST = 48
+"""Characters of a level's name that a sentence has room for."""
+
+
+def word(verdict: Verdict) -> str:
+    """The verdict and its label.
+
+    >>> word(Verdict("t", "gap", "refuted", "reversed", "")), word(Verdict("t", "gap", "inconclusive", "", ""))
+    ('Refuted: reversed', 'Undecided')
+    """
+    label = "" if verdict.label == "exact" else verdict.label
+    return READ_AS[verdict.verdict].capitalize() + (f": {label}" if label else "")
+
+
+def details(verdict: Verdict) -> list[str]:
+    """What stands below a verdict: its cells, and all that `described` has, a line each."""
+    each = [f"{cell.name}: {bracketed(cell.estimate, cell.low, cell.high)}" for cell in verdict.cells]
+    return [*([f"Each by itself: {'; '.join(each)}."] if each else []), *described(verdict)]
+
+
+def described(verdict: Verdict) -> list[str]:
+    """The runs that diverged or collapsed, what else describes a verdict, and what it could have found, a line each."""
+    lines: list[str] = []
+    if verdict.catastrophes is not None and verdict.catastrophes.any:
+        lines.append(_catastrophes(verdict))
+    if others := _other_estimates(verdict):
+        lines.append(f"Description at 95 %: {', '.join(others)}.")
+    if verdict.power and not verdict.withdrawn:
+        lines.append(f"Power of the planned seeds: {verdict.power}.")
+    return lines
+
+
+def _other_estimates(verdict: Verdict) -> list[str]:
+    named = {
+        "mean (t)": verdict.mean if verdict.estimand != "mean" else None,
+        "interquartile mean (bootstrap)": verdict.interquartile_mean,
+    }
+    found = [f"{name} {_estimated(value)}" for name, value in named.items() if value is not None]
+    if (better := verdict.probability_of_improvement) is not None and verdict.kind == "Claim":
+        share, low, high = (f"{100 * value:.0f}" for value in (better.value, better.low, better.high))
+        found.append(f"better in {share} % of seeds [{low}, {high}] (exact, ties half)")
+    return found
+
+
+def _catastrophes(verdict: Verdict) -> str:
+    found = verdict.catastrophes
+    assert found is not None
+    arms = "; ".join(f"{count} of {n} with {arm}" for arm, (count, n) in found.arms.items())
+    difference = ""
+    if found.difference is not None and found.low is not None and found.high is not None:
+        difference = (
+            f"; rates differ by {number(found.difference)} [{number(found.low)}, {number(found.high)}] (95 %, exact)"
+        )
+    return f"Diverged or no better than guessing: {arms}{difference}."
+
+
+def _estimated(found: Estimated) -> str:
+    return bracketed(found.value, found.low, found.high)
+
+
+def mark(verdict: Verdict) -> str:
+    """What a reader must know of a claim with its verdict: that it is not, or not known to be, older than its data."""
+    marks = ["withdrawn"] if verdict.withdrawn else []
+    if verdict.registration and not verdict.registered:
+        marks.append("registration not known" if verdict.registered is None else "exploratory")
+    return ", ".join(marks)
+
+
+def on_record(verdict: Verdict) -> str:
+    """How a claim stands to the record of claims, with the time at which it was registered.
+
+    >>> on_record(Verdict("t", "gap", "refuted", "", "", registration="registered", registered_at="2026-01-31T07:05:09Z"))
+    'Registered on 2026-01-31 at 07:05 UTC.'
+    """
+    said = verdict.registration
+    if verdict.registered_at is not None:
+        day, _, time = verdict.registered_at.partition("T")
+        said = said.replace("registered", f"registered on {day} at {time[:5]} UTC", 1)
+    return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
+def number(value: float | None) -> str:
+    """A number in three digits.
+
+    >>> number(0.12345), number(None), number(-math.inf), number(-1e-5)
+    ('0.123', '–', '−∞', '−1e-05')
+    """
+    if value is None or math.isnan(value):
+        return "–"
+    sign = "−" if value < 0 else ""
+    return f"{sign}∞" if math.isinf(value) else f"{sign}{abs(value):.3g}"
+
+
+def metric_of(verdict: Verdict) -> str:
+    """The metric, with what makes a rate of it."""
+    return verdict.metric if verdict.above is None else f"{verdict.metric} > {verdict.above:g}"
+
+
+def interval(verdict: Verdict) -> str:
+    """Estimate and interval, a side without bound as ∞."""
+    if verdict.estimate is None:
+        return "–"
+    if verdict.label == "exact":
+        return f"largest deviation {number(verdict.estimate)}"
+    return bracketed(verdict.estimate, *ends(verdict))
+
+
+def ends(verdict: Verdict) -> tuple[float, float]:
+    """Of its interval, infinite where it has none."""
+    return (-math.inf if verdict.low is None else verdict.low), (math.inf if verdict.high is None else verdict.high)
+
+
+def bracketed(value: float, low: float, high: float) -> str:
+    """An estimate and its interval.
+
+    >>> bracketed(0.5, -0.25, math.inf)
+    '0.5 [−0.25, ∞]'
+    """
+    return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def brief(text: str) -> str:
+    """A name with its middle left out where it is very long: names that differ at either end still do.
+
+    >>> brief("adam"), brief("x" * 100 + "y")
+    ('adam', 'xxxxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxxxxxy')
+    """
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half + 1 :]}"
+
+
+def levels_in_words(levels: Mapping[str, Any]) -> str:
+    """Several levels as one phrase, very long ones in brief.
+
+    >>> levels_in_words({"model.dropout": 0.5}), levels_in_words({})
+    ('model.dropout = 0.5', 'all runs')
+    """
+    named = {path: brief(label(path, level)) for path, level in levels.items()}
+    return in_words(named)

@@ -1,0 +1,114 @@
+"""Files of a results folder → tables as they were when they were written. No code of the folder runs: all that is read is data."""
+
+import json
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+
+from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
+from harness.reporting.tables import COUNTS
+from harness.settings import InvalidStudy, Problem
+
+REMEDY = "`harness report STUDY` writes the folder anew from the records, `harness run STUDY` goes on with the study"
+
+RUN_COLUMNS = ("trial", "seed", "phase", "status")
+NUMBERS = ("smallest_effect", "above", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
+ESTIMATES = ("mean", "interquartile_mean", "probability_of_improvement")
+
+T = TypeVar("T")
+
+
+def read(path: Path, reader: Callable[[Path], T]) -> T:
+    """What a reader makes of a file.
+
+    Raises:
+        InvalidStudy: the file is damaged.
+    """
+    try:
+        return reader(path)
+    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+        raise InvalidStudy([Problem(str(path), f"is damaged; {REMEDY}", str(error))]) from None
+
+
+def runs_of(path: Path) -> pd.DataFrame:
+    """The table of runs."""
+    runs = pd.read_parquet(path)
+    if lacking := [name for name in RUN_COLUMNS if name not in runs]:
+        raise ValueError(f"no column {', '.join(lacking)}")
+    return runs
+
+
+def cells_of(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """The summary, of an older version in CSV; its levels are as `runs` has them, so that the two can be joined."""
+    cells = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str, keep_default_na=False)
+    if lacking := [name for name in COUNTS if name not in cells]:
+        raise ValueError(f"no column {', '.join(lacking)}")
+    if path.suffix == ".parquet":
+        real = [str(name) for name in cells if name in runs and pd.api.types.is_float_dtype(runs[name])]
+        return cells.astype({name: float for name in real if pd.api.types.is_integer_dtype(cells[name])})
+    kinds = {name: runs[name].dtype for name in cells if name in runs} | dict.fromkeys(COUNTS, "int64")
+    return pd.DataFrame({name: _column(column, kinds.get(name, "float64")) for name, column in cells.items()})
+
+
+def pairs_of(path: Path) -> pd.DataFrame:
+    """All pairs of levels, which are texts since factors have levels of many kinds."""
+    pairs = pd.read_csv(path, dtype=str, keep_default_na=False)
+    kinds = dict.fromkeys(["factor", "a", "b", "metric"], "object") | dict.fromkeys(
+        ["difference", "p_value", "q_value"], "float64"
+    )
+    return pd.DataFrame({name: _column(column, kinds.get(str(name), "int64")) for name, column in pairs.items()})
+
+
+def _column(texts: "pd.Series[str]", kind: Any) -> "pd.Series[Any]":
+    """A column of a CSV file as it was: by Python's `float`, which reads every digit."""
+    if not pd.api.types.is_numeric_dtype(kind):  # the apostrophe says to spreadsheets that what follows is no formula
+        return texts.str.replace(r"^'(?=[=+\-@\t])", "", regex=True)
+    if pd.api.types.is_bool_dtype(kind):
+        return texts == "True"
+    numbers = texts.map(lambda text: float(text or "nan")).astype(float)
+    return numbers.astype(kind) if (numbers == numbers.round()).all() else numbers
+
+
+def verdicts_of(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
+    """The claims, one row each; an estimate with an interval of its own takes three columns."""
+    claims = json.loads(path.read_text(encoding="utf-8"))
+    names = [field.name for field in fields(Verdict)]
+    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
+    needed = set(names) - later
+    if not isinstance(claims, list) or not all(isinstance(claim, dict) and needed <= set(claim) for claim in claims):
+        raise ValueError(f"not a list of claims with {', '.join(names)}")
+    absent = {field.name: field.default for field in fields(Verdict) if field.name in later}
+    bounds = [f"{name}_{bound}" for name in ESTIMATES for bound in ("low", "high")]
+    table = pd.DataFrame([_row(absent | claim, runs) for claim in claims], columns=names + bounds)
+    numbers = dict.fromkeys([*NUMBERS, *ESTIMATES, *bounds], float)
+    whole = dict.fromkeys(["look", "planned_seeds"], "Int64")
+    return table.astype(
+        numbers | whole | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes"], object)
+    )
+
+
+def _row(claim: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    """A claim of `claims.json` with numbers for what JSON has as text, and no value within another but levels and seeds."""
+    row = claim | {arm: _levels(claim[arm], runs) for arm in ("treatment", "baseline")}
+    row["per_seed"] = {int(seed): float(difference) for seed, difference in claim["per_seed"].items()}
+    for name in ESTIMATES:
+        found = claim[name] or {}
+        row |= {name: found.get("value"), f"{name}_low": found.get("low"), f"{name}_high": found.get("high")}
+    return row
+
+
+def _levels(levels: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
+    numeric = [path for path in levels if path in runs and pd.api.types.is_numeric_dtype(runs[path])]
+    return levels | {path: float(levels[path]) for path in numeric if isinstance(levels[path], str)}
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """A JSON object."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    return content

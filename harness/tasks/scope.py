@@ -1,0 +1,46 @@
+"""What a verdict on a task is conditional on, in words: which examples are fixed, and what differs between seeds."""
+
+from harness.settings.show import counted
+from harness.tasks.task import Data, Differ, Task
+
+HELD = "are those of seed 0, and verdicts conditional on these"
+
+
+def scope(task: Task, differ: Differ = "all") -> str:
+    """A sentence on the examples that are tested on, and on what differs between seeds.
+
+    Args:
+        task: what is learned.
+        differ: see `harness.engine.setup.Setup`.
+    """
+    data = task.data(0)
+    of_test = counted(len(data.test), "example")
+    fixed = differ == "noise" or task.fixes_test()
+    tested = f"one fixed test set of {of_test}" if fixed else f"{of_test}, other ones for each seed"
+    return f"Verdicts hold for tests on {tested}; {_of_seeds(task, data, differ)}."
+
+
+def _of_seeds(task: Task, data: Data, differ: Differ) -> str:
+    """What seeds differ in, and what they share beyond what is usual."""
+    if differ == "noise":
+        return f"seeds differ only in dropout and what else is drawn in training and measuring; examples, initial weights and order of batches {HELD}"
+    of_data = _of_data(task, data)
+    if differ == "data":
+        return f"seeds differ only in {_joined(of_data)}; initial weights, order of batches and dropout {HELD}"
+    differing = _joined(["initial weights", "order of batches", "dropout", *of_data])
+    same = "" if of_data else f", and train on the same {counted(len(data.train), 'example')}"
+    return f"seeds differ in {differing}{same}"
+
+
+def _of_data(task: Task, data: Data) -> list[str]:
+    """What differs between the data of two seeds."""
+    if task.resample == "none":
+        return []
+    if task.resample == "bootstrap":
+        return [f"the bootstrap sample of one training set of {counted(len(data.train), 'example')}"]
+    return [task.between_seeds(data)] + (["which labels are replaced"] if task.label_noise else [])
+
+
+def _joined(parts: list[str]) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
