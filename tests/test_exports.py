@@ -320,7 +320,12 @@ def test_of_a_users_own_pieces_it_is_said_that_nothing_is_known() -> None:
 def test_a_task_with_its_data_is_looked_at_like_any_other() -> None:
     x = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
     study = Study(
-        name="own", task=tasks.Tensors(x, torch.arange(60) % 2), model=DropoutNet(hidden=(4,)), steps=5, seeds=2
+        name="own",
+        task=tasks.Tensors(x, torch.arange(60) % 2),
+        model=DropoutNet(hidden=(4,)),
+        batch_size=8,
+        steps=5,
+        seeds=2,
     )
     assert {"srivastava2014", "pascanu2013", "kingma2015"} <= keys(bibtex(study))
 
