@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import run
+from harness.reporting.plots import Image
 
 MINE = '''"""Does my net like dropout?"""
 import torch
@@ -50,7 +51,7 @@ def harness_run(study_file: Path, *options: str, results: Path) -> Result:
 
 def tables(folder: Path) -> dict[str, bytes]:
     return {
-        name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.parquet")
+        name: (folder / name).read_bytes() for name in ("runs.parquet", "runs.csv", "curves.parquet", "summary.csv")
     }
 
 
@@ -58,5 +59,5 @@ def tables(folder: Path) -> dict[str, bytes]:
 def no_drawing() -> Iterator[None]:
     """Within the block reports have empty figures: to draw them is half the work of a study as small as this one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.reporting.plots.render_all", lambda plots, _: [(b"<svg/>", b"")] * len(plots))
+        patch.setattr("harness.reporting.plots.render_all", lambda plots, _: [Image(b"<svg/>", b"", b"")] * len(plots))
         yield

@@ -11,7 +11,10 @@ import pandas as pd
 
 from harness.engine.diagnostics import Diagnostics
 from harness.engine.setup import Setup
+from harness.inference.importance import importance
 from harness.models import DropoutNet
+from harness.reporting.page_tables import explored_metrics
+from harness.reporting.plots.factors import Roles
 from harness.settings import Sweep, Tune
 from harness.settings.levels import stored
 from harness.settings.metrics import METRICS
@@ -191,6 +194,11 @@ def _run(
         "eval_noise": math.nan if phase == "tune" else 0.0,
     }
     return {"status": "diverged" if diverged else "finished", "steps_done": ends} | metrics, curve
+
+
+def roles_of(study: FakeStudy, runs: pd.DataFrame) -> Roles:
+    """What figures show of a study."""
+    return Roles.of(study, runs, importance(study, runs, explored_metrics(study, runs)))
 
 
 def fail(runs: pd.DataFrame, chosen: "pd.Series[bool]") -> pd.DataFrame:

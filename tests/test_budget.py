@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import FakeStudy, rnn_clip, simulate
+from synthetic import FakeStudy, rnn_clip, roles_of, simulate
 
 from harness.inference.budget import expected_least, median_least
 from harness.inference.learning_rates import with_rates
 from harness.inference.selection import selected
 from harness.reporting import plots
 from harness.reporting.plots import budget, sensitivity
-from harness.reporting.plots.factors import contrasted
+from harness.reporting.plots.factors import Roles
 from harness.settings import Sweep, Tune
 
 VALUES = [3.0, 1.0, 2.5, 7.0, 1.0, 4.0, 9.0]
@@ -60,8 +60,11 @@ def tuned(**changes: Any) -> tuple[FakeStudy, pd.DataFrame]:
 
 def test_a_budget_curve_is_the_median_over_seeds_and_cells_of_each_search():
     study, runs = tuned()
-    data = budget.data(runs, study)
-    assert data is not None and contrasted(study) == ("model.dropout", "clipping.max_norm")
+    data = budget.data(runs, roles_of(study, runs))
+    assert data is not None and roles_of(study, runs).contrasted == {
+        "facet": "model.dropout",
+        "group": "clipping.max_norm",
+    }
     assert set(data["statistic"]) == {budget.MEDIAN}
     for (dropout, norm), line in data.groupby(["facet", "group"]):
         inside = runs[
@@ -74,7 +77,7 @@ def test_a_budget_curve_is_the_median_over_seeds_and_cells_of_each_search():
             ]
             assert row["estimate"] == np.median(best) and row["n"] == 5
     assert data["budget"].max() == 4
-    (plot,) = budget.plots(runs, pd.DataFrame(), study)
+    (plot,) = budget.plots(runs, pd.DataFrame(), roles_of(study, runs))
     plots.render(plot)
     assert "since runs diverged" in plot.caption
 
@@ -82,7 +85,7 @@ def test_a_budget_curve_is_the_median_over_seeds_and_cells_of_each_search():
 def test_without_diverged_runs_it_is_the_mean_over_subsets():
     study, runs = tuned()
     runs = runs[runs["optimizer.lr"] < 10.0]
-    data = budget.data(runs, study)
+    data = budget.data(runs, roles_of(study, runs))
     assert data is not None and set(data["statistic"]) == {budget.MEAN}
     line = data[(data["facet"] == "0") & (data["group"] == "0.25")]
     inside = runs[(runs["model.dropout"] == 0.0) & (runs["clipping.max_norm"] == 0.25)]
@@ -93,24 +96,27 @@ def test_without_diverged_runs_it_is_the_mean_over_subsets():
     assert line["estimate"].to_list()[1] == pytest.approx(np.median(means))
 
 
-def test_cells_of_one_line_are_no_further_seeds():
-    """A third factor, whose cells a line pools: its interval is that of the five seeds, each with its median over cells."""
+def test_a_third_factor_is_held_at_its_level_in_the_best_cell():
+    """Not averaged over: the curve is that of the runs there alone, and the caption says where."""
     study, runs = tuned()
     third = FakeStudy(settings=study.settings | {"batch_size": Sweep(8, 16, 32)}, within=True, seeds=5)
-    shifted = [
-        runs.assign(trial=runs["trial"] + 10_000 * i, batch_size=8 * 2**i, validation_loss=runs["validation_loss"] + i)
-        for i in range(3)
-    ]
-    one, data = budget.data(runs, study), budget.data(pd.concat(shifted), third)
+    shifted = pd.concat(
+        runs.assign(
+            trial=runs["trial"] + 10_000 * i, batch_size=8 * 2**i, validation_loss=runs["validation_loss"] + i % 2 / 1e3
+        )
+        for i in (1, 2, 0)
+    )
+    roles = Roles(third, ("clipping.max_norm", "model.dropout", "batch_size"), {"batch_size": 32})
+    one, data = budget.data(runs, roles_of(study, runs)), budget.data(shifted, roles)
     assert one is not None and data is not None and set(data["n"]) == {5}
-    for name in ("estimate", "low", "high"):
-        np.testing.assert_allclose(data[name], one[name] + 1)
+    np.testing.assert_array_equal(data["estimate"], one["estimate"])
+    assert roles.said(roles.contrasted) == " Held at batch_size = 32, as in the best cell."
 
 
 def test_shared_tuning_has_a_search_for_each_cell():
     study = rnn_clip()
     runs, curves = simulate(study, tune_trials=5, every=30)
-    (plot,) = budget.plots(runs, curves, study)
+    (plot,) = budget.plots(runs, curves, roles_of(study, runs))
     assert set(plot.data["n"]) == {1} and plot.data["budget"].max() == 5
     tune = runs[(runs["phase"] == "tune") & (runs["model.dropout"] == 0.0) & (runs["clipping.max_norm"] == 0.25)]
     line = plot.data[(plot.data["facet"] == "0") & (plot.data["group"] == "0.25")]
@@ -119,33 +125,35 @@ def test_shared_tuning_has_a_search_for_each_cell():
 
 def test_what_has_no_budget_curve():
     runs, curves = simulate(rnn_clip(), tune_trials=1, every=30)
-    assert not list(budget.plots(runs, curves, rnn_clip()))  # one value
-    assert not list(budget.plots(runs, curves, rnn_clip(sampler="tpe")))
-    assert not list(budget.plots(runs, curves, rnn_clip(objective=("validation_loss", "validation_error"))))
-    assert not list(budget.plots(runs, curves, FakeStudy(settings={"model.dropout": Sweep(0.0, 0.5)})))
-    assert not list(budget.plots(runs.iloc[:0], curves, rnn_clip()))
+    assert not list(budget.plots(runs, curves, roles_of(rnn_clip(), runs)))  # one value
+    assert not list(budget.plots(runs, curves, roles_of(rnn_clip(sampler="tpe"), runs)))
+    assert not list(
+        budget.plots(runs, curves, roles_of(rnn_clip(objective=("validation_loss", "validation_error")), runs))
+    )
+    assert not list(budget.plots(runs, curves, roles_of(FakeStudy(settings={"model.dropout": Sweep(0.0, 0.5)}), runs)))
+    assert not list(budget.plots(runs.iloc[:0], curves, roles_of(rnn_clip(), runs.iloc[:0])))
 
 
 def test_the_sensitivity_is_how_far_a_line_lies_above_its_lowest_point():
     study, runs = tuned()
-    data = sensitivity.data(runs, study)
+    data = sensitivity.data(runs, roles_of(study, runs))
     assert data is not None
-    for (dropout, norm), line in data.groupby(["facet", "group"]):
+    for (norm, dropout), line in data.groupby(["facet", "group"]):
         inside = runs[
             (runs["model.dropout"] == float(dropout)) & (np.isinf(runs["clipping.max_norm"]) == norm.startswith("∞"))
         ]
-        grid = inside.pivot(index="seed", columns="optimizer.lr", values="validation_loss").clip(upper=3.0)
-        assert line["estimate"].to_list() == grid.median().to_list()
-        assert line["low"].to_list() == grid.min().to_list() and line["high"].to_list() == grid.max().to_list()
+        losses = inside.pivot(index="seed", columns="optimizer.lr", values="validation_loss")
+        for rate, points in line.groupby("rate"):
+            assert dict(zip(points["seed"], points["loss"], strict=True)) == losses[rate].to_dict()
+            assert set(points["estimate"]) == {losses[rate].median()}
+        grid = losses.clip(upper=3.0)
         per_seed = (grid.sub(grid.min(axis=1), axis=0)).mean(axis=1)
-        assert line["sensitivity"].to_list() == pytest.approx([per_seed.median()] * 4)
-    (plot,) = sensitivity.plots(runs, pd.DataFrame(), study)
-    plots.render(plot)
-    assert not list(sensitivity.plots(runs, pd.DataFrame(), rnn_clip()))
-
-
-def test_a_factor_of_many_levels_is_not_spread_over_panels():
-    many = {"model.dropout": Sweep(*np.arange(8) / 10), "clipping.max_norm": Sweep(1.0, math.inf)}
-    assert contrasted(FakeStudy(settings=many)) == ("clipping.max_norm", "model.dropout")
-    assert contrasted(FakeStudy(settings={})) == (None, None)
-    assert contrasted(FakeStudy(settings={"model.dropout": Sweep(0.0, 0.5)})) == (None, "model.dropout")
+        assert line["sensitivity"].to_list() == pytest.approx([per_seed.median()] * len(line))
+        assert set(line["guessing"]) == {3.0}
+    (plot,) = sensitivity.plots(runs, pd.DataFrame(), roles_of(study, runs))
+    least = runs.groupby(["model.dropout", "clipping.max_norm", "optimizer.lr"])["validation_loss"].median().min()
+    assert plot.title.startswith(f"Lowest median validation loss: {least:.3g}, at lr ")
+    with plots.rendering.style():
+        figure = plot.draw(plot.data)
+    assert "10/10" in {text.get_text() for text in figure.axes[1].texts}  # at lr 10 without clipping all ten diverged
+    assert not list(sensitivity.plots(runs, pd.DataFrame(), roles_of(rnn_clip(), runs)))

@@ -41,7 +41,7 @@ from harness.tasks import Images
 
 RECORDED = Path(__file__).parent / "recorded_progress.json"
 """What two launches told on two cores that others used too: [seconds, steps done, share of the work that is done], to the end of
-training. `alike` has runs that cost the same, of `unlike` some cost a hundred times as much as others, and come last."""
+training. In `alike` all runs cost the same; in `unlike` the last third of the steps is three fifths of the work."""
 
 
 # --- Time left

@@ -42,6 +42,10 @@ NAN, INF = math.nan, math.inf
         (NAN, NAN, [4.6, 2.0, NAN], True, (1, 1, 0)),
         (-0.5, -1.0, [0.0, -1.5, -0.5], False, (0, 1, 0)),  # losses of a user's own may be negative
         (-2.0, -1.0, [0.0, -1.5, -2.0], False, (0, 0, 0)),
+        (17.0, 3.0, [4.6, 2.0, 2.08], False, (0, 0, 1)),  # 4 % above its least, which is jitter
+        (17.0, 3.0, [4.6, 2.0, 2.15], False, (0, 1, 0)),
+        (17.0, 3.0, [4.6, 0.0, 0.0], False, (0, 0, 1)),  # is at its least
+        (0.0, 0.0, [1.0, 0.5, 0.1], False, (0, 0, 1)),  # guessing costs nothing, and nothing is better
     ],
 )
 def test_endings_by_hand(

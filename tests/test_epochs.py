@@ -22,6 +22,7 @@ from harness.models import DropoutNet
 from harness.optimizers import SGD
 from harness.reporting.page_tables import readable
 from harness.reporting.plots import training
+from harness.reporting.plots.factors import Roles
 from harness.reporting.tables import summarize
 from harness.settings.schedules import Linear
 from harness.study.changes import Changes, apply_changes
@@ -228,7 +229,7 @@ def test_curves_of_runs_of_different_lengths_end_where_the_runs_do():
                       "validation_loss": np.nan})
         for t, n in ((0, 50), (1, 400), (2, 50), (3, 400)) for s in range(3)
     )  # fmt: skip
-    data = training.data(runs, curves, of)
+    data = training.data(runs, curves, Roles(of, tuple(of.sweeps()), {}))
     losses = data[data["quantity"] == "loss"]
     for (group, facet), line in losses.groupby(["group", "facet"]):
         assert line["step"].max() == (50 if "50" in (group, facet) else 392)

@@ -38,14 +38,16 @@ def record(step: int, members: list[int]) -> StepRecord:
 
 
 def trained() -> History:
-    """Four runs of 12 steps: 1 has an infinite loss at step 6, 2 an infinite weight at step 8, 3 stops after step 8."""
-    history = History(LoggingSteps(12, 3), 4, CPU, torch.float64)
+    """Five runs of 12 steps: 1 has an infinite loss at step 6, 4 at step 1, 2 an infinite weight at step 8, 3 stops after step 8."""
+    history = History(LoggingSteps(12, 3), 5, CPU, torch.float64)
     for stop in (4, 8, 12):
         for step in range(stop - 3, stop + 1):
             members = history.alive.tolist()
             losses, *others = record(step, members)
             if 1 in members and step >= 6:
                 losses[members.index(1)] = INF if step == 6 else NAN
+            if 4 in members:
+                losses[members.index(4)] = INF
             history.write(step, StepRecord(losses, *others))
             before = torch.tensor([[3.0, 4.0 * (1 + m)] for m in members], dtype=torch.float64)
             history.write_update(step, before, before + torch.tensor([0.6, 0.8], dtype=torch.float64))
@@ -65,12 +67,12 @@ def trained() -> History:
 
 def test_who_ends_when() -> None:
     history = trained()
-    assert history.nonfinite_at.tolist() == [0, 6, 8, 0] and history.finite() == [0, 3]
-    assert history.steps_done.tolist() == [12, 12, 12, 8] and history.measured_at.tolist() == [12] * 4
+    assert history.nonfinite_at.tolist() == [0, 6, 8, 0, 1] and history.finite() == [0, 3]
+    assert history.steps_done.tolist() == [12, 12, 12, 8, 12] and history.measured_at.tolist() == [12] * 5
     assert history.alive.tolist() == [0] and np.isnan(history.at_start).all()
 
 
-@pytest.mark.parametrize(("step", "expected"), [(4, 4 + 8 + 8 + 4), (8, 4 * 8), (12, 12 + 8 + 8 + 8)])
+@pytest.mark.parametrize(("step", "expected"), [(4, 4 + 8 + 8 + 4 + 4), (8, 4 * 8 + 4), (12, 12 + 8 + 8 + 8 + 4)])
 def test_steps_that_were_taken_count_those_after_a_loss_became_infinite_up_to_the_next_evaluation(
     step: int, expected: int
 ) -> None:
@@ -79,19 +81,19 @@ def test_steps_that_were_taken_count_those_after_a_loss_became_infinite_up_to_th
 
 def test_every_number_is_where_it_belongs_and_none_is_after_a_run_became_non_finite() -> None:
     arrays = trained().arrays()
-    steps, runs = np.arange(1, 13.0)[:, None], np.arange(4.0)
-    until = np.array([12, 6, 8, 8])
+    steps, runs = np.arange(1, 13.0)[:, None], np.arange(5.0)
+    until = np.array([12, 6, 8, 8, 1])
     inside = steps <= until
     assert list(arrays) == [*LOG, "validation_loss"]
     for column, name in enumerate(LOG[:5]):
         expected = np.where(inside, 100 * steps + 10 * column + runs, NAN)
         if name == "loss":
-            expected[5, 1] = INF
+            expected[5, 1] = expected[0, 4] = INF
         np.testing.assert_array_equal(arrays[name], expected)
     ratio = 1 / np.hypot(3, 4 * (1 + runs))
     np.testing.assert_allclose(arrays["update_ratio"], np.where(inside, ratio, NAN), rtol=1e-12)
-    validation = np.full((12, 4), NAN)
-    validation[3], validation[7, [0, 2, 3]], validation[11, 0] = 4000 + runs, 8000 + np.array([0, 2, 3]), 12000
+    validation = np.full((12, 5), NAN)
+    validation[3, :4], validation[7, [0, 2, 3]], validation[11, 0] = 4000 + runs[:4], 8000 + np.array([0, 2, 3]), 12000
     np.testing.assert_array_equal(arrays["validation_loss"], validation)
     np.testing.assert_array_equal(trained().validation[3, 1], 0.1 * runs)
 
@@ -101,9 +103,9 @@ def test_what_was_recorded_up_to_a_checkpoint_comes_back() -> None:
     for step, evaluated in ((4, 1), (8, 2)):
         state = history.state_dict(step)
         assert len(state["log"]) == step and len(state["validation"]) == evaluated
-        other = History(LoggingSteps(12, 3), 4, CPU, torch.float64)
+        other = History(LoggingSteps(12, 3), 5, CPU, torch.float64)
         other.load_state_dict(state)
-        assert other.nonfinite_at.tolist() == [0, 6, 8, 0] and other.steps_done.tolist() == [12, 12, 12, 8]
+        assert other.nonfinite_at.tolist() == [0, 6, 8, 0, 1] and other.steps_done.tolist() == [12, 12, 12, 8, 12]
         for name, column in history.arrays().items():
             np.testing.assert_array_equal(other.arrays()[name][:step], column[:step])
             assert np.isnan(other.arrays()[name][step:]).all()

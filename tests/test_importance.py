@@ -172,13 +172,14 @@ def test_what_cannot_be_decomposed_says_why():
 @pytest.mark.parametrize("ending", ["as it is", "failed", "nothing ran"])
 def test_any_study_and_ending(settings: dict[str, Any], seeds: int, ending: str):
     study = FakeStudy(settings=settings | {"steps": 40}, seeds=seeds)
-    runs, curves = simulate(study, every=20)
+    runs, _ = simulate(study, every=20)
     runs = {"failed": fail(runs, runs["seed"] >= 0), "nothing ran": runs.iloc[:0]}.get(ending, runs)
     table = importance(study, runs, ["test_loss", "gap"])
     assert table.empty == (not study.sweeps())
     there = ending == "as it is" and seeds > 1
     assert (table["why"] == "").any() == (there and bool(study.sweeps()))
-    assert len(list(figure.plots(runs, curves, study))) == (there and bool(study.sweeps()))
+    table = importance(study, runs, explored_metrics(study, runs))
+    assert len(list(figure.plots(table))) == (there and bool(study.sweeps()))
 
 
 def test_copies_of_seeds_are_no_replicates():
@@ -190,7 +191,7 @@ def test_copies_of_seeds_are_no_replicates():
 
 def test_the_figure_draws_what_its_csv_has_and_the_table_says_how():
     study, runs = ran(seeds=4)
-    (plot,) = figure.plots(runs, pd.DataFrame(), study)
+    (plot,) = figure.plots(importance(study, runs, explored_metrics(study, runs)))
     plots.render(plot)
     assert list(plot.data["metric"].unique()) == explored_metrics(study, runs)
     part = explored(study, runs, plot.data, pd.DataFrame())[0]

@@ -433,7 +433,7 @@ def test_what_else_is_refused() -> None:
 # --- figures
 
 
-def test_own_figures_come_last_and_one_that_fails_says_so() -> None:
+def test_own_figures_come_last_and_one_that_fails_says_so(tmp_path: Path) -> None:
     def scatter(runs):
         """Norm against loss.
 
@@ -458,7 +458,8 @@ def test_own_figures_come_last_and_one_that_fails_says_so() -> None:
     study = rnn_clip(figures=(scatter, failing, nothing, unprintable))
     table, curves = simulate(study, every=6)
     before = table.copy()
-    drawn = list(plots.plots(table, curves, study))[-4:]
+    curves.to_parquet(tmp_path / "curves.parquet")
+    drawn = list(plots.plots(table, tmp_path / "curves.parquet", study, []))[-4:]
     assert [plot.name for plot in drawn] == ["own_scatter", "own_failing", "own_nothing", "own_unprintable"]
     assert drawn[0].caption == "Norm against loss. One point a run. Examples: 359 test, 359 validation, 1,079 training."
     assert "failing. `failing` could not be drawn: ValueError: no $column$ \\x1b." in drawn[1].caption
@@ -467,9 +468,10 @@ def test_own_figures_come_last_and_one_that_fails_says_so() -> None:
     assert plots.render_all(drawn) == [plot.drawn for plot in drawn]
     for plot in drawn:
         pd.testing.assert_frame_equal(plot.data, before)
-        svg, png = plot.drawn or (b"", b"")
-        assert svg.startswith(b"<?xml")
-        assert png.startswith(b"\x89PNG")
+        assert plot.drawn is not None
+        assert plot.drawn.svg.startswith(b"<?xml")
+        assert plot.drawn.png.startswith(b"\x89PNG")
+        assert plot.drawn.pdf.startswith(b"%PDF")
     assert not plt.get_fignums()
     assert next(plots.own.plots(table, study)).drawn == drawn[0].drawn, "the same table gives the same bytes"
 
@@ -537,7 +539,7 @@ def test_a_study_with_own_metrics_and_figures_from_the_command_line_to_verify(tm
         assert text in page
     assert "test_top2_error" in (folder / "summary.md").read_text()
     for name in ("own_against", "own_broken"):
-        for kind in ("svg", "png", "csv"):
+        for kind in ("svg", "png", "pdf", "csv"):
             assert (folder / "figures" / f"{name}.{kind}").stat().st_size
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{results / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("top2").experiment_id
@@ -545,8 +547,8 @@ def test_a_study_with_own_metrics_and_figures_from_the_command_line_to_verify(tm
     for child in children:
         rows = runs[runs["trial"] == int(child.data.tags["harness.trial"])]
         if np.isfinite(rows["test_top2_error"]).all():
-            assert child.data.metrics["test_top2_error"] == pytest.approx(rows["test_top2_error"].mean())
-            assert child.data.metrics["late_loss"] == pytest.approx(rows["late_loss"].mean())
+            assert child.data.metrics["generalization/test_top2_error"] == pytest.approx(rows["test_top2_error"].mean())
+            assert child.data.metrics["stability/late_loss"] == pytest.approx(rows["late_loss"].mean())
     (launch,) = client.search_runs([experiment], "tags.`harness.kind` = 'launch'")
     kept = [file.path for file in client.list_artifacts(launch.info.run_id, "report/figures")]
     assert {"report/figures/own_against.png", "report/figures/own_broken.png"} <= set(kept)

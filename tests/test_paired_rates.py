@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import optimize, special, stats
 
 from harness.inference.inversion import p_against
 from harness.inference.paired_rates import paired_rate_bounds, paired_rate_score
@@ -51,6 +51,24 @@ def test_the_p_value_is_that_of_the_worst_rate(b: int, c: int, n: int, null: flo
         rates = np.linspace(max(0.0, -difference), (1 - difference) / 2, 200)
         worst = max(worst, *(probabilities(extreme, difference, rate).sum() for rate in rates))
     assert p_against(paired_rate_bounds(b, c, n), null) == pytest.approx(2 * worst, rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "n", "d"),
+    [(5, 2, 10, 0.1), (2, 5, 9, 0.3), (7, 1, 20, -0.4), (3, 3, 8, 0.5), (1, 0, 1, 0.2), (4, 1, 10, 0.3)],
+)
+def test_the_score_is_the_gap_in_standard_errors_at_the_likeliest_rates(b: int, c: int, n: int, d: float) -> None:
+    """Tango 1998: of all rates with the difference d those that maximise the likelihood, found by search."""
+    least, most = max(0.0, -d), (1 - d) / 2
+
+    def surprise(rate: float) -> float:
+        rates = np.array([rate + d, rate, 1 - 2 * rate - d])
+        return -float(special.xlogy([b, c, n - b - c], np.maximum(rates, 1e-300)).sum())
+
+    rate = optimize.minimize_scalar(surprise, bounds=(least, most), method="bounded", options={"xatol": 1e-12}).x
+    expected = (b - c - n * d) / math.sqrt(n * (2 * rate + d * (1 - d)))
+    assert float(paired_rate_score(b, c, n, d)) == pytest.approx(expected, rel=1e-5, abs=1e-12)
+    assert float(paired_rate_score(b, c, n, (b - c) / n)) == 0
 
 
 def test_decisions_at_few_pairs_by_hand() -> None:

@@ -60,9 +60,15 @@ def test_rates_follow_their_definition_at_any_length(steps: int, block: int, mon
 def test_a_spike_counts_from_six_deviations_on() -> None:
     """Of 40 losses 0, 1, 0, 1 … median .5 and MAD .5: beyond 3.5; 5 deviations would say 3."""
     quiet = np.tile([0.0, 1.0], 20)
-    for last, expected in ((3.4, 0.0), (3.6, 1.0)):
+    for last, expected in ((3.4, 0.0), (3.5, 0.0), (3.6, 1.0)):
         losses = np.append(quiet, last)[:, None]
         assert stability.spikes(losses, stability.trailing_median(losses))[-1, 0] == expected
+
+
+def test_an_explosion_counts_from_ten_times_the_median_on() -> None:
+    for last, expected in ((19.9, 0.0), (20.0, 0.0), (20.1, 1.0)):
+        norms = np.append(np.tile([1.0, 2.0, 3.0], 10), last)[:, None]
+        assert stability.explosions(norms, stability.trailing_median(norms))[-1, 0] == expected
 
 
 def test_what_rises_from_nothing_is_no_multiple_of_it() -> None:

@@ -299,3 +299,18 @@ def test_claims_without_interval_or_data_are_missing_numbers_not_texts(tmp_path:
 
 def test_the_names_are_public() -> None:
     assert {"Results", "load"} <= set(harness.__all__)
+
+
+def test_a_figure_is_drawn_again_with_its_title_and_a_wrong_name_says_which_there_are(ran: Path) -> None:
+    results = load(ran)
+    figure = results.plot("claim_1")
+    said = " ".join(figure.get_suptitle().split())
+    assert "Δ of test loss is " in said and "δ = 0.01" in said
+    dots = [x for line in figure.axes[0].lines if line.get_marker() == "o" for x in line.get_xdata()]
+    assert sorted(dots) == pytest.approx(sorted(results.verdicts["per_seed"].iloc[0].values()))
+    for path in (ran / "figures").glob("*.csv"):
+        assert results.plot(path.stem).axes or path.stem.startswith("own_")
+    with pytest.raises(
+        InvalidStudy, match=r"none of this study's figures; there are claim_1, generalization, .*got 'surfaces'"
+    ):
+        results.plot("surfaces")

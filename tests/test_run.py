@@ -72,7 +72,7 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )
-    for kind in ("svg", "png", "csv"):
+    for kind in ("svg", "png", "pdf", "csv"):
         assert len(list((folder / "figures").glob(f"*.{kind}"))) >= 5
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert not [name for name in there if meaning(name) is None and not name.startswith(".")]
@@ -92,8 +92,8 @@ def test_a_study_of_ones_own_leaves_everything_the_contract_names(study_file: Pa
     assert len(children) == 4 * (2 + 1)
     child = next(c for c in children if c.data.tags["harness.phase"] == "confirm")
     assert {"model.dropout", "clipping.max_norm", "optimizer.lr"} <= set(child.data.params)
-    assert "test_loss" in child.data.metrics
-    assert len(client.get_metric_history(child.info.run_id, "curve/loss")) > 10
+    assert "generalization/test_loss" in child.data.metrics
+    assert len(client.get_metric_history(child.info.run_id, "curve/loss_median")) > 10
 
     trials = optuna.load_study(study_name="mine", storage=run_storage(results)).trials
     assert all(trial.state.name == "COMPLETE" for trial in trials)

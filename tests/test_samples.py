@@ -44,6 +44,61 @@ def test_the_numbers_are_means_over_trials_of_what_did_not_fail():
     assert found.bad.sum() == 1
 
 
+LOST = np.inf
+BY_SEED = {  # loss of the baseline at lengths 10 and 20, then of the treatment
+    0: (5.0, 7.0, 3.0, 4.0),
+    1: (5.0, LOST, 3.0, 4.0),
+    2: (LOST, 7.0, 3.0, LOST),
+    3: (5.0, 7.0, 3.0, LOST),
+    4: (LOST, 6.0, LOST, 4.0),
+    5: (5.0, 7.0, 3.0, 4.0),  # a copy of seed 0
+    6: (5.0, 7.0, 3.0, None),
+}
+
+
+def by_hand():
+    """Those runs, and some of the baseline alone at length 30."""
+    places = [(64, 10), (64, 20), (128, 10), (128, 20)]
+    rows = [
+        {"trial": trial, "seed": seed, "model.hidden": hidden, "task.length": length, "test_loss": loss,
+         "status": "diverged" if loss == LOST else "finished", "clip_fraction": 0.25 * (hidden == 64), "train_noise": np.nan}
+        for seed, losses in BY_SEED.items()
+        for trial, ((hidden, length), loss) in enumerate(zip(places, losses, strict=True))
+        if loss is not None
+    ]  # fmt: skip
+    alone = {"trial": 4, "seed": 6, "model.hidden": 64, "task.length": 30, "test_loss": 9.0, "status": "finished"}
+    return pd.DataFrame([*rows, alone]).assign(phase="confirm")
+
+
+def test_numbers_of_seeds_by_hand():
+    sweeps = SWEEPS | {"task.length": Sweep(10, 20, 30)}
+    found = sample(CLAIM, CLAIM.contrasts(sweeps)[0], by_hand(), sweeps)
+    assert (found.seeds, found.cells) == ([0, 1, 2, 3, 4], ["task.length = 10", "task.length = 20"])
+    assert (found.n_missing, found.n_copies, found.n_cells_left_out, found.n_all) == (1, 1, 1, 7)
+    low, high = found.bounds()
+    assert low.tolist() == [2.5, LOST, -LOST, -LOST, 1.0]
+    assert high.tolist() == [2.5, LOST, LOST, -LOST, 1.0]
+    assert found.differences.tolist() == [2.5, LOST, 0.0, -LOST, 1.0]  # what may be anything is a tie
+    assert found.bad.tolist() == [False, True, True, True, True]
+    treatment, baseline = found.arms
+    assert treatment.bad.tolist() == [[0, 0], [0, 0], [0, 1], [0, 1], [1, 0]]
+    assert baseline.bad.tolist() == [[0, 0], [0, 1], [1, 0], [0, 0], [1, 0]]
+    assert (treatment.n, treatment.n_diverged, treatment.n_bad) == (13, 3, 3)
+    assert (baseline.n, baseline.n_diverged, baseline.n_bad) == (15, 3, 3)
+    assert baseline.clipped.tolist() == [0.25] * 14 and treatment.clipped.tolist() == [0.0] * 13
+    assert not len(baseline.noise)
+
+
+def test_a_cell_by_itself_by_hand():
+    sweeps = SWEEPS | {"task.length": Sweep(10, 20, 30)}
+    whole = sample(CLAIM, CLAIM.contrasts(sweeps)[0], by_hand(), sweeps)
+    for i, expected in enumerate([[2.0, 2.0, LOST, 2.0, 0.0], [3.0, LOST, -LOST, -LOST, 2.0]]):
+        cell = whole.at_cell(i)
+        assert (cell.name, cell.cells, cell.seeds) == (f"task.length = {(10, 20)[i]}", [whole.cells[i]], whole.seeds)
+        assert cell.differences.tolist() == expected
+        assert [arm.bad.tolist() for arm in cell.arms] == [arm.bad[:, [i]].tolist() for arm in whole.arms]
+
+
 @pytest.mark.parametrize("change", [{"phase": "tune"}, {"status": "failed"}, {"test_loss": None}])
 def test_without_any_number_nothing_is_put_to_the_test(change):
     (found,) = judge([CLAIM], table().assign(**change), Plan(SWEEPS, range(12), [12]))

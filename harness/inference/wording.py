@@ -11,7 +11,7 @@ from harness.settings.show import counted
 from harness.study import Equivalence, Estimated
 
 NEAR = 0.1
-"""Of the width of an interval: an estimate that lies nearer to δ is said to be about δ."""
+"""Of the width of an interval, and twice this of δ: an estimate that lies nearer to δ is said to be about δ."""
 
 
 def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
@@ -61,7 +61,7 @@ def _is_near(verdict: Verdict) -> bool:
     if estimate is None or low is None or high is None or delta is None:
         return False
     distance = abs(estimate - delta) if verdict.kind != "Equivalence" else abs(abs(estimate) - delta)
-    return distance <= NEAR * (high - low)
+    return distance <= min(NEAR * (high - low), 2 * NEAR * delta)
 
 
 def _where_not(verdict: Verdict, evidence: Evidence) -> str:

@@ -1,16 +1,24 @@
 """`Pace`: from what was done by when to how long the rest will take."""
 
+from itertools import combinations
+from statistics import median
+
+MOST_POINTS = 64
+"""That are kept; of more, every other one goes."""
+
 
 class Pace:
-    """A straight line through what was done by when, by least squares.
+    """The rate at which work is done: the median of the slopes between any two points of time (Theil 1950, Sen 1968).
 
-    Work arrives in lumps, from several processes at about the same time, and the first lump waits for these to start: the slope of a
-    line minds neither, other than what is done by now over the time that it took.
+    Work arrives in lumps, from several processes at about the same time; the first lump waits for these to start, and between two
+    populations nothing arrives. Such a slope minds this less than a least-squares line, or what is done by now over the time it took.
     """
 
     def __init__(self) -> None:
-        self._n, self._last_s, self._skipped = 0, 0.0, 0.0
-        self._mean_s = self._mean_done = self._spread_s = self._shared = 0.0
+        self._points: list[tuple[float, float]] = []
+        self._every, self._noted, self._skipped = 1, 0, 0.0
+        self._last = (0.0, 0.0)
+        self._rate: float | None = None
 
     def skip(self, done: float) -> None:
         """So much was done without taking time."""
@@ -18,18 +26,26 @@ class Pace:
 
     def note(self, now_s: float, done: float) -> None:
         """So much is done by now, what was skipped included."""
-        self._n, self._last_s = self._n + 1, now_s
-        off_s, off_done = now_s - self._mean_s, done - self._skipped - self._mean_done
-        self._mean_s += off_s / self._n
-        self._mean_done += off_done / self._n
-        self._spread_s += off_s * (now_s - self._mean_s)
-        self._shared += off_s * (done - self._skipped - self._mean_done)
+        self._last, self._rate = (now_s, done - self._skipped), None
+        if self._noted % self._every == 0:
+            self._points = [*self._points, self._last]
+        self._noted += 1
+        if len(self._points) > MOST_POINTS:
+            self._points, self._every = self._points[::2], 2 * self._every
 
     def rate(self) -> float | None:
         """Done a second; None where that is not known."""
-        return self._shared / self._spread_s if self._spread_s > 0 and self._shared > 0 else None
+        if self._rate is None:
+            points = [*self._points, self._last]
+            slopes = [
+                (done - before) / (at_s - was_s)
+                for (was_s, before), (at_s, done) in combinations(points, 2)
+                if at_s > was_s
+            ]
+            self._rate = median(slopes) if slopes else None
+        return self._rate if self._rate is not None and self._rate > 0 else None
 
     def left_s(self, now_s: float, left: float) -> float | None:
         """How many seconds what is left takes from now on; None where that is not known."""
         rate = self.rate()
-        return None if rate is None else max(0.0, left / rate - (now_s - self._last_s))
+        return None if rate is None else max(0.0, left / rate - (now_s - self._last[0]))

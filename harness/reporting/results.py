@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from torch import Tensor
@@ -21,6 +21,9 @@ from harness.reporting.notebook import as_html
 from harness.reporting.reading import REMEDY, cells_of, json_of, pairs_of, read, runs_of, verdicts_of
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.show import counted
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "claims.json", "study.json", "environment.json"
 SUMMARY_FILE, OLD_SUMMARY_FILE = "summary.parquet", "summary.csv"
@@ -105,6 +108,19 @@ class Results:
             return kept_weights.read(path)
         except kept_weights.DAMAGE as error:
             raise InvalidStudy([Problem(str(path), "is damaged", str(error))]) from None
+
+    def plot(self, name: str) -> "Figure":
+        """A figure of the report, with its title, such as `surface`, `generalization` or `claim_1`.
+
+        Args:
+            name: of the figure: its file in `figures` without the suffix.
+
+        Raises:
+            InvalidStudy: there is no such figure; the message names those that there are.
+        """
+        from harness.reporting.plots.saved import saved  # takes a second
+
+        return saved(self.folder / "figures", name)
 
     @property
     def swept(self) -> list[str]:

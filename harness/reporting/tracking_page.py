@@ -16,6 +16,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from harness.inference.verdict import Verdict
 from harness.ledger.records.cells import SEEDS_FILE, Cell
 from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, curves_over_seeds
+from harness.ledger.records.launch import recordable
 from harness.ledger.records.naming import OVER_SEEDS, cell_key, cell_name, metric_name
 from harness.ledger.records.page import Page
 from harness.ledger.records.view import View
@@ -61,7 +62,7 @@ def tracking_page(study: Study, doc: str, verdicts: Sequence[Verdict], folder: P
     cells = list(_cells(study, found.runs, found.cells, folder / CURVES_FILE, extent))
     varied = [*study.sweeps(), *study.tunes()]
     title = f"{study.name}: cells and their trials"
-    return Page(title, cells, _view(varied, metrics, cells), _note(study, doc, verdicts))
+    return Page(title, cells, _view(varied, metrics, cells), _note(recordable(doc), verdicts))
 
 
 def _cells(study: Study, runs: pd.DataFrame, summary: pd.DataFrame, curves: Path, extent: Extent) -> Iterator[Cell]:
@@ -158,7 +159,7 @@ def _far_apart(curves: Sequence["pd.Series[float]"]) -> bool:
     return bool(low > 0 and high > FAR_APART * low)
 
 
-def _note(study: Study, doc: str, verdicts: Sequence[Verdict]) -> str:
+def _note(doc: str, verdicts: Sequence[Verdict]) -> str:
     """The question and what came of it, in Markdown."""
     claims = [f"- **{verdict.verdict}**{_mark(verdict)}: {verdict.title}. {verdict.sentence}" for verdict in verdicts]
     rows = (

@@ -177,9 +177,16 @@ class Recorder(Reader):
         for record in whole if entries is None else [record for record in trials if record.trial in set(entries)]:
             self._experiment.delete(record)
         if entries is None and whole:
-            name = TAG + view_key(self._tag()[IDENTITY])
-            self._experiment.tag_itself({name: None} if name in self._experiment.own_tags() else {})
+            self._forget_page()
         self._begin_anew()
+
+    def _forget_page(self) -> None:
+        """Takes the study's view from the experiment, and the description unless it is a user's or of another study there."""
+        there = self._experiment.own_tags()
+        names = {TAG + view_key(self._tag()[IDENTITY])}
+        if there.get(NOTE, "").startswith(OURS) and not self._experiment.search(None, "launch"):
+            names.add(NOTE)
+        self._experiment.tag_itself(dict.fromkeys(names & there.keys()))
 
     def _tag(self) -> dict[str, str]:
         """What marks a run in MLflow as this study's."""

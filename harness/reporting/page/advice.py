@@ -21,8 +21,8 @@ from harness.inference.rates import clopper_pearson_bounds
 from harness.inference.samples import BAD
 from harness.inference.selection import cells, rivals
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import bracketed, number
-from harness.settings.levels import in_words, is_number, label, stored
+from harness.reporting.page.words import bracketed, levels_in_words, number
+from harness.settings.levels import is_number, label, stored
 from harness.settings.metrics import not_comparable
 from harness.settings.show import counted
 from harness.study import Study
@@ -135,10 +135,10 @@ def _by_condition(study: Study, runs: pd.DataFrame, objective: str) -> dict[str,
     for levels, inside in cells(study, runs):
         there = inside[inside["status"] != "failed"]
         if len(there):
-            where = in_words({path: level for path, level in levels.items() if path.startswith(CONDITIONS)})
+            where = levels_in_words({path: level for path, level in levels.items() if path.startswith(CONDITIONS)})
             chosen = {path: level for path, level in levels.items() if not path.startswith(CONDITIONS)}
             values = rivals(there, objective).groupby(there["seed"]).mean()
-            found.setdefault("" if where == in_words({}) else where, []).append(_Cell(chosen, there, values))
+            found.setdefault("" if where == levels_in_words({}) else where, []).append(_Cell(chosen, there, values))
     return {where: sorted(of_one, key=lambda cell: cell.median) for where, of_one in found.items()}
 
 
@@ -156,7 +156,7 @@ def _reason(objective: str, found: Sequence[_Cell]) -> str:
     if len(found) > 1 and not any(_is_beaten(found[0], other, len(found) - 1) for other in found[1:]):
         return (
             f"{counted(len(found[0].values), 'seed')} cannot tell the best of {len(found)} combinations from any other; "
-            f"{objective} is least at {in_words(found[0].levels)}."
+            f"{objective} is least at {levels_in_words(found[0].levels)}."
         )
     return ""
 
@@ -171,7 +171,7 @@ def _is_beaten(best: _Cell, other: _Cell, others: int) -> bool:
 def _choice(study: Study, runs: pd.DataFrame, objective: str, where: str, found: Sequence[_Cell]) -> Choice:
     best, others = found[0], found[1:]
     tuned = [_tuned_in_words(path, best.runs[path]) for path in study.tunes()]
-    named = [*([in_words(best.levels)] if best.levels else []), *tuned]
+    named = [*([levels_in_words(best.levels)] if best.levels else []), *tuned]
     near = [cell for cell in others if not _is_beaten(best, cell, len(others))]
     said = [_in_short(best.levels, cell.levels) for cell in near[:MOST_NAMED]]
     more = f" and {len(near) - MOST_NAMED} more" if len(near) > MOST_NAMED else ""
@@ -181,7 +181,7 @@ def _choice(study: Study, runs: pd.DataFrame, objective: str, where: str, found:
 
 def _in_short(best: Mapping[str, Any], other: Mapping[str, Any]) -> str:
     """What another combination has otherwise than the best."""
-    return in_words({path: level for path, level in other.items() if stored(best[path]) != stored(level)})
+    return levels_in_words({path: level for path, level in other.items() if stored(best[path]) != stored(level)})
 
 
 def _tuned_in_words(path: str, values: "pd.Series[float]") -> str:
@@ -200,12 +200,16 @@ def _reached(objective: str, best: _Cell) -> str:
     low, high = clopper_pearson_bounds(bad, n)(ALPHA)
     ends = f"{100 * high:.0f} % not excluded" if not bad else f"{100 * low:.0f} to {100 * high:.0f} %"
     catastrophes = f"{bad or 'none'} of {counted(n, 'run')} diverged or collapsed ({ends})"
-    return f"{', '.join(parts)} (medians of {counted(len(best.values), 'seed')}, 95 % intervals); {catastrophes}"
+    n_seeds = counted(len(best.values), "seed")
+    return f"{', '.join(parts)} (medians of {n_seeds}{', 95 % intervals' if '[' in parts[0] else ''}); {catastrophes}"
 
 
 def _median(values: "pd.Series[float]") -> str:
+    """The median, with its interval where there are seeds enough for one."""
     numbers = values.to_numpy(float)
-    return bracketed(float(np.median(numbers)), *median_bounds(numbers, numbers)(ALPHA))
+    low, high = median_bounds(numbers, numbers)(ALPHA)
+    middle = float(np.median(numbers))
+    return number(middle) if math.isinf(low) and math.isinf(high) else bracketed(middle, low, high)
 
 
 def _caveats(study: Study, runs: pd.DataFrame, best: _Cell) -> Iterator[str]:

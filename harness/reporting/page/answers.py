@@ -12,9 +12,9 @@ import pandas as pd
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import bracketed, ends, metric_of, number
+from harness.reporting.page.words import bracketed, brief, ends, levels_in_words, metric_of, number
 from harness.settings import Sweep
-from harness.settings.levels import at, in_words, label, stored
+from harness.settings.levels import at, label, stored
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 
@@ -89,7 +89,8 @@ def _effect(verdict: Verdict) -> str:
     if verdict.estimand == "rate":
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
     how = f"{word} by" if estimate else "the same:"
-    return f"{what} is {how} {bracketed(estimate, low, high)} with {against(verdict.treatment, verdict.baseline)}."
+    by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high)
+    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline)}."
 
 
 def _rests_on(verdict: Verdict) -> str:
@@ -109,8 +110,8 @@ def against(treatment: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     shared = {p: level for p, level in treatment.items() if p in baseline and stored(baseline[p]) == stored(level)}
     first, second = ({p: level for p, level in arm.items() if p not in shared} for arm in (treatment, baseline))
     one = len(first) == 1 and list(first) == list(second)
-    other = label(*next(iter(second.items()))) if one else in_words(second)
-    return f"{in_words(first)} than with {other}" + (f", at {in_words(shared)}" if shared else "")
+    other = brief(label(*next(iter(second.items())))) if one else levels_in_words(second)
+    return f"{levels_in_words(first)} than with {other}" + (f", at {levels_in_words(shared)}" if shared else "")
 
 
 def _wins(verdict: Verdict) -> str:
@@ -120,7 +121,9 @@ def _wins(verdict: Verdict) -> str:
     differences = np.array(list(verdict.per_seed.values()))
     ties = int((differences == 0).sum())
     tied = f", {ties} tied" if ties else ""
-    return f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {len(differences)} seeds{tied}."
+    return (
+        f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}."
+    )
 
 
 def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> str:
@@ -145,9 +148,9 @@ def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> 
 
 def _at(where: Sequence[Mapping[str, Any]]) -> str:
     if len(where) == 1:
-        return f" at {in_words(where[0])}" if where[0] else ""
+        return f" at {levels_in_words(where[0])}" if where[0] else ""
     (path,) = where[0]
-    return f" at {path} = {'/'.join(label(path, levels[path]) for levels in where)}"
+    return f" at {path} = {'/'.join(brief(label(path, levels[path])) for levels in where)}"
 
 
 def _middle(verdict: Verdict, arm: pd.DataFrame) -> str:

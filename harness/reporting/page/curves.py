@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.reporting.page.words import brief
 from harness.settings.levels import at, in_words, label
 from harness.settings.show import counted
 from harness.study import Study
@@ -86,7 +87,10 @@ def curves_of(file: Path, runs: pd.DataFrame, study: Study) -> Curves:
 
 
 def _name(levels: Mapping[str, Any]) -> str:
-    return ", ".join(f"{path.rpartition('.')[2]} {label(path, level)}" for path, level in levels.items()) or "all runs"
+    return (
+        ", ".join(f"{path.rpartition('.')[2]} {brief(label(path, level))}" for path, level in levels.items())
+        or "all runs"
+    )
 
 
 def _some(cells: list[tuple[dict[str, Any], pd.DataFrame]]) -> list[tuple[dict[str, Any], pd.DataFrame]]:

@@ -1,10 +1,16 @@
 """A verdict and its numbers as a reader sees them."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from harness.inference.reading import READ_AS
 from harness.inference.resampling import Estimated
 from harness.inference.verdict import Verdict
+from harness.settings.levels import in_words, label
+
+LONGEST = 48
+"""Characters of a level's name that a sentence has room for."""
 
 
 def word(verdict: Verdict) -> str:
@@ -122,3 +128,23 @@ def bracketed(value: float, low: float, high: float) -> str:
     '0.5 [−0.25, ∞]'
     """
     return f"{number(value)} [{number(low)}, {number(high)}]"
+
+
+def brief(text: str) -> str:
+    """A name with its middle left out where it is very long: names that differ at either end still do.
+
+    >>> brief("adam"), brief("x" * 100 + "y")
+    ('adam', 'xxxxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxxxxxy')
+    """
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half + 1 :]}"
+
+
+def levels_in_words(levels: Mapping[str, Any]) -> str:
+    """Several levels as one phrase, very long ones in brief.
+
+    >>> levels_in_words({"model.dropout": 0.5}), levels_in_words({})
+    ('model.dropout = 0.5', 'all runs')
+    """
+    named = {path: brief(label(path, level)) for path, level in levels.items()}
+    return in_words(named)

@@ -32,7 +32,6 @@ from harness.reporting.plots import (
 from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.plot import Image, Plot
 from harness.reporting.plots.rendering import render, render_all, start_helpers
-from harness.settings.metrics import METRICS
 from harness.study import Study
 from harness.study.scope import examples_in_words
 
@@ -64,10 +63,8 @@ def plots(runs: pd.DataFrame, curves: Path, study: Study, verdicts: Sequence[Ver
         study: names the factors.
         verdicts: on its claims.
     """
-    metrics = explored_metrics(study, runs)
-    shares = shares_of(study, runs, metrics)
-    main = next((name for name in metrics if METRICS[name].group == "generalization"), None)
-    roles = Roles.of(study, runs, shares, main)
+    shares = shares_of(study, runs, explored_metrics(study, runs))
+    roles = Roles.of(study, runs, shares)
     shown = _curves(curves, runs, roles)
     there = examples_in_words(study)
     said = f" Examples: {there['test']} test, {there['validation']} validation, {there['train']} training."

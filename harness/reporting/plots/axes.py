@@ -19,6 +19,9 @@ SLANT = 35
 LEAST_WIDTH = 4.4
 """Of a figure, in inches: its legend needs so much."""
 
+TICK = 0.21
+"""Room that a slanted label of a tick needs at least, in inches."""
+
 MOST_TICKS = 16
 """Levels that an axis names; of more evenly spaced ones."""
 
@@ -93,7 +96,8 @@ def level_ticks(ax: Axes, places: Sequence[float], levels: Sequence[str]) -> Non
     """Label the ticks of the x axis with levels: upright where there is room, else slanted, in a higher figure."""
     figure, grid = ax.get_figure(root=True), ax.get_subplotspec()
     assert isinstance(figure, Figure) and grid is not None
-    step = -(-len(levels) // MOST_TICKS)
+    most = max(2, min(MOST_TICKS, int(ax.get_window_extent().width / figure.dpi / TICK)))
+    step = -(-len(levels) // most)
     places, levels = places[::step], levels[::step]
     ax.set_xticks(places)
     ticks = [tick(text) for text in levels]
@@ -134,12 +138,15 @@ class _Plain(LogFormatter):
 
 
 def facet_names(data: pd.DataFrame, width: int = 28) -> dict[int, str]:
-    """By their order the levels of the facet with its factor, all in one line where that has room; nothing without a facet."""
-    levels = data.drop_duplicates("facet_order").set_index("facet_order")
-    if not levels["facet_factor"].iloc[0]:
-        return dict.fromkeys(levels.index, "")
-    whole = {order: f"{row['facet_factor']} = {tick(row['facet'], flat=True)}" for order, row in levels.iterrows()}
-    if max(map(len, whole.values())) <= width:
-        return whole
-    return {order: f"{wrapped(row['facet_factor'], width)}\n= {wrapped(tick(row['facet'], flat=True), width)}"
-            for order, row in levels.iterrows()}  # fmt: skip
+    """By their order the levels of the facet with its factor, in one line where all have room, maybe by its last word."""
+    levels = data.drop_duplicates("facet_order")
+    factor = str(levels["facet_factor"].iloc[0])
+    shown = {
+        int(order): tick(level, flat=True) for order, level in zip(levels["facet_order"], levels["facet"], strict=True)
+    }
+    if not factor:
+        return dict.fromkeys(shown, "")
+    for name in (factor, factor.rpartition(".")[2]):
+        if max(len(f"{name} = {level}") for level in shown.values()) <= width:
+            return {order: wrapped(f"{name} = {level}", width) for order, level in shown.items()}
+    return {order: f"{wrapped(name, width)}\n= {wrapped(level, width)}" for order, level in shown.items()}

@@ -13,7 +13,7 @@ from harness.inference.budget import expected_least, median_least
 from harness.inference.intervals import Array
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import cell_and_seed, rivals, tried
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, name_axes
 from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.legends import counts_note, legend

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.inference.verdict import CellEstimate, Verdict
-from harness.reporting.html import metric_of, number, word
+from harness.reporting.page.words import metric_of, number, word
 from harness.reporting.plots.legends import counts_note
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
@@ -102,9 +102,9 @@ def _seeds(ax: Axes, seeds: pd.DataFrame, place: float, scale: Scale) -> None:
     ties = seeds.groupby("value")["value"]
     spread = place + 0.04 + 0.2 * ((ties.cumcount() + 0.5) / ties.transform("size") - 0.5).to_numpy(float)
     beyond = scale.beyond(seeds["value"])
-    for state, kind in {"compared": {"mfc": PALETTE[0]}, "left out": {"mfc": "none"}}.items():
+    for state, fill in (("compared", PALETTE[0]), ("left out", "none")):
         chosen = (seeds["state"] == state).to_numpy() & ~beyond
-        ax.plot(seeds["value"][chosen], spread[chosen], ls="", marker="o", ms=4.5, mec=PALETTE[0], alpha=0.75, **kind)
+        ax.plot(seeds["value"][chosen], spread[chosen], ls="", marker="o", ms=4.5, mfc=fill, mec=PALETTE[0], alpha=0.75)
     incomparable = (seeds["state"] == "incomparable").to_numpy()
     if incomparable.any():
         ax.plot([0], [place], ls="", marker="x", ms=6, mew=1.6, color=QUIET)

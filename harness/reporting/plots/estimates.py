@@ -20,19 +20,24 @@ def estimate(metric: str, rows: pd.DataFrame) -> dict[str, object]:
     Where runs became non-finite that mean would be infinite; as in the table the median stands in its place, with its
     order-statistic interval. Runs of one seed, where there are several, are first reduced to their median.
     """
-    rows = rows[rows[metric].notna()]
-    counted = {"n": len(rows), "n_diverged": int((rows["status"] == "diverged").sum())}
+    values = per_seed(metric, rows)
+    diverged = (rows["status"] == "diverged").to_numpy() & rows[metric].notna().to_numpy()
+    counted = {"n": int(rows[metric].count()), "n_diverged": int(diverged.sum())}
     if METRICS[metric].unit == RATE:
-        rate = float(rows[metric].mean()) if len(rows) else math.nan
-        return _found(SHARE, rate, wilson(float(rows[metric].sum()), len(rows))) | counted
-    values = rows[metric].to_numpy(float)
-    if rows["seed"].duplicated().any():
-        values = np.array([median(group) for _, group in rows.groupby("seed")[metric]])
-    if not np.isfinite(values).all():
-        return _found(MEDIAN, median(values), median_interval(values)) | counted
-    mean = float(values.mean()) if len(values) else math.nan
-    low, high = t_interval(values)
+        rate = float(rows[metric].mean()) if len(values) else math.nan
+        return _found(SHARE, rate, wilson(float(rows[metric].sum()), counted["n"])) | counted
+    array = values.to_numpy(float)
+    if not np.isfinite(array).all():
+        return _found(MEDIAN, median(array), median_interval(array)) | counted
+    mean = float(array.mean()) if len(array) else math.nan
+    low, high = t_interval(array)
     return _found(MEAN, mean, (low, high) if math.isfinite(low) else (math.nan, math.nan)) | counted
+
+
+def per_seed(metric: str, rows: pd.DataFrame) -> "pd.Series[float]":
+    """The metric by seed, where it is known; of several runs of a seed the median."""
+    values = pd.Series(rows[metric].to_numpy(float), index=rows["seed"].to_numpy()).dropna()
+    return values if values.index.is_unique else values.groupby(level=0).agg(median)
 
 
 def _found(statistic: str, value: float, bounds: tuple[float, float]) -> dict[str, object]:
@@ -53,9 +58,9 @@ def difference(metric: str, rows: pd.DataFrame, others: pd.DataFrame) -> dict[st
     The mean of it with its t interval, which is the difference of both means; where runs became non-finite the median with its
     order-statistic interval. Two infinite values tie.
     """
-    first, second = (of[of[metric].notna()].groupby("seed")[metric].agg(median) for of in (rows, others))
+    first, second = per_seed(metric, rows), per_seed(metric, others)
     both = first.index.intersection(second.index)
-    values = subtracted(first[both].to_numpy(float), second[both].to_numpy(float))
+    values = subtracted(*(np.asarray(of[both], dtype=np.float64) for of in (first, second)))
     if np.isfinite(values).all() and len(values):
         found = float(values.mean()), *t_interval(values)
     else:

@@ -39,15 +39,15 @@ class Roles:
     best: Mapping[str, Any]
 
     @classmethod
-    def of(cls, study: Study, runs: pd.DataFrame, shares: pd.DataFrame, metric: str | None) -> "Roles":
+    def of(cls, study: Study, runs: pd.DataFrame, shares: pd.DataFrame) -> "Roles":
         """Those for the runs of a study.
 
         Args:
             study: says what is swept and claimed.
             runs: one row per run.
-            shares: of its factors, from `harness.inference.importance`.
-            metric: the main one; None where nothing was measured.
+            shares: of its factors, from `harness.inference.importance`; the first metric of generalization is the main one.
         """
+        metric = next((name for name in shares["metric"] if METRICS[name].group == "generalization"), None)
         claimed = {path for claim in study.claims if isinstance(claim, Estimated) for path in claim.named()}
         found = shares[(shares["metric"] == metric) & (shares["why"] == "")]
         explained = {path: sum(row["share"] for row in found.to_dict("records") if path in str(row["term"]).split(" × "))

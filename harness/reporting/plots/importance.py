@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.inference.importance import RESIDUAL, REST, SEED, SHARED
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import columns_for, name_axes
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
@@ -79,6 +79,8 @@ def title(table: pd.DataFrame) -> str:
     """The factor or interaction that explains most of the first metric, with its interval."""
     rows = table[table["metric"] == table.loc[table["why"] == "", "metric"].iloc[0]]
     factors = rows[~rows["term"].isin([SEED, RESIDUAL, SHARED])].sort_values("share", ascending=False, kind="stable")
+    if factors.empty:
+        return ""
     first, metric = factors.iloc[0], str(rows["metric"].iloc[0]).replace("_", " ")
     low, high, share = (number(round(100 * max(first[name], 0.0))) for name in ("low", "high", "share"))
     unsure = " (other intervals overlap it)" if (factors["high"].iloc[1:] >= first["low"]).any() else ""

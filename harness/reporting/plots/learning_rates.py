@@ -10,14 +10,14 @@ from harness.inference.learning_rates import RATE, sweeps_rates
 from harness.inference.rates import wilson
 from harness.inference.robust import median, median_interval
 from harness.inference.selection import tried
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import factor_name
-from harness.reporting.plots.titles import levels_of
+from harness.reporting.plots.titles import least_and_most, levels_of
 
 ALWAYS = 0.95
 """Share of clipped steps from which on a run was clipped practically always."""
@@ -76,7 +76,7 @@ def title(table: pd.DataFrame) -> str:
     lines = table.drop_duplicates(["facet_order", "group_order"]).dropna(subset="half")
     if lines.empty:
         return ""
-    least, most = (lines.loc[i] for i in (lines["half"].idxmin(), lines["half"].idxmax()))
+    least, most = least_and_most(lines, "half")
     if least["half"] == most["half"]:
         where = " in every cell" if len(lines) > 1 else ""
         return f"Largest learning rate that trains: {number(most['half'])}{where} (median over seeds)."

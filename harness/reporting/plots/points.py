@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import MEDIAN, estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
@@ -34,13 +34,12 @@ def measured(runs: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
 
 def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.DataFrame | None:
     """Estimates of several metrics at every level of the first factors; None if nothing was measured or nothing is swept."""
-    runs, rows = confirmed(runs), []
     if "x" not in roles.points:
         return None
+    metrics, rows = measured(runs, metrics), list[dict[str, Any]]()
+    runs = confirmed(runs)[[*roles.order, "seed", "status", *metrics]]
     for names, inside in roles.cells(runs, roles.points):
-        rows += [
-            names | {"metric": metric} | estimate(metric, inside) for metric in measured(runs, metrics) if len(inside)
-        ]
+        rows += [names | {"metric": metric} | estimate(metric, inside) for metric in metrics if len(inside)]
     return pd.DataFrame(rows) if rows else None
 
 

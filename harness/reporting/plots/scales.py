@@ -1,5 +1,6 @@
 """Robust scales: where an axis ends, so that one blown-up run does not stretch it, and marks of what lies beyond."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,7 +39,7 @@ class Scale:
 
     def clipped(self, values: ArrayLike) -> Array:
         """Numbers moved onto the axis, infinite ones too; what is no number stays none."""
-        return np.clip(np.asarray(values, dtype=float), self.low, self.high)
+        return np.asarray(np.clip(np.asarray(values, dtype=float), self.low, self.high), dtype=np.float64)
 
     def beyond(self, values: ArrayLike) -> NDArray[np.bool_]:
         """Which numbers lie beyond the axis."""
@@ -84,7 +85,8 @@ def scale_of(values: ArrayLike, *, log: bool | None = None, within: tuple[float,
         low, high = fences(np.log(array))
     margin = MARGIN * (high - low) or (0.1 if as_log else 0.1 * abs(high) or 0.1)
     ends = low - margin, high + margin
-    return Scale(*(np.exp(ends).tolist() if as_log else ends), log=bool(as_log))
+    first, last = map(math.exp, ends) if as_log else ends
+    return Scale(first, last, bool(as_log))
 
 
 def fences(values: Array) -> tuple[float, float]:

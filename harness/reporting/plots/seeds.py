@@ -17,7 +17,7 @@ from harness.reporting.plots.generalization import metrics
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale, scale_of
-from harness.reporting.plots.texts import metric_name, metric_words
+from harness.reporting.plots.texts import metric_name, metric_words, shortened
 from harness.settings.show import counted
 
 
@@ -98,7 +98,7 @@ def title(table: pd.DataFrame) -> str:
         return f"{name.capitalize()} of {n}: from {table['value'].min():.3g} to {table['value'].max():.3g}."
     pairs = wide[[first, last]].dropna()
     before, after = pairs[first].to_numpy(float), pairs[last].to_numpy(float)
-    levels = [table.loc[table["x_order"] == order, "x"].iloc[0] for order in (first, last)]
+    levels = [shortened(table.loc[table["x_order"] == order, "x"].iloc[0]) for order in (first, last)]
     cells = (
         f" (pairs of {counted(pairs.index.get_level_values(0).nunique(), 'panel')})"
         if wide.index.get_level_values(0).nunique() > 1

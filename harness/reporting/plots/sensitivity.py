@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from harness.inference.learning_rates import RATE, sweeps_rates
 from harness.inference.robust import median
 from harness.inference.selection import rivals, tried
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
@@ -19,7 +19,7 @@ from harness.reporting.plots.looks import PALETTE, QUIET, look_of
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale
 from harness.reporting.plots.texts import factor_name
-from harness.reporting.plots.titles import levels_of
+from harness.reporting.plots.titles import least_and_most, levels_of
 
 ABOVE_GUESSING = 0.2
 """How far the axis goes on above the loss of guessing, as a part of what lies below."""
@@ -28,10 +28,10 @@ ABOVE_GUESSING = 0.2
 def roles_of(roles: Roles) -> dict[str, str]:
     """Levels of clipping in panels, where it is among the first two factors and legible; else as curves."""
     found = roles.contrasted
-    swap = found != roles.lines and len(roles.levels(found["group"], "group")) <= len(
-        roles.levels(found["group"], "facet")
-    )
-    return {"facet": found["group"], "group": found["facet"]} if swap else roles.lines
+    if not found.get("group", "").startswith("clipping") or "facet" not in found:
+        return roles.lines
+    legible = len(roles.levels(found["group"], "group")) == len(roles.levels(found["group"], "facet"))
+    return {"facet": found["group"], "group": found["facet"]} if legible else found
 
 
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
@@ -116,13 +116,13 @@ def title(table: pd.DataFrame) -> str:
     finite = table[np.isfinite(table["estimate"])]
     if finite.empty:
         return "No rate has a finite median loss."
-    best = finite.loc[finite["estimate"].idxmin()]
+    best, _ = least_and_most(finite, "estimate")
     said = f"Lowest median validation loss: {number(best['estimate'])}, at lr {number(best['rate'])}"
     lines = table.drop_duplicates(["facet_order", "group_order"]).dropna(subset="sensitivity")
     if len(lines) < 2:
         return f"{said}."
     said += f" with {levels_of(best, ('facet', 'group'))}"
-    least, most = (lines.loc[i] for i in (lines["sensitivity"].idxmin(), lines["sensitivity"].idxmax()))
+    least, most = least_and_most(lines, "sensitivity")
     return (
         f"{said}; the rate matters least at {levels_of(least, ('facet', 'group'))} (sensitivity {number(least['sensitivity'])}), most at "
         f"{levels_of(most, ('facet', 'group'))} ({number(most['sensitivity'])})."

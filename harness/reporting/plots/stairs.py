@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from harness.reporting.plots.axes import facet_panels, name_axes
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
-from harness.reporting.plots.titles import levels_of
+from harness.reporting.plots.titles import least_and_most, levels_of
 
 
 def stairs(data: pd.DataFrame, name: str) -> Figure:
@@ -33,7 +33,7 @@ def stairs(data: pd.DataFrame, name: str) -> Figure:
 def ends_in_words(data: pd.DataFrame) -> str:
     """The least and the largest share at the end, as counts of runs."""
     last = data.groupby(["facet_order", "group_order"]).tail(1)
-    rows = [last.loc[last["share"].idxmin()], last.loc[last["share"].idxmax()]]
+    rows = least_and_most(last, "share")
     said = [f"{round(row['share'] * row['n'])} of {row['n']} runs at {levels_of(row)}" for row in rows]
     if rows[0]["share"] == rows[1]["share"]:
         return f"{round(last['share'].mul(last['n']).sum())} of {last['n'].sum()} runs, the same share in every line"

@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import LEAST_WIDTH, facet_names, level_name, level_ticks
 from harness.reporting.plots.estimates import difference, estimate
 from harness.reporting.plots.factors import Roles, confirmed
@@ -28,8 +28,11 @@ MOST_METRICS = 2
 EQUAL_CONTRAST = 0.18
 """Relative luminance against which black and white have the same contrast (WCAG 2)."""
 
-WORDY, NUMERIC = 6, 16
-"""Columns up to which cells have room for an interval, and for a number."""
+WIDEST = 6.4
+"""Of all cells side by side, in inches."""
+
+WORDY, NUMERIC = 0.9, 0.38
+"""Width of a cell, in inches, from which on it has room for an interval, and for a number."""
 
 NEAR = "≈"
 """Marks a cell whose difference to the best one may be 0."""
@@ -66,9 +69,9 @@ def draw(data: pd.DataFrame) -> Figure:
     shown, facets = list(dict.fromkeys(data["metric"])), sorted(data["facet_order"].unique())
     columns, rows = data["x_order"].nunique(), data["y_order"].nunique()
     label = max(text_width(tick(level)) for level in data["y"])
-    cell = 0.95 if columns <= WORDY else 0.45 if columns <= NUMERIC else 0.2
-    width = max(columns * cell + 0.2, 1.2) * len(facets) + label + 0.6
-    height = (max(rows * (0.5 if columns <= WORDY else 0.3), 0.6) + 0.85) * len(shown)
+    cell = min(1.05, WIDEST / (columns * len(facets)))
+    width = columns * cell * len(facets) + label + 0.6
+    height = (max(rows * (0.5 if cell >= WORDY else 0.3), 0.6) + 0.85) * len(shown)
     figure = Figure(figsize=(max(width, LEAST_WIDTH), height), layout="constrained")
     axes = figure.subplots(len(shown), len(facets), squeeze=False)
     names = facet_names(data)
@@ -77,12 +80,12 @@ def draw(data: pd.DataFrame) -> Figure:
         norm = _norm(of_metric)
         for ax, facet in zip(line, facets, strict=True):
             panel = of_metric[of_metric["facet_order"] == facet]
-            _heatmap(ax, panel, norm, columns)
+            _heatmap(ax, panel, norm, cell)
             _axes(ax, panel, data)
             ax.set_ylabel(ax.get_ylabel() if facet == facets[0] else "")
             what = [f"{metric_name(metric)}: difference to the best cell"] if facet == facets[0] else []
             ax.set_title("\n".join([*what, *filter(None, [names[facet]])]))
-        if columns > NUMERIC:
+        if cell < NUMERIC:
             mappable = matplotlib.cm.ScalarMappable(norm, "cividis_r")
             figure.colorbar(mappable, ax=line.tolist(), extend="max", label="worse by")
     return figure
@@ -101,16 +104,22 @@ def _worse(data: pd.DataFrame) -> "np.ndarray[tuple[int, ...], np.dtype[np.float
     return np.asarray(data["effect"].to_numpy(float) * sign)
 
 
-def _heatmap(ax: Axes, panel: pd.DataFrame, norm: Normalize, columns: int) -> None:
-    for (_, row), worse in zip(panel.iterrows(), _worse(panel), strict=True):
+def _heatmap(ax: Axes, panel: pd.DataFrame, norm: Normalize, cell: float) -> None:
+    shown = panel.assign(worse=np.minimum(_worse(panel), norm.vmax or 1.0).astype(float))
+    shown.loc[~np.isfinite(_worse(panel)), "worse"] = np.nan
+    table = shown.pivot(index="y_order", columns="x_order", values="worse")
+    table = table.reindex(index=range(int(panel["y_order"].max()) + 1), columns=range(int(panel["x_order"].max()) + 1))
+    edges = (np.arange(n + 1) - 0.5 for n in table.shape[::-1])
+    mesh = ax.pcolormesh(*edges, table.to_numpy(float), norm=norm, cmap="cividis_r", edgecolors="white",
+                         linewidth=1.2 if cell >= NUMERIC else 0.4)  # fmt: skip
+    for row, worse in zip(panel.to_dict("records"), shown["worse"], strict=True):
         place = (row["x_order"] - 0.5, row["y_order"] - 0.5)
-        colour = (
-            matplotlib.colormaps["cividis_r"](norm(min(worse, norm.vmax or 1.0))) if np.isfinite(worse) else (1.0,) * 4
-        )
-        ax.add_patch(Rectangle(place, 1, 1, fc=colour, ec="white", lw=1.2, hatch=None if np.isfinite(worse) else "///"))
-        dark = _luminance(colour) <= EQUAL_CONTRAST
-        ax.text(row["x_order"], row["y_order"], _text(row, columns), ha="center", va="center", fontsize=8, linespacing=1.2,
-                color="white" if dark else "black")  # fmt: skip
+        colour = mesh.cmap(norm(worse)) if np.isfinite(worse) else (1.0, 1.0, 1.0, 1.0)
+        if not np.isfinite(worse):
+            ax.add_patch(Rectangle(place, 1, 1, fill=False, ec="0.75", lw=0, hatch="///"))
+        if text := _text(row, cell):
+            ax.text(row["x_order"], row["y_order"], text, ha="center", va="center", fontsize=8, linespacing=1.2,
+                    color="black" if _luminance(colour) > EQUAL_CONTRAST else "white")  # fmt: skip
         if row["best"]:
             ax.add_patch(Rectangle(place, 1, 1, fill=False, ec="black", lw=2, zorder=4))
     ax.grid(visible=False)
@@ -122,16 +131,16 @@ def _luminance(colour: tuple[float, ...]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def _text(row: "pd.Series[Any]", columns: int) -> str:
+def _text(row: dict[Any, Any], cell: float) -> str:
     """The difference with its interval, as far as there is room; of the best cell what it has."""
     mark = f"{NEAR} " if not row["best"] and not (row["effect_low"] > 0 or row["effect_high"] < 0) else ""
     diverged = f" {row['n_diverged']}×" if row["n_diverged"] else ""
-    if columns > NUMERIC:
+    if cell < NUMERIC:
         return "★" if row["best"] else mark.strip()
     if row["best"]:
-        return (f"best: {number(row['estimate'])}" if columns <= WORDY else number(row["estimate"])) + diverged
+        return (f"best: {number(row['estimate'])}" if cell >= WORDY else number(row["estimate"])) + diverged
     ends = [row["effect_low"], row["effect_high"]]
-    if columns > WORDY or not np.isfinite(ends).all():
+    if cell < WORDY or not np.isfinite(ends).all():
         return mark + signed(row["effect"]) + diverged
     digits = max(0, 1 - math.floor(math.log10(max(*map(abs, ends), 1e-300))))  # two of the larger end
     effect, low, high = (signed(value, digits) for value in (row["effect"], *ends))

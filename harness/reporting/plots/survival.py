@@ -49,7 +49,7 @@ def lost_at(runs: pd.DataFrame, curves: pd.DataFrame) -> "pd.Series[float]":
 
 
 def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
-    """Per cell, the share not lost at 0 steps and from each on at which a run is lost, with Wilson's interval; None if no run diverged.
+    """Per cell, the share not lost at 0 steps and from each on at which a run is lost, with Wilson's interval; None if no run shown diverged.
 
     Every run is followed to its end, so that this share is Kaplan and Meier's estimate (1958).
     """
@@ -67,7 +67,7 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame
                 names
                 | {"step": step, "end": end, "n": len(inside), "share": count / len(inside), "low": low, "high": high}
             )
-    return pd.DataFrame(rows) if rows else None
+    return pd.DataFrame(rows) if any(row["share"] < 1 for row in rows) else None
 
 
 def draw(data: pd.DataFrame) -> Figure:

@@ -22,6 +22,9 @@ UNCLIPPED = "∞ (no clipping)"
 """A level whose label is long; axes say once what it is."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SENTENCE = 40
+"""Characters of a level in a sentence, at most."""
+
 CHARACTER = 0.075
 """Width of a character, in inches."""
 
@@ -56,6 +59,15 @@ def metric_words(metric: str) -> str:
     """
     name = metric.replace("_", " ")
     return f"the share of runs that {name}" if metric in ("diverged", "collapsed", "solved") else name
+
+
+def shortened(text: str) -> str:
+    """A level as it stands in a sentence.
+
+    >>> shortened("a" * 50) == "a" * 39 + "…"
+    True
+    """
+    return text if len(text) <= SENTENCE else f"{text[: SENTENCE - 1]}…"
 
 
 def wrapped(text: str, width: int) -> str:

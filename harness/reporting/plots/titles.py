@@ -1,10 +1,12 @@
 """Titles: what is seen in a figure, as a sentence that follows from its data and says where intervals overlap."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
-from harness.reporting.html import number
-from harness.reporting.plots.texts import metric_words
+from harness.reporting.page.words import number
+from harness.reporting.plots.texts import metric_words, shortened
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 
@@ -66,11 +68,19 @@ def _lines(points: pd.DataFrame) -> str:
 
 def _overlap(lines: list[pd.DataFrame]) -> str:
     """In how many lines the intervals of both ends overlap, or are not known."""
-    unsure = sum(not _apart(line.iloc[0], line.iloc[-1]) for line in lines)
-    if not unsure:
-        return ""
-    where = f" in {unsure} of {len(lines)} lines" if len(lines) > 1 else ""
-    return f" (95 % intervals of its ends overlap{where})"
+    ends = [(line.iloc[0], line.iloc[-1]) for line in lines]
+    unknown = sum(not _known(first) or not _known(last) for first, last in ends)
+    unsure = sum(not _apart(first, last) for first, last in ends) - unknown
+    parts = [
+        f"{what}{f' in {n} of {len(lines)} lines' if len(lines) > 1 else ''}"
+        for what, n in (("95 % intervals of its ends overlap", unsure), ("no intervals", unknown))
+        if n
+    ]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _known(row: "pd.Series[float]") -> bool:
+    return bool(row["low"] <= row["high"])
 
 
 def _apart(a: "pd.Series[float]", b: "pd.Series[float]") -> bool:
@@ -92,15 +102,21 @@ def _best(points: pd.DataFrame, metric: str, name: str) -> str:
     if len(best) > 1:
         return f"{word} ({number(best['estimate'].iloc[0])}) at {len(best)} of {len(points)} points"
     first = best.iloc[0]
-    near = sum(not _apart(first, row) for _, row in points.iterrows()) - 1
-    noise = f"; {counted(near, 'other interval overlaps it', 'other intervals overlap it')}" if near else ""
+    near = int(((points["low"] <= first["high"]) & (points["high"] >= first["low"])).sum()) - 1
+    noise = f"; {counted(near, 'other interval overlaps it', 'other intervals overlap it')}" if near > 0 else ""
     return f"{word} at {levels_of(first)}: {_value(first)}{noise}"
 
 
-def levels_of(row: "pd.Series[object]", roles: tuple[str, ...] = ("x", "group", "facet")) -> str:
+def levels_of(row: "pd.Series[Any]", roles: tuple[str, ...] = ("x", "group", "facet")) -> str:
     """The levels of a row, as a phrase."""
     named = [(row[f"{role}_factor"], row[role]) for role in roles if f"{role}_factor" in row]
-    return ", ".join(f"{factor} = {level}" for factor, level in named if factor) or "all runs"
+    return ", ".join(f"{factor} = {shortened(level)}" for factor, level in named if factor) or "all runs"
+
+
+def least_and_most(table: pd.DataFrame, column: str) -> tuple["pd.Series[Any]", "pd.Series[Any]"]:
+    """The rows with the least and the largest value of a column, of equal ones the first."""
+    values = table[column].to_numpy(float)
+    return table.iloc[int(np.argmin(values))], table.iloc[int(np.argmax(values))]
 
 
 def _value(row: "pd.Series[float]") -> str:

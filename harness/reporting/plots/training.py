@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from harness.reporting.html import number
+from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
@@ -100,7 +100,7 @@ def draw(data: pd.DataFrame) -> Figure:
             ax.set_xlim(data["step"].min(), max(data["step"].max(), data["step"].min() + 1))
             ax.tick_params(labelleft=facet == facets[0], labelbottom=quantity == quantities[-1], which="both")
         row[0].set_ylabel(QUANTITIES[quantity] + (",\nlog scale" if scale.log else ""))
-    names = facet_names(data, 18)
+    names = facet_names(data, 14 if len(facets) > 3 else 20)
     for ax, facet in zip(axes[0], facets, strict=True):
         ax.set_title(names[facet])
     name_axes(figure, x="training step")

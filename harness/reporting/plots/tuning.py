@@ -69,7 +69,7 @@ def draw(data: pd.DataFrame) -> Figure:
             _panel(ax, of_objective[of_objective["facet_order"] == facet], scale)
             ax.tick_params(labelleft=facet == facets[0], which="both")
         row[0].set_ylabel(metric_name(objective) + (",\nlog scale" if scale.log else ""))
-    names = facet_names(data, 18)
+    names = facet_names(data, 14 if len(facets) > 3 else 20)
     for ax, facet in zip(axes[0], facets, strict=True):
         ax.set_title(names[facet])
     name_axes(figure, x=factor_name(str(data["factor"].iloc[0])))

@@ -60,6 +60,7 @@
   };
   const tools = element("div", { className: "tools" }, button("All", all(true)), button("None", all(false)), button("Zoom back", () => panels.forEach((panel) => panel.chart?.setData(panel.chart.data))));
   box.append(tools, choices);
+  box.hidden = data.cells.length < 2;
 
   // --- The charts
   const sync = uPlot.sync("curves");
