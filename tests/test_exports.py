@@ -25,6 +25,7 @@ from harness.optimizers import SGD, AdamW
 from harness.reporting.exports import exports, latex
 from harness.reporting.exports.bibliography import CHOICES, CLASSES, SETTINGS, bibtex
 from harness.reporting.exports.references import REFERENCES, entry
+from harness.reporting.folder import FILES
 from harness.reporting.page.content import Table
 from harness.reporting.tables import counts, sort_runs, summarize
 from harness.settings import schedules
@@ -358,3 +359,8 @@ def test_classes_and_settings_in_the_table_of_sources_are_there() -> None:
         settings = {key[1] for key in (*SETTINGS, *CHOICES) if key[0] == name}
         of = Model(modules[name]).kinds() if name in modules else _kinds(pieces[name])
         assert settings <= set(of), name
+
+
+def test_every_file_of_a_result_is_explained_in_the_room() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", Path("harness/reporting/README.md").read_text(), re.MULTILINE)
+    assert dict(rows) == FILES
