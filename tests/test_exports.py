@@ -25,6 +25,7 @@ from harness.optimizers import SGD, AdamW
 from harness.reporting.exports import exports, latex
 from harness.reporting.exports.bibliography import CHOICES, CLASSES, SETTINGS, bibtex
 from harness.reporting.exports.references import REFERENCES, entry
+from harness.reporting.folder import FILES
 from harness.reporting.page.content import Table
 from harness.reporting.tables import counts, sort_runs, summarize
 from harness.settings import schedules
@@ -320,7 +321,12 @@ def test_of_a_users_own_pieces_it_is_said_that_nothing_is_known() -> None:
 def test_a_task_with_its_data_is_looked_at_like_any_other() -> None:
     x = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
     study = Study(
-        name="own", task=tasks.Tensors(x, torch.arange(60) % 2), model=DropoutNet(hidden=(4,)), steps=5, seeds=2
+        name="own",
+        task=tasks.Tensors(x, torch.arange(60) % 2),
+        model=DropoutNet(hidden=(4,)),
+        batch_size=8,
+        steps=5,
+        seeds=2,
     )
     assert {"srivastava2014", "pascanu2013", "kingma2015"} <= keys(bibtex(study))
 
@@ -353,3 +359,8 @@ def test_classes_and_settings_in_the_table_of_sources_are_there() -> None:
         settings = {key[1] for key in (*SETTINGS, *CHOICES) if key[0] == name}
         of = Model(modules[name]).kinds() if name in modules else _kinds(pieces[name])
         assert settings <= set(of), name
+
+
+def test_every_file_of_a_result_is_explained_in_the_room() -> None:
+    rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", Path("harness/reporting/README.md").read_text(), re.MULTILINE)
+    assert dict(rows) == FILES

@@ -34,3 +34,4 @@ def test_a_users_own_module_and_tensors_run_in_a_notebook(tmp_path: Path, monkey
     assert f"{means[0.5, math.inf]:.3g} [" in page
     (cells,) = [data["text/html"] for data in shown if "test_loss_mean" in data.get("text/html", "")]
     assert f"{means[0.0, 0.5]:.6f}" in cells
+    assert any("image/png" in data for data in shown)

@@ -100,7 +100,7 @@ def test_verdicts_are_a_table_of_numbers_with_a_row_per_claim(ran: Path) -> None
     assert first["baseline"] == {"clipping.max_norm": math.inf}
     assert np.median([*first["per_seed"].values()]) == pytest.approx(first["estimate"])
     assert set(first["per_seed"]) == {0, 1, 2}
-    assert first["low"] < first["estimate"] < first["high"]
+    assert math.isnan(first["low"]) and math.isnan(first["high"])  # three seeds bound no median
     for name in ("estimate", "low", "high", "p_value", "interquartile_mean", "interquartile_mean_low"):
         assert verdicts[name].dtype == float
     assert math.isnan(verdicts["low"].iloc[1])

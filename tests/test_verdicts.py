@@ -19,7 +19,7 @@ from harness.inference.paired_rates import paired_rate_bounds
 from harness.inference.reading import read
 from harness.inference.samples import sample
 from harness.inference.verdict import Verdict, as_json
-from harness.settings import Sweep
+from harness.settings import InvalidStudy, Sweep
 
 ORDER = ("refuted", "inconclusive", "supported")
 TEN = [2.0, 2.1, 1.9, 2.0, 2.2, 2.1, 2.0, 1.9, 2.1, 2.0]
@@ -644,3 +644,11 @@ def test_a_verdict_that_the_interval_shown_does_not_give_says_who_gives_it():
     assert (sure.verdict, second.verdict) == ("supported", "supported")
     assert second.low is not None and second.low < 0.01
     assert "So Holm's procedure decides, at level 95.0%" in second.sentence and "Holm" not in sure.sentence
+
+
+def test_a_table_without_the_metric_of_a_claim_is_refused_with_its_name() -> None:
+    runs = make_runs({0.5: [1.0] * 6, 0.0: [2.0] * 6}).drop(columns="test_loss")
+    with pytest.raises(
+        InvalidStudy, match=r"runs\.test_loss: no such column, which the claim “better” is about; did you mean"
+    ):
+        judged(runs, claim())

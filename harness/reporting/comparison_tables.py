@@ -60,7 +60,10 @@ def cells_table(found: Comparison, metric: str, names: Names) -> Table:
                 plain(cell["b"]), interval, *counts, _left_out(cell),
             ]
         )  # fmt: skip
-    return Table([*paths, "seeds", "same", first, second, f"{second} − {first}", *changes, ""], rows)
+    head = [*paths, "seeds", "same", first, second, f"{second} − {first}", *changes]
+    if any(row[-1] for row in rows):
+        return Table([*head, "left out"], rows)
+    return Table(head, [row[:-1] for row in rows])
 
 
 def better(found: Comparison, metric: str) -> str:

@@ -16,6 +16,7 @@ FILES = {
     "claims_registered.json": "The record of claims: when each was made, and what was known then.",
     "figures/*.svg": "Each figure.",
     "figures/*.png": "The same for slides.",
+    "figures/*.pdf": "The same for a text.",
     "figures/*.csv": "The numbers that each figure draws.",
     "tables/numbers.tex": "A LaTeX macro for every number and verdict: `\\harness{NAME/claim1/estimate}`.",
     "tables/claims.tex": "The verdicts as a LaTeX table.",
