@@ -127,7 +127,7 @@ def test_the_page_shows_rates_by_kind_and_final_beside_best_and_says_what_is_mis
     )
     assert lines[0].index("best_test_loss") == lines[0].index("test_loss") + 1
     assert cells["spike_rate (not comparable across dropout)"].endswith("(of 3 runs)")
-    assert "Not comparable across dropout: spike rate" in (tmp_path / "report.html").read_text()
+    assert "rate (not comparable across dropout)" in (tmp_path / "report.html").read_text()
 
 
 STUDIES = {
