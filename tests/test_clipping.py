@@ -156,6 +156,17 @@ def test_by_hand(name: str) -> None:
         assert found.tensors[key][0].tolist() == pytest.approx(value, rel=1e-5)
 
 
+def test_defaults_are_those_of_the_papers_or_change_nothing() -> None:
+    """AGC: Brock et al. 2021; AutoClip: Seetharaman et al. 2020; ZClip: Kumar et al. 2025."""
+    assert AGC().values() == {"clip_factor": 0.01}
+    assert AutoClip().values() == {"percentile": 10.0}
+    assert ZClip().values() == {"z": 2.5, "alpha": 0.97, "warmup": 25}
+    assert [rule().values() for rule in (GlobalNorm, PerTensorNorm, Value)] == [
+        {"max_norm": inf}, {"max_norm": inf}, {"max_value": inf}
+    ]  # fmt: skip
+    assert Normalized().values() == {"norm": 1.0}
+
+
 def test_agc_by_hand() -> None:
     weights = {"a.weight": [[3.0, 4.0], [0.6, 0.8]], "a.bias": [0.0, 0.0], "b.weight": [[1.0, 0.0]]}
     gradient = {"a.weight": [[6.0, 8.0], [0.03, 0.04]], "a.bias": [0.0, 2.0], "b.weight": [[100.0, 0.0]]}

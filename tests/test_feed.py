@@ -1,6 +1,7 @@
 """Batches and masks by hand: permutation after permutation of the examples, and the noise of each seed against each p."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,13 +66,14 @@ def test_an_order_goes_on_from_where_it_was() -> None:
 
 
 def fed() -> tuple[list[Data], Feed]:
-    """Members 0 and 1 share data; 2 has other data of the same seed's task with fewer training examples; 3 is of seed 1."""
+    """Members 0 and 1 share data; 2 has fewer training examples in the same tensors; 3 is of seed 1 and has inputs of its own, 2 targets of its own."""
     x = torch.arange(90.0).view(30, 3)
     whole = Tensors(x, torch.arange(30) % 2, validation_size=6, test_size=4, label_noise=0.3)
     fewer = whole.replace(train_size=8)
     setups = [Setup(task=task, model=DropoutNet(hidden=(4,)), batch_size=5, steps=9) for task in (whole, fewer)]
     first = setups[0].task.data(0)
-    data = [first, first, setups[1].task.data(0), setups[0].task.data(1)]
+    second, third = setups[1].task.data(0), setups[0].task.data(1)
+    data = [first, first, replace(second, y=1 - second.y), replace(third, x=-third.x)]
     runs = [Run(0, 0, setups[0]), Run(1, 0, setups[0]), Run(2, 0, setups[1]), Run(0, 1, setups[0])]
     return data, Feed(runs, data, device=CPU, dtype=torch.float64)
 

@@ -465,8 +465,8 @@ def test_optuna_dashboard_shows_the_tuning(study: tuple[Path, str], tab: Any) ->
         address = f"http://127.0.0.1:{port}"
         studies = eventually(lambda: json.load(urllib.request.urlopen(f"{address}/api/studies")))
         (first,) = [each for each in studies["study_summaries"] if each["study_name"] == "mine"]
-        tab.goto(f"{address}/dashboard/studies/{first['study_id']}/trialTable")
-        tab.get_by_text("Complete").first.wait_for()
+        tab.goto(f"{address}/dashboard/studies/{first['study_id']}/trials")
+        tab.get_by_text("Trial 0").first.wait_for()
         tab.get_by_text("optimizer.lr").first.wait_for()
     finally:
         process.kill()

@@ -3,6 +3,7 @@
 import math
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,15 @@ from harness.study.registration import registrations
 sync_api = pytest.importorskip("playwright.sync_api", reason="no Playwright here")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")]
+
+USUAL = rnn_clip()
+
+
+@cache
+def usual() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Its runs and curves."""
+    return simulate(USUAL, every=10)
+
 
 LONG = "a_very_long_name_" * 12
 EVIL = "</script><script>document.title='pwned'</script>"
@@ -48,9 +58,9 @@ def made(
     return folder / "report.html"
 
 
-def lost(study: FakeStudy) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """All runs diverged."""
-    runs, curves = simulate(study, every=10)
+def lost() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """All of these diverged."""
+    runs, curves = (table.copy() for table in usual())
     generalization = [
         "train_loss",
         "validation_loss",
@@ -73,22 +83,21 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     claim = Claim(title, metric="test_loss", better="lower", smallest_effect=0.02,
                   treatment={"model.note": f"{LONG}1"}, baseline={"model.note": f"{LONG}{EVIL}"})  # fmt: skip
     studies = {
-        "usual": rnn_clip(),
         "one level": FakeStudy(name="one", settings={"model.dropout": Sweep(0.5)} | short, seeds=4),
         "one seed": rnn_clip(seeds=1),
-        "no claims": rnn_clip(claims=(), seeds=3),
+        "no claims": rnn_clip(claims=(), seeds=2),
         "search": FakeStudy(name="search", settings={"optimizer.lr": Tune(0.01, 1.0, log=True)} | short, seeds=5),
         "40 levels": FakeStudy(name="forty", settings={"model.dropout": Sweep(*[i / 50 for i in range(40)])} | short, seeds=3),
         "long names": FakeStudy(name=f"{'x' * 200}{EVIL}", settings={"model.note": Sweep(f"{LONG}1", f"{LONG}{EVIL}")} | short,
                                 seeds=6, claims=(claim,) * 8),
     }  # fmt: skip
-    found = {}
+    found = {"usual": made(USUAL, tmp_path_factory.mktemp("page"), *usual())}
     for name, study in studies.items():
         found[name] = made(study, tmp_path_factory.mktemp("page"), *simulate(study, every=10))
-    runs, curves = simulate(studies["usual"], every=10)
+    runs, curves = usual()
     folders = [tmp_path_factory.mktemp("page") for _ in range(2)]
-    found["incomplete"] = made(studies["usual"], folders[0], runs.iloc[:60], curves, missing=132)
-    found["all diverged"] = made(studies["usual"], folders[1], *lost(studies["usual"]))
+    found["incomplete"] = made(USUAL, folders[0], runs.iloc[:60], curves, missing=132)
+    found["all diverged"] = made(USUAL, folders[1], *lost())
     return found
 
 
@@ -176,7 +185,7 @@ def test_a_table_sorts_by_numbers_both_ways_and_by_keyboard(
 
 
 def test_a_table_keeps_the_rows_that_match(browser: "sync_api.Browser", pages: dict[str, Path]) -> None:
-    runs, _ = simulate(rnn_clip(), every=10)
+    runs, _ = usual()
     with Opened(browser, pages["usual"]) as page:
         field = page.get_by_label("Filter runs")
         said = page.locator(".tools", has=field).get_by_role("status")

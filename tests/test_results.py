@@ -311,6 +311,6 @@ def test_a_figure_is_drawn_again_with_its_title_and_a_wrong_name_says_which_ther
     for path in (ran / "figures").glob("*.csv"):
         assert results.plot(path.stem).axes or path.stem.startswith("own_")
     with pytest.raises(
-        InvalidStudy, match=r"none of this study's figures; there are claim_1, generalization, .*got 'surfaces'"
+        InvalidStudy, match=r"none of this study's figures; there are claim_1, generalization, .*got surfaces"
     ):
         results.plot("surfaces")

@@ -42,6 +42,11 @@ def test_the_numbers_are_means_over_trials_of_what_did_not_fail():
     bad = there.groupby("model.hidden")["status"].apply(lambda status: (status == "diverged").sum())
     assert [arm.n_bad for arm in found.arms] == bad[[128, 64]].tolist()
     assert found.bad.sum() == 1
+    for arm, hidden in zip(found.arms, (128, 64), strict=True):
+        share = (
+            (there["status"] == "diverged").groupby([there[n] for n in ("seed", "model.hidden", "task.length")]).mean()
+        )
+        assert arm.bad == pytest.approx(share.unstack([1, 2])[hidden][[10, 20]].loc[found.seeds].to_numpy())
 
 
 LOST = np.inf
@@ -57,7 +62,7 @@ BY_SEED = {  # loss of the baseline at lengths 10 and 20, then of the treatment
 
 
 def by_hand():
-    """Those runs, and some of the baseline alone at length 30."""
+    """Those runs, one of the baseline alone at length 30, and two of another arm."""
     places = [(64, 10), (64, 20), (128, 10), (128, 20)]
     rows = [
         {"trial": trial, "seed": seed, "model.hidden": hidden, "task.length": length, "test_loss": loss,
@@ -67,12 +72,18 @@ def by_hand():
         if loss is not None
     ]  # fmt: skip
     alone = {"trial": 4, "seed": 6, "model.hidden": 64, "task.length": 30, "test_loss": 9.0, "status": "finished"}
-    return pd.DataFrame([*rows, alone]).assign(phase="confirm")
+    of_no_arm = [
+        alone | {"trial": 6, "seed": seed, "model.hidden": 256, "task.length": 10, "test_loss": 9.0 + seed}
+        for seed in (0, 5)
+    ]
+    return pd.DataFrame([*rows, alone, *of_no_arm]).assign(phase="confirm")
+
+
+SWEPT = {"model.hidden": Sweep(64, 128, 256), "task.length": Sweep(10, 20, 30, 40)}
 
 
 def test_numbers_of_seeds_by_hand():
-    sweeps = SWEEPS | {"task.length": Sweep(10, 20, 30)}
-    found = sample(CLAIM, CLAIM.contrasts(sweeps)[0], by_hand(), sweeps)
+    found = sample(CLAIM, CLAIM.contrasts(SWEPT)[0], by_hand(), SWEPT)
     assert (found.seeds, found.cells) == ([0, 1, 2, 3, 4], ["task.length = 10", "task.length = 20"])
     assert (found.n_missing, found.n_copies, found.n_cells_left_out, found.n_all) == (1, 1, 1, 7)
     low, high = found.bounds()
@@ -87,11 +98,11 @@ def test_numbers_of_seeds_by_hand():
     assert (baseline.n, baseline.n_diverged, baseline.n_bad) == (15, 3, 3)
     assert baseline.clipped.tolist() == [0.25] * 14 and treatment.clipped.tolist() == [0.0] * 13
     assert not len(baseline.noise)
+    assert sorted(treatment.values) == sorted(loss for own in BY_SEED.values() for loss in own[2:] if loss is not None)
 
 
 def test_a_cell_by_itself_by_hand():
-    sweeps = SWEEPS | {"task.length": Sweep(10, 20, 30)}
-    whole = sample(CLAIM, CLAIM.contrasts(sweeps)[0], by_hand(), sweeps)
+    whole = sample(CLAIM, CLAIM.contrasts(SWEPT)[0], by_hand(), SWEPT)
     for i, expected in enumerate([[2.0, 2.0, LOST, 2.0, 0.0], [3.0, LOST, -LOST, -LOST, 2.0]]):
         cell = whole.at_cell(i)
         assert (cell.name, cell.cells, cell.seeds) == (f"task.length = {(10, 20)[i]}", [whole.cells[i]], whole.seeds)

@@ -209,7 +209,7 @@ class Page(HTMLParser):
 
 
 EXPECTED = {
-    "html", "head", "meta", "title", "link", "style", "script", "noscript", "body", "header", "nav", "main", "section", "article", "h1",
+    "html", "head", "meta", "title", "link", "style", "script", "body", "header", "nav", "main", "section", "article", "h1",
     "h2", "h3", "p", "ul", "ol", "li", "a", "dl", "dt", "dd", "div", "details", "summary", "table", "thead", "tbody", "tr", "th", "td",
     "span", "small", "b", "em", "figure", "img", "figcaption", "pre", "wbr", "svg", "path", "circle", "line", "text",
 }  # fmt: skip

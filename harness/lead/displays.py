@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 import click
 
-from harness.lead.durations import duration
+from harness.lead.durations import about
 from harness.lead.events import Ended, Event, Judged, Look, Said, as_json
 from harness.lead.pages import lines
 from harness.lead.progress import Progress
@@ -78,7 +78,7 @@ def counts(progress: Progress) -> str:
 def left(progress: Progress) -> str:
     """How long training goes on, in words; "" where there is no telling yet."""
     seconds = progress.left_s()
-    return "" if seconds is None else f"about {duration(seconds)} left"
+    return "" if seconds is None else f"{about(seconds)} left"
 
 
 class Lines:

@@ -1,7 +1,7 @@
 """A dry run: what a study would cost, what of it is done, and whether it would be refused. Nothing is written."""
 
 from harness.execution.placement import Placement
-from harness.lead.durations import duration
+from harness.lead.durations import about
 from harness.lead.options import Options
 from harness.ledger.peek import look
 from harness.ledger.records.tracking import RecordError, check
@@ -36,6 +36,6 @@ def rehearse(study: Study, options: Options, placement: Placement) -> str:
     if there.complete:
         return f"{done}: only the report would be written. Nothing was run."
     missing = there.wanted - there.done
-    left = duration(placement.training_s * missing / there.wanted)
+    left = about(placement.training_s * missing / there.wanted)
     so_far = f"{done}, {missing:,} new. " if there.done else ""
-    return f"{so_far}Training would take about {left}{placement.words}. Nothing was run."
+    return f"{so_far}Training would take {left}{placement.words}. Nothing was run."

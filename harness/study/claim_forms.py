@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.settings import show
-from harness.settings.levels import in_short, in_words, stored
+from harness.settings.levels import FEW, in_short, in_words, stored
 from harness.study.claims import KINDS, AnyClaim
 from harness.study.claims_of_factors import Trend
 from harness.study.statement import Estimated
@@ -153,6 +153,11 @@ def _level(value: Any, own: Mapping[Any, Any]) -> Any:
     return own[value] if value in own else _number(value)
 
 
+def _levels(path: str, levels: Sequence[Any]) -> str:
+    """All of a few levels as JSON has them; of many, how many there are and the first and the last."""
+    return ", ".join(map(str, levels)) if len(levels) <= FEW else in_short(path, map(_number, levels))
+
+
 def _number(value: Any) -> Any:
     """A level as JSON has it: infinity is a text there."""
     return float(value) if value in INFINITE else value
@@ -198,14 +203,14 @@ def differences(was: Form, now: Form) -> str:
 def _in_words(name: str, value: Any) -> str:
     match name, value:
         case "over" | "across", dict():
-            over = "; ".join(f"{path} in {in_short(path, map(_number, levels))}" for path, levels in value.items())
+            over = "; ".join(f"{path} in {_levels(path, levels)}" for path, levels in value.items())
             return f"over {over}" if over else "averaged over no factor"
         case _, dict():
             return f"{name} {in_words(value)}"
         case "measured_by", _:
             return "measured by another function"
-        case _, list():
-            return f"{WORDS.get(name, name)} = {in_short(name, map(_number, value))}"
+        case _, list() if len(value) > FEW:
+            return f"{WORDS.get(name, name)} = {_levels(name, value)}"
         case _, float() | int():
             return f"{WORDS.get(name, name)} = {value:g}"
     return f"{WORDS.get(name, name)} = {value if value is not None else 'nothing'}"

@@ -19,7 +19,7 @@ SLANT = 35
 LEAST_WIDTH = 4.4
 """Of a figure, in inches: its legend needs so much."""
 
-TICK = 0.21
+TICK = 0.3
 """Room that a slanted label of a tick needs at least, in inches."""
 
 MOST_TICKS = 16

@@ -14,7 +14,7 @@ from harness.reporting.page.words import metric_of, number, word
 from harness.reporting.plots.legends import counts_note
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.scales import Scale, scale_of
+from harness.reporting.plots.scales import BEHIND, Scale, scale_of
 from harness.reporting.plots.texts import metric_words, wrapped
 from harness.settings.show import counted
 
@@ -22,7 +22,7 @@ TOGETHER = {True: "all: the least", False: "average over cells"}
 LABEL = 30
 """Characters of a cell's name in one line."""
 
-MOST_CELLS = 40
+MOST_CELLS = 24
 
 
 def data(verdict: Verdict) -> pd.DataFrame | None:
@@ -120,7 +120,7 @@ def _seeds(ax: Axes, seeds: pd.DataFrame, place: float, scale: Scale) -> None:
 
 def _note(ax: Axes, text: str, x: float, place: float, side: str) -> None:
     ax.annotate(text, (x, place), (7 if side == "left" else -7, 4), textcoords="offset points", ha=side, fontsize=8,
-                color=QUIET)  # fmt: skip
+                color=QUIET, bbox=BEHIND)  # fmt: skip
 
 
 def _estimate(ax: Axes, cell: "pd.Series[Any]", place: float, scale: Scale) -> None:

@@ -14,7 +14,7 @@ from harness.reporting.plots.estimates import MEDIAN, estimate, statistic_in_wor
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
-from harness.reporting.plots.scales import Scale, scale_of
+from harness.reporting.plots.scales import Scale, fences, scale_of
 from harness.reporting.plots.texts import metric_name, metric_words
 from harness.settings.metrics import METRICS, RATE, not_comparable
 from harness.settings.show import counted
@@ -102,7 +102,9 @@ def _alike(metric: str, metrics: Sequence[str]) -> list[str]:
 def _scale(data: pd.DataFrame, metric: str) -> Scale:
     if METRICS[metric].unit == RATE:
         return Scale(-0.04, 1.04)
-    ends = pd.concat([data["estimate"], data["low"], data["high"]])
+    finite = data["estimate"][np.isfinite(data["estimate"])]
+    inside = data[data["estimate"].between(*fences(finite.to_numpy(float)))] if len(finite) else data
+    ends = pd.concat([inside["estimate"], inside["low"], inside["high"]])
     ends = ends.clip(0, 1) if METRICS[metric].unit.startswith("share") else ends
     scale = scale_of(ends, log=True if "norm" in metric else None)
     crowded = data["n_diverged"].any() and _is_legible(data[data["metric"] == metric])
@@ -137,7 +139,8 @@ def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
         offset, kind = (i - (groups - 1) / 2) * step, look_of(rows)
         rows = rows[rows["estimate"].notna()]
         _line(ax, rows.assign(place=rows["x_order"] + offset), scale, kind)
-    scale.count(ax, panel["estimate"])
+    if not _is_legible(panel):
+        scale.count(ax, panel["estimate"])
     if len(panel):
         level_axis(ax, panel)
         if _is_legible(panel) and METRICS[panel["metric"].iloc[0]].unit != RATE:

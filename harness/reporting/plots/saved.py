@@ -59,7 +59,9 @@ def read(path: Path) -> pd.DataFrame:
 
 def _titled(figure: Figure, picture: Path) -> Figure:
     """With the title that the picture has within, above all else."""
-    if title := str(Image.open(picture).info.get("Title", "")):
+    with Image.open(picture) as opened:
+        title = str(opened.info.get("Title", ""))
+    if title:
         width = max(20, int(figure.get_figwidth() / INCHES_A_CHARACTER))
         lines = textwrap.wrap(title.replace("$", r"\$"), width)
         figure.set_figheight(figure.get_figheight() + 0.18 * len(lines) + 0.1)

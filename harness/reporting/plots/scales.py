@@ -19,9 +19,12 @@ FENCE = 10.0
 """Typical deviations from the median beyond which a number is off the axis."""
 
 MOST_BEYOND = 0.1
-"""Share of numbers that an axis leaves out, at most."""
+"""Share of numbers that an axis leaves out, at most, or one."""
 
 MARGIN = 0.07
+
+BEHIND = {"fc": "white", "ec": "none", "pad": 0.8, "alpha": 0.8}
+"""Behind texts among marks."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Scale:
         above, below = int((array > self.high).sum()), int((array < self.low).sum())
         said = [f"{mark} {n} beyond" for mark, n in (("▲", above), ("▼", below)) if n]
         if said:
-            ax.text(0.99, 0.99, "\n".join(said), transform=ax.transAxes, ha="right", va="top", fontsize=8, color=QUIET)
+            ax.text(0.99, 0.99, "\n".join(said), transform=ax.transAxes, ha="right", va="top", fontsize=8, color=QUIET,
+                    zorder=9, bbox=BEHIND)  # fmt: skip
 
 
 def scale_of(values: ArrayLike, *, log: bool | None = None, within: tuple[float, float] | None = None) -> Scale:
@@ -99,5 +103,5 @@ def fences(values: Array) -> tuple[float, float]:
     deviations = np.abs(values - middle)
     typical = np.median(deviations[deviations > 0]) if (deviations > 0).any() else 0.0
     inside = values[deviations <= FENCE * typical]
-    inside = inside if len(inside) >= (1 - MOST_BEYOND) * len(values) else values
+    inside = inside if len(values) - len(inside) <= max(1, MOST_BEYOND * len(values)) else values
     return float(inside.min()), float(inside.max())

@@ -88,9 +88,9 @@ def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
         ring = seen[seen["chosen"] > 0]
         ax.scatter(ring["value"], ring["estimate"], s=40 + 200 * ring["chosen"], facecolors="none", edgecolors=kind["color"],
                    lw=1.3, zorder=3)  # fmt: skip
-        ax.plot(
-            lost["value"], scale.clipped(lost["estimate"]), ls="", marker="^", ms=6, color=kind["color"], clip_on=False
-        )
+        if len(lost):
+            y = scale.clipped(lost["estimate"])
+            ax.plot(lost["value"], y, ls="", marker="^", ms=6, color=kind["color"], clip_on=False)
     scale.apply(ax)
     scale.count(ax, panel["estimate"])
     ax.margins(x=0.1)

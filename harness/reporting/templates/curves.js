@@ -129,6 +129,7 @@
   }
   holder.append(box, readout, grid);
   holder.hidden = false;
+  document.getElementById("without-script").remove();
   draw();
   let width = holder.clientWidth;
   new ResizeObserver(() => {
