@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 FILES = {
     "report.html": "The report: verdicts, figures and tables on one page, which opens without a network.",
     "summary.md": "The report's verdicts and tables as text.",
-    "summary.csv": "One row per cell: levels, counts of runs by how they ended, and mean with 95 % interval of the main metrics and those of claims.",
+    "summary.csv": "One row per cell: levels, counts of runs by how they ended, and median (of rates and shares the mean) with 95 % interval of the main metrics and those of claims.",
     "summary.parquet": "The same rows with all metrics: `…_mean`, `…_median`, `…_low`, `…_high` and, of how many runs, `…_n`.",
     "runs.parquet": "One row per run: trial, seed, phase, key, every setting, how it ended, every metric.",
     "runs.csv": "The same table as text, for a spreadsheet.",

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.inference.description import statistic
 from harness.inference.learning_rates import METRICS as RATE_METRICS
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
@@ -62,11 +63,9 @@ def _meaning(name: str) -> str:
 
 
 def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
-    """The summary as a reader wants it: levels, tuned values, rates of runs that failed, some metrics "mean [low, high]".
+    """The summary as a reader wants it: levels, tuned values, rates of runs that failed, some metrics with intervals, see `description.described`.
 
-    Where cells train for different times, each says for how long. Where runs became non-finite a mean would be infinite; the
-    median over all runs stands in its place, marked "median". Where fewer runs have a metric than there are, the cell says how
-    many.
+    Where cells train for different times, each says for how long. Where fewer runs have a metric than there are, the cell says how many.
     """
     kinds = {name: title for name, title in KINDS.items() if f"{name}_mean" in summary}
     names_shown = [name + (f" ({said})" if (said := not_comparable(name, study.sweeps())) else "") for name in shown]
@@ -110,25 +109,22 @@ def _rate_text(row: dict[Any, Any], name: str) -> str:
 
 
 def cell_text(row: Mapping[Any, Any], name: str) -> str:
-    """Of a row of a summary a metric's mean [low, high], as `readable` has it."""
-    mean, middle, low, high = (float(row[f"{name}_{key}"]) for key in ("mean", "median", "low", "high"))
-    if math.isnan(middle):
+    """Of a row of a summary a metric's statistic [low, high], as `readable` has it."""
+    found, low, high = (float(row[f"{name}_{key}"]) for key in (statistic(name), "low", "high"))
+    if math.isnan(found):
         return "–"
     some = f" (of {row[f'{name}_n']} runs)" if row[f"{name}_n"] < row["n"] else ""
-    if math.isinf(middle):
-        return f"{'−' * (middle < 0)}∞ (median){some}"
-    if math.isinf(mean):
-        return f"{_short(middle)} (median){some}"
-    return (f"{_short(mean)} [{_short(low)},\u00a0{_short(high)}]" if math.isfinite(low) else _short(mean)) + some
+    bounds = "" if math.isnan(low) else f" [{_short(low)},\u00a0{_short(high)}]"
+    return _short(found) + bounds + some
 
 
 def _short(value: float) -> str:
     """Three significant digits, never more than needed.
 
-    >>> _short(0.12345), _short(12345.6), _short(0.0)
-    ('0.123', '1.23e+04', '0')
+    >>> _short(0.12345), _short(12345.6), _short(0.0), _short(-math.inf)
+    ('0.123', '1.23e+04', '0', '−∞')
     """
-    return f"{value:.3g}"
+    return f"{value:.3g}".replace("inf", "∞").replace("-∞", "−∞")
 
 
 def best_trials(study: Study, runs: pd.DataFrame) -> Table:

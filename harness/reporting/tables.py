@@ -5,12 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from harness.inference.intervals import t_interval
-from harness.inference.rates import wilson
+from harness.inference.description import described, statistic
 from harness.inference.robust import median
 from harness.inference.selection import cells
 from harness.settings.levels import stored
-from harness.settings.metrics import METRICS, RATE
+from harness.settings.metrics import METRICS
 from harness.study import Study
 
 COUNTS = ("n", "n_diverged", "n_collapsed", "n_failed")
@@ -22,8 +21,8 @@ MAIN = ("test_loss", "test_error", "best_test_loss", "best_test_error", "gap")
 UNTESTED = ("validation_loss", "validation_error")
 """Likewise where nothing was tested."""
 
-SHORT = ("mean", "low", "high")
-"""What the short summary has of a metric."""
+BOUNDS = ("low", "high")
+"""What the short summary has of a metric, beside its statistic."""
 
 MOST_COLUMNS = 25
 """Of the short summary, where no more are needed for the metrics of claims."""
@@ -54,8 +53,9 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: levels, tuned values, counts, and each metric's mean, median and 95 % interval over `…_n` runs.
 
     Of values that seeds were tuned to by themselves it is the median, with the range beside it.
-    The interval is Wilson's for what is 0 or 1, else t of the mean. A cell with a run that became non-finite has the mean `inf`
-    in metrics that are infinite there, and no interval. Only where a metric is missing a run is not counted, which `…_n` says.
+    The interval is that of the metric's statistic, see `description.described`: of the mean for what is 0 or 1, else of the median. A cell
+    with a run that became non-finite has the mean `inf` in metrics that are infinite there. Only where a metric is missing a run is
+    not counted, which `…_n` says.
     """
     rows, names = [], [name for name in METRICS if name in runs]
     for cell, inside in cells(study, runs):
@@ -75,8 +75,8 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def short(study: Study, summary: pd.DataFrame) -> pd.DataFrame:
-    """The columns of a summary that people look for: levels, tuned values, counts, and mean and interval of `short_metrics`."""
-    shown = [f"{name}_{key}" for name in short_metrics(study, summary) for key in SHORT]
+    """The columns of a summary that people look for: levels, tuned values, counts, and of `short_metrics` statistic and interval."""
+    shown = [f"{name}_{key}" for name in short_metrics(study, summary) for key in (statistic(name), *BOUNDS)]
     return summary[[*study.sweeps(), *study.tunes(), *COUNTS, *shown]]
 
 
@@ -85,7 +85,7 @@ def short_metrics(study: Study, summary: pd.DataFrame) -> list[str]:
     there = measured(summary)
     main = MAIN if any(name in there for name in MAIN) else UNTESTED
     claimed = [name for name in dict.fromkeys(claim.metric for claim in study.claims) if name in there]
-    room = (MOST_COLUMNS - len(study.sweeps()) - len(study.tunes()) - len(COUNTS)) // len(SHORT) - len(claimed)
+    room = (MOST_COLUMNS - len(study.sweeps()) - len(study.tunes()) - len(COUNTS)) // (1 + len(BOUNDS)) - len(claimed)
     return claimed + [name for name in main if name in there and name not in claimed][: max(room, 0)]
 
 
@@ -100,15 +100,9 @@ def _tuned(column: "pd.Series[float]") -> tuple[float, float, float]:
 
 def _estimate(name: str, column: "pd.Series[float]") -> dict[str, float]:
     values = column.dropna().to_numpy(float)
-    if not len(values):
-        return dict.fromkeys(("mean", "median", "low", "high"), math.nan) | {"n": 0}
-    if METRICS[name].unit == RATE:
-        low, high = wilson(values.sum(), len(values))
-    else:
-        low, high = t_interval(values)
-    bounded = (low, high) if math.isfinite(low) else (math.nan, math.nan)
-    estimates = {"mean": float(values.mean()), "median": median(values), "low": bounded[0], "high": bounded[1]}
-    return estimates | {"n": len(values)}
+    found = described(name, values)
+    mean = float(values.mean()) if len(values) else math.nan
+    return {"mean": mean, "median": median(values), "low": found.low, "high": found.high, "n": len(values)}
 
 
 def measured(summary: pd.DataFrame) -> list[str]:

@@ -13,6 +13,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from harness.inference.description import statistic
 from harness.inference.verdict import Verdict
 from harness.ledger.records.cells import SEEDS_FILE, Cell
 from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, curves_over_seeds
@@ -110,10 +111,10 @@ def _tuned(row: Mapping[str, Any], path: str) -> str:
 
 
 def _metrics(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
-    """Means over the seeds, of losses medians too; infinite ones are left out, since MLflow would show a number in their place."""
+    """Means over the seeds, and medians where these describe a metric; infinite ones are left out, as MLflow would show a number instead."""
     found = {"runs/seeds": float(row["n"]), "runs/failed": float(row["n_failed"])}
     for name in names:
-        kinds = {"mean": name, "median": f"{name}_median"} if METRICS[name].kind == "loss" else {"mean": name}
+        kinds = {"mean": name} | ({"median": f"{name}_median"} if statistic(name) == "median" else {})
         found |= {metric_name(shown): row.get(f"{name}_{kind}", math.nan) for kind, shown in kinds.items()}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
@@ -146,9 +147,8 @@ def _view(varied: Sequence[str], metrics: Iterable[str], cells: Sequence[Cell]) 
     there = {name for cell in cells for name in cell.metrics}
     columns = list[str]()
     for name in metrics:
-        mean, median = metric_name(name), metric_name(f"{name}_median")
-        lacking = any(mean not in cell.metrics and median in cell.metrics for cell in cells)
-        columns += [shown for shown in ([median] if lacking else [mean]) if shown in there]
+        shown = metric_name(f"{name}_median" if statistic(name) == "median" else name)
+        columns += [shown] if shown in there else []
     curves = dict.fromkeys(name for cell in cells for name, curve in cell.curves.items() if len(curve) > 1)
     on_logs = [name for name in curves if _far_apart([cell.curves[name] for cell in cells if name in cell.curves])]
     return View(varied, columns[:COLUMNS], list(curves), on_logs, len(cells))

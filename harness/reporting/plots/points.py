@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
-from harness.reporting.plots.estimates import MEDIAN, estimate, statistic_in_words
+from harness.reporting.plots.estimates import estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
@@ -148,17 +148,14 @@ def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
 
 
 def _line(ax: Axes, rows: pd.DataFrame, scale: Scale, kind: dict[str, Any]) -> None:
-    """The points of a group: medians hollow, a triangle at the edge where an estimate or the end of an interval lies beyond it."""
+    """The points of a group, a triangle at the edge where an estimate or the end of an interval lies beyond it."""
     x, y = rows["place"], scale.clipped(rows["estimate"])
     low, high = (scale.clipped(rows[name].fillna(rows["estimate"])) for name in ("low", "high"))
     ax.vlines(x, low, high, color=kind["color"], lw=1.3)
     numeric = bool(rows["x_numeric"].all())
     ax.plot(x, y, color=kind["color"], ls=kind["ls"] if numeric else "", lw=1, zorder=2)
     beyond = scale.beyond(rows["estimate"])
-    hollow = (rows["statistic"] == MEDIAN).to_numpy()
-    for chosen, face in ((~beyond & ~hollow, kind["color"]), (~beyond & hollow, "white")):
-        edge = {"mfc": face, "mec": kind["color"] if face == "white" else "white"}
-        ax.plot(x[chosen], y[chosen], **(kind | {"ls": ""} | edge), zorder=3)
+    ax.plot(x[~beyond], y[~beyond], **(kind | {"ls": "", "mfc": kind["color"], "mec": "white"}), zorder=3)
     for mark, end, name in (("^", scale.high, "high"), ("v", scale.low, "low")):
         for column, look in ((name, {"ms": 4}), ("estimate", {"ms": 7, "mfc": "white", "zorder": 4})):
             out = (rows[column] > end) if mark == "^" else (rows[column] < end)

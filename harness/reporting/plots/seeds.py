@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.robust import median
 from harness.reporting.plots.axes import facet_panels, level_axis, level_name, name_axes
-from harness.reporting.plots.estimates import MEDIAN, estimate, statistic_in_words
+from harness.reporting.plots.estimates import estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
 from harness.reporting.plots.looks import PALETTE, QUIET
@@ -84,8 +84,7 @@ def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
                             va="top" if mark == "^" else "bottom", fontsize=8, color=QUIET)  # fmt: skip
         middle = level["estimate"].iloc[0]
         if not scale.beyond(middle):
-            hollow = level["statistic"].iloc[0] == MEDIAN
-            ax.hlines(middle, x - 0.3, x + 0.3, color="black", lw=1.8, ls=(0, (2, 1)) if hollow else "-", zorder=3)
+            ax.hlines(middle, x - 0.3, x + 0.3, color="black", lw=1.8, zorder=3)
 
 
 def title(table: pd.DataFrame) -> str:
@@ -114,9 +113,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     """One figure, where a factor is swept."""
     table = data(runs, roles)
     if table is not None:
-        bars = statistic_in_words(table).replace("hollow", "dashed")
         caption = (
-            f"Every seed: a point per run; grey lines join the runs of one seed; bars: {bars}. k× at the edge: k runs lie beyond the axis "
+            f"Every seed: a point per run; grey lines join the runs of one seed; bars: {statistic_in_words(table)}. k× at the edge: k runs lie beyond the axis "
             f"or became non-finite.{roles.said(roles_of(roles))}"
         )
         yield Plot("seeds", caption, table, draw, title=title(table))

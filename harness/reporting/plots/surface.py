@@ -189,9 +189,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     """One figure for the first two swept factors."""
     table = data(runs, roles)
     if table is not None:
-        what = "median" if (table["statistic"] == "median").any() else "mean"
         caption = (
-            f"Each cell less the best one (framed), {what} over paired seeds, [95 % interval]; the darker the worse. {NEAR}: the interval "
+            f"Each cell less the best one (framed), median over paired seeds, [95 % interval]; the darker the worse. {NEAR}: the interval "
             "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim."
             f"{roles.said(roles.points)}"
         )  # fmt: skip

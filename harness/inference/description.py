@@ -1,0 +1,61 @@
+"""What describes some runs' values of a metric, in tables, figures and MLflow alike. Claims have estimands of their own, of differences."""
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from harness.inference.median import sign_rank
+from harness.inference.rates import wilson
+from harness.inference.robust import median, median_interval
+from harness.settings.metrics import METRICS
+
+Statistic = Literal["mean", "median"]
+
+NO_INTERVAL = (math.nan, math.nan)
+
+
+class Described(NamedTuple):
+    """The statistic of some values with its 95 % interval, NaN where there is none."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+def statistic(metric: str) -> Statistic:
+    """What describes a metric: the mean of what is 0 or 1, and of shares that are mostly 0, else the median.
+
+    A few runs that diverged or trained halfway decide a mean, and may make it infinite.
+
+    >>> statistic("test_loss"), statistic("test_error"), statistic("diverged"), statistic("spike_rate")
+    ('median', 'median', 'mean', 'mean')
+    """
+    return "mean" if METRICS[metric].kind in ("rate", "share") else "median"
+
+
+def described(metric: str, values: ArrayLike) -> Described:
+    """The statistic of some values with its interval.
+
+    A rate's is Wilson's, a median's that of the order statistics (the sign test inverted), from six values on: no fewer reach 95 %. The
+    mean of shares that are mostly 0 has no valid one.
+
+    Args:
+        metric: that they are of.
+        values: (n,), infinite where a run became non-finite; none of them NaN.
+    """
+    array = np.asarray(values, dtype=float)
+    if not len(array):
+        return Described(math.nan, *NO_INTERVAL)
+    if METRICS[metric].kind == "rate":
+        return Described(float(array.mean()), *wilson(float(array.sum()), len(array)))
+    if statistic(metric) == "mean":
+        return Described(float(array.mean()), *NO_INTERVAL)
+    return Described(median(array), *interval_of_median(array))
+
+
+def interval_of_median(values: ArrayLike) -> tuple[float, float]:
+    """That of `described`."""
+    array = np.asarray(values, dtype=float)
+    return median_interval(array) if sign_rank(len(array), 0.05) else NO_INTERVAL
