@@ -227,6 +227,18 @@ def test_records_are_found_after_all_results_were_moved(launched: Recorder, resu
     assert recorder(moved).read_document("study.py") == "x"
 
 
+def test_a_copy_of_all_results_writes_nothing_beside_the_original(launched: Recorder, results: Path) -> None:
+    """MLflow's addresses of artifacts are absolute, and the place that they name is still there."""
+    launched.write_documents({"study.py": "first"})
+    copy = Path(shutil.copytree(results, results.parent / "copy"))
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    copied = recorder(copy)
+    copied.start_launch({"seeds": 3}, tags={"version": "0.1"})
+    copied.write_documents({"study.py": "second"})
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+    assert (copied.read_document("study.py"), recorder(results).read_document("study.py")) == ("second", "first")
+
+
 def test_missing_and_damaged_records_are_named(launched: Recorder, results: Path) -> None:
     for number in range(4):
         launched.record(trial(number))

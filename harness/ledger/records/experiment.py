@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -203,6 +204,8 @@ class Experiment:
         """A folder whose files become artifacts: the right one already if it is on this machine, else uploaded."""
         local = self._local(record)
         if local is not None:
+            if (own := self._own(record)) is not None and own != local:
+                local = copytree(local, own) if local.exists() else own
             (local / path).mkdir(parents=True, exist_ok=True)
             yield local / path
             return
@@ -224,12 +227,13 @@ class Experiment:
         return Path(download_artifacts(artifact_uri=uri, dst_path=str(target), tracking_uri=self._tracking_uri))
 
     def _local(self, record: Record) -> Path | None:
-        """The folder of a run's artifacts on this machine: where it was written, or where it was moved with all results."""
-        written = local_path(record.artifact_uri)
-        if written is None or self._artifact_folder is None or written.exists():
-            return written
-        moved = self._artifact_folder / record.run_id / "artifacts"
-        return moved if moved.exists() else written
+        """The folder of a run's artifacts on this machine: beside these results, to which they may have been moved or copied, else as written."""
+        written, own = local_path(record.artifact_uri), self._own(record)
+        return own if written is not None and own is not None and own.exists() else written
+
+    def _own(self, record: Record) -> Path | None:
+        """Where a run's artifacts belong beside these results; nothing is ever written beside those that they are a copy of."""
+        return None if self._artifact_folder is None else self._artifact_folder / record.run_id / "artifacts"
 
     def _required(self) -> str:
         """The experiment's id; it is created, or restored if somebody deleted it: MLflow keeps its name taken."""
