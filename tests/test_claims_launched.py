@@ -99,6 +99,7 @@ def same_everywhere(results: Path) -> Chain:
     return chain
 
 
+@pytest.mark.slow
 def test_claims_are_registered_with_the_first_launch_in_all_places(results: Path) -> None:
     (entry,) = same_everywhere(results)
     assert [claim["title"] for claim in entry["claims"]] == ["dropout helps", "dropout acts in training only"]
@@ -110,6 +111,7 @@ def test_claims_are_registered_with_the_first_launch_in_all_places(results: Path
         assert (claim["planned_seeds"], claim["withdrawn"], claim["was"]) == (4, False, None)
 
 
+@pytest.mark.slow
 def test_a_second_launch_adds_nothing(file: Path, results: Path) -> None:
     before = (results / "mine" / "claims.json").read_bytes(), (results / "mine" / REGISTERED).read_bytes()
     done = launched(file, MINE, results)
@@ -119,6 +121,7 @@ def test_a_second_launch_adds_nothing(file: Path, results: Path) -> None:
     assert len(in_mlflow(results)) == 2
 
 
+@pytest.mark.slow
 def test_a_change_after_the_data_is_said_on_the_command_line_and_in_all_that_is_written(
     file: Path, results: Path
 ) -> None:

@@ -34,7 +34,7 @@ from harness.ledger.trials import Trial
 from harness.models import DropoutNet, Model
 from harness.optimizers import SGD
 from harness.reporting import plots
-from harness.reporting.page_tables import _cell_text
+from harness.reporting.page_tables import cell_text
 from harness.settings import InvalidStudy
 from harness.settings.measured_on import measured_on
 from harness.settings.metrics import METRICS, RATE
@@ -190,10 +190,10 @@ def test_a_run_that_became_non_finite_ranks_worst_and_is_not_asked() -> None:
     setup = setup_of(metrics=diagnostics(of_curve, unit=RATE, better="higher"))
     runs, _ = trained(setup, setup.replace(optimizer=SGD(1e38)), dtype=torch.float32)
     assert runs["of_curve"].tolist() == [1.0, 0.0], "a rate is never infinite"
-    assert (
-        _cell_text({"x_mean": -inf, "x_median": -inf, "x_low": nan, "x_high": nan, "x_n": 2, "n": 2}, "x")
-        == "−∞ (median)"
-    )
+    row = {f"test_loss_{key}": -inf for key in ("mean", "median")} | {
+        f"test_loss_{key}": nan for key in ("low", "high")
+    }
+    assert cell_text(row | {"test_loss_n": 2, "n": 2}, "test_loss") == "−∞"
 
 
 def test_nan_is_a_missing_value() -> None:

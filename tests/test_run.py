@@ -186,11 +186,12 @@ def test_a_changed_setting_makes_new_runs_and_leaves_the_old_ones_alone(study_fi
 def test_dry_run_says_what_it_would_cost_and_writes_nothing(study_file: Path, tmp_path: Path) -> None:
     said = harness_run(study_file, "--dry-run", results=tmp_path / "results")
     assert said.exit_code == 0
-    for part in ("4 cells", "24 runs", "Training would take about"):
+    for part in ("4 cells", "24 runs", "Training would take "):
         assert part in said.output
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_study_says_beforehand_what_trains_by_the_plain_loop_and_why(study_file: Path, tmp_path: Path) -> None:
     study_file.write_text(MINE.replace("return self.net(x)", "return self.net(x) / self.net[0].weight.norm().item()"))
     said = harness_run(study_file, "--dry-run", results=tmp_path / "results")

@@ -143,6 +143,7 @@ study = Study(name="mine", task=Tabular({str(table)!r}, target="y"), model=Dropo
         list(workers.train(populations_of(tmp_path / "mine.py"), lambda *_: None, never))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_unpacked_is_a_sentence_not_a_death(study_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that only the leader has, found where no file of the user's lies."""
     elsewhere = study_file.parent / "site-packages"
@@ -161,6 +162,7 @@ def test_what_cannot_be_unpacked_is_a_sentence_not_a_death(study_file: Path, mon
     )
 
 
+@pytest.mark.slow
 def test_a_study_that_cannot_be_sent_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE.replace("class Mine", "import threading\nlock = threading.Lock()\n\nclass Mine")
                                       .replace("return self.net", "lock.locked()\n        return self.net"))  # fmt: skip

@@ -240,7 +240,7 @@ def test_a_study_tuned_within_its_seeds_is_the_same_to_the_byte_after_interrupti
     assert tables(tmp_path / "stopped" / "mine") == tables(tmp_path / "whole" / "mine")
 
 
-@pytest.mark.parametrize("tune", ["within", "shared"])
+@pytest.mark.parametrize("tune", ["within", pytest.param("shared", marks=pytest.mark.slow)])
 def test_a_study_is_tuned_reported_and_loaded(tune: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(tuned(tune))
     done = harness_run(tmp_path / "mine.py", results=tmp_path / "results")

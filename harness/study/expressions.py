@@ -148,7 +148,8 @@ class _Reader:
         args = [value(arg) for arg in node.args]
         keywords = {str(k.arg): value(k.value) for k in node.keywords}
         try:
-            inspect.signature(function).bind(*args, **keywords)
+            if not _checks_itself(function):
+                inspect.signature(function).bind(*args, **keywords)
             return function(*args, **keywords)
         except Exception as error:  # a user's component may raise what it likes
             reason = str(error) if isinstance(error, TypeError) else first_line(error)
@@ -165,6 +166,12 @@ def _harness() -> dict[str, Any]:
     }
     exported |= {kind.__name__: kind for kind in (Sweep, Tune, Diagnostics, *KINDS.values())}
     return {name: value for name, value in exported.items() if _makes_settings(value)} | CONSTANTS
+
+
+def _checks_itself(function: Any) -> bool:
+    """Whether it takes whatever it is given, and says what is wrong with it by path, as components do."""
+    made = function.func if isinstance(function, partial) else function
+    return isinstance(made, type) and issubclass(made, Component)
 
 
 def _makes_settings(value: Any) -> bool:
