@@ -110,7 +110,7 @@ def test_each_cell_is_a_run_with_its_trials_below_it_from_their_first_record_on(
     for number, p in enumerate((0.0, 0.5, 0.0)):
         launched.record(trial(number, p, at_s=10.0 + number))
     before = Shown(results)
-    assert before.parents() == {"trial 0": "dropout=0.0", "trial 1": "dropout=0.5", "trial 2": "dropout=0.0"}
+    assert before.parents() == {"trial 0": "dropout=0", "trial 1": "dropout=0.5", "trial 2": "dropout=0"}
     assert before.runs["dropout=0.5"].info.status == "RUNNING"
     assert before.runs["dropout=0.5"].data.params == {"model.dropout": "0.5"}
     assert before.runs["trial 0"].data.params == {"model.dropout": "0.0", "optimizer.lr": "0.1"}  # what varies
@@ -119,13 +119,35 @@ def test_each_cell_is_a_run_with_its_trials_below_it_from_their_first_record_on(
     launched.finish_launch("FINISHED")
     after = Shown(results)
     assert (after.ids(), after.parents()) == (before.ids(), before.parents())  # filled, not made again
-    run = after.runs["dropout=0.0"]
+    run = after.runs["dropout=0"]
     assert run.data.metrics == {"generalization/test_loss": 1.5, "curve/loss_median": 1.5}
     assert (run.info.status, run.info.start_time, run.info.end_time) == ("FINISHED", 10_000, 13_000)
     assert run.data.tags["mlflow.note.content"] == "two seeds"
     assert [file.path for file in after.client.list_artifacts(run.info.run_id)] == ["seeds.csv"]
     history = after.client.get_metric_history(run.info.run_id, "curve/loss_median")
     assert [(point.step, point.value) for point in history] == [(0, 6.0), (1, 1.5)]
+
+
+def test_a_level_reads_the_same_wherever_it_comes_from(launched: Recorder, results: Path) -> None:
+    """A whole number of the study may be a float in a table; and MLflow refuses a parameter that changes."""
+    for number, p in enumerate((0, 1)):
+        launched.record(trial(number, p, at_s=10.0 + number))
+    before = Shown(results)
+    assert [before.runs[f"dropout={p}"].data.params for p in (0, 1)] == [{"model.dropout": "0"}, {"model.dropout": "1"}]
+    launched.show(page(cell(0.0, 0), cell(1.0, 1)))
+    assert Shown(results).ids() == before.ids()
+
+
+def test_a_cell_that_was_opened_with_other_words_is_made_anew(
+    launched: Recorder, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr("harness.ledger.records.cells.level_text", lambda level: f"{level:.3f}")
+        launched.record(trial(0, 0.5, at_s=10.0))
+    launched.show(page(cell(0.5, 0)))
+    shown = Shown(results)
+    assert shown.runs["dropout=0.5"].data.params == {"model.dropout": "0.5"}
+    assert shown.parents() == {"trial 0": "dropout=0.5"}
 
 
 def test_the_same_page_again_changes_nothing_and_a_changed_cell_takes_the_place_of_the_older(
@@ -147,7 +169,7 @@ def test_the_same_page_again_changes_nothing_and_a_changed_cell_takes_the_place_
     assert changed.ids()["dropout=0.5"] != first.ids()["dropout=0.5"]
     assert changed.parents() == first.parents()
     recorder(results).show(page(cell(0.0, 0)))  # the study has lost a level: its trial is one of the launch again
-    assert Shown(results).parents() == {"trial 0": "dropout=0.0", "trial 1": "launch 1"}
+    assert Shown(results).parents() == {"trial 0": "dropout=0", "trial 1": "launch 1"}
 
 
 def test_records_of_an_older_version_get_cells_and_are_still_read(launched: Recorder, results: Path) -> None:
@@ -159,7 +181,7 @@ def test_records_of_an_older_version_get_cells_and_are_still_read(launched: Reco
     assert set(Shown(results).parents().values()) == {"launch 1"}
     recorder(results).show(page(cell(0.0, 0), cell(0.5, 1)))
     shown = Shown(results)
-    assert shown.parents() == {"trial 0": "dropout=0.0", "trial 1": "dropout=0.5"}
+    assert shown.parents() == {"trial 0": "dropout=0", "trial 1": "dropout=0.5"}
     assert shown.runs["trial 0"].data.tags["harness.launch"] == "launch 1"
     assert {entry.number for entry in recorder(results).entries()} == {0, 1}
 
@@ -177,7 +199,7 @@ def test_nothing_of_another_study_and_no_text_of_a_user_is_touched(launched: Rec
     launched.forget()
     assert Shown(results).runs == {}
     left = Shown(results, "theirs")
-    assert (left.ids(), left.parents()) == (shown.ids(), {"trial 5": "dropout=0.0"})
+    assert (left.ids(), left.parents()) == (shown.ids(), {"trial 5": "dropout=0"})
     views = [name for name in left.experiment.tags if name.startswith("mlflow.sharedViewState.")]
     assert views == [f"mlflow.sharedViewState.{view_key('theirs')}"]
 
@@ -192,13 +214,13 @@ def test_what_is_forgotten_leaves_no_view_and_no_description(launched: Recorder,
 def test_cells_that_no_report_filled_end_with_their_launch(launched: Recorder, results: Path) -> None:
     launched.record(trial(0, 0.0, at_s=10))
     launched.finish_launch("KILLED")
-    assert Shown(results).runs["dropout=0.0"].info.status == "KILLED"
+    assert Shown(results).runs["dropout=0"].info.status == "KILLED"
     again = recorder(results)
     again.start_launch({})
     again.record(trial(1, 0.0, at_s=20))
-    assert list(Shown(results).parents().values()) == ["dropout=0.0"] * 2
+    assert list(Shown(results).parents().values()) == ["dropout=0"] * 2
     again.show(page(cell(0.0, 0, 1)))
-    assert Shown(results).runs["dropout=0.0"].info.status == "FINISHED"
+    assert Shown(results).runs["dropout=0"].info.status == "FINISHED"
 
 
 @pytest.mark.parametrize("call", ["create_run", "log_batch", "set_terminated", "delete_run", "set_experiment_tag"])
@@ -219,8 +241,8 @@ def test_a_page_cut_short_anywhere_is_whole_after_the_next(
             recorder(results).show(dataclasses.replace(wanted, title="another"))
     recorder(results).show(wanted)
     shown = Shown(results)  # which has no two runs of one name
-    assert shown.parents() == {"trial 0": "dropout=0.0", "trial 1": "dropout=0.5"}
-    assert all(shown.runs[name].data.metrics["runs/seeds"] == 2 for name in ("dropout=0.0", "dropout=0.5"))
+    assert shown.parents() == {"trial 0": "dropout=0", "trial 1": "dropout=0.5"}
+    assert all(shown.runs[name].data.metrics["runs/seeds"] == 2 for name in ("dropout=0", "dropout=0.5"))
 
 
 def test_the_launch_names_its_data_and_the_experiment_the_question_and_its_view(
@@ -244,7 +266,7 @@ def test_the_launch_names_its_data_and_the_experiment_the_question_and_its_view(
         ("LINE", "curve/loss_median"), ("BAR", "generalization/test_loss"),
     ]  # fmt: skip
     there = shown.client.search_runs([shown.experiment.experiment_id], state["searchFilter"])
-    assert {run.info.run_name for run in there} == {"dropout=0.0", "trial 0"}
+    assert {run.info.run_name for run in there} == {"dropout=0", "trial 0"}
     address = f"#/experiments/{shown.experiment.experiment_id}/runs?workflowType=machine_learning&viewStateShareKey="
     assert launched.page_address() == f"http://127.0.0.1:5000/{address}{view_key('mine')}"
 
@@ -300,8 +322,8 @@ def test_pages_are_written_to_postgresql_and_a_diverged_cell_sorts_worst_there(
     for seeds in (1.0, 1.0, 2.0):
         mine.show(page(cell(0.0, 0, **{"runs/seeds": seeds}), cell(0.5, 1)))
     shown = Shown(uri)
-    assert shown.parents() == {"trial 0": "dropout=0.0", "trial 1": "dropout=0.5"}
-    assert shown.runs["dropout=0.0"].data.metrics["runs/seeds"] == 2
+    assert shown.parents() == {"trial 0": "dropout=0", "trial 1": "dropout=0.5"}
+    assert shown.runs["dropout=0"].data.metrics["runs/seeds"] == 2
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,9 @@ def _cells(study: Study, runs: pd.DataFrame, summary: pd.DataFrame, curves: Path
     confirm = runs[runs["phase"] == "confirm"]
     of_cell = confirm.groupby([place] if study.tunes_within() else [place, "trial"], sort=True)
     drawn = _drawn(curves, confirm, of_cell.ngroup(), extent.steps)
-    rows: list[dict[str, Any]] = [dict(row) for _, row in summary.iterrows()]
+    rows: list[dict[str, Any]] = [
+        {str(name): value for name, value in row.items()} for row in summary.to_dict("records")
+    ]
     all_runs = runs["key"].groupby(place).agg(frozenset).to_dict()
     seen: set[str] = set()
     for number, ((_, inside), row) in enumerate(zip(of_cell, rows, strict=True)):

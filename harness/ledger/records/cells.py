@@ -27,6 +27,7 @@ from harness.ledger.records.experiment import (
     Record,
     Status,
 )  # fmt: skip
+from harness.ledger.records.naming import level_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,7 +74,7 @@ class Cell:
 
     def content(self, trained: tuple[int, int]) -> str:
         """A digest of all that would be written, its times included."""
-        said = [self.name, {path: str(value) for path, value in self.params.items()}, self.points, self.note]
+        said = [self.name, _texts(self.params), self.points, self.note]
         text = json.dumps([*said, self.failed, trained])
         return hashlib.sha256(text.encode(errors="backslashreplace") + self.seeds).hexdigest()[:16]
 
@@ -111,7 +112,7 @@ class Cells:
     def open(self, levels_key: str, name: str, params: Mapping[str, object], *, started_at_s: float) -> Record:
         """A run for a cell whose first trial is being recorded; `write` fills it."""
         record = self._create(levels_key, name, int(started_at_s * 1000))
-        self._experiment.log(record, params, [])
+        self._experiment.log(record, _texts(params), [])
         return record
 
     def _put(self, cell: Cell, trials: Sequence[Record], there: Sequence[Record]) -> tuple[str, Record]:
@@ -122,7 +123,7 @@ class Cells:
         same = [record for record in own if record.content == content]
         if same:
             return cell.key, same[0]
-        empty = [each for each in own if not each.content and not each.measured and each.started_at_ms == trained[0]]
+        empty = [each for each in own if each.started_at_ms == trained[0] and _takes(each, _texts(cell.params))]
         record = empty[0] if empty else self._create(cell.key, cell.name, trained[0])
         self._fill(record, cell, trained, content)
         return cell.key, record
@@ -134,7 +135,9 @@ class Cells:
     def _fill(self, record: Record, cell: Cell, trained: tuple[int, int], content: str) -> None:
         with self._experiment.outbox(record) as folder:
             (folder / SEEDS_FILE).write_bytes(cell.seeds)
-        self._experiment.log(record, cell.params, _metrics(cell, trained[1]), {NOTE: cell.note, CONTENT: content})
+        self._experiment.log(
+            record, _texts(cell.params), _metrics(cell, trained[1]), {NOTE: cell.note, CONTENT: content}
+        )
         status: Status = "FAILED" if cell.failed else "FINISHED"
         self._experiment.end(record, status, ended_at_s=trained[1] / 1000)
 
@@ -163,3 +166,13 @@ def _cell_of(trial: Record, holders: Mapping[str, str]) -> str | None:
     entry = json.loads(trial.entry)
     found = (holders.get(seed_key(entry["key"], int(seed))) for seed in entry.get("seeds", ()) if "key" in entry)
     return next((key for key in found if key is not None), None)
+
+
+def _takes(record: Record, params: Mapping[str, str]) -> bool:
+    """Whether a run that `open` made is still to be filled, and says nothing else: MLflow refuses a parameter that changes."""
+    filled = bool(record.content) or record.measured
+    return not filled and all(record.params.get(path, text) == text for path, text in params.items())
+
+
+def _texts(params: Mapping[str, object]) -> dict[str, str]:
+    return {path: level_text(value) for path, value in params.items()}

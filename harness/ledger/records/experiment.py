@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from shutil import copytree
@@ -61,6 +61,7 @@ class Record:
     launch: str = ""
     cell: str = ""
     content: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: "Run") -> "Record":
@@ -82,6 +83,7 @@ class Record:
             launch=tags.get(LAUNCH, ""),
             cell=tags.get(CELL, ""),
             content=tags.get(CONTENT, ""),
+            params=dict(run.data.params),
         )
 
 

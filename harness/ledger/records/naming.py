@@ -32,13 +32,24 @@ def cell_key(levels: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
 
 
+def level_text(level: object) -> str:
+    """A level as MLflow shows it, whatever type the column has that it comes from: what is logged once must not change.
+
+    >>> level_text(100), level_text(100.0), level_text(0.1), level_text(True), level_text("adam")
+    ('100', '100', '0.1', 'True', 'adam')
+    """
+    value = stored(level)
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value)) if whole else str(value)
+
+
 def cell_name(levels: Mapping[str, object]) -> str:
     """A cell's levels on one line, each by the last word of its path where that says which it is.
 
     >>> cell_name({"model.dropout": 0.5, "clipping.max_norm": 1.0}), cell_name({"model.dropout.0": 0.2})
-    ('dropout=0.5, max_norm=1.0', 'model.dropout.0=0.2')
+    ('dropout=0.5, max_norm=1', 'model.dropout.0=0.2')
     """
     last = {path: path.rpartition(".")[2] for path in levels}
     often = Counter(last.values())
     words = {path: path if often[word] > 1 or word.isdigit() else word for path, word in last.items()}
-    return ", ".join(f"{words[path]}={stored(level)}" for path, level in levels.items())[:250] or "all runs"
+    return ", ".join(f"{words[path]}={level_text(level)}" for path, level in levels.items())[:250] or "all runs"
