@@ -210,9 +210,9 @@ def _summary(folder: Path) -> Path:
 
 
 def _is_old(folder: Path) -> bool:
-    """Whether an older version wrote the folder, which had every metric in `summary.csv`, medians and all."""
+    """Whether an older version wrote the folder, which had every metric in `summary.csv`: medians of rates, too."""
     old = folder / OLD_SUMMARY_FILE
     if (folder / SUMMARY_FILE).is_file() or not old.is_file():
         return False
     with old.open("rb") as file:
-        return b"_median" in file.readline()
+        return b"diverged_median" in file.readline()
