@@ -415,6 +415,8 @@ def put(column: str, value: object) -> Callable[[Path], None]:
         (put("phase", "other"), "runs.parquet", "trial 0 is none of the study"),
         (lambda folder: change(folder, "curves.parquet", lambda table: table.update({"trial": [99] * len(table)})),
          "curves.parquet", "has a curve of trial 99"),
+        (lambda folder: change(folder, "curves.parquet", lambda table: table.update({"optimizer.lr": [0.7] * len(table)})),
+         "curves.parquet", "must have optimizer.lr = "),
     ],
 )  # fmt: skip
 def test_a_damaged_folder_is_refused(damage: Callable[[Path], None], file: str, message: str, small: Path) -> None:

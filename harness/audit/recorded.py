@@ -22,7 +22,7 @@ from harness.ledger.run_table import OUTCOME
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
 from harness.settings import InvalidStudy, Problem
-from harness.settings.levels import spelled
+from harness.settings.levels import spelled, stored
 from harness.settings.metrics import METRICS
 from harness.study import Study
 from harness.study.changes import Changes, parse_changes
@@ -102,6 +102,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
         raise InvalidStudy(
             [Problem(str(folder / CURVES_FILE), f"has a curve of trial {trial}, seed {seed}, which is no run")]
         )
+    curves = _without_levels(curves, runs, list(study.sweeps()), folder / CURVES_FILE)
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
     members = _table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
     parts, of_key = _parts(
@@ -116,6 +117,20 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
     return Recorded(study, environment, runs, curves, parts, part_of, _alone(folder / "plan.json"))
+
+
+def _without_levels(curves: pd.DataFrame, runs: pd.DataFrame, swept: list[str], path: Path) -> pd.DataFrame:
+    """The curves as they were trained: their columns of levels, which files of older versions lack, say what `runs` says, and go."""
+    there = [name for name in swept if name in curves]
+    for name in there:
+        levels = curves[name].groupby(level=["trial", "seed"]).agg(["first", "nunique"])
+        for key, (level, count) in zip(levels.index, levels.itertuples(index=False), strict=True):
+            if count != 1 or spelled(stored(level)) != spelled(stored(runs.loc[key, name])):
+                message = (
+                    f"must have {name} = {runs.loc[key, name]} in trial {key[0]}, seed {key[1]}, as in {RUNS_FILE}"
+                )
+                raise InvalidStudy([Problem(str(path), message, str(level))])
+    return curves.drop(columns=there)
 
 
 def _alone(path: Path) -> bool:
