@@ -151,7 +151,10 @@ def assert_each_trial_once(results: Path, n_trials: int) -> None:
     assert sorted(int(c.data.tags["harness.trial"]) for c in children) == list(range(n_trials))
     assert {c.info.status for c in children} == {"FINISHED"}
     launches = [r.info.status for r in records if r.data.tags["harness.kind"] == "launch"]
-    assert launches.count("FINISHED") >= 1 and set(launches) == {"FINISHED", "KILLED"}
+    assert launches.count("FINISHED") >= 1 and set(launches) <= {
+        "FINISHED",
+        "KILLED",
+    }  # some die before they are recorded
     runs = pd.read_parquet(results / "mine" / "runs.parquet")
     assert not runs.duplicated(["trial", "seed"]).any()
     assert not (results / "mine" / ".unrecorded").exists()
