@@ -99,9 +99,8 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     runs, curves = runs.set_index(keys).sort_index(), curves.set_index(keys).sort_index(kind="stable")
     if strangers := sorted(set(curves.index) - set(runs.index)):
         trial, seed = strangers[0]
-        raise InvalidStudy(
-            [Problem(str(folder / CURVES_FILE), f"has a curve of trial {trial}, seed {seed}, which is no run")]
-        )
+        message = f"has a curve of trial {trial}, seed {seed}, which is no run"
+        raise InvalidStudy([Problem(str(folder / CURVES_FILE), message)])
     curves = _without_levels(curves, runs, list(study.sweeps()), folder / CURVES_FILE)
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
     members = _table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))

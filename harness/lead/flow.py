@@ -54,6 +54,7 @@ from harness.study.registration import registrations
 
 if TYPE_CHECKING:  # the statistics take a second to import, which a start should not pay
     from harness.inference.verdict import Verdict
+    from harness.ledger.records.page import Page
 
 
 @dataclass(frozen=True)
@@ -121,27 +122,36 @@ def run(
                 options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
                 options.say(trained(progress, time.monotonic() - options.started))
                 options.display.tell(Phase("report"))
-                from harness.reporting.build import build_report
+                from harness.reporting.build import Told, build_report
                 from harness.reporting.tracking_page import tracking_page
 
-                commands = [*again(command, origin), ui_command(options.uri)]
+                told = Told(origin.doc, [*again(command, origin), ui_command(options.uri)])
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
-                verdicts = build_report(
-                    study, origin.doc, documents, runs, folder, commands=commands, helpers=tuple(helpers)
-                )
+                verdicts = build_report(study, told, documents, runs, folder, helpers=tuple(helpers))
                 failed = int((runs["status"] == "failed").sum())
-                commits.patiently(partial(recorder.log_report, folder))
-                commits.patiently(partial(recorder.show, tracking_page(study, origin.doc, verdicts, folder)))
-                address = commits.patiently(recorder.page_address)
-                commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
+                page = tracking_page(study, origin.doc, verdicts, folder)
+                address = published(recorder, commits, folder, page, failed=failed)
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, MemoryError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable):
                 recorder.finish_launch("KILLED")
             if isinstance(error, InvalidStudy):  # a process that trains found another study
                 raise
-            saved = f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
-            raise Interrupted(f"{why_stopped(error, stop)}: {saved}; {what_to_do(error)}.") from error
+            raise Interrupted(f"{why_stopped(error, stop)}: {saved(progress)}; {what_to_do(error)}.") from error
     return Outcome(folder, verdicts, failed, progress.out_of_memory, progress.errors, address)
+
+
+def published(recorder: Recorder, commits: Commits, folder: Path, page: "Page", *, failed: int) -> str:
+    """Keep the report in MLflow and show the page there, which ends the launch; returns where the page opens."""
+    commits.patiently(partial(recorder.log_report, folder))
+    commits.patiently(partial(recorder.show, page))
+    address = commits.patiently(recorder.page_address)
+    commits.patiently(partial(recorder.finish_launch, "FAILED" if failed else "FINISHED"))
+    return address
+
+
+def saved(progress: Progress) -> str:
+    """How much of a study that ends early is kept."""
+    return f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
 
 
 def launched(study: Study, origin: Origin, design: Design, placement: Placement) -> Launch:

@@ -20,7 +20,7 @@ from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.run_table import run_table
 from harness.ledger.stores import SEE_TO_IT, leadership, open_records
-from harness.reporting.build import build_report, recorded_changes
+from harness.reporting.build import Told, build_report, recorded_changes
 from harness.reporting.results import Results, load
 from harness.reporting.tracking_page import tracking_page
 from harness.settings import InvalidStudy, Problem, printable
@@ -67,7 +67,7 @@ def rebuild(
                 _command(origin, results, tracking_uri),
                 ui_command(uri),
             ]
-            verdicts = build_report(study, origin.doc, documents, runs, folder, commands=commands, baseline=earlier)
+            verdicts = build_report(study, Told(origin.doc, commands, earlier), documents, runs, folder)
             recorder.log_report(folder)
             recorder.show(tracking_page(study, origin.doc, verdicts, folder))
             page = recorder.page_address()

@@ -5,6 +5,7 @@ Last stage of the flow; `harness.run` ends with it too.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -28,21 +29,39 @@ from harness.study.claim_chain import from_text
 from harness.study.widening import tuned
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a report says that is no record.
+
+    Attributes:
+        doc: what the study file says of itself.
+        commands: command lines that the report names.
+        baseline: an earlier result to set it beside.
+    """
+
+    doc: str
+    commands: list[str]
+    baseline: Results | None = None
+
+
 def build_report(
-    study: Study, doc: str, documents: Mapping[str, str], runs: pd.DataFrame, folder: Path,
-    *, commands: list[str], helpers: Sequence[Connection] = (), baseline: Results | None = None,
-) -> list[Verdict]:  # fmt: skip
+    study: Study,
+    told: Told,
+    documents: Mapping[str, str],
+    runs: pd.DataFrame,
+    folder: Path,
+    *,
+    helpers: Sequence[Connection] = (),
+) -> list[Verdict]:
     """Write `folder` from the study's records.
 
     Args:
         study: the study; its claims are judged as they stand now, beside what the record of claims has of them.
-        doc: what the study file says of itself.
+        told: what else it says.
         documents: what is recorded of its launches, from `Recorder.read_documents`.
         runs: all of them, from `Recorder.read`.
         folder: results/<study>/, where it wrote the curves.
-        commands: command lines that the report names.
         helpers: processes that draw figures, see `harness.reporting.plots.render_all`.
-        baseline: an earlier result to set it beside.
 
     Returns:
         The verdict on each claim; those on claims that the study makes no more come last.
@@ -56,7 +75,8 @@ def build_report(
     runs = with_rates(study, selected(study, runs))
     study = up_to_its_look(study, runs)
     chain = from_text(documents.get(REGISTERED))
-    subject = Subject(study, recordable(doc), environment, commands, expected_runs(study, runs), chain, baseline)
+    expected = expected_runs(study, runs)
+    subject = Subject(study, recordable(told.doc), environment, told.commands, expected, chain, told.baseline)
     return write_report(subject, runs, folder, helpers=helpers)
 
 
