@@ -42,6 +42,8 @@ def interval_of(verdict: "Verdict") -> str:
 
 
 def _line(verdict: "Verdict") -> str:
+    from harness.inference.reading import READ_AS
+
     mark = " (EXPLORATORY)" if verdict.registered is False else ""
     said = "" if is_as_registered(verdict) else f" [{verdict.registration}]"
-    return f"{verdict.verdict.upper()}{mark}: {verdict.title}. {verdict.sentence}{said}"
+    return f"{READ_AS[verdict.verdict].upper()}{mark}: {verdict.title}. {verdict.sentence}{said}"
