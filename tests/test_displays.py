@@ -440,7 +440,8 @@ def test_show_prints_the_verdicts_of_a_folder_and_runs_nothing_of_it(undisturbed
     assert lines[0].startswith("mine: 24 runs in 4 cells")
     assert {"  model.dropout: 0, 0.5", "  clipping.max_norm: 0.5, ∞ (no clipping)"} <= set(lines)
     for claim in claims:
-        assert f"{claim['verdict'].upper()}: {claim['title']}. {claim['sentence']}" in lines
+        word = {"inconclusive": "undecided"}.get(claim["verdict"], claim["verdict"]).upper()
+        assert f"{word}: {claim['title']}. {claim['sentence']}" in lines
     assert f"Report: {folder / 'report.html'}" == lines[-1]
     (folder / "claims.json").write_text(json.dumps([claims[0] | {"title": "\x1b[31mred"}]))
     assert "\x1b" not in CliRunner().invoke(everything, ["show", str(folder)]).output
