@@ -36,13 +36,6 @@ browser = pytest.mark.skipif(
 # --- Records
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = tmp_path_factory.mktemp("migrated")
-    Recorder("no study", default_tracking_uri(results)).connect()
-    return results
-
-
 @pytest.fixture
 def results(migrated: Path, tmp_path: Path) -> Path:
     return shutil.copytree(migrated, tmp_path / "results")

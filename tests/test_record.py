@@ -36,14 +36,6 @@ from harness.settings.patience import Unreachable
 FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with an empty MLflow database: making one takes seconds, copying it does not."""
-    results = tmp_path_factory.mktemp("migrated")
-    Recorder("no study", default_tracking_uri(results)).connect()
-    return results
-
-
 @pytest.fixture
 def results(migrated: Path, tmp_path: Path) -> Path:
     return shutil.copytree(migrated, tmp_path / "my results")

@@ -170,14 +170,20 @@ def _harness() -> dict[str, Any]:
 
 def _checks_itself(function: Any) -> bool:
     """Whether it takes whatever it is given, and says what is wrong with it by path, as components do."""
-    made = function.func if isinstance(function, partial) else function
-    return isinstance(made, type) and issubclass(made, Component)
+    made = _made_by(function)
+    return made is not None and issubclass(made, Component)
 
 
 def _makes_settings(value: Any) -> bool:
-    """Whether calling it gives a part of a study; `DropoutNet` and such are `Model` with its first argument given."""
-    kind = value.func if isinstance(value, partial) else value
-    return isinstance(kind, type) and issubclass(kind, Component | Sweep | Tune)
+    """Whether calling it gives a part of a study."""
+    made = _made_by(value)
+    return made is not None and issubclass(made, Component | Sweep | Tune)
+
+
+def _made_by(value: Any) -> type | None:
+    """The class whose object a call gives; `DropoutNet` and such are `Model` with its first argument given."""
+    made = value.func if isinstance(value, partial) else value
+    return made if isinstance(made, type) else None
 
 
 def _may_be_named(name: str, value: Any) -> bool:
