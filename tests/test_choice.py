@@ -19,9 +19,9 @@ from harness.engine.planning import groups, plan
 from harness.engine.population_width import bytes_per_member, most_members
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
-from harness.engine.way import SHARING, Way
+from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
-from harness.execution.placement import START_S, training_s
+from harness.execution.costs import SHARING, Costs
 from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.settings import InvalidStudy
@@ -234,22 +234,20 @@ def test_a_single_run_trains_by_the_plain_loop() -> None:
     assert way(RUNS[:1], CPU, memory_bytes=PLENTY) == Way(1, pytest.approx(1e-3, rel=100))
 
 
-def test_a_training_takes_its_steps_shared_by_the_cores() -> None:
-    population, plain = Way(16, step_s=1e-3), Way(1, step_s=1e-3)
-    assert population.seconds(8000, cores=8, workers=8) == pytest.approx(1.0)
-    assert population.seconds(8000, cores=8, workers=1) == pytest.approx(SHARING)  # threads wait for one another
-    assert plain.seconds(8000, cores=8, workers=2) == pytest.approx(4.0)  # a run is on one thread
-
-
-def test_workers_are_worth_their_start_in_long_studies_only() -> None:
-    found = groups(RUNS)
-    for each in (Way(16, step_s=1e-3), Way(1, step_s=1e-3)):
-        of = dict.fromkeys(found, each)
-        short, long = (
-            [training_s(found, of, steps, cores=8, workers=workers) for workers in (1, 8)] for steps in (1000, 10**6)
-        )
-        assert short[0] < short[1] == pytest.approx(START_S, rel=0.05)
-        assert long[0] > long[1]
+def test_a_study_takes_its_runs_with_their_evaluations_shared_by_the_processes() -> None:
+    own = Study(
+        name="own", task=Images(), model=DropoutNet(hidden=(16,)), steps=100, batch_size=32, seeds=3, evaluations=9
+    )
+    (name,) = groups(sample_runs(own))
+    data = own.task.data(0)
+    forward_passes = 10 * len(data.validation) + 4 * len(data.test)
+    steps = 100 + forward_passes / 3 / 32
+    costs = Costs({name: Way(16, 1e-3)}, evaluations=9)
+    assert costs.of_study(own) == pytest.approx(3 * steps * 1e-3)
+    assert costs.seconds(own, places=2) == pytest.approx(1.5 * steps * 1e-3)
+    assert costs.seconds(own, places=1, threads=2) == pytest.approx(1.5 * steps * 1e-3 * SHARING)
+    plain = Costs({name: Way(1, 1e-3)}, evaluations=9)
+    assert plain.seconds(own, places=1, threads=2) == pytest.approx(3 * steps * 1e-3), "a plain loop is on one thread"
 
 
 def test_without_a_cache_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

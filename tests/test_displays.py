@@ -19,12 +19,13 @@ from rich.console import Console
 
 from harness import InvalidStudy, Study, Sweep
 from harness.__main__ import main as everything
+from harness.engine.evaluation import steps_worth
 from harness.engine.runs import Run
 from harness.engine.way import Way
+from harness.execution.costs import Costs
 from harness.execution.trainer import Trained
 from harness.inference.verdict import Verdict
 from harness.lead.best import Best, best_of
-from harness.lead.costs import Costs
 from harness.lead.ending import ending
 from harness.lead.events import Began, Ended, Judged, Look, Phase, Said, as_json
 from harness.lead.interruption import Interrupted
@@ -129,11 +130,13 @@ def test_work_is_steps_times_members_times_what_a_step_was_measured_to_take() ->
 
     runs = sample_runs(own)
     small, large = groups(runs)
-    costs = Costs({small: Way(16, 0.001), large: Way(16, 0.1)})
-    assert costs.of_study(own) == pytest.approx(3 * 10 * (0.001 + 0.1))
-    assert costs.of(runs[0]) == pytest.approx(0.01) and costs.of(runs[-1]) == pytest.approx(1.0)
-    assert Costs({small: Way(16, 0.001)}).of(runs[-1]) == pytest.approx(0.01), "of what is not known, what others cost"
-    assert Costs({}).of_study(own) == 60
+    costs = Costs({small: Way(16, 0.001), large: Way(16, 0.1)}, evaluations=0)
+    steps = 10 + steps_worth(runs[0].setup, runs[0].data(), 0, confirm=True)
+    assert costs.of_study(own) == pytest.approx(3 * steps * (0.001 + 0.1))
+    assert costs.of(runs[0]) == pytest.approx(0.001 * steps) and costs.of(runs[-1]) == pytest.approx(0.1 * steps)
+    others = Costs({small: Way(16, 0.001)}, evaluations=0)
+    assert others.of(runs[-1]) == pytest.approx(0.001 * steps), "of what is not known, what others cost"
+    assert Costs({}, evaluations=0).of_study(own) == pytest.approx(6 * steps)
 
 
 def back(runs: list[Run]) -> Trained:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from harness import Claim, InvalidStudy, Study, Sweep, Tune, run
 from harness.engine.planning import groups
 from harness.engine.train import train
-from harness.execution.placement import training_s
+from harness.engine.way import Way
+from harness.execution.costs import Costs
 from harness.lead.overview import overview
 from harness.ledger.trial_runs import factor_values, n_steps, runs_of, sample_runs
 from harness.ledger.trials import Trial
@@ -162,13 +163,13 @@ def test_progress_and_cost_count_the_steps_of_each_cell():
     tuned = study(epochs=Tune(1.0, 3.0), task=Images(train_size=64), seeds=3, tune_trials=5)
     assert n_steps(tuned) == 5 * 3 * (1 + 3) // 2
 
-    class Way:
-        def seconds(self, steps, cores, workers):
-            return steps
-
-    found = groups(sample_runs(of))
-    ways = dict.fromkeys(found, Way())
-    assert training_s(found, ways, n_steps(of), 1, 1) == pytest.approx(n_steps(of), abs=1)
+    ways = dict.fromkeys(groups(sample_runs(of)), Way(16, 1.0))
+    runs = {run.setup.steps: run for run in sample_runs(of)}
+    costs = Costs(ways, evaluations=0)
+    assert costs.of(runs[32]) / costs.of(runs[4]) > 4, "the same evaluations at the end, eight times the steps"
+    assert (
+        costs.seconds(of, 1) == pytest.approx(costs.of_study(of)) == pytest.approx(sum(map(costs.of, sample_runs(of))))
+    )
 
 
 def test_tables_and_mlflow_hold_epochs_and_the_steps_that_they_are():

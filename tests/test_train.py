@@ -24,6 +24,7 @@ from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
+from harness.engine.way import Way
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Lion, Optimizer, RMSprop
 from harness.settings.machine import threads_restored
@@ -422,10 +423,31 @@ def test_plan_covers_every_run_once_within_the_width() -> None:
     assert populations == plan(runs, width(8))
 
 
-def test_populations_that_train_abreast_are_as_many_as_places_if_none_gets_too_narrow() -> None:
+def test_populations_are_cut_so_that_all_places_work_to_the_end() -> None:
     setup = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
     runs = [Run(0, seed, setup) for seed in range(100)]
-    assert [len(plan(runs, width(64), abreast)) for abreast in (1, 3, 4, 40)] == [2, 3, 4, 2]
+    sizes = {abreast: [*map(len, plan(runs, width(64), abreast))] for abreast in (1, 2, 3, 4, 16)}
+    assert {abreast: len(found) for abreast, found in sizes.items()} == {1: 2, 2: 2, 3: 3, 4: 4, 16: 16}
+    assert all(max(found) - min(found) <= 1 and sum(found) == 100 for found in sizes.values())
+    assert [*map(len, plan(runs[:24], width(32), 2))] == [12, 12], "narrow ones are better than an idle core"
+    assert [*map(len, plan(runs[:5], width(32), 4))] == [2, 3], (
+        "but none has a single member, which would round otherwise"
+    )
+    assert [*map(len, plan(runs[:3], width(1), 4))] == [1, 1, 1]
+    assert [*map(len, plan(runs[:1], width(32), 4))] == [2], "with a copy"
+
+
+def test_a_group_of_runs_is_cut_by_its_share_of_the_work_and_the_longest_populations_come_first() -> None:
+    small = Setup(task=Images(), model=DropoutNet(hidden=(16,)), steps=5)
+    large = small.with_value("model.hidden", (24,))
+    runs = [Run(t, s, large if t else small) for t in range(2) for s in range(8)]
+
+    def way_of(name: str, group: list[Run]) -> Way:
+        return Way(16, 3e-3 if group[0].trial else 1e-3)
+
+    planned = plan(runs, way_of, abreast=4)
+    found = [(len(population), population[0].trial) for population in planned]
+    assert found == [(3, 1), (3, 1), (8, 0), (2, 1)], "three places of four for three quarters of the work"
 
 
 class Spy(nn.Module):

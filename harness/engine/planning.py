@@ -4,9 +4,11 @@ Runs with equal `population_key` keys can: they build modules of one structure, 
 """
 
 import hashlib
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any
 
 import torch.nn as nn
@@ -24,8 +26,7 @@ NO_TRIAL = -1
 """In the place of a trial's number: of none that the study has."""
 
 NARROWEST = 16
-"""From this width on, launching operations costs a member little. Where its bits depend on its companions (`independence`),
-whole planned populations give the same tables, whatever the interruptions."""
+"""From this width on, launching operations costs a member little."""
 
 
 def structure(module: nn.Module) -> str:
@@ -102,7 +103,7 @@ def groups(runs: list[Run]) -> dict[str, list[Run]]:
 
 
 def plan(runs: list[Run], way_of: Callable[[str, list[Run]], Way], abreast: int = 1) -> list[list[Run]]:
-    """Partition a round's runs into populations, as even as possible, each ordered by seed.
+    """Partition a round's runs into populations, each ordered by seed; those that take longest come first.
 
     A run that would be the only one of its population is accompanied by a copy of itself: alone it would be trained by the
     plain loop, which rounds otherwise.
@@ -112,19 +113,55 @@ def plan(runs: list[Run], way_of: Callable[[str, list[Run]], Way], abreast: int 
     Args:
         runs: of a round.
         way_of: how a group of them trains, by its name.
-        abreast: populations that train at the same time; their number is a multiple of it, if none gets too narrow.
+        abreast: populations that train at the same time, see `parts`.
     """
-    populations = []
-    for name, group in groups(runs).items():
-        way = way_of(name, group)
+    found = groups(runs)
+    ways = {name: way_of(name, group) for name, group in found.items()}
+    places, planned = places_of(found, ways, abreast), []
+    for name, group in found.items():
+        way = ways[name]
         for alike in apart(group) if way.apart else [group]:
-            parts = -(-len(alike) // way.width)
-            multiple = -(-parts // abreast) * abreast
-            parts = multiple if len(alike) >= multiple * NARROWEST else parts
-            populations += [sorted(part, key=lambda run: run.seed) for part in cut(alike, parts)]
+            count = parts(len(alike), way.width, places[name] * len(alike) / len(group), abreast)
+            populations = [sorted(part, key=lambda run: run.seed) for part in cut(alike, count)]
             if way.width > 1 and len(alike) == 1:
                 populations[-1].append(copy_of(alike[0]))
-    return populations
+            planned += [(way.step_s * _steps(population), population) for population in populations]
+    return [population for _, population in sorted(planned, key=itemgetter(0), reverse=True)]
+
+
+def places_of(found: Mapping[str, list[Run]], ways: Mapping[str, Way], abreast: int) -> dict[str, float]:
+    """How many of the places, where populations train at the same time, each group would fill all the time.
+
+    Args:
+        found: groups of runs by name.
+        ways: of them.
+        abreast: places.
+    """
+    work = {name: ways[name].step_s * _steps(group) for name, group in found.items()}
+    return {name: abreast * own / sum(work.values()) for name, own in work.items()}
+
+
+def parts(count: int, width: int, places: float, abreast: int) -> int:
+    """Into how many populations runs are cut that could share one.
+
+    All places work to the end where their number is a multiple of these. Where they would get too narrow for that, no
+    population takes longer than all places together would: a narrow one costs a member more, an idle core costs half.
+
+    Args:
+        count: runs.
+        width: members of a population, at most.
+        places: that these runs fill, of all that there are, see `places_of`.
+        abreast: all places.
+    """
+    fewest = -(-count // width)
+    even = -(-fewest // abreast) * abreast
+    if width == 1 or count >= even * NARROWEST:
+        return even if width > 1 else count
+    return min(max(fewest, math.ceil(round(places, 6))), max(1, count // 2))
+
+
+def _steps(runs: list[Run]) -> int:
+    return sum(run.setup.steps for run in runs)
 
 
 def copy_of(run: Run) -> Run:

@@ -1,12 +1,9 @@
-"""`Way`: how runs of one architecture train, what a step of that takes, and how long a training of so many steps."""
+"""`Way`: how runs of one architecture train, and what a step of that takes."""
 
 from dataclasses import dataclass
 
 WIDEST = 1024
 """Members of a population, at most."""
-
-SHARING = 1.25
-"""How much longer a step takes on threads that wait for one another than on as many processes (1.1 to 1.5 by the bench)."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,3 @@ class Way:
     def fits(self, memory_bytes: int) -> bool:
         """Whether memory bears such a population; it has two members at least."""
         return self.width <= 2 or self.width * self.member_bytes <= memory_bytes
-
-    def seconds(self, steps: int, cores: int, workers: int) -> float:
-        """How long `steps` training steps, summed over members, take with so many processes on all cores."""
-        at_once = cores if self.width > 1 else workers
-        return self.step_s * steps / at_once * (SHARING if workers < at_once else 1)

@@ -26,17 +26,17 @@ from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetu
 
 from harness.engine.keeping import NOTHING, Keeping
 from harness.engine.memory_budget import parse_memory
-from harness.engine.planning import groups
 from harness.engine.runs import Run
 from harness.engine.way import Way
+from harness.execution.costs import Costs
 from harness.execution.examination import code
 from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Worker, sent
-from harness.execution.placement import Placement, training_s
+from harness.execution.placement import Placement
 from harness.execution.remote import Ready, Refusal, Remote
 from harness.execution.shipping import pack
 from harness.execution.trainer import OnPopulation, Trained
 from harness.execution.workers import lost
-from harness.ledger.trial_runs import n_steps, sample_runs
+from harness.ledger.trial_runs import sample_runs
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.patience import Stopped
 from harness.study import Study
@@ -150,11 +150,10 @@ class Ray(Foreman[Place]):
         parse_memory(memory, torch.device("cpu"))
         examine, runs = partial(self._examine, memory=memory), sample_runs(self._study)
         ways, places = examine(runs), self._places()
-        seconds = training_s(groups(runs), ways, n_steps(self._study), places, places)
         kind = torch.device("cuda" if self._gpus else "cpu")
         worker = next(worker for worker in self._workers if worker.ready)
         devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
-        return Placement([kind] * places, 1, ways, examine, seconds, devices)
+        return Placement([kind] * places, 1, ways, examine, Costs(ways, self._study.evaluations), devices)
 
     def _examine(self, runs: list[Run], *, memory: str | None) -> dict[str, Way]:
         """See `examination.examine`, on an actor that does nothing else."""

@@ -8,15 +8,13 @@ import torch
 
 from harness.engine.devices import cores_of, device_name
 from harness.engine.memory_budget import parse_memory
-from harness.engine.planning import NARROWEST, groups
+from harness.engine.planning import groups, parts, places_of
 from harness.engine.runs import Run
 from harness.engine.way import Way
+from harness.execution.costs import Costs
 from harness.execution.examination import examined
-from harness.ledger.trial_runs import n_steps, sample_runs
+from harness.ledger.trial_runs import sample_runs
 from harness.study import Study
-
-START_S = 6.0
-"""Until worker processes have imported what they need."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class Placement:
         threads: of each process on a CPU.
         ways: how groups of runs train, by their names, see `planning.groups`.
         examine: finds the ways of other runs of the study.
-        training_s: about how long training takes; evaluations add to it.
+        costs: of runs.
         devices: what the places are, in words.
     """
 
@@ -36,13 +34,17 @@ class Placement:
     threads: int
     ways: Mapping[str, Way]
     examine: Callable[[list[Run]], Mapping[str, Way]]
-    training_s: float
+    costs: Costs
     devices: str
 
     @property
     def kind(self) -> str:
         """Of all places, `cpu` or `cuda`: the noise of dropout under a seed is that of a kind of device."""
         return self.places[0].type
+
+    def seconds(self, study: Study) -> float:
+        """About how long all of a study takes."""
+        return self.costs.seconds(study, len(self.places), self.threads)
 
     @property
     def words(self) -> str:
@@ -55,10 +57,13 @@ def place_on_host(
 ) -> Placement:
     """Choose how runs train and the number of processes, by proof and measurement where there are none of this shape yet.
 
+    A process for each core, with one thread: threads of one process wait for one another at every operation, and all of them for the one
+    whose core is busy with something else. Only a study of fewer populations than cores has several threads in each.
+
     Args:
         study: whose runs they are.
         devices: all alike; the first is measured.
-        workers: processes on each device; None for as many as take the least time.
+        workers: processes on each device; None for one on each core, as far as there are populations.
         memory: bound on what all populations take at a time, such as 4G; None for a share of what is free.
         remember: whether what is found is kept for later studies, and what was found for earlier ones used.
 
@@ -69,27 +74,8 @@ def place_on_host(
     memory_bytes = parse_memory(memory, devices[0]) // (workers or cores)
     examine = partial(examined, study, device=devices[0], memory_bytes=memory_bytes, remember=remember)
     ways, found = examine(runs), groups(runs)
-    parts = max(1, sum(len(of_one) // (NARROWEST if ways[name].width > 1 else 1) for name, of_one in found.items()))
-    choices = (workers,) if workers else (1, min(cores, parts))
-    steps = n_steps(study) // len(devices)
-    seconds, chosen = min((training_s(found, ways, steps, cores, count), count) for count in choices)
+    places = places_of(found, ways, cores)
+    populations = sum(parts(len(group), ways[name].width, places[name], cores) for name, group in found.items())
+    chosen = workers or min(cores, populations)
     words = ", ".join(map(device_name, devices))
-    return Placement(devices * chosen, max(1, cores // chosen), ways, examine, seconds, words)
-
-
-def training_s(
-    found: Mapping[str, list[Run]], ways: Mapping[str, Way], steps: int, cores: int, workers: int
-) -> float:  # fmt: skip
-    """About how many seconds training takes with so many processes on the cores of a device.
-
-    Args:
-        found: groups of runs by name.
-        ways: of them.
-        steps: of the whole study on this device; the groups share them as they do those of `found`.
-        cores: of the device.
-        workers: processes.
-    """
-    weights = {name: sum(run.setup.steps for run in runs) for name, runs in found.items()}
-    shares = {name: weight / sum(weights.values()) for name, weight in weights.items()}
-    taken = (ways[name].seconds(round(steps * share), cores, workers) for name, share in shares.items())
-    return sum(taken) + START_S * (workers > 1)
+    return Placement(devices * chosen, max(1, cores // chosen), ways, examine, Costs(ways, study.evaluations), words)

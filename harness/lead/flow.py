@@ -23,7 +23,6 @@ from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
 from harness.lead.as_begun import described, keep_kind, planner, still_widened
 from harness.lead.best import best_of, better
-from harness.lead.costs import Costs
 from harness.lead.durations import duration
 from harness.lead.events import Phase
 from harness.lead.interruption import Interrupted, Stop, what_to_do, why_stopped
@@ -95,8 +94,7 @@ def run(
         Interrupted: not all was done; what is done is saved.
     """
     executor, placement = placed
-    costs = Costs(placement.ways)
-    progress = progress_of(study, costs, options)
+    progress = progress_of(study, placement, options)
     stop = Stop(options.deadline, progress)
     folder = options.results / study.name
     opened = open_stores(
@@ -116,7 +114,7 @@ def run(
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
                 enter(claims, study, commits, options)
-                leader = Leader(study, design, commits, executor, progress, planned, costs.of, stop)
+                leader = Leader(study, design, commits, executor, progress, planned, placement.costs.of, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, folder / CURVES_FILE)
                 options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
@@ -233,9 +231,10 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
             leader.progress.say(f"{error} They are trained again.")
 
 
-def progress_of(study: Study, costs: Costs, options: Options) -> Progress:
+def progress_of(study: Study, placement: Placement, options: Options) -> Progress:
     """How far a study is before anything is looked at."""
-    return Progress(n_runs(study), n_steps(study), costs.of_study(study), len(study.cells()), tell=options.display.tell)
+    work, places = placement.costs.of_study(study), len(placement.places)
+    return Progress(n_runs(study), n_steps(study), work, len(study.cells()), places, tell=options.display.tell)
 
 
 def count(study: Study, progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial) -> None:

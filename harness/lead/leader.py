@@ -47,7 +47,7 @@ class Leader:
         executor: trains populations.
         progress: is kept up to date.
         plan: puts the runs of a round together, see `harness.engine.planning.plan`; the same whenever it is continued.
-        cost: the work that a run is, see `harness.lead.costs`.
+        cost: the work that a run is, see `harness.execution.costs`.
         stop: once it returns true, no population is begun any more.
     """
 

@@ -1,18 +1,19 @@
 """How far a study is: runs, steps, and how long the rest will take.
 
 What is left is reckoned in *work*: steps × members × the seconds that a step of such a run was measured to take
-(`harness.lead.costs`). So a study whose large networks come last does not seem half done when half of its runs are.
+(`harness.execution.costs`). So a study whose large networks come last does not seem half done when half of its runs are.
 """
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.lead.best import Best
 from harness.lead.events import Phase, Said, Tell
 from harness.lead.pace import Pace
+from harness.lead.slowness import Slowness
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Progress:
         steps, done_steps: training steps, summed over runs, in all and done.
         work, done_work: the same in seconds, as measured before; how many train at a time is not in it.
         cells: of the study.
+        places: where populations train at the same time; 0 where that is not known.
         tell: takes events.
         clock: seconds now; the time left and the speed are reckoned by it.
         phase: see `harness.lead.events.Phase`; "" before the first round.
@@ -41,6 +43,7 @@ class Progress:
     steps: int
     work: float = 0.0
     cells: int = 1
+    places: int = 0
     tell: Tell = lambda event: None
     clock: Callable[[], float] = time.monotonic
     phase: str = ""
@@ -61,7 +64,8 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._planned = self.runs, self.steps, self.work
-        self._pace, self._speed = Pace(), Pace()
+        self._abreast = 0
+        self._pace, self._speed, self._slowness = Pace(), Pace(), Slowness()
 
     def say(self, text: str) -> None:
         """Tell what the user should know at once."""
@@ -71,6 +75,10 @@ class Progress:
         """Tell that a phase begins."""
         self.phase = phase
         self.tell(Phase(phase))
+
+    def together(self, sizes: Collection[int]) -> None:
+        """Populations of so many members each are to be trained."""
+        self.members, self._abreast = (min(sizes), max(sizes)), min(self.places, len(sizes))
 
     def there(self, *, runs: int, steps: int, work: float) -> None:
         """Count what is there already: it took no time."""
@@ -95,6 +103,8 @@ class Progress:
         self._pace.note(now, self.done_work)
         self._speed.note(now, self.trained_steps)
         self.tell(self)
+        if text := self._slowness.said(now, self._pace.rate(), planned=self._abreast):
+            self.say(text)
 
     def recorded(self, runs: int, entry: int) -> None:
         """Count the runs of an entry, which are recorded now."""

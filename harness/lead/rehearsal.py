@@ -36,6 +36,6 @@ def rehearse(study: Study, options: Options, placement: Placement) -> str:
     if there.complete:
         return f"{done}: only the report would be written. Nothing was run."
     missing = there.wanted - there.done
-    left = about(placement.training_s * missing / there.wanted)
+    left = about(placement.seconds(study) * missing / there.wanted)
     so_far = f"{done}, {missing:,} new. " if there.done else ""
     return f"{so_far}Training would take {left}{placement.words}. Nothing was run."

@@ -31,7 +31,7 @@ class Tally:
         self._taken, self._counted, self._back = ([0] * len(populations) for _ in range(3))
         self._progress = progress
         if populations:
-            progress.members = min(self._members), max(self._members)
+            progress.together(self._members)
 
     def report(self, index: int, steps: int, _diverged: int) -> None:
         """So many steps more of a population are done: `harness.execution.trainer.OnPopulation`."""
