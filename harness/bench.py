@@ -26,15 +26,23 @@ NAMES = (
 @click.option("--width", type=click.IntRange(min=2), help="Members of a population [as a study would choose].")
 @click.option("--devices", default="auto", show_default=True, help="The first of these is measured.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the table here too.")
-def main(workloads: tuple[str, ...], width: int | None, devices: str, json_file: Path | None) -> None:
-    """Measure training steps on this machine.
+@click.option(
+    "--check", type=click.Path(path_type=Path), metavar="FILE",
+    help="Such a table of before: say what got slower than there by more than noise, and exit with 1.",
+)  # fmt: skip
+def main(
+    workloads: tuple[str, ...], width: int | None, devices: str, json_file: Path | None, check: Path | None
+) -> None:
+    """Measure training steps on this machine, against plain loops.
 
     For all WORKLOADS, or for those named.
     """
     from harness.audit.bench import bench
     from harness.lead.ending import ending
 
-    sys.exit(ending(lambda: bench(workloads or NAMES, width, devices, json_file), refused="Nothing can be measured"))
+    sys.exit(
+        ending(lambda: bench(workloads or NAMES, width, devices, json_file, check), refused="Nothing can be measured")
+    )
 
 
 if __name__ == "__main__":

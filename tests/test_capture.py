@@ -10,7 +10,7 @@ import torch.nn as nn
 from test_contract import OPTIMIZERS, RULES, TASKS, fitting, one_for_each_model
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harness.audit.bench import WORKLOADS
+from harness.audit.workloads import WORKLOADS
 from harness.clipping import GlobalNorm
 from harness.engine import update
 from harness.engine.runs import Run

@@ -8,7 +8,8 @@ import torch
 from own_study import MINE, harness_run
 
 import harness
-from harness.audit.bench import WORKLOADS, members
+from harness.audit.contenders import members
+from harness.audit.workloads import WORKLOADS
 from harness.clipping import GlobalNorm
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
