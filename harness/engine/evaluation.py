@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.setup import Setup
 from harness.engine.stability import Array
 from harness.tasks.task import Data
+
+EXAMPLES, TIMES = 256, 4
+"""Examples of a member that are evaluated at a time, and how many times as many as in training, at most."""
 
 FORWARD = 1 / 3
 """Of the arithmetic of a training step: the backward pass takes two products for each of the forward pass."""
@@ -28,9 +32,18 @@ def scores(
         (2, member, example) scores and how many examples of each member count, (member,).
     """
     indices, counts = feed.split(split, at_most)
-    chunk = population.runs[0].setup.batch_size  # as large as memory and caches are known to bear
-    parts = [population.scores(*feed.gather(part)) for part in torch.split(indices, chunk, dim=1)]
+    parts = [population.scores(*feed.gather(part)) for part in in_batches(population, indices)]
     return torch.cat(parts, 2).double().cpu().numpy(), counts.cpu().numpy()
+
+
+def in_batches(population: Members, indices: Tensor) -> tuple[Tensor, ...]:
+    """(member, example) indices in parts that are passed forward together without a gradient.
+
+    Larger than batches of training, which keep what the backward pass needs: products are the faster the more rows they
+    have, up to `EXAMPLES`. How many depends on nothing but the setup, as the last bit of a number may depend on them.
+    """
+    size = population.runs[0].setup.batch_size
+    return torch.split(indices, max(size, min(EXAMPLES, TIMES * size)), dim=1)
 
 
 def steps_worth(setup: Setup, data: Data, evaluations: int, *, confirm: bool) -> float:

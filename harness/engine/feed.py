@@ -61,10 +61,10 @@ class Feed:
     """
 
     def __init__(self, runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> None:
-        self._device = device
+        self._device, self._dtype = device, dtype
         x, self._offsets = _pool([d.x for d in data])
         y, y_offsets = _pool([d.y for d in data])
-        self._x, self._y, self._data = _cast(x, device, dtype), _cast(y, device, dtype), data
+        self._x, self._y, self._data = x.to(device), y.to(device), data
         shifts = [there - here for here, there in zip(self._offsets, y_offsets, strict=True)]
         # From an example's place in _x to that in _y.
         self._all_shifts = torch.tensor(shifts, device=device).unsqueeze(1)
@@ -129,20 +129,17 @@ class Feed:
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """The examples at (member, batch) indices: x and y, (member, batch, …)."""
-        return _at(self._x, indices), _at(self._y, indices + self._shifts)
+        return self._at(self._x, indices), self._at(self._y, indices + self._shifts)
+
+    def _at(self, pool: Tensor, indices: Tensor) -> Tensor:
+        values = pool.index_select(0, indices.flatten()).view(*indices.shape, *pool.shape[1:])
+        return values.to(self._dtype) if values.is_floating_point() else values
 
 
 def _pool(tensors: list[Tensor]) -> tuple[Tensor, list[int]]:
-    """All different tensors one after another, and where each of `tensors` starts."""
+    """All different tensors one after another (a single one itself, uncopied), and where each of `tensors` starts."""
     different = {id(tensor): tensor for tensor in tensors}
     ends = itertools.accumulate(map(len, different.values()))
     starts = dict(zip(different, [0, *ends], strict=False))
-    return torch.cat(list(different.values())), [starts[id(tensor)] for tensor in tensors]
-
-
-def _at(pool: Tensor, indices: Tensor) -> Tensor:
-    return pool.index_select(0, indices.flatten()).view(*indices.shape, *pool.shape[1:])
-
-
-def _cast(values: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    return values.to(device, dtype) if values.is_floating_point() else values.to(device)
+    whole = next(iter(different.values())) if len(different) == 1 else torch.cat(list(different.values()))
+    return whole, [starts[id(tensor)] for tensor in tensors]

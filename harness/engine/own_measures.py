@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from harness.engine.diagnostics import Diagnostics
-from harness.engine.evaluation import mean
+from harness.engine.evaluation import in_batches, mean
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import TRAIN_SAMPLE
 from harness.engine.members import Members
@@ -32,7 +32,7 @@ def output_measures(population: Members, feed: Feed) -> dict[str, Array]:
     found: dict[str, Array] = {}
     for split, at_most in splits.items():
         indices, counts = feed.split(split, at_most)
-        parts = torch.split(indices, run.setup.batch_size, dim=1)
+        parts = in_batches(population, indices)
         values = [_of_batch(population, *feed.gather(part), measures, f"{split} {i}") for i, part in enumerate(parts)]
         means = mean(np.concatenate(values, 2), counts.cpu().numpy())
         found |= {f"{split}_{measure.name}": own for measure, own in zip(measures, means, strict=True)}

@@ -104,7 +104,7 @@ class Ray(Foreman[Place]):
 
     def __init__(self, address: str, gpus: float | None, study: Study, keeping: Keeping = NOTHING) -> None:
         super().__init__(study, keeping)
-        packed = pack(study)
+        packed = pack(study, here=False)
         with TemporaryDirectory() as folder:
             source = Path(__file__).parents[1]
             shutil.copytree(source, Path(folder, "harness"), ignore=shutil.ignore_patterns("__pycache__"))

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from harness.execution.processes import start
+from harness.execution.shipping import pack_loaded, unpack_loaded
 from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.study.changes import Changes
@@ -33,10 +34,10 @@ class Reload:
         self._process = start(_reload, theirs, study_file, changes)
         theirs.close()
 
-    def begin(self) -> None:
-        """Let it load the file, which this process has loaded."""
+    def begin(self, study: Study) -> None:
+        """Let it load the file, which this process has loaded as this study; what that reads from data files it has, too."""
         with contextlib.suppress(OSError):  # it died; `compare` will say so
-            self._pipe.send(None)
+            self._pipe.send_bytes(pack_loaded(study))
 
     def compare(self, study: Study) -> None:
         """Wait for it; once it has answered there is nothing more to say.
@@ -67,7 +68,7 @@ class Reload:
 def _reload(pipe: Connection, study_file: Path, changes: Changes) -> None:
     """What the process does: it says nothing, whatever the file prints."""
     try:
-        pipe.recv()
+        loaded = pipe.recv_bytes()
     except (
         EOFError,
         ConnectionError,
@@ -79,6 +80,7 @@ def _reload(pipe: Connection, study_file: Path, changes: Changes) -> None:
         os.dup2(silence, output)
     answer: dict[str, str] | InvalidStudy
     try:
+        unpack_loaded(loaded)
         answer = load_study(study_file, changes)[0].description()
     except InvalidStudy as error:
         answer = error

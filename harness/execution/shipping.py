@@ -2,9 +2,11 @@
 
 What trains is the very object that the leader has checked: classes and functions of the user's own files are sent by value,
 so that nobody loads a file again that may have been edited meanwhile. What may differ where it is unpacked is compared:
-versions, and the data, by content, where they come from files.
+versions, and the data, by content, where they come from files. On the same host, large tensors and what was read from files
+are not sent: the other process maps the leader's memory.
 """
 
+import contextlib
 import functools
 import io
 import platform
@@ -15,15 +17,22 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 import torch
+from torch import Tensor
 
+from harness.execution.shared_memory import SharedMemory, memory_of
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.modules import HARNESS, STUDY_FILE, is_installed, place
 from harness.settings.source import asked_for, remember_sources
 from harness.study import Study
+from harness.tasks.loaded import all_kept, keep_all
 
 
-def pack(study: Study) -> bytes:
+def pack(study: Study, *, here: bool = True) -> bytes:
     """A study and the user's modules that it is made of, as bytes for `unpack`.
+
+    Args:
+        study: whose runs are to be trained.
+        here: whether they are unpacked on this host, while the study lives.
 
     Raises:
         InvalidStudy: it holds what cannot leave this process, such as an open file.
@@ -32,19 +41,32 @@ def pack(study: Study) -> bytes:
     namespaces = {name: _namespace(module) for name, module in modules.items()}
     with asked_for() as sources:
         study.settings()
-    content = study, modules, sources
+    content, memory = (study, modules, sources), memory_of(study) if here else None
     try:
         try:
-            body = _dumps(content, modules, namespaces)
+            body = _dumps(content, modules, namespaces, memory)
         except Exception:  # a module may hold what cannot be sent and no run needs
             bare: dict[str, dict[str, Any]] = {name: {} for name in modules}
             for name, held in namespaces.items():
                 namespaces[name] = {key: value for key, value in held.items() if _fits(value, modules, bare)}
-            body = _dumps(content, modules, namespaces)
+            body = _dumps(content, modules, namespaces, memory)
     except Exception as error:
         message = f"cannot be sent to the processes that train: {first_line(error)}"
         raise InvalidStudy([Problem("study", message)]) from error
-    return cloudpickle.dumps((_versions(), study.fingerprints(), body))  # type: ignore[no-any-return]
+    return cloudpickle.dumps((_versions(), study.fingerprints(), pack_loaded(study) if here else b"", body))  # type: ignore[no-any-return]
+
+
+def pack_loaded(study: Study) -> bytes:
+    """What this process has read from files, for `unpack_loaded` on this host while the study lives; empty where it cannot be sent."""
+    with contextlib.suppress(Exception):
+        return _dumps(all_kept(), {}, {}, memory_of(study))
+    return b""
+
+
+def unpack_loaded(packed: bytes) -> None:
+    """Keep what another process has read from files."""
+    if packed:
+        keep_all(cloudpickle.loads(packed))
 
 
 def unpack(packed: bytes, where: str) -> Study:
@@ -57,10 +79,11 @@ def unpack(packed: bytes, where: str) -> Study:
     Raises:
         InvalidStudy: it cannot be unpacked here, or would train otherwise here than where it was packed.
     """
-    versions, fingerprints, body = cloudpickle.loads(packed)
+    versions, fingerprints, loaded, body = cloudpickle.loads(packed)
     if found := _differences(versions, _versions(), where):
         raise InvalidStudy(found)
     try:
+        unpack_loaded(loaded)
         study: Study
         study, _, sources = cloudpickle.loads(body)
         remember_sources(sources)
@@ -106,14 +129,22 @@ def _namespace(module: ModuleType) -> dict[str, Any]:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Sends the user's modules as what they hold, and functions with a cache without its content."""
+    """Sends the user's modules as what they hold, functions with a cache without its content, and large tensors as shared memory."""
 
-    def __init__(self, file: Any, modules: dict[str, ModuleType], namespaces: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        file: Any,
+        modules: dict[str, ModuleType],
+        namespaces: dict[str, dict[str, Any]],
+        memory: SharedMemory | None,
+    ) -> None:
         super().__init__(file)
-        self._modules, self._namespaces = modules, namespaces
+        self._modules, self._namespaces, self._memory = modules, namespaces, memory
 
     def reducer_override(self, obj: Any) -> Any:
         """How an object is sent; see `pickle.Pickler`."""
+        if isinstance(obj, Tensor) and self._memory is not None:
+            return self._memory.reduced(obj)
         if isinstance(obj, ModuleType) and self._modules.get(obj.__name__) is obj:
             return _module, (obj.__name__,), self._namespaces[obj.__name__]
         if isinstance(obj, functools._lru_cache_wrapper) and getattr(obj, "__module__", None) in {
@@ -124,12 +155,17 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
 
-def _dumps(content: Any, modules: dict[str, ModuleType], namespaces: dict[str, dict[str, Any]]) -> bytes:
+def _dumps(
+    content: Any,
+    modules: dict[str, ModuleType],
+    namespaces: dict[str, dict[str, Any]],
+    memory: SharedMemory | None = None,
+) -> bytes:
     file, registered = io.BytesIO(), cloudpickle.list_registry_pickle_by_value()
     try:
         for module in modules.values():
             cloudpickle.register_pickle_by_value(module)
-        _Pickler(file, modules, namespaces).dump(content)
+        _Pickler(file, modules, namespaces, memory).dump(content)
     finally:
         for name, module in modules.items():
             if name not in registered:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import click
 
+from harness.execution.placement import Placement
 from harness.execution.reload import Reload
+from harness.execution.trainer import Executor
 from harness.lead import flow
 from harness.lead.command_line import run_command
 from harness.lead.ending import DONE, SOME_FAILED
@@ -34,18 +36,23 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
     again = Reload(study_file, changes)
     study, origin = load_with_origin(study_file, changes)
-    again.begin()
+    again.begin(study)
+
+    placing = flow.placing(study, options)
+
+    def place(part: Study) -> tuple[Executor, Placement]:
+        placed = flow.place(part, options, placing if part is study else None)
+        again.compare(study)
+        return placed
 
     def run(part: Study) -> flow.Outcome:
-        placed = flow.place(part, options)
-        again.compare(study)
+        placed = place(part)
         return flow.run(part, origin, options, placed, command=run_command(sys.argv[1:]))
 
     with options.display:
         begin(study, options)
         if options.dry_run:
-            _, placement = flow.place(study, options)
-            again.compare(study)
+            _, placement = place(study)
             options.say(rehearse(study, options, placement))
             options.display.tell(Ended(DONE))
             return DONE

@@ -45,6 +45,7 @@ from harness.ledger.run_table import run_table
 from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.settings import InvalidStudy, Problem
+from harness.settings.beforehand import Beforehand
 from harness.settings.patience import Stopped, Unreachable
 from harness.settings.show import counted
 from harness.study import Study
@@ -258,17 +259,29 @@ def trained(progress: Progress, seconds: float) -> str:
     return f"Trained {counted(progress.trained_runs, 'run')} in {duration(seconds)}; writing the report."
 
 
-def place(study: Study, options: Options) -> tuple[Executor, Placement]:
+def place(
+    study: Study, options: Options, begun: Beforehand[tuple[Executor, Placement]] | None = None
+) -> tuple[Executor, Placement]:
     """What trains the study, and where and how it does; says what is no population and why.
+
+    Args:
+        study: to be run.
+        options: how it runs.
+        begun: `placing` of them, if it was called.
 
     Raises:
         InvalidStudy: it cannot train there, or options contradict each other.
     """
     options.display.tell(Phase("prepare"))
-    executor, placement = _placed(study, options)
+    executor, placement = (begun or placing(study, options)).result()
     options.note(notes(placement.ways))
     options.say(f"Training on {placement.devices}.")
     return executor, placement
+
+
+def placing(study: Study, options: Options) -> Beforehand[tuple[Executor, Placement]]:
+    """Begin to find out for `place`, in another process, how the study trains."""
+    return Beforehand(lambda: _placed(study, options))
 
 
 def _placed(study: Study, options: Options) -> tuple[Executor, Placement]:

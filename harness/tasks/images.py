@@ -4,7 +4,6 @@ import gzip
 import math
 import os
 import zlib
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.settings import Note, nearest
+from harness.tasks.loaded import loader
 from harness.tasks.openml import download
 from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
 
@@ -87,24 +87,26 @@ class Images(Pooled):
 
 
 class _Pictures:
-    """Images (n, rows, columns) of grey values from 0 to `white`, and their classes (n,), as tensors.
+    """Images, arrays (n, rows, columns) of grey values from 0 to `white`, and their classes (n,), as tensors.
 
     The last `official_test` of them are the source's own test set.
     """
 
     def __init__(
-        self, images: npt.NDArray[Any], classes: npt.NDArray[Any], *, white: int, official_test: int = 0,
+        self, images: list[npt.NDArray[Any]], classes: npt.NDArray[Any], *, white: int, official_test: int = 0,
         notes: tuple[Note, ...] = (),
     ) -> None:  # fmt: skip
         self.official_test, self.notes = official_test, notes
-        rows = torch.from_numpy(images.astype(np.float32)).div_(white)
+        rows = torch.empty(sum(map(len, images)), *images[0].shape[1:])
+        np.concatenate(images, out=rows.numpy(), casting="unsafe")
+        rows.div_(white)
         flat = rows.flatten(1)
         self.layouts = {"flat": flat, "rows": rows, "pixels": flat.unsqueeze(2)}  # views of one memory
         self.y = torch.from_numpy(classes.astype(np.int64))
         self.sha256 = digest(rows, self.y, torch.tensor([official_test]))
 
 
-@lru_cache(maxsize=2)
+@loader(most=2)
 def _load(source: str, files: tuple["_Part", ...]) -> _Pictures:
     """The images of a source; `files` are those of an IDX folder, as they are now."""
     kind, _, name = source.partition(":")
@@ -122,7 +124,7 @@ def _digits() -> _Pictures:
     package = find_spec("sklearn")
     assert package is not None and package.origin is not None
     table = np.loadtxt(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz", delimiter=",")
-    return _Pictures(table[:, :-1].reshape(-1, 8, 8), table[:, -1], white=16)
+    return _Pictures([table[:, :-1].reshape(-1, 8, 8)], table[:, -1], white=16)
 
 
 def _openml(name: str) -> _Pictures:
@@ -137,7 +139,7 @@ def _openml(name: str) -> _Pictures:
     side = math.isqrt(pixels.shape[1])
     if side * side != pixels.shape[1] or not (pixels.min() >= 0 and pixels.max() <= 255):  # "not": NaN fails too
         raise unusable("source", f"{name!r} must hold square images with grey values from 0 to 255", str(pixels.shape))
-    return _Pictures(pixels.reshape(-1, side, side), classes, white=255, official_test=_official_test(classes))
+    return _Pictures([pixels.reshape(-1, side, side)], classes, white=255, official_test=_official_test(classes))
 
 
 def _official_test(classes: npt.NDArray[Any]) -> int:
@@ -196,17 +198,18 @@ def _idx(parts: tuple[_Part, ...]) -> _Pictures:
                 "source", f"the labels in {part.labels.path} must be whole numbers", f"a {classes.dtype.name}"
             )
     kinds, classes = np.unique(np.concatenate(labels), return_inverse=True)
-    pixels = np.concatenate(images)
-    if not (pixels.min() >= 0 and pixels.max() <= WHITE):  # "not": NaN fails too
+    least, most = (float(end([end(pixels) for pixels in images])) for end in (np.min, np.max))
+    if not (least >= 0 and most <= WHITE):  # "not": NaN fails too
         message = f"{parts[0].images.path} must hold grey values from 0 to {WHITE}, or fractions from 0 to 1"
-        raise unusable("source", message, f"{pixels.min():g} to {pixels.max():g}")
-    white = 1 if np.issubdtype(pixels.dtype, np.floating) and pixels.max() <= 1 else WHITE
+        raise unusable("source", message, f"{least:g} to {most:g}")
+    fractions = most <= 1 and any(np.issubdtype(pixels.dtype, np.floating) for pixels in images)
+    white = 1 if fractions else WHITE
     return _Pictures(
-        pixels,
+        images,
         classes,
         white=white,
         official_test=sum(map(len, labels[1:])),
-        notes=(*_class_notes(kinds.astype(float)), *_grey_notes(float(pixels.max()), white)),
+        notes=(*_class_notes(kinds.astype(float)), *_grey_notes(most, white)),
     )
 
 

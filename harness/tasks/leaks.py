@@ -15,6 +15,9 @@ FEW = 0.01
 WINDOW = 50
 """Tokens, such as characters, of the windows that are looked for in a training text."""
 
+ROWS = 4096
+"""Examples whose bytes are looked at together."""
+
 PHRASES = 0.1
 """Share of a test text's windows that may stand in the training text: ordinary phrases do."""
 
@@ -30,17 +33,30 @@ def changing_test(task: Task) -> Doubt | None:
 
 def repeated_inputs(data: Data) -> Doubt | None:
     """Whether more than a few inputs of validation or test examples occur, to the bit, in training examples."""
-    known = set(_inputs(data, data.train))
+    marks = _marks(data.x)
+    known = torch.unique(marks[data.train])
     for name, split in (("validation", data.validation), ("test", data.test)):
-        twice = sum(row in known for row in _inputs(data, split))
+        twice = int(torch.isin(marks[split], known).sum())
         if twice > FEW * len(split):
             sentence = f"{twice} of {len(split)} {name} examples have inputs that occur in training too"
             return Doubt(sentence, "remove duplicates before splitting, unless they are what new data look like")
     return None
 
 
-def _inputs(data: Data, split: Tensor) -> Iterator[int]:
-    return (hash(row.numpy().tobytes()) for row in data.x[split])
+def _marks(x: Tensor) -> Tensor:
+    """A number for each example, int64 (n,): the same for the same bytes, and for others almost surely another one."""
+    rows = x.reshape(len(x), -1).contiguous()
+    whole = rows.element_size() * rows.shape[1] % 8 == 0
+    words = rows.view(torch.int64 if whole else torch.uint8)
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randint(-(2**63), 2**63 - 1, words.shape[1:], generator=generator)
+    return torch.cat([_mixed(part.long()).mul_(weights).sum(1) for part in torch.split(words, ROWS)])
+
+
+def _mixed(words: Tensor) -> Tensor:
+    """Each word, int64, mixed so that every bit of it changes the low ones, too (Steele et al. 2014, SplitMix)."""
+    words = words * -0x61C8864680B583EB
+    return (words ^ (words >> 32)) * -0x3B314601E57A13AD
 
 
 def repeated_text(data: Data) -> Doubt | None:

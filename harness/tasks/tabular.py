@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from harness.settings import InvalidStudy, Note, Problem, nearest
 from harness.tasks.columns import MISSING, Given, decimals
 from harness.tasks.features import Column, Reader, same
+from harness.tasks.loaded import loader
 from harness.tasks.openml import download
 from harness.tasks.pooled import File, Pooled, digest, find, unusable
 from harness.tasks.remarks import Remarks
@@ -161,7 +161,7 @@ class _Table:
 _SHIPPED = ("breast_cancer", "wine", "diabetes")
 
 
-@lru_cache(maxsize=4)
+@loader(most=4)
 def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _Table:
     """The table of a source; `file` is the one it names, as it is now, and `test` that of the rows to be tested on."""
     frame, own, notes = _frame(source, file)

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from harness.settings import Count, Note
 from harness.settings.show import counted
+from harness.tasks.loaded import loader
 from harness.tasks.paragraphs import different, paragraphs, parted, passages
 from harness.tasks.pooled import File, Pooled, find, read, unusable
 from harness.tasks.task import Data
@@ -96,7 +96,7 @@ class _Windows:
     passage: Tensor
 
 
-@lru_cache(maxsize=4)
+@loader(most=4)
 def _corpus(file: File | None) -> _Corpus:
     raw = _manual() if file is None else read(file, "text")
     try:
@@ -113,7 +113,7 @@ def _corpus(file: File | None) -> _Corpus:
     return _Corpus(tuple(parts), "".join(map(chr, kinds)), digest, len(every) - len(kept), share)
 
 
-@lru_cache(maxsize=16)
+@loader(most=16)
 def _windows(file: File | None, length: int) -> _Windows:
     corpus = _corpus(file)
     found = passages([len(paragraph) for paragraph in corpus.paragraphs], length + 1)

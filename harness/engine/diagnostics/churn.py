@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from harness.engine.evaluation import in_batches
 from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array
@@ -29,7 +30,7 @@ def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
         return {}
     indices, counts = feed.split("test")
     parts = []
-    for part in torch.split(indices, population.runs[0].setup.batch_size, dim=1):
+    for part in in_batches(population, indices):
         x, y = feed.gather(part)
         if y.is_floating_point():
             return {}

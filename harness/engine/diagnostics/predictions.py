@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.engine.evaluation import mean, scores
+from harness.engine.evaluation import in_batches, mean, scores
 from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array
@@ -27,7 +27,7 @@ def calibration(population: Members, feed: Feed) -> dict[str, Array]:
     """
     indices, counts = feed.split("test")
     parts = []
-    for part in torch.split(indices, population.runs[0].setup.batch_size, dim=1):
+    for part in in_batches(population, indices):
         x, y = feed.gather(part)
         output = population.outputs(x, train=False)
         if y.is_floating_point() or not isinstance(output, Tensor):
@@ -69,7 +69,7 @@ def noise_error(population: Members, feed: Feed) -> Array:
     streams = {seed: stream(seed, "input noise") for seed in seeds}
     indices, counts = feed.split("test")
     parts = []
-    for part in torch.split(indices, population.runs[0].setup.batch_size, dim=1):
+    for part in in_batches(population, indices):
         x, y = feed.gather(part)
         drawn = {seed: torch.randn(x.shape[1:], generator=generator) for seed, generator in streams.items()}
         noise = scale * torch.stack([drawn[seed] for seed in seeds]).to(x)
