@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.settings.measures import Measure
     from harness.settings.schedules import Schedule
     from harness.settings.signatures import anywhere
-    from harness.study import Claim, Equivalence, Exact, Interaction, Study, Threshold, Trend
+    from harness.study import Claim, Equivalence, Exact, Interaction, Published, Study, Threshold, Trend
 
     # In place of a number or a component of any type
     Sweep, Tune = anywhere(roles.Sweep), anywhere(roles.Tune)
@@ -44,6 +44,7 @@ __all__ = [
     "Linear",
     "Measure",
     "Model",
+    "Published",
     "Results",
     "Schedule",
     "Step",
@@ -72,6 +73,7 @@ _ROOMS = {
     "Linear": "harness.settings.schedules",
     "Measure": "harness.settings.measures",
     "Model": "harness.models",
+    "Published": "harness.study",
     "Results": "harness.reporting.results",
     "Schedule": "harness.settings.schedules",
     "Step": "harness.settings.schedules",

@@ -55,6 +55,7 @@ def page(**changes: object) -> html.Page:
         "pictures": [html.Picture(EVIL, EVIL, b"<svg xmlns='http://www.w3.org/2000/svg'/>"), html.Picture("b", EVIL, b"<svg/>", EVIL)],
         "about": {EVIL: EVIL}, "commands": [EVIL], "counts": {"confirm runs": 3}, "tuning": [EVIL],
         "shared": html.Table([EVIL], [[EVIL]]),
+        "published": [html.Captioned(EVIL, html.Table([EVIL], [[EVIL]]))],
         "exploration": [html.Captioned(EVIL, html.Table([EVIL], [[EVIL]])), html.Captioned(EVIL, html.Table([EVIL], []))],
     }  # fmt: skip
     return html.Page(**(fields | changes))

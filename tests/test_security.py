@@ -292,7 +292,7 @@ def test_escaping_is_what_protects_the_page(monkeypatch: pytest.MonkeyPatch) -> 
     first = FirstScreen(PAYLOADS["script"], [], [], Advice(PAYLOADS["script"]), [], [])
     page = html.Page(title="t", first=first, doc="", verdicts=[], curves=Curves(), cells=none, runs=html.Captioned("", none),
                      diagnostics=none, meanings=none, trials=none, pictures=[], about={}, commands=[], counts={}, notice="", scope=[],
-                     tuning=[], shared=none, exploration=[])  # fmt: skip
+                     tuning=[], shared=none, published=[], exploration=[])  # fmt: skip
     elements = [tag for tag, _ in Page(html.render(page)).elements]
     assert set(elements) <= EXPECTED and elements.count("script") == 1
     monkeypatch.setattr(html, "Environment", lambda autoescape, **kw: pytest.importorskip("jinja2").Environment(**kw))

@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from importlib import resources
+from itertools import chain
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -33,6 +35,9 @@ DELTA = (
     "which those of a family cover together. p: two-sided, of Δ = δ, what the verdict turns on."
 )
 """Below the verdicts."""
+
+CELLS = "Over seeds of the confirm phase: medians with exact 95 % intervals; of rates and shares the mean."
+"""Below the table of cells."""
 
 SHARED = "Δ of each claim where both arms have the same tuned values (median over n seeds, positive favours the claim):"
 """Above the table of shared values."""
@@ -98,27 +103,29 @@ def markdown(page: Page) -> str:
             f"{DELTA} {CHECKS}",
             FAMILIES if any(map(mark, page.verdicts)) else "",
         ]
+    parts += _markdown_section("Beside published results", page.published)
     if page.tuning:
         parts += ["## Tuning", "\n".join(f"- {_plain(sentence)}" for sentence in page.tuning)]
     if page.shared.rows:
         parts += [SHARED, _markdown_table(page.shared)]
     if page.cells.rows:
-        parts += ["## Cells", _markdown_table(page.cells), "Mean [95 % interval] over seeds of the confirm phase."]
+        parts += ["## Cells", _markdown_table(page.cells), CELLS]
     if page.diagnostics.rows:
         parts += ["## Diagnostics", _markdown_table(page.diagnostics)]
     if page.trials.rows:
         parts += ["## Best trials of the search", _markdown_table(page.trials)]
-    if page.exploration:
-        parts += ["## Exploration"]
-    for part in page.exploration:
-        parts += [_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""]
-    parts += [f"## Against {_plain(page.baseline)}"] if page.against else []
-    for part in page.against:
-        parts += [_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""]
+    parts += _markdown_section("Exploration", page.exploration)
+    parts += _markdown_section(f"Against {_plain(page.baseline)}", page.against)
     if page.meanings.rows:
         parts += ["## Metrics", _markdown_table(page.meanings)]
     parts += ["Runs: " + ", ".join(f"{count} {kind}" for kind, count in page.counts.items()) + "."]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _markdown_section(title: str, parts: Sequence[Captioned]) -> list[str]:
+    """A heading and what stands below it; nothing where there is nothing."""
+    tables = [[_plain(part.caption), _markdown_table(part.table) if part.table.rows else ""] for part in parts]
+    return [f"## {title}", *chain.from_iterable(tables)] if parts else []
 
 
 def _verdict_row(v: Verdict, of: Verdict | None = None) -> list[str]:

@@ -26,6 +26,7 @@ from harness.reporting.page.advice import advice
 from harness.reporting.page.answers import answer, first_sentence
 from harness.reporting.page.content import Captioned, FirstScreen, Page, Picture, Table
 from harness.reporting.page.curves import Curves, curves_of
+from harness.reporting.page.published import beside_published
 from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors, run_counts, trust
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
@@ -145,6 +146,7 @@ def page_of(
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
         trials=best_trials(study, runs),
+        published=beside_published(runs, study.published),
         exploration=exploration,
         pictures=pictures,
         about=subject.environment,

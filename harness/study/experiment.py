@@ -15,6 +15,7 @@ from harness.settings import Component, Count, Positive, Sweep, Tune, show
 from harness.settings.metrics import METRICS
 from harness.study.claims import AnyClaim
 from harness.study.contrasts import Levels
+from harness.study.published import Published
 from harness.study.statement import Estimated
 
 MOST_SEEDS = 10**6
@@ -35,6 +36,7 @@ class Experiment(Setup):
     seeds: Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[int] | tuple[int, ...] | None = None
     looks: list[Count] | tuple[Count, ...] = ()
     claims: list[AnyClaim] | tuple[AnyClaim, ...] = ()
+    published: list[Published] | tuple[Published, ...] = ()
     figures: list[Callable[..., Any]] | tuple[Callable[..., Any], ...] = ()
     tune: Literal["within", "shared"] = "within"
     tune_trials: Count = 8

@@ -3,13 +3,13 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from harness.engine.diagnostics import Diagnostics
 from harness.settings import Problem, Sweep, Tune, metrics, nearest, show
 from harness.settings.functions import needed_arguments, unnamed
 from harness.settings.levels import stored, sweep_in_short
 from harness.settings.show import counted
-from harness.study.claims import AnyClaim
 from harness.study.claims_of_factors import Trend
 from harness.study.contrasts import Levels
 from harness.study.experiment import MOST_SEEDS, SETUP_FIELDS, Experiment
@@ -57,12 +57,22 @@ def problems_between(study: Experiment, known: set[str]) -> list[Problem]:
         found += _tuning_problems(study)
     if not broken and study.widen:
         found += widening_problems(study)
-    if "claims" not in known | _absent(study) and not isinstance(study.claims, Sweep | Tune):
-        for i, claim in enumerate(study.claims):
-            if isinstance(claim, Statement):
-                own = {path for path in known | {p.path for p in found} if path.startswith(f"claims[{i}].")}
-                found += [p.under(f"claims[{i}]") for p in _claim_problems(study, claim, broken, own)]
+    for name in STATEMENTS:
+        for i, each in enumerate(_statements(study, name, known)):
+            if isinstance(each, Statement):
+                own = {path for path in known | {p.path for p in found} if path.startswith(f"{name}[{i}].")}
+                found += [p.under(f"{name}[{i}]") for p in _statement_problems(study, each, broken, own)]
     return found or ([] if broken else _size_problems(study))
+
+
+STATEMENTS = ("claims", "published")
+"""Settings of a study that hold `Statement`s."""
+
+
+def _statements(study: Experiment, name: str, known: set[str]) -> Sequence[Any]:
+    """What such a setting holds, as far as it is sound."""
+    held = study.values().get(name, ())
+    return () if name in known or isinstance(held, Sweep | Tune) else held
 
 
 def _head(path: str) -> str:
@@ -76,10 +86,10 @@ def _absent(study: Experiment) -> set[str]:
 def _role_problems(study: Experiment, known: set[str]) -> Iterator[Problem]:
     """Only what decides how a run trains can be swept or tuned."""
     settings = {name: value for name, value in study.values().items() if name not in SETUP_FIELDS}
-    if not isinstance(study.claims, Sweep | Tune) and "claims" not in known:
-        for i, claim in enumerate(study.claims):
-            if isinstance(claim, Statement):
-                settings |= {f"claims[{i}].{name}": value for name, value in claim.values().items()}
+    for field in STATEMENTS:
+        for i, each in enumerate(_statements(study, field, known)):
+            if isinstance(each, Statement):
+                settings |= {f"{field}[{i}].{name}": value for name, value in each.values().items()}
     if isinstance(study.metrics, Diagnostics):
         settings |= dict(study.metrics.walk("metrics."))
     for path, value in settings.items():
@@ -175,11 +185,11 @@ def _size_problems(study: Experiment) -> list[Problem]:
     return [Problem("study", message, counted(cells, "cell"))]
 
 
-def _claim_problems(study: Experiment, claim: AnyClaim, broken: set[str], own: set[str]) -> Iterator[Problem]:
-    """What a claim names that the study does not have.
+def _statement_problems(study: Experiment, claim: Statement, broken: set[str], own: set[str]) -> Iterator[Problem]:
+    """What a claim, or a published number, names that the study does not have.
 
     Args:
-        study: that makes the claim.
+        study: that holds it.
         claim: sound by itself, but for `own`.
         broken: settings of the study that have problems: nothing is said about factors of these.
         own: paths of this claim's problems that are known.
@@ -196,7 +206,7 @@ def _claim_problems(study: Experiment, claim: AnyClaim, broken: set[str], own: s
             yield Problem(field, lacking, name)
     if isinstance(claim, Estimated) and not wrong and claim.metric in metrics.METRICS:
         yield from claim.estimand_problems()
-    if wrong & {"treatment", "baseline", "here", "there", "arm", "at", "factor", "levels"}:
+    if wrong & {"treatment", "baseline", "here", "there", "arm", "at", "less", "factor", "levels"}:
         return
     arms = dict(claim.arms())
     unknown = [problem for field, levels in arms.items() for problem in _arm_problems(study, field, levels, broken)]
@@ -209,8 +219,8 @@ def _claim_problems(study: Experiment, claim: AnyClaim, broken: set[str], own: s
             yield Problem(other, message, show(sorted(arms[other])))
 
 
-SAME_FACTORS = {"treatment": "baseline", "here": "there"}
-"""Fields of claims that name levels of the same factors."""
+SAME_FACTORS = {"treatment": "baseline", "here": "there", "at": "less"}
+"""Fields of statements that name levels of the same factors."""
 
 
 def _trend_problems(study: Experiment, claim: Trend, broken: set[str]) -> list[Problem]:

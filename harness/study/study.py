@@ -23,7 +23,7 @@ from harness.tasks.task import Task
 if TYPE_CHECKING:
     from harness.reporting.results import Results
 
-DECIDE_NOTHING = ("claims", "figures", "looks")
+DECIDE_NOTHING = ("claims", "published", "figures", "looks")
 """Settings that change no number."""
 
 
@@ -43,6 +43,7 @@ class Study(Experiment):
         looks: planned numbers of seeds, rising, after each of which the claims that are still open are judged, such as
             (10, 20, 40); see `harness.inference.looks`. Without any there is one, at the end.
         claims: `Claim`, `Equivalence`, `Trend`, `Interaction`, `Threshold` and `Exact` statements to be given verdicts.
+        published: numbers that others have published, each a `Published`, which the report sets beside ours.
         figures: of a user's own, for the report: each a function of the table of all runs, as in `runs.parquet`, that returns a
             matplotlib figure; its docstring is the caption. They decide no results.
         tune: who chooses the values of the `Tune` factors. `within`: every seed trains at every value tried, and the one best
@@ -75,8 +76,10 @@ class Study(Experiment):
         super().__init__(**settings)
         if not self.problems() and isinstance(self.claims, list | tuple):
             sweeps = self.sweeps()
-            claims = [claim.with_levels_of(sweeps) for claim in self.claims]
-            super().__init__(**settings | {"claims": claims})
+            of_levels = {
+                name: [each.with_levels_of(sweeps) for each in self.values()[name]] for name in ("claims", "published")
+            }
+            super().__init__(**settings | of_levels)
         found = self.problems()
         found += problems_between(self, {problem.path for problem in found})
         tried = [] if found else trial_runs(self)

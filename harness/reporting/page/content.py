@@ -97,6 +97,7 @@ class Page:
         tuning: what a reader must know of the tuning, a sentence each.
         shared: Δ of each claim at each value tried.
         trials: the best tuned trials.
+        published: what others have published, beside ours.
         exploration: what explains the metrics and differs, none of it a claim.
         pictures: the figures.
         about: environment, by name.
@@ -120,6 +121,7 @@ class Page:
     tuning: Sequence[str]
     shared: Table
     trials: Table
+    published: Sequence[Captioned]
     exploration: Sequence[Captioned]
     pictures: Sequence[Picture]
     about: Mapping[str, str]

@@ -1,0 +1,36 @@
+"""Our number beside a published one: described over seeds, each of which has one number."""
+
+import numpy as np
+import pandas as pd
+
+from harness.inference.description import NO_INTERVAL, Described, described, interval_of_median
+from harness.inference.robust import median
+from harness.settings.levels import at
+from harness.settings.metrics import METRICS
+from harness.study.published import Published
+
+
+def ours(runs: pd.DataFrame, published: Published) -> tuple[Described, int]:
+    """Our number with its 95 % interval, and of how many seeds: those with a value in every cell that it names.
+
+    A difference, and the mean over several cells, is described by its median; a rate of one cell as a rate.
+
+    Args:
+        runs: one row per run of the confirm phase.
+        published: names the metric and the cells.
+    """
+    values = _by_seed(runs, published.at, published.metric)
+    if published.less is not None:
+        values = values - _by_seed(runs, published.less, published.metric)
+    numbers = np.asarray(values.dropna(), dtype=float)
+    if published.less is None and (METRICS[published.metric].kind != "rate" or set(numbers) <= {0.0, 1.0}):
+        return described(published.metric, numbers), len(numbers)
+    if not len(numbers):
+        return Described(float("nan"), *NO_INTERVAL), 0
+    return Described(median(numbers), *interval_of_median(numbers)), len(numbers)
+
+
+def _by_seed(runs: pd.DataFrame, levels: dict[str, object], metric: str) -> "pd.Series[float]":
+    """The mean over the cells at some levels, by seed; NaN where one lacks a value, infinite where one is."""
+    inside = runs[at(runs, levels)]
+    return inside.groupby("seed")[metric].agg(lambda values: float(np.mean(values.to_numpy(dtype=float))))

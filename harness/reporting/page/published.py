@@ -1,0 +1,45 @@
+"""Published numbers beside ours."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from harness.inference.description import Described
+from harness.inference.published import ours
+from harness.reporting.page.content import Captioned, Table
+from harness.reporting.page.words import bracketed, levels_in_words, number
+from harness.study.published import Published
+
+CAPTION = (
+    "What others have published, and what our runs gave for the same: medians over n seeds with exact 95 % intervals (of a rate its mean). "
+    "Nothing was tuned until they agree; where the protocol differs, so may the numbers."
+)
+HEAD = ("measured", "published", "ours", "n", "ours is", "source", "what differs")
+
+
+def beside_published(runs: pd.DataFrame, published: Sequence[Published]) -> list[Captioned]:
+    """A table of them; nothing where there are none.
+
+    Args:
+        runs: one row per run, of all phases.
+        published: of the study.
+    """
+    if not published:
+        return []
+    confirm = runs[runs["phase"] == "confirm"]
+    rows = []
+    for each in published:
+        found, n = ours(confirm, each)
+        rows.append([each.title, each.theirs, _shown(found), str(n), _which(each), each.source, each.differs or "–"])
+    return [Captioned(CAPTION, Table(HEAD, rows))]
+
+
+def _shown(found: Described) -> str:
+    return number(found.estimate) if math.isnan(found.low) else bracketed(*found)
+
+
+def _which(each: Published) -> str:
+    """What our number is, in words."""
+    where = levels_in_words(each.at)
+    return f"{each.metric}, {where}" + ("" if each.less is None else f", less that of {levels_in_words(each.less)}")

@@ -1,0 +1,86 @@
+"""Published numbers in a study, and ours beside them in its report."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from harness import InvalidStudy, Published, Study, Sweep
+from harness.inference.published import ours
+from harness.models import DropoutNet
+from harness.reporting.page.published import beside_published
+from harness.tasks import Images
+
+
+def made(published: list[Published]) -> Study:
+    return Study(
+        name="own", task=Images(train_size=Sweep(100, 300)), model=DropoutNet(hidden=(4,), dropout=Sweep(0.0, 0.5)), steps=4, seeds=7,
+        published=published,
+    )  # fmt: skip
+
+
+def number(metric: str = "test_error", at: dict | None = None, less: dict | None = None) -> Published:
+    return Published(
+        "error",
+        metric,
+        theirs="1.6 %",
+        source="A 2014, Table 2",
+        at=at or {"model.dropout": 0.5},
+        less=less,
+        differs="all",
+    )
+
+
+def table() -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    rows = [
+        {"phase": phase, "seed": s, "model.dropout": p, "task.train_size": n, "test_error": rng.random(), "diverged": s < 3}
+        for phase in ("confirm", "tune") for s in range(7) for p in (0.0, 0.5) for n in (100, 300)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_ours_is_the_median_over_seeds_of_the_mean_over_cells() -> None:
+    runs = table()
+    confirm = runs[runs["phase"] == "confirm"]
+    by_seed = confirm[confirm["model.dropout"] == 0.5].groupby("seed")["test_error"].mean()
+    found, n = ours(confirm, number())
+    assert (found.estimate, n) == (pytest.approx(float(np.median(by_seed))), 7)
+    assert (found.low, found.high) == (pytest.approx(by_seed.min()), pytest.approx(by_seed.max())), (
+        "of 7 values, all of them"
+    )
+    both = number(
+        at={"model.dropout": 0.5, "task.train_size": 100}, less={"model.dropout": 0.0, "task.train_size": 100}
+    )
+    wide = confirm[confirm["task.train_size"] == 100].pivot(index="seed", columns="model.dropout", values="test_error")
+    assert ours(confirm, both)[0].estimate == pytest.approx(float(np.median(wide[0.5] - wide[0.0])))
+    rate = ours(confirm[confirm["task.train_size"] == 100], number("diverged"))[0]
+    assert rate.estimate == pytest.approx(3 / 7) and 0 < rate.low < rate.high < 1
+    confirm.loc[confirm["seed"] == 2, "test_error"] = math.inf
+    assert ours(confirm, number())[0].high == math.inf, "a diverged run is worse than any"
+    (part,) = beside_published(runs, [number()])
+    assert part.table.rows[0][1] == "1.6 %" and part.table.rows[0][3:6] == [
+        "7",
+        "test_error, model.dropout = 0.5",
+        "A 2014, Table 2",
+    ]
+    assert not beside_published(runs, [])
+
+
+def test_a_published_number_decides_nothing_and_is_checked_as_claims_are() -> None:
+    assert made([number()]).description() == made([]).description()
+    with pytest.raises(InvalidStudy) as caught:
+        made(
+            [
+                number("test_eror"),
+                number(at={"model.dropout": 0.4}),
+                number(at={"model.width": 3}),
+                number(less={"task.train_size": 100}),
+            ]
+        )
+    said = str(caught.value)
+    assert "published[0].metric: unknown metric; did you mean test_error?" in said
+    assert "published[1].at.model.dropout: is not a level of" in said
+    assert "published[2].at.model.width: is not a swept factor" in said
+    assert "published[3].less: must name the factors of at" in said
