@@ -2,12 +2,12 @@
 
 import click
 
-from harness import bench, calibrate, compare, completion, doctor, forget, new, report, run, show, verify
+from harness import bench, calibrate, compare, completion, doctor, forget, new, report, reproduce, run, show, verify
 from harness import list as list_studies
 
 SECTIONS = {
     "Studies": (new, doctor, run, report),
-    "Results": (show, list_studies, compare, verify, forget),
+    "Results": (show, list_studies, compare, verify, reproduce, forget),
     "The harness itself": (bench, calibrate, completion),
 }
 

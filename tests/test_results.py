@@ -226,7 +226,7 @@ def test_folders_of_before_are_read_the_same(ran: Path, folder: Path) -> None:
         load(folder)
 
 
-@pytest.mark.parametrize("content", [b"a_median,b\n1,2\n", b"_median\xff\xfe\x00"])
+@pytest.mark.parametrize("content", [b"diverged_median,b\n1,2\n", b"diverged_median\xff\xfe\x00"])
 def test_a_damaged_summary_of_before_is_named(content: bytes, folder: Path) -> None:
     as_before(folder)
     (folder / "summary.csv").write_bytes(content)

@@ -14,10 +14,10 @@ import torch
 from click.testing import CliRunner, Result
 from own_study import no_drawing
 
-from harness import run
+from harness import InvalidStudy, load, run
 from harness import verify as command
 from harness.audit import verify
-from harness.audit.agreement import Outcome, in_bits, moved, parting, within_tolerances
+from harness.audit.agreement import Outcome, in_bits, moved, parting, until, within_tolerances
 from harness.audit.recorded import read_results
 from harness.engine.devices import device_name
 from harness.engine.planning import groups
@@ -327,6 +327,19 @@ def test_tolerances_are_not_blind(
     assert word in again.output
 
 
+def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(results: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    (folder / "curves.parquet").unlink()
+    again = verified(folder, "--sample", "2")
+    assert again.exit_code == 0, again.output
+    assert "curves.parquet is not there: what a run came to is compared" in again.output
+    assert len(load(folder).runs) and load(folder).study["name"]
+    with pytest.raises(InvalidStudy, match=r"curves\.parquet: is not there"):
+        _ = load(folder).curves
+    change(folder, "runs.parquet", lambda runs: runs.__setitem__("test_loss", runs["test_loss"] * 1.001))
+    assert verified(folder, "--sample", "100").exit_code == 1
+
+
 def test_obstacles_ignore_threads_and_the_number_of_devices() -> None:
     here = dict.fromkeys(DECISIVE, "same") | {"devices": "cpu (Some(R) CPU, 2 threads)"}
     there = here | {"devices": "cpu (Some(R) CPU, 1 threads), cpu (Some(R) CPU, 1 threads)", "threads": "9"}
@@ -343,10 +356,15 @@ def test_comparison_of_outcomes() -> None:
     assert str(in_bits(outcome, Outcome(row | {"gap": -0.0}, curve))) == "gap: 0.0 recorded, -0.0 again"
     late = Outcome(row | {"test_loss": 9.0}, curve.assign(loss=[1.0, 0.6, np.nan]))
     assert str(in_bits(outcome, Outcome(row, late.curve))) == "loss at step 2: 0.5 recorded, 0.6 again"
-    assert parting(outcome, late) == 2
+    assert parting(outcome.curve, late.curve) == 2
     assert within_tolerances(outcome, late) is None
     assert moved([(outcome, late)] * 2 + [(outcome, outcome)]) == {"test_loss": pytest.approx(8.5 / 9)}
     assert moved([(outcome, late)] + [(outcome, outcome)] * 2) == {}
+    assert until(outcome, late) == " until it parts at step 2" and until(outcome, outcome) == ""
+    bare = Outcome(row, None)
+    assert in_bits(bare, outcome) is None and str(in_bits(bare, late)) == "test_loss: 0.5 recorded, 9.0 again"
+    assert within_tolerances(bare, late) is None and until(bare, outcome) == ""
+    assert until(bare, late).startswith(" or has parted, which nobody can say without its curve (test_loss: 0.5")
     assert within_tolerances(outcome, Outcome(row | {"gap": 0.02, "test_error": 0.04}, curve)) is None
     assert within_tolerances(outcome, Outcome(row | {"gap": 0.04}, curve)) is not None
     early = Outcome(row, curve.assign(loss=[1.001, 0.5, np.nan]))

@@ -32,10 +32,10 @@ TOLERANCES = (
 
 
 class Outcome(NamedTuple):
-    """What came of a run: `status`, `steps_done` and metrics by name, and one row per logged step."""
+    """What came of a run: `status`, `steps_done` and metrics by name, and one row per logged step, None where that was not kept."""
 
     row: Mapping[str, Any]
-    curve: pd.DataFrame
+    curve: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -52,28 +52,43 @@ class Difference:
 
 def in_bits(recorded: Outcome, again: Outcome) -> Difference | None:
     """The first recorded column, then the first logged step, in which a bit differs; NaN equals NaN."""
-    return _first(recorded, again, list(recorded.row), lambda _, a, b: same_bits(a, b)) or _in_curve(
-        recorded, again, [str(name) for name in recorded.curve if name != "step"], same_bits
-    )
+    found = _first(recorded, again, list(recorded.row), lambda _, a, b: same_bits(a, b))
+    if found or recorded.curve is None or again.curve is None:
+        return found
+    names = [str(name) for name in recorded.curve if name != "step"]
+    return _in_curve(recorded.curve, again.curve, names, same_bits)
 
 
 def within_tolerances(recorded: Outcome, again: Outcome) -> Difference | None:
-    """The first thing that rounding errors do not explain."""
-    first = Outcome(recorded.row, recorded.curve[:1]), Outcome(again.row, again.curve[:1])
-    found = _in_curve(recorded, again, [], same_bits) or _in_curve(
-        *first, ["loss", "grad_norm"], lambda a, b: relative(a, b) <= FIRST_STEP
+    """The first thing that rounding errors do not explain; without a curve that of the row may be explained by them."""
+    if recorded.curve is None or again.curve is None:
+        return None
+    found = _in_curve(recorded.curve, again.curve, [], same_bits) or _in_curve(
+        recorded.curve[:1], again.curve[:1], ["loss", "grad_norm"], lambda a, b: relative(a, b) <= FIRST_STEP
     )
-    if found or parting(recorded, again) is not None:
-        return found
-    return _first(recorded, again, list(recorded.row), lambda name, a, b: _difference(name, a, b, again.row) <= METRIC)
+    return found if found or parting(recorded.curve, again.curve) is not None else _far(recorded, again)
 
 
-def parting(recorded: Outcome, again: Outcome) -> int | None:
-    """The first logged step at which loss or gradient norm are no longer close; None if they stay so."""
-    far = np.zeros(len(recorded.curve), dtype=bool)
+def until(recorded: Outcome, again: Outcome) -> str:
+    """Up to where one run, that agrees within tolerances, is the other, in words; "" for its end."""
+    if recorded.curve is None or again.curve is None:
+        far = _far(recorded, again)
+        return f" or has parted, which nobody can say without its curve ({far})" if far else ""
+    step = parting(recorded.curve, again.curve)
+    return f" until it parts at step {step}" if step else ""
+
+
+def parting(recorded: pd.DataFrame, again: pd.DataFrame) -> int | None:
+    """The first logged step at which loss or gradient norm of two curves are no longer close; None if they stay so."""
+    far = np.zeros(len(recorded), dtype=bool)
     for name in ("loss", "grad_norm"):
-        far |= relative(recorded.curve[name].to_numpy(), again.curve[name].to_numpy()) > CALM
-    return int(recorded.curve["step"].to_numpy()[far.argmax()]) if far.any() else None
+        far |= relative(recorded[name].to_numpy(), again[name].to_numpy()) > CALM
+    return int(recorded["step"].to_numpy()[far.argmax()]) if far.any() else None
+
+
+def _far(recorded: Outcome, again: Outcome) -> Difference | None:
+    """The first column of a run that does not agree to `METRIC`."""
+    return _first(recorded, again, list(recorded.row), lambda name, a, b: _difference(name, a, b, again.row) <= METRIC)
 
 
 def moved(pairs: Iterable[tuple[Outcome, Outcome]]) -> dict[str, float]:
@@ -118,13 +133,13 @@ def _first(
 
 
 def _in_curve(
-    recorded: Outcome, again: Outcome, names: list[str], agree: Callable[[Any, Any], NDArray[np.bool_]]
+    recorded: pd.DataFrame, again: pd.DataFrame, names: list[str], agree: Callable[[Any, Any], NDArray[np.bool_]]
 ) -> Difference | None:
-    """The first logged step at which one of the columns does not agree."""
-    steps, others = (outcome.curve["step"].to_numpy() for outcome in (recorded, again))
+    """The first logged step at which one of the columns of two curves does not agree."""
+    steps, others = (curve["step"].to_numpy() for curve in (recorded, again))
     if not np.array_equal(steps, others):
         return Difference("logged steps", len(steps), len(others))
-    values = [[outcome.curve[name].to_numpy() for name in names] for outcome in (recorded, again)]
+    values = [[curve[name].to_numpy() for name in names] for curve in (recorded, again)]
     wrong = np.argwhere(~np.array([agree(a, b) for a, b in zip(*values, strict=True)], dtype=bool).T)
     if not len(wrong):
         return None

@@ -59,7 +59,8 @@ class Recorded:
         study: as it was launched.
         environment: where it was trained, see `harness.ledger.environment`.
         runs: one row per run, indexed by trial and seed.
-        curves: one row per run and logged step, indexed by trial and seed, steps in order.
+        curves: one row per run and logged step, indexed by trial and seed, steps in order; None where they were left out, as
+            large files are.
         parts: in which runs trained together, some of which were recorded from there.
         part_of: trial and seed of each run → index of the part that it was recorded from; failed runs have none.
         alone: whether it was found that companions change no bit of a run, see `harness.engine.independence`.
@@ -68,7 +69,7 @@ class Recorded:
     study: Study
     environment: dict[str, str]
     runs: pd.DataFrame
-    curves: pd.DataFrame
+    curves: pd.DataFrame | None
     parts: list[Part]
     part_of: dict[Key, int]
     alone: bool
@@ -86,22 +87,17 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     """
     if not folder.is_dir():
         raise InvalidStudy([Problem(str(folder), "no such results folder")])
-    wanted = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE, *DOCUMENTS)
+    wanted = (RUNS_FILE, POPULATIONS_FILE, *DOCUMENTS)
     absent = [name for name in wanted if not (folder / name).is_file() and not (name == "study.py" and study_file)]
     if absent:
         raise InvalidStudy([Problem(str(folder / name), ABSENT.get(name, WRITTEN_AGAIN)) for name in absent])
     study = _study(folder, study_file)
     runs = _table(folder / RUNS_FILE, (*IDENTITY, *OUTCOME), IDENTITY[:2])
-    curves = _table(folder / CURVES_FILE, CURVE_COLUMNS, CURVE_COLUMNS[:3]).sort_values("step", kind="stable")
     trials = _trials(study, runs, folder / RUNS_FILE)
     _check_complete(study, trials, runs, folder / RUNS_FILE)
     keys = ["trial", "seed"]
-    runs, curves = runs.set_index(keys).sort_index(), curves.set_index(keys).sort_index(kind="stable")
-    if strangers := sorted(set(curves.index) - set(runs.index)):
-        trial, seed = strangers[0]
-        message = f"has a curve of trial {trial}, seed {seed}, which is no run"
-        raise InvalidStudy([Problem(str(folder / CURVES_FILE), message)])
-    curves = _without_levels(curves, runs, list(study.sweeps()), folder / CURVES_FILE)
+    runs = runs.set_index(keys).sort_index()
+    curves = _curves(folder / CURVES_FILE, runs, study) if (folder / CURVES_FILE).exists() else None
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
     members = _table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
     parts, of_key = _parts(
@@ -116,6 +112,16 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
     return Recorded(study, environment, runs, curves, parts, part_of, _alone(folder / "plan.json"))
+
+
+def _curves(path: Path, runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """See `Recorded.curves`."""
+    curves = _table(path, CURVE_COLUMNS, CURVE_COLUMNS[:3]).sort_values("step", kind="stable")
+    curves = curves.set_index(list(runs.index.names)).sort_index(kind="stable")
+    if strangers := sorted(set(curves.index) - set(runs.index)):
+        trial, seed = strangers[0]
+        raise InvalidStudy([Problem(str(path), f"has a curve of trial {trial}, seed {seed}, which is no run")])
+    return _without_levels(curves, runs, list(study.sweeps()), path)
 
 
 def _without_levels(curves: pd.DataFrame, runs: pd.DataFrame, swept: list[str], path: Path) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import click
 import pandas as pd
 import torch
 
-from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, parting, within_tolerances
+from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, until, within_tolerances
 from harness.audit.claims_again import chain_in_words, chain_problems, claims_that_differ
 from harness.audit.recorded import Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
@@ -65,6 +65,8 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
         f"{recorded.study.name}: {len(chosen)} of {counted(len(recorded.runs), 'run')}, chosen by --seed {seed}"
         + (f"; {failed} failed and are not sampled" if failed else "")
     )
+    if recorded.curves is None:
+        click.echo("curves.parquet is not there: what a run came to is compared, not the way to it.")
     why = obstacles(recorded.environment, environment(", ".join(map(device_name, places))))
     if why:
         click.echo("Compared within tolerances, since bits need not be equal here:")
@@ -193,8 +195,7 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool, companion
     difference = within_tolerances(before, again)
     if difference is not None:
         return Judged(run, False, False, str(difference))
-    step = parting(before, again)
-    return Judged(run, True, False, "agrees within tolerances" + (f" until it parts at step {step}" if step else ""))
+    return Judged(run, True, False, f"agrees within tolerances{until(before, again)}")
 
 
 def executor(recorded: Recorded, places: list[torch.device]) -> Executor:
@@ -225,10 +226,10 @@ def train(
     return found
 
 
-def outcome(runs: pd.DataFrame, curves: pd.DataFrame, key: Key) -> Outcome:
+def outcome(runs: pd.DataFrame, curves: pd.DataFrame | None, key: Key) -> Outcome:
     """What two tables, indexed by trial and seed, hold of a run; not what compares it with other seeds."""
     (row,) = runs.loc[[key]].to_dict("records")
-    curve = curves.loc[[key]] if key in curves.index else curves[:0]
+    curve = None if curves is None else curves.loc[[key]] if key in curves.index else curves[:0]
     own = [name for name, metric in METRICS.items() if not metric.across_runs]
     return Outcome({name: row[name] for name in (*OUTCOME, *own) if name in row}, curve)
 

@@ -203,7 +203,12 @@ def _row(metric: str, better: Better, before: pd.DataFrame, after: pd.DataFrame)
 
 
 def _curves(side: Side) -> dict[Any, pd.DataFrame]:
-    """The curve of each run, by trial and seed, without its levels: another study may have those from elsewhere."""
+    """The curve of each run, by trial and seed, without its levels: another study may have those from elsewhere.
+
+    None of any where the file was left out.
+    """
+    if not side.results.has_curves:
+        return {}
     curves = side.results.curves.drop(columns=side.swept, errors="ignore")
     return dict(iter(curves.groupby(["trial", "seed"])))
 
@@ -216,6 +221,8 @@ def _same(before: pd.DataFrame, after: pd.DataFrame, seed: int, curves: list[dic
     if not all(bool(same_bits(rows[0][name], rows[1][name])) for name in names):
         return False
     one, other = (found.get((row["trial"], seed)) for found, row in zip(curves, rows, strict=True))
+    if not all(curves):  # of one they were left out
+        return True
     if one is None or other is None or len(one) != len(other):
         return one is None and other is None
     shared = [str(name) for name in one if name in other and name not in ("trial", "seed")]

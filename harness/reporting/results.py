@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "claims.json", "study.json", "environment.json"
 SUMMARY_FILE, OLD_SUMMARY_FILE = "summary.parquet", "summary.csv"
-FILES = (RUNS_FILE, CURVES_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
+FILES = (RUNS_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
 PAIRS_FILE = "pairs.csv"
 
 
@@ -58,9 +58,17 @@ class Results:
         """One row per run and logged step: `trial`, `seed`, levels of what is swept, `step`, values. Read when first asked for.
 
         Raises:
-            InvalidStudy: the file is damaged.
+            InvalidStudy: the file is damaged, or was left out as large files are.
         """
-        return read(self.folder / CURVES_FILE, pd.read_parquet)
+        path = self.folder / CURVES_FILE
+        if not self.has_curves:
+            raise InvalidStudy([Problem(str(path), f"is not there; {REMEDY}")])
+        return read(path, pd.read_parquet)
+
+    @property
+    def has_curves(self) -> bool:
+        """Whether the file of the curves is there: from published results it is often left out, as it is large."""
+        return (self.folder / CURVES_FILE).is_file()
 
     @cached_property
     def pairs(self) -> pd.DataFrame:

@@ -1,0 +1,45 @@
+"""`harness reproduce STUDY…`: the command line of `harness.audit.reproduce`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from harness.execution.processes import serve
+from harness.lead.arguments import StudyFile
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("studies", nargs=-1, required=True, type=StudyFile(), metavar="STUDY...")
+@click.option(
+    "--against", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
+    help="Folder of the published results.",
+)  # fmt: skip
+@click.option(
+    "--results", type=click.Path(path_type=Path, file_okay=False), default="reproduced", show_default=True,
+    help="Where they are run; the same command again goes on there.",
+)  # fmt: skip
+@click.option("--workers", type=click.IntRange(min=1), metavar="N", help="As for harness run.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the outcome only.")
+def main(studies: tuple[Path, ...], against: Path, results: Path, workers: int | None, quiet: bool) -> None:
+    """Run studies anew and compare them with their published results.
+
+    Such as all of this repository: harness reproduce studies/*.py
+
+    Exit codes: 0 all verdicts are the same, 1 some are not, others as for harness run. On another kind of processor, or with
+    other versions, runs are seldom the same in every bit.
+    """
+    serve()
+    from harness.audit.reproduce import reproduce
+    from harness.lead.ending import ending
+
+    named = ", ".join(map(str, studies))
+    sys.exit(
+        ending(
+            lambda: reproduce(studies, against, results, workers, quiet=quiet), refused=f"{named} cannot be reproduced"
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

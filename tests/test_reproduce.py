@@ -1,0 +1,53 @@
+"""`harness reproduce`: a study run anew beside its published results."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+from own_study import MINE, no_drawing
+
+from harness.__main__ import main
+
+pytestmark = pytest.mark.slow
+
+
+def reproduced(folder: Path, *options: str) -> Result:
+    with no_drawing():
+        arguments = ["reproduce", str(folder / "mine.py"), "--against", str(folder / "results"), "-q"]
+        return CliRunner().invoke(main, [*arguments, "--results", str(folder / "again"), *options])
+
+
+def test_a_study_is_run_anew_and_set_beside_what_was_published(undisturbed: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    published = tmp_path / "results" / "mine"
+    published.mkdir(parents=True)
+    for file in (undisturbed / "mine").glob("*.*"):
+        if file.is_file() and file.name != "curves.parquet":
+            (published / file.name).write_bytes(file.read_bytes())
+    first = reproduced(tmp_path)
+    n = len(pd.read_parquet(published / "runs.parquet"))
+    assert first.exit_code == 0, first.output
+    assert f"mine: 2 verdicts the same; {n} of {n} runs the same in every bit." in first.output
+    assert "REPRODUCED: 1 of 1 study with the same verdicts." in first.output
+
+    runs = pd.read_parquet(published / "runs.parquet")
+    runs.loc[0, "test_loss"] += 1e-3
+    runs.to_parquet(published / "runs.parquet", index=False)
+    claims = json.loads((published / "claims.json").read_text())
+    claims[1]["verdict"] = "refuted"
+    (published / "claims.json").write_text(json.dumps(claims))
+    again = reproduced(tmp_path)
+    assert again.exit_code == 1, again.output
+    assert "“dropout acts in training only” is supported, was refuted" in again.output
+    assert f"{n - 1} of {n} runs the same in every bit" in again.output and "DIFFERS: 0 of 1" in again.output
+
+
+def test_what_cannot_be_compared_is_refused_before_anything_trains(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "results").mkdir()
+    lacking = reproduced(tmp_path)
+    assert lacking.exit_code == 2 and "no such folder" in lacking.output and not (tmp_path / "again").exists()
+    same = reproduced(tmp_path, "--results", str(tmp_path / "results"))
+    assert same.exit_code == 2 and "--results: must be another folder than" in same.output
