@@ -331,7 +331,7 @@ def test_runs_keep_what_is_theirs_when_one_between_them_diverges(module: type[Ne
 def test_evaluation_is_random_where_dropout_acts_in_it_and_training_stays_as_it_was() -> None:
     noisy, plain = (curves_of(runs_of(module), dtype=torch.float64) for module in (MonteCarlo, Net))
     pd.testing.assert_series_equal(noisy["loss"], plain["loss"])
-    assert (noisy["validation_loss"] - plain["validation_loss"]).dropna().abs().min() > 1e-3
+    assert (noisy["validation_loss"] - plain["validation_loss"]).dropna().abs().min() > 1e-4
 
 
 def test_dropout_within_a_checkpoint_is_refused_since_it_would_draw_other_noise() -> None:

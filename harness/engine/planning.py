@@ -138,7 +138,7 @@ def places_of(found: Mapping[str, list[Run]], ways: Mapping[str, Way], abreast: 
         abreast: places.
     """
     work = {name: ways[name].step_s * _steps(group) for name, group in found.items()}
-    return {name: abreast * own / sum(work.values()) for name, own in work.items()}
+    return {name: abreast * own / (sum(work.values()) or 1.0) for name, own in work.items()}
 
 
 def parts(count: int, width: int, places: float, abreast: int) -> int:
@@ -157,7 +157,7 @@ def parts(count: int, width: int, places: float, abreast: int) -> int:
     even = -(-fewest // abreast) * abreast
     if width == 1 or count >= even * NARROWEST:
         return even if width > 1 else count
-    return min(max(fewest, math.ceil(round(places, 6))), max(1, count // 2))
+    return min(max(fewest, math.ceil(round(places, 6)), 1), max(1, count // 2))
 
 
 def _steps(runs: list[Run]) -> int:

@@ -24,7 +24,7 @@ from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.modules import HARNESS, STUDY_FILE, is_installed, place
 from harness.settings.source import asked_for, remember_sources
 from harness.study import Study
-from harness.tasks.loaded import all_kept, keep_all
+from harness.tasks.loaded import keep_all, kept_by
 
 
 def pack(study: Study, *, here: bool = True) -> bytes:
@@ -57,9 +57,9 @@ def pack(study: Study, *, here: bool = True) -> bytes:
 
 
 def pack_loaded(study: Study) -> bytes:
-    """What this process has read from files, for `unpack_loaded` on this host while the study lives; empty where it cannot be sent."""
+    """What a study has read from files, for `unpack_loaded` on this host while the study lives; empty where it cannot be sent."""
     with contextlib.suppress(Exception):
-        return _dumps(all_kept(), {}, {}, memory_of(study))
+        return _dumps(kept_by(study.fingerprints), {}, {}, memory_of(study))
     return b""
 
 

@@ -21,11 +21,16 @@ class Loader(Generic[R]):
     Args:
         function: that loads.
         most: results that are kept.
+
+    Attributes:
+        kept: results by arguments, those that were not asked for for longest first.
+        asked: the arguments of those that were asked for, see `kept_by`.
     """
 
     def __init__(self, function: Callable[..., R], most: int) -> None:
         self._function, self._most = function, most
         self.kept: OrderedDict[tuple[Any, ...], R] = OrderedDict()
+        self.asked: set[tuple[Any, ...]] = set()
         functools.update_wrapper(self, function)
 
     def __call__(self, *arguments: Any) -> R:
@@ -33,13 +38,14 @@ class Loader(Generic[R]):
         if arguments not in self.kept:
             self.keep(arguments, self._function(*arguments))
         self.kept.move_to_end(arguments)
+        self.asked.add(arguments)
         return self.kept[arguments]
 
     def keep(self, arguments: tuple[Any, ...], found: R) -> None:
         """Keep what was loaded, here or in another process."""
         self.kept[arguments] = found
         while len(self.kept) > self._most:
-            self.kept.popitem(last=False)
+            self.asked.discard(self.kept.popitem(last=False)[0])
 
 
 _loaders: dict[str, Loader[Any]] = {}
@@ -56,14 +62,18 @@ def loader(most: int) -> Callable[[Callable[..., R]], Loader[R]]:
     return decorated
 
 
-def all_kept() -> Kept:
-    """What all loaders of this process keep."""
-    return {name: dict(each.kept) for name, each in _loaders.items() if each.kept}
+def kept_by(call: Callable[[], object]) -> Kept:
+    """What loaders keep of all that they are asked for within a call."""
+    for each in _loaders.values():
+        each.asked.clear()
+    call()
+    found = {name: {arguments: each.kept[arguments] for arguments in each.asked} for name, each in _loaders.items()}
+    return {name: own for name, own in found.items() if own}
 
 
 def keep_all(kept: Kept) -> None:
-    """Keep what those of another process kept; of loaders that this one has, too."""
+    """Keep what the loaders of another process kept, where this one has not loaded it itself."""
     for name, found in kept.items():
         for arguments, result in found.items():
-            if name in _loaders:
+            if name in _loaders and arguments not in _loaders[name].kept:
                 _loaders[name].keep(arguments, result)
