@@ -17,6 +17,7 @@ from own_study import MINE, harness_run
 
 import harness
 from harness import report, verify
+from harness.inference.reading import READ_AS
 from harness.ledger.claim_record import REGISTERED
 from harness.ledger.records.recorder import Recorder
 from harness.study.claim_chain import Chain, problems
@@ -129,7 +130,7 @@ def test_a_change_after_the_data_is_said_on_the_command_line_and_in_all_that_is_
     done = launched(file, CHANGED, results)
     assert f"  claim:   “dropout helps”: {CHANGED_LATE}\n" in done.output
     assert "(EXPLORATORY): dropout helps." in done.output and f"[{CHANGED_LATE}]" in done.output
-    assert f"  as it was: {before['verdict'].upper()}: dropout helps." in done.output
+    assert f"  as it was: {READ_AS[before['verdict']].upper()}: dropout helps." in done.output
     first, second = claims(results)
     assert (first["registered"], first["registration"], first["smallest_effect"]) == (False, CHANGED_LATE, 0.2)
     assert first["was"] == before and second == exact

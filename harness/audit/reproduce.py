@@ -8,6 +8,7 @@ import pandas as pd
 
 from harness.audit.agreement import in_bits
 from harness.audit.verify import outcome
+from harness.inference.reading import READ_AS
 from harness.lead.command import run_file
 from harness.lead.displays import display_for
 from harness.lead.ending import DONE, SOME_FAILED
@@ -55,7 +56,9 @@ def reproduce(study_files: Sequence[Path], against: Path, results: Path, workers
 
 def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
     """Whether all verdicts are the same, and in words how much is."""
-    before, now = (dict(zip(r.verdicts["title"], r.verdicts["verdict"], strict=True)) for r in (published, again))
+    before, now = (
+        dict(zip(r.verdicts["title"], map(READ_AS.get, r.verdicts["verdict"]), strict=True)) for r in (published, again)
+    )
     others = [
         f"“{title}” is {now.get(title, 'no claim any more')}, was {before.get(title, 'no claim')}"
         for title in before | now
