@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from harness.lead.arguments import StudyFile
+from harness.lead.terminal.arguments import StudyFile
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

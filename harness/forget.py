@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from harness.lead.arguments import StudyName
+from harness.lead.terminal.arguments import StudyName
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

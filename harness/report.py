@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from harness.lead.arguments import StudyFile
+from harness.lead.terminal.arguments import StudyFile
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

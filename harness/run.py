@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from harness.execution.processes import serve
-from harness.lead.arguments import StudyFile
-from harness.lead.help import Sections
+from harness.lead.terminal.arguments import StudyFile
+from harness.lead.terminal.help import Sections
 
 SECTIONS = {
     "What is run": ["settings", "seeds", "quick", "until_decided", "widen"],
@@ -114,9 +114,9 @@ def main(
     started = time.monotonic()
     serve()
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
-    from harness.lead.displays import display_for
     from harness.lead.ending import ending
     from harness.lead.options import Options
+    from harness.lead.terminal.displays import display_for
     from harness.study.changes import Changes
 
     atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second

@@ -11,7 +11,7 @@ import pandas as pd
 
 from harness.engine.diagnostics import Diagnostics
 from harness.engine.setup import Setup
-from harness.inference.importance import importance
+from harness.inference.exploration.importance import importance
 from harness.models import DropoutNet
 from harness.reporting.page_tables import explored_metrics
 from harness.reporting.plots.factors import Roles

@@ -11,8 +11,8 @@ from statsmodels.stats.multitest import multipletests
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
 from harness.clipping import GlobalNorm, NoClipping
-from harness.inference.all_pairs import all_pairs, sign_test
-from harness.inference.importance import COLUMNS
+from harness.inference.exploration.all_pairs import all_pairs, sign_test
+from harness.inference.exploration.importance import COLUMNS
 from harness.reporting.exploration import MOST_PAIRS, explored
 from harness.reporting.formats import csv
 from harness.reporting.results import PAIRS_FILE, Results

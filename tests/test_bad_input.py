@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from harness import Claim, InvalidStudy, Model, Study, Sweep, Tune, report, run
 from harness.clipping import ClippingRule, GlobalNorm
-from harness.lead.overview import overview
+from harness.lead.terminal.overview import overview
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Optimizer
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from harness.inference.bounded_mean import bounded_mean_bounds
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.intervals.bounded_mean import bounded_mean_bounds
+from harness.inference.intervals.paired_rates import paired_rate_bounds
 
 LAWS = {
     "rarely the worst": ([-1.0, 0.0], [0.05, 0.95]),

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from synthetic import FakeStudy, rnn_clip, roles_of, simulate
 
-from harness.inference.budget import expected_least, median_least
-from harness.inference.learning_rates import with_rates
+from harness.inference.exploration.budget import expected_least, median_least
+from harness.inference.exploration.learning_rates import with_rates
 from harness.inference.selection import selected
 from harness.reporting import plots
 from harness.reporting.plots import budget, sensitivity

@@ -10,7 +10,7 @@ from scipy import stats
 from synthetic import fail
 
 from harness import Equivalence, Exact, Interaction, Threshold, Trend
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.intervals.paired_rates import paired_rate_bounds
 
 P = "model.dropout"
 LEVELS = [0.0, 0.2, 0.5, 0.8]

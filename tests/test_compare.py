@@ -15,7 +15,7 @@ from own_study import no_drawing
 from scipy import stats
 
 from harness import InvalidStudy, compare, load, report, run
-from harness.inference.paired_difference import paired_difference
+from harness.inference.exploration.paired_difference import paired_difference
 
 STUDY = """import torch
 from math import inf

@@ -24,7 +24,7 @@ from harness.engine.setup import Setup
 from harness.engine.stability import solving
 from harness.engine.train import train
 from harness.execution.trainer import Trained, failed
-from harness.inference.intervals import t_interval
+from harness.inference.intervals.interval import t_interval
 from harness.lead.leader import finish
 from harness.ledger.asking import Portion
 from harness.ledger.run_table import run_table

@@ -25,13 +25,13 @@ from harness.engine.way import Way
 from harness.execution.costs import Costs
 from harness.execution.trainer import Trained
 from harness.inference.verdict import Verdict
-from harness.lead.best import Best, best_of
 from harness.lead.ending import ending
-from harness.lead.events import Began, Ended, Judged, Look, Phase, Said, as_json
 from harness.lead.interruption import Interrupted
-from harness.lead.live import Live
-from harness.lead.progress import Progress
-from harness.lead.tally import Tally
+from harness.lead.progress.best import Best, best_of
+from harness.lead.progress.progress import Progress
+from harness.lead.progress.tally import Tally
+from harness.lead.terminal.events import Began, Ended, Judged, Look, Phase, Said, as_json
+from harness.lead.terminal.live import Live
 from harness.ledger.records.finished import FinishedTrial
 from harness.models import DropoutNet
 from harness.optimizers import SGD

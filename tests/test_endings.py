@@ -16,7 +16,7 @@ from own_study import MINE, harness_run, tables
 from harness import report
 from harness.lead import flow
 from harness.lead.interruption import Stop, why_stopped
-from harness.lead.progress import Progress
+from harness.lead.progress.progress import Progress
 from harness.settings.patience import Stopped
 
 pytestmark = pytest.mark.usefixtures("undrawn")

@@ -16,7 +16,7 @@ from harness.engine.planning import groups
 from harness.engine.train import train
 from harness.engine.way import Way
 from harness.execution.costs import Costs
-from harness.lead.overview import overview
+from harness.lead.terminal.overview import overview
 from harness.ledger.trial_runs import factor_values, n_steps, runs_of, sample_runs
 from harness.ledger.trials import Trial
 from harness.models import DropoutNet

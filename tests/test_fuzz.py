@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from harness import Claim, Exact, InvalidStudy, Model, Study, Sweep, Tune
 from harness.clipping import ClippingRule, GlobalNorm, Value
-from harness.lead.overview import overview
+from harness.lead.terminal.overview import overview
 from harness.ledger.trial_runs import n_runs, n_steps, sample_runs
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam, AdamW, Optimizer

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from harness.inference.group_sequential import nominal_levels
+from harness.inference.intervals.group_sequential import nominal_levels
 
 
 def crossed(looks: tuple[int, ...], levels: list[float]) -> float:

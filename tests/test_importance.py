@@ -12,8 +12,16 @@ from scipy import stats
 from statsmodels.formula.api import ols
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
-from harness.inference import importance as module
-from harness.inference.importance import RESIDUAL, REST, SEED, SHARED, importance, jackknife, sums_of_squares
+from harness.inference.exploration import importance as module
+from harness.inference.exploration.importance import (
+    RESIDUAL,
+    REST,
+    SEED,
+    SHARED,
+    importance,
+    jackknife,
+    sums_of_squares,
+)
 from harness.ledger.importances import LEAST_POINTS, tuned_importances
 from harness.reporting import plots
 from harness.reporting.exploration import explored

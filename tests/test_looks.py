@@ -9,7 +9,7 @@ from scipy import stats
 from synthetic import fail
 
 from harness.inference import verdicts
-from harness.inference.group_sequential import nominal_levels
+from harness.inference.intervals.group_sequential import nominal_levels
 from harness.inference.looks import Decision, decide, shown_alpha
 
 LOOKS = (10, 20, 40)

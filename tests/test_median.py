@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from harness.inference.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
-from harness.inference.inversion import p_against
-from harness.inference.median import decisive_count, median_bounds, sign_rank
+from harness.inference.intervals.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
+from harness.inference.intervals.inversion import p_against
+from harness.inference.intervals.median import decisive_count, median_bounds, sign_rank
 
 INF = math.inf
 numbers = some.floats(-100, 100).map(lambda x: round(x, 1)) | some.sampled_from([INF, -INF])

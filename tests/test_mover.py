@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.inference.intervals import Interval
-from harness.inference.mover import combined_bounds
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.intervals.interval import Interval
+from harness.inference.intervals.mover import combined_bounds
+from harness.inference.intervals.paired_rates import paired_rate_bounds
 
 
 def test_ends_add_with_the_sign_of_their_weight() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import optimize, special, stats
 
-from harness.inference.inversion import p_against
-from harness.inference.paired_rates import paired_rate_bounds, paired_rate_score
-from harness.inference.rates import clopper_pearson_bounds
+from harness.inference.intervals.inversion import p_against
+from harness.inference.intervals.paired_rates import paired_rate_bounds, paired_rate_score
+from harness.inference.intervals.rates import clopper_pearson_bounds
 
 
 def outcomes(n: int) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.inference.hodges_lehmann import hodges_lehmann_bounds
-from harness.inference.intervals import Bounds, t_bounds
-from harness.inference.median import median_bounds
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.intervals.hodges_lehmann import hodges_lehmann_bounds
+from harness.inference.intervals.interval import Bounds, t_bounds
+from harness.inference.intervals.median import median_bounds
+from harness.inference.intervals.paired_rates import paired_rate_bounds
 from harness.inference.power import (
     EFFECTS,
     decisive_pairs,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.inference.resampling import bootstrap
-from harness.inference.robust import interquartile_mean
+from harness.inference.intervals.resampling import bootstrap
+from harness.inference.intervals.robust import interquartile_mean
 
 
 @pytest.mark.parametrize("n", [1, 4, 7, 20, 50])

@@ -22,8 +22,8 @@ from harness import InvalidStudy, Study, run
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.execution.trainer import failed
-from harness.lead.displays import display_for
-from harness.lead.progress import Progress
+from harness.lead.progress.progress import Progress
+from harness.lead.terminal.displays import display_for
 from harness.ledger.records.tables import joined, read_table
 from harness.ledger.stores import leadership
 from harness.models import DropoutNet

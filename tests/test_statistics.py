@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
-from harness.inference.intervals import t_bounds, t_interval
-from harness.inference.inversion import p_against
-from harness.inference.paired_rates import paired_rate_bounds, paired_rate_score
-from harness.inference.rates import wilson
-from harness.inference.robust import median, median_interval
+from harness.inference.intervals.interval import t_bounds, t_interval
+from harness.inference.intervals.inversion import p_against
+from harness.inference.intervals.paired_rates import paired_rate_bounds, paired_rate_score
+from harness.inference.intervals.rates import wilson
+from harness.inference.intervals.robust import median, median_interval
 
 SIMULATIONS = 1000
 MC_ERROR = 3 * math.sqrt(0.05 * 0.95 / SIMULATIONS)

@@ -13,9 +13,9 @@ from own_study import MINE, harness_run, no_drawing, tables
 
 import harness
 from harness import Claim, Study, Sweep, Tune
-from harness.inference.learning_rates import with_rates
+from harness.inference.exploration.learning_rates import with_rates
+from harness.inference.exploration.shared_points import shared_points
 from harness.inference.selection import selected, tried
-from harness.inference.shared_points import shared_points
 from harness.ledger.design import Design
 from harness.ledger.records.finished import WORST
 from harness.ledger.trial_runs import n_runs, n_steps, runs_of

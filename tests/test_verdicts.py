@@ -14,8 +14,8 @@ from scipy import stats
 from synthetic import fail
 
 from harness.inference.estimates import estimate
-from harness.inference.inversion import p_against
-from harness.inference.paired_rates import paired_rate_bounds
+from harness.inference.intervals.inversion import p_against
+from harness.inference.intervals.paired_rates import paired_rate_bounds
 from harness.inference.reading import read
 from harness.inference.samples import sample
 from harness.inference.verdict import Verdict, as_json

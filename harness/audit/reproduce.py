@@ -10,9 +10,9 @@ from harness.audit.agreement import in_bits
 from harness.audit.verify import outcome
 from harness.inference.reading import READ_AS
 from harness.lead.command import run_file
-from harness.lead.displays import display_for
 from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
+from harness.lead.terminal.displays import display_for
 from harness.reporting.results import Results, load
 from harness.settings import InvalidStudy, Problem
 from harness.settings.show import counted

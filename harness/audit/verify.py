@@ -21,10 +21,10 @@ from harness.engine.planning import apart, copy_of, cut, groups
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
-from harness.lead.displays import display_for
-from harness.lead.events import Began
-from harness.lead.progress import Progress
-from harness.lead.tally import Tally
+from harness.lead.progress.progress import Progress
+from harness.lead.progress.tally import Tally
+from harness.lead.terminal.displays import display_for
+from harness.lead.terminal.events import Began
 from harness.ledger.claim_record import REGISTERED
 from harness.ledger.environment import environment, obstacles
 from harness.ledger.run_table import OUTCOME

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.inference.bounded_mean import bounded_mean_bounds
-from harness.inference.paired_rates import signed_bounds
+from harness.inference.intervals.bounded_mean import bounded_mean_bounds
+from harness.inference.intervals.paired_rates import signed_bounds
 from harness.inference.samples import Sample
 from harness.settings.levels import in_words
 

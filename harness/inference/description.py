@@ -6,9 +6,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.inference.median import sign_rank
-from harness.inference.rates import wilson
-from harness.inference.robust import median, median_interval
+from harness.inference.intervals.median import sign_rank
+from harness.inference.intervals.rates import wilson
+from harness.inference.intervals.robust import median, median_interval
 from harness.settings.metrics import METRICS
 
 Statistic = Literal["mean", "median"]

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.inference.bounded_mean import bounded_mean_bounds
-from harness.inference.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
-from harness.inference.intervals import EVERYTHING, Array, Bounds, Interval, t_bounds
-from harness.inference.median import median_bounds
-from harness.inference.mover import combined_bounds
-from harness.inference.paired_rates import signed_bounds
-from harness.inference.rates import clopper_pearson_bounds
-from harness.inference.robust import median
+from harness.inference.intervals.bounded_mean import bounded_mean_bounds
+from harness.inference.intervals.hodges_lehmann import hodges_lehmann, hodges_lehmann_bounds
+from harness.inference.intervals.interval import EVERYTHING, Array, Bounds, Interval, t_bounds
+from harness.inference.intervals.median import median_bounds
+from harness.inference.intervals.mover import combined_bounds
+from harness.inference.intervals.paired_rates import signed_bounds
+from harness.inference.intervals.rates import clopper_pearson_bounds
+from harness.inference.intervals.robust import median
 from harness.inference.samples import Sample
 from harness.settings.metrics import BOUNDED, METRICS
 from harness.study import Estimated

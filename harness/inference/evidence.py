@@ -7,7 +7,7 @@ from functools import cached_property
 import pandas as pd
 
 from harness.inference.estimates import Estimate, estimate
-from harness.inference.inversion import p_against, p_value
+from harness.inference.intervals.inversion import p_against, p_value
 from harness.inference.manipulation import manipulation_failure
 from harness.inference.plan import Plan
 from harness.inference.reading import Word, read_all

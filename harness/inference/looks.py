@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.inference.evidence import Evidence
-from harness.inference.group_sequential import nominal_levels
+from harness.inference.intervals.group_sequential import nominal_levels
 from harness.study.claims import ALPHA
 
 

@@ -11,10 +11,10 @@ from functools import lru_cache
 import numpy as np
 from scipy import special  # type: ignore[import-untyped]
 
-from harness.inference.hodges_lehmann import signed_rank, walsh_averages
-from harness.inference.intervals import Array
-from harness.inference.median import decisive_count
-from harness.inference.paired_rates import EXACT_PAIRS, paired_rate_bounds
+from harness.inference.intervals.hodges_lehmann import signed_rank, walsh_averages
+from harness.inference.intervals.interval import Array
+from harness.inference.intervals.median import decisive_count
+from harness.inference.intervals.paired_rates import EXACT_PAIRS, paired_rate_bounds
 
 POWER = 0.8
 DRAWS, MOST_DRAWN = 4000, 50

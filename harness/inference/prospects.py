@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from harness.inference.group_sequential import nominal_levels
-from harness.inference.median import decisive_count
+from harness.inference.intervals.group_sequential import nominal_levels
+from harness.inference.intervals.median import decisive_count
+from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.plan import Plan
 from harness.inference.power import (
     EFFECTS,
@@ -14,7 +15,6 @@ from harness.inference.power import (
     rate_difference_found,
     seeds_to_find,
 )
-from harness.inference.rates import clopper_pearson_bounds
 from harness.settings.show import counted
 from harness.study import AnyClaim, Equivalence, Estimated, Interaction, Threshold, Trend
 from harness.study.claims import ALPHA

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.description import NO_INTERVAL, Described, described, interval_of_median
-from harness.inference.robust import median
+from harness.inference.intervals.robust import median
 from harness.settings.levels import at
 from harness.settings.metrics import METRICS
 from harness.study.published import Published

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 from harness.settings.metrics import METRICS, RATE, SHARES
 
 Direction = Literal["lower", "higher", None]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from harness.inference.intervals import Bounds
+from harness.inference.intervals.interval import Bounds
 
 Word = Literal["supported", "refuted", "inconclusive"]
 DecidesBy = Literal["side", "inside"]

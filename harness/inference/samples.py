@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 from harness.inference.ranks import Direction, copies, ranked, subtracted
 from harness.settings import Sweep
 from harness.settings.levels import at, label, places, stored

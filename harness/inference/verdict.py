@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.inference.catastrophes import Catastrophes
+from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import Word
-from harness.inference.resampling import Estimated
 from harness.settings.levels import stored
 
 

@@ -29,14 +29,14 @@ from harness.inference.catastrophes import catastrophes
 from harness.inference.estimates import estimate
 from harness.inference.evidence import Evidence
 from harness.inference.exact import judge_exact
-from harness.inference.intervals import t_interval
+from harness.inference.intervals.interval import t_interval
+from harness.inference.intervals.resampling import Estimated as Described
+from harness.inference.intervals.resampling import bootstrap
+from harness.inference.intervals.robust import interquartile_mean, probability_of_improvement
 from harness.inference.looks import Decision, decide, shown_alpha
 from harness.inference.plan import Plan
 from harness.inference.prospects import prospects
 from harness.inference.reading import label_of
-from harness.inference.resampling import Estimated as Described
-from harness.inference.resampling import bootstrap
-from harness.inference.robust import interquartile_mean, probability_of_improvement
 from harness.inference.samples import Sample
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.inference.wording import sentence

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.lead import flow
-from harness.lead.displays import display_for
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
-from harness.lead.overview import begin
+from harness.lead.terminal.displays import display_for
+from harness.lead.terminal.overview import begin
 from harness.reporting.results import Results, load
 from harness.settings.source import forget_sources
 from harness.study import Study

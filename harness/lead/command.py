@@ -12,14 +12,14 @@ from harness.execution.placement import Placement
 from harness.execution.reload import Reload
 from harness.execution.trainer import Executor
 from harness.lead import flow
-from harness.lead.command_line import run_command
 from harness.lead.ending import DONE, SOME_FAILED
-from harness.lead.events import Ended, Judged
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
-from harness.lead.overview import begin
 from harness.lead.pages import pages
 from harness.lead.rehearsal import is_complete, rehearse
+from harness.lead.terminal.command_line import run_command
+from harness.lead.terminal.events import Ended, Judged
+from harness.lead.terminal.overview import begin
 from harness.settings import printable
 from harness.settings.show import counted
 from harness.study import Study

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from harness.lead.events import Ended, Tell
 from harness.lead.interruption import Interrupted
+from harness.lead.terminal.events import Ended, Tell
 from harness.settings import InvalidStudy, Problem, first_line, printable
 from harness.settings.credentials import without_credentials
 

@@ -22,15 +22,15 @@ from harness.inference.range_ends import how_wide
 from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
 from harness.lead.as_begun import described, keep_kind, planner, still_widened
-from harness.lead.best import best_of, better
-from harness.lead.durations import duration
-from harness.lead.events import Phase
 from harness.lead.interruption import Interrupted, Stop, what_to_do, why_stopped
 from harness.lead.leader import Leader
 from harness.lead.options import Options
 from harness.lead.preparation import preparing_report
-from harness.lead.progress import Progress
-from harness.lead.verdict_lines import said_of
+from harness.lead.progress.best import best_of, better
+from harness.lead.progress.progress import Progress
+from harness.lead.terminal.durations import duration
+from harness.lead.terminal.events import Phase
+from harness.lead.terminal.verdict_lines import said_of
 from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
 from harness.ledger.entries import MACHINE

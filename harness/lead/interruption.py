@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.settings.patience import Stopped
 
 if TYPE_CHECKING:  # a command that is refused at once does not wait for tables to be imported
-    from harness.lead.progress import Progress
+    from harness.lead.progress.progress import Progress
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 

@@ -16,8 +16,8 @@ from harness.engine.content import trial_key
 from harness.engine.diagnostics.churn import PREDICTIONS, with_churn
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor, Trained
-from harness.lead.progress import Progress
-from harness.lead.tally import Tally
+from harness.lead.progress.progress import Progress
+from harness.lead.progress.tally import Tally
 from harness.ledger.asking import Portion, Round
 from harness.ledger.design import Design
 from harness.ledger.entries import MACHINE, RUN, wanted

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from harness.lead.events import Look, Tell
 from harness.lead.flow import Outcome
+from harness.lead.terminal.events import Look, Tell
 from harness.settings import InvalidStudy, Problem
 from harness.study import Estimated, Study
 

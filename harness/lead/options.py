@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import get_args
 
 from harness.engine.keeping import Keeping, Which
-from harness.lead.displays import Display, Lines
-from harness.lead.events import Said
+from harness.lead.terminal.displays import Display, Lines
+from harness.lead.terminal.events import Said
 from harness.ledger.records.tracking import default_tracking_uri
 from harness.settings import InvalidStudy, Problem
 

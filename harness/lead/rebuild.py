@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from harness.lead.command_line import run_command
 from harness.lead.ending import DONE
 from harness.lead.pages import lines, pages
-from harness.lead.verdict_lines import is_as_registered, verdict_lines
+from harness.lead.terminal.command_line import run_command
+from harness.lead.terminal.verdict_lines import is_as_registered, verdict_lines
 from harness.ledger.claim_record import REGISTERED, with_claims
 from harness.ledger.entries import Entries, held
 from harness.ledger.records.finished import CURVES_FILE

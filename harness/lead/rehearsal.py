@@ -1,8 +1,8 @@
 """A dry run: what a study would cost, what of it is done, and whether it would be refused. Nothing is written."""
 
 from harness.execution.placement import Placement
-from harness.lead.durations import about
 from harness.lead.options import Options
+from harness.lead.terminal.durations import about
 from harness.ledger.peek import look
 from harness.ledger.records.tracking import RecordError, check
 from harness.ledger.stores import SEE_TO_IT, check_free, journal_in

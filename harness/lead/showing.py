@@ -8,7 +8,7 @@ import click
 
 from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
 from harness.lead.ending import DONE
-from harness.lead.verdict_lines import verdict_lines
+from harness.lead.terminal.verdict_lines import verdict_lines
 from harness.reporting.reading import REMEDY
 from harness.reporting.results import CLAIMS_FILE, Results, load
 from harness.settings import InvalidStudy, Problem, printable

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.inference.learning_rates import with_rates
+from harness.inference.exploration.learning_rates import with_rates
 from harness.inference.range_ends import number_beyond, still_to_try, values_tried
 from harness.inference.selection import selected
 from harness.inference.verdict import Verdict

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from harness.inference.paired_difference import paired_difference
+from harness.inference.exploration.paired_difference import paired_difference
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.bits import same_bits
 from harness.settings.levels import in_words, spelled
@@ -42,7 +42,7 @@ class Comparison:
         alone: for `a` and `b` the cells that have no counterpart.
         cells: one row per pair of cells and metric: its levels, `metric`, `better`, `n` seeds that are compared, `n_a` and `n_b`
             runs, `n_same` runs that are the same to the bit in all that both recorded, counts of runs by status, and the fields
-            of `harness.inference.paired_difference.PairedDifference`.
+            of `harness.inference.exploration.paired_difference.PairedDifference`.
         verdicts: one row per claim of either: `title`, for each side `verdict`, `label`, `estimate`, `low`, `high`, and `why`
             they may differ.
         unmeasured: metrics of claims that only one of both has recorded.

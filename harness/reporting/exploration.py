@@ -26,8 +26,8 @@ def explored(study: Study, runs: pd.DataFrame, importances: pd.DataFrame, pairs:
     Args:
         study: of the runs.
         runs: one row per run.
-        importances: of swept factors, from `harness.inference.importance`; maybe empty.
-        pairs: from `harness.inference.all_pairs`; maybe empty.
+        importances: of swept factors, from `harness.inference.exploration.importance`; maybe empty.
+        pairs: from `harness.inference.exploration.all_pairs`; maybe empty.
     """
     return [*_swept(study, importances), *_tuned(study, runs), *_pairs(pairs, list(importances["metric"].unique()))]
 

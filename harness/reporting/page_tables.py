@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.description import statistic
-from harness.inference.learning_rates import METRICS as RATE_METRICS
+from harness.inference.exploration.learning_rates import METRICS as RATE_METRICS
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
 from harness.ledger.sampling import medians

@@ -11,9 +11,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.inference.all_pairs import all_pairs
+from harness.inference.exploration.all_pairs import all_pairs
+from harness.inference.exploration.importance import importance
 from harness.inference.families import judge_registered
-from harness.inference.importance import importance
 from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots

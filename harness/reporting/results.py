@@ -72,7 +72,7 @@ class Results:
 
     @cached_property
     def pairs(self) -> pd.DataFrame:
-        """All pairs of levels of every swept factor, exploratory: one row per pair and metric, see `harness.inference.all_pairs`.
+        """All pairs of levels of every swept factor, exploratory: one row per pair and metric, see `harness.inference.exploration.all_pairs`.
 
         Raises:
             InvalidStudy: the file is missing, as in a folder that an older version wrote, or damaged.

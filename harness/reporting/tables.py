@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.description import described, statistic
-from harness.inference.robust import median
+from harness.inference.intervals.robust import median
 from harness.inference.selection import cells
 from harness.settings.levels import stored
 from harness.settings.metrics import METRICS

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from harness.inference.exploration.shared_points import shared_points
 from harness.inference.range_ends import choices, ends_of, how_wide, is_at, number_beyond, values_tried, why_no_wider
-from harness.inference.shared_points import shared_points
 from harness.reporting.page.content import Table
 from harness.reporting.page.words import number
 from harness.settings.levels import at, in_words, label

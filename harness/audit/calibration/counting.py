@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from harness.audit.calibration.world import World
-from harness.inference.intervals import Interval
-from harness.inference.rates import clopper_pearson_bounds
+from harness.inference.intervals.interval import Interval
+from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.verdict import Verdict
 from harness.inference.verdicts import judge
 

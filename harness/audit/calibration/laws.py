@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import optimize, special  # type: ignore[import-untyped]
 
 from harness.audit.calibration.world import Simulated, run_table
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 from harness.settings import Sweep
 
 Law = Callable[[Generator, int], Array]

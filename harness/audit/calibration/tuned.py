@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from harness.audit.calibration.laws import Draw
 from harness.audit.calibration.world import Simulated
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 from harness.inference.selection import selected
 from harness.models import DropoutNet
 from harness.optimizers import SGD

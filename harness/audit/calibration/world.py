@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 from harness.inference.plan import Plan
 from harness.settings import Sweep
 from harness.settings.levels import stored

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
-from harness.inference.median import median_bounds
+from harness.inference.intervals.median import median_bounds
+from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.range_ends import ends_of
-from harness.inference.rates import clopper_pearson_bounds
 from harness.inference.samples import BAD
 from harness.inference.selection import cells, rivals
 from harness.inference.verdict import Verdict

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import READ_AS
-from harness.inference.resampling import Estimated
 from harness.inference.verdict import Verdict
 from harness.settings.levels import in_words, label
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.inference.importance import importance as shares_of
+from harness.inference.exploration.importance import importance as shares_of
 from harness.inference.verdict import Verdict
 from harness.reporting.page_tables import explored_metrics
 from harness.reporting.plots import (

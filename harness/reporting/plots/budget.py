@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from harness.inference.budget import expected_least, median_least
-from harness.inference.intervals import Array
-from harness.inference.robust import median, median_interval
+from harness.inference.exploration.budget import expected_least, median_least
+from harness.inference.intervals.interval import Array
+from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import cell_and_seed, rivals, tried
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, name_axes
@@ -30,7 +30,7 @@ MEAN, MEDIAN = "mean over subsets", "median over subsets"
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     """One row per line and budget: the best of so many values tried, as median over seeds with its 95 % interval.
 
-    Of each seed and cell it is the best of the subsets of that size of the values tried there, see `harness.inference.budget`: their
+    Of each seed and cell it is the best of the subsets of that size of the values tried there, see `harness.inference.exploration.budget`: their
     mean, or in all lines their median where a run diverged, which would make means infinite. Curves of one seed in several cells are
     first reduced to their median. Where tuning is shared, a value counts with its median over seeds, and there is no interval.
     """

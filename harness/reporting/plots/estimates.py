@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.description import described, interval_of_median, statistic
+from harness.inference.intervals.robust import median
 from harness.inference.ranks import subtracted
-from harness.inference.robust import median
 
 
 def estimate(metric: str, rows: pd.DataFrame) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.inference.factorial import Factorial
+from harness.inference.exploration.factorial import Factorial
 from harness.reporting.plots.looks import PALETTE
 from harness.settings.levels import at, in_words, is_number, label, ordered, places
 from harness.settings.metrics import METRICS
@@ -45,7 +45,7 @@ class Roles:
         Args:
             study: says what is swept and claimed.
             runs: one row per run.
-            shares: of its factors, from `harness.inference.importance`; the first metric of generalization is the main one.
+            shares: of its factors, from `harness.inference.exploration.importance`; the first metric of generalization is the main one.
         """
         metric = next((name for name in shares["metric"] if METRICS[name].group == "generalization"), None)
         claimed = {path for claim in study.claims if isinstance(claim, Estimated) for path in claim.named()}

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference.importance import RESIDUAL, REST, SEED, SHARED
+from harness.inference.exploration.importance import RESIDUAL, REST, SEED, SHARED
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import columns_for, name_axes
 from harness.reporting.plots.looks import PALETTE, QUIET
@@ -23,7 +23,7 @@ MOST_METRICS = 6
 
 
 def data(shares: pd.DataFrame) -> pd.DataFrame | None:
-    """What `harness.inference.importance` finds; None where nothing can be decomposed."""
+    """What `harness.inference.exploration.importance` finds; None where nothing can be decomposed."""
     return shares if (shares["why"] == "").any() else None
 
 

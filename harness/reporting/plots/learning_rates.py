@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.inference.learning_rates import RATE, sweeps_rates
-from harness.inference.rates import wilson
-from harness.inference.robust import median, median_interval
+from harness.inference.exploration.learning_rates import RATE, sweeps_rates
+from harness.inference.intervals.rates import wilson
+from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import tried
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from harness.inference.robust import median
+from harness.inference.intervals.robust import median
 from harness.reporting.plots.axes import facet_panels, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference.learning_rates import RATE, sweeps_rates
-from harness.inference.robust import median
+from harness.inference.exploration.learning_rates import RATE, sweeps_rates
+from harness.inference.intervals.robust import median
 from harness.inference.selection import rivals, tried
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.inference.rates import wilson
+from harness.inference.intervals.rates import wilson
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.stairs import ends_in_words, stairs

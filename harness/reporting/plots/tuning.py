@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference.learning_rates import sweeps_rates
-from harness.inference.robust import median, median_interval
+from harness.inference.exploration.learning_rates import sweeps_rates
+from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import tried
 from harness.reporting.plots.axes import facet_names, grid, log_values, name_axes
 from harness.reporting.plots.factors import Roles

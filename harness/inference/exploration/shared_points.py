@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.inference.robust import median
+from harness.inference.intervals.robust import median
 from harness.inference.samples import sample
 from harness.inference.selection import tried
 from harness.settings.levels import at

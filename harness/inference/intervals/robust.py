@@ -5,10 +5,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.inference.intervals import EVERYTHING, Array, Interval
-from harness.inference.median import median_bounds, sign_rank
-from harness.inference.paired_rates import signed_bounds
-from harness.inference.resampling import Estimated
+from harness.inference.intervals.interval import EVERYTHING, Array, Interval
+from harness.inference.intervals.median import median_bounds, sign_rank
+from harness.inference.intervals.paired_rates import signed_bounds
+from harness.inference.intervals.resampling import Estimated
 
 
 def median_interval(values: ArrayLike, alpha: float = 0.05) -> Interval:

@@ -1,6 +1,6 @@
 """Who is told what happens while a study runs: a person at a terminal, a person who reads lines, or a machine.
 
-Progress goes to stderr, what a reader keeps to stdout. `harness.lead.live` is the display of a terminal.
+Progress goes to stderr, what a reader keeps to stdout. `harness.lead.terminal.live` is the display of a terminal.
 """
 
 import json
@@ -12,11 +12,11 @@ from typing import Protocol, Self
 
 import click
 
-from harness.lead.durations import about
-from harness.lead.events import Ended, Event, Judged, Look, Said, as_json
 from harness.lead.pages import lines
-from harness.lead.progress import Progress
-from harness.lead.verdict_lines import verdict_lines
+from harness.lead.progress.progress import Progress
+from harness.lead.terminal.durations import about
+from harness.lead.terminal.events import Ended, Event, Judged, Look, Said, as_json
+from harness.lead.terminal.verdict_lines import verdict_lines
 from harness.settings import printable
 from harness.settings.show import counted
 
@@ -46,7 +46,7 @@ def display_for(*, as_lines_of_json: bool, quiet: bool) -> Display:
     if as_lines_of_json:
         return Json()
     if not quiet and sys.stderr.isatty():
-        from harness.lead.live import Live
+        from harness.lead.terminal.live import Live
 
         return Live()
     return Lines(quiet=quiet)
@@ -112,7 +112,7 @@ class Lines:
 
 
 class Json:
-    """A line of JSON for each event, see `harness.lead.events`."""
+    """A line of JSON for each event, see `harness.lead.terminal.events`."""
 
     def __init__(self) -> None:
         self._began_s, self._last_s = time.monotonic(), -JSON_EVERY_S

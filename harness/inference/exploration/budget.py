@@ -7,7 +7,7 @@ Dodge et al. 2019 (EMNLP, "Show Your Work", section 3) draw the b with replaceme
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 
 
 def expected_least(values: ArrayLike) -> Array:

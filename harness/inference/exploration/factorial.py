@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 from harness.inference.ranks import copies, ranked
 from harness.settings.levels import ordered, places
 from harness.settings.metrics import METRICS

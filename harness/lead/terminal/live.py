@@ -13,11 +13,11 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from harness.lead.best import Best
-from harness.lead.cell_map import cell_map
-from harness.lead.displays import counts, left, text_of
-from harness.lead.events import Began, Ended, Event, Phase, Said
-from harness.lead.progress import Progress
+from harness.lead.progress.best import Best
+from harness.lead.progress.progress import Progress
+from harness.lead.terminal.cell_map import cell_map
+from harness.lead.terminal.displays import counts, left, text_of
+from harness.lead.terminal.events import Began, Ended, Event, Phase, Said
 from harness.settings import printable
 from harness.settings.levels import in_words
 from harness.settings.show import counted
@@ -33,7 +33,7 @@ LABEL = re.compile(r"^ *(?:[A-Za-z]+: +)?")
 
 
 class Live:
-    """A display that is redrawn four times a second, from what it was told last. See `harness.lead.displays.Display`."""
+    """A display that is redrawn four times a second, from what it was told last. See `harness.lead.terminal.displays.Display`."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True, markup=False, highlight=False, emoji=False)
@@ -54,7 +54,7 @@ class Live:
         self._live.stop()
 
     def tell(self, event: Event) -> None:
-        """See `harness.lead.displays.Display`."""
+        """See `harness.lead.terminal.displays.Display`."""
         match event:
             case Began():
                 self._began, self._progress = event, None

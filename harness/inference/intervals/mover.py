@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.inference.intervals import Bounds, Interval
+from harness.inference.intervals.interval import Bounds, Interval
 
 
 def combined_bounds(parts: Sequence[Bounds], weights: ArrayLike) -> Bounds:

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats  # type: ignore[import-untyped]
 
-from harness.inference.factorial import Factorial
-from harness.inference.intervals import Array
+from harness.inference.exploration.factorial import Factorial
+from harness.inference.intervals.interval import Array
 from harness.settings.metrics import METRICS, SHARES
 from harness.study import Study
 

@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.inference.intervals import EVERYTHING, Array, Bounds, Interval
+from harness.inference.intervals.interval import EVERYTHING, Array, Bounds, Interval
 
 
 def median_bounds(low: ArrayLike, high: ArrayLike) -> Bounds:

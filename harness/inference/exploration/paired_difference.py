@@ -6,10 +6,10 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from harness.inference.intervals import Array
-from harness.inference.paired_rates import signed_bounds
+from harness.inference.intervals.interval import Array
+from harness.inference.intervals.paired_rates import signed_bounds
+from harness.inference.intervals.robust import median, median_interval
 from harness.inference.ranks import copies, ranked, subtracted
-from harness.inference.robust import median, median_interval
 from harness.settings.metrics import METRICS, RATE
 
 LEAST_SEEDS = 6

@@ -4,8 +4,8 @@ from itertools import chain
 
 from harness.inference.plan import Plan
 from harness.inference.prospects import prospects
-from harness.lead.events import Began
 from harness.lead.options import Options
+from harness.lead.terminal.events import Began
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.settings.levels import in_short, label
 from harness.settings.show import counted

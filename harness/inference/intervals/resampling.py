@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 
 RESAMPLES = 2000
 

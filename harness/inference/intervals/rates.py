@@ -2,7 +2,7 @@
 
 from scipy import special  # type: ignore[import-untyped]
 
-from harness.inference.intervals import Bounds, Interval
+from harness.inference.intervals.interval import Bounds, Interval
 
 
 def wilson(successes: float, n: float, alpha: float = 0.05) -> Interval:

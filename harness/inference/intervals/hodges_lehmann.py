@@ -5,8 +5,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.inference.intervals import EVERYTHING, Array, Bounds, Interval
-from harness.inference.robust import median
+from harness.inference.intervals.interval import EVERYTHING, Array, Bounds, Interval
+from harness.inference.intervals.robust import median
 
 
 def hodges_lehmann_bounds(low: ArrayLike, high: ArrayLike) -> Bounds:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import optimize, special  # type: ignore[import-untyped]
 
-from harness.inference.intervals import Array
+from harness.inference.intervals.interval import Array
 
 NODES_PER_DEVIATION, MOST_NODES = 6, 1000
 FARTHEST = 9.0

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special  # type: ignore[import-untyped]
 
-from harness.inference.intervals import Array, Bounds, Interval
+from harness.inference.intervals.interval import Array, Bounds, Interval
 
 EXACT_PAIRS = 100
 DIFFERENCES: Array = np.round(np.linspace(-1.0, 1.0, 401), 6)

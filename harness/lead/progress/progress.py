@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.lead.best import Best
-from harness.lead.events import Phase, Said, Tell
-from harness.lead.pace import Pace
-from harness.lead.slowness import Slowness
+from harness.lead.progress.best import Best
+from harness.lead.progress.pace import Pace
+from harness.lead.progress.slowness import Slowness
+from harness.lead.terminal.events import Phase, Said, Tell
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Progress:
         places: where populations train at the same time; 0 where that is not known.
         tell: takes events.
         clock: seconds now; the time left and the speed are reckoned by it.
-        phase: see `harness.lead.events.Phase`; "" before the first round.
+        phase: see `harness.lead.terminal.events.Phase`; "" before the first round.
         members: how many runs train together at present, the least and the most; none before the first.
         cell_of: the cell of each entry that is trained.
         of_cell: runs that are recorded, by cell.

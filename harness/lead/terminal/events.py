@@ -1,4 +1,4 @@
-"""What happens while a study runs: one stream of events, which `harness.lead.displays` shows to people or writes for machines.
+"""What happens while a study runs: one stream of events, which `harness.lead.terminal.displays` shows to people or writes for machines.
 
 `harness run --json` writes each as a line on stdout and nothing else there: a JSON object with `event`, `at_s` (seconds since the
 command began) and
@@ -26,7 +26,7 @@ from harness.settings.show import counted
 
 if TYPE_CHECKING:
     from harness.inference.verdict import Verdict
-    from harness.lead.progress import Progress
+    from harness.lead.progress.progress import Progress
 
 OF_VERDICT = (
     "verdict", "label", "sentence", "estimand", "estimate", "low", "high", "level", "smallest_effect", "n", "look", "registered",

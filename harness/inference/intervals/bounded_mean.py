@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from harness.inference.intervals import Array, Bounds, Interval
+from harness.inference.intervals.interval import Array, Bounds, Interval
 
 FRACTIONS, WEIGHTS = np.array([0.5, 0.75, 1.0]), np.array([0.25, 0.25, 0.5])
 """Shares of the largest stake, at which the least value ruins, and the part of the wealth that is betted at each.

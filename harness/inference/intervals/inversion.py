@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from harness.inference.intervals import Bounds
+from harness.inference.intervals.interval import Bounds
 
 SMALLEST_P = 1e-12
 
@@ -29,7 +29,7 @@ def p_against(bounds: Bounds, null: float) -> float:
     """Two-sided p-value of "the estimand is `null`": the largest α whose interval still holds it.
 
     >>> import numpy as np
-    >>> from harness.inference.intervals import t_bounds
+    >>> from harness.inference.intervals.interval import t_bounds
     >>> round(p_against(t_bounds(np.array([1.0, 2.0, 3.0])), 0.0), 4)
     0.0742
     """

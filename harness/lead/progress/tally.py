@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 from harness.engine.runs import Run
 from harness.execution.trainer import Trained
-from harness.lead.progress import Progress
+from harness.lead.progress.progress import Progress
 
 
 class Tally:

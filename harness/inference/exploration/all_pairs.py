@@ -9,10 +9,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy import stats  # type: ignore[import-untyped]
 
-from harness.inference.factorial import Factorial
-from harness.inference.intervals import Array
+from harness.inference.exploration.factorial import Factorial
+from harness.inference.intervals.interval import Array
+from harness.inference.intervals.robust import median
 from harness.inference.ranks import subtracted
-from harness.inference.robust import median
 from harness.settings.levels import stored
 from harness.settings.metrics import not_comparable
 from harness.study import Study

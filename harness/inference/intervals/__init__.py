@@ -1,0 +1,1 @@
+"""Estimates and confidence intervals: pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""What a command reads from its line and shows in a terminal."""
