@@ -388,10 +388,10 @@ def test_solved_by_hand() -> None:
     nan = np.nan
     errors = np.array([[0.5, 0.5, 0.5, 0.5], [nan] * 4, [0.04, 0.05, 0.3, 0.04], [0.2, 0.01, 0.3, nan]])
     target, diverged = np.array([0.05, 0.05, 0.05, 0.05]), np.array([False, False, False, True])
-    found = solving(errors, target, diverged)
+    found = solving(errors, [5, 10, 15, 20], target, diverged)
     assert found["solved"].tolist() == [1, 1, 0, 0]
-    assert found["solve_step"].tolist() == [3, 4, 4, 4]
-    assert np.isnan(solving(errors, np.zeros(4), diverged)["solved"]).all()
+    assert found["solve_step"].tolist() == [15, 20, 20, 20]
+    assert np.isnan(solving(errors, [5, 10, 15, 20], np.zeros(4), diverged)["solved"]).all()
 
 
 def test_runs_are_solved_from_the_evaluation_on_that_is_below_their_own_target() -> None:

@@ -1,11 +1,18 @@
 """What is recorded of every step, by hand: when, of whom, until when, and what comes back from a checkpoint."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from harness.engine.history import LOG, History, LoggingSteps
+from harness.engine.runs import Run
+from harness.engine.setup import Setup
 from harness.engine.step import StepRecord
+from harness.engine.train import train
+from harness.models import DropoutNet
+from harness.optimizers import SGD
+from harness.tasks import Images
 
 CPU = torch.device("cpu")
 NAN, INF = float("nan"), float("inf")
@@ -80,12 +87,13 @@ def test_steps_that_were_taken_count_those_after_a_loss_became_infinite_up_to_th
 
 
 def test_every_number_is_where_it_belongs_and_none_is_after_a_run_became_non_finite() -> None:
-    arrays = trained().arrays()
+    history = trained()
+    arrays, curves = history.columns(slice(None)), history.curves()
     steps, runs = np.arange(1, 13.0)[:, None], np.arange(5.0)
     until = np.array([12, 6, 8, 8, 1])
     inside = steps <= until
-    assert list(arrays) == [*LOG, "validation_loss"]
-    for column, name in enumerate(LOG[:5]):
+    assert list(arrays) == [*LOG, "update_ratio"] and list(curves) == [*LOG, "update_ratio", "validation_loss"]
+    for column, name in enumerate(LOG):
         expected = np.where(inside, 100 * steps + 10 * column + runs, NAN)
         if name == "loss":
             expected[5, 1] = expected[0, 4] = INF
@@ -94,8 +102,13 @@ def test_every_number_is_where_it_belongs_and_none_is_after_a_run_became_non_fin
     np.testing.assert_allclose(arrays["update_ratio"], np.where(inside, ratio, NAN), rtol=1e-12)
     validation = np.full((12, 5), NAN)
     validation[3, :4], validation[7, [0, 2, 3]], validation[11, 0] = 4000 + runs[:4], 8000 + np.array([0, 2, 3]), 12000
-    np.testing.assert_array_equal(arrays["validation_loss"], validation)
-    np.testing.assert_array_equal(trained().validation[3, 1], 0.1 * runs)
+    np.testing.assert_array_equal(curves["validation_loss"], validation)
+    for name, column in arrays.items():
+        np.testing.assert_array_equal(curves[name], column)  # all 12 steps are logged
+        for part in (slice(0, 2), slice(2, 5)):
+            np.testing.assert_array_equal(history.columns(part)[name], column[:, part])
+    np.testing.assert_array_equal(history.validation[0, 1], 0.1 * runs)
+    assert history.measured()[0].tolist()[0] == 12000
 
 
 def test_what_was_recorded_up_to_a_checkpoint_comes_back() -> None:
@@ -106,7 +119,19 @@ def test_what_was_recorded_up_to_a_checkpoint_comes_back() -> None:
         other = History(LoggingSteps(12, 3), 5, CPU, torch.float64)
         other.load_state_dict(state)
         assert other.nonfinite_at.tolist() == [0, 6, 8, 0, 1] and other.steps_done.tolist() == [12, 12, 12, 8, 12]
-        for name, column in history.arrays().items():
-            np.testing.assert_array_equal(other.arrays()[name][:step], column[:step])
-            assert np.isnan(other.arrays()[name][step:]).all()
-        np.testing.assert_array_equal(other.validation[:step], history.validation[:step])
+        for name, column in history.curves().items():
+            np.testing.assert_array_equal(other.curves()[name][:step], column[:step])
+            assert np.isnan(other.curves()[name][step:]).all()
+        np.testing.assert_array_equal(other.validation[:evaluated], history.validation[:evaluated])
+
+
+def test_runs_that_are_looked_at_in_parts_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = Setup(task=Images(), model=DropoutNet(hidden=(4,)), optimizer=SGD(0.5), steps=130)
+    runs = [Run(0, seed, setup) for seed in range(5)]
+    whole, _ = train(runs, evaluations=3, device=CPU)
+    monkeypatch.setattr("harness.engine.history.BLOCK", 300)
+    assert trained().blocks() == [slice(0, 5)] and History(LoggingSteps(130, 3), 5, CPU, torch.float32).blocks() == [
+        slice(0, 2),
+        slice(2, 5),
+    ], "none has a single run"
+    pd.testing.assert_frame_equal(train(runs, evaluations=3, device=CPU)[0], whole, check_exact=True)

@@ -49,17 +49,18 @@ def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.
 def _metrics(runs: list[Run], training: Training, final: dict[str, Any]) -> dict[str, Array]:
     """Every metric of every run, (run,): NaN where it was not measured, of a non-finite run infinite where it ranks runs."""
     history, metrics, finite = training.history, runs[0].setup.metrics.metrics(), training.history.finite()
-    loss, error = history.validation[history.measured_at - 1, :, np.arange(len(runs))].T
+    loss, error = history.measured()
     columns = {name: np.full(len(runs), np.nan) for name in metrics}
     for name, measured in (final | {"validation_loss": loss[finite], "validation_error": error[finite]}).items():
         if name in metrics:
             columns[name][finite] = measured
-    evaluated = np.array(history.when.evaluated()) - 1
-    losses = np.vstack([history.at_start, history.validation[evaluated, 0], loss])
-    columns |= stability(history.arrays()) | {"guess_loss": training.guess_loss}
+    losses = np.vstack([history.at_start, history.validation[:, 0], loss])
+    parts = [stability(history.columns(part)) for part in history.blocks()]
+    columns |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns["guess_loss"] = training.guess_loss
     columns |= ending(columns["train_loss"], training.guess_loss, losses, history.nonfinite_at > 0)
     target = np.array([run.setup.task.target_error for run in runs])
-    columns |= solving(history.validation[:, 1], target, columns["diverged"] == 1)
+    columns |= solving(history.validation[:, 1], history.when.evaluated(), target, columns["diverged"] == 1)
     for name, metric in metrics.items():
         if (metric.own or metric.group == "generalization") and (metric.tunable or runs[0].confirm):
             columns[name][columns["nonfinite"] == 1] = metric.worst if metric.own else np.inf
@@ -68,13 +69,11 @@ def _metrics(runs: list[Run], training: Training, final: dict[str, Any]) -> dict
 
 def curve_table(runs: list[Run], history: History) -> pd.DataFrame:
     """One row per run and logged step, ordered by trial, seed and step; columns are `CURVE_COLUMNS`."""
-    logged = history.when.logged()
-    rows = np.array(logged) - 1
-    arrays = history.arrays()
-    columns = {name: arrays[name][rows].T.ravel() for name in CURVE_VALUES}
+    logged, values = history.when.logged(), history.curves()
+    columns = {name: values[name].T.ravel() for name in CURVE_VALUES}
     identity = {
-        "trial": np.repeat([run.trial for run in runs], len(rows)),
-        "seed": np.repeat([run.seed for run in runs], len(rows)),
+        "trial": np.repeat([run.trial for run in runs], len(logged)),
+        "seed": np.repeat([run.seed for run in runs], len(logged)),
         "step": np.tile(logged, len(runs)),
     }
     return _ordered(pd.DataFrame(identity | columns))

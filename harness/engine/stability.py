@@ -5,7 +5,7 @@ steps before. What each number means stands in `harness.settings.metrics`.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,19 +123,20 @@ def recovery_steps(losses: Array, events: NDArray[np.bool_], median: Array) -> A
     return found
 
 
-def solving(errors: Array, target: Array, diverged: NDArray[np.bool_]) -> dict[str, Array]:
+def solving(errors: Array, steps: Sequence[int], target: Array, diverged: NDArray[np.bool_]) -> dict[str, Array]:
     """`solved` and `solve_step`, (member,) each; NaN where there is no target.
 
     All runs are censored at the same step, so the mean of the steps is the area under Kaplan and Meier's curve.
 
     Args:
-        errors: (step, member) validation errors, NaN where not measured.
+        errors: (evaluation, member) validation errors, NaN where not measured.
+        steps: of the evaluations, the last step at the end.
         target: (member,) what the error must come below; 0 for none.
         diverged: (member,) who diverged.
     """
     below = (errors < target) & ~diverged
-    solved, first = below.any(0), below.argmax(0) + 1.0
-    found = {"solved": solved.astype(float), "solve_step": np.where(solved, first, float(len(errors)))}
+    solved, first = below.any(0), np.array(steps, dtype=float)[below.argmax(0)]
+    found = {"solved": solved.astype(float), "solve_step": np.where(solved, first, float(steps[-1]))}
     return {name: np.where(target > 0, values, np.nan) for name, values in found.items()}
 
 
@@ -143,8 +144,8 @@ def stability(history: dict[str, Array]) -> dict[str, Array]:
     """The metrics of group `stability` that follow from what was logged at every step, (member,) each.
 
     Args:
-        history: `loss`, `grad_norm`, `clipped_norm`, `clipped`, `clipped_units` and `update_ratio`, (step, member), NaN after a run
-            became non-finite.
+        history: `loss`, `grad_norm`, `clipped_norm`, `clipped`, `clipped_units`, (step, member), and `update_ratio`, (logged step, member),
+            NaN after a run became non-finite.
     """
     losses, norms, after = history["loss"], history["grad_norm"], history["clipped_norm"]
     losses_before, norms_before = trailing_median(losses), trailing_median(norms)
