@@ -32,6 +32,7 @@ class FakeStudy:
     name: str = "rnn_clip"
     settings: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[Claim | Exact, ...] = ()
+    published: tuple[Any, ...] = ()
     figures: tuple[Any, ...] = ()
     metrics: Diagnostics = field(default_factory=Diagnostics)
     seeds: int = 10

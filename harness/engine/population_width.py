@@ -24,7 +24,7 @@ PATIENCE = 2
 LONG_STEP_S = 0.1
 """A step that takes this long is all arithmetic: launching its operations costs next to nothing, at any width."""
 
-HISTORY_BYTES = 64
+HISTORY_BYTES = 24
 """What is recorded of a step of one member, until its tables are made."""
 
 

@@ -1,13 +1,12 @@
 """The sentence of a verdict: its reason in plain English, and what a reader must know of the runs."""
 
-import math
 from collections.abc import Sequence
 
 from harness.inference.evidence import Evidence
 from harness.inference.looks import Decision
 from harness.inference.manipulation import unlike
 from harness.inference.verdict import CellEstimate, Verdict
-from harness.settings.show import counted
+from harness.settings.show import counted, digits
 from harness.study import Equivalence, Estimated
 
 NEAR = 0.1
@@ -129,5 +128,4 @@ def _signs(cells: Sequence[CellEstimate]) -> str:
 
 
 def _signed(value: float) -> str:
-    sign = "+" if value > 0 else "−"
-    return f"{sign}{'∞' if math.isinf(value) else f'{abs(value):.3g}'}"
+    return f"{'+' if value > 0 else ''}{digits(value)}"

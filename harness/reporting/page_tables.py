@@ -16,6 +16,7 @@ from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
 from harness.settings.measured_on import measured_on
 from harness.settings.metrics import METRICS, not_comparable
+from harness.settings.show import digits
 from harness.study import Claim, Study
 from harness.study.scope import budget, examples_in_words
 
@@ -114,17 +115,8 @@ def cell_text(row: Mapping[Any, Any], name: str) -> str:
     if math.isnan(found):
         return "–"
     some = f" (of {row[f'{name}_n']} runs)" if row[f"{name}_n"] < row["n"] else ""
-    bounds = "" if math.isnan(low) else f" [{_short(low)},\u00a0{_short(high)}]"
-    return _short(found) + bounds + some
-
-
-def _short(value: float) -> str:
-    """Three significant digits, never more than needed.
-
-    >>> _short(0.12345), _short(12345.6), _short(0.0), _short(-math.inf)
-    ('0.123', '1.23e+04', '0', '−∞')
-    """
-    return f"{value:.3g}".replace("inf", "∞").replace("-∞", "−∞")
+    bounds = "" if math.isnan(low) else f" [{digits(low)},\u00a0{digits(high)}]"
+    return digits(found) + bounds + some
 
 
 def best_trials(study: Study, runs: pd.DataFrame) -> Table:
@@ -147,4 +139,4 @@ def best_trials(study: Study, runs: pd.DataFrame) -> Table:
 
 
 def _told(value: float) -> str:
-    return _short(value) if value < WORST / 2 else "∞"
+    return digits(value) if value < WORST / 2 else "∞"

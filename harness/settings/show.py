@@ -1,6 +1,7 @@
 """`show`: a setting's value as text, the same text in every process; `counted`: how many there are, in words; `aligned`: a table."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -80,6 +81,23 @@ def _object(value: Any) -> str:
         shown = f"{kind.__qualname__}({', '.join(f'{k}={_text(v)}' for k, v in (attributes or {}).items())})"
         return f"{shown} ({source_digest(value)})"
     return f"{text} ({source_digest(value)})" if attributes or owner_of(kind) == "user" else text
+
+
+def digits(value: float) -> str:
+    """A number in three digits, as a reader sees it everywhere; thousands whole.
+
+    >>> digits(0.12345), digits(-1e-5), digits(0.0), digits(12345.6), digits(1e7), digits(-math.inf), digits(math.nan)
+    ('0.123', '−1e-05', '0', '12,346', '1e+07', '−∞', '–')
+    """
+    if math.isnan(value):
+        return "–"
+    size, sign = abs(value), "−" if value < 0 else ""
+    whole = THOUSAND <= size < MILLION
+    return sign + ("∞" if math.isinf(size) else f"{size:,.0f}" if whole else f"{size:.3g}")
+
+
+THOUSAND, MILLION = 999.5, 1e6
+"""Numbers from the one to below the other are written whole."""
 
 
 def counted(n: int, one: str, several: str | None = None) -> str:

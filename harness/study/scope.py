@@ -6,6 +6,7 @@ from typing import Any, Literal
 from harness.engine.setup import Setup
 from harness.settings import show
 from harness.settings.levels import in_words
+from harness.settings.show import digits
 from harness.study.contrasts import Levels
 from harness.study.experiment import SPLITS, Experiment
 from harness.tasks.scope import scope as of_task
@@ -64,5 +65,5 @@ def spread(numbers: Iterable[float]) -> str:
     ('5', '64 to 1,000', '0.123 to 10')
     """
     found = list(numbers)
-    low, high = (f"{n:,}" if isinstance(n, int) else f"{n:.3g}" for n in (min(found), max(found)))
+    low, high = (f"{n:,}" if isinstance(n, int) else digits(n) for n in (min(found), max(found)))
     return low if low == high else f"{low} to {high}"

@@ -8,6 +8,7 @@ from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import READ_AS
 from harness.inference.verdict import Verdict
 from harness.settings.levels import in_words, label
+from harness.settings.show import digits
 
 LONGEST = 48
 """Characters of a level's name that a sentence has room for."""
@@ -96,10 +97,7 @@ def number(value: float | None) -> str:
     >>> number(0.12345), number(None), number(-math.inf), number(-1e-5)
     ('0.123', '–', '−∞', '−1e-05')
     """
-    if value is None or math.isnan(value):
-        return "–"
-    sign = "−" if value < 0 else ""
-    return f"{sign}∞" if math.isinf(value) else f"{sign}{abs(value):.3g}"
+    return "–" if value is None else digits(value)
 
 
 def metric_of(verdict: Verdict) -> str:

@@ -18,7 +18,7 @@ from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale, scale_of
 from harness.reporting.plots.texts import metric_name, metric_words, shortened
-from harness.settings.show import counted
+from harness.settings.show import counted, digits
 
 
 def roles_of(roles: Roles) -> dict[str, str]:
@@ -94,7 +94,7 @@ def title(table: pd.DataFrame) -> str:
     wide = table.pivot(index=["facet_order", "seed"], columns="x_order", values="value")
     if first == last:
         n = counted(len(wide), "seed")
-        return f"{name.capitalize()} of {n}: from {table['value'].min():.3g} to {table['value'].max():.3g}."
+        return f"{name.capitalize()} of {n}: from {digits(table['value'].min())} to {digits(table['value'].max())}."
     pairs = wide[[first, last]].dropna()
     before, after = pairs[first].to_numpy(float), pairs[last].to_numpy(float)
     levels = [shortened(table.loc[table["x_order"] == order, "x"].iloc[0]) for order in (first, last)]
