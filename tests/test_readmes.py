@@ -3,6 +3,8 @@
 import ast
 import re
 import shlex
+import subprocess
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -98,3 +100,8 @@ def test_blocks_of_python_are_whole():
         for code in blocks(page, "python"):
             ellipses = [node for node in ast.walk(ast.parse(code)) if getattr(node, "value", None) is Ellipsis]
             assert not ellipses, code
+
+
+def test_the_answers_are_those_of_the_published_results():
+    done = subprocess.run([sys.executable, ROOT / ".ci" / "answers", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
