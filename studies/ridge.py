@@ -5,8 +5,8 @@ p(1−p)·Σ diag(XᵀX)w², the penalty of the paper. The harness, as torch, di
 p/(1−p)·diag(XᵀX): ¼ at p = .2 and 1 at p = .5, where the paper's factor is ¼. So one closed form, that with ¼, must be right at
 p = .2 and wrong at .5, which tells the two from each other. Inputs have unequal variances and are correlated, so that diag(XᵀX)
 matters. Training sees all examples in every step, with fresh masks, until a falling learning rate leaves no noise; the targets
-hold the predictions of the closed forms beside y, from which the study's own measures take the squared distance. The signal
-w·x has about the variance 1.6.
+hold the predictions of the closed forms beside y (these differ between seeds, the test inputs do not), from which the measures of
+this file take the squared distance. The signal w·x has about the variance 1.6.
 """
 
 import torch
