@@ -276,6 +276,14 @@ class Centred(Net):
         return x - x.mean(0)
 
 
+class OneNumber(Net):
+    """One number for each example, without an axis of its own."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x)[:, 0]
+
+
+NUMBERS = Tensors(torch.randn(200, 6, generator=torch.Generator().manual_seed(1)), Y.float())
 SEQUENCES = Tensors(torch.randn(200, 5, 6, generator=torch.Generator().manual_seed(1)), Y)
 
 
@@ -290,6 +298,7 @@ SEQUENCES = Tensors(torch.randn(200, 5, 6, generator=torch.Generator().manual_se
         (Model(Centred), None, "warning"),
         (Model(AlwaysNoisy), None, "ok"),  # another check says what is wrong
         (Model(Net), None, "ok"),
+        (Model(OneNumber), NUMBERS, "ok"),
         (DropoutNet(hidden=(8,), dropout=0.5), None, "ok"),
         (SimpleRNN(hidden=8), SEQUENCES, "ok"),
     ],

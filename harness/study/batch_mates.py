@@ -40,7 +40,7 @@ def mixes_examples(setup: Setup, data: Data) -> bool:
             changed = torch.stack([module(_others_replaced(x, i))[i] for i in range(len(x))])
         except Exception:  # of a user's module that wants another batch
             return False
-    off, size = (torch.linalg.vector_norm(t.flatten(1).double(), dim=1) for t in (changed - plain, plain))
+    off, size = (torch.linalg.vector_norm(t.double().reshape(len(t), -1), dim=1) for t in (changed - plain, plain))
     return bool((off > ROUNDING * size).any())
 
 
