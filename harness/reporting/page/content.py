@@ -10,8 +10,8 @@ from harness.reporting.page.advice import Advice
 from harness.reporting.page.answers import Answer
 from harness.reporting.page.curves import Curves
 
-AS_IT_IS = " !$()*+,-./:;=?@[]^_`{|}~"
-"""Characters of a data URI that need no code, which is a seventh shorter than base64 would be."""
+AS_IT_IS = " !$'()*+,-./:;=?@[]^_`{|}~"
+"""Characters of a data URI that need no code, which is a third shorter than base64 would be."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,15 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """A data URI. As an image, no script of the SVG could run and no id of one figure meets another's."""
-        return "data:image/svg+xml," + quote(self.svg.decode(), safe=AS_IT_IS)
+        """A data URI, for an attribute between double quotes.
+
+        As an image, no script of the SVG could run and no id of one figure meets another's. Lines become one, and quotes of
+        attributes single ones, which need no code.
+        """
+        text = " ".join(self.svg.decode().split())
+        if "='" not in text:
+            text = text.replace("'", "&apos;").replace('"', "'")
+        return "data:image/svg+xml," + quote(text, safe=AS_IT_IS)
 
 
 @dataclass(frozen=True)
