@@ -122,6 +122,8 @@ def test_dropout_that_never_acted_decides_nothing():
     assert found.verdict == "inconclusive"
     assert "no output changed with the noise of dropout in any run: it never acted" in found.sentence
     assert verdict(runs.assign(train_noise=math.nan)).verdict == "supported", "it is not known"
+    lost = runs.assign(train_noise=[0.0] * 6 + [math.nan] * 6)
+    assert verdict(lost).verdict == "supported", "nor of an arm whose runs all became non-finite"
     other = make_runs({8: CONTROL, 9: TREATED}, path="width").assign(train_noise=0.0)
     assert verdict(other, treatment={"width": 9}, baseline={"width": 8}).verdict == "supported", "not about dropout"
 
