@@ -23,17 +23,17 @@ def test_it_is_said_once_from_twice_the_time_on_and_not_at_once() -> None:
 
 def test_only_places_that_have_a_population_are_planned_with() -> None:
     said: list[str] = []
-    now = 0.0
+    now = [0.0]
 
     def tell(event: object) -> None:
         if isinstance(event, Said):
             said.append(event.text)
 
     for sizes, expected in (([8], 0), ([8, 8, 8], 1)):
-        progress = Progress(24, 2400, work=240.0, places=3, tell=tell, clock=lambda: now)
+        progress = Progress(24, 2400, work=240.0, places=3, tell=tell, clock=lambda: now[0])
         progress.together(sizes)
         for step in range(1, 9):
-            now = step * 10.0
+            now[0] = step * 10.0
             progress.trained(taken=100, steps=100, work=9.0)  # .9 seconds of work a second
         assert len(said) == expected, sizes
 
