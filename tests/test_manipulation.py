@@ -128,6 +128,14 @@ def test_dropout_that_never_acted_decides_nothing():
     assert verdict(other, treatment={"width": 9}, baseline={"width": 8}).verdict == "supported", "not about dropout"
 
 
+@pytest.mark.parametrize("noise", [math.nan, 0.0])
+def test_runs_that_did_not_train_do_not_say_that_dropout_never_acted(noise: float):
+    runs = make_runs({0.0: [1.0] * 5 + [0.0], 0.5: [1.0] * 6}, metric="diverged")
+    runs["status"] = ["diverged"] * 5 + ["finished"] + ["diverged"] * 6
+    runs["train_noise"] = [math.nan] * 5 + [0.0] + [noise] * 6
+    assert "it never acted" not in verdict(runs, metric="diverged").sentence
+
+
 @pytest.mark.parametrize("status", ["collapsed", "diverged"])
 @pytest.mark.parametrize(("lost", "decided"), [(5, True), (6, False)])
 def test_a_baseline_that_half_does_not_train_decides_nothing_about_a_loss(status: str, lost: int, decided: bool):

@@ -137,15 +137,15 @@ def _bounded(levels: Mapping[str, Any]) -> bool:
 
 
 def _dropout(claim: Estimated, samples: Sequence[Sample]) -> str:
-    """Whether dropout made noise in training anywhere, where it is what arms differ in.
-
-    Of runs that became non-finite that is not known: an arm that has no other may have had noise.
-    """
+    """Whether dropout made noise in training anywhere, where it is what arms differ in."""
     if not any(map(is_dropout, claim.differing())):
         return ""
-    noises = [arm.noise for sample in samples for arm in sample.arms]
-    silent = all(len(noise) and (noise == 0).all() for noise in noises)
-    return "no output changed with the noise of dropout in any run: it never acted" if noises and silent else ""
+    noise = [arm.noise for sample in samples for arm in sample.arms]
+    return (
+        "no output changed with the noise of dropout in any run: it never acted"
+        if noise and all(len(of_arm) and (of_arm == 0).all() for of_arm in noise)
+        else ""
+    )
 
 
 def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:

@@ -35,7 +35,8 @@ class Arm:
         bad: (seed, cell) the share of runs that diverged or collapsed, of the sample's seeds and cells.
         n_diverged, n_bad, n: runs that diverged, that diverged or collapsed, and all that did not fail.
         clipped: (run,) share of clipped steps, as far as it is known.
-        noise: (run,) change of an output by dropout noise, as far as it is known.
+        noise: (run,) change of an output by dropout noise, of the runs that trained: in one that did not, units may be dead or
+            outputs not finite, whatever dropout does.
     """
 
     levels: Mapping[str, Any]
@@ -191,8 +192,9 @@ class _Runs:
     def arm(self, levels: Mapping[str, Any], own: NDArray[np.bool_], values: Array, bad: Array) -> Arm:
         """An arm with what is known of all its runs."""
         there = own & (self.status != "failed")
-        clipped, noise = (each[there][~np.isnan(each[there])] for each in (self.clipped, self.noise))
         status = self.status[there]
+        clipped, noise = (each[there] for each in (self.clipped, self.noise))
+        clipped, noise = clipped[~np.isnan(clipped)], noise[~np.isnan(noise) & ~np.isin(status, BAD)]
         return Arm(
             levels, values, bad, int((status == "diverged").sum()), int(np.isin(status, BAD).sum()), len(status), clipped, noise,
         )  # fmt: skip
