@@ -33,7 +33,7 @@ study = Study(
     published=[
         Published(
             "test loss with clipping less without, a character, in nats",
-            metric="test_loss", theirs="−0.055 (1.50 → 1.42 bits)", source="Pascanu et al. 2013, Table 1, PTB characters",
+            metric="test_loss", theirs="−0.055 (1.50 → 1.42 bits)", source="Pascanu et al. 2013, Table 1 (PTB)",
             at={"clipping.max_norm": 1.0}, less={"clipping.max_norm": inf},
             differs="another and longer text, a larger net, trained to the end; how it was tuned is not stated",
         ),

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from harness.tasks import CharLM
 
-CELLS = list(itertools.product([0.0, 0.2, 0.5], [0.25, 1.0, 5.0, inf]))
-STEPS, BATCH, TRIALS, SEEDS, EVALUATIONS = 300, 32, 8, 10, 10
+CELLS = list(itertools.product([0.0, 0.5], [1.0, inf]))
+STEPS, BATCH, TRIALS, SEEDS, EVALUATIONS = 300, 16, 5, 20, 10
 
 
 class Net(nn.Module):
@@ -83,7 +83,7 @@ def main() -> None:
             study = optuna.create_study(sampler=optuna.samplers.QMCSampler(seed=0))
             study.optimize(
                 lambda trial, d=dropout, c=max_norm: train(
-                    task, d, c, trial.suggest_float("lr", 0.1, 10.0, log=True), 10**6, confirm=False
+                    task, d, c, trial.suggest_float("lr", 0.05, 10.0, log=True), 10**6, confirm=False
                 ),
                 n_trials=TRIALS,
             )
