@@ -14,7 +14,21 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Claim, Diagnostics, Early, Exact, InvalidStudy, Linear, Model, Study, Sweep, Tune, run
+from harness import (
+    Claim,
+    Diagnostics,
+    Early,
+    Exact,
+    InvalidStudy,
+    Linear,
+    Model,
+    Published,
+    Study,
+    Sweep,
+    Trend,
+    Tune,
+    run,
+)
 from harness.clipping import AGC, GlobalNorm, NoClipping
 from harness.execution.shipping import pack
 from harness.models import DropoutNet
@@ -255,6 +269,19 @@ def test_changes_apply_to_a_study_made_in_python() -> None:
     assert (quick.name, quick.optimizer, quick.confirm_seeds(), quick.steps) == ("x-quick", SGD(0.1), [3, 5], 60)
     with pytest.raises(InvalidStudy, match="optimizer: unknown name SDG; did you mean SGD"):
         apply_changes(study, Changes(("optimizer=SDG(0.1)",)))
+
+
+def test_quick_keeps_swept_steps_apart_and_claims_of_them() -> None:
+    arms = {"treatment": {"steps": 1200}, "baseline": {"steps": 300}}
+    said = {"metric": "test_loss", "better": "lower", "smallest_effect": 0.1}
+    claims = [Claim("t", **said, **arms), Trend("u", **said, factor="steps", levels=[300, 1200])]  # type: ignore[arg-type]
+    published = [Published("p", metric="test_loss", theirs="1", source="s", at={"steps": 1200})]
+    study = Study(name="x", task=Images(), model=DropoutNet(hidden=(4,)), steps=Sweep(10, 300, 1200), claims=claims, published=published)  # fmt: skip
+    quick = apply_changes(study, Changes(quick=True))
+    assert quick.sweeps()["steps"].levels == (1, 15, 60)
+    assert quick.claims[0].arms() == [("treatment", {"steps": 60}), ("baseline", {"steps": 15})]
+    assert quick.claims[1].values()["levels"] == [15, 60]
+    assert quick.published[0].at == {"steps": 60}
 
 
 @pytest.mark.parametrize("length", [1, 58, 59, 64])

@@ -1,16 +1,18 @@
 """Changes to a study: `--set`, `--seeds`, `--quick` and `--widen` of the command line, applied to a checked `Study`."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
 from harness.settings import Component, InvalidStudy, Problem, Sweep, Tune, nearest, show
 from harness.settings.component import part_at
+from harness.study.claims_of_factors import Trend
 from harness.study.experiment import MOST_SEEDS
 from harness.study.expressions import NO_NAMES, parse_value
 from harness.study.rules import LONGEST_NAME
+from harness.study.statement import Statement
 from harness.study.study import Study
 
 QUICK = "-quick"
@@ -130,17 +132,56 @@ def _is_text(setting: Any, path: str) -> bool:
 
 
 def _quick(settings: dict[str, Any]) -> dict[str, Any]:
-    """A small version under a name of its own: same cells, few steps, whatever the epochs, few seeds and trials."""
+    """A small version under a name of its own: same cells, few steps, whatever the epochs, few seeds and trials.
+
+    Swept steps become fewer in proportion, in claims and in what is published, too.
+    """
     steps = settings["steps"]
-    return {
+    found: dict[str, Any] = {}
+    if isinstance(steps, Sweep) and all(type(level) is int and level > 0 for level in steps.levels):
+        fewer = _fewer(steps.levels)
+        steps = Sweep(*map(fewer.get, steps.levels))
+        for name in ("claims", "published"):
+            if isinstance(settings[name], list | tuple):
+                found[name] = [_at_fewer(each, fewer) for each in settings[name]]
+    elif steps is None or isinstance(steps, Sweep | Tune):
+        steps = QUICK_STEPS
+    else:
+        steps = _at_most(QUICK_STEPS, steps)
+    return found | {
         "name": _quick_name(settings["name"]),
-        "steps": QUICK_STEPS if steps is None or isinstance(steps, Sweep | Tune) else _at_most(QUICK_STEPS, steps),
+        "steps": steps,
         "epochs": None,
         "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
         "looks": (),
         "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
         "tune_seeds": _at_most(1, settings["tune_seeds"]),
     }
+
+
+def _fewer(levels: Sequence[int]) -> dict[int, int]:
+    """Numbers of steps → fewer ones in proportion, all different.
+
+    >>> _fewer((10, 120, 600)), _fewer((1, 2, 1000)), _fewer((20, 40))
+    ({10: 1, 120: 12, 600: 60}, {1: 1, 2: 2, 1000: 60}, {20: 20, 40: 40})
+    """
+    longest, last, found = max(levels), 0, {}
+    for level in sorted(levels):
+        last = found[level] = max(last + 1, level * min(QUICK_STEPS, longest) // longest)
+    return found
+
+
+def _at_fewer(statement: Any, fewer: Mapping[int, int]) -> Any:
+    """A claim, or what is published, of the fewer steps in place of those it names; others are left for the study to refuse."""
+    if not isinstance(statement, Statement) or statement.problems():
+        return statement
+    changed: dict[str, Any] = {
+        field: {path: fewer.get(level, level) if path == "steps" else level for path, level in levels.items()}
+        for field, levels in statement.arms()
+    }
+    if isinstance(statement, Trend) and statement.factor == "steps":
+        changed["levels"] = [fewer.get(level, level) for level in statement.levels]
+    return statement.replace(**changed) if changed else statement
 
 
 def _quick_name(name: Any) -> Any:
