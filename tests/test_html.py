@@ -407,6 +407,7 @@ def test_a_level_that_diverged_in_half_of_its_runs_is_not_preferred():
         (chosen({0.0: [1.0] * 10, 0.2: [2.0] * 10}), {"incomplete": True}, "missing"),
         (chosen({0.0: [INF] * 10, 0.2: [INF] * 10}), {}, "10 of 10 runs diverged"),
         (chosen({0.0: [4.55] * 10, 0.2: [5.0] * 10}), {}, "hardly below that of guessing, 4.6"),
+        (chosen({0.0: [4.75] * 10, 0.2: [5.0] * 10}), {}, "no better than that of guessing, 4.6"),
         (chosen({0.0: [1.0], 0.2: [2.0]}), {}, "one seed"),
         (chosen({0.0: [1.0, 1.1, 1.2], 0.2: [2.0] * 3}), {}, "3 seeds cannot tell the best of 2"),
     ],

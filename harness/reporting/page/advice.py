@@ -150,7 +150,8 @@ def _reason(objective: str, found: Sequence[_Cell]) -> str:
         return f"even at its best, {bad} of {counted(len(best), 'run')} diverged or ended no better than guessing."
     guessing = float(best["guess_loss"].median()) if "guess_loss" in best else math.nan
     if objective == "validation_loss" and found[0].median > NEAR_GUESSING * guessing:
-        return f"even the best {objective}, {number(found[0].median)}, is hardly below that of guessing, {number(guessing)}."
+        how = "hardly below" if found[0].median < guessing else "no better than"
+        return f"even the best {objective}, {number(found[0].median)}, is {how} that of guessing, {number(guessing)}."
     if len(found[0].values) == 1:
         return "one seed says nothing of how seeds differ."
     if len(found) > 1 and not any(_is_beaten(found[0], other, len(found) - 1) for other in found[1:]):
