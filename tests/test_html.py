@@ -6,6 +6,7 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from urllib.parse import unquote
@@ -27,6 +28,7 @@ from harness.reporting.page.run_table import MOST_RUNS as MOST_ROWS
 from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors
 from harness.settings import Sweep, Tune
+from harness.settings.metrics import METRICS
 
 EVIL = "<script>alert('1')</script> & \"q\" | x"
 VERDICT = Verdict(EVIL, "gap", "refuted", "reversed", EVIL, kind="Claim", better="lower", treatment={"a": 1.0}, baseline={"a": 2.0},
@@ -246,6 +248,11 @@ def test_tags_are_balanced():
         ElementTree.fromstring(body.replace("&nbsp;", " "))
 
 
+def test_an_ampersand_in_markdown_is_one_unless_a_name_follows():
+    text = html.markdown(page(title="Yang & Suzuki &lt; &#60; & co;"))
+    assert text.startswith("# Yang & Suzuki &amp;lt; &amp;#60; & co;")
+
+
 def test_markdown_tables_keep_their_columns():
     text = html.markdown(page())
     for block in text.split("\n\n"):
@@ -423,6 +430,23 @@ def test_without_a_registered_claim_what_validation_prefers_is_named_but_no_advi
     for verdicts, why in (([], "nothing was claimed"), ([shown(registered=False)], "no claim was registered")):
         found = advice(study, runs, verdicts, incomplete=False)
         assert why in found.none and found.choices[0].levels == "model.dropout = 0"
+
+
+def test_a_search_of_several_objectives_names_what_it_found_and_not_which_to_take():
+    rows = [
+        ({"model.dropout": 0.5}, [3.0 + i / 10 for i in range(9)], [0.1] * 9),
+        ({"model.dropout": 0.2}, [1.0 + i / 10 for i in range(9)], [0.3] * 8 + [INF]),
+    ]
+    runs = make_cells([(levels, losses) for levels, losses, _ in rows], "validation_loss")
+    runs["setback"] = [value for *_, setbacks in rows for value in setbacks]
+    study = FakeStudy(settings={"model.dropout": Tune(0.0, 0.5)}, objective=("validation_loss", "setback"))
+    METRICS["setback"] = METRICS["test_loss"]
+    found = advice(study, runs, [], incomplete=False)
+    assert "nothing says what one is worth in the other" in found.none and found.before.startswith("Of 2 combinations")
+    assert [choice.levels for choice in found.choices] == ["model.dropout = 0.2", "model.dropout = 0.5"]
+    assert found.choices[0].reached == "validation_loss 1.4 [1.1, 1.7]; setback 0.3 [0.3, 0.3] (medians of 9 seeds)"
+    text = html.render(page(first=replace(page().first, advice=found)))
+    assert "Of 2 combinations none is better than another in all" in text and "Validation prefers" not in text
 
 
 def test_more_data_is_no_advice():

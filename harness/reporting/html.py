@@ -145,5 +145,5 @@ def _markdown_table(table: Table) -> str:
 
 def _plain(text: str) -> str:
     """Text that stays text: no tag, no end of a table's cell, no link and no definition of one."""
-    text = text.replace("\\", "\\\\").replace("|", "\\|").replace("&", "&amp;").replace("<", "&lt;")
+    text = re.sub(r"&(?=#?\w+;)", "&amp;", text.replace("\\", "\\\\").replace("|", "\\|")).replace("<", "&lt;")
     return re.sub(r"\](?=[(:\[])", r"\\]", text).replace("\n", " ")

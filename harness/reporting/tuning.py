@@ -44,8 +44,11 @@ def _who_chose(study: Study, runs: pd.DataFrame) -> str:
             f"{objective}. Luck in this choice is part of every interval."
         )
     seeds = counted(study.shared_tune_seeds(), "seed")
+    verb = "were" if len(study.tunes()) > 1 else "was"
+    if len(study.objectives()) > 1:
+        return f"A search: {paths} {verb} chosen by {objective} together, from {values} on {seeds} of its own."
     return (
-        f"Verdicts are conditional on the tuned values: {paths} was chosen once in each cell, from {values} by {objective} on {seeds} "
+        f"Verdicts are conditional on the tuned values: {paths} {verb} chosen once in each cell, from {values} by {objective} on {seeds} "
         "of its own, and no interval says how another choice would have done."
     )
 
@@ -58,11 +61,11 @@ def _ends(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
         if named:
             chosen = [best for _, of_cell in of_cells for best in of_cell]
             more = f" and {len(named) - MOST_CELLS} more" if len(named) > MOST_CELLS else ""
+            most = f", most of them at {'; '.join(named[:MOST_CELLS])}{more}" if study.sweeps() else ""
             why = why_no_wider(study, end, values)
             yield (
                 f"The {WORDS[end]} {path} tried, {label(path, value)}, was best in {chosen.count(value)} of "
-                f"{counted(len(chosen), 'run')}, most of them at {'; '.join(named[:MOST_CELLS])}{more}: a wider range may change "
-                f"what is said of these{f', and {why}' if why else ''}."
+                f"{counted(len(chosen), 'run')}{most}: a wider range may change what is said of these{f', and {why}' if why else ''}."
             )
 
 

@@ -9,12 +9,14 @@ in the median is so left out with a probability of at most 5 %, whichever was ch
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats  # type: ignore[import-untyped]
 
+from harness.inference.description import described
 from harness.inference.intervals.median import median_bounds
 from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.range_ends import ends_of
@@ -65,12 +67,16 @@ class Advice:
     Attributes:
         none: why there is none, a sentence; "" where there is.
         choices: what validation prefers, of each set of conditions; named also where there is no advice but runs to name.
-        more: how many further sets of conditions there are.
+        more: how many further ones there are.
+        before: what stands before the choices where there is no advice.
+        of: what further ones are, in words.
     """
 
     none: str
     choices: Sequence[Choice] = field(default_factory=list)
     more: int = 0
+    before: str = "Validation prefers:"
+    of: str = "conditions"
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,7 @@ def advice(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict], *, inc
     if not any(not path.startswith(CONDITIONS) for path in factors):
         return Advice("nothing was varied that one could choose.")
     if len(objectives) > 1:
-        return Advice(
-            f"{' and '.join(objectives)} were minimised together, and nothing says what one is worth in the other."
-        )
+        return _front(study, runs, objectives)
     (objective,) = objectives
     if said := not_comparable(objective, study.sweeps()):
         return Advice(f"{objective}, by which combinations are chosen, is {said}.")
@@ -118,6 +122,26 @@ def advice(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict], *, inc
         for (where, of_one), why in list(zip(found.items(), reasons, strict=True))[:MOST_PLACES]
     ]
     return Advice(_exploratory(verdicts), choices, len(found) - len(choices))
+
+
+def _front(study: Study, runs: pd.DataFrame, objectives: Sequence[str]) -> Advice:
+    """The combinations of which none is better in all objectives, by the first of these; which to take nobody can say here."""
+    why = f"{' and '.join(objectives)} were minimised together, and nothing says what one is worth in the other"
+    confirm = runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
+    found = []
+    for _, of_trial in confirm.groupby("trial"):
+        levels = {path: of_trial[path].iloc[0] for path in [*study.sweeps(), *study.tunes()]}
+        medians = [described(name, rivals(of_trial, name)) for name in objectives]
+        shown = "; ".join(f"{name} {bracketed(*numbers)}" for name, numbers in zip(objectives, medians, strict=True))
+        found.append(
+            (
+                medians[0].estimate,
+                Choice("", levels_in_words(levels), f"{shown} (medians of {counted(len(of_trial), 'seed')})"),
+            )
+        )
+    front = [choice for _, choice in sorted(found, key=itemgetter(0))]
+    before = f"Of {counted(len(front), 'combination')} none is better than another in all:"
+    return Advice(f"{why}.", front[:MOST_PLACES], max(0, len(front) - MOST_PLACES), before, "combinations")
 
 
 def _exploratory(verdicts: Sequence[Verdict]) -> str:
