@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from made_runs import INF, claim, judged, make_runs, plan_for, spelled, verdict
 
+from harness import Early
 from harness.clipping import GlobalNorm, Value
 from harness.inference import verdicts
 from harness.study import Equivalence, Threshold, Trend
@@ -134,6 +135,12 @@ def test_runs_that_did_not_train_do_not_say_that_dropout_never_acted(noise: floa
     runs["status"] = ["diverged"] * 5 + ["finished"] + ["diverged"] * 6
     runs["train_noise"] = [math.nan] * 5 + [0.0] + [noise] * 6
     assert "it never acted" not in verdict(runs, metric="diverged").sentence
+
+
+@pytest.mark.parametrize("early", [Early(0.5, until=10), (Early(0.5, until=10), 0.0)])
+def test_dropout_that_acted_early_leaves_no_noise_at_the_end(early: object):
+    runs = make_runs({0.0: CONTROL, early: TREATED}).assign(train_noise=0.0)
+    assert verdict(runs, treatment={"model.dropout": early}, baseline={"model.dropout": 0.0}).verdict == "supported"
 
 
 @pytest.mark.parametrize("status", ["collapsed", "diverged"])

@@ -12,6 +12,7 @@ from harness.inference.samples import Arm, Sample
 from harness.settings import Component
 from harness.settings.levels import at, in_words, label
 from harness.settings.metrics import METRICS, RATE, is_dropout, not_comparable
+from harness.settings.schedules import Schedule
 from harness.settings.show import counted
 from harness.study import Claim, Equivalence, Estimated, Threshold, Trend
 
@@ -137,15 +138,24 @@ def _bounded(levels: Mapping[str, Any]) -> bool:
 
 
 def _dropout(claim: Estimated, samples: Sequence[Sample]) -> str:
-    """Whether dropout made noise in training anywhere, where it is what arms differ in."""
+    """Whether dropout made noise in training anywhere, where it is what arms differ in.
+
+    The noise is that at the end of training, which tells nothing of an arm whose p changes on the way, such as early dropout.
+    """
     if not any(map(is_dropout, claim.differing())):
         return ""
-    noise = [arm.noise for sample in samples for arm in sample.arms]
+    arms = [arm for sample in samples for arm in sample.arms]
     return (
         "no output changed with the noise of dropout in any run: it never acted"
-        if noise and all(len(of_arm) and (of_arm == 0).all() for of_arm in noise)
+        if arms and all(len(arm.noise) and (arm.noise == 0).all() and not _scheduled(arm.levels) for arm in arms)
         else ""
     )
+
+
+def _scheduled(levels: Mapping[str, Any]) -> bool:
+    """Whether a level of an arm, or one of the numbers in it, changes over training."""
+    each = (part for level in levels.values() for part in (level if isinstance(level, list | tuple) else (level,)))
+    return any(isinstance(part, Schedule) for part in each)
 
 
 def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
