@@ -18,11 +18,11 @@ study = Study(
     task=CharLM(length=50),
     model=SimpleRNN(hidden=64, readout="every"),
     clipping=GlobalNorm(max_norm=Sweep(1.0, inf)),
-    optimizer=SGD(lr=Tune(0.1, 3.2, log=True)),
+    optimizer=SGD(lr=Tune(0.05, 10.0, log=True)),
     batch_size=16,
     steps=1200,
     seeds=20,
-    tune_trials=4,
+    tune_trials=5,
     claims=[
         Claim(
             "C4: after 1,200 steps, too, clipping reaches a lower loss than no clipping, each at its own best rate",
