@@ -157,3 +157,14 @@ def test_the_sensitivity_is_how_far_a_line_lies_above_its_lowest_point():
         figure = plot.draw(plot.data)
     assert "10/10" in {text.get_text() for text in figure.axes[1].texts}  # at lr 10 without clipping all ten diverged
     assert not list(sensitivity.plots(runs, pd.DataFrame(), roles_of(rnn_clip(), runs)))
+
+
+def test_a_factor_with_more_levels_than_clipping_has_colours_of_its_own():
+    noises, norms = Sweep(0.0, 0.2, 0.4, 0.6), Sweep(0.1, math.inf)
+    settings = {"task.label_noise": noises, "clipping.max_norm": norms, "optimizer.lr": Tune(0.1, 10.0, log=True)}
+    study, runs = tuned(settings=settings)
+    data = sensitivity.data(runs, roles_of(study, runs))
+    assert data is not None
+    assert set(data["facet_factor"]) == {"clipping.max_norm"}
+    assert data.groupby("group")["group_colour"].unique().map(len).tolist() == [1] * 4
+    assert data["group_colour"].nunique() == 4

@@ -126,7 +126,8 @@ class Roles:
 
     def _colour(self, path: str, order: int) -> int:
         """Index of a level's colour: the same in every figure of a study, different for every level of those that are coloured."""
-        before = sum(len(self.levels(other, "group")) for other in self._coloured[: self._coloured.index(path)])
+        coloured = [*self._coloured, path]  # one that a figure gives colours which are panels elsewhere comes last
+        before = sum(len(self.levels(other, "group")) for other in coloured[: coloured.index(path)])
         return (before + order) % len(PALETTE)
 
     @cached_property
