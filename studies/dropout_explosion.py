@@ -4,7 +4,8 @@ Inverted dropout multiplies what passes by 1/(1 − p) where it does not drop, s
 that at every time step: by 2 for p = .5, over 50 steps beyond any bound, where the recurrence itself neither grows nor
 shrinks (orthogonal). Whether this makes training fail is the question: runs that end no better than guessing, at one
 rate and without any tuning, with masks for each step, for a sequence and none, clipped and not. A pilot on other seeds
-chose the rate, at which no dropout trains, and enough steps that slow training does not count as failed.
+chose the rate, at which no dropout trains, and enough steps that slow training does not count as failed; both arms with
+dropout were taken for each other in it: there, as in this study, one mask for a sequence failed, not new ones at each step.
 """
 
 from math import inf

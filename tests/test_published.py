@@ -84,3 +84,9 @@ def test_a_published_number_decides_nothing_and_is_checked_as_claims_are() -> No
     assert "published[1].at.model.dropout: is not a level of" in said
     assert "published[2].at.model.width: is not a swept factor" in said
     assert "published[3].less: must name the factors of at" in said
+
+
+def test_what_follows_from_tuned_rates_needs_such() -> None:
+    for metric in ("largest_lr", "lr_sensitivity"):
+        with pytest.raises(InvalidStudy, match=r"published\[0\]\.metric: needs a learning rate that is tuned within each seed"):
+            made([number(metric)])
