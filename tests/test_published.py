@@ -88,5 +88,7 @@ def test_a_published_number_decides_nothing_and_is_checked_as_claims_are() -> No
 
 def test_what_follows_from_tuned_rates_needs_such() -> None:
     for metric in ("largest_lr", "lr_sensitivity"):
-        with pytest.raises(InvalidStudy, match=r"published\[0\]\.metric: needs a learning rate that is tuned within each seed"):
+        with pytest.raises(
+            InvalidStudy, match=r"published\[0\]\.metric: needs a learning rate that is tuned within each seed"
+        ):
             made([number(metric)])
