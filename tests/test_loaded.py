@@ -24,6 +24,12 @@ from harness.tasks.task import Data
 LINUX = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memory without a name is Linux's")
 
 
+@pytest.fixture(autouse=True)
+def _no_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test modules that other tests have loaded are not the study's, and to unpack them here would change them."""
+    monkeypatch.setattr("harness.execution.shipping.users_modules", dict)
+
+
 def test_a_loader_keeps_its_last_results_and_what_another_process_has_loaded() -> None:
     calls = []
     loader = Loader(lambda name: calls.append(name) or object(), most=2)
