@@ -18,7 +18,7 @@ from harness.reporting.plots.factors import Roles
 from harness.settings import Sweep, Tune
 from harness.settings.levels import stored
 from harness.settings.metrics import METRICS
-from harness.study import Claim, Exact
+from harness.study import Claim, Exact, Study
 from harness.tasks import Images
 
 DIGITS = Images()
@@ -53,6 +53,9 @@ class FakeStudy:
 
     def tunes(self) -> dict[str, Tune]:
         return {path: value for path, value in self.settings.items() if isinstance(value, Tune)}
+
+    def sweeps_rates(self) -> bool:
+        return Study.sweeps_rates(self)
 
     def tunes_within(self) -> bool:
         return self.within and bool(self.tunes())

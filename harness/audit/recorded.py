@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
+from harness.audit.recorded_tables import read_curves, read_table
 from harness.engine.content import seed_key
 from harness.engine.planning import copy_of
-from harness.engine.run_tables import CURVE_COLUMNS
 from harness.engine.runs import Run
 from harness.inference.range_ends import still_to_try
 from harness.inference.selection import selected
@@ -22,8 +22,7 @@ from harness.ledger.run_table import OUTCOME
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
 from harness.settings import InvalidStudy, Problem
-from harness.settings.levels import spelled, stored
-from harness.settings.metrics import METRICS
+from harness.settings.levels import spelled
 from harness.study import Study
 from harness.study.changes import Changes, parse_changes
 from harness.study.load import load_study
@@ -92,14 +91,14 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     if absent:
         raise InvalidStudy([Problem(str(folder / name), ABSENT.get(name, WRITTEN_AGAIN)) for name in absent])
     study = _study(folder, study_file)
-    runs = _table(folder / RUNS_FILE, (*IDENTITY, *OUTCOME), IDENTITY[:2])
+    runs = read_table(folder / RUNS_FILE, (*IDENTITY, *OUTCOME), IDENTITY[:2])
     trials = _trials(study, runs, folder / RUNS_FILE)
     _check_complete(study, trials, runs, folder / RUNS_FILE)
     keys = ["trial", "seed"]
     runs = runs.set_index(keys).sort_index()
-    curves = _curves(folder / CURVES_FILE, runs, study) if (folder / CURVES_FILE).exists() else None
+    curves = read_curves(folder / CURVES_FILE, runs, study) if (folder / CURVES_FILE).exists() else None
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
-    members = _table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
+    members = read_table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
     parts, of_key = _parts(
         study, members, {trial.key(study): trial for trial in reversed(trials)}, folder / POPULATIONS_FILE
     )
@@ -112,30 +111,6 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
     return Recorded(study, environment, runs, curves, parts, part_of, _alone(folder / "plan.json"))
-
-
-def _curves(path: Path, runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """See `Recorded.curves`."""
-    curves = _table(path, CURVE_COLUMNS, CURVE_COLUMNS[:3]).sort_values("step", kind="stable")
-    curves = curves.set_index(list(runs.index.names)).sort_index(kind="stable")
-    if strangers := sorted(set(curves.index) - set(runs.index)):
-        trial, seed = strangers[0]
-        raise InvalidStudy([Problem(str(path), f"has a curve of trial {trial}, seed {seed}, which is no run")])
-    return _without_levels(curves, runs, list(study.sweeps()), path)
-
-
-def _without_levels(curves: pd.DataFrame, runs: pd.DataFrame, swept: list[str], path: Path) -> pd.DataFrame:
-    """The curves as they were trained: their columns of levels, which files of older versions lack, say what `runs` says, and go."""
-    there = [name for name in swept if name in curves]
-    for name in there:
-        levels = curves[name].groupby(level=["trial", "seed"]).agg(["first", "nunique"])
-        for key, (level, count) in zip(levels.index, levels.itertuples(index=False), strict=True):
-            if count != 1 or spelled(stored(level)) != spelled(stored(runs.loc[key, name])):
-                message = (
-                    f"must have {name} = {runs.loc[key, name]} in trial {key[0]}, seed {key[1]}, as in {RUNS_FILE}"
-                )
-                raise InvalidStudy([Problem(str(path), message, str(level))])
-    return curves.drop(columns=there)
 
 
 def _alone(path: Path) -> bool:
@@ -199,22 +174,6 @@ def _study(folder: Path, study_file: Path | None) -> Study:
         problems = [Problem(str(path), f"does not define the study that was run: {line}") for line in found]
         raise InvalidStudy(problems)
     return study
-
-
-def _table(path: Path, needed: Iterable[str], whole: Iterable[str]) -> pd.DataFrame:
-    """A Parquet file that has the columns `needed`; those named in `whole` hold whole numbers, metrics any numbers."""
-    try:
-        table = pd.read_parquet(path)
-    except Exception as error:  # of many kinds: cut short, not Parquet at all, damaged inside
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise InvalidStudy([Problem(str(path), f"cannot be read: {reason}")]) from None
-    if lacking := [name for name in needed if name not in table]:
-        raise InvalidStudy([Problem(str(path), f"lacks the column {name}") for name in lacking])
-    numbers = [name for name in table if name in METRICS or name in CURVE_COLUMNS[3:]]
-    try:
-        return table.astype(dict.fromkeys(whole, "int64") | dict.fromkeys(numbers, "float64"))
-    except (ValueError, TypeError) as error:
-        raise InvalidStudy([Problem(str(path), f"holds what is no number: {error}")]) from None
 
 
 def _trials(study: Study, runs: pd.DataFrame, path: Path) -> list[Trial]:

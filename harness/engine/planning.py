@@ -153,10 +153,12 @@ def parts(count: int, width: int, places: float, abreast: int) -> int:
         places: that these runs fill, of all that there are, see `places_of`.
         abreast: all places.
     """
+    if width == 1:
+        return count
     fewest = -(-count // width)
     even = -(-fewest // abreast) * abreast
-    if width == 1 or count >= even * NARROWEST:
-        return even if width > 1 else count
+    if count >= even * NARROWEST:
+        return even
     return min(max(fewest, math.ceil(round(places, 6)), 1), max(1, count // 2))
 
 

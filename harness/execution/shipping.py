@@ -24,7 +24,7 @@ from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.modules import HARNESS, STUDY_FILE, is_installed, place
 from harness.settings.source import asked_for, remember_sources
 from harness.study import Study
-from harness.tasks.loaded import keep_all, kept_by
+from harness.tasks.loaded import Kept, keep_all, kept_by
 
 
 def pack(study: Study, *, here: bool = True) -> bytes:
@@ -53,13 +53,20 @@ def pack(study: Study, *, here: bool = True) -> bytes:
     except Exception as error:
         message = f"cannot be sent to the processes that train: {first_line(error)}"
         raise InvalidStudy([Problem("study", message)]) from error
-    return cloudpickle.dumps((_versions(), study.fingerprints(), pack_loaded(study) if here else b"", body))  # type: ignore[no-any-return]
+    fingerprints: dict[str, str] = {}
+    kept = kept_by(lambda: fingerprints.update(study.fingerprints()))  # once: of large tensors it takes a while
+    loaded = _packed(kept, study) if here else b""
+    return cloudpickle.dumps((_versions(), fingerprints, loaded, body))  # type: ignore[no-any-return]
 
 
 def pack_loaded(study: Study) -> bytes:
     """What a study has read from files, for `unpack_loaded` on this host while the study lives; empty where it cannot be sent."""
+    return _packed(kept_by(study.fingerprints), study)
+
+
+def _packed(kept: Kept, study: Study) -> bytes:
     with contextlib.suppress(Exception):
-        return _dumps(kept_by(study.fingerprints), {}, {}, memory_of(study))
+        return _dumps(kept, {}, {}, memory_of(study))
     return b""
 
 

@@ -16,6 +16,7 @@ from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
 from harness.lead.pages import pages
+from harness.lead.placing import placing
 from harness.lead.rehearsal import is_complete, rehearse
 from harness.lead.terminal.command_line import run_command
 from harness.lead.terminal.events import Ended, Judged
@@ -38,10 +39,10 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     study, origin = load_with_origin(study_file, changes)
     again.begin(study)
 
-    placing = flow.placing(study, options)
+    begun = placing(study, options)
 
     def place(part: Study) -> tuple[Executor, Placement]:
-        placed = flow.place(part, options, placing if part is study else None)
+        placed = flow.place(part, options, begun if part is study else None)
         again.compare(study)
         return placed
 

@@ -16,7 +16,6 @@ from harness.engine.checkpoint import Checkpoints
 from harness.engine.kept_weights import missing_weights
 from harness.execution.examination import notes
 from harness.execution.placement import Placement
-from harness.execution.selection import on_cluster, on_host
 from harness.execution.trainer import Executor
 from harness.inference.range_ends import how_wide
 from harness.inference.selection import selected
@@ -25,6 +24,7 @@ from harness.lead.as_begun import described, keep_kind, planner, still_widened
 from harness.lead.interruption import Interrupted, Stop, what_to_do, why_stopped
 from harness.lead.leader import Leader
 from harness.lead.options import Options
+from harness.lead.placing import placing
 from harness.lead.preparation import preparing_report
 from harness.lead.progress.best import best_of, better
 from harness.lead.progress.progress import Progress
@@ -44,7 +44,7 @@ from harness.ledger.records.tracking import RecordError, ui_command
 from harness.ledger.run_table import run_table
 from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
-from harness.settings import InvalidStudy, Problem
+from harness.settings import InvalidStudy
 from harness.settings.beforehand import Beforehand
 from harness.settings.patience import Stopped, Unreachable
 from harness.settings.show import counted
@@ -277,26 +277,3 @@ def place(
     options.note(notes(placement.ways))
     options.say(f"Training on {placement.devices}.")
     return executor, placement
-
-
-def placing(study: Study, options: Options) -> Beforehand[tuple[Executor, Placement]]:
-    """Begin to find out for `place`, in another process, how the study trains."""
-    return Beforehand(lambda: _placed(study, options))
-
-
-def _placed(study: Study, options: Options) -> tuple[Executor, Placement]:
-    if options.ray is None:
-        if options.gpus_per_population is not None:
-            raise InvalidStudy([Problem("--gpus-per-population", "needs --ray")])
-        return on_host(
-            study, devices=options.devices, workers=options.workers, memory=options.memory,
-            remember=not options.dry_run, keeping=options.keeping(study.name),
-        )  # fmt: skip
-    given = {"--devices": options.devices != "auto", "--workers": options.workers is not None}
-    if any(given.values()):
-        message = "is for this host; with --ray, --gpus-per-population says what a population gets"
-        raise InvalidStudy([Problem(option, message) for option, is_given in given.items() if is_given])
-    return on_cluster(
-        study, address=options.ray, gpus=options.gpus_per_population, memory=options.memory, say=options.say,
-        keeping=options.keeping(study.name),
-    )  # fmt: skip

@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.description import statistic
-from harness.inference.exploration.learning_rates import METRICS as RATE_METRICS
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
 from harness.ledger.sampling import medians
@@ -15,7 +14,7 @@ from harness.reporting.page.content import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import label, stored
 from harness.settings.measured_on import measured_on
-from harness.settings.metrics import METRICS, not_comparable
+from harness.settings.metrics import METRICS, OF_TUNED_RATES, not_comparable
 from harness.settings.show import digits
 from harness.study import Claim, Study
 from harness.study.scope import budget, examples_in_words
@@ -45,7 +44,7 @@ def explored_metrics(study: Study, runs: pd.DataFrame) -> list[str]:
     there = [name for name in METRICS if name in confirm and confirm[name].notna().any()]
     shown = SHOWN if any(name in there for name in ("test_loss", "test_error")) else ("validation_loss", *SHOWN)
     claimed = [claim.metric for claim in study.claims if isinstance(claim, Claim)]
-    return [name for name in dict.fromkeys([*claimed, *shown, *KINDS, *RATE_METRICS]) if name in there]
+    return [name for name in dict.fromkeys([*claimed, *shown, *KINDS, *OF_TUNED_RATES]) if name in there]
 
 
 def meanings(study: Study, summary: pd.DataFrame) -> Table:

@@ -101,6 +101,10 @@ def is_dropout(path: str) -> bool:
     return any(name in path.rpartition(".")[2] for name in ("dropout", "zoneout"))
 
 
+OF_TUNED_RATES = ("largest_lr", "lr_sensitivity")
+"""Metrics of all the learning rates that a seed has tried, see `harness.inference.exploration.learning_rates`."""
+
+
 def shipped() -> dict[str, Metric]:
     """The metrics that are no user's own."""
     return {name: metric for name, metric in METRICS.items() if not metric.own}

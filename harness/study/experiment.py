@@ -27,6 +27,10 @@ TUNE_SEEDS = 5
 """Replicates of what is tried where tuned values are shared, unless the study says otherwise."""
 
 
+RATE = "optimizer.lr"
+"""The path of the learning rate."""
+
+
 class Experiment(Setup):
     """Settings in three roles (fixed, `Sweep`, `Tune`) and claims, as they are written; see `Study`, which is checked."""
 
@@ -50,6 +54,10 @@ class Experiment(Setup):
         if settings.get("steps") is None and settings.get("epochs") is None:
             settings["steps"] = Setup.steps
         super().__init__(*args, **settings)
+
+    def sweeps_rates(self) -> bool:
+        """Whether each seed trains at a grid of learning rates, and all else is equal along it."""
+        return self.tunes_within() and set(self.tunes()) == {RATE}
 
     def factors(self) -> dict[str, Any]:
         """Every training setting by factor path, in the order of the study; values may be `Sweep` or `Tune`.

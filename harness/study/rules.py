@@ -170,13 +170,9 @@ def _measured(study: Experiment) -> dict[str, metrics.Metric]:
     return study.metrics.metrics() if fixed else {}
 
 
-OF_TUNED_RATES = ("largest_lr", "lr_sensitivity")
-"""Metrics of the rates that a seed has tried, see `harness.inference.exploration.learning_rates`."""
-
-
 def _lacks(study: Experiment, metric: str) -> str:
     """What the study must set so that a metric is measured, "" for nothing."""
-    if metric in OF_TUNED_RATES and not (study.tunes_within() and set(study.tunes()) == {"optimizer.lr"}):
+    if metric in metrics.OF_TUNED_RATES and not study.sweeps_rates():
         return "needs a learning rate that is tuned within each seed, and nothing else: optimizer.lr=Tune(…)"
     path, value = metrics.METRICS[metric].needs or ("", None)
     return f"needs {path}: at {show(value)} it is not measured" if path and study.factors().get(path) == value else ""

@@ -7,19 +7,13 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.selection import cell_and_seed
+from harness.settings.metrics import OF_TUNED_RATES
 from harness.study import Study
-
-RATE = "optimizer.lr"
-METRICS = ("largest_lr", "lr_sensitivity")
-
-
-def sweeps_rates(study: Study) -> bool:
-    """Whether each seed trains at a grid of learning rates, and all else is equal along it."""
-    return study.tunes_within() and set(study.tunes()) == {RATE}
+from harness.study.experiment import RATE
 
 
 def with_rates(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs with `METRICS` in the rows chosen for each cell and seed, where `sweeps_rates`; else as they are.
+    """The runs with `OF_TUNED_RATES` in the rows chosen for each cell and seed, where it `sweeps_rates`; else as they are.
 
     `largest_lr` is the largest rate tried at which the run ends better than guessing, 0 where there is none.
     `lr_sensitivity` is the mean over rates of min(loss, loss of guessing) − the least loss, on validation data: Wortsman et al.
@@ -30,9 +24,9 @@ def with_rates(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
         study: of the runs.
         runs: one row per run, phases set by `selection.selected`; left as it is.
     """
-    if not sweeps_rates(study):
+    if not study.sweeps_rates():
         return runs
-    runs = runs.assign(**dict.fromkeys(METRICS, np.nan))
+    runs = runs.assign(**dict.fromkeys(OF_TUNED_RATES, np.nan))
     for _, grid in runs.groupby(cell_and_seed(study, runs), sort=False):
         chosen = grid.index[grid["phase"] == "confirm"]
         if (grid["status"] == "failed").any():

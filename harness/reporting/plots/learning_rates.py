@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.inference.exploration.learning_rates import RATE, sweeps_rates
 from harness.inference.intervals.rates import wilson
 from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import tried
@@ -18,6 +17,7 @@ from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import factor_name
 from harness.reporting.plots.titles import least_and_most, levels_of
+from harness.study.experiment import RATE
 
 ALWAYS = 0.95
 """Share of clipped steps from which on a run was clipped practically always."""
@@ -28,7 +28,7 @@ def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
 
     The 50 % point is the median over seeds of the largest rate that trains, with its order-statistic interval.
     """
-    if not sweeps_rates(roles.study):
+    if not roles.study.sweeps_rates():
         return None
     there, chosen = tried(roles.study, runs), confirmed(runs)
     rows: list[dict[str, Any]] = []

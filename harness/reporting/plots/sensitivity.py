@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference.exploration.learning_rates import RATE, sweeps_rates
 from harness.inference.intervals.robust import median
 from harness.inference.selection import rivals, tried
 from harness.reporting.page.words import number
@@ -20,6 +19,7 @@ from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale
 from harness.reporting.plots.texts import factor_name
 from harness.reporting.plots.titles import least_and_most, levels_of
+from harness.study.experiment import RATE
 
 ABOVE_GUESSING = 0.2
 """How far the axis goes on above the loss of guessing, as a part of what lies below."""
@@ -39,7 +39,7 @@ def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
 
     `guessing` is the median loss of guessing, `sensitivity` the median over seeds of `lr_sensitivity`.
     """
-    if not sweeps_rates(roles.study):
+    if not roles.study.sweeps_rates():
         return None
     there, chosen = tried(roles.study, runs), confirmed(runs)
     there = there.assign(loss=rivals(there, "validation_loss"))

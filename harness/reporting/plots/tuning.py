@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.inference.exploration.learning_rates import sweeps_rates
 from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import tried
 from harness.reporting.plots.axes import facet_names, grid, log_values, name_axes
@@ -112,7 +111,7 @@ def title(table: pd.DataFrame) -> str:
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
     """One figure per tuned factor, but where `sensitivity` shows every seed at every rate."""
-    for factor in () if sweeps_rates(roles.study) else roles.study.tunes():
+    for factor in () if roles.study.sweeps_rates() else roles.study.tunes():
         table = data(runs, roles, factor)
         if table is not None:
             caption = (
