@@ -17,6 +17,14 @@ os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run in an empty folder: in the project's own they all would be taken for modules of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("empty"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_metrics_forgotten() -> Iterator[None]:
     """What a test measures of its own, no other test knows."""

@@ -32,6 +32,8 @@ from harness.settings.component import _kinds
 from harness.study.registration import registrations
 from harness.tasks import AddingProblem, Images, task
 
+ROOT = Path(__file__).parents[1]
+
 NASTY = r"50 % of {a}_b & \input{x} #1 ~^ <tag> $x$ -- '' `` “é” [1] −∞ 1.5e-07 Δ‖g‖ C:\new|"
 
 
@@ -329,7 +331,7 @@ def test_a_task_with_its_data_is_looked_at_like_any_other() -> None:
 
 
 def test_every_key_is_a_reference_and_every_reference_is_used() -> None:
-    text = Path("harness/reporting/exports/bibliography.py").read_text()
+    text = (ROOT / "harness/reporting/exports/bibliography.py").read_text()
     named = [key for table in (CLASSES, SETTINGS, CHOICES) for found in table.values() for key in found]
     assert set(named) <= set(REFERENCES)
     assert all(f'"{key}"' in text for key in REFERENCES)
@@ -359,5 +361,5 @@ def test_classes_and_settings_in_the_table_of_sources_are_there() -> None:
 
 
 def test_every_file_of_a_result_is_explained_in_the_room() -> None:
-    rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", Path("harness/reporting/README.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `([^`]+)` \| (.*) \|$", (ROOT / "harness/reporting/README.md").read_text(), re.MULTILINE)
     assert dict(rows) == FILES

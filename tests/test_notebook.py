@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted(Path("studies").glob("*.ipynb"))
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "studies").glob("*.ipynb"))
 
 
 def test_there_is_one_and_it_is_stored_without_outputs() -> None:
@@ -22,8 +23,8 @@ def test_there_is_one_and_it_is_stored_without_outputs() -> None:
 
 @pytest.mark.slow
 def test_a_users_own_module_and_tensors_run_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
-    notebook = nbformat.read(Path("studies/own_module.ipynb"), as_version=4)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(ROOT / "studies/own_module.ipynb", as_version=4)
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [cell.outputs[-1]["data"] for cell in notebook.cells if cell.cell_type == "code" and cell.outputs]
     runs = pd.read_parquet(tmp_path / "results" / "own_module" / "runs.parquet")

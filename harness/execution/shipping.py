@@ -48,7 +48,8 @@ def pack(study: Study, *, here: bool = True) -> bytes:
         except Exception:  # a module may hold what cannot be sent and no run needs
             bare: dict[str, dict[str, Any]] = {name: {} for name in modules}
             for name, held in namespaces.items():
-                namespaces[name] = {key: value for key, value in held.items() if _fits(value, modules, bare)}
+                if not _fits(held, modules, bare):
+                    namespaces[name] = {key: value for key, value in held.items() if _fits(value, modules, bare)}
             body = _dumps(content, modules, namespaces, memory)
     except Exception as error:
         message = f"cannot be sent to the processes that train: {first_line(error)}"
@@ -122,7 +123,13 @@ def users_modules() -> dict[str, ModuleType]:
 def _place(module: ModuleType) -> Path | None:
     """The Python file of a module of the user's, or the folder of a package without one."""
     path = place(module)
-    return path.resolve() if path is not None and path.suffix in (".py", "") and not is_installed(path) else None
+    return None if path is None else _users(path)
+
+
+@functools.lru_cache(maxsize=8192)
+def _users(path: Path) -> Path | None:
+    """A path as it is without links, if it is of Python and not installed."""
+    return path.resolve() if path.suffix in (".py", "") and not is_installed(path) else None
 
 
 def _namespace(module: ModuleType) -> dict[str, Any]:
