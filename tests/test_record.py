@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import mlflow
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -29,7 +30,7 @@ from harness.ledger.records.populations import joined_populations, no_population
 from harness.ledger.records.reader import LostRecords, Share
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
-from harness.ledger.records.tracking import RecordError, default_tracking_uri, own_errors
+from harness.ledger.records.tracking import RecordError, connect, default_tracking_uri, own_errors
 from harness.ledger.stores import open_records
 from harness.settings.patience import Unreachable
 
@@ -404,12 +405,33 @@ def test_a_database_whose_maker_died_half_way_is_made_anew(tmp_path: Path) -> No
         "import os, mlflow.store.db.utils as utils; utils._upgrade_db = lambda engine: os._exit(7); "
         f"from harness.ledger.records.recorder import Recorder; Recorder('x', {uri!r}).connect()"
     )
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 7
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "nothing kept")}
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=environment).returncode == 7
     assert not (tmp_path / "mlflow.db").exists()
     again = Recorder("x", uri, identity="x", artifact_folder=tmp_path / "mlartifacts")
     again.start_launch({})
     again.finish_launch("FINISHED")
     assert {path.name for path in tmp_path.glob("*mlflow.db*")} == {".mlflow.db.lock", "mlflow.db"}
+
+
+def test_an_empty_database_is_kept_for_the_next_one_which_has_its_own_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kept = tmp_path / "cache" / "ablation-harness" / f"mlflow-{mlflow.__version__}.db"
+    found = []
+    for name in ("first", "second", "third"):
+        folder = tmp_path / name
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        connect(default_tracking_uri(folder))
+        with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+            found.append(list(database.execute("SELECT experiment_id, name, artifact_location FROM experiments")))
+        assert kept.stat().st_size > 100_000
+        if name == "second":
+            kept.write_bytes(kept.read_bytes()[:50_000])  # a damaged one is no use, and no harm
+    assert [[row[:2] for row in rows] for rows in found] == [[(0, "Default")]] * 3
+    assert [Path(rows[0][2]).parts[-3] for rows in found] == ["first", "second", "third"]
 
 
 def test_an_unreachable_server_is_known_soon_and_its_password_not_shown() -> None:

@@ -5,15 +5,15 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock
 
 from harness.engine.way import WIDEST, Way
+from harness.settings.cache import cache_folder
 
 
 def cache_file() -> Path:
     """Where ways are kept for this user."""
-    return platformdirs.user_cache_path("ablation-harness", appauthor=False) / "ways.json"
+    return cache_folder() / "ways.json"
 
 
 def read(cache: Path) -> dict[str, Way]:

@@ -1,6 +1,7 @@
 """How a study's runs train best, found out in a process of its own: what a module does to it then harms nobody else."""
 
 import contextlib
+import functools
 import hashlib
 import multiprocessing
 from collections.abc import Mapping
@@ -57,11 +58,22 @@ def examined(
 
 def code() -> str:
     """A digest of the code that trains: torch's version, our own files, and those of the user's that are loaded."""
-    digest = hashlib.sha256(torch.__version__.encode())
     files = (getattr(module, "__file__", None) for _, module in sorted(users_modules().items()))
-    for path in (*sorted(Path(__file__).parents[1].rglob("*.py")), *map(Path, filter(None, files))):
+    return _digest(torch.__version__, _own_code(), *map(Path, filter(None, files)))
+
+
+@functools.cache
+def _own_code() -> str:
+    return _digest(*sorted(Path(__file__).parents[1].rglob("*.py")))
+
+
+def _digest(*parts: str | Path) -> str:
+    """Of texts, and of files with their names."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(str(part).encode())
         with contextlib.suppress(OSError):
-            digest.update(str(path).encode() + path.read_bytes())
+            digest.update(part.read_bytes() if isinstance(part, Path) else b"")
     return digest.hexdigest()
 
 

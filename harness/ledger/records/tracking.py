@@ -1,6 +1,6 @@
 """MLflow's database or server: its address, the connection to it, and what goes wrong with it.
 
-With `harness.ledger.records.experiment`, which asks it, the only file that imports mlflow.
+With `experiment`, which asks it, and `empty_database`, the only file that imports mlflow.
 """
 
 import logging
@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import filelock
-
+from harness.ledger.records import empty_database
 from harness.ledger.sqlite import is_sqlite, sqlite_file, sqlite_problem
 from harness.settings.credentials import without_credentials
 from harness.settings.patience import Unreachable
@@ -143,7 +142,7 @@ def connect(tracking_uri: str) -> "MlflowClient":
         _try_server(tracking_uri)
         path = sqlite_file(tracking_uri)
         if path is not None and not path.exists():
-            _make(path, MlflowClient)
+            empty_database.put(path, MlflowClient)
         return MlflowClient(tracking_uri=tracking_uri)
 
 
@@ -158,14 +157,3 @@ def _try_server(tracking_uri: str) -> None:
             raise RecordError(f"is no address of a database: {error}") from None
         engine.connect().close()
         engine.dispose()
-
-
-def _make(path: Path, client: type["MlflowClient"]) -> None:
-    """Puts a database in place whole: MLflow makes it in many steps, and one left half made is of no use to it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
-        if not path.exists():
-            beside = path.with_name(f".{path.name}.partial")
-            beside.unlink(missing_ok=True)
-            client(tracking_uri=f"sqlite:///{beside}").search_experiments(max_results=1)
-            os.replace(beside, path)
