@@ -45,7 +45,7 @@ def _kept() -> Path:
 def _is_whole(kept: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"{kept.as_uri()}?mode=ro", uri=True)) as database:
-            return database.execute("PRAGMA quick_check").fetchone() == ("ok",)
+            return bool(database.execute("PRAGMA quick_check").fetchone() == ("ok",))
     except sqlite3.Error:
         return False
 
