@@ -127,12 +127,14 @@ def test_a_notebook_shows_question_verdicts_and_cells(ran: Path) -> None:
     lines = re.findall(r"<li>(.*?)</li>", shown)
     assert len(lines) == 2
     for line, (_, claim) in zip(lines, results.verdicts.iterrows(), strict=True):
-        assert line.startswith(f"<b>{claim['verdict'].capitalize()}")
+        assert line.startswith("<b>Undecided</b>: " if claim["verdict"] == "inconclusive" else "<b>Supported</b>: ")
         assert claim["title"] in line and f"n = {claim['n']}" in line
     assert f"{results.verdicts['estimate'].iloc[0]:.3g}".replace("-", "−") in lines[0]
     assert all(text in shown for text in ("<td>0.1</td><td>3</td>", "<td>∞ (no clipping)</td><td>3</td>"))
-    for mean in results.cells["test_loss_mean"]:
-        assert f"<td>{mean:.3g} [" in shown
+    for cell in results.cells.to_dict("records"):
+        own = results.runs.loc[results.runs["clipping.max_norm"] == cell["clipping.max_norm"], "test_loss"]
+        assert f"<td>{own.median():.3g} " in shown.replace("</td>", " ")
+    assert "Over seeds of the confirm phase: medians" in shown
     assert "<script" not in shown and "http" not in shown
 
 
@@ -181,7 +183,7 @@ def test_a_missing_folder_is_told_with_the_nearest(folder: Path) -> None:
         load(folder / "report.html")
 
 
-@pytest.mark.parametrize("name", ["runs.parquet", "curves.parquet", "summary.parquet", "claims.json", "study.json"])
+@pytest.mark.parametrize("name", ["runs.parquet", "summary.parquet", "claims.json", "study.json"])
 def test_an_incomplete_folder_says_what_is_missing_and_what_to_do(name: str, folder: Path) -> None:
     (folder / name).unlink()
     with pytest.raises(InvalidStudy, match=f"small: has no {name}; `harness report STUDY`"):

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from harness.inference.verdict import Verdict
+from harness.reporting.html import CELLS
 from harness.reporting.page.words import interval, mark, metric_of, number, word
 from harness.reporting.page_tables import cell_text
 from harness.reporting.tables import MAIN, UNTESTED
@@ -31,9 +32,7 @@ def as_html(results: "Results") -> str:
     more = len(results.cells) - MOST_CELLS
     left_out = f"{counted(more, 'more cell')} in results.cells. " if more > 0 else ""
     runs = counted(len(results.runs), "run")
-    parts.append(
-        f"<p><small>{left_out}Mean [95 % interval] over seeds; {runs} in {escape(str(results.folder))}.</small></p>"
-    )
+    parts.append(f"<p><small>{left_out}{CELLS} {runs} in {escape(str(results.folder))}.</small></p>")
     return f"<div>{''.join(parts)}</div>"
 
 
