@@ -31,6 +31,7 @@ from harness.clipping import (
     SkipNonfinite,
     Value,
     ZClip,
+    order_statistics,
 )
 from harness.engine.parameter_layout import ALIGNMENT
 from harness.engine.planning import plan
@@ -184,6 +185,26 @@ def test_autoclip_by_hand() -> None:
     # medians of {1}, {1, 3}, {1, 3, 8}, {0.5, 1, 3, 8}
     assert [f.flat[0, 0].item() for f in found] == pytest.approx([1.0, -2.0, 3.0, 0.5], rel=1e-5)
     assert [f.acted[0] for f in found] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("long", [1, 1_000])
+def test_norms_stay_in_order_whatever_comes(long: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In blocks and in one, beside `sort`: growing, falling, equal and infinite norms, to the last one that fits."""
+    monkeypatch.setattr(order_statistics, "LONG", long)
+    for steps in (1, 2, 3, 10, 101):
+        rng = np.random.default_rng(steps)
+        norms = rng.random((5, steps))
+        norms[0].sort()
+        norms[1] = norms[0][::-1]
+        norms[2] = norms[2].round(1)
+        norms[3, ::7] = inf
+        given = torch.tensor(norms)
+        blocks, starts = order_statistics.empty(torch.zeros(5, 1, dtype=torch.float64), steps)
+        for t in range(steps):
+            order_statistics.insert(given[:, t : t + 1], blocks, starts)
+            ranks = [torch.full((5, 1), float(rank)) for rank in range(t + 1)]
+            found = torch.cat([order_statistics.at(rank, blocks, starts) for rank in ranks], 1)
+            assert torch.equal(found, given[:, : t + 1].sort(1).values)
 
 
 def test_zclip_by_hand() -> None:

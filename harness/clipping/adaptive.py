@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from harness.clipping import order_statistics
 from harness.clipping.rule import ClippingRule, Gradient, shrinkage
 from harness.settings import Bound, Count, Fraction
 
@@ -65,17 +66,17 @@ class AutoClip(ClippingRule):
     percentile: Annotated[float, Field(ge=0, le=100)] = 10.0
 
     def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
-        """The norms so far, ascending, between −∞ and enough ∞ (member, 1 + steps), and how many they are."""
-        history = zeros.new_full((len(zeros), 1 + steps), inf)
-        history[:, 0] = -inf
-        return [history, zeros.clone()]
+        """The norms so far, see `order_statistics`, and how many they are, (member, 1)."""
+        return [*order_statistics.empty(zeros, steps), zeros.clone()]
 
-    def clip(self, gradient: Gradient, history: Tensor, count: Tensor, *, percentile: Tensor) -> Tensor:  # type: ignore[override]
+    def clip(  # type: ignore[override]
+        self, gradient: Gradient, blocks: Tensor, starts: Tensor, count: Tensor, *, percentile: Tensor
+    ) -> Tensor:
         """See `ClippingRule.clip`."""
-        history[:, 1:] = torch.clamp(gradient.norm, history[:, :-1], history[:, 1:])  # inserts the norm in its place
-        count.add_(1).clamp_(max=history.shape[1] - 1)
+        order_statistics.insert(gradient.norm, blocks, starts)
+        count.add_(1).clamp_(max=blocks[0].numel())
         position = 1 + (count - 1) * (percentile / 100)
-        below, above = (history.gather(1, index.long()) for index in (position.floor(), position.ceil()))
+        below, above = (order_statistics.at(rank - 1, blocks, starts) for rank in (position.floor(), position.ceil()))
         bound = below.lerp(above, position.frac())
         gradient.scale(shrinkage(gradient.norm, bound))
         return gradient.norm > bound
