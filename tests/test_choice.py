@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 import torch.nn as nn
 
 from harness import Study, Tune
-from harness.engine import choice, population_width, way_cache
+from harness.engine import choice, population_width, timing, way_cache
 from harness.engine.choice import way, ways
 from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import groups, plan
@@ -57,6 +58,21 @@ def test_a_member_is_said_to_take_at_least_its_parameters_gradient_and_state() -
     wide = Setup(task=Images(), model=DropoutNet(hidden=(512,)))
     parameters = sum(p.numel() * 4 for p in wide.model.build({"inputs": 64, "outputs": 10}).parameters())
     assert 4 * parameters <= bytes_per_member(Run(0, 0, wide), CPU) < 100 * parameters
+
+
+def test_time_that_other_programs_take_does_not_count() -> None:
+    """A contender that waits, as for a core in use, computes nothing meanwhile."""
+
+    def compute() -> None:
+        x = torch.ones(200, 200)
+        for _ in range(20):
+            x = x @ x / 200
+
+    def compute_and_wait() -> None:
+        compute()
+        time.sleep(0.05)
+
+    assert all(0 < taken < 0.05 for taken in timing.in_turns([compute, compute_and_wait], CPU, budget_s=0.05))
 
 
 @pytest.fixture
