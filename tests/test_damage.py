@@ -88,7 +88,7 @@ def test_a_full_disk_stops_the_study_and_room_lets_it_go_on(results: Path, tmp_p
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", disk], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", disk], capture_output=True, check=False
     ).returncode:
         pytest.skip("mounting is not allowed here")
     try:
@@ -96,7 +96,7 @@ def test_a_full_disk_stops_the_study_and_room_lets_it_go_on(results: Path, tmp_p
         command += ["--devices", "cpu", "--tracking-uri", f"sqlite:///{results / 'mlflow.db'}"]
         full = disk / "full"
         (disk / "r").mkdir()
-        full.write_bytes(bytes(2**20 * 3 - 60 * 2**10))
+        full.write_bytes(bytes(2**20 * 16 - 60 * 2**10))
         stopped = subprocess.run(command, capture_output=True, text=True, check=False)
         assert stopped.returncode in (2, 130), stopped.stderr
         assert "No space left on device" in stopped.stderr

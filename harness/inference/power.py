@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
-from scipy import special  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 
 from harness.inference.intervals.hodges_lehmann import signed_rank, walsh_averages
 from harness.inference.intervals.interval import Array
@@ -28,7 +28,7 @@ def median_effect(n: int, alpha: float, power: float = POWER) -> float:
     (2.01, 1.0)
     """
     count = decisive_count(n, alpha)
-    return float(special.ndtri(special.betaincinv(count, n - count + 1, power))) if count else math.inf
+    return float(scipy.special.ndtri(scipy.special.betaincinv(count, n - count + 1, power))) if count else math.inf
 
 
 def mean_effect(n: int, alpha: float, power: float = POWER) -> float:
@@ -39,7 +39,7 @@ def mean_effect(n: int, alpha: float, power: float = POWER) -> float:
     """
     if n < 2:
         return math.inf
-    return float(special.nctdtrinc(n - 1, 1 - power, special.stdtrit(n - 1, 1 - alpha / 2))) / math.sqrt(n)
+    return float(scipy.special.nctdtrinc(n - 1, 1 - power, scipy.special.stdtrit(n - 1, 1 - alpha / 2))) / math.sqrt(n)
 
 
 @lru_cache(maxsize=1024)
@@ -82,7 +82,7 @@ def seeds_to_find(estimand: str, effect: float, alpha: float) -> int | None:
     (17, 20, 10)
     """
     known = (
-        special.ndtri(1 - alpha / 2) + special.ndtri(POWER)
+        scipy.special.ndtri(1 - alpha / 2) + scipy.special.ndtri(POWER)
     ) / effect  # no test needs fewer seeds than this one's square
     candidates = range(max(math.floor(known**2), 1), MOST_SEEDS + 1)
     return next((n for n in candidates if round(EFFECTS[estimand](n, alpha), 2) <= effect), None)
@@ -113,7 +113,7 @@ def decisive_pairs(n: int, delta: float, alpha: float) -> int | None:
 def rate_difference_found(n: int, delta: float, alpha: float, power: float = POWER) -> float | None:
     """The least difference of two paired rates that is found to lie beyond δ, where only the first ever happens alone."""
     count = decisive_pairs(n, delta, alpha)
-    return None if count is None else float(special.betaincinv(count, n - count + 1, power))
+    return None if count is None else float(scipy.special.betaincinv(count, n - count + 1, power))
 
 
 def fewest_pairs(delta: float, alpha: float) -> int | None:

@@ -80,7 +80,7 @@ class JournalStore(JournalStorage):
 
 
 def journal_problem(path: Path) -> str:
-    """Why a file cannot be used as a journal, "" if it can: there is none, it is empty, or all its lines are a journal's.
+    """Why a file cannot be used as a journal, "" if it can: there is none, it is empty, or all its lines look like a journal's.
 
     The last line may be cut short. Nothing is written.
     """
@@ -94,9 +94,18 @@ def journal_problem(path: Path) -> str:
         return f"{path} is no journal of Optuna but a SQLite database; give sqlite:///{path}"
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if not (_is_entry(line) if line.endswith(b"\n") else number > 1 or _begins_entry(line)):
+            whole = line.startswith(BEGINNING) and line.endswith(b"}\n")
+            if not (whole if line.endswith(b"\n") else number > 1 or _begins_entry(line)):
                 return f"{path} is {f'damaged in line {number}' if number > 1 else 'no journal of Optuna'}"
     return ""
+
+
+def damaged_line(path: Path) -> int | None:
+    """The number of the first whole line of a journal that cannot be read, None where all can: each is read, which takes a while."""
+    with path.open("rb") as file:
+        return next(
+            (number for number, line in enumerate(file, 1) if line.endswith(b"\n") and not _is_entry(line)), None
+        )
 
 
 def _is_entry(line: bytes) -> bool:

@@ -60,7 +60,13 @@ def _opened(storage: str, folder: Path) -> BaseStorage | None:
     """The storage, of a journal a copy; None where there is none yet, since to open it would make one."""
     if "://" not in storage:
         path = Path(storage)
-        return open_storage(str(shutil.copy(path, folder))) if path.is_file() else None
+        if not path.is_file():
+            return None
+        copy = str(shutil.copy(path, folder))
+        try:
+            return open_storage(copy)
+        except StorageError as error:
+            raise StorageError(str(error).replace(str(Path(copy).resolve()), str(path.resolve()))) from None
     file = sqlite_file(storage)
     if file is not None and not file.exists():
         return None

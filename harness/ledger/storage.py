@@ -14,7 +14,7 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 
-from harness.ledger.journal import Journal, JournalStore, journal_problem
+from harness.ledger.journal import Journal, JournalStore, damaged_line, journal_problem
 from harness.ledger.sqlite import sqlite_file, sqlite_problem
 from harness.settings.patience import Unreachable
 
@@ -49,7 +49,9 @@ def open_storage(storage: str) -> BaseStorage:
     try:
         return JournalStore(journal)
     except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{storage} is damaged: {error}") from error
+        number = damaged_line(path)
+        where = f" in line {number}" if number else f": {error}"
+        raise StorageError(f"{path} is damaged{where}") from error
 
 
 class LeaderLock(Protocol):

@@ -53,9 +53,12 @@ def owner_of(code: Any) -> Owner:
 def place(module: ModuleType) -> Path | None:
     """The file of a module, or the folder of a package without one; None where it was made by no file."""
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if not isinstance(file, str) or not Path(file).is_absolute():  # `torch.ops` says "_ops.py" and is made by no file
-        return None
-    return Path(file)
+    return _absolute(file) if isinstance(file, str) else None
+
+
+@lru_cache(maxsize=8192)  # thousands of modules, asked for a few times
+def _absolute(file: str) -> Path | None:
+    return Path(file) if Path(file).is_absolute() else None  # `torch.ops` says "_ops.py" and is made by no file
 
 
 @lru_cache(maxsize=4096)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike
-from scipy import stats  # type: ignore[import-untyped]
 
 from harness.inference.exploration.factorial import Factorial
 from harness.inference.intervals.interval import Array
@@ -74,7 +74,7 @@ def all_pairs(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.Da
     table.loc[table["n"] == 0, "p_value"] = np.nan
     compared = table["p_value"].notna()
     table.loc[compared, "q_value"] = (
-        stats.false_discovery_control(table.loc[compared, "p_value"]) if compared.any() else ()
+        scipy.stats.false_discovery_control(table.loc[compared, "p_value"]) if compared.any() else ()
     )
     return table.astype({"q_value": float})
 
@@ -99,4 +99,4 @@ def sign_test(higher: ArrayLike, lower: ArrayLike) -> Array:
     array([0.03125, 1.     , 1.     ])
     """
     above, below = (np.asarray(counts, dtype=float) for counts in (higher, lower))
-    return np.asarray(np.minimum(1.0, 2 * stats.binom.cdf(np.minimum(above, below), above + below, 0.5)))
+    return np.asarray(np.minimum(1.0, 2 * scipy.stats.binom.cdf(np.minimum(above, below), above + below, 0.5)))

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 
 from harness.inference.exploration.factorial import Factorial
 from harness.inference.intervals.interval import Array
@@ -72,7 +72,9 @@ def importance(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.D
 
 
 def _ranks(values: Array) -> Array:
-    return np.asarray(stats.rankdata(values, nan_policy="omit", axis=None).reshape(values.shape), dtype=np.float64)
+    return np.asarray(
+        scipy.stats.rankdata(values, nan_policy="omit", axis=None).reshape(values.shape), dtype=np.float64
+    )
 
 
 def _why_not(values: Array) -> str:
@@ -187,5 +189,5 @@ def jackknife(values: Array, terms: Sequence[Term], alpha: float = 0.05) -> tupl
     n, whole = len(values), shares(values)
     pseudo = n * whole - (n - 1) * np.stack([shares(np.delete(values, seed, axis=0)) for seed in range(n)])
     middle = pseudo.mean(axis=0)
-    half = float(special.stdtrit(n - 1, 1 - alpha / 2)) * pseudo.std(axis=0, ddof=1) / np.sqrt(n)
+    half = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2)) * pseudo.std(axis=0, ddof=1) / np.sqrt(n)
     return middle, np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)

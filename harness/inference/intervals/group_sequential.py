@@ -6,7 +6,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from scipy import optimize, special  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 
 from harness.inference.intervals.interval import Array
 
@@ -59,15 +59,17 @@ def _level(n: int, probability: float, points: Array, density: Array, step: floa
     """The two-sided level at look `n` that is crossed with `probability` by what went on so far."""
 
     def surplus(z: float) -> float:
-        crossed = special.ndtr((points - z * math.sqrt(n)) / step) + special.ndtr((-z * math.sqrt(n) - points) / step)
+        crossed = scipy.special.ndtr((points - z * math.sqrt(n)) / step) + scipy.special.ndtr(
+            (-z * math.sqrt(n) - points) / step
+        )
         return float(math.log(max(density @ crossed, 1e-300) / probability))
 
-    return float(2 * special.ndtr(-optimize.brentq(surplus, 0.0, FARTHEST, xtol=1e-10)))
+    return float(2 * scipy.special.ndtr(-scipy.optimize.brentq(surplus, 0.0, FARTHEST, xtol=1e-10)))
 
 
 def _between(n: int, level: float, points: Array, density: Array, step: float) -> tuple[Array, Array]:
     """Where the sum of n normal increments lies if it crosses neither bound: points, and the weight of each in an integral."""
-    bound = -float(special.ndtri(level / 2)) * math.sqrt(n)
+    bound = -float(scipy.special.ndtri(level / 2)) * math.sqrt(n)
     nodes, weights = _legendre(min(32 + math.ceil(NODES_PER_DEVIATION * bound / step), MOST_NODES))
     nodes, weights = nodes * bound, weights * bound
     kernel = np.exp(-(((nodes[:, None] - points[None, :]) / step) ** 2) / 2) / (step * math.sqrt(2 * math.pi))

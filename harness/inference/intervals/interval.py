@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike, NDArray
-from scipy import special  # type: ignore[import-untyped]
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -41,7 +41,7 @@ def t_bounds(differences: ArrayLike) -> Bounds:
     mean, error = float(array.mean()), float(array.std(ddof=1)) / math.sqrt(n)
 
     def bounds(alpha: float) -> Interval:
-        half = float(special.stdtrit(n - 1, 1 - alpha / 2)) * error
+        half = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2)) * error
         return mean - half, mean + half
 
     return bounds

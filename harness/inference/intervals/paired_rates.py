@@ -4,8 +4,8 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike
-from scipy import special  # type: ignore[import-untyped]
 
 from harness.inference.intervals.interval import Array, Bounds, Interval
 
@@ -77,7 +77,7 @@ def paired_rate_bounds(first_only: int, second_only: int, pairs: int) -> Bounds:
         )
 
     def asymptotic(alpha: float) -> Interval:
-        z = float(special.ndtri(1 - alpha / 2))
+        z = float(scipy.special.ndtri(1 - alpha / 2))
         return _score_root(first_only, second_only, pairs, z), _score_root(first_only, second_only, pairs, -z)
 
     return asymptotic
@@ -118,8 +118,8 @@ def _weights(n: int) -> Array:
     """The multinomial coefficient of b pairs "only the first" and c "only the second" out of `n`. (b, c), 0 where b + c > n."""
     b, c = np.ogrid[: n + 1, : n + 1]
     rest = n - b - c
-    ways = special.gammaln(n + 1) - special.gammaln(b + 1) - special.gammaln(c + 1)
-    found: Array = np.where(rest >= 0, np.exp(ways - special.gammaln(np.maximum(rest, 0) + 1)), 0.0)
+    ways = scipy.special.gammaln(n + 1) - scipy.special.gammaln(b + 1) - scipy.special.gammaln(c + 1)
+    found: Array = np.where(rest >= 0, np.exp(ways - scipy.special.gammaln(np.maximum(rest, 0) + 1)), 0.0)
     return found
 
 

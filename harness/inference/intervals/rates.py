@@ -1,6 +1,6 @@
 """Intervals of a rate: of runs that diverged, of runs that solved their task."""
 
-from scipy import special  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 
 from harness.inference.intervals.interval import Bounds, Interval
 
@@ -29,8 +29,8 @@ def clopper_pearson_bounds(successes: int, n: int) -> Bounds:
     """
 
     def bounds(alpha: float) -> Interval:
-        low = special.betaincinv(successes, n - successes + 1, alpha / 2) if successes > 0 else 0.0
-        high = special.betaincinv(successes + 1, n - successes, 1 - alpha / 2) if successes < n else 1.0
+        low = scipy.special.betaincinv(successes, n - successes + 1, alpha / 2) if successes > 0 else 0.0
+        high = scipy.special.betaincinv(successes + 1, n - successes, 1 - alpha / 2) if successes < n else 1.0
         return float(low), float(high)
 
     return bounds

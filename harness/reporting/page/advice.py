@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 
 from harness.inference.description import described
 from harness.inference.intervals.median import median_bounds
@@ -190,7 +190,7 @@ def _is_beaten(best: _Cell, other: _Cell, others: int) -> bool:
     """Whether `best` has less of the objective than another in so many seeds that it is no chance."""
     both = best.values.index.intersection(other.values.index)
     wins = int((best.values[both] < other.values[both]).sum())
-    return bool(stats.binom.sf(wins - 1, len(both), 0.5) <= ALPHA / others)
+    return bool(scipy.stats.binom.sf(wins - 1, len(both), 0.5) <= ALPHA / others)
 
 
 def _choice(study: Study, runs: pd.DataFrame, objective: str, where: str, found: Sequence[_Cell]) -> Choice:
