@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from own_study import MINE, harness_run
 from rich.console import Console
 
+import harness
 from harness import InvalidStudy, Study, Sweep
 from harness.__main__ import main as everything
 from harness.engine.evaluation import steps_worth
@@ -446,6 +447,12 @@ def test_show_prints_the_verdicts_of_a_folder_and_runs_nothing_of_it(undisturbed
         word = {"inconclusive": "undecided"}.get(claim["verdict"], claim["verdict"]).upper()
         assert f"{word}: {claim['title']}. {claim['sentence']}" in lines
     assert f"Report: {folder / 'report.html'}" == lines[-1]
+    counts = json.loads((folder / "counts.json").read_text())
+    assert counts["runs"] == counts["expected runs"] == 24 and not harness.load(folder).incomplete
+    (folder / "counts.json").write_text(json.dumps(counts | {"expected runs": 216}))
+    shown = CliRunner().invoke(everything, ["show", str(folder)])
+    assert "Incomplete: 24 of 216 runs." in shown.output
+    assert "Incomplete: 24 of 216 runs." in harness.load(folder)._repr_html_()
     (folder / "claims.json").write_text(json.dumps([claims[0] | {"title": "\x1b[31mred"}]))
     assert "\x1b" not in CliRunner().invoke(everything, ["show", str(folder)]).output
     (folder / "claims.json").write_text("[1]")

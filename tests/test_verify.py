@@ -17,7 +17,7 @@ from own_study import no_drawing
 from harness import InvalidStudy, load, run
 from harness import verify as command
 from harness.audit import verify
-from harness.audit.agreement import Outcome, in_bits, moved, parting, until, within_tolerances
+from harness.audit.agreement import moved, parting, until, within_tolerances
 from harness.audit.recorded import read_results
 from harness.engine.devices import device_name
 from harness.engine.planning import groups
@@ -26,6 +26,7 @@ from harness.engine.way import Way
 from harness.execution import placement
 from harness.execution.placement import Placement
 from harness.execution.trainer import Executor
+from harness.inference.outcomes import Outcome, in_bits
 from harness.ledger.environment import DECISIVE, obstacles
 
 pytestmark = pytest.mark.slow

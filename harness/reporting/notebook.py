@@ -25,6 +25,7 @@ def as_html(results: "Results") -> str:
     """What `Results` are to a reader of a notebook."""
     question = " ".join(results.question.partition("\n\n")[0].split())
     parts = [f"<p><b>{escape(results.folder.name)}</b>{f': {escape(question)}' if question else ''}</p>"]
+    parts += [f"<p>{escape(results.incomplete)}</p>"] if results.incomplete else []
     lines = [_line(row) for row in results.verdicts.to_dict("records")]
     parts += [f"<ul>{''.join(lines)}</ul>"] if lines else []
     parts.append(_cells(results))

@@ -23,7 +23,7 @@ SHOWN = (
     "test_loss", "best_test_loss", "test_error", "best_test_error", "gap", "best_gap", "spike_rate", "grad_norm_q99",
     "clip_fraction",
 )  # fmt: skip
-"""Metrics in the first table of `report.html` and `summary.md`; `summary.csv` has all."""
+"""Metrics in the first table of `report.html` and `summary.md`; `summary.parquet` has all."""
 
 KINDS = {"diverged": "diverged", "nonfinite": "of these non-finite", "collapsed": "collapsed"}
 """Rates of runs that failed to train, and what the table calls them."""
