@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_runs import DROPPED
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, roles_of, simulate
@@ -35,11 +37,13 @@ from harness.reporting.plots import (
     training,
     tuning,
 )
-from harness.reporting.plots.saved import read
+from harness.reporting.plots.level_names import told_apart
+from harness.reporting.plots.saved import read, saved
 from harness.reporting.plots.scales import scale_of
 from harness.reporting.plots.titles import trend
 from harness.reporting.tables import summarize
 from harness.settings import Sweep
+from harness.settings.levels import label
 from harness.study import Claim
 
 STUDY = rnn_clip()
@@ -350,6 +354,95 @@ def test_labels_of_levels_that_are_components_fit():
                 apart = one.get_window_extent().x1 <= other.get_window_extent().x0
                 assert apart or one.get_rotation() == other.get_rotation() == axes.SLANT, plot.name
             assert ax.get_window_extent().height > 0.9 * figure.dpi, plot.name
+
+
+LAYERS = Sweep((0.0,) * 6, (0.1,) * 6, (0.2,) * 3 + (0.0,) * 3, (0.0,) * 3 + (0.2,) * 3)
+NETS = Sweep(
+    SimpleRNN(hidden=64, readout="every"), SimpleRNN(hidden=64, readout="every", recurrent_dropout=0.5),
+    SimpleRNN(hidden=64, readout="every", weight_dropout=0.5),
+)  # fmt: skip
+
+
+def apart(ax: Axes, texts: list[Text]) -> bool:
+    """Whether labels do not overlap: as they stand, or along the line across which slanted ones lie side by side."""
+    for one, other in pairwise(text for text in texts if text.get_text()):
+        a, b = one.get_window_extent(), other.get_window_extent()
+        if one.get_rotation() == other.get_rotation() == axes.SLANT:
+            across = abs(other.get_position()[0] - one.get_position()[0])  # of levels, which are one apart
+            between = across * ax.get_window_extent().width / np.ptp(ax.get_xlim()) * math.sin(math.radians(axes.SLANT))
+            lines = max(text.get_text().count("\n") + 1 for text in (one, other))
+            if between < lines * one.get_fontsize() / 72 * ax.figure.dpi:
+                return False
+        elif a.overlaps(b):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model.dropout": LAYERS, "optimizer.lr": Sweep(0.1, 1.0), "steps": 60},
+        {"model.hidden": Sweep((32, 32), (32,) * 8), "model.dropout": Sweep(0.0, 0.5),
+         "optimizer.lr": Sweep(0.01, 0.1, 0.2, 0.4, 0.65, 1.0, 1.3, 2.0), "steps": 60},
+        {"model": NETS, "optimizer.lr": Sweep(0.1, 1.0), "steps": 60},
+    ],
+    ids=["tuples", "few tuples", "whole models"],
+)  # fmt: skip
+def test_long_levels_do_not_overlap_and_never_read_the_same(settings: dict[str, object]):
+    study = FakeStudy(settings=settings, seeds=3)
+    runs, curves = simulate(study, every=12)
+    for plot in drawn_of(runs, curves, study):
+        with rendering.style():
+            figure = plot.draw(plot.data)
+            figure.draw_without_rendering()
+        for ax in (ax for ax in figure.axes if ax.axison and ax.xaxis.get_tick_params().get("labelbottom", True)):
+            assert apart(ax, ax.get_xticklabels()), plot.name
+            if plot.name != "importance":
+                assert apart(ax, ax.get_yticklabels()), plot.name
+        for legend in figure.legends:
+            texts = [text.get_text() for text in legend.get_texts()]
+            assert len(texts) == len(set(texts)), plot.name
+
+
+def test_levels_are_as_short_as_tells_them_apart():
+    assert told_apart([str(level) for level in LAYERS.levels]) == [
+        "(0 ×6)",
+        "(0.1 ×6)",
+        "(0.2 ×3, 0 ×3)",
+        "(0 ×3, 0.2 ×3)",
+    ]
+    assert told_apart([label("model", net) for net in NETS.levels]) == [
+        "SimpleRNN", "SimpleRNN(recurrent_dropout=0.5)", "SimpleRNN(weight_dropout=0.5)",
+    ]  # fmt: skip
+    alike = [f"{'a' * 40}{middle}{'b' * 40}" for middle in "xyx"]
+    first, second, again = told_apart(alike)
+    assert first != second and first == again and max(map(len, (first, second))) < 60
+    assert told_apart(["0", "0.5"]) == ["0", "0.5"] and told_apart([]) == []
+
+
+def test_a_saved_figure_has_its_title_above_its_legend_and_one_of_a_users_metric_is_its_picture(tmp_path: Path):
+    plot = PLOTS["stability"]
+    image = plots.render(plot)
+    (tmp_path / "stability.csv").write_bytes(csv(plot.data))
+    (tmp_path / "stability.png").write_bytes(image.png)
+    figure = saved(tmp_path, "stability")
+    figure.draw_without_rendering()
+    title = figure.texts[-1]
+    assert " ".join(title.get_text().split()) == plot.title
+    box = title.get_window_extent()
+    assert box.y1 <= figure.bbox.y1
+    assert all(legend.get_window_extent().y1 <= box.y0 for legend in figure.legends)
+    for legend in figure.legends:
+        assert all(ax.get_tightbbox().y1 <= legend.get_window_extent().y0 + 1 for ax in figure.axes if ax.axison)
+    (tmp_path / "stability.csv").write_bytes(csv(plot.data.assign(metric="my_own")))
+    assert saved(tmp_path, "stability").images
+
+
+def test_what_was_measured_once_is_no_curve():
+    once = CURVES.assign(validation_loss=CURVES["validation_loss"].where(CURVES["step"] == CURVES["step"].max()))
+    table = training.data(RUNS, once, ROLES)
+    assert table is not None and "validation_loss" not in set(table["quantity"])
+    assert training.title(table).startswith("The loss of training batches ends lowest")
 
 
 def test_time_to_solve_is_kaplan_and_meiers_estimate_and_its_mean_the_area_below():
