@@ -6,7 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import interval, mark, metric_of, number, word
+from harness.reporting.page.words import brief, interval, mark, metric_of, number, word
 from harness.reporting.page_tables import cell_text
 from harness.reporting.tables import MAIN, UNTESTED
 from harness.settings.levels import label
@@ -62,7 +62,7 @@ def _cells(results: "Results") -> str:
     counts = [name for name in COUNTED if results.cells[name].any()]
     paths = [path for path in (*results.swept, *results.tuned) if path in results.cells]
     rows = [
-        [*(label(path, row[path]) for path in paths), str(row["n"]), *(str(row[name]) for name in counts), *(cell_text(row, name) for name in metrics)]
+        [*(brief(label(path, row[path])) for path in paths), str(row["n"]), *(str(row[name]) for name in counts), *(cell_text(row, name) for name in metrics)]
         for row in results.cells.head(MOST_CELLS).to_dict("records")
     ]  # fmt: skip
     return _table([*paths, "n", *(name.removeprefix("n_") for name in counts), *metrics], rows) if rows else ""
