@@ -563,12 +563,45 @@ def test_factors_of_claims_come_first_and_then_those_that_explain_more():
     assert data is not None
     first = data[data["metric"] == "test_loss"].iloc[0]
     held = {path: level for path, level in roles.best.items() if path not in roles.points.values()}
-    assert set(held) == {"model.dropout"} and "Held at model.dropout = 0, as in the best cell." in roles.said(
+    assert set(held) == {"model.dropout"} and "Shown at model.dropout = 0, as in the best cell." in roles.where(
         roles.points
     )
     levels = {roles.points[role]: float(first[role]) for role in ("x", "group", "facet")} | held
     inside = np.all([runs[path] == level for path, level in levels.items()], axis=0)
     assert first["estimate"] == pytest.approx(runs.loc[inside, "test_loss"].mean()) and first["n"] == 4
+
+
+def test_factors_that_claims_name_are_all_shown_as_far_as_there_is_room_and_what_is_held_is_said():
+    settings = {"model.hidden": Sweep(8, 16), "model.dropout": Sweep(0.0, 0.5), "optimizer.lr": Sweep(0.1, 0.3, 1.0),
+                "batch_size": Sweep(8, 16), "optimizer.momentum": Sweep(0.0, 0.9), "steps": 60}  # fmt: skip
+    here = {"model.hidden": 8, "optimizer.lr": 0.3, "batch_size": 16}
+    arms = {"treatment": here | {"model.dropout": 0.5}, "baseline": here | {"model.dropout": 0.0}}
+    claim = Claim("c", metric="test_loss", better="lower", smallest_effect=0.1, **arms)
+    study = FakeStudy(settings=settings, claims=(claim,), seeds=4)
+    runs, curves = simulate(study, every=20)
+    roles = roles_of(study, runs)
+    together = roles.panels["facet"].split(", ")
+    assert {roles.panels["x"], roles.panels["group"], *together} == set(arms["treatment"]), "four claimed factors"
+    assert list(roles.held(roles.panels)) == ["optimizer.momentum"]
+    data = generalization.data(runs, roles)
+    assert data is not None
+    data = data[data["metric"] == "test_loss"]
+    assert len(data) == 2 * 2 * 3 * 2 and data["facet_order"].nunique() == math.prod(
+        len(settings[path].levels) for path in together
+    )
+    held = roles.held(roles.panels)
+    for row in data.to_dict("records"):
+        texts = dict(zip(together, row["facet"].split(", "), strict=True)) | {
+            roles.panels[role]: row[role] for role in ("x", "group")
+        }
+        levels = {path: float(text) for path, text in texts.items()} | held
+        inside = np.all([runs[path] == level for path, level in levels.items()], axis=0)
+        assert row["estimate"] == pytest.approx(runs.loc[inside & (runs["phase"] == "confirm"), "test_loss"].median())
+    for plot in drawn_of(runs, curves, study):
+        if not plot.name.startswith(("claim", "importance")):
+            assert "optimizer.momentum" in plot.title and plot.title.endswith(", as in the best cell."), plot.name
+        with rendering.style():
+            plot.draw(plot.data).draw_without_rendering()
 
 
 def test_one_blown_up_run_does_not_stretch_a_scale_and_is_counted():

@@ -12,6 +12,7 @@ from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from harness.reporting.page.words import LONGEST
+from harness.reporting.plots.factors import AND
 from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.texts import UNCLIPPED, factor_name, power, text_width, tick, wrapped
 
@@ -155,7 +156,7 @@ def facet_names(data: pd.DataFrame, width: int = 28) -> dict[int, str]:
     shown = {int(order): tick(level, flat=True) for order, level in zip(levels["facet_order"], named, strict=True)}
     if not factor:
         return dict.fromkeys(shown, "")
-    for name in (factor, factor.rpartition(".")[2]):
+    for name in (factor, AND.join(path.rpartition(".")[2] for path in factor.split(AND))):
         if max(len(f"{name} = {level}") for level in shown.values()) <= width:
             return {order: wrapped(f"{name} = {level}", width) for order, level in shown.items()}
     return {order: f"{wrapped(name, width)}\n= {wrapped(level, width)}" for order, level in shown.items()}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import estimate, statistic_in_words
-from harness.reporting.plots.factors import Roles, confirmed
+from harness.reporting.plots.factors import AND, Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.scales import Scale, fences, scale_of
@@ -34,11 +34,11 @@ def measured(runs: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
 
 def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.DataFrame | None:
     """Estimates of several metrics at every level of the first factors; None if nothing was measured or nothing is swept."""
-    if "x" not in roles.points:
+    if "x" not in roles.panels:
         return None
     metrics, rows = measured(runs, metrics), list[dict[str, Any]]()
     runs = confirmed(runs)[[*roles.order, "seed", "status", *metrics]]
-    for names, inside in roles.cells(runs, roles.points):
+    for names, inside in roles.cells(runs, roles.panels):
         rows += [names | {"metric": metric} | estimate(metric, inside) for metric in metrics if len(inside)]
     return pd.DataFrame(rows) if rows else None
 
@@ -122,7 +122,8 @@ def _label(metric: str, data: pd.DataFrame, scale: Scale) -> str:
 
 def across(metric: str, data: pd.DataFrame) -> str:
     """What of the factors of a figure a metric cannot be compared across; mostly nothing."""
-    return not_comparable(metric, {*data["x_factor"], *data["group_factor"], *data["facet_factor"]})
+    named = {*data["x_factor"], *data["group_factor"], *data["facet_factor"]}
+    return not_comparable(metric, {path for paths in named for path in paths.split(AND)})
 
 
 def _is_legible(panel: pd.DataFrame) -> bool:

@@ -209,4 +209,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim."
             f"{roles.said(roles.points)}"
         )  # fmt: skip
-        yield Plot("surface", caption, table, draw, title=title(table))
+        yield Plot("surface", caption, table, draw, title=title(table) + roles.where(roles.points))

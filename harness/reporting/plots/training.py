@@ -154,4 +154,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             f"Training curves: median over seeds, band: quartiles.{ended} Where some runs of a line end earlier, it goes on with the "
             f"others. Gradient norms are those of training batches.{roles.said(roles.lines)}"
         )
-        yield Plot("training", caption, table, draw, title=title(table))
+        yield Plot("training", caption, table, draw, title=title(table) + roles.where(roles.lines))
