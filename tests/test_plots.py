@@ -3,13 +3,18 @@
 import io
 import math
 import multiprocessing
+import re
 import tempfile
+import zlib
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.subset import Options
+from fontTools.ttLib import TTFont
 from made_runs import DROPPED
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -126,6 +131,20 @@ def test_bytes_are_a_function_of_the_data_and_say_what_is_seen():
     assert image.svg.startswith(b"<?xml") and image.png.startswith(b"\x89PNG") and image.pdf.startswith(b"%PDF")
     assert b"CreationDate" not in image.pdf
     assert Image.open(io.BytesIO(image.png)).info["Title"] == plot.title
+
+
+def test_a_pdf_has_its_fonts_within_as_outlines_that_can_be_selected_and_no_more_of_them():
+    kept = list(Options._drop_tables_default)
+    pdf = plots.render(PLOTS["seeds"]).pdf
+    fonts = []
+    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with suppress(zlib.error):
+            content = zlib.decompress(stream)
+            fonts += [TTFont(io.BytesIO(content))] if content.startswith(b"\x00\x01\x00\x00") else []
+    assert fonts and b"/FontFile2" in pdf and b"/Type3" not in pdf
+    for font in fonts:
+        assert {"glyf", "hmtx", "head"} <= set(font.keys()) and not {"GSUB", "GPOS", "GDEF", "kern"} & set(font.keys())
+    assert Options._drop_tables_default == kept
 
 
 def test_a_figure_needs_nothing_but_its_saved_data(tmp_path: Path):
