@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from harness.inference.verdict import Verdict
+from harness.reporting.page.calibration import how_often_false
 from harness.reporting.page.words import mark
 from harness.settings.levels import label
 from harness.settings.show import counted
@@ -27,6 +28,7 @@ def trust(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> list
     return [
         *_seeds(study),
         *_claims(verdicts),
+        *how_often_false(verdicts),
         *scope(study),
         f"Runs train for {budget(study, setups(study))}.",
         *_unfinished(study, runs),
