@@ -22,6 +22,9 @@ from harness.settings.show import counted
 INCOMPARABLE = " †"
 """Marks a metric whose values cannot be compared across dropout."""
 
+BOLD_DIGIT = 0.085
+"""Width of a bold character of the counts in a panel, in inches."""
+
 LEGIBLE = 24
 """Points of a panel above which no numbers stand beside them."""
 
@@ -130,6 +133,12 @@ def _is_legible(panel: pd.DataFrame) -> bool:
     return len(panel) / max(1, panel["facet_order"].nunique()) <= LEGIBLE
 
 
+def _has_room(ax: Axes, panel: pd.DataFrame) -> bool:
+    """Whether counts of runs that diverged can stand side by side at all levels."""
+    longest = len(f"{panel['n_diverged'].max()}×") * BOLD_DIGIT
+    return bool(ax.get_window_extent().width / ax.figure.dpi / panel["x_order"].nunique() > longest)
+
+
 def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
     groups = panel["group_order"].nunique()
     step = min(0.16, 0.7 / max(groups, 1))
@@ -144,7 +153,7 @@ def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
         scale.count(ax, panel["estimate"])
     if len(panel):
         level_axis(ax, panel)
-        if _is_legible(panel) and METRICS[panel["metric"].iloc[0]].unit != RATE:
+        if _is_legible(panel) and _has_room(ax, panel) and METRICS[panel["metric"].iloc[0]].unit != RATE:
             _diverged(ax, panel, step, groups)
 
 
@@ -177,7 +186,7 @@ def _diverged(ax: Axes, panel: pd.DataFrame, step: float, groups: int) -> None:
 
 def reading(data: pd.DataFrame) -> str:
     """How the points of a figure are read."""
-    diverged = " k×: k runs diverged." if data["n_diverged"].any() else ""
+    diverged = " k×: k runs diverged, where there is room." if data["n_diverged"].any() else ""
     ends = data[["estimate", "low", "high"]].to_numpy(float)
     beyond = " Triangles at the edge: beyond the axis." if np.isinf(ends).any() else ""
     return f" Points: {statistic_in_words(data)}; bars: 95 % intervals, of shares within 0 and 1.{diverged}{beyond}"

@@ -48,7 +48,7 @@ def saved(figures: Path, name: str) -> Figure:
 
 def _known(table: pd.DataFrame) -> bool:
     """Whether all its metrics are ours: of a user's own, whose code does not run here, nobody knows what they are."""
-    return "metric" not in table or table["metric"].str.partition(" ")[0].isin(METRICS).all()
+    return bool("metric" not in table or table["metric"].str.partition(" ")[0].isin(METRICS).all())
 
 
 def read(path: Path) -> pd.DataFrame:
