@@ -41,6 +41,7 @@ class FakeStudy:
     tune_trials: int = 8
     sampler: str = "qmc"
     widen: bool = False
+    evaluations: int = 10
 
     def shared_tune_seeds(self) -> int:
         return 5

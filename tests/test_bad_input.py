@@ -462,6 +462,8 @@ MISTAKES: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
     "arguments by position": (lambda: {"model": SimpleRNN(64)}, "takes the arguments of SimpleRNN by name, e.g. hidden=64"),
     "a module, not its class": (lambda: {"model": nn.Linear(3, 3)}, "model: needs a torch.nn.Module class"),
     "a list of levels": (lambda: {"model": DropoutNet(dropout=[0.0, 0.5])}, "several levels are Sweep(0.0, 0.5), one for each is (0.0, 0.5)"),
+    "a number of seeds at a look": (lambda: {"looks": (2.0, 20)}, "looks: input should be a valid integer in element 0; write 2 (got 2.0)"),
+    "half a seed at a look": (lambda: {"looks": (2.5, 20)}, "looks: input should be a valid integer in element 0 (got 2.5)"),
     "one width": (lambda: {"model": DropoutNet(hidden=64)}, "model.hidden: input should be a valid tuple; a single one is (…,)"),
     "one claim": (lambda: {"model": SWEPT, "claims": claim()}, "claims: input should be a valid list; a single one is […]"),
     "a number in quotes": (lambda: {"optimizer": SGD("1e-3")}, "optimizer.lr: input should be a valid number; leave out the quotes"),

@@ -110,7 +110,7 @@ def test_a_third_factor_is_held_at_its_level_in_the_best_cell():
     one, data = budget.data(runs, roles_of(study, runs)), budget.data(shifted, roles)
     assert one is not None and data is not None and set(data["n"]) == {5}
     np.testing.assert_array_equal(data["estimate"], one["estimate"])
-    assert roles.said(roles.contrasted) == " Held at batch_size = 32, as in the best cell."
+    assert roles.where(roles.contrasted) == " Shown at batch_size = 32, as in the best cell."
 
 
 def test_shared_tuning_has_a_search_for_each_cell():

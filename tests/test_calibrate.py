@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from harness.audit.calibration.table import report, worst
 from harness.audit.calibration.worlds import worlds
 from harness.calibrate import main
 from harness.inference.verdict import Verdict
+from harness.reporting.page.calibration import MEASURED, how_often_false
 from harness.study import Interaction, Threshold, Trend
 
 WORLDS = worlds()
@@ -210,3 +212,19 @@ def test_all_worlds_hold(tmp_path):
     done = CliRunner().invoke(main, ["--quick", "--json", str(file)])
     assert done.exit_code == 0, done.output
     assert pd.DataFrame(json.loads(file.read_text())["rows"])["world"].nunique() == len(WORLDS)
+
+
+def test_what_reports_say_of_false_verdicts_is_the_table():
+    text = (Path(__file__).parent.parent / "harness" / "inference" / "README.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip(" †") for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
+    ]
+    table = {row[0]: row[2:4] for row in rows if len(row) == 5 and row[2].endswith("%")}
+    percent = {world: [float(cell.removesuffix(" %")) for cell in cells] for world, cells in table.items()}
+    assert len(percent) > 30
+    for procedure, found in MEASURED.items():
+        assert max(percent[world][0] for world in found.worlds) == found.false, procedure
+        assert min(percent[world][1] for world in found.worlds) == found.covered, procedure
+    one, other = (Verdict("t", "test_loss", "refuted", "", "", kind="Claim", estimand=e) for e in ("median", "trimmed"))
+    first, second = how_often_false([one, one, other])
+    assert "at most 5.1 % had a verdict" in first and "not measured" in second

@@ -87,7 +87,7 @@ def train_like_one_process(
     steps: list[int] = []
     with Ray(cluster.address, None, loaded(study_file)) as workers:
         shutil.rmtree(study_file.parent)
-        trained = workers.train(populations, lambda done, _: steps.append(done), lambda: stop(workers))
+        trained = workers.train(populations, lambda _, done, __: steps.append(done), lambda: stop(workers))
         parts = [part for _, part in trained]
     for mine, other in zip(whole(parts), expected, strict=True):
         assert mine.equals(other)

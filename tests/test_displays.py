@@ -13,12 +13,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from click.testing import CliRunner
 from own_study import MINE, harness_run
 from rich.console import Console
 
+import harness
 from harness import InvalidStudy, Study, Sweep
 from harness.__main__ import main as everything
+from harness.engine import train as training_loop
 from harness.engine.evaluation import steps_worth
 from harness.engine.runs import Run
 from harness.engine.way import Way
@@ -97,6 +100,30 @@ def test_time_left_minds_neither_lumps_of_two_workers_nor_their_start(start_s: f
     assert left is not None and abs(left - 900) < 90
     clock.now_s += 30
     assert progress.left_s() == pytest.approx(left - 30), "time passes between two lumps"
+
+
+def test_the_first_tenth_of_a_single_population_tells_what_is_left() -> None:
+    clock = Clock()
+    progress = Progress(24, 240, work=240.0, clock=clock, places=1)
+    progress.there(runs=0, steps=0, work=0.0)
+    clock.now_s = 100.0  # it is measured which way is the fastest
+    progress.together([24])
+    assert progress.left_s() is None
+    for tenth in range(1, 11):
+        clock.now_s = 100.0 + 2 * tenth
+        progress.trained(taken=24, steps=24, work=24.0)
+        assert progress.left_s() == pytest.approx(20.0 - 2 * tenth)
+
+
+def test_training_tells_of_steps_between_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_loop, "TELL_EVERY_S", 0.0)
+    own = study(model=DropoutNet(hidden=(4,)))
+    runs = [Run(0, seed, own.setup({})) for seed in range(3)]
+    told: list[int] = []
+    training_loop.train(
+        runs, evaluations=1, device=torch.device("cpu"), progress=lambda steps, nonfinite: told.append(steps)
+    )
+    assert told == [3] * 10 + [0], "each of the ten steps, and the evaluation after the last"
 
 
 def test_what_was_there_already_took_no_time() -> None:
@@ -446,6 +473,12 @@ def test_show_prints_the_verdicts_of_a_folder_and_runs_nothing_of_it(undisturbed
         word = {"inconclusive": "undecided"}.get(claim["verdict"], claim["verdict"]).upper()
         assert f"{word}: {claim['title']}. {claim['sentence']}" in lines
     assert f"Report: {folder / 'report.html'}" == lines[-1]
+    counts = json.loads((folder / "counts.json").read_text())
+    assert counts["runs"] == counts["expected runs"] == 24 and not harness.load(folder).incomplete
+    (folder / "counts.json").write_text(json.dumps(counts | {"expected runs": 216}))
+    shown = CliRunner().invoke(everything, ["show", str(folder)])
+    assert "Incomplete: 24 of 216 runs." in shown.output
+    assert "Incomplete: 24 of 216 runs." in harness.load(folder)._repr_html_()
     (folder / "claims.json").write_text(json.dumps([claims[0] | {"title": "\x1b[31mred"}]))
     assert "\x1b" not in CliRunner().invoke(everything, ["show", str(folder)]).output
     (folder / "claims.json").write_text("[1]")

@@ -108,7 +108,7 @@ def test_a_killed_worker_is_replaced_and_its_population_trained_again(study_file
     killed: list[int] = []
     with Workers([CPU], 1, loaded(study_file)) as workers:
 
-        def report(steps: int, diverged: int) -> None:
+        def report(index: int, steps: int, diverged: int) -> None:
             if not killed:
                 killed.append(workers._workers[0].process.pid or 0)
                 os.kill(killed[0], signal.SIGKILL)
@@ -157,7 +157,7 @@ def test_what_ends_its_process_fails_alone_with_one_worker_as_well(what: str, tm
     populations = populations_of(tmp_path / "fatal.py")
     steps: list[int] = []
     with Workers([CPU], 1, loaded(tmp_path / "fatal.py")) as workers:
-        parts = [part for _, part in workers.train(populations, lambda done, _: steps.append(done), never)]
+        parts = [part for _, part in workers.train(populations, lambda _, done, __: steps.append(done), never)]
     runs, _ = whole(parts)
     assert [status == "failed" for status in runs["status"]] == [False] * 2 + [True] * 2
     assert sum(steps) == 8

@@ -121,6 +121,22 @@ def test_each_cell_is_a_run_with_its_trials_below_it_from_their_first_record_on(
     assert [(point.step, point.value) for point in history] == [(0, 6.0), (1, 1.5)]
 
 
+def test_the_launch_has_all_tables_of_a_report_and_none_that_it_has_no_more(
+    launched: Recorder, results: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tables").mkdir()
+    for name in ("summary.parquet", "counts.json", "tables/cells.tex", "tables/baseline.csv"):
+        (tmp_path / name).write_text(name)
+    launched.log_report(tmp_path)
+    (tmp_path / "tables" / "baseline.csv").unlink()
+    launched.log_report(tmp_path)
+    kept = {
+        str(path.relative_to(path.parents[path.parts[::-1].index("report") - 1]))
+        for path in results.rglob("report/**/*.*")
+    }
+    assert kept == {"summary.parquet", "counts.json", "tables/cells.tex"}
+
+
 def test_a_level_reads_the_same_wherever_it_comes_from(launched: Recorder, results: Path) -> None:
     """A whole number of the study may be a float in a table; and MLflow refuses a parameter that changes."""
     for number, p in enumerate((0, 1)):

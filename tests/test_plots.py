@@ -3,16 +3,23 @@
 import io
 import math
 import multiprocessing
+import re
 import tempfile
+import zlib
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.subset import Options
+from fontTools.ttLib import TTFont
 from made_runs import DROPPED
+from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, roles_of, simulate
@@ -35,11 +42,13 @@ from harness.reporting.plots import (
     training,
     tuning,
 )
-from harness.reporting.plots.saved import read
+from harness.reporting.plots.level_names import told_apart
+from harness.reporting.plots.saved import read, saved
 from harness.reporting.plots.scales import scale_of
 from harness.reporting.plots.titles import trend
 from harness.reporting.tables import summarize
 from harness.settings import Sweep
+from harness.settings.levels import label
 from harness.study import Claim
 
 STUDY = rnn_clip()
@@ -122,6 +131,20 @@ def test_bytes_are_a_function_of_the_data_and_say_what_is_seen():
     assert image.svg.startswith(b"<?xml") and image.png.startswith(b"\x89PNG") and image.pdf.startswith(b"%PDF")
     assert b"CreationDate" not in image.pdf
     assert Image.open(io.BytesIO(image.png)).info["Title"] == plot.title
+
+
+def test_a_pdf_has_its_fonts_within_as_outlines_that_can_be_selected_and_no_more_of_them():
+    kept = list(Options._drop_tables_default)
+    pdf = plots.render(PLOTS["seeds"]).pdf
+    fonts = []
+    for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", pdf, re.DOTALL):
+        with suppress(zlib.error):
+            content = zlib.decompress(stream)
+            fonts += [TTFont(io.BytesIO(content))] if content.startswith(b"\x00\x01\x00\x00") else []
+    assert fonts and b"/FontFile2" in pdf and b"/Type3" not in pdf
+    for font in fonts:
+        assert {"glyf", "hmtx", "head"} <= set(font.keys()) and not {"GSUB", "GPOS", "GDEF", "kern"} & set(font.keys())
+    assert Options._drop_tables_default == kept
 
 
 def test_a_figure_needs_nothing_but_its_saved_data(tmp_path: Path):
@@ -352,6 +375,95 @@ def test_labels_of_levels_that_are_components_fit():
             assert ax.get_window_extent().height > 0.9 * figure.dpi, plot.name
 
 
+LAYERS = Sweep((0.0,) * 6, (0.1,) * 6, (0.2,) * 3 + (0.0,) * 3, (0.0,) * 3 + (0.2,) * 3)
+NETS = Sweep(
+    SimpleRNN(hidden=64, readout="every"), SimpleRNN(hidden=64, readout="every", recurrent_dropout=0.5),
+    SimpleRNN(hidden=64, readout="every", weight_dropout=0.5),
+)  # fmt: skip
+
+
+def apart(ax: Axes, texts: list[Text]) -> bool:
+    """Whether labels do not overlap: as they stand, or along the line across which slanted ones lie side by side."""
+    for one, other in pairwise(text for text in texts if text.get_text()):
+        a, b = one.get_window_extent(), other.get_window_extent()
+        if one.get_rotation() == other.get_rotation() == axes.SLANT:
+            across = abs(other.get_position()[0] - one.get_position()[0])  # of levels, which are one apart
+            between = across * ax.get_window_extent().width / np.ptp(ax.get_xlim()) * math.sin(math.radians(axes.SLANT))
+            lines = max(text.get_text().count("\n") + 1 for text in (one, other))
+            if between < lines * one.get_fontsize() / 72 * ax.figure.dpi:
+                return False
+        elif a.overlaps(b):
+            return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model.dropout": LAYERS, "optimizer.lr": Sweep(0.1, 1.0), "steps": 60},
+        {"model.hidden": Sweep((32, 32), (32,) * 8), "model.dropout": Sweep(0.0, 0.5),
+         "optimizer.lr": Sweep(0.01, 0.1, 0.2, 0.4, 0.65, 1.0, 1.3, 2.0), "steps": 60},
+        {"model": NETS, "optimizer.lr": Sweep(0.1, 1.0), "steps": 60},
+    ],
+    ids=["tuples", "few tuples", "whole models"],
+)  # fmt: skip
+def test_long_levels_do_not_overlap_and_never_read_the_same(settings: dict[str, object]):
+    study = FakeStudy(settings=settings, seeds=3)
+    runs, curves = simulate(study, every=12)
+    for plot in drawn_of(runs, curves, study):
+        with rendering.style():
+            figure = plot.draw(plot.data)
+            figure.draw_without_rendering()
+        for ax in (ax for ax in figure.axes if ax.axison and ax.xaxis.get_tick_params().get("labelbottom", True)):
+            assert apart(ax, ax.get_xticklabels()), plot.name
+            if plot.name != "importance":
+                assert apart(ax, ax.get_yticklabels()), plot.name
+        for legend in figure.legends:
+            texts = [text.get_text() for text in legend.get_texts()]
+            assert len(texts) == len(set(texts)), plot.name
+
+
+def test_levels_are_as_short_as_tells_them_apart():
+    assert told_apart([str(level) for level in LAYERS.levels]) == [
+        "(0 ×6)",
+        "(0.1 ×6)",
+        "(0.2 ×3, 0 ×3)",
+        "(0 ×3, 0.2 ×3)",
+    ]
+    assert told_apart([label("model", net) for net in NETS.levels]) == [
+        "SimpleRNN", "SimpleRNN(recurrent_dropout=0.5)", "SimpleRNN(weight_dropout=0.5)",
+    ]  # fmt: skip
+    alike = [f"{'a' * 40}{middle}{'b' * 40}" for middle in "xyx"]
+    first, second, again = told_apart(alike)
+    assert first != second and first == again and max(map(len, (first, second))) < 60
+    assert told_apart(["0", "0.5"]) == ["0", "0.5"] and told_apart([]) == []
+
+
+def test_a_saved_figure_has_its_title_above_its_legend_and_one_of_a_users_metric_is_its_picture(tmp_path: Path):
+    plot = PLOTS["stability"]
+    image = plots.render(plot)
+    (tmp_path / "stability.csv").write_bytes(csv(plot.data))
+    (tmp_path / "stability.png").write_bytes(image.png)
+    figure = saved(tmp_path, "stability")
+    figure.draw_without_rendering()
+    title = figure.texts[-1]
+    assert " ".join(title.get_text().split()) == plot.title
+    box = title.get_window_extent()
+    assert box.y1 <= figure.bbox.y1
+    assert all(legend.get_window_extent().y1 <= box.y0 for legend in figure.legends)
+    for legend in figure.legends:
+        assert all(ax.get_tightbbox().y1 <= legend.get_window_extent().y0 + 1 for ax in figure.axes if ax.axison)
+    (tmp_path / "stability.csv").write_bytes(csv(plot.data.assign(metric="my_own")))
+    assert saved(tmp_path, "stability").images
+
+
+def test_what_was_measured_once_is_no_curve():
+    once = CURVES.assign(validation_loss=CURVES["validation_loss"].where(CURVES["step"] == CURVES["step"].max()))
+    table = training.data(RUNS, once, ROLES)
+    assert table is not None and "validation_loss" not in set(table["quantity"])
+    assert training.title(table).startswith("The loss of training batches ends lowest")
+
+
 def test_time_to_solve_is_kaplan_and_meiers_estimate_and_its_mean_the_area_below():
     generator, last = np.random.default_rng(0), 100.0
     runs = RUNS[RUNS["phase"] == "confirm"].copy()
@@ -470,12 +582,45 @@ def test_factors_of_claims_come_first_and_then_those_that_explain_more():
     assert data is not None
     first = data[data["metric"] == "test_loss"].iloc[0]
     held = {path: level for path, level in roles.best.items() if path not in roles.points.values()}
-    assert set(held) == {"model.dropout"} and "Held at model.dropout = 0, as in the best cell." in roles.said(
+    assert set(held) == {"model.dropout"} and "Shown at model.dropout = 0, as in the best cell." in roles.where(
         roles.points
     )
     levels = {roles.points[role]: float(first[role]) for role in ("x", "group", "facet")} | held
     inside = np.all([runs[path] == level for path, level in levels.items()], axis=0)
     assert first["estimate"] == pytest.approx(runs.loc[inside, "test_loss"].mean()) and first["n"] == 4
+
+
+def test_factors_that_claims_name_are_all_shown_as_far_as_there_is_room_and_what_is_held_is_said():
+    settings = {"model.hidden": Sweep(8, 16), "model.dropout": Sweep(0.0, 0.5), "optimizer.lr": Sweep(0.1, 0.3, 1.0),
+                "batch_size": Sweep(8, 16), "optimizer.momentum": Sweep(0.0, 0.9), "steps": 60}  # fmt: skip
+    here = {"model.hidden": 8, "optimizer.lr": 0.3, "batch_size": 16}
+    arms = {"treatment": here | {"model.dropout": 0.5}, "baseline": here | {"model.dropout": 0.0}}
+    claim = Claim("c", metric="test_loss", better="lower", smallest_effect=0.1, **arms)
+    study = FakeStudy(settings=settings, claims=(claim,), seeds=4)
+    runs, curves = simulate(study, every=20)
+    roles = roles_of(study, runs)
+    together = roles.panels["facet"].split(", ")
+    assert {roles.panels["x"], roles.panels["group"], *together} == set(arms["treatment"]), "four claimed factors"
+    assert list(roles.held(roles.panels)) == ["optimizer.momentum"]
+    data = generalization.data(runs, roles)
+    assert data is not None
+    data = data[data["metric"] == "test_loss"]
+    assert len(data) == 2 * 2 * 3 * 2 and data["facet_order"].nunique() == math.prod(
+        len(settings[path].levels) for path in together
+    )
+    held = roles.held(roles.panels)
+    for row in data.to_dict("records"):
+        texts = dict(zip(together, row["facet"].split(", "), strict=True)) | {
+            roles.panels[role]: row[role] for role in ("x", "group")
+        }
+        levels = {path: float(text) for path, text in texts.items()} | held
+        inside = np.all([runs[path] == level for path, level in levels.items()], axis=0)
+        assert row["estimate"] == pytest.approx(runs.loc[inside & (runs["phase"] == "confirm"), "test_loss"].median())
+    for plot in drawn_of(runs, curves, study):
+        if not plot.name.startswith(("claim", "importance")):
+            assert "optimizer.momentum" in plot.title and plot.title.endswith(", as in the best cell."), plot.name
+        with rendering.style():
+            plot.draw(plot.data).draw_without_rendering()
 
 
 def test_one_blown_up_run_does_not_stretch_a_scale_and_is_counted():

@@ -10,12 +10,19 @@ import pytest
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
 from harness.clipping import GlobalNorm, Value
+from harness.ledger.trial_runs import factor_values, swept_values
+from harness.ledger.trials import Trial
+from harness.models import SimpleRNN
 from harness.reporting import formats, report, tables
+from harness.reporting.page.run_table import run_table
 from harness.reporting.report import Subject, remove_stale, write_report
+from harness.reporting.tables import summarize
 from harness.settings import Sweep, Tune
+from harness.settings.levels import Labels, at, spelled, stored
 from harness.settings.measured_on import MEASURED_ON, measured_on
 from harness.settings.metrics import METRICS
-from harness.study import Claim
+from harness.study import Claim, Study
+from harness.tasks import Images
 
 
 def write(
@@ -275,3 +282,32 @@ def test_figures_of_an_earlier_report_go_and_a_users_own_stay(tmp_path: Path) ->
         (tmp_path / name).touch()
     remove_stale(tmp_path, {"surface"})
     assert {path.name for path in tmp_path.iterdir()} == {"surface.png", "mine.png", "notes.txt"}
+
+
+def test_levels_that_are_whole_models_are_complete_in_tables_and_found_by_either_spelling():
+    nets = [SimpleRNN(hidden=4, recurrent_dropout=p) for p in (0.0, 0.5)]
+    study = FakeStudy(settings={"model": Sweep(*nets), "optimizer.lr": Sweep(0.12345, 0.12346)}, seeds=2)
+    whole = [repr(net) for net in nets]
+    assert min(map(len, whole)) > 200 and [stored(net) for net in nets] == [stored(text) for text in whole]
+    assert [spelled(stored(net)) for net in nets] == list(map(spelled, whole))
+    runs, _ = simulate(study, every=12)
+    runs["model"] = runs["model"].map(dict(zip(map(stored, nets), whole, strict=True)))  # as recorded runs have it
+    assert sorted(summarize(study, runs)["model"].unique()) == sorted(whole)
+    assert at(runs, {"model": nets[0]}).sum() == at(runs, {"model": stored(nets[0])}).sum() == len(runs) / 2
+    named = Labels(study.sweeps())
+    assert [named("model", text) for text in whole] == [
+        "SimpleRNN(hidden=4)",
+        "SimpleRNN(hidden=4, recurrent_dropout=0.5)",
+    ]
+    assert named("optimizer.lr", 0.12345) == "0.12345", "in four digits it would read like the other one"
+    rows = {tuple(row[:2]) for row in run_table(study, runs, []).table.rows}
+    assert len(rows) == 4 and not any("…" in text for row in rows for text in row)
+
+
+def test_trials_have_the_whole_level():
+    net = SimpleRNN(hidden=4, readout="last")
+    study = Study(
+        name="own", task=Images("digits", layout="rows"), model=Sweep(net, net.replace(zoneout=0.5)), steps=5, seeds=2
+    )
+    trial = Trial(0, 0, True, study.cells()[0])
+    assert factor_values(study, trial)["model"] == swept_values(study, trial)["model"] == repr(net)

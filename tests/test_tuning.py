@@ -194,6 +194,8 @@ def test_a_choice_at_an_end_of_the_range_and_unfinished_training_are_said() -> N
         and "model.dropout = 0; model.dropout = 0.5" in text
     )
     assert "the last validation loss was the least in 4 of 4 runs" in text
+    once = make(evaluations=1)
+    assert "Still improving" not in " ".join(remarks(once, selected(once, runs))), "the only one is always the last"
 
 
 def test_other_values_in_the_two_arms_are_said() -> None:

@@ -9,14 +9,14 @@ in `TOLERANCES`. Differences are relative to the larger number; those of errors 
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from harness.inference.outcomes import Difference, Outcome, first_apart, first_in_curve
 from harness.settings.bits import same_bits
 from harness.settings.metrics import METRICS
 
@@ -31,39 +31,11 @@ TOLERANCES = (
 )
 
 
-class Outcome(NamedTuple):
-    """What came of a run: `status`, `steps_done` and metrics by name, and one row per logged step, None where that was not kept."""
-
-    row: Mapping[str, Any]
-    curve: pd.DataFrame | None
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Where two outcomes differ, and how."""
-
-    where: str
-    recorded: Any
-    again: Any
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.recorded} recorded, {self.again} again"
-
-
-def in_bits(recorded: Outcome, again: Outcome) -> Difference | None:
-    """The first recorded column, then the first logged step, in which a bit differs; NaN equals NaN."""
-    found = _first(recorded, again, list(recorded.row), lambda _, a, b: same_bits(a, b))
-    if found or recorded.curve is None or again.curve is None:
-        return found
-    names = [str(name) for name in recorded.curve if name != "step"]
-    return _in_curve(recorded.curve, again.curve, names, same_bits)
-
-
 def within_tolerances(recorded: Outcome, again: Outcome) -> Difference | None:
     """The first thing that rounding errors do not explain; without a curve that of the row may be explained by them."""
     if recorded.curve is None or again.curve is None:
         return None
-    found = _in_curve(recorded.curve, again.curve, [], same_bits) or _in_curve(
+    found = first_in_curve(recorded.curve, again.curve, [], same_bits) or first_in_curve(
         recorded.curve[:1], again.curve[:1], ["loss", "grad_norm"], lambda a, b: relative(a, b) <= FIRST_STEP
     )
     return found if found or parting(recorded.curve, again.curve) is not None else _far(recorded, again)
@@ -88,7 +60,9 @@ def parting(recorded: pd.DataFrame, again: pd.DataFrame) -> int | None:
 
 def _far(recorded: Outcome, again: Outcome) -> Difference | None:
     """The first column of a run that does not agree to `METRIC`."""
-    return _first(recorded, again, list(recorded.row), lambda name, a, b: _difference(name, a, b, again.row) <= METRIC)
+    return first_apart(
+        recorded, again, list(recorded.row), lambda name, a, b: _difference(name, a, b, again.row) <= METRIC
+    )
 
 
 def moved(pairs: Iterable[tuple[Outcome, Outcome]]) -> dict[str, float]:
@@ -121,27 +95,3 @@ def _difference(name: str, a: Any, b: Any, again: Mapping[str, Any]) -> float:
         return 0.0 if a == b else 1.0
     loss = abs(again.get("test_loss", math.nan)) if name == "gap" else 0.0
     return float(relative(a, b, 1.0 if METRICS[name].unit.startswith(("error", "share")) else loss))
-
-
-def _first(
-    recorded: Outcome, again: Outcome, names: list[str], agree: Callable[[str, Any, Any], Any]
-) -> Difference | None:
-    for name in names:
-        if not agree(name, recorded.row[name], again.row[name]):
-            return Difference(name, recorded.row[name], again.row[name])
-    return None
-
-
-def _in_curve(
-    recorded: pd.DataFrame, again: pd.DataFrame, names: list[str], agree: Callable[[Any, Any], NDArray[np.bool_]]
-) -> Difference | None:
-    """The first logged step at which one of the columns of two curves does not agree."""
-    steps, others = (curve["step"].to_numpy() for curve in (recorded, again))
-    if not np.array_equal(steps, others):
-        return Difference("logged steps", len(steps), len(others))
-    values = [[curve[name].to_numpy() for name in names] for curve in (recorded, again)]
-    wrong = np.argwhere(~np.array([agree(a, b) for a, b in zip(*values, strict=True)], dtype=bool).T)
-    if not len(wrong):
-        return None
-    row, column = wrong[0]
-    return Difference(f"{names[column]} at step {steps[row]}", values[0][column][row], values[1][column][row])

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from harness.audit.agreement import in_bits
 from harness.audit.verify import outcome
+from harness.inference.outcomes import in_bits
 from harness.inference.reading import READ_AS
 from harness.lead.command import run_file
 from harness.lead.ending import DONE, SOME_FAILED

@@ -13,7 +13,7 @@ import click
 import pandas as pd
 import torch
 
-from harness.audit.agreement import TOLERANCES, Outcome, in_bits, moved, until, within_tolerances
+from harness.audit.agreement import TOLERANCES, moved, until, within_tolerances
 from harness.audit.claims_again import chain_in_words, chain_problems, claims_that_differ
 from harness.audit.recorded import Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
@@ -21,6 +21,7 @@ from harness.engine.planning import apart, copy_of, cut, groups
 from harness.engine.runs import Run
 from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
+from harness.inference.outcomes import Outcome, in_bits
 from harness.lead.progress.progress import Progress
 from harness.lead.progress.tally import Tally
 from harness.lead.terminal.displays import display_for

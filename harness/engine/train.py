@@ -3,6 +3,7 @@
 A pure function of its arguments: no storage, no tracking, so that any process can call it and any other can repeat it.
 """
 
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +20,31 @@ from harness.engine.runs import Run
 from harness.engine.training import Training
 from harness.settings.machine import threads_restored
 from harness.settings.randomness import global_generators, stream_seed
+
+TELL_EVERY_S = 1.0
+
+
+class Telling:
+    """Tells of steps between two evaluations, which may be minutes apart.
+
+    Args:
+        progress: is told, see `train`.
+        told: the step up to which it knows.
+    """
+
+    def __init__(self, progress: Callable[[int, int], None], told: int) -> None:
+        self._progress = progress
+        self.at(told)
+
+    def at(self, step: int) -> None:
+        """All is told up to a step."""
+        self.told, self._due_s = step, time.monotonic() + TELL_EVERY_S
+
+    def after(self, step: int, members: int) -> None:
+        """A step of so many members is done: told if it is time."""
+        if time.monotonic() >= self._due_s:
+            self._progress(members * (step - self.told), 0)
+            self.at(step)
 
 
 def train(
@@ -41,7 +67,7 @@ def train(
         device: where to train.
         dtype: of parameters and activations.
         capture: let a CUDA device repeat the step as a graph; changes no number.
-        progress: called after each evaluation with the steps done since the last call, summed over members, and
+        progress: called after each evaluation, and once a second in between, with the steps done since the last call, summed over members, and
             the number of members whose loss or weights became non-finite since.
         keeper: writes checkpoints, goes on from one, and keeps weights; None for none of it. Changes no number.
 
@@ -60,6 +86,7 @@ def train(
         population = training.population
         if done:
             progress(training.history.trained(done), len(runs) - len(training.history.finite()))
+        tell = Telling(progress, done)
         for stop in when.evaluated():
             if stop <= done or not len(population):
                 continue
@@ -67,8 +94,10 @@ def train(
                 before = training.parameters_before(step)
                 record = training.step(batch)  # forward, backward, clip, update: `Stepper.step`
                 training.log(step, record, before)
+                tell.after(step, len(population))
             survivors, go_on = training.evaluate(stop)
-            progress(len(population) * (stop - done), len(population) - len(survivors))
+            progress(len(population) * (stop - tell.told), len(population) - len(survivors))
+            tell.at(stop)
             training.compact(stop, go_on)
             done = stop
             keeper.evaluated(training, stop)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.inference.intervals.interval import Array
 from harness.inference.ranks import Direction, copies, ranked, subtracted
 from harness.settings import Sweep
-from harness.settings.levels import at, label, places, stored
+from harness.settings.levels import at, label, places
 from harness.settings.metrics import METRICS
 from harness.study import Estimated, Interaction
 from harness.study.contrasts import Contrast, Difference
@@ -202,7 +202,7 @@ class _Runs:
 
 def _cells(sweeps: Mapping[str, Sweep]) -> list[str]:
     """Every combination of levels by its name, in the order of the study."""
-    levels = [[f"{path} = {label(path, stored(level))}" for level in sweep.levels] for path, sweep in sweeps.items()]
+    levels = [[f"{path} = {label(path, level)}" for level in sweep.levels] for path, sweep in sweeps.items()]
     return [", ".join(each) for each in itertools.product(*levels)]
 
 

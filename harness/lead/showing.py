@@ -2,22 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
-from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
+from harness.inference.verdict import Verdict
 from harness.lead.ending import DONE
 from harness.lead.terminal.verdict_lines import verdict_lines
-from harness.reporting.reading import REMEDY
+from harness.reporting.reading import REMEDY, verdict_of
 from harness.reporting.results import CLAIMS_FILE, Results, load
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.levels import in_short
 from harness.settings.show import counted
 
 STATUSES = ("diverged", "collapsed", "failed")
-TEXTS = ("title", "metric", "verdict", "label", "sentence")
-SHOWN = ("estimate", "low", "high", "level", "smallest_effect", "n", "registered", "registration")
 
 
 def show_results(folder: Path) -> int:
@@ -30,7 +27,7 @@ def show_results(folder: Path) -> int:
         InvalidStudy: it is missing, incomplete or damaged.
     """
     results = load(folder)
-    lines = [_head(results), *_swept(results)]
+    lines = [_head(results), *filter(None, [results.incomplete]), *_swept(results)]
     lines += verdict_lines(_verdicts(folder)) if len(results.verdicts) else ["It makes no claims."]
     click.echo(printable("\n".join([*lines, f"Report: {results.report}"])))
     return DONE
@@ -57,15 +54,6 @@ def _verdicts(folder: Path) -> list[Verdict]:
     """As they are in the file, which `load` has found to be sound."""
     path = folder / CLAIMS_FILE
     try:
-        return [_verdict(claim) for claim in json.loads(path.read_text(encoding="utf-8"))]
+        return [verdict_of(claim) for claim in json.loads(path.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InvalidStudy([Problem(str(path), f"is damaged; {REMEDY}", str(error))]) from None
-
-
-def _verdict(claim: dict[str, Any]) -> Verdict:
-    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
-    found: dict[str, Any] = {name: str(claim[name]) for name in TEXTS}
-    found |= {name: claim[name] for name in SHOWN if name in claim or name not in later}
-    numbers = {name: float(value) for name, value in found.items() if value in ("inf", "-inf")}
-    was = claim.get("was")
-    return Verdict(**found | numbers, was=None if was is None else _verdict(was))

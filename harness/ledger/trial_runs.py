@@ -1,11 +1,11 @@
 """The work that a study is: the runs of each trial, and how many runs and steps there are in all."""
 
 from collections.abc import Collection
-from typing import Any
 
 from harness.engine.runs import Run
 from harness.ledger.trials import Trial
 from harness.settings import Sweep, Tune, show
+from harness.settings.levels import tabled
 from harness.study import Study
 
 TUNE_SEEDS = 1_000_000
@@ -57,21 +57,18 @@ Plain = float | int | str | bool
 
 
 def factor_values(study: Study, trial: Trial) -> dict[str, Plain]:
-    """Every setting of a trial by factor path, and every level of a sweep; what is not a plain value as text."""
+    """Every setting of a trial by factor path, and every level of a sweep, whole; what is not a plain value as text."""
     swept = {
         path: trial.values[path] for path in study.sweeps() | study.tunes()
     }  # may be components, which `walk` enters
     fixed = {path: value for path, value in study.factors().items() if not isinstance(value, Sweep | Tune)}
-    values = dict(study.setup(trial.values).walk()) | fixed | swept
+    values = dict(study.setup(trial.values).walk()) | fixed
     if study.epochs is not None:
         values["epochs"] = trial.values.get("epochs", study.epochs)
-    return {path: _plain(value) for path, value in values.items()}
+    plain = {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in values.items()}
+    return plain | {path: tabled(value) for path, value in swept.items()}
 
 
 def swept_values(study: Study, trial: Trial) -> dict[str, Plain]:
     """Of these the levels of what is swept."""
-    return {path: _plain(trial.values[path]) for path in study.sweeps()}
-
-
-def _plain(value: Any) -> Plain:
-    return value if isinstance(value, bool | int | float | str) else show(value)
+    return {path: tabled(trial.values[path]) for path in study.sweeps()}

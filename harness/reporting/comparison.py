@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from harness.inference.exploration.paired_difference import paired_difference
+from harness.inference.outcomes import Outcome, in_bits
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.bits import same_bits
 from harness.settings.levels import in_words, spelled
@@ -218,15 +219,14 @@ def _same(before: pd.DataFrame, after: pd.DataFrame, seed: int, curves: list[dic
     shared = [str(name) for name in before if name in after]
     names = ["status", *(name for name in shared if name == "steps_done" or _of_a_run(name))]
     rows = [runs[runs["seed"] == seed].iloc[0] for runs in (before, after)]
-    if not all(bool(same_bits(rows[0][name], rows[1][name])) for name in names):
-        return False
     one, other = (found.get((row["trial"], seed)) for found, row in zip(curves, rows, strict=True))
-    if not all(curves):  # of one they were left out
-        return True
-    if one is None or other is None or len(one) != len(other):
-        return one is None and other is None
-    shared = [str(name) for name in one if name in other and name not in ("trial", "seed")]
-    return all(bool(same_bits(one[name].to_numpy(), other[name].to_numpy()).all()) for name in shared)
+    if all(curves) and (one is None) != (other is None):
+        return False
+    if one is not None and other is not None:
+        columns = [name for name in one if name in other and name not in ("trial", "seed")]
+        one, other = one[columns], other[columns]
+    first, second = (Outcome(dict(row[names]), curve) for row, curve in zip(rows, (one, other), strict=True))
+    return in_bits(first, second) is None
 
 
 def _of_a_run(name: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from harness.reporting.comparison import STATUSES, VERDICT, Comparison
 from harness.reporting.page.content import Captioned, Table
-from harness.reporting.page.words import number
+from harness.reporting.page.words import brief, number
 from harness.settings.levels import in_words, label
 from harness.settings.show import counted
 
@@ -56,7 +56,7 @@ def cells_table(found: Comparison, metric: str, names: Names) -> Table:
         interval = f"{plain(cell['difference'])} [{plain(cell['low'])}, {plain(cell['high'])}]"
         rows.append(
             [
-                *(label(path, cell[path]) for path in paths), str(cell["n"]), str(cell["n_same"]), plain(cell["a"]),
+                *(brief(label(path, cell[path])) for path in paths), str(cell["n"]), str(cell["n_same"]), plain(cell["a"]),
                 plain(cell["b"]), interval, *counts, _left_out(cell),
             ]
         )  # fmt: skip

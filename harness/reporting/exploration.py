@@ -8,7 +8,7 @@ import pandas as pd
 from harness.ledger.importances import tuned_importances
 from harness.reporting.page.content import Captioned, Table
 from harness.reporting.page.words import number
-from harness.settings.levels import label
+from harness.settings.levels import Labels
 from harness.settings.metrics import not_comparable
 from harness.settings.show import counted
 from harness.study import Study
@@ -29,7 +29,11 @@ def explored(study: Study, runs: pd.DataFrame, importances: pd.DataFrame, pairs:
         importances: of swept factors, from `harness.inference.exploration.importance`; maybe empty.
         pairs: from `harness.inference.exploration.all_pairs`; maybe empty.
     """
-    return [*_swept(study, importances), *_tuned(study, runs), *_pairs(pairs, list(importances["metric"].unique()))]
+    return [
+        *_swept(study, importances),
+        *_tuned(study, runs),
+        *_pairs(study, pairs, list(importances["metric"].unique())),
+    ]
 
 
 def _swept(study: Study, importances: pd.DataFrame) -> Iterator[Captioned]:
@@ -97,16 +101,16 @@ def _tuned(study: Study, runs: pd.DataFrame) -> Iterator[Captioned]:
     yield Captioned(caption.strip(), Table(["objective", "factor", "PED-ANOVA", "fANOVA"], rows))
 
 
-def _pairs(pairs: pd.DataFrame, metrics: list[str]) -> Iterator[Captioned]:
+def _pairs(study: Study, pairs: pd.DataFrame, metrics: list[str]) -> Iterator[Captioned]:
     if pairs.empty:
         return
     order = pairs.groupby(["factor", "a", "b"], sort=False)["q_value"].min().sort_values(kind="stable")
-    shown = set(order.index[:MOST_PAIRS])
+    shown, named = set(order.index[:MOST_PAIRS]), Labels(study.sweeps())
     metrics, rows = [metric for metric in metrics if metric in set(pairs["metric"])], []
     for (path, a, b), of_pair in pairs.groupby(["factor", "a", "b"], sort=False):
         if (path, a, b) in shown:
             by_metric = {row["metric"]: row for row in of_pair.to_dict("records")}
-            levels = f"{label(str(path), b)} − {label(str(path), a)}"
+            levels = f"{named(str(path), b)} − {named(str(path), a)}"
             rows.append([str(path), levels, *(_difference(by_metric.get(metric)) for metric in metrics)])
     left_out = f" Of {len(order)} pairs the {MOST_PAIRS} with the least q are shown." if len(order) > MOST_PAIRS else ""
     caption = (

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -36,3 +36,9 @@ def claims_json(found: Iterable[Verdict]) -> bytes:
     """All verdicts as JSON that any parser reads."""
     content = [as_json(verdict) for verdict in found]
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def counts_json(n_runs: int, expected_runs: int, by_kind: Mapping[str, int]) -> bytes:
+    """How many runs there are, of how many, and of each kind."""
+    content = {"runs": n_runs, "expected runs": expected_runs, **by_kind}
+    return (json.dumps(content, indent=1) + "\n").encode()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.inference.verdict import Verdict
 from harness.reporting.html import CELLS
-from harness.reporting.page.words import interval, mark, metric_of, number, word
+from harness.reporting.page.words import brief, interval, mark, metric_of, number, word
 from harness.reporting.page_tables import cell_text
 from harness.reporting.tables import MAIN, UNTESTED
 from harness.settings.levels import label
@@ -26,6 +26,7 @@ def as_html(results: "Results") -> str:
     """What `Results` are to a reader of a notebook."""
     question = " ".join(results.question.partition("\n\n")[0].split())
     parts = [f"<p><b>{escape(results.folder.name)}</b>{f': {escape(question)}' if question else ''}</p>"]
+    parts += [f"<p>{escape(results.incomplete)}</p>"] if results.incomplete else []
     lines = [_line(row) for row in results.verdicts.to_dict("records")]
     parts += [f"<ul>{''.join(lines)}</ul>"] if lines else []
     parts.append(_cells(results))
@@ -60,7 +61,7 @@ def _cells(results: "Results") -> str:
     counts = [name for name in COUNTED if results.cells[name].any()]
     paths = [path for path in (*results.swept, *results.tuned) if path in results.cells]
     rows = [
-        [*(label(path, row[path]) for path in paths), str(row["n"]), *(str(row[name]) for name in counts), *(cell_text(row, name) for name in metrics)]
+        [*(brief(label(path, row[path])) for path in paths), str(row["n"]), *(str(row[name]) for name in counts), *(cell_text(row, name) for name in metrics)]
         for row in results.cells.head(MOST_CELLS).to_dict("records")
     ]  # fmt: skip
     return _table([*paths, "n", *(name.removeprefix("n_") for name in counts), *metrics], rows) if rows else ""

@@ -12,7 +12,7 @@ from harness.ledger.records.finished import WORST, outcomes
 from harness.ledger.sampling import medians
 from harness.reporting.page.content import Table
 from harness.reporting.tables import measured, tuned_columns
-from harness.settings.levels import label, stored
+from harness.settings.levels import Labels, label, stored
 from harness.settings.measured_on import measured_on
 from harness.settings.metrics import METRICS, OF_TUNED_RATES, not_comparable
 from harness.settings.show import digits
@@ -23,7 +23,7 @@ SHOWN = (
     "test_loss", "best_test_loss", "test_error", "best_test_error", "gap", "best_gap", "spike_rate", "grad_norm_q99",
     "clip_fraction",
 )  # fmt: skip
-"""Metrics in the first table of `report.html` and `summary.md`; `summary.csv` has all."""
+"""Metrics in the first table of `report.html` and `summary.md`; `summary.parquet` has all."""
 
 KINDS = {"diverged": "diverged", "nonfinite": "of these non-finite", "collapsed": "collapsed"}
 """Rates of runs that failed to train, and what the table calls them."""
@@ -70,9 +70,11 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     kinds = {name: title for name, title in KINDS.items() if f"{name}_mean" in summary}
     names_shown = [name + (f" ({said})" if (said := not_comparable(name, study.sweeps())) else "") for name in shown]
     swept = {path: {stored(level): level for level in sweep.levels} for path, sweep in study.sweeps().items()}
-    records = summary.to_dict("records")
+    records, named = summary.to_dict("records"), Labels(study.sweeps())
     trained = [
-        study.setup({path: swept[path][row[path]] for path in swept} | {path: row[path] for path in study.tunes()})
+        study.setup(
+            {path: swept[path][stored(row[path])] for path in swept} | {path: row[path] for path in study.tunes()}
+        )
         for row in records
     ]
     budgets = [budget(study, [setup]) for setup in trained]
@@ -87,7 +89,7 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     ]
     rows = []
     for row, length in zip(records, budgets, strict=True):
-        levels = [label(path, swept[path][row[path]]) for path in swept]
+        levels = [named(path, row[path]) for path in swept]
         levels += [_tuned(study, path, row) for path in study.tunes()] + [length] * differ
         rates = [_rate_text(row, name) for name in kinds]
         rows.append([*levels, str(row["n"]), *rates, *(cell_text(row, name) for name in shown)])

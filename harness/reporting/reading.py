@@ -1,7 +1,7 @@
 """Files of a results folder → tables as they were when they were written. No code of the folder runs: all that is read is data."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from harness.settings import InvalidStudy, Problem
 REMEDY = "`harness report STUDY` writes the folder anew from the records, `harness run STUDY` goes on with the study"
 
 RUN_COLUMNS = ("trial", "seed", "phase", "status")
+TEXTS = ("title", "metric", "verdict", "label", "sentence")
+SHOWN = ("estimate", "low", "high", "level", "smallest_effect", "n", "registered", "registration")
 NUMBERS = ("smallest_effect", "above", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
 ESTIMATES = ("mean", "interquartile_mean", "probability_of_improvement")
 
@@ -30,7 +32,7 @@ def read(path: Path, reader: Callable[[Path], T]) -> T:
     """
     try:
         return reader(path)
-    except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
         raise InvalidStudy([Problem(str(path), f"is damaged; {REMEDY}", str(error))]) from None
 
 
@@ -89,6 +91,20 @@ def verdicts_of(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     return table.astype(
         numbers | whole | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes"], object)
     )
+
+
+def verdict_of(claim: Mapping[str, Any]) -> Verdict:
+    """A verdict as `claims.json` has it, what else it says of each seed and cell left out.
+
+    Raises:
+        KeyError, TypeError: it is none.
+    """
+    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
+    found: dict[str, Any] = {name: str(claim[name]) for name in TEXTS}
+    found |= {name: claim[name] for name in SHOWN if name in claim or name not in later}
+    numbers = {name: float(value) for name, value in found.items() if value in ("inf", "-inf")}
+    was = claim.get("was")
+    return Verdict(**found | numbers, was=None if was is None else verdict_of(was))
 
 
 def _row(claim: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:

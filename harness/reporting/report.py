@@ -21,7 +21,7 @@ from harness.reporting.comparison import compare
 from harness.reporting.comparison_tables import against
 from harness.reporting.exploration import explored
 from harness.reporting.exports import exports
-from harness.reporting.formats import claims_json, csv, parquet
+from harness.reporting.formats import claims_json, counts_json, csv, parquet
 from harness.reporting.page.advice import advice
 from harness.reporting.page.answers import answer, first_sentence
 from harness.reporting.page.content import Captioned, FirstScreen, Page, Picture, Table
@@ -29,8 +29,9 @@ from harness.reporting.page.curves import Curves, curves_of
 from harness.reporting.page.published import beside_published
 from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors, run_counts, trust
+from harness.reporting.page.words import incompleteness
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
-from harness.reporting.results import Results, load
+from harness.reporting.results import COUNTS_FILE, Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.tuning import at_shared_values, remarks
 from harness.settings import InvalidStudy
@@ -104,6 +105,7 @@ def write_report(
         write(folder / name, content)
     write(folder / PAIRS_FILE, csv(pairs))
     write(folder / "claims.json", claims_json(verdicts))
+    write(folder / COUNTS_FILE, counts_json(len(runs), subject.expected_runs, counts(runs)))
     (folder / BASELINE_FILE).unlink(missing_ok=True)  # of a report that had one
     if subject.baseline is not None:
         page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, folder))
@@ -176,19 +178,6 @@ def first_screen(subject: Subject, runs: pd.DataFrame, verdicts: Sequence[Verdic
         trust=trust(study, runs, verdicts),
         counts=run_counts(runs),
     )
-
-
-def incompleteness(n_runs: int, expected_runs: int) -> str:
-    """What a reader of a report must know first where runs of the study are missing, else nothing.
-
-    >>> incompleteness(96, 216)
-    'Incomplete: 96 of 216 runs. A claim has no verdict before its planned seeds have run.'
-    >>> incompleteness(216, 216)
-    ''
-    """
-    if n_runs >= expected_runs:
-        return ""
-    return f"Incomplete: {n_runs:,} of {counted(expected_runs, 'run')}. A claim has no verdict before its planned seeds have run."
 
 
 def looked(study: Study, verdicts: Sequence[Verdict]) -> str:

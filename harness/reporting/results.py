@@ -18,6 +18,7 @@ from harness.engine import kept_weights
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
 from harness.reporting.notebook import as_html
+from harness.reporting.page.words import incompleteness
 from harness.reporting.reading import REMEDY, cells_of, json_of, pairs_of, read, runs_of, verdicts_of
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.show import counted
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "claims.json", "study.json", "environment.json"
 SUMMARY_FILE, OLD_SUMMARY_FILE = "summary.parquet", "summary.csv"
 FILES = (RUNS_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
-PAIRS_FILE = "pairs.csv"
+PAIRS_FILE, COUNTS_FILE = "pairs.csv", "counts.json"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,6 +65,17 @@ class Results:
         if not self.has_curves:
             raise InvalidStudy([Problem(str(path), f"is not there; {REMEDY}")])
         return read(path, pd.read_parquet)
+
+    @cached_property
+    def incomplete(self) -> str:
+        """That runs of the study are missing, a sentence; "" for none, and where an older version wrote the folder, which did not say.
+
+        Raises:
+            InvalidStudy: the file that says it is damaged.
+        """
+        path = self.folder / COUNTS_FILE
+        expected = read(path, lambda file: int(json_of(file)["expected runs"])) if path.is_file() else 0
+        return incompleteness(len(self.runs), expected)
 
     @property
     def has_curves(self) -> bool:

@@ -8,7 +8,7 @@ import pandas as pd
 from harness.inference.description import described, statistic
 from harness.inference.intervals.robust import median
 from harness.inference.selection import cells
-from harness.settings.levels import stored
+from harness.settings.levels import tabled
 from harness.settings.metrics import METRICS
 from harness.study import Study
 
@@ -59,7 +59,7 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows, names = [], [name for name in METRICS if name in runs]
     for cell, inside in cells(study, runs):
-        row: dict[str, Any] = {path: stored(level) for path, level in cell.items()}
+        row: dict[str, Any] = {path: tabled(level) for path, level in cell.items()}
         for path in study.tunes():
             row |= dict(zip(tuned_columns(study, path), _tuned(inside[path]), strict=False))
         statuses = inside["status"]

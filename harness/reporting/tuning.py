@@ -9,6 +9,7 @@ import pandas as pd
 from harness.inference.exploration.shared_points import shared_points
 from harness.inference.range_ends import choices, ends_of, how_wide, is_at, number_beyond, values_tried, why_no_wider
 from harness.reporting.page.content import Table
+from harness.reporting.page.trust import still_improving
 from harness.reporting.page.words import number
 from harness.settings.levels import at, in_words, label
 from harness.settings.show import counted
@@ -31,7 +32,7 @@ def remarks(study: Study, runs: pd.DataFrame) -> list[str]:
     found += how_wide(study, runs)
     for path in study.tunes():
         found += [*_ends(study, runs, path), *_differences(study, runs, path)]
-    return [*found, *_unfinished(runs)]
+    return [*found, *_unfinished(study, runs)]
 
 
 def _who_chose(study: Study, runs: pd.DataFrame) -> str:
@@ -87,14 +88,11 @@ def _differences(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
             )
 
 
-def _unfinished(runs: pd.DataFrame) -> Iterator[str]:
-    confirm = runs[(runs["phase"] == "confirm") & (runs["status"] == "finished")]
-    if "best_step" not in confirm or confirm["best_step"].isna().all():
-        return
-    last = int((confirm["best_step"] == confirm["steps_done"]).sum())
+def _unfinished(study: Study, runs: pd.DataFrame) -> Iterator[str]:
+    last, n = still_improving(study, runs)
     if last:
         yield (
-            f"Still improving at the end: the last validation loss was the least in {last} of {counted(len(confirm), 'run')}. "
+            f"Still improving at the end: the last validation loss was the least in {last:,} of {counted(n, 'run')}. "
             "Longer training may change what is said."
         )
 

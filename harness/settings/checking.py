@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from harness.settings.credentials import holds_password, without_credentials
 from harness.settings.problems import Problem
@@ -42,9 +43,24 @@ def check_value(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any
     converted, error = _validated(kind, value)
     if error is None:
         return converted, []
-    text = str(error.errors()[0]["msg"])
-    hint = _hint(kind, value, str(error.errors()[0]["type"]))
-    return value, [Problem("", text[0].lower() + text[1:] + (f"; {hint}" if hint else ""), show(value))]
+    message, wrong, place = _first_wrong(value, error)
+    hint = _hint(kind, wrong, str(message["type"]))
+    text = str(message["msg"])
+    return value, [Problem("", text[0].lower() + text[1:] + place + (f"; {hint}" if hint else ""), show(wrong))]
+
+
+def _first_wrong(value: Any, error: ValidationError) -> tuple[ErrorDetails, Any, str]:
+    """What is wrong, with what, and where: of a sequence with the first element that is, else with the value."""
+    messages = error.errors()
+    if isinstance(value, list | tuple):
+        for message in messages:
+            steps = [step for step in message["loc"] if isinstance(step, int)]
+            if steps:
+                wrong: Any = value
+                for step in steps:
+                    wrong = wrong[step]
+                return message, wrong, f" in element {'.'.join(map(str, steps))}"
+    return messages[0], value, ""
 
 
 def _hint(kind: Any, value: Any, wrong: str) -> str:

@@ -4,6 +4,7 @@ Tables, verdicts and figures all meet factor levels here, so that a level has on
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -13,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.settings import Component, Sweep, show
+from harness.settings.show import abbreviated, whole
 
 Stored = float | int | str
 
@@ -21,16 +23,22 @@ FEW = 8
 
 
 def stored(level: Any) -> Stored:
-    """A level as a run table holds it: numbers and strings as they are, components as text.
+    """A level as it is known by: numbers and strings as they are, components as text; of what is very long in short.
 
     >>> stored(0.5), stored("adam"), stored(None)
     (0.5, 'adam', 'None')
     """
+    found = tabled(level)
+    return abbreviated(found) if isinstance(found, str) else found
+
+
+def tabled(level: Any) -> Stored:
+    """A level as tables of runs and cells hold it: likewise, whole however long it is."""
     if isinstance(level, str):
         return level
     if isinstance(level, Real):
         return level.item() if hasattr(level, "item") else level  # type: ignore[return-value]
-    return show(level)
+    return whole(level)
 
 
 def spelled(value: Any) -> str:
@@ -41,7 +49,7 @@ def spelled(value: Any) -> str:
     """
     if isinstance(value, bool | np.bool_):
         return str(value)
-    text = value if isinstance(value, str) else show(value)
+    text = abbreviated(value) if isinstance(value, str) else show(value)
     try:
         return str(float(text))
     except ValueError:
@@ -65,6 +73,27 @@ def label(path: str, level: Any) -> str:
     if value == math.inf:
         return "∞ (no clipping)" if path.startswith("clipping") else "∞"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class Labels:
+    """Levels that tables hold, as a reader sees them: those of a sweep by what tells a component apart, none as another one.
+
+    Args:
+        sweeps: by path.
+    """
+
+    def __init__(self, sweeps: Mapping[str, Sweep]) -> None:
+        self._known = {
+            (path, stored(level)): label(path, level) for path, sweep in sweeps.items() for level in sweep.levels
+        }
+        often = Counter((path, text) for (path, _), text in self._known.items())
+        self._known |= {
+            (path, level): str(level) for (path, level), text in self._known.items() if often[path, text] > 1
+        }
+
+    def __call__(self, path: str, value: Any) -> str:
+        """The label of what a table has at a path."""
+        return self._known.get((path, stored(value))) or label(path, value)
 
 
 def in_words(levels: Mapping[str, Any]) -> str:

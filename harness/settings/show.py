@@ -18,6 +18,9 @@ from harness.settings.source import named, source_digest
 ADDRESS = re.compile(" at 0x[0-9a-fA-F]+")
 """Of an object in memory, which differs between processes."""
 
+ABBREVIATED = re.compile(r"(?s).{180}… \(sha256 [0-9a-f]{16}\)")
+"""What is abbreviated already, see `abbreviated`."""
+
 PLAIN = frozenset({bool, int, float, str, type(None)})
 """Types whose `repr` says all."""
 
@@ -26,13 +29,22 @@ def show(value: Any) -> str:
     """A value as a reader would write it; tensors and arrays by shape and content, classes and functions by their names.
 
     What is of the user's own code is followed by a digest of all that it reaches, see `harness.settings.reach`, and so is an
-    object with attributes of its own, which its `repr` may leave out.
+    object with attributes of its own, which its `repr` may leave out. Of a very long text the beginning, and a digest of all of it.
     """
+    return abbreviated(whole(value))
+
+
+def whole(value: Any) -> str:
+    """The same however long it is."""
     try:
-        text = _text(value)
+        return _text(value)
     except Exception as error:  # of a user's own class, a list that is too deep, a tensor without content
-        text = f"a {type(value).__name__} that cannot be shown: {type(error).__name__}"
-    if len(text) <= 200:
+        return f"a {type(value).__name__} that cannot be shown: {type(error).__name__}"
+
+
+def abbreviated(text: str) -> str:
+    """A text of at most 207 characters, another one for another text."""
+    if len(text) <= 200 or ABBREVIATED.fullmatch(text):
         return text
     digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()
     return f"{text[:180]}… (sha256 {digest[:16]})"

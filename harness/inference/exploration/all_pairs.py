@@ -13,7 +13,7 @@ from harness.inference.exploration.factorial import Factorial
 from harness.inference.intervals.interval import Array
 from harness.inference.intervals.robust import median
 from harness.inference.ranks import subtracted
-from harness.settings.levels import stored
+from harness.settings.levels import tabled
 from harness.settings.metrics import not_comparable
 from harness.study import Study
 
@@ -61,7 +61,7 @@ def all_pairs(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.Da
         for axis, (path, levels) in enumerate(factorial.levels.items(), start=1):
             if not same and not not_comparable(metric, [path]):
                 rows += [
-                    {"factor": path, "a": stored(levels[i]), "b": stored(levels[j]), "metric": metric}
+                    {"factor": path, "a": tabled(levels[i]), "b": tabled(levels[j]), "metric": metric}
                     | _signs(np.take(values, i, axis), np.take(values, j, axis))
                     for i, j in combinations(range(len(levels)), 2)
                 ]

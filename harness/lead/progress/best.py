@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from harness.ledger.records.finished import FinishedTrial
+from harness.settings.levels import stored
 from harness.study import Study
 from harness.study.claim_forms import plain
 
@@ -39,7 +40,7 @@ def best_of(study: Study, finished: FinishedTrial) -> Best | None:
     values = finished.runs[metric].astype(float)
     if not np.isfinite(values).all() or (finished.runs["status"] == "diverged").any():
         return None
-    levels = {path: finished.params[path] for path in (*study.sweeps(), *study.tunes())}
+    levels = {path: stored(finished.params[path]) for path in (*study.sweeps(), *study.tunes())}
     return Best(metric, float(values.mean()), len(values), levels)
 
 

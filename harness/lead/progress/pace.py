@@ -7,11 +7,16 @@ MOST_POINTS = 64
 """That are kept; of more, every other one goes."""
 
 
+FEWEST = 4
+"""Points that tell the rate, where there are so many."""
+
+
 class Pace:
     """The rate at which work is done: the median of the slopes between any two points of time (Theil 1950, Sen 1968).
 
     Work arrives in lumps, from several processes at about the same time; the first lump waits for these to start, and between two
     populations nothing arrives. Such a slope minds this less than a least-squares line, or what is done by now over the time it took.
+    Of the points those of the last half of the time count: training begins slower than it goes on, beside what else starts then.
     """
 
     def __init__(self) -> None:
@@ -19,6 +24,11 @@ class Pace:
         self._every, self._noted, self._skipped = 1, 0, 0.0
         self._last = (0.0, 0.0)
         self._rate: float | None = None
+        self._begun: tuple[float, float] | None = None
+
+    def begin(self, now_s: float) -> None:
+        """Work begins now, which tells the rate until it was seen to go on twice."""
+        self._begun = self._begun or (now_s, self._last[1])
 
     def skip(self, done: float) -> None:
         """So much was done without taking time."""
@@ -37,6 +47,10 @@ class Pace:
         """Done a second; None where that is not known."""
         if self._rate is None:
             points = [*self._points, self._last]
+            if self._noted == 1 and self._begun is not None:
+                points = [self._begun, self._last]
+            middle_s = (points[0][0] + points[-1][0]) / 2
+            points = [point for i, point in enumerate(points) if point[0] >= middle_s or i >= len(points) - FEWEST]
             slopes = [
                 (done - before) / (at_s - was_s)
                 for (was_s, before), (at_s, done) in combinations(points, 2)

@@ -79,6 +79,7 @@ class Progress:
     def together(self, sizes: Collection[int]) -> None:
         """Populations of so many members each are to be trained."""
         self.members, self._abreast = (min(sizes), max(sizes)), min(self.places, len(sizes))
+        self._pace.begin(self.clock())
 
     def there(self, *, runs: int, steps: int, work: float) -> None:
         """Count what is there already: it took no time."""

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 REPORT, SETTINGS_FILE = "report", "settings.json"
 OURS = "<!-- written by harness: change this line to keep a text of your own -->\n\n"
-REPORT_FILES = ("summary.md", "summary.csv", "pairs.csv", "report.html", "claims.json", "figures/*.png")
+REPORT_FILES = (
+    "summary.md", "summary.csv", "summary.parquet", "pairs.csv", "report.html", "claims.json", "counts.json", "figures/*.png", "tables/*",
+)  # fmt: skip
 
 
 class Recorder(Reader):
@@ -131,10 +133,14 @@ class Recorder(Reader):
     def log_report(self, folder: Path) -> None:
         """Keeps the report's files (`REPORT_FILES`) with the launch, or with the last one if none is open here."""
         with self._experiment.outbox(self._current_launch(), REPORT) as kept:
-            for file in (file for pattern in REPORT_FILES for file in folder.glob(pattern)):
-                target = kept / file.relative_to(folder)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
+            for pattern in REPORT_FILES:
+                names = {file.relative_to(folder) for file in folder.glob(pattern)}
+                for before in kept.glob(pattern):  # of an earlier report
+                    if before.relative_to(kept) not in names:
+                        before.unlink()
+                for name in names:
+                    (kept / name).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(folder / name, kept / name)
 
     @own_errors()
     def show(self, page: Page) -> None:

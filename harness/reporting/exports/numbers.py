@@ -7,7 +7,7 @@ import pandas as pd
 from harness.inference.verdict import Verdict
 from harness.reporting.page.words import interval, metric_of, number, word
 from harness.reporting.tables import tuned_columns
-from harness.settings.levels import label
+from harness.settings.levels import Labels
 from harness.study import Study
 
 
@@ -29,9 +29,10 @@ def named_numbers(
     for i, verdict in enumerate(verdicts, 1):
         found |= {f"claim{i}/{name}": text for name, text in claim_numbers(verdict).items()}
     levels = {*study.sweeps(), *(name for path in study.tunes() for name in tuned_columns(study, path))}
+    named = Labels(study.sweeps())
     for i, row in enumerate(summary.to_dict("records"), 1):
         found |= {
-            f"cell{i}/{name}": label(str(name), value) if name in levels else number(value)
+            f"cell{i}/{name}": named(str(name), value) if name in levels else number(value)
             for name, value in row.items()
         }
     return {f"{study.name}/{name}": text for name, text in found.items()}

@@ -54,7 +54,7 @@ def answer(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) ->
         return Answer(verdict, f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}.", _rests_on(verdict))
     parts = {
         "supported": [_effect(verdict), _wins(verdict)],
-        "refuted": [_effect(verdict), REFUTED.get(verdict.label, "Not by more than δ."), _wins(verdict)],
+        "refuted": [_effect(verdict), REFUTED.get(verdict.label, f"Not {verdict.better} by more than δ."), _wins(verdict)],
         "inconclusive": [reason, _effect(verdict), _wins(verdict)],
     }  # fmt: skip
     said = parts[verdict.verdict] if not reason.startswith(UNTESTED) else [reason]

@@ -1,7 +1,7 @@
 """The training curves of single runs, thinned for a page: a bounded number of runs and of points of each, by a rule that is said."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.reporting.page.words import brief
+from harness.reporting.page.words import brief, number
 from harness.settings.levels import at, in_words, label
 from harness.settings.show import counted
 from harness.study import Study
@@ -79,11 +79,21 @@ def curves_of(file: Path, runs: pd.DataFrame, study: Study) -> Curves:
         for row in inside.to_dict("records")
         if (row["trial"], row["seed"]) in by_run
     ]
-    titles = {name: title for name, title in QUANTITIES.items() if table[name].notna().any()}
+    constant = dict(_constant(table))
+    titles = {name: title for name, title in QUANTITIES.items() if table[name].notna().any() and name not in constant}
     names = [_name(levels) for levels, _ in kept]
-    return Curves(
-        steps, titles, names, _at_first(study, [levels for levels, _ in kept]), traces, _rule(kept, there, study)
-    )
+    said = " ".join([_rule(kept, there, study), *constant.values()])
+    return Curves(steps, titles, names, _at_first(study, [levels for levels, _ in kept]), traces, said)
+
+
+def _constant(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+    """The quantities beside the loss that are no curves, and a sentence on each."""
+    for name, title in list(QUANTITIES.items())[1:]:
+        found = table[table[name].notna()]
+        if found["step"].nunique() == 1 < table["step"].nunique():
+            yield name, f"{title}: measured once in each run, see the table."
+        elif found[name].nunique() == 1:
+            yield name, f"{title}: {number(float(found[name].iloc[0]))} throughout."
 
 
 def _name(levels: Mapping[str, Any]) -> str:

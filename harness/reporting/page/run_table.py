@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from harness.reporting.page.content import Captioned, Table
-from harness.settings.levels import label
+from harness.settings.levels import Labels
 from harness.settings.show import counted
 from harness.study import Study
 
@@ -23,10 +23,11 @@ def run_table(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> Capti
         metrics: the columns that are shown, as far as there are any.
     """
     paths = [*study.sweeps(), *study.tunes()]
+    named = Labels(study.sweeps())
     shown = [name for name in metrics if name in runs and runs[name].notna().any()]
     rows = [
         [
-            *(label(path, row[path]) for path in paths), str(row["seed"]), PHASES[row["phase"]], str(row["status"]),
+            *(named(path, row[path]) for path in paths), str(row["seed"]), PHASES[row["phase"]], str(row["status"]),
             _text(row["steps_done"]), *(_text(row[name]) for name in shown),
         ]
         for row in _kept(runs)[["seed", "phase", "status", "steps_done", *paths, *shown]].to_dict("records")

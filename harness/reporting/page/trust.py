@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from harness.inference.verdict import Verdict
+from harness.reporting.page.calibration import how_often_false
 from harness.reporting.page.words import mark
 from harness.settings.levels import label
 from harness.settings.show import counted
@@ -27,9 +28,10 @@ def trust(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> list
     return [
         *_seeds(study),
         *_claims(verdicts),
+        *how_often_false(verdicts),
         *scope(study),
         f"Runs train for {budget(study, setups(study))}.",
-        *_unfinished(runs),
+        *_unfinished(study, runs),
     ]
 
 
@@ -57,13 +59,18 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
     yield f"{text[0].upper()}{text[1:]}; 5 % for a false verdict among all of them."
 
 
-def _unfinished(runs: pd.DataFrame) -> Iterator[str]:
+def still_improving(study: Study, runs: pd.DataFrame) -> tuple[int, int]:
+    """In how many runs the last validation loss was the least, and of how many; none where it was measured just once."""
     confirm = runs[(runs["phase"] == "confirm") & (runs["status"] == "finished")]
-    if "best_step" not in confirm or not len(confirm):
-        return
-    last = int((confirm["best_step"] == confirm["steps_done"]).sum())
-    if 2 * last > len(confirm):
-        yield f"{last} of {counted(len(confirm), 'run')} still improved at the end: longer training may change what is said."
+    if study.evaluations == 1 or "best_step" not in confirm:
+        return 0, len(confirm)
+    return int((confirm["best_step"] == confirm["steps_done"]).sum()), len(confirm)
+
+
+def _unfinished(study: Study, runs: pd.DataFrame) -> Iterator[str]:
+    last, n = still_improving(study, runs)
+    if 2 * last > n:
+        yield f"{last:,} of {counted(n, 'run')} still improved at the end: longer training may change what is said."
 
 
 def run_counts(runs: pd.DataFrame) -> list[str]:

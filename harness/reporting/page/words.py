@@ -8,7 +8,7 @@ from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import READ_AS
 from harness.inference.verdict import Verdict
 from harness.settings.levels import in_words, label
-from harness.settings.show import digits
+from harness.settings.show import counted, digits
 
 LONGEST = 48
 """Characters of a level's name that a sentence has room for."""
@@ -89,6 +89,19 @@ def on_record(verdict: Verdict) -> str:
         day, _, time = verdict.registered_at.partition("T")
         said = said.replace("registered", f"registered on {day} at {time[:5]} UTC", 1)
     return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
+def incompleteness(n_runs: int, expected_runs: int) -> str:
+    """What a reader of a result must know first where runs of the study are missing, else nothing.
+
+    >>> incompleteness(96, 216)
+    'Incomplete: 96 of 216 runs. A claim has no verdict before its planned seeds have run.'
+    >>> incompleteness(216, 216)
+    ''
+    """
+    if n_runs >= expected_runs:
+        return ""
+    return f"Incomplete: {n_runs:,} of {counted(expected_runs, 'run')}. A claim has no verdict before its planned seeds have run."
 
 
 def number(value: float | None) -> str:

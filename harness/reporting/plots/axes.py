@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
+from harness.reporting.page.words import LONGEST
+from harness.reporting.plots.factors import AND
+from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.texts import UNCLIPPED, factor_name, power, text_width, tick, wrapped
 
 SLANT = 35
@@ -21,6 +24,12 @@ LEAST_WIDTH = 4.4
 
 TICK = 0.3
 """Room that a slanted label of a tick needs at least, in inches."""
+
+LINE = 0.15
+"""Height of a line of a label, in inches."""
+
+SLANTED = 26
+"""Characters in a line of a slanted label, where there is room for two lines."""
 
 MOST_TICKS = 16
 """Levels that an axis names; of more evenly spaced ones."""
@@ -100,13 +109,15 @@ def level_ticks(ax: Axes, places: Sequence[float], levels: Sequence[str]) -> Non
     step = -(-len(levels) // most)
     places, levels = places[::step], levels[::step]
     ax.set_xticks(places)
-    ticks = [tick(text) for text in levels]
+    names = told_apart(levels)
+    ticks = [tick(text) for text in names]
     widths = [text_width(text) for text in ticks]
     room = ax.get_window_extent().width / figure.dpi / len(levels)
     if all((a + b) / 2 < room for a, b in pairwise(widths)):
         ax.set_xticklabels(ticks)
     else:
-        ticks = [wrapped(tick(text, flat=True), 26) for text in levels]
+        lines = room * math.sin(math.radians(SLANT)) / LINE  # more would lie on the next label
+        ticks = [wrapped(tick(text, flat=True), SLANTED if lines >= 2 else LONGEST) for text in names]
         ax.set_xticklabels(ticks, rotation=SLANT, ha="right", rotation_mode="anchor")
         height = max(map(text_width, ticks)) * math.sin(math.radians(SLANT))
         part = height / grid.get_gridspec().ncols  # which every panel of a row adds
@@ -141,12 +152,11 @@ def facet_names(data: pd.DataFrame, width: int = 28) -> dict[int, str]:
     """By their order the levels of the facet with its factor, in one line where all have room, maybe by its last word."""
     levels = data.drop_duplicates("facet_order")
     factor = str(levels["facet_factor"].iloc[0])
-    shown = {
-        int(order): tick(level, flat=True) for order, level in zip(levels["facet_order"], levels["facet"], strict=True)
-    }
+    named = told_apart(levels["facet"].to_list())
+    shown = {int(order): tick(level, flat=True) for order, level in zip(levels["facet_order"], named, strict=True)}
     if not factor:
         return dict.fromkeys(shown, "")
-    for name in (factor, factor.rpartition(".")[2]):
+    for name in (factor, AND.join(path.rpartition(".")[2] for path in factor.split(AND))):
         if max(len(f"{name} = {level}") for level in shown.values()) <= width:
             return {order: wrapped(f"{name} = {level}", width) for order, level in shown.items()}
     return {order: f"{wrapped(name, width)}\n= {wrapped(level, width)}" for order, level in shown.items()}

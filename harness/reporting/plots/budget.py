@@ -122,4 +122,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             f"of values tried: {statistic} of that size{why}. {lines}{lost} All end at the best value tried, and so flat, which does not "
             f"say that more values would find no better one. No test data.{roles.said(roles.contrasted)}"
         )
-        yield Plot("budget", caption, table, draw, title=title(table))
+        yield Plot("budget", caption, table, draw, title=title(table) + roles.where(roles.contrasted))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.reporting.page.words import metric_of, number, word
 from harness.reporting.plots.legends import counts_note
+from harness.reporting.plots.level_names import compact
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import BEHIND, Scale, scale_of
@@ -60,7 +61,7 @@ def draw(data: pd.DataFrame) -> Figure:
     """Rows: cells; dots: seeds; squares with lines: Δ and its interval."""
     rows = data[data["order"] < MOST_CELLS]
     cells = rows[rows["state"] == "estimate"].sort_values("order")
-    names = [wrapped(str(name), LABEL) for name in cells["row"]]
+    names = [wrapped(compact(str(name)), LABEL) for name in cells["row"]]
     heights = [max(0.42, 0.17 * (name.count("\n") + 1) + 0.12) for name in names]
     figure = Figure(figsize=(6.0, sum(heights) + 1.5), layout="constrained")
     ax = figure.subplots()

@@ -1,9 +1,11 @@
 """What figures show of a study: which factors by axis, colour and panel, at which levels, and the runs there.
 
-Factors that claims name come first, then those that explain more of the main metric. Three are shown at most; all others are held
-at their level in the best cell, which captions say, rather than averaged over.
+Factors that claims name come first, then those that explain more of the main metric. Three are shown at most, and where more are claimed
+their combinations as panels, as many as there is room for; all others are held at their level in the best cell, which titles say,
+rather than averaged over.
 """
 
+import itertools
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +17,17 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.exploration.factorial import Factorial
+from harness.reporting.page.words import levels_in_words
 from harness.reporting.plots.looks import PALETTE
-from harness.settings.levels import at, in_words, is_number, label, ordered, places
+from harness.settings.levels import at, is_number, label, ordered, places
 from harness.settings.metrics import METRICS
 from harness.study import Estimated, Study
 
 MOST = {"x": 40, "y": 40, "group": 8, "facet": 6}
 """Levels that a figure shows in a role, at most: more could not be told apart."""
+
+AND = ", "
+"""Between several factors that share a role, and between their levels."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,13 @@ class Roles:
         study: of the runs.
         order: its swept factors, those that matter most first.
         best: the cell with the best main metric, to whose levels factors are held that a figure does not show.
+        claimed: the factors that claims name.
     """
 
     study: Study
     order: tuple[str, ...]
     best: Mapping[str, Any]
+    claimed: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, study: Study, runs: pd.DataFrame, shares: pd.DataFrame) -> "Roles":
@@ -48,18 +56,28 @@ class Roles:
             shares: of its factors, from `harness.inference.exploration.importance`; the first metric of generalization is the main one.
         """
         metric = next((name for name in shares["metric"] if METRICS[name].group == "generalization"), None)
-        claimed = {path for claim in study.claims if isinstance(claim, Estimated) for path in claim.named()}
+        claimed = frozenset(path for claim in study.claims if isinstance(claim, Estimated) for path in claim.named())
         found = shares[(shares["metric"] == metric) & (shares["why"] == "")]
         explained = {path: sum(row["share"] for row in found.to_dict("records") if path in str(row["term"]).split(" × "))
                      for path in study.sweeps()}  # fmt: skip
         order = sorted(study.sweeps(), key=lambda path: (path not in claimed, -explained[path]))
-        return cls(study, tuple(order), _best_cell(study, runs, metric))
+        return cls(study, tuple(order), _best_cell(study, runs, metric), claimed)
 
     @property
     def points(self) -> dict[str, str]:
         """Factors by role where an axis is a factor: of the first two the one with more levels; colours; panels."""
         first = sorted(self.order[:2], key=self._levels, reverse=True)
         return dict(zip(("x", "group", "facet"), [*first, *self.order[2:3]], strict=False))
+
+    @property
+    def panels(self) -> dict[str, str]:
+        """Likewise, with a panel for each combination of the third factor with further ones that are claimed, as far as there is room."""
+        roles = self.points
+        together = list(self.order[2:3])
+        for path in self.order[3:] if together else ():
+            if path in self.claimed and math.prod(map(self._levels, [*together, path])) <= MOST["facet"]:
+                together.append(path)
+        return roles | ({"facet": AND.join(together)} if together else {})
 
     @property
     def lines(self) -> dict[str, str]:
@@ -92,25 +110,32 @@ class Roles:
 
     def held(self, roles: Mapping[str, str]) -> dict[str, Any]:
         """The factors that a figure does not show, at their levels in the best cell."""
-        return {path: self.best[path] for path in self.order if path not in roles.values()}
+        shown = {path for paths in roles.values() for path in paths.split(AND)}
+        return {path: self.best[path] for path in self.order if path not in shown}
+
+    def where(self, roles: Mapping[str, str]) -> str:
+        """What a title says of the factors that a figure does not show, a sentence or ""."""
+        held = self.held(roles)
+        return f" Shown at {levels_in_words(held)}, as in the best cell." if held else ""
 
     def said(self, roles: Mapping[str, str]) -> str:
-        """What a caption says of levels that a figure does not show, sentences or ""."""
-        held = self.held(roles)
+        """What a caption says of levels that a figure does not show, a sentence or ""."""
         parts = [
             f"{len(self.levels(path, role))} of the {self._levels(path)} levels of {path}"
-            for role, path in roles.items()
+            for role, paths in roles.items()
+            for path in paths.split(AND)
             if len(self.levels(path, role)) < self._levels(path)
         ]
-        shown = f" Shown: {' and '.join(parts)}." if parts else ""
-        return shown + (f" Held at {in_words(held)}, as in the best cell." if held else "")
+        return f" Shown: {' and '.join(parts)}." if parts else ""
 
     def cells(self, runs: pd.DataFrame, roles: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
         """Each combination of the levels shown, the first role slowest: the columns that name it, and its runs."""
         runs = runs[at(runs, self.held(roles))]
-        levels = {role: self.levels(path, role) for role, path in roles.items()}
-        place = places(runs, {path: levels[role] for role, path in roles.items()})
-        inside = pd.Series(range(len(runs))).groupby(place).indices
+        each = {path: self.levels(path, role) for role, paths in roles.items() for path in paths.split(AND)}
+        levels = {
+            role: list(itertools.product(*(each[path] for path in paths.split(AND)))) for role, paths in roles.items()
+        }
+        inside = pd.Series(range(len(runs))).groupby(places(runs, each)).indices
         blank = {role: _blank(role) for role in ("group", "facet") if role not in roles}
         shape = [len(levels[role]) for role in roles]
         for i in range(math.prod(shape)):
@@ -119,10 +144,11 @@ class Roles:
                 names |= self._named(role, roles[role], levels[role], int(order))
             yield names, runs.iloc[inside.get(i, [])]
 
-    def _named(self, role: str, path: str, levels: Sequence[Any], order: int) -> dict[str, Any]:
-        columns = {f"{role}_factor": path, role: label(path, levels[order]), f"{role}_order": order,
-                   f"{role}_numeric": all(map(is_number, levels))}  # fmt: skip
-        return columns | ({"group_colour": self._colour(path, order)} if role == "group" else {})
+    def _named(self, role: str, paths: str, levels: Sequence[tuple[Any, ...]], order: int) -> dict[str, Any]:
+        said = AND.join(label(path, level) for path, level in zip(paths.split(AND), levels[order], strict=True))
+        numeric = all(is_number(level) for several in levels for level in several)
+        columns = {f"{role}_factor": paths, role: said, f"{role}_order": order, f"{role}_numeric": numeric}
+        return columns | ({"group_colour": self._colour(paths, order)} if role == "group" else {})
 
     def _colour(self, path: str, order: int) -> int:
         """Index of a level's colour: the same in every figure of a study, different for every level of those that are coloured."""

@@ -25,7 +25,7 @@ def metrics(runs: pd.DataFrame, study: Study) -> list[str]:
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     """Estimates of each metric, and without panels for a third factor also of its value at the step of least validation loss."""
     shown = metrics(runs, roles.study)
-    if "facet" not in roles.points:
+    if "facet" not in roles.panels:
         shown = list(dict.fromkeys(name for metric in shown for name in (metric, f"best_{metric}") if name in METRICS))
     return point_data(runs, roles, shown)
 
@@ -44,6 +44,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     if table is not None:
         table, constant = without_constant(table, runs)
         best = " Right: at the step of least validation loss." if table["metric"].str.startswith("best_").any() else ""
-        caption = f"Generalization.{best}{reading(table)}{constant}{roles.said(roles.points)}"
+        caption = f"Generalization.{best}{reading(table)}{constant}{roles.said(roles.panels)}"
         first = table["metric"].iloc[0]
-        yield Plot("generalization", caption, table, draw, title=trend(table[table["metric"] == first]))
+        title = trend(table[table["metric"] == first]) + roles.where(roles.panels)
+        yield Plot("generalization", caption, table, draw, title=title)

@@ -104,4 +104,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
         "Share of runs that end better than guessing, at every rate tried (all seeds; bands: 95 %, Wilson). Bars near one half: median over "
         f"seeds of the largest rate that trains, with its 95 % interval.{arithmetic}{roles.said(roles.lines)}"
     )
-    yield Plot("learning_rates", caption, table, draw, title=title(table))
+    yield Plot("learning_rates", caption, table, draw, title=title(table) + roles.where(roles.lines))

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.looks import look
 from harness.reporting.plots.texts import text_width, wrapped
 
@@ -20,9 +21,9 @@ def legend(figure: Figure, data: pd.DataFrame, *, note: str = "", role: str = "g
     levels = data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order")
     factor = str(levels[f"{role}_factor"].iloc[0])
     if factor:
-        for _, row in levels.iterrows():
+        for (_, row), name in zip(levels.iterrows(), told_apart(levels[role].to_list()), strict=True):
             kind = look(int(row[f"{role}_colour"]), int(row[f"{role}_order"]))
-            handles.append(Line2D([], [], label=wrapped(row[role], 40), **(kind if markers else kind | {"marker": ""})))
+            handles.append(Line2D([], [], label=wrapped(name, 40), **(kind if markers else kind | {"marker": ""})))
     before, after = ([Line2D([], [], ls="", label=text)] if text else [] for text in (factor, note))
     every, width, title = [*before, *handles, *after], figure.get_figwidth(), None
     columns = legend_columns([str(handle.get_label()) for handle in every], width)

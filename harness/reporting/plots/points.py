@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import estimate, statistic_in_words
-from harness.reporting.plots.factors import Roles, confirmed
+from harness.reporting.plots.factors import AND, Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.scales import Scale, fences, scale_of
@@ -21,6 +21,9 @@ from harness.settings.show import counted
 
 INCOMPARABLE = " †"
 """Marks a metric whose values cannot be compared across dropout."""
+
+BOLD_DIGIT = 0.085
+"""Width of a bold character of the counts in a panel, in inches."""
 
 LEGIBLE = 24
 """Points of a panel above which no numbers stand beside them."""
@@ -34,11 +37,11 @@ def measured(runs: pd.DataFrame, metrics: Sequence[str]) -> list[str]:
 
 def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.DataFrame | None:
     """Estimates of several metrics at every level of the first factors; None if nothing was measured or nothing is swept."""
-    if "x" not in roles.points:
+    if "x" not in roles.panels:
         return None
     metrics, rows = measured(runs, metrics), list[dict[str, Any]]()
     runs = confirmed(runs)[[*roles.order, "seed", "status", *metrics]]
-    for names, inside in roles.cells(runs, roles.points):
+    for names, inside in roles.cells(runs, roles.panels):
         rows += [names | {"metric": metric} | estimate(metric, inside) for metric in metrics if len(inside)]
     return pd.DataFrame(rows) if rows else None
 
@@ -122,11 +125,18 @@ def _label(metric: str, data: pd.DataFrame, scale: Scale) -> str:
 
 def across(metric: str, data: pd.DataFrame) -> str:
     """What of the factors of a figure a metric cannot be compared across; mostly nothing."""
-    return not_comparable(metric, {*data["x_factor"], *data["group_factor"], *data["facet_factor"]})
+    named = {*data["x_factor"], *data["group_factor"], *data["facet_factor"]}
+    return not_comparable(metric, {path for paths in named for path in paths.split(AND)})
 
 
 def _is_legible(panel: pd.DataFrame) -> bool:
     return len(panel) / max(1, panel["facet_order"].nunique()) <= LEGIBLE
+
+
+def _has_room(ax: Axes, panel: pd.DataFrame) -> bool:
+    """Whether counts of runs that diverged can stand side by side at all levels."""
+    longest = len(f"{panel['n_diverged'].max()}×") * BOLD_DIGIT
+    return bool(ax.get_window_extent().width / ax.figure.dpi / panel["x_order"].nunique() > longest)
 
 
 def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
@@ -143,7 +153,7 @@ def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
         scale.count(ax, panel["estimate"])
     if len(panel):
         level_axis(ax, panel)
-        if _is_legible(panel) and METRICS[panel["metric"].iloc[0]].unit != RATE:
+        if _is_legible(panel) and _has_room(ax, panel) and METRICS[panel["metric"].iloc[0]].unit != RATE:
             _diverged(ax, panel, step, groups)
 
 
@@ -176,7 +186,7 @@ def _diverged(ax: Axes, panel: pd.DataFrame, step: float, groups: int) -> None:
 
 def reading(data: pd.DataFrame) -> str:
     """How the points of a figure are read."""
-    diverged = " k×: k runs diverged." if data["n_diverged"].any() else ""
+    diverged = " k×: k runs diverged, where there is room." if data["n_diverged"].any() else ""
     ends = data[["estimate", "low", "high"]].to_numpy(float)
     beyond = " Triangles at the edge: beyond the axis." if np.isinf(ends).any() else ""
     return f" Points: {statistic_in_words(data)}; bars: 95 % intervals, of shares within 0 and 1.{diverged}{beyond}"

@@ -3,13 +3,14 @@
 import io
 import multiprocessing
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.connection import Connection
 
 import matplotlib
 import seaborn as sns  # type: ignore[import-untyped]
 import torch
+from fontTools.subset import Options  # type: ignore[import-untyped]
 
 from harness.engine.devices import cores_of
 from harness.execution.processes import start
@@ -43,8 +44,22 @@ def render(plot: Plot) -> Image:
         titled = {"Title": plot.title} if plot.title else {}
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None} | titled)
         figure.savefig(png, format="png", dpi=150, metadata={"Software": None} | titled)
-        figure.savefig(pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None} | titled)
+        with without_layout_tables():
+            figure.savefig(
+                pdf, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None} | titled
+            )
     return Image(svg.getvalue(), png.getvalue(), pdf.getvalue())
+
+
+@contextmanager
+def without_layout_tables() -> Iterator[None]:
+    """Fonts are cut for a PDF without the tables by which texts are set, which a PDF does not read and cutting which takes the longest."""
+    kept = Options._drop_tables_default
+    Options._drop_tables_default = [*kept, "GSUB", "GPOS", "GDEF", "kern"]  # matplotlib hands on no options
+    try:
+        yield
+    finally:
+        Options._drop_tables_default = kept
 
 
 def render_all(plots: Sequence[Plot], helpers: Sequence[Connection] = ()) -> list[Image]:

@@ -11,6 +11,7 @@ from PIL import Image
 from harness.reporting.plots import DRAWN
 from harness.reporting.plots.rendering import style
 from harness.settings import InvalidStudy, Problem
+from harness.settings.metrics import METRICS
 
 TEXTS = ("x", "y", "group", "facet", "row", "why")
 """Columns whose values are text even where they read like numbers, or are empty; so are those of factors."""
@@ -19,7 +20,7 @@ INCHES_A_CHARACTER = 0.085
 
 
 def saved(figures: Path, name: str) -> Figure:
-    """The figure of that name, with its title; one of a user's own as the picture that was drawn.
+    """The figure of that name, with its title; one of a user's own, or of a metric of the user's, as the picture that was drawn.
 
     Args:
         figures: the folder with their tables and pictures.
@@ -35,13 +36,19 @@ def saved(figures: Path, name: str) -> Figure:
     kind = name.split("_")[0]
     draw = DRAWN.get(name) or DRAWN.get(kind)
     try:
-        if draw is None:
+        table = read(figures / f"{name}.csv")
+        if draw is None or not _known(table):
             return _picture(figures / f"{name}.png")
         with style():
-            figure = draw.draw(read(figures / f"{name}.csv"))
+            figure = draw.draw(table)
             return _titled(figure, figures / f"{name}.png")
     except (OSError, ValueError, KeyError) as error:
         raise InvalidStudy([Problem(str(figures / name), "is damaged", str(error))]) from None
+
+
+def _known(table: pd.DataFrame) -> bool:
+    """Whether all its metrics are ours: of a user's own, whose code does not run here, nobody knows what they are."""
+    return bool("metric" not in table or table["metric"].str.partition(" ")[0].isin(METRICS).all())
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -64,9 +71,26 @@ def _titled(figure: Figure, picture: Path) -> Figure:
     if title:
         width = max(20, int(figure.get_figwidth() / INCHES_A_CHARACTER))
         lines = textwrap.wrap(title.replace("$", r"\$"), width)
-        figure.set_figheight(figure.get_figheight() + 0.18 * len(lines) + 0.1)
-        figure.suptitle("\n".join(lines), fontsize=9.5, weight="bold", ha="left", x=0.01)
+        share = _made_higher(figure, 0.18 * len(lines) + 0.1)
+        figure.text(0.01, 1 - 0.02 * (1 - share), "\n".join(lines), fontsize=9.5, weight="bold", va="top")
     return figure
+
+
+def _made_higher(figure: Figure, inches: float) -> float:
+    """Give a figure room above all it has, legends included, which its layout would not; the share of its height that this now is."""
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine(None)
+    share = figure.get_figheight() / (figure.get_figheight() + inches)
+    for ax in figure.axes:
+        x, y, width, height = ax.get_position().bounds
+        ax.set_position((x, y * share, width, height * share))
+    for text in figure.texts:
+        text.set_y(text.get_position()[1] * share)
+    for legend in figure.legends:
+        legend.set_bbox_to_anchor((0, 0, 1, share), figure.transFigure)
+    figure.set_figheight(figure.get_figheight() + inches)
+    return share
 
 
 def _picture(path: Path) -> Figure:

@@ -117,4 +117,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             f"Every seed: a point per run; grey lines join the runs of one seed; bars: {statistic_in_words(table)}. k× at the edge: k runs lie beyond the axis "
             f"or became non-finite.{roles.said(roles_of(roles))}"
         )
-        yield Plot("seeds", caption, table, draw, title=title(table))
+        yield Plot("seeds", caption, table, draw, title=title(table) + roles.where(roles_of(roles)))

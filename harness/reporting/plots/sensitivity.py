@@ -138,4 +138,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             "which ends just above guessing. Sensitivity: how far losses, cut at guessing, lie above their least on average over the rates, "
             f"median over seeds.{roles.said(roles_of(roles))}"
         )
-        yield Plot("sensitivity", caption, table, draw, title=title(table))
+        yield Plot("sensitivity", caption, table, draw, title=title(table) + roles.where(roles_of(roles)))

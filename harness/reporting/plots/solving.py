@@ -45,4 +45,5 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             "Time to solve: share of runs whose validation error has come below the task's target_error, by the step at which "
             f"it was first seen there; bands: 95 % (Wilson). A diverged run counts as never solved.{roles.said(roles.lines)}"
         )
-        yield Plot("solving", caption, table, draw, title=f"Solved at the end: {ends_in_words(table)}.")
+        title = f"Solved at the end: {ends_in_words(table)}.{roles.where(roles.lines)}"
+        yield Plot("solving", caption, table, draw, title=title)

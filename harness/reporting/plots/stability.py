@@ -31,8 +31,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     table = data(runs, roles)
     if table is not None:
         table, constant = without_constant(table, runs)
-        caption = f"Stability, of batches while training.{reading(table)}{constant}{_compared(table)}{roles.said(roles.points)}"
-        yield Plot("stability", caption, table, draw, title=title(table, runs))
+        caption = f"Stability, of batches while training.{reading(table)}{constant}{_compared(table)}{roles.said(roles.panels)}"
+        yield Plot("stability", caption, table, draw, title=title(table, runs) + roles.where(roles.panels))
 
 
 def title(table: pd.DataFrame, runs: pd.DataFrame) -> str:

@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from harness.reporting.page.words import number
-from harness.reporting.plots.axes import LEAST_WIDTH, facet_names, level_name, level_ticks
+from harness.reporting.plots.axes import LEAST_WIDTH, LINE, facet_names, level_name, level_ticks
 from harness.reporting.plots.estimates import difference, estimate
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
+from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import fences
 from harness.reporting.plots.texts import metric_name, metric_words, text_width, tick
@@ -33,6 +34,9 @@ WIDEST = 6.4
 
 WORDY, NUMERIC = 0.9, 0.38
 """Width of a cell, in inches, from which on it has room for an interval, and for a number."""
+
+MOST_NAMES = 16
+"""Levels that the y axis names; of more evenly spaced ones."""
 
 NEAR = "≈"
 """Marks a cell whose difference to the best one may be 0."""
@@ -68,10 +72,12 @@ def draw(data: pd.DataFrame) -> Figure:
     """One heatmap per metric and level of the facet."""
     shown, facets = list(dict.fromkeys(data["metric"])), sorted(data["facet_order"].unique())
     columns, rows = data["x_order"].nunique(), data["y_order"].nunique()
-    label = max(text_width(tick(level)) for level in data["y"])
+    ticks = [tick(level) for level in told_apart(list(dict.fromkeys(data["y"])))]
+    label, lines = max(map(text_width, ticks)), max(text.count("\n") + 1 for text in ticks)
     cell = min(1.05, WIDEST / (columns * len(facets)))
+    row = max(0.5 if cell >= WORDY else 0.34, LINE * lines + 0.05 if rows <= MOST_NAMES else 0.0)
     width = columns * cell * len(facets) + label + 0.6
-    height = (max(rows * (0.5 if cell >= WORDY else 0.3), 0.6) + 0.85) * len(shown)
+    height = (max(rows * row, 0.6) + 0.85) * len(shown)
     figure = Figure(figsize=(max(width, LEAST_WIDTH), height), layout="constrained")
     axes = figure.subplots(len(shown), len(facets), squeeze=False)
     names = facet_names(data)
@@ -132,19 +138,27 @@ def _luminance(colour: tuple[float, ...]) -> float:
 
 
 def _text(row: dict[Any, Any], cell: float) -> str:
-    """The difference with its interval, as far as there is room; of the best cell what it has."""
-    mark = f"{NEAR} " if not row["best"] and not (row["effect_low"] > 0 or row["effect_high"] < 0) else ""
-    diverged = f" {row['n_diverged']}×" if row["n_diverged"] else ""
+    """The difference with its interval, as far as there is room, and how many runs diverged; of the best cell what it has."""
+    mark = NEAR if not row["best"] and not (row["effect_low"] > 0 or row["effect_high"] < 0) else ""
     if cell < NUMERIC:
-        return "★" if row["best"] else mark.strip()
+        return "★" if row["best"] else mark
+    parts = filter(None, [mark, _difference(row, cell), f"{row['n_diverged']}×" if row["n_diverged"] else ""])
+    text = next(parts)
+    for part in parts:
+        beside = f"{text} {part}"
+        text = beside if text_width(beside) < cell else f"{text}\n{part}"
+    return text
+
+
+def _difference(row: dict[Any, Any], cell: float) -> str:
     if row["best"]:
-        return (f"best: {number(row['estimate'])}" if cell >= WORDY else number(row["estimate"])) + diverged
+        return f"best: {number(row['estimate'])}" if cell >= WORDY else number(row["estimate"])
     ends = [row["effect_low"], row["effect_high"]]
     if cell < WORDY or not np.isfinite(ends).all():
-        return mark + signed(row["effect"]) + diverged
+        return signed(row["effect"])
     digits = max(0, 1 - math.floor(math.log10(max(*map(abs, ends), 1e-300))))  # two of the larger end
     effect, low, high = (signed(value, digits) for value in (row["effect"], *ends))
-    return f"{mark}{effect}\n[{low}, {high}]{diverged}"
+    return f"{effect}\n[{low}, {high}]"
 
 
 def signed(value: float, digits: int | None = None) -> str:
@@ -165,8 +179,9 @@ def _axes(ax: Axes, panel: pd.DataFrame, data: pd.DataFrame) -> None:
     columns, rows = (data.drop_duplicates(f"{role}_order").sort_values(f"{role}_order") for role in ("x", "y"))
     ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-0.5, len(rows) - 0.5))
     ax.set(xlabel=level_name(data, "x"), ylabel=level_name(data, "y").replace(" (", "\n("))
-    step = -(-len(rows) // 16)
-    ax.set_yticks(rows["y_order"][::step], [tick(level) for level in rows["y"][::step]])
+    step = -(-len(rows) // MOST_NAMES)
+    names = [tick(level, flat=step > 1) for level in told_apart(rows["y"].to_list())]
+    ax.set_yticks(rows["y_order"][::step], names[::step])
     ax.tick_params(axis="both", length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
@@ -194,4 +209,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim."
             f"{roles.said(roles.points)}"
         )  # fmt: skip
-        yield Plot("surface", caption, table, draw, title=title(table))
+        yield Plot("surface", caption, table, draw, title=title(table) + roles.where(roles.points))

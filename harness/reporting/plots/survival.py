@@ -88,4 +88,5 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             "Survival (Kaplan–Meier): a run is lost where it becomes non-finite, or where its validation loss rises above guessing for good; "
             f"bands: 95 % (Wilson).{tuning}{roles.said(roles.lines)}"
         )
-        yield Plot("survival", caption, table, draw, title=f"Not diverged at the end: {ends_in_words(table)}.")
+        title = f"Not diverged at the end: {ends_in_words(table)}.{roles.where(roles.lines)}"
+        yield Plot("survival", caption, table, draw, title=title)

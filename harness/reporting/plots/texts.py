@@ -2,6 +2,8 @@
 
 import textwrap
 
+from harness.reporting.page.words import brief
+from harness.reporting.plots.level_names import compact
 from harness.settings.metrics import METRICS
 
 UNITS = {
@@ -22,8 +24,8 @@ UNCLIPPED = "∞ (no clipping)"
 """A level whose label is long; axes say once what it is."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-SENTENCE = 40
-"""Characters of a level in a sentence, at most."""
+NARROW = 18
+"""Characters of a line of a tick label."""
 
 CHARACTER = 0.075
 """Width of a character, in inches."""
@@ -64,10 +66,10 @@ def metric_words(metric: str) -> str:
 def shortened(text: str) -> str:
     """A level as it stands in a sentence.
 
-    >>> shortened("a" * 50) == "a" * 39 + "…"
-    True
+    >>> shortened("a" * 50), shortened("(0.2, 0.2, 0.2)")
+    ('aaaaaaaaaaaaaaaaaaaaaaaa…aaaaaaaaaaaaaaaaaaaaaaa', '(0.2 ×3)')
     """
-    return text if len(text) <= SENTENCE else f"{text[: SENTENCE - 1]}…"
+    return brief(compact(text))
 
 
 def wrapped(text: str, width: int) -> str:
@@ -84,13 +86,14 @@ def wrapped(text: str, width: int) -> str:
 
 
 def tick(text: str, *, flat: bool = False) -> str:
-    r"""A level as a narrow tick label: what stands in brackets goes below, unless it shall be `flat`; no clipping is ∞.
+    r"""A level as a narrow tick label: of a long one what stands in brackets goes below, unless it shall be `flat`; no clipping is ∞.
 
     >>> tick("∞ (no clipping)"), tick("GlobalNorm(max_norm=1)")
     ('∞', 'GlobalNorm\n(max_norm=1)')
     """
-    text = "∞" if text == UNCLIPPED else text
-    return text if flat else "\n".join(wrapped(part, 18) for part in text.replace("(", "\n(", 1).splitlines())
+    text = "∞" if text == UNCLIPPED else compact(text)
+    parts = text.replace("(", "\n(", 1).splitlines() if len(text) > NARROW else [text]
+    return text if flat else "\n".join(wrapped(part, NARROW) for part in parts if part)
 
 
 def text_width(text: str) -> float:

@@ -63,8 +63,10 @@ def _binned(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bands(curves: pd.DataFrame, quantity: str) -> list[dict[str, Any]]:
-    """Median and quartiles at each step that has the quantity; curves with the `status` of their run."""
+    """Median and quartiles at each step that has the quantity, none where just one has it; curves with the `status` of their run."""
     steps = curves.loc[curves[quantity].notna(), "step"].unique()
+    if len(steps) < 2:
+        return []
     curves = curves[curves["step"].isin(steps)]
     lost = curves[quantity].isna() & (curves["status"] == "diverged")
     values = curves.assign(value=curves[quantity].mask(lost, math.inf)).pivot(
@@ -126,16 +128,19 @@ def _line(ax: Axes, line: pd.DataFrame, scale: Scale, *, marked: bool) -> None:
 
 
 def title(table: pd.DataFrame) -> str:
-    """Where the validation loss ends lowest, and in how many lines it still fell."""
-    found = table[table["quantity"] == "validation_loss"].sort_values("step")
+    """Where the validation loss ends lowest, and in how many lines it still fell; of the training loss where it ends lowest."""
+    quantity = "validation_loss" if (table["quantity"] == "validation_loss").any() else "loss"
+    found = table[table["quantity"] == quantity].sort_values("step")
     lines = [line for _, line in found.groupby(["facet_order", "group_order"])]
     ends = [(line["median"].iloc[-1], line) for line in lines]
     if not ends or not np.isfinite([value for value, _ in ends]).any():
         return ""
     value, best = min(ends, key=lambda end: end[0])
-    falling = sum(line["median"].iloc[-1] == line["median"].min() for line in lines if len(line) > 1)
-    of = f"{falling} of {counted(len(lines), 'line')}" if len(lines) > 1 else "the line" if falling else "no line"
     where = f" at {levels_of(best.iloc[0])}" if len(lines) > 1 else ""
+    if quantity == "loss":
+        return f"The loss of training batches ends lowest{where} (median {number(value)})."
+    falling = sum(line["median"].iloc[-1] == line["median"].min() for line in lines)
+    of = f"{falling} of {counted(len(lines), 'line')}" if len(lines) > 1 else "the line" if falling else "no line"
     return f"Validation loss ends lowest{where} (median {number(value)}); its least value is the last one in {of}."
 
 
@@ -149,4 +154,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             f"Training curves: median over seeds, band: quartiles.{ended} Where some runs of a line end earlier, it goes on with the "
             f"others. Gradient norms are those of training batches.{roles.said(roles.lines)}"
         )
-        yield Plot("training", caption, table, draw, title=title(table))
+        yield Plot("training", caption, table, draw, title=title(table) + roles.where(roles.lines))

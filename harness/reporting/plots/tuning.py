@@ -119,4 +119,4 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
                 "of few seeds their range). Rings: chosen, the larger the oftener; triangles at the edge: beyond the axis, or half or more "
                 f"diverged.{roles.said(roles.lines)}"
             )
-            yield Plot(f"tuning_{factor}", caption, table, draw, title=title(table))
+            yield Plot(f"tuning_{factor}", caption, table, draw, title=title(table) + roles.where(roles.lines))

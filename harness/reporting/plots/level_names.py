@@ -1,0 +1,75 @@
+"""Levels as figures name them: as short as tells them apart. Tables have them whole."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+
+from harness.reporting.page.words import brief
+
+LONG = 24
+"""Characters from which on what all levels share is left out."""
+
+SEVERAL = re.compile(r"\(([^()]*,[^()]*)\)")
+"""Brackets around several values, none of which has brackets itself."""
+
+WHOLE = re.compile(r"-?\d+\.0")
+
+
+def compact(text: str) -> str:
+    """A level with what it repeats counted.
+
+    >>> compact("(0.2, 0.2, 0.2, 0.0, 0.0, 0.0)"), compact("(32, 32)"), compact("DropoutNet(hidden=(8, 8, 8), dropout=0.2)")
+    ('(0.2 ×3, 0 ×3)', '(32, 32)', 'DropoutNet(hidden=(8 ×3), dropout=0.2)')
+    """
+    return SEVERAL.sub(lambda found: f"({_counted(found[1])})", text)
+
+
+def _counted(values: str) -> str:
+    parts = [part[:-2] if WHOLE.fullmatch(part) else part for part in values.split(", ")]
+    runs = [(part, len(list(run))) for part, run in groupby(parts)]
+    return ", ".join(f"{part} ×{n}" if n > 2 else ", ".join([part] * n) for part, n in runs)
+
+
+def told_apart(levels: Sequence[str]) -> list[str]:
+    """Each level in short; different ones never read the same.
+
+    >>> told_apart(["SimpleRNN(hidden=64, readout=every)", "SimpleRNN(hidden=64, readout=every, zoneout=0.5)"])
+    ['SimpleRNN', 'SimpleRNN(zoneout=0.5)']
+    """
+    shown = [compact(level) for level in levels]
+    if max(map(len, shown), default=0) > LONG:
+        shown = _without_shared(shown)
+    shown = [brief(text) for text in shown]
+    whole = dict(zip(levels, shown, strict=True))
+    count = Counter(whole.values())
+    numbered = {level: i for i, level in enumerate(whole, start=1)}
+    return [
+        text if count[text] == 1 else f"{text} #{numbered[level]}" for level, text in zip(levels, shown, strict=True)
+    ]
+
+
+def _without_shared(levels: Sequence[str]) -> list[str]:
+    """Components without the settings that all of them have alike; as they are where that would not tell them apart."""
+    parts = [_parts(level) for level in levels]
+    if len(set(levels)) < 2 or not all(settings for _, settings in parts):
+        return list(levels)
+    shared = set.intersection(*(set(settings) for _, settings in parts))
+    rest = [(name, [each for each in settings if each not in shared]) for name, settings in parts]
+    found = [f"{name}({', '.join(settings)})" if settings else name for name, settings in rest]
+    return found if len(set(found)) == len(set(levels)) else list(levels)
+
+
+def _parts(level: str) -> tuple[str, list[str]]:
+    """The class of a component and its settings, each with its name; no settings of anything else."""
+    name, bracket, rest = level.partition("(")
+    if not name or not bracket or not rest.endswith(")"):
+        return level, []
+    settings, depth = [""], 0
+    for character in rest[:-1]:
+        depth += (character in "([{") - (character in ")]}")
+        if character == "," and depth == 0:
+            settings.append("")
+        else:
+            settings[-1] += character
+    return name, [setting.strip() for setting in settings]
