@@ -107,6 +107,18 @@ def test_every_member_gets_its_own_examples_in_its_seeds_order_also_when_others_
         check(step, indices)
 
 
+def test_a_feed_goes_on_from_where_it_was() -> None:
+    _, feed = fed()
+    feed.indices(3)
+    state = [{name: value.clone() for name, value in order.items()} for order in feed.state_dict()]
+    rest = feed.indices(6)
+    assert len(state) == 3, "members 0 and 1 share an order"
+    _, other = fed()
+    other.indices(1)
+    other.load_state_dict(state)
+    assert torch.equal(other.indices(6), rest)
+
+
 def test_splits_are_filled_up_with_examples_that_do_not_count() -> None:
     data, feed = fed()
     for name, at_most in (("train", None), ("validation", None), ("test", None), ("flipped", None), ("train", 7), ("train", [3, 20, 9, 1])):  # fmt: skip
