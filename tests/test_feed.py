@@ -171,6 +171,20 @@ def test_masks_are_the_seeds_noise_against_each_members_p(kind: str, shape: tupl
             torch.testing.assert_close(found[m], expected, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("kind", ["bernoulli", "alpha"])
+def test_masks_are_right_where_the_noise_is_next_to_p_and_at_both_ends(kind: str) -> None:
+    """So many numbers that every multiple of 2^-16 is among them."""
+    ps, count = [0.0, 0.3, 0.5, 1.0], 2**21
+    noise = Noise({4: slice(0, 4)}, steps=1, device=CPU, dtype=torch.float32)
+    noise.begin(train=True)
+    found = noise.mask(kind, MemberFloat(ps), (count,))
+    drawn = uniform(torch.Size((count,)), stream(4, f"dropout {count} 0"))
+    assert found is not None and len(drawn.unique()) == 2**16
+    for mask, p in zip(found, ps, strict=True):
+        assert torch.equal(mask != 0, (drawn >= p) & (p < 1))
+        assert mask.unique().tolist() == pytest.approx(sorted({0.0, keep_scale(kind, p)} if p else {1.0}))
+
+
 def test_all_is_dropped_at_1_and_nothing_at_0_and_a_schedule_says_which() -> None:
     clock = Clock(4, 5, CPU)
     levels = Scheduled([0.0, Early(0.5, until=2), 1.0, 0.25, 0.0], clock)
