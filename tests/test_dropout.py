@@ -99,6 +99,16 @@ def test_without_settings_a_function_does_what_torchs_does(function: Callable[..
     assert sorted(ours.unique().tolist()) == pytest.approx(sorted(function(x).unique().tolist()))
 
 
+def test_features_of_an_example_with_and_without_a_batch_axis() -> None:
+    """Torch takes two axes as an example for `dropout1d`, as a batch of scalars for `dropout2d`."""
+    cases = [(F.dropout1d, X[0, 0], (5, 1)), (F.dropout1d, X[0], (3, 5, 1)), (F.dropout2d, X[0, 0], (5, 2)),
+             (F.dropout3d, X[:, None], (4, 1, 1, 1, 1)), (F.dropout3d, X, (4, 1, 1, 1))]  # fmt: skip
+    for function, x, shape in cases:
+        with Answers(begun(), batched=False):
+            found = function(x, P, True)
+        torch.testing.assert_close(found, scaled(x, kept(shape, P), P), rtol=1e-7, atol=1e-12)
+
+
 def test_the_projects_own_functions() -> None:
     with Answers(begun(), batched=False):
         noisy, same = gaussian_dropout(X, P, True), gaussian_dropout(X, P, False)
