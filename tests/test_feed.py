@@ -174,8 +174,8 @@ def test_masks_are_the_seeds_noise_against_each_members_p(kind: str, shape: tupl
 @pytest.mark.parametrize("kind", ["bernoulli", "alpha"])
 def test_masks_are_right_where_the_noise_is_next_to_p_and_at_both_ends(kind: str) -> None:
     """So many numbers that every multiple of 2^-16 is among them."""
-    ps, count = [0.0, 0.3, 0.5, 1.0], 2**21
-    noise = Noise({4: slice(0, 4)}, steps=1, device=CPU, dtype=torch.float32)
+    ps, count = [0.0, 0.3, 0.5, 0.9, 1 - 2**-16, 1.0], 2**21
+    noise = Noise({4: slice(0, 6)}, steps=1, device=CPU, dtype=torch.float32)
     noise.begin(train=True)
     found = noise.mask(kind, MemberFloat(ps), (count,))
     drawn = uniform(torch.Size((count,)), stream(4, f"dropout {count} 0"))
