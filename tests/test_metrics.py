@@ -1,5 +1,6 @@
 """What the table of metrics says of each, against what training and measuring make of it."""
 
+import functools
 import math
 from dataclasses import replace
 from itertools import product
@@ -25,7 +26,7 @@ Y = (X[:, 0] > 0).long()
 OTHER = torch.randn(40, 5, generator=torch.Generator().manual_seed(1))
 SETUP = Setup(
     task=Tensors(X, Y, test=(OTHER, (OTHER[:, 0] > 0).long()), target_error=0.3, label_noise=0.2),
-    model=DropoutNet(hidden=(8,), dropout=0.2), clipping=GlobalNorm(0.5), optimizer=SGD(0.3), batch_size=16, steps=60,
+    model=DropoutNet(hidden=(8,), dropout=0.2), clipping=GlobalNorm(0.5), optimizer=SGD(0.3), batch_size=16, steps=30,
     metrics=Diagnostics("full"),
 )  # fmt: skip
 
@@ -40,19 +41,20 @@ DIAGNOSED = {
 OF_SEVERAL_RUNS = {"churn", "largest_lr", "lr_sensitivity"}
 
 
-def row(setup: Setup, *, confirm: bool = True) -> pd.Series:
+@functools.cache
+def row(setup: Setup = SETUP, *, confirm: bool = True) -> pd.Series:
     runs, _ = train([Run(0, 0, setup, confirm=confirm)], evaluations=3, device=CPU)
     return runs.loc[0, list(METRICS)].astype(float)
 
 
 def test_tuning_may_use_what_other_test_data_do_not_change_and_runs_that_are_not_tested_have() -> None:
-    here = row(SETUP)
+    here = row()
     moved = row(SETUP.with_value("task.test", (OTHER + 3, SETUP.task.test[1])))
     changed = {name for name in METRICS if here[name] != moved[name] and not math.isnan(here[name])}
     assert changed == ON_TEST | (BEST & {"best_test_loss", "best_test_error", "best_gap"}) | {"brier", "calibration_error", "noise_error"}  # fmt: skip
     tunable = {name for name, metric in METRICS.items() if metric.tunable}
     assert not changed & tunable
-    untested = row(SETUP, confirm=False)
+    untested = row(confirm=False)
     by_now = set(untested[untested.notna()].index) | {"recovery_steps"}  # missing without spikes
     assert tunable == by_now - BEST - {"guess_loss"}
 
@@ -80,7 +82,7 @@ def test_what_the_levels_measure_and_what_a_single_run_has() -> None:
     assert (standard - light, full - standard, full) == (DIAGNOSED["standard"], DIAGNOSED["full"], set(METRICS))
     assert {name for name, metric in METRICS.items() if metric.across_runs} == OF_SEVERAL_RUNS
     assert (
-        row(SETUP).isna()[["solved", "solve_step", "memorization", *sorted(OF_SEVERAL_RUNS)]].tolist()
+        row().isna()[["solved", "solve_step", "memorization", *sorted(OF_SEVERAL_RUNS)]].tolist()
         == [False] * 3 + [True] * 3
     )
 
