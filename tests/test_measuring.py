@@ -172,7 +172,7 @@ def test_noise_is_the_largest_change_of_an_output_between_two_draws_by_hand(alwa
         drawn = [[uniform(hidden.shape, own) for own in streams] for _ in range(skipped + 2)]
         masks = [[(u >= p).double() / (1 - p) for u, p in zip(each, ps, strict=True)] for each in drawn[skipped:]]
         first, second = (module.out(hidden * torch.stack(each).prod(0)) for each in masks)
-        return float((first - second).abs().max())
+        return (first - second).abs().max().item()
 
     assert found["train_noise"] == pytest.approx(change("dropout", accumulate, [0.4, always]), rel=1e-9)
     if always:  # the layer, which does nothing in evaluation, makes no call
