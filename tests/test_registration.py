@@ -546,9 +546,10 @@ def test_an_unchanged_study_has_the_verdicts_of_before():
         study, {"test_loss": [0.9, 1.1, 1.0, 0.95], "test_error": [0.1, 0.0, 0.2, 0.1], "eval_noise": [0.0] * 4}, 4
     )
     runs["train_noise"] = 1.0
-    for chain in (chain_of((study, 0)), [], chain_of((study, 4))):
+    for chain, registered in ((chain_of((study, 0)), True), ([], None), (chain_of((study, 4)), None)):
         found = judge_registered(study, runs, registrations(study, chain))
         assert [{**vars(v), **BLANK} for v in found] == [vars(v) for v in judge(study.claims, runs, Plan.of(study))]
+        assert [v.registered for v in found] == [registered] * 3
 
 
 def of_before(*claims: dict[str, Any], at: str = "2025-11-03T10:00:00Z") -> Chain:
