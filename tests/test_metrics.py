@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from test_train import CPU
+import torch.nn.functional as F
+from test_train import CPU, textbook_model
 
 from harness import Diagnostics
 from harness.clipping import GlobalNorm
@@ -57,6 +58,23 @@ def test_tuning_may_use_what_other_test_data_do_not_change_and_runs_that_are_not
     untested = row(confirm=False)
     by_now = set(untested[untested.notna()].index) | {"recovery_steps"}  # missing without spikes
     assert tunable == by_now - BEST - {"guess_loss"}
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+def test_losses_are_those_of_the_textbook_loop_on_their_own_examples(confirm: bool) -> None:
+    """A run that is not tested is measured on the first 256 training examples, another on as many as it is tested on."""
+    x = torch.randn(420, 5, generator=torch.Generator().manual_seed(2))
+    setup = Setup(task=Tensors(x, (x[:, 0] > 0).long(), test_size=40, validation_size=60), model=DropoutNet(hidden=(8,)),
+                  optimizer=SGD(0.5), batch_size=16, steps=20)  # fmt: skip
+    found, _ = train([Run(0, 0, setup, confirm=confirm)], evaluations=2, device=CPU, dtype=torch.float64)
+    model, data = textbook_model(setup, 0, torch.float64)[0].eval(), setup.task.data(0)
+    assert len(data.train) == 320
+    splits = {"train": data.train[: 40 if confirm else 256], "validation": data.validation} | ({"test": data.test} if confirm else {})  # fmt: skip
+    for split, chosen in splits.items():
+        scores, y = model(data.x[chosen].double()).detach(), data.y[chosen]
+        assert found[f"{split}_loss"][0] == pytest.approx(float(F.cross_entropy(scores, y)), rel=1e-9)
+        assert found[f"{split}_error"][0] == pytest.approx(float((scores.argmax(1) != y).double().mean()), abs=1e-12)
+    assert found["test_loss"].notna()[0] == confirm
 
 
 def test_of_a_run_that_became_non_finite_what_measures_generalization_is_infinite() -> None:
