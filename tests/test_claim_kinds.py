@@ -158,6 +158,12 @@ def test_every_arm_of_a_monotone_trend_counts_once():
     assert "Diverged: 2 of 30 runs" in found.sentence
 
 
+def test_a_monotone_trend_rests_on_the_step_with_the_fewest_seeds():
+    runs = make_runs({0.0: [3.0] * 10, 0.2: [2.0] * 10, 0.5: [1.0] * 9 + [math.nan]})
+    (found,) = judged(runs, along(shape="monotone"))
+    assert (found.n, found.n_missing, found.verdict) == (9, 1, "supported")
+
+
 def test_a_trend_of_rates_has_the_interval_of_bounded_numbers():
     rates = {0.0: [1.0] * 12, 0.2: [1.0] * 6 + [0.0] * 6, 0.5: [0.0] * 12}
     (found,) = judged(make_runs(rates, "diverged"), along(metric="diverged"))

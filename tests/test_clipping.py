@@ -138,10 +138,23 @@ BY_HAND = {
     "none": (NoClipping(), {"a.w": [3.0, 4.0]}, {"a.w": [3.0, 4.0]}, False),
     "global norm": (GlobalNorm(1.0), {"a.w": [3.0], "b.w": [4.0]}, {"a.w": [0.6], "b.w": [0.8]}, True),
     "global norm, short": (GlobalNorm(6.0), {"a.w": [3.0], "b.w": [4.0]}, {"a.w": [3.0], "b.w": [4.0]}, False),
+    "global norm, at the bound": (GlobalNorm(5.0), {"a.w": [3.0], "b.w": [4.0]}, {"a.w": [3.0], "b.w": [4.0]}, False),
+    "per tensor, at the bound": (
+        PerTensorNorm(5.0),
+        {"a.w": [3.0, 4.0], "b.w": [5.0]},
+        {"a.w": [3.0, 4.0], "b.w": [5.0]},
+        0.0,
+    ),
+    "value, at the bound": (Value(1.0), {"a.w": [1.0, -1.0], "b.w": [0.5]}, {"a.w": [1.0, -1.0], "b.w": [0.5]}, 0.0),
+    "agc, at the bound": (AGC(1.0), {"a.w": [3.0, 4.0], "b.w": [9.0]}, {"a.w": [3.0, 4.0], "b.w": [9.0]}, 0.0),
+    "agc, one layer, which is the last": (AGC(0.1), {"a.w": [3.0, 4.0]}, {"a.w": [3.0, 4.0]}, 0.0),
+    "agc, one unit": (AGC(0.1), {"a.w": [3.0, 4.0], "b.w": [9.0]}, {"a.w": [0.3, 0.4], "b.w": [9.0]}, 1.0),
     "per tensor": (PerTensorNorm(1.0), {"a.w": [3.0, 4.0], "b.w": [0.5]}, {"a.w": [0.6, 0.8], "b.w": [0.5]}, 0.5),
     "value": (Value(1.0), {"a.w": [3.0, -0.5], "b.w": [-2.0]}, {"a.w": [1.0, -0.5], "b.w": [-1.0]}, 2 / 3),
     "normalized, long": (Normalized(2.0), {"a.w": [3.0, 4.0]}, {"a.w": [1.2, 1.6]}, True),
     "normalized, short": (Normalized(2.0), {"a.w": [0.3, 0.4]}, {"a.w": [1.2, 1.6]}, True),
+    "normalized, tiny": (Normalized(2.0), {"a.w": [3e-13, 4e-13]}, {"a.w": [0.6, 0.8]}, True),  # as if of norm 1e-12
+    "global norm, tiny": (GlobalNorm(5e-7), {"a.w": [1e-6]}, {"a.w": [2.5e-7]}, True),  # 5e-7 / (1e-6 + 1e-6)
     "normalized, zero": (Normalized(2.0), {"a.w": [0.0, 0.0]}, {"a.w": [0.0, 0.0]}, False),
     "finite": (SkipNonfinite(), {"a.w": [3.0, 1e200]}, {"a.w": [3.0, 1e200]}, False),
     "infinite": (SkipNonfinite(), {"a.w": [3.0, inf]}, {"a.w": [3.0, inf]}, True),
@@ -185,6 +198,9 @@ def test_autoclip_by_hand() -> None:
     # medians of {1}, {1, 3}, {1, 3, 8}, {0.5, 1, 3, 8}
     assert [f.flat[0, 0].item() for f in found] == pytest.approx([1.0, -2.0, 3.0, 0.5], rel=1e-5)
     assert [f.acted[0] for f in found] == [False, True, True, False]
+    whole = Members([AutoClip(50.0)], as_tensors({"a.w": [0.0]}), steps=4)  # as many as there are
+    found = [whole.clip(as_tensors({"a.w": [value]})) for value in (1.0, -3.0, 0.5, 8.0)]
+    assert [f.flat[0, 0].item() for f in found] == pytest.approx([1.0, -2.0, 0.5, 2.0], rel=1e-5)
 
 
 @pytest.mark.parametrize("long", [1, 1_000])

@@ -46,6 +46,12 @@ NAN, INF = math.nan, math.inf
         (17.0, 3.0, [4.6, 2.0, 2.15], False, (0, 1, 0)),
         (17.0, 3.0, [4.6, 0.0, 0.0], False, (0, 0, 1)),  # is at its least
         (0.0, 0.0, [1.0, 0.5, 0.1], False, (0, 0, 1)),  # guessing costs nothing, and nothing is better
+        (0.99, 1.0, [4.6, 3.1, 0.99], False, (0, 0, 1)),  # below it by 1 %, and not by more
+        (0.9899, 1.0, [4.6, 3.1, 0.9899], False, (0, 0, 0)),
+        (1.05, 1.0, [4.6, 0.5, 1.05], False, (0, 0, 1)),  # above it by 5 %, and not by more
+        (1.0501, 1.0, [4.6, 0.5, 1.0501], False, (0, 1, 0)),
+        (17.0, 3.0, [4.6, 1.0, 1.05], False, (0, 0, 1)),  # risen by 5 %, and not by more
+        (17.0, 3.0, [4.6, 1.0, 1.0501], False, (0, 1, 0)),
     ],
 )
 def test_endings_by_hand(

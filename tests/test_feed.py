@@ -107,6 +107,18 @@ def test_every_member_gets_its_own_examples_in_its_seeds_order_also_when_others_
         check(step, indices)
 
 
+def test_a_feed_goes_on_from_where_it_was() -> None:
+    _, feed = fed()
+    feed.indices(3)
+    state = [{name: value.clone() for name, value in order.items()} for order in feed.state_dict()]
+    rest = feed.indices(6)
+    assert len(state) == 3, "members 0 and 1 share an order"
+    _, other = fed()
+    other.indices(1)
+    other.load_state_dict(state)
+    assert torch.equal(other.indices(6), rest)
+
+
 def test_splits_are_filled_up_with_examples_that_do_not_count() -> None:
     data, feed = fed()
     for name, at_most in (("train", None), ("validation", None), ("test", None), ("flipped", None), ("train", 7), ("train", [3, 20, 9, 1])):  # fmt: skip
@@ -157,6 +169,20 @@ def test_masks_are_the_seeds_noise_against_each_members_p(kind: str, shape: tupl
         for m, (seed, p) in enumerate(zip(seeds_of(ROWS), levels.levels, strict=True)):
             expected = (drawn[seed] >= p).double() * keep_scale(kind, p)
             torch.testing.assert_close(found[m], expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "alpha"])
+def test_masks_are_right_where_the_noise_is_next_to_p_and_at_both_ends(kind: str) -> None:
+    """So many numbers that every multiple of 2^-16 is among them."""
+    ps, count = [0.0, 0.3, 0.5, 0.9, 1 - 2**-16, 1.0], 2**21
+    noise = Noise({4: slice(0, 6)}, steps=1, device=CPU, dtype=torch.float32)
+    noise.begin(train=True)
+    found = noise.mask(kind, MemberFloat(ps), (count,))
+    drawn = uniform(torch.Size((count,)), stream(4, f"dropout {count} 0"))
+    assert found is not None and len(drawn.unique()) == 2**16
+    for mask, p in zip(found, ps, strict=True):
+        assert torch.equal(mask != 0, (drawn >= p) & (p < 1))
+        assert mask.unique().tolist() == pytest.approx(sorted({0.0, keep_scale(kind, p)} if p else {1.0}))
 
 
 def test_all_is_dropped_at_1_and_nothing_at_0_and_a_schedule_says_which() -> None:

@@ -65,6 +65,12 @@ def test_one_look_is_holms_procedure():
     assert found == [None, Decision(0, 0.0125), None, Decision(0, pytest.approx(0.05 / 3))]
     assert decide([], [10]) == []
     assert shown_alpha([10], 0, 4) == 0.0125
+    assert shown_alpha([10], 0, 0) == 0.05, "of exact claims alone"
+
+
+def test_an_interval_that_ends_at_the_smallest_effect_decides_nothing():
+    assert decide([[Seen(0.05)]], [10]) == [None]  # type: ignore[misc]
+    assert decide([[Seen(0.0499)]], [10]) == [Decision(0, 0.05)]  # type: ignore[misc]
 
 
 def test_family_wise_errors_at_the_smallest_effect():

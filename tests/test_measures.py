@@ -96,7 +96,9 @@ def said(**settings: Any) -> str:
 
 def test_outputs_are_measured_as_plain_pytorch_does() -> None:
     """Splits of unlike sizes share a population here, whose short ones are filled up: what fills does not count."""
-    setups = [setup_of(task=Images(train_size=size)) for size in (200, 40)]
+    setups = [
+        setup_of(task=Images(train_size=size, test_size=test)) for size, test in ((200, 359), (40, 359), (200, 60))
+    ]
     runs, _ = trained(*setups)
     for setup, row in zip(setups, runs.to_dict("records"), strict=True):
         model, data = textbook_model(setup, 0, F64)[0].eval(), setup.task.data(0)
@@ -106,7 +108,7 @@ def test_outputs_are_measured_as_plain_pytorch_does() -> None:
             rank = (scores > scores.gather(1, y[:, None])).sum(1)
             assert row[f"{split}_top2_error"] == pytest.approx(float((rank > 1).double().mean()), abs=1e-12)
             assert row[f"{split}_nll"] == pytest.approx(float(F.cross_entropy(scores, y)), rel=1e-9)
-    assert len(set(runs["train_top2_error"])) == 2
+    assert len(set(runs["train_top2_error"])) == 3
 
 
 def test_a_population_measures_what_each_run_alone_measures() -> None:
@@ -130,6 +132,21 @@ def test_final_weights_are_meant_and_with_patience_the_best_ones() -> None:
             assert np.isfinite(loss).all()
             assert runs["late_loss"][trial] == pytest.approx(loss[len(loss) // 2 :].mean(), rel=1e-12)
     assert (runs["steps_done"] < 60).any()
+
+
+def test_a_curve_is_of_the_logged_steps_that_its_run_has_trained() -> None:
+    seen = []
+
+    def of_curve(curve):
+        seen.append(curve)
+        return float(curve["step"].max())
+
+    setup = setup_of(steps=60, metrics=diagnostics(of_curve))
+    runs, curves = trained(setup.replace(patience=1, optimizer=SGD(4.0)), setup.replace(patience=1, optimizer=SGD(0.1)))
+    assert runs["of_curve"].tolist() == runs["steps_done"].tolist() and min(runs["steps_done"]) < 60
+    for trial, curve in enumerate(seen):
+        own = curves[(curves["trial"] == trial) & (curves["step"] <= runs["steps_done"][trial])]
+        pd.testing.assert_frame_equal(curve, own.drop(columns=["trial", "seed"]).reset_index(drop=True))
 
 
 def test_a_run_that_only_tunes_is_not_tested() -> None:

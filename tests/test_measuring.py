@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from test_train import CPU
+from test_train import CPU, uniform
 
 from harness import Diagnostics
 from harness.engine.history import LoggingSteps
@@ -20,6 +20,7 @@ from harness.engine.training import Training
 from harness.models import Model
 from harness.optimizers import SGD
 from harness.settings.metrics import DETAIL
+from harness.settings.randomness import stream, stream_seed
 from harness.tasks import Tensors
 
 X = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))
@@ -142,3 +143,39 @@ def test_calibration_is_that_of_the_statistics_that_training_left(seeds: list[in
     p = module(data.x[data.test].double()).softmax(-1).detach()
     brier = float((p - F.one_hot(data.y[data.test], 3)).square().sum(1).mean())
     assert training.final_metrics()["brier"][0] == pytest.approx(brier, rel=1e-9)
+
+
+class Noisy(nn.Module):
+    """Dropout in training by a layer, and always by a function."""
+
+    def __init__(self, always: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.drop, self.out, self.always = nn.Linear(5, 8), nn.Dropout(0.4), nn.Linear(8, 3), always
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(F.dropout(self.drop(self.first(x)), self.always))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("always", [0.0, 0.3])
+def test_noise_is_the_largest_change_of_an_output_between_two_draws_by_hand(always: float, accumulate: int) -> None:
+    """On the first of the next batches, with the draws that come after those of training; in evaluation the layer does nothing."""
+    setup = Setup(task=POINTS, model=Model(Noisy, always=always), optimizer=SGD(1e-300), batch_size=16, accumulate=accumulate, steps=1)  # fmt: skip
+    found = train([Run(0, seed, setup) for seed in (3, 4)], evaluations=1, device=CPU, dtype=torch.float64)[0].loc[1]
+    torch.manual_seed(stream_seed(4, "init"))
+    module, data = Noisy().double(), POINTS.data(4)
+    order = data.train[torch.randperm(len(data.train), generator=stream(4, "order"))]
+    hidden = module.first(data.x[order[16 * accumulate :][:16]].double())
+
+    def change(purpose: str, skipped: int, ps: list[float]) -> float:
+        streams = [stream(4, f"{purpose} 16x8 {call}") for call in range(len(ps))]
+        drawn = [[uniform(hidden.shape, own) for own in streams] for _ in range(skipped + 2)]
+        masks = [[(u >= p).double() / (1 - p) for u, p in zip(each, ps, strict=True)] for each in drawn[skipped:]]
+        first, second = (module.out(hidden * torch.stack(each).prod(0)) for each in masks)
+        return (first - second).abs().max().item()
+
+    assert found["train_noise"] == pytest.approx(change("dropout", accumulate, [0.4, always]), rel=1e-9)
+    if always:  # the layer, which does nothing in evaluation, makes no call
+        assert found["eval_noise"] == pytest.approx(change("evaluation dropout", 0, [always]), rel=1e-9)
+    else:
+        assert found["eval_noise"] == 0

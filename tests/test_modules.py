@@ -226,6 +226,18 @@ def test_dropout_of_features_takes_an_example_without_a_batch_axis_as_torch_does
         assert torch.equal(ours, noises[1].mask("bernoulli", 0.5, mask_shape)[0].expand(shape))
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.Dropout(1.0), nn.Dropout2d(1.0), nn.AlphaDropout(1.0), nn.FeatureAlphaDropout(1.0)], ids=repr
+)
+def test_at_1_all_is_0_as_in_torch(layer: nn.Module) -> None:
+    x = torch.randn(4, 3, 5, 2)
+    noise = Noise({0: slice(0, 1)}, steps=1, device=CPU, dtype=torch.float32)
+    noise.begin(train=True)
+    with Answers(noise, batched=False):
+        assert torch.equal(layer(x), torch.zeros_like(x))
+    assert torch.equal(layer(x), torch.zeros_like(x))
+
+
 def by_value(s: Any, x: Tensor) -> Tensor:
     hidden = s.drop(s.a(x))
     return s.b(hidden if hidden.sum() > 0 else hidden.relu())

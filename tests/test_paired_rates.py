@@ -84,6 +84,8 @@ def test_decisions_at_few_pairs_by_hand() -> None:
 def test_beyond_a_hundred_pairs_the_interval_goes_on_where_the_exact_one_ends(b: int, c: int) -> None:
     exact, asymptotic = (np.array(paired_rate_bounds(b, c, n)(0.05)) for n in (100, 101))
     assert np.abs(exact - asymptotic).max() < 0.03
+    inside = asymptotic[np.abs(asymptotic) < 0.999]
+    assert np.abs(paired_rate_score(b, c, 101, inside)) == pytest.approx(stats.norm.ppf(0.975), rel=1e-6), "Tango's"
 
 
 def test_no_pairs_say_nothing() -> None:

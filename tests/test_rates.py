@@ -90,6 +90,19 @@ def test_recovery_by_hand() -> None:
         np.testing.assert_array_equal(found, [expected])
 
 
+def test_a_spike_belongs_to_the_one_before_it_until_that_is_recovered_from() -> None:
+    """Three spikes that take 3, 1 and 4 steps; the loss is back from the first at the very step at which the second begins."""
+    losses = np.array([1.0, 9.0, 8.0, 7.0, 2.0, 1.0, 1.0, 5.0, 4.0, 3.0, 3.0, 1.0, 1.0])[:, None]
+    median = np.full_like(losses, 2.0)
+    median[4] = 1.5
+    events = np.zeros(losses.shape, dtype=bool)
+    events[[1, 2, 4, 7, 8, 10]] = True
+    assert stability.recovery_steps(losses, events, median) == np.median([3, 1, 4])
+    np.testing.assert_array_equal(stability.recovery_steps(losses[:11], events[:11], median[:11]), [3.0])
+    events[7:] = False
+    np.testing.assert_array_equal(stability.recovery_steps(losses, events, median), [2.0])
+
+
 def test_short_runs_and_runs_that_end_early_have_the_rates_of_what_they_were_seen_for() -> None:
     setup = Setup(
         task=Images(train_size=300), model=DropoutNet(hidden=(16,)), batch_size=16, optimizer=SGD(0.1), steps=60

@@ -21,7 +21,8 @@ from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.study.claim_chain import Chain, Declared, as_text, extended, from_text, joined, problems
 from harness.study.claim_forms import claim_of, form_of, malformed, obstacle, plain, planned_runs, reads
-from harness.study.registration import registrations, undeclared
+from harness.study.claim_lines import Planned
+from harness.study.registration import Registration, registrations, undeclared
 from harness.tasks import Tensors
 
 
@@ -491,6 +492,27 @@ def test_registered_claims_are_corrected_alone_and_exploratory_ones_among_themse
     assert [(v.level, v.low, v.high) for v in alone] == [(v.level, v.low, v.high) for v in (found[0], found[2])]
 
 
+def test_claims_of_one_plan_are_judged_by_holms_procedure_together():
+    """9 of 9 seeds: p = .004; 8 of 9: .039, which is above 5 % / 2, and below the 5 % that the first one leaves."""
+    study = make(clips(0.1, "a"), clips(0.1, "b", "train_loss"), seeds=9)
+    runs = runs_of(study, {"test_loss": [1.0] * 9, "train_loss": [1.0] * 8 + [-1.0]}, 9)
+    found = judge_registered(study, runs, registrations(study, chain_of((study, 0))))
+    assert [v.verdict for v in found] == ["supported"] * 2
+    assert [v.p_smallest_effect for v in found] == pytest.approx([2 / 2**9, 20 / 2**9])
+
+
+def test_claims_of_one_family_are_judged_on_the_seeds_and_after_the_looks_that_each_was_planned_for():
+    study = make(clips(), seeds=10)
+    runs = runs_of(study, {"test_loss": [1.0] * 10}, 10)
+    plans = [Planned(list(range(6)), []), None, Planned(list(range(8)), [4, 8]), Planned(list(range(6)), []), None]
+    claims = [Registration(clips(title=str(i)), "registered", "", planned=plan) for i, plan in enumerate(plans)]
+    found = judge_registered(study, runs, claims)
+    assert [(v.title, v.n, v.looks) for v in found] == [
+        ("0", 6, (6,)), ("1", 10, (10,)), ("2", 8, (4, 8)), ("3", 6, (6,)), ("4", 10, (10,)),
+    ]  # fmt: skip
+    assert found[0].level == found[1].level == pytest.approx(1 - 0.05 / 5)
+
+
 def test_a_changed_and_a_withdrawn_claim_still_count_among_the_registered_ones():
     effects = {
         "test_error": [0.9, 1.1, 1.0, 0.95],
@@ -546,9 +568,10 @@ def test_an_unchanged_study_has_the_verdicts_of_before():
         study, {"test_loss": [0.9, 1.1, 1.0, 0.95], "test_error": [0.1, 0.0, 0.2, 0.1], "eval_noise": [0.0] * 4}, 4
     )
     runs["train_noise"] = 1.0
-    for chain in (chain_of((study, 0)), [], chain_of((study, 4))):
+    for chain, registered in ((chain_of((study, 0)), True), ([], None), (chain_of((study, 4)), None)):
         found = judge_registered(study, runs, registrations(study, chain))
         assert [{**vars(v), **BLANK} for v in found] == [vars(v) for v in judge(study.claims, runs, Plan.of(study))]
+        assert [v.registered for v in found] == [registered] * 3
 
 
 def of_before(*claims: dict[str, Any], at: str = "2025-11-03T10:00:00Z") -> Chain:

@@ -66,7 +66,7 @@ def by_hand():
     places = [(64, 10), (64, 20), (128, 10), (128, 20)]
     rows = [
         {"trial": trial, "seed": seed, "model.hidden": hidden, "task.length": length, "test_loss": loss,
-         "status": "diverged" if loss == LOST else "finished", "clip_fraction": 0.25 * (hidden == 64), "train_noise": np.nan}
+         "status": "diverged" if loss == LOST else "finished", "clip_fraction": 0.25 * (hidden == 64), "train_noise": np.nan if seed == 1 else 7.0 if loss == LOST else 0.5}
         for seed, losses in BY_SEED.items()
         for trial, ((hidden, length), loss) in enumerate(zip(places, losses, strict=True))
         if loss is not None
@@ -97,8 +97,18 @@ def test_numbers_of_seeds_by_hand():
     assert (treatment.n, treatment.n_diverged, treatment.n_bad) == (13, 3, 3)
     assert (baseline.n, baseline.n_diverged, baseline.n_bad) == (15, 3, 3)
     assert baseline.clipped.tolist() == [0.25] * 14 and treatment.clipped.tolist() == [0.0] * 13
-    assert not len(baseline.noise)
+    assert (baseline.noise.tolist(), treatment.noise.tolist()) == ([0.5] * 10, [0.5] * 8), (
+        "of what trained, where known"
+    )
     assert sorted(treatment.values) == sorted(loss for own in BY_SEED.values() for loss in own[2:] if loss is not None)
+
+
+def test_runs_at_a_level_that_the_study_has_no_more_are_in_no_cell():
+    runs = by_hand()
+    former = pd.concat([runs, runs[runs["task.length"] == 10].assign(**{"task.length": 15, "test_loss": 0.0})])
+    now, before = (sample(CLAIM, CLAIM.contrasts(SWEPT)[0], each, SWEPT) for each in (former, runs))
+    assert (now.seeds, now.cells, now.n_cells_left_out) == (before.seeds, before.cells, before.n_cells_left_out + 1)
+    assert now.differences.tolist() == before.differences.tolist()
 
 
 def test_a_cell_by_itself_by_hand():

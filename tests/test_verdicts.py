@@ -36,7 +36,7 @@ def ends(values: list[float], k: int) -> tuple[float, float]:
 def test_the_median_of_a_loss_is_judged_by_the_sign_test():
     """Of six, all must lie beyond δ: 2 / 2⁶ = .031, and the interval is from the least to the largest."""
     found = verdict(make_runs({0.0: [2.0, 2.1, 1.9, 2.0, 2.2, 2.1], 0.5: [1.0, 1.0, 1.0, 1.1, 1.1, 1.0]}))
-    assert (found.verdict, found.label, found.n, found.estimand) == ("supported", "", 6, "median")
+    assert (found.verdict, found.label, found.n, found.estimand, found.cells) == ("supported", "", 6, "median", [])
     assert found.estimate == pytest.approx(1.05)  # between 1.0 and 1.1
     assert found.per_seed == pytest.approx({0: 1.0, 1: 1.1, 2: 0.9, 3: 0.9, 4: 1.1, 5: 1.1})
     assert (found.low, found.high, found.level) == pytest.approx((0.9, 1.1, 0.95))
@@ -293,6 +293,17 @@ def test_a_mean_is_over_seeds_that_trained_and_bears_no_verdict_against_the_othe
     )
 
 
+@pytest.mark.parametrize(
+    ("worse", "word"), [("treatment", "refuted"), ("baseline", "inconclusive"), ("both", "refuted")]
+)
+def test_a_mean_refutes_nothing_that_a_baseline_run_left_out_speaks_for(worse: str, word: str):
+    control = [0.50, 0.52, 0.49, 0.50, 0.51, 0.50, 0.50, 0.50, 0.53, 0.50]
+    runs = make_runs({0.0: control, 0.5: [x + 0.2 + i / 1000 for i, x in enumerate(control)]}, "test_error")
+    runs.loc[{"treatment": [13], "baseline": [3], "both": [3, 13]}[worse], "status"] = "collapsed"
+    found = verdict(runs, metric="test_error", estimand="mean")
+    assert (found.verdict, found.n, found.left_out) == (word, 9, [3])
+
+
 def test_a_treated_run_that_diverges_does_not_make_a_mean_better():
     """One error of .9 stands against the claim; when that run diverges it leaves the mean, as a baseline run did before."""
     control, treated = [0.5, 0.52, 0.49, 0.51] * 5, [0.3, 0.31, 0.29, 0.3] * 5
@@ -321,6 +332,18 @@ def test_one_run_in_ten_may_be_missing(failed: int, word: str):
     found = verdict(fail(runs, (runs["seed"] < failed) & (runs["model.dropout"] == 0.5)))
     assert (found.verdict, found.n, found.n_missing) == (word, 10 - failed, failed)
     assert sorted(found.per_seed) == list(range(failed, 10))
+
+
+@pytest.mark.parametrize(("seeds", "word"), [(19, "inconclusive"), (20, "supported"), (21, "supported")])
+def test_two_may_be_missing_of_twenty_and_not_of_nineteen(seeds: int, word: str):
+    runs = make_runs({0.0: [2.0 + i / 100 for i in range(seeds)], 0.5: [1.0] * seeds})
+    assert verdict(fail(runs, (runs["seed"] < 2) & (runs["model.dropout"] == 0.5))).verdict == word
+
+
+def test_an_arm_all_of_whose_runs_failed_is_told_from_a_metric_that_none_has():
+    runs = make_runs({0.0: TEN, 0.5: [1.0] * 10})
+    assert "no seed has a run in every arm" in verdict(fail(runs, runs["model.dropout"] == 0.5)).sentence
+    assert "no run has measured test_loss" in verdict(runs.assign(test_loss=math.nan)).sentence
 
 
 def test_four_seeds_that_are_left_of_ten_say_nothing():
@@ -478,6 +501,8 @@ def test_one_cell_without_effect_is_not_said_of_all():
     assert (both.verdict, both.label) == ("refuted", "no relevant effect")
     found = verdict(two_cells([-1.0] * 8, [-0.6] * 8), across="each")
     assert (found.verdict, found.label) == ("refuted", "reversed")
+    wide = verdict(two_cells([0.0, 0.01] * 4, [-0.4, -0.3, -0.2, -0.1, 0.0, 0.02, 0.03, 0.05]), across="each")
+    assert (wide.verdict, wide.label) == ("refuted", ""), "the second cell's may be −0.4"
 
 
 def test_a_cell_that_never_ran_leaves_what_is_claimed_of_each_open():

@@ -23,8 +23,8 @@ ALPHA = 1.7580993408473766
 
 
 def alpha_scale(p: Tensor) -> Tensor:
-    """Keeps mean and variance of a SELU's output (Klambauer et al. 2017, arXiv:1706.02515, section 3)."""
-    return ((1 - p) * (1 + ALPHA**2 * p)).rsqrt()
+    """Keeps mean and variance of a SELU's output (Klambauer et al. 2017, arXiv:1706.02515, section 3); 0 at p = 1, as in torch."""
+    return torch.where(p < 1, ((1 - p) * (1 + ALPHA**2 * p)).rsqrt(), 0.0)
 
 
 MASKS: dict[str, Callable[..., Mask]] = {
