@@ -1,6 +1,7 @@
 """How a command ends, and what a dry run says: every exit has a sentence that is true."""
 
 import errno
+import json
 import shutil
 import subprocess
 import sys

@@ -130,7 +130,9 @@ class Progress:
     @property
     def share(self) -> float:
         """Of the work, how much is done: from 0 to 1."""
-        return min(1.0, self.done_work / self.work) if self.work > 0 else 1.0
+        if self.work <= 0 or self.done_runs >= self.runs:
+            return 1.0
+        return min(1.0, self.done_work / self.work)
 
     @property
     def done_cells(self) -> int:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from harness.ledger.records.tracking import connect
+from harness.ledger.sqlite import sqlite_file
 
 if TYPE_CHECKING:  # imported at the first connection: it takes two seconds, which `--dry-run` should not pay
     from mlflow import MlflowClient
@@ -100,6 +101,8 @@ class Experiment:
         self.name = name
         self._tracking_uri = tracking_uri
         self._artifact_folder = None if artifact_folder is None else artifact_folder.absolute() / name
+        database = sqlite_file(tracking_uri)
+        self._one_folder = _same_folder(database, artifact_folder)
         self._id: str | None = None
 
     @cached_property
@@ -206,7 +209,8 @@ class Experiment:
         """A folder whose files become artifacts: the right one already if it is on this machine, else uploaded."""
         local = self._local(record)
         if local is not None:
-            if (own := self._own(record)) is not None and own != local:
+            own = self._own(record) if self._one_folder else None
+            if own is not None and own != local:
                 local = copytree(local, own) if local.exists() else own
             (local / path).mkdir(parents=True, exist_ok=True)
             yield local / path
@@ -234,7 +238,11 @@ class Experiment:
         return own if written is not None and own is not None and own.exists() else written
 
     def _own(self, record: Record) -> Path | None:
-        """Where a run's artifacts belong beside these results; nothing is ever written beside those that they are a copy of."""
+        """Where a run's artifacts are where all results were moved or copied.
+
+        There they are written, too, if MLflow's database lies with them: nothing is ever written beside what they are a copy of.
+        With a server, or a database that others use, they go where it says.
+        """
         return None if self._artifact_folder is None else self._artifact_folder / record.run_id / "artifacts"
 
     def _required(self) -> str:
@@ -259,6 +267,14 @@ class Experiment:
             if found is None:
                 raise
             return found  # somebody with a study of the same name was faster
+
+
+def _same_folder(database: Path | None, artifact_folder: Path | None) -> bool:
+    return (
+        database is not None
+        and artifact_folder is not None
+        and database.absolute().parent == artifact_folder.absolute().parent
+    )
 
 
 def local_path(uri: str) -> Path | None:
