@@ -109,7 +109,7 @@ def test_the_first_tenth_of_a_single_population_tells_what_is_left() -> None:
     clock.now_s = 100.0  # it is measured which way is the fastest
     progress.together([24])
     assert progress.left_s() is None
-    for tenth in range(1, 11):
+    for tenth in range(1, 10):
         clock.now_s = 100.0 + 2 * tenth
         progress.trained(taken=24, steps=24, work=24.0)
         assert progress.left_s() == pytest.approx(20.0 - 2 * tenth)
@@ -138,6 +138,21 @@ def test_what_was_there_already_took_no_time() -> None:
     assert progress.left_s() == pytest.approx((50 - 5 - 10) * 2.0)
     assert progress.steps_per_s() == pytest.approx(0.5)
     assert Progress(1, 1).left_s() is None
+
+
+def test_while_what_has_trained_is_recorded_nothing_is_said_of_the_time_left() -> None:
+    clock = Clock()
+    progress = Progress(runs=4, steps=40, work=40.0, clock=clock, cell_of={0: 0})
+    progress.together([4])
+    for _ in range(4):
+        clock.now_s += 1.0
+        progress.trained(taken=10, steps=10, work=10.0)
+    assert progress.left_s() is None and progress.share == 1.0
+    progress.recorded(4, entry=0)
+    assert progress.left_s() == 0.0
+    short = Progress(runs=4, steps=40, work=50.0, cell_of={0: 0})  # less work than was planned
+    short.recorded(4, entry=0)
+    assert short.share == 1.0
 
 
 def study(**settings: Any) -> Study:

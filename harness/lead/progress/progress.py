@@ -140,7 +140,9 @@ class Progress:
         return sum(count * self.cells >= self.runs for count in self.of_cell.values())
 
     def left_s(self) -> float | None:
-        """About how many seconds training goes on; None where there is no telling yet."""
+        """About how many seconds training goes on; None where there is no telling: at first, and while what has trained is recorded."""
+        if self.done_work >= self.work and self.done_runs < self.runs:
+            return None
         return self._pace.left_s(self.clock(), max(0.0, self.work - self.done_work))
 
     def steps_per_s(self) -> float | None:
