@@ -203,7 +203,7 @@ def test_planned_looks_say_how_many_seeds():
         ((10, 10, 20), None, "looks: must rise: each has the seeds of the one before and more (got (10, 10, 20))"),
         ((10, 20), 40, "looks: must end at the number of seeds, 40 (got (10, 20))"),
         ((10, 20), 15, "looks: must end at the number of seeds, 15 (got (10, 20))"),
-        ((0, 20), None, "looks: input should be greater than or equal to 1 (got (0, 20))"),
+        ((0, 20), None, "looks: input should be greater than or equal to 1 in element 0 (got 0)"),
         ((2.5, 20), None, "looks: input should be a valid integer"),
         (20, None, "looks: input should be a valid"),
         (Sweep((10,), (20,)), None, "looks: "),
