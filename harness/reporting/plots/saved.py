@@ -72,7 +72,9 @@ def _titled(figure: Figure, picture: Path) -> Figure:
         width = max(20, int(figure.get_figwidth() / INCHES_A_CHARACTER))
         lines = textwrap.wrap(title.replace("$", r"\$"), width)
         share = _made_higher(figure, 0.18 * len(lines) + 0.1)
-        figure.text(0.01, 1 - 0.02 * (1 - share), "\n".join(lines), fontsize=9.5, weight="bold", va="top")
+        figure.suptitle(
+            "\n".join(lines), x=0.01, y=1 - 0.02 * (1 - share), ha="left", va="top", fontsize=9.5, weight="bold"
+        )
     return figure
 
 
