@@ -236,18 +236,20 @@ def test_a_run_whose_bits_depend_on_its_companions_is_trained_with_all_of_them(
     (tmp_path / "mine.py").write_text(text)
     plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
     settings = [*plain, "task.train_size=100", "claims=()"]
-    done = launch(tmp_path, "--seeds", "19", *(word for setting in settings for word in ("--set", setting)))
+    done = launch(tmp_path, "--seeds", "38", *(word for setting in settings for word in ("--set", setting)))
     assert done.exit_code == 0, done.output
     folder = tmp_path / "results" / "odd"
-    part = read_results(folder).parts[0].runs
-    assert len(part) == 19
+    part = next(
+        part.runs for part in read_results(folder).parts if (0, 0) in [(run.trial, run.seed) for run in part.runs]
+    )
+    assert len(part) >= 16
     again = trained_again(monkeypatch)
     judged, _ = verify.train_and_judge(
         read_results(folder), {(0, 0), (0, 5), (0, 7)}, [torch.device("cpu")], exactly=True
     )
-    assert list(map(len, again)) == [3, 19]
+    assert list(map(len, again)) == [3, len(part)]
     assert [found.agrees for found in judged] == [True] * 3
-    assert judged[-1].words == "agrees in every bit with its 18 companions, not without"
+    assert judged[-1].words == f"agrees in every bit with its {len(part) - 1} companions, not without"
 
 
 TAMPERED = [

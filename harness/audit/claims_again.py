@@ -110,6 +110,8 @@ def _same(a: Any, b: Any, tolerance: float) -> bool:
     """Whether two JSON values agree, numbers within a relative tolerance."""
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_same(a[name], b[name], tolerance) for name in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same(one, other, tolerance) for one, other in zip(a, b, strict=True))
     if isinstance(a, int | float) and isinstance(b, int | float) and not isinstance(a, bool):
         return math.isclose(a, b, rel_tol=tolerance, abs_tol=tolerance)
     return bool(a == b)
