@@ -102,7 +102,8 @@ class Experiment:
         self._tracking_uri = tracking_uri
         self._artifact_folder = None if artifact_folder is None else artifact_folder.absolute() / name
         database = sqlite_file(tracking_uri)
-        self._one_folder = _same_folder(database, artifact_folder)
+        beside = None if artifact_folder is None else artifact_folder.absolute().parent
+        self._one_folder = database is not None and database.absolute().parent == beside
         self._id: str | None = None
 
     @cached_property
@@ -267,14 +268,6 @@ class Experiment:
             if found is None:
                 raise
             return found  # somebody with a study of the same name was faster
-
-
-def _same_folder(database: Path | None, artifact_folder: Path | None) -> bool:
-    return (
-        database is not None
-        and artifact_folder is not None
-        and database.absolute().parent == artifact_folder.absolute().parent
-    )
 
 
 def local_path(uri: str) -> Path | None:
