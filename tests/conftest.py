@@ -62,14 +62,3 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with no_drawing():
         assert harness_run(folder / "mine.py", results=folder / "results").exit_code == 0
     return (folder / "results").rename(folder / "moved")
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A results folder with an empty MLflow database: making one takes seconds, copying it does not."""
-    from harness.ledger.records.recorder import Recorder
-    from harness.ledger.records.tracking import default_tracking_uri
-
-    results = tmp_path_factory.mktemp("migrated")
-    Recorder("no study", default_tracking_uri(results)).connect()
-    return results

@@ -37,8 +37,10 @@ browser = pytest.mark.skipif(
 
 
 @pytest.fixture
-def results(migrated: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(migrated, tmp_path / "results")
+def results(tmp_path: Path) -> Path:
+    """A results folder with an empty database."""
+    connect(default_tracking_uri(tmp_path / "results"))
+    return tmp_path / "results"
 
 
 def recorder(results: Path, identity: str = "mine") -> Recorder:

@@ -38,8 +38,10 @@ FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
 
 
 @pytest.fixture
-def results(migrated: Path, tmp_path: Path) -> Path:
-    return shutil.copytree(migrated, tmp_path / "my results")
+def results(tmp_path: Path) -> Path:
+    """A results folder with an empty database."""
+    connect(default_tracking_uri(tmp_path / "my results"))
+    return tmp_path / "my results"
 
 
 def recorder(results: Path, name: str = "rnn_clip", identity: str | None = "mine") -> Recorder:
