@@ -18,6 +18,7 @@ from test_train import CPU
 from harness import Claim, Diagnostics, InvalidStudy, Study, Sweep, Tune
 from harness.clipping import GlobalNorm
 from harness.engine.diagnostics.churn import churn, with_churn
+from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.diagnostics.predictions import calibration_error
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -225,11 +226,10 @@ def test_gradient_flow_is_the_slope_of_the_gradients_of_every_state(cell: str, r
     output = module(x)
     loss = F.cross_entropy(output[:, -1], y[:, -1]) if readout == "every" else F.mse_loss(output[:, 0], y)
     loss.backward()
-    slopes = []
-    for states in steps.states:
-        norms = [float(h.grad.norm()) for h in states]  # type: ignore[union-attr]
-        slopes.append(scipy.stats.linregress(range(len(norms)), np.log(norms)).slope)
+    norms = np.array([[float(h.grad.norm()) for h in states] for states in steps.states])  # type: ignore[union-attr]
+    slopes = [scipy.stats.linregress(range(len(of_layer)), np.log(of_layer)).slope for of_layer in norms]
     assert row["gradient_flow"] == pytest.approx(np.mean(slopes), rel=1e-6)
+    np.testing.assert_allclose(np.frombuffer(row[PROFILE]), scipy.stats.gmean(norms), rtol=1e-6)
 
 
 @pytest.mark.slow

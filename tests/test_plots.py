@@ -25,6 +25,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, roles_of, simulate
 
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
+from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.models import DropoutNet, SimpleRNN
@@ -33,6 +34,7 @@ from harness.reporting.formats import csv
 from harness.reporting.plots import (
     axes,
     generalization,
+    gradient_flow,
     rendering,
     seeds,
     solving,
@@ -65,7 +67,16 @@ def drawn_of(runs: pd.DataFrame, curves: pd.DataFrame, study: FakeStudy) -> list
         return list(plots.plots(runs, Path(folder) / "curves.parquet", study, verdicts))
 
 
-PLOTS = {plot.name: plot for plot in drawn_of(RUNS, CURVES, STUDY)}
+def followed(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with gradients that halve with each of 12 time steps on their way back, those that diverged without."""
+    norms = [(1 + seed / 10) * 0.5 ** np.arange(12.0)[::-1] for seed in runs["seed"]]
+    known = (runs["phase"] == "confirm") & (runs["status"] == "finished")
+    return runs.assign(
+        **{PROFILE: pd.Series([each.tobytes() for each in norms], runs.index, dtype=object).where(known, None)}
+    )
+
+
+PLOTS = {plot.name: plot for plot in drawn_of(followed(RUNS), CURVES, STUDY)}
 
 
 @pytest.fixture(scope="module", params=list(PLOTS))
@@ -80,7 +91,7 @@ def drawn(request: pytest.FixtureRequest) -> Figure:
 
 def test_one_figure_shows_both_factors_and_every_claim_with_an_estimate_has_one():
     assert list(PLOTS) == [
-        "claim_1", "claim_2", "claim_3", "generalization", "seeds", "surface", "stability", "survival", "training",
+        "claim_1", "claim_2", "claim_3", "generalization", "seeds", "surface", "stability", "survival", "training", "gradient_flow",
         "tuning_optimizer.lr", "budget", "importance",
     ]  # fmt: skip
     assert all(plot.title.endswith(".") and plot.caption.endswith(".") for plot in PLOTS.values())
@@ -326,6 +337,27 @@ def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
         expected = {"median": np.median(column), "low": low, "high": high, "n": len(column), "n_diverged": gone}
         assert row == {"step": step} | expected
     assert training._bands(curves.assign(loss=math.nan), "loss") == []
+
+
+def test_gradient_flow_is_the_median_and_the_quartiles_at_each_time_step_counted_from_the_last():
+    study = FakeStudy(settings={"model.dropout": Sweep(0.0, 0.5), "steps": 40}, seeds=3)
+    runs = pd.DataFrame({"trial": [0, 0, 0, 1], "seed": [0, 1, 2, 0], "phase": "confirm", "status": "finished", "test_loss": 1.0,
+                         "model.dropout": [0.0, 0.0, 0.0, 0.5]})  # fmt: skip
+    profiles = [
+        [1.0, 2.0, 4.0],
+        [3.0, 6.0, 8.0],
+        [9.0, 10.0],
+        None,
+    ]  # one of a shorter sequence, one of an older record
+    runs[PROFILE] = pd.Series([None if each is None else np.array(each).tobytes() for each in profiles], dtype=object)
+    table = gradient_flow.data(runs, roles_of(study, runs))
+    assert table is not None
+    assert set(table["group"]) | set(table["facet"]) >= {"0"} and len(table) == 3, "of the cell that has some"
+    assert table["time"].tolist() == [0, -1, -2]
+    assert table["median"].tolist() == [8.0, 6.0, 2.0]
+    assert table["low"].tolist() == [6.0, 4.0, 1.5] and table["n"].tolist() == [3, 3, 2]
+    assert gradient_flow.title(table) == "Gradient of the first state over that of the last one: 0.25."
+    assert gradient_flow.data(runs.drop(columns=PROFILE), roles_of(study, runs)) is None, "older results have none"
 
 
 def test_long_curves_are_binned():

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.engine.diagnostics.churn import PREDICTIONS
+from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.history import History
 from harness.engine.runs import Run
 from harness.engine.stability import Array, ending, solving, stability
@@ -22,7 +23,8 @@ def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.
     """One row per run, ordered by trial and seed.
 
     Its columns are trial, seed, status, steps_done and every metric of the study's level, in the order of
-    `metrics.METRICS`; where runs are compared across seeds, also their `PREDICTIONS`, which the leader takes out.
+    `metrics.METRICS`; where runs are compared across seeds, also their `PREDICTIONS`, which the leader takes out, and where gradients
+    were followed through time their `PROFILE`.
 
     Args:
         runs: of the population as it began, in its order.
@@ -40,9 +42,11 @@ def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.
         "steps_done": np.where(nonfinite_at > 0, nonfinite_at, history.steps_done),
     }
     table = pd.DataFrame(identity | {name: columns[name] for name in runs[0].setup.metrics.metrics()})
+    finished = history.finite()
     if PREDICTIONS in final:
-        finished = history.finite()
         table.loc[finished, PREDICTIONS] = pd.Series(final[PREDICTIONS], finished, dtype=object)
+    if PROFILE in final:
+        table.loc[finished, PROFILE] = pd.Series([norms.tobytes() for norms in final[PROFILE]], finished, dtype=object)
     return _ordered(table)
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.engine.content import seed_key
 from harness.engine.diagnostics.churn import with_churn
+from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.own_measures import with_curve_measures
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
@@ -25,6 +26,8 @@ OUTCOME = ("status", "steps_done")
 
 def run_table(study: Study, trials: Iterable[Trial], runs: pd.DataFrame, curves: Path) -> pd.DataFrame:
     """One row per run: `trial`, `seed`, `phase`, `key`, a column per setting, `status`, `steps_done`, a column per metric.
+
+    Where one of them has it, also their `PROFILE`, which the report's figure shows and `runs.parquet` leaves out.
 
     Args:
         study: as it is now.
@@ -65,7 +68,8 @@ def _measured(study: Study, known: Mapping[int, Trial], runs: pd.DataFrame, curv
         members = (run for number, seed in pairs for run in runs_of(study, known[number], [seed]))
         curves_alone = _curves(curves, list(study.sweeps()))
         runs = with_curve_measures(runs.assign(**worst), curves_alone, own, members)
-    return runs.reindex(columns=[*OUTCOME, *metrics])
+    profile = [PROFILE] if PROFILE in runs and "gradient_flow" in metrics else []
+    return runs.reindex(columns=[*OUTCOME, *metrics, *profile])
 
 
 def _curves(path: Path, levels: Collection[str]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.inference.exploration.all_pairs import all_pairs
 from harness.inference.exploration.importance import importance
 from harness.inference.families import judge_registered
@@ -93,6 +94,7 @@ def write_report(
     pictures = [
         Picture(plot.name, plot.caption, image.svg, plot.title) for plot, image in zip(drawn, images, strict=True)
     ]
+    runs = runs.drop(columns=PROFILE, errors="ignore")  # no number, and no text: it is in its figure's table
     metrics = explored_metrics(study, runs)
     pairs = all_pairs(study, runs, metrics)
     shares = [plot.data for plot in drawn if plot.name == "importance"]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from harness.engine.diagnostics.churn import predictions
 from harness.engine.diagnostics.curvature import NoiseScale, sharpness
-from harness.engine.diagnostics.gradient_flow import GradientFlow
+from harness.engine.diagnostics.gradient_flow import PROFILE, GradientFlow
 from harness.engine.diagnostics.predictions import calibration, memorization, noise_error
 from harness.engine.diagnostics.weights import recurrent_matrices, weight_rank
 from harness.engine.feed import Feed
@@ -49,10 +49,14 @@ class Diagnosis:
 
     def _keep(self) -> None:
         """Take note of what is known of the present members from their training so far."""
-        for name, part in (("gradient_flow", self._flow), ("gradient_noise_scale", self._noise_scale)):
-            if part is not None:
-                found = part.value()
-                self._over_training.setdefault(name, np.full(len(found), np.nan))[self._alive] = found
+        known: dict[str, Array | None] = {}
+        if self._flow is not None:
+            known |= {"gradient_flow": self._flow.value(), PROFILE: self._flow.profile()}
+        if self._noise_scale is not None:
+            known["gradient_noise_scale"] = self._noise_scale.value()
+        for name, found in known.items():
+            if found is not None:
+                self._over_training.setdefault(name, np.full_like(found, np.nan))[self._alive] = found
 
     def final(self, members: list[int]) -> dict[str, Any]:
         """Metrics of the members of the population, and their predictions (see `churn`), (member,) each.

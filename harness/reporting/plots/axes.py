@@ -48,6 +48,10 @@ def grid(rows: int, columns: int, *, width: float, height: float) -> tuple[Figur
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+LETTERS = 11
+"""Of a title, about as many as have room in an inch."""
+
+
 def facet_panels(data: pd.DataFrame, *, width: float, height: float) -> tuple[Figure, list[tuple[Axes, pd.DataFrame]]]:
     """A figure with a panel for each level of the facet, on the same axes, named, and the rows of each.
 
@@ -62,7 +66,7 @@ def facet_panels(data: pd.DataFrame, *, width: float, height: float) -> tuple[Fi
     found = [(ax, data[data["facet_order"] == facet]) for ax, facet in zip(axes.flat, facets, strict=False)]
     for ax in axes.flat[len(facets) :]:
         ax.set_axis_off()
-    names = facet_names(data)
+    names = facet_names(data, round(LETTERS * width))
     for i, (ax, _) in enumerate(found):
         if i:
             ax.sharex(found[0][0])
