@@ -10,6 +10,7 @@ import pytest
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
 from harness.clipping import GlobalNorm, Value
+from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.ledger.trial_runs import factor_values, swept_values
 from harness.ledger.trials import Trial
 from harness.models import SimpleRNN
@@ -63,6 +64,20 @@ def test_same_tables_in_any_order_give_the_same_bytes(tmp_path: Path):
     figures = [name for name in first if name.startswith("figures/")]
     assert len(figures) % 4 == 0
     assert {Path(name).suffix for name in figures} == {".svg", ".png", ".pdf", ".csv"}
+
+
+def test_gradients_by_time_step_are_in_a_figure_and_not_in_the_table_of_runs(tmp_path: Path):
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, curves = simulate(study, every=4)
+    profile = np.exp(np.arange(5.0)).tobytes()
+    write(study, runs.assign(**{PROFILE: [profile] * len(runs)}), curves, tmp_path / "with")
+    write(study, runs, curves, tmp_path / "without")
+    first, second = content(tmp_path / "with"), content(tmp_path / "without")
+    assert {"figures/gradient_flow.csv", "figures/gradient_flow.svg"} <= first.keys() - second.keys()
+    assert all(
+        first[name] == second[name]
+        for name in ("runs.parquet", "runs.csv", "summary.csv", "summary.parquet", "pairs.csv")
+    )
 
 
 def test_runs_are_sorted_by_factors_then_seed_and_read_back(tmp_path: Path):
