@@ -13,7 +13,7 @@ class Diagnostics(Component):
     Args:
         level: `light` costs next to nothing. `standard` adds what takes a few passes over the test split at the end: calibration,
             robustness to noise, recurrent matrices. `full` adds what takes gradients:
-            sharpness, the gradient noise scale, the rank of weights.
+            sharpness, the gradient noise scale, gradient flow along time, the rank of weights.
         measures: metrics of the user's own.
     """
 
