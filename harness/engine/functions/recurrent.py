@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.engine.functions.cells import CELLS, RecurrentNoise
 from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.recurrence import Recurrence
-from harness.engine.functions.transforms import beneath, of_member, only_vmap
+from harness.engine.functions.transforms import beneath, of_member, only_vmap, version
 from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import Level
 from harness.models.noisy_recurrent import Noises, noisy_recurrence
@@ -46,6 +46,23 @@ class Call(NamedTuple):
     batch_first: bool
 
 
+class LastStates(NamedTuple):
+    """The states after the last step, kept with the sequence that they end.
+
+    A readout of these alone, `states[:, -1]`, would have a gradient with respect to all states that is zero but for the last:
+    written, read and added at every step.
+
+    Attributes:
+        states: (B, H).
+        place: the index into the sequence that gives them.
+        version: of the sequence: one that was written into since has others.
+    """
+
+    states: Tensor
+    place: tuple[slice, int] | int
+    version: int
+
+
 class Recurrent:
     """Torch's functions of recurrent layers, and the project's own.
 
@@ -66,7 +83,7 @@ class Recurrent:
         found: dict[Callable[..., Any], Callable[..., Any]] = {
             torchs: partial(self._kernel, mode) for mode, torchs in TORCHS.items()
         }
-        return found | {on_tokens: self._on_tokens, noisy_recurrence: self._noisy}
+        return found | {on_tokens: self._on_tokens, noisy_recurrence: self._noisy, Tensor.__getitem__: last_states}
 
     def with_dropout(self) -> dict[Callable[..., Any], Callable[..., Any]]:
         """What computes one member by torch's own functions, with our dropout between layers."""
@@ -130,7 +147,10 @@ class Recurrent:
                 last.append(final)
             sequence = torch.cat(outputs, -1) if both else outputs[0]
         finals = (torch.stack(states) for states in zip(*last, strict=True))
-        return sequence.transpose(0, 1) if batch_first else sequence, *finals
+        sequence = sequence.transpose(0, 1) if batch_first else sequence
+        if not both:
+            keep_last(sequence, last[-1][0], batch_first=batch_first)
+        return sequence, *finals
 
     def _between(self, sequence: Tensor, p: Level, *, batch_first: bool) -> Tensor:
         """Dropout before a layer; a mask has the axes that the module's own input has."""
@@ -187,7 +207,26 @@ class Recurrent:
     def _noisy(self, mode: str, x: Tensor, weights: Sequence[Tensor], noises: Noises) -> Tensor:
         """As `noisy_recurrence`, by the kernel."""
         noise = RecurrentNoise(noises.factor, noises.hold_h, noises.hold_c)
-        return self._run(mode, x.transpose(0, 1).contiguous(), weights, noise=noise)[0].transpose(0, 1)
+        states, last, *_ = self._run(mode, x.transpose(0, 1).contiguous(), weights, noise=noise)
+        sequence = states.transpose(0, 1)
+        keep_last(sequence, last, batch_first=True)
+        return sequence
+
+
+def keep_last(sequence: Tensor, last: Tensor, *, batch_first: bool) -> None:
+    """Keep the states after the last step with a sequence (T, B, H), or (B, T, H) where the batch comes first."""
+    place = (slice(None), -1) if batch_first else -1
+    sequence.last_states = LastStates(last, place, version(sequence))  # type: ignore[attr-defined]
+
+
+def last_states(tensor: Tensor, index: Any) -> Any:
+    """`tensor[index]` where that is the states after the last step of a recurrent layer; else no answer."""
+    kept = getattr(tensor, "last_states", None)
+    kinds = [slice, int] if type(index) is tuple else None  # what is compared below are no tensors
+    if kept is None or type(index) is not type(kept.place) or (kinds and list(map(type, index)) != kinds):
+        return NotImplemented
+    watched = version(tensor) != kept.version or tensor._backward_hooks or tensor.retains_grad
+    return kept.states if index == kept.place and not watched else NotImplemented
 
 
 def is_packed(arguments: Sequence[Any]) -> bool:
