@@ -79,6 +79,18 @@ def test_a_diverged_run_is_infinitely_worse_and_two_tie():
     assert row["difference"] == math.inf
 
 
+def test_the_report_counts_seeds_where_diverged_runs_leave_no_finite_difference():
+    metrics = pd.DataFrame({"metric": ["test_loss"], "why": "x"}, columns=COLUMNS)
+    values = {
+        0.0: [1, math.inf, math.inf, 3, 4],
+        0.1: [math.inf, math.inf, 2, math.inf, math.inf],
+        0.2: [2, 2, 2, 2, 2],
+    }
+    study, runs = by_hand(values)
+    part = explored(study, runs, metrics, all_pairs(study, runs, ["test_loss"]))[-1]
+    assert [row[2].partition(" (q")[0] for row in part.table.rows] == ["higher in 3 of 5", "−2", "lower in 4 of 5"]
+
+
 def test_seeds_without_a_direction_or_a_run_are_left_out_and_counted():
     settings = {"model.dropout": Sweep(0.0, 0.5), "clipping": Sweep("a", "b")}
     rows = [

@@ -188,14 +188,13 @@ def test_outputs_of_any_shape_come_as_the_module_returns_them() -> None:
     np.testing.assert_allclose(runs["test_of_dict"], runs["test_loss"], rtol=1e-12)
 
 
-def test_a_run_that_became_non_finite_ranks_worst_and_is_not_asked() -> None:
+def test_a_run_that_became_non_finite_ranks_worst() -> None:
     def mine(outputs, targets):
         assert outputs.isfinite().all()
         return outputs[:, 0]
 
     def of_curve(curve):
-        assert np.isfinite(curve["loss"]).all()
-        return 1
+        return curve["loss"].iloc[-1]
 
     for better, worst in (("lower", inf), ("higher", -inf), (None, nan)):
         metrics = diagnostics(mine, of_curve, better=better)
@@ -204,13 +203,51 @@ def test_a_run_that_became_non_finite_ranks_worst_and_is_not_asked() -> None:
         for name in ("train_mine", "validation_mine", "test_mine", "of_curve"):
             assert np.isfinite(runs[name][0])
             np.testing.assert_equal(runs[name][1], worst)
-    setup = setup_of(metrics=diagnostics(of_curve, unit=RATE, better="higher"))
+
+    def trains(curve):
+        return float(curve["loss"].iloc[-1] < 100)
+
+    setup = setup_of(metrics=diagnostics(trains, unit=RATE, better="higher"))
     runs, _ = trained(setup, setup.replace(optimizer=SGD(1e38)), dtype=torch.float32)
-    assert runs["of_curve"].tolist() == [1.0, 0.0], "a rate is never infinite"
+    assert runs["trains"].tolist() == [1.0, 0.0], "a rate is never infinite"
     row = {f"test_loss_{key}": -inf for key in ("mean", "median")} | {
         f"test_loss_{key}": nan for key in ("low", "high")
     }
     assert cell_text(row | {"test_loss_n": 2, "n": 2}, "test_loss") == "−∞"
+
+
+def test_what_lies_before_a_run_became_non_finite_is_its_own_and_nothing_else_is() -> None:
+    def first_loss(curve):
+        return curve["loss"].iloc[0]
+
+    def first_validation(curve):
+        return curve["validation_loss"].dropna().iloc[0]
+
+    def mean_loss(curve):
+        return curve["loss"].mean()
+
+    def least_loss(curve):
+        return curve["loss"].min()
+
+    def late_grad(curve):
+        return curve["grad_norm"].tail(3).mean()
+
+    def above(curve):
+        return float((curve["loss"] > 3).mean())
+
+    def refuses(curve):
+        if curve["loss"].max() > 1e6:
+            raise ValueError("no such loss")
+        return curve["loss"].iloc[0]
+
+    functions = first_loss, first_validation, mean_loss, least_loss, late_grad, above, refuses
+    setup = setup_of(metrics=diagnostics(*functions))
+    runs, curves = trained(setup, setup.replace(optimizer=SGD(1e38)), dtype=torch.float32)
+    assert runs["nonfinite"].tolist() == [0.0, 1.0]
+    first = curves[(curves["trial"] == 1)]["loss"].iloc[0]
+    assert runs["first_loss"].tolist() == [first, first], "of equal weights, before the first update"
+    for function in functions[1:]:
+        assert math.isinf(runs[function.__name__][1]) and math.isfinite(runs[function.__name__][0])
 
 
 def test_nan_is_a_missing_value() -> None:
@@ -592,7 +629,8 @@ def test_a_study_with_own_metrics_and_figures_from_the_command_line_to_verify(tm
 
 def test_a_measure_of_curves_is_that_of_its_function_as_it_is_now(tmp_path: Path) -> None:
     """Runs stay when it is edited or joins: it follows from their curves."""
-    curves = pd.DataFrame({"trial": 0, "seed": [0, 0, 1, 1], "step": [1, 2, 1, 2], "loss": [4.0, 2.0, 8.0, 6.0]})
+    losses = [4.0, 2.0, 8.0, 6.0, 9.0, np.nan]
+    curves = pd.DataFrame({"trial": 0, "seed": [0, 0, 1, 1, 2, 2], "step": [1, 2, 1, 2, 1, 2], "loss": losses})
     curves.to_parquet(tmp_path / "curves.parquet")
     recorded = pd.DataFrame(
         {"trial": 0, "seed": range(3), "status": ["finished", "finished", "diverged"], "steps_done": [2, 2, 1],

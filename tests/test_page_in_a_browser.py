@@ -1,19 +1,22 @@
 """The report page as people open it: in a browser, at any width, with and without JavaScript, in the dark, and on paper."""
 
+import io
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from synthetic import FakeStudy, rnn_clip, simulate
 
 from harness.inference.families import judge_registered
 from harness.inference.verdict import Verdict
 from harness.reporting import html
+from harness.reporting.page.content import Picture
 from harness.reporting.page.curves import curves_of
 from harness.reporting.report import Subject, page_of
 from harness.reporting.tables import sort_runs, summarize
@@ -46,14 +49,15 @@ def made(
     *,
     doc: str = "Does it hold? Yes.",
     missing: int = 0,
+    pictures: Sequence[Picture] = (),
 ) -> Path:
-    """The page of a study, without figures."""
+    """The page of a study, with such figures alone."""
     curves.to_parquet(folder / "curves.parquet")
     runs = sort_runs(study, runs)
     verdicts: list[Verdict] = judge_registered(study, runs, registrations(study, ()))
     subject = Subject(study, doc, {"torch": "2.13.0"}, ["harness run s.py"], len(runs) + missing)
     found = curves_of(folder / "curves.parquet", runs, study)
-    page = page_of(subject, runs, summarize(study, runs), verdicts, [], [], found)
+    page = page_of(subject, runs, summarize(study, runs), verdicts, pictures, [], found)
     (folder / "report.html").write_text(html.render(page), encoding="utf-8")
     return folder / "report.html"
 
@@ -97,6 +101,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs, curves = usual()
     folders = [tmp_path_factory.mktemp("page") for _ in range(2)]
     found["incomplete"] = made(USUAL, folders[0], runs.iloc[:60], curves, missing=132)
+    found["figure"] = made(
+        USUAL, tmp_path_factory.mktemp("page"), *usual(), pictures=[Picture("f", "c", STRIPES.encode(), "t")]
+    )
     found["all diverged"] = made(USUAL, folders[1], *lost())
     return found
 
@@ -134,6 +141,11 @@ class Opened:
         self.context.close()
 
 
+STRIPES = """<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40" viewBox="0 0 40 40"><rect width="40" height="40" fill="#fff"/>
+<rect width="20" height="20" fill="#000"/><rect x="20" width="20" height="20" fill="#0173b2"/></svg>"""
+"""A figure: black at the top on the left, blue on the right, white below."""
+
+
 def column(page: "sync_api.Page", name: str, index: int) -> list[str]:
     """The texts of a column of the rows that are shown."""
     rows = f"table[data-name='{name}'] tbody tr:not([hidden])"
@@ -154,6 +166,28 @@ def test_any_page_opens_without_an_error_a_request_or_overflow(
         )
         light = [sum(map(int, colour[4:-1].split(","))) > 384 for colour in (ink, paper)]
         assert light == ([False, True] if scheme == "light" else [True, False])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "media", "dark"), [("light", "screen", False), ("dark", "screen", True), ("dark", "print", False)]
+)
+def test_figures_are_as_dark_as_the_page_and_keep_their_hues(
+    browser: "sync_api.Browser", pages: dict[str, Path], scheme: str, media: str, dark: bool
+) -> None:
+    with Opened(browser, pages["figure"], color_scheme=scheme) as page:
+        page.emulate_media(media=media, color_scheme=scheme)
+        page.locator("figure img").scroll_into_view_if_needed()
+        page.locator("figure img").evaluate("image => image.decode()")
+        shot = Image.open(io.BytesIO(page.locator("figure img").screenshot())).convert("RGB")
+        ink, blue, paper = (
+            shot.getpixel((int(shot.width * x), int(shot.height * y)))
+            for x, y in ((0.25, 0.25), (0.75, 0.25), (0.5, 0.75))
+        )
+        assert (max(paper) < 64 and min(ink) > 192) if dark else (min(paper) == 255 and max(ink) == 0)
+        assert blue[2] > blue[1] > blue[0], "it stays blue"
+        if dark:
+            card = page.locator(".claim").first.evaluate("card => getComputedStyle(card).backgroundColor")
+            assert max(abs(a - int(b)) for a, b in zip(paper, card[4:-1].split(","), strict=True)) < 16
 
 
 def test_the_first_screen_is_one_screen(browser: "sync_api.Browser", pages: dict[str, Path]) -> None:

@@ -19,6 +19,9 @@ from harness.engine.stability import Array
 from harness.settings.measures import Measure
 from harness.settings.randomness import global_generators, stream_seed
 
+IN_PLACE = 1e-9, 1e9
+"""Numbers in place of those that are not finite: smaller and larger than any that a run trains with."""
+
 
 @torch.no_grad()
 def output_measures(population: Members, feed: Feed) -> dict[str, Array]:
@@ -68,9 +71,10 @@ def _of_member(outputs: Any, i: int) -> Any:
 def with_curve_measures(
     runs: pd.DataFrame, curves: pd.DataFrame, metrics: Diagnostics, members: Iterable[Run]
 ) -> pd.DataFrame:
-    """The table of runs with the user's metrics of curves for all that stayed finite; see `run_tables`.
+    """The table of runs with the user's metrics of curves; see `run_tables`.
 
-    Each function is given the logged steps that a run has trained.
+    Each function is given the logged steps that a run has trained. A run that became non-finite keeps the value that it has, the
+    worst, unless the function asks for nothing but what was finite.
 
     Args:
         runs: their table.
@@ -83,11 +87,31 @@ def with_curve_measures(
         return runs
     runs, of_run = runs.copy(), dict(list(curves.groupby(["trial", "seed"])))
     noise_seeds = {(run.trial, run.seed): run.noise_seed for run in members}
-    for i in runs.index[runs["nonfinite"] == 0]:
+    for i in runs.index[runs["nonfinite"].notna()]:
         trial, seed, done = (int(runs.loc[i, name]) for name in ("trial", "seed", "steps_done"))
-        curve = of_run[trial, seed].drop(columns=["trial", "seed"])
-        curve = curve[curve["step"] <= done].reset_index(drop=True)
+        curve = of_run[trial, seed].drop(columns=["trial", "seed"]).reset_index(drop=True)
         for measure in measures:
-            with global_generators(stream_seed(noise_seeds[trial, seed], measure.name)):
-                runs.loc[i, measure.name] = measure.of_curve(curve.copy())
+            drawn = stream_seed(noise_seeds[trial, seed], measure.name)
+            if runs.loc[i, "nonfinite"] == 0:
+                runs.loc[i, measure.name] = _of_curve(measure, curve[curve["step"] <= done], drawn)
+            elif (value := _of_finite_part(measure, curve, done, drawn)) is not None:
+                runs.loc[i, measure.name] = value
     return runs
+
+
+def _of_curve(measure: Measure, curve: pd.DataFrame, drawn: int) -> float:
+    with global_generators(drawn):
+        return measure.of_curve(curve.copy())
+
+
+def _of_finite_part(measure: Measure, curve: pd.DataFrame, end: int, drawn: int) -> float | None:
+    """What a function says of a run that became non-finite at step `end`; None where that depends on what was not finite.
+
+    It is asked with small and with large numbers in place of these: an answer that does not change is of the others alone.
+    """
+    gone = (curve["step"] >= end).to_numpy()[:, None] & ~np.isfinite(curve.to_numpy(dtype=float))
+    try:
+        small, large = (_of_curve(measure, curve.mask(gone, number), drawn) for number in IN_PLACE)
+    except Exception:  # such a curve is none that the function was written for
+        return None
+    return small if small == large else None

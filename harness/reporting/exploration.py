@@ -1,5 +1,6 @@
 """Exploration, as the tables of a page: shares of factors, tuned factors, all pairs of levels. Nothing here is a claim."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,20 +116,27 @@ def _pairs(study: Study, pairs: pd.DataFrame, metrics: list[str]) -> Iterator[Ca
     left_out = f" Of {len(order)} pairs the {MOST_PAIRS} with the least q are shown." if len(order) > MOST_PAIRS else ""
     caption = (
         "Exploratory: not claims. All pairs of levels, all else equal: per seed the difference averaged over the cells of the other "
-        f"factors; median over seeds, with the q-value (Benjamini and Hochberg over all {len(pairs)} comparisons) of an exact sign "
-        f"test. *: q < {FALSE_SHARE}; of all that are so marked at most {100 * FALSE_SHARE:.0f} % are expected to be chance. –: not "
-        f"comparable across the factor, or no seed has both.{left_out} pairs.csv has counts and p-values."
+        "factors; median over seeds, or in how many it is higher or lower where diverged runs leave no finite median; with the q-value "
+        f"(Benjamini and Hochberg over all {len(pairs)} comparisons) of an exact sign test. *: q < {FALSE_SHARE}; of all that are so "
+        f"marked at most {100 * FALSE_SHARE:.0f} % are expected to be chance. –: not comparable across the factor, or no seed has "
+        f"both.{left_out} pairs.csv has counts and p-values."
     )
     yield Captioned(caption, Table(["factor", "levels", *metrics], rows))
 
 
 def _difference(row: dict[Any, Any] | None) -> str:
-    """Median and q-value.
+    """Median and q-value; of an infinite median, which says no more than that runs diverged, in how many seeds it is so.
 
     >>> _difference({"difference": -0.1234, "q_value": 0.012}), _difference(None)
     ('−0.123 (q .012)*', '–')
+    >>> _difference({"difference": math.inf, "n_higher": 18, "n_lower": 1, "n": 20, "q_value": 0.012})
+    'higher in 18 of 20 (q .012)*'
     """
     if row is None or pd.isna(row["q_value"]):
         return "–"
     q = f"{row['q_value']:.2g}".removeprefix("0")
-    return f"{number(row['difference'])} (q {q}){'*' * (row['q_value'] < FALSE_SHARE)}"
+    said = number(row["difference"])
+    if math.isinf(row["difference"]):
+        word, count = ("higher", row["n_higher"]) if row["difference"] > 0 else ("lower", row["n_lower"])
+        said = f"{word} in {count} of {row['n']}"
+    return f"{said} (q {q}){'*' * (row['q_value'] < FALSE_SHARE)}"

@@ -39,7 +39,8 @@ class Measure(Component):
     A function of one argument is given the curve of a run, a table with the columns step, loss, grad_norm, clipped,
     update_ratio and validation_loss and a row for each logged step, and returns one number, the metric `NAME`.
 
-    NaN is a missing value. A run that became non-finite is not asked: it ranks worst, where one direction is good.
+    NaN is a missing value. A run that became non-finite ranks worst, where one direction is good; but a function of the curve
+    whose answer does not depend on the steps from there on, as one of the first step, says of it what it says of any run.
 
     Args:
         function: the user's.

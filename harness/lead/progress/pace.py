@@ -6,6 +6,8 @@ from statistics import median
 MOST_POINTS = 64
 """That are kept; of more, every other one goes."""
 
+EARLY = 0.25
+"""Of the time that has passed, the part whose points do not count."""
 
 FEWEST = 4
 """Points that tell the rate, where there are so many."""
@@ -16,7 +18,8 @@ class Pace:
 
     Work arrives in lumps, from several processes at about the same time; the first lump waits for these to start, and between two
     populations nothing arrives. Such a slope minds this less than a least-squares line, or what is done by now over the time it took.
-    Of the points those of the last half of the time count: training begins slower than it goes on, beside what else starts then.
+    Of the points those of the last three quarters of the time count: training begins slower than it goes on, beside what else starts
+    then, and a pause long ago says nothing of now.
     """
 
     def __init__(self) -> None:
@@ -49,8 +52,8 @@ class Pace:
             points = [*self._points, self._last]
             if self._noted == 1 and self._begun is not None:
                 points = [self._begun, self._last]
-            middle_s = (points[0][0] + points[-1][0]) / 2
-            points = [point for i, point in enumerate(points) if point[0] >= middle_s or i >= len(points) - FEWEST]
+            since_s = (1 - EARLY) * points[0][0] + EARLY * points[-1][0]
+            points = [point for i, point in enumerate(points) if point[0] >= since_s or i >= len(points) - FEWEST]
             slopes = [
                 (done - before) / (at_s - was_s)
                 for (was_s, before), (at_s, done) in combinations(points, 2)

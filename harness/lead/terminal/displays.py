@@ -78,7 +78,7 @@ def counts(progress: Progress) -> str:
 def left(progress: Progress) -> str:
     """How long training goes on, in words; "" where there is no telling yet."""
     seconds = progress.left_s()
-    return "" if seconds is None else f"{about(seconds)} left"
+    return "" if seconds is None else f"{about(seconds)} of training left"
 
 
 class Lines:

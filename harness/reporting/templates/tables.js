@@ -4,6 +4,8 @@
   const number = (text) => {
     const share = /^(\d+)\/(\d+)/.exec(text);
     if (share) return share[1] / share[2];
+    const way = /^(higher|lower) in/.exec(text);
+    if (way) return way[1] === "higher" ? Infinity : -Infinity;
     const found = /^([−-]?)(∞|\d[\d,]*\.?\d*(?:e[+-]?\d+)?)/.exec(text);
     if (!found) return NaN;
     return (found[1] ? -1 : 1) * (found[2] === "∞" ? Infinity : parseFloat(found[2].replaceAll(",", "")));
