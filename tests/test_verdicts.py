@@ -556,7 +556,7 @@ def test_labels_are_read_from_what_is_shown():
         (-0.4, -0.1, "inside"),
     ],
 )
-def test_an_interval_that_ends_at_the_smallest_effect_decides_nothing(
+def test_an_effect_of_just_the_smallest_is_neither_more_nor_less(
     low: float, high: float, by: Literal["side", "inside"]
 ):
     """An effect of just δ is neither more nor less than δ, and it lies in the interval."""
