@@ -14,8 +14,9 @@ from torch import Tensor
 
 from harness.engine.functions.cells import CELLS, RecurrentNoise
 from harness.engine.functions.dropout import Dropout
+from harness.engine.functions.last_states import keep_last, last_states
 from harness.engine.functions.recurrence import Recurrence
-from harness.engine.functions.transforms import beneath, of_member, only_vmap, version
+from harness.engine.functions.transforms import beneath, of_member, only_vmap
 from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import Level
 from harness.models.noisy_recurrent import Noises, noisy_recurrence
@@ -44,23 +45,6 @@ class Call(NamedTuple):
     train: bool
     both: bool
     batch_first: bool
-
-
-class LastStates(NamedTuple):
-    """The states after the last step, kept with the sequence that they end.
-
-    A readout of these alone, `states[:, -1]`, would have a gradient with respect to all states that is zero but for the last:
-    written, read and added at every step.
-
-    Attributes:
-        states: (B, H).
-        place: the index into the sequence that gives them.
-        version: of the sequence: one that was written into since has others.
-    """
-
-    states: Tensor
-    place: tuple[slice, int] | int
-    version: int
 
 
 class Recurrent:
@@ -211,22 +195,6 @@ class Recurrent:
         sequence = states.transpose(0, 1)
         keep_last(sequence, last, batch_first=True)
         return sequence
-
-
-def keep_last(sequence: Tensor, last: Tensor, *, batch_first: bool) -> None:
-    """Keep the states after the last step with a sequence (T, B, H), or (B, T, H) where the batch comes first."""
-    place = (slice(None), -1) if batch_first else -1
-    sequence.last_states = LastStates(last, place, version(sequence))  # type: ignore[attr-defined]
-
-
-def last_states(tensor: Tensor, index: Any) -> Any:
-    """`tensor[index]` where that is the states after the last step of a recurrent layer; else no answer."""
-    kept = getattr(tensor, "last_states", None)
-    kinds = [slice, int] if type(index) is tuple else None  # what is compared below are no tensors
-    if kept is None or type(index) is not type(kept.place) or (kinds and list(map(type, index)) != kinds):
-        return NotImplemented
-    watched = version(tensor) != kept.version or tensor._backward_hooks or tensor.retains_grad
-    return kept.states if index == kept.place and not watched else NotImplemented
 
 
 def is_packed(arguments: Sequence[Any]) -> bool:
