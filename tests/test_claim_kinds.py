@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
-from scipy import stats
+from scipy import optimize, stats
 from synthetic import fail
 
 from harness import Equivalence, Exact, Interaction, Threshold, Trend
@@ -164,6 +164,14 @@ def test_a_monotone_trend_rests_on_the_step_with_the_fewest_seeds():
     assert (found.n, found.n_missing, found.verdict) == (9, 1, "supported")
 
 
+def test_what_one_step_says_is_not_said_of_a_trend_whose_other_step_never_ran():
+    (found,) = judged(
+        make_runs({0.0: [3.0] * 10, 0.2: [2.0] * 10}), along(levels=LEVELS[:3], shape="monotone", across="each")
+    )
+    assert (found.verdict, found.per_seed, found.mean) == ("inconclusive", {}, None)
+    assert "no seed has a run in every arm" in found.sentence
+
+
 def test_a_trend_of_rates_has_the_interval_of_bounded_numbers():
     rates = {0.0: [1.0] * 12, 0.2: [1.0] * 6 + [0.0] * 6, 0.5: [0.0] * 12}
     (found,) = judged(make_runs(rates, "diverged"), along(metric="diverged"))
@@ -287,8 +295,46 @@ def test_a_rate_over_cells_against_a_number():
     runs = make_runs({0.0: [1.0] * 20, 0.5: [0.0] * 20}, "diverged")
     (found,) = judged(runs, under(0.9, metric="diverged", arm={}))
     assert found.estimate == pytest.approx(0.4)
-    assert found.low is not None and found.high is not None
-    assert -0.1 <= found.low < 0.4 < found.high <= 0.9
+    least = least_mean_by_bets(0.5, 20)
+    assert (found.low, found.high) == pytest.approx((0.9 - (1 - least), 0.9 - least), abs=1e-4)
+
+
+def test_a_seed_half_of_whose_runs_diverged_is_no_coin():
+    """Two trials of one cell, as a search with several objectives leaves them: the seed's number is a half."""
+    once = make_runs({0.5: [1.0] * 20}, "diverged")
+    runs = pd.concat([once, once.assign(trial=1, status="finished", diverged=0.0)])
+    (found,) = judged(runs, under(0.9, metric="diverged"))
+    assert (found.estimate, found.n) == (pytest.approx(0.4), 20)
+    assert found.high == pytest.approx(0.9 - least_mean_by_bets(0.5, 20), abs=1e-4)
+
+
+@pytest.mark.parametrize(("metric", "most"), [("test_error", 1.0), ("memorization", 1.0), ("brier", 2.0)])
+def test_a_mean_of_equal_numbers_has_the_interval_of_what_lies_between_their_ends(metric: str, most: float):
+    """A t interval would have no width."""
+    runs = make_runs({0.5: [0.5] * 20}, metric)
+    (found,) = judged(runs, under(0.9, metric=metric, estimand="mean"))
+    ends = most * least_mean_by_bets(0.5 / most, 20), most * (1 - least_mean_by_bets(1 - 0.5 / most, 20))
+    assert (found.estimate, found.n) == (pytest.approx(0.4), 20)
+    assert (found.low, found.high) == pytest.approx((0.9 - ends[1], 0.9 - ends[0]), abs=1e-4)
+
+
+def least_mean_by_bets(value: float, n: int) -> float:
+    """The mean against which stakes of ½, ¾ and all make 2 / 5 % = 40 of 1, where n numbers from 0 to 1 all are `value`."""
+
+    def wealth(mean: float) -> float:
+        return sum(part * (1 - f + f * value / mean) ** n for f, part in ((0.5, 0.25), (0.75, 0.25), (1.0, 0.5)))
+
+    return float(optimize.brentq(lambda mean: wealth(mean) - 40, 1e-3, value))
+
+
+def test_a_mean_beside_a_number_bears_no_verdict_where_a_run_has_no_part_in_it():
+    runs = make_runs({0.5: [0.30, 0.31, 0.29, 0.30, 0.31, 0.30, 0.32, 0.30, 0.30, 0.30]}, "test_error")
+    low = under(0.5, metric="test_error", estimand="mean")
+    assert judged(runs, low)[0].verdict == "supported"
+    runs.loc[3, ["status", "diverged"]] = "diverged", 1.0
+    (found,) = judged(runs, low)
+    assert (found.verdict, found.n) == ("inconclusive", 9)
+    assert "runs that diverged or collapsed have no part in the mean, and could change it" in found.sentence
 
 
 # --- exact ---------------------------------------------------------------------------------------------------------

@@ -223,6 +223,31 @@ def test_norms_stay_in_order_whatever_comes(long: int, monkeypatch: pytest.Monke
             assert torch.equal(found, given[:, : t + 1].sort(1).values)
 
 
+@pytest.mark.parametrize("long", [1, 1_000])
+@pytest.mark.parametrize("steps", [1, 3, 10])
+def test_of_more_norms_than_there_is_room_for_the_least_stay(
+    steps: int, long: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a step is timed again and again."""
+    monkeypatch.setattr(order_statistics, "LONG", long)
+    blocks, starts = order_statistics.empty(torch.zeros(3, 1, dtype=torch.float64), steps)
+    room = blocks[0].numel()
+    norms = torch.tensor(np.random.default_rng(steps).random((3, 4 * room)))
+    norms[0] = norms[0].sort().values
+    norms[1] = norms[1].sort(descending=True).values
+    for norm in norms.split(1, 1):
+        order_statistics.insert(norm, blocks, starts)
+    ranks = [torch.full((3, 1), float(rank)) for rank in range(room)]
+    found = torch.cat([order_statistics.at(rank, blocks, starts) for rank in ranks], 1)
+    assert torch.equal(found, norms.sort(1).values[:, :room])
+
+
+def test_norms_of_long_training_are_held_in_about_as_many_blocks_as_one_has_entries() -> None:
+    """√20,000 is 141.4; there is room for no block more than is needed."""
+    shapes = [tuple(order_statistics.empty(torch.zeros(2, 1), steps)[0].shape) for steps in (1, 19_999, 20_000)]
+    assert shapes == [(2, 1, 1), (2, 1, 19_999), (2, 142, 141)]
+
+
 def test_zclip_by_hand() -> None:
     members = one({"a.w": [0.0]}, ZClip(z=2.0, alpha=0.9, warmup=2))
     found = [members.clip(as_tensors({"a.w": [value]})) for value in (1.0, 3.0, 6.0, 3.0)]

@@ -126,7 +126,7 @@ def test_a_pause_of_the_machine_is_forgotten() -> None:
 
 def test_the_first_tenth_of_a_single_population_tells_what_is_left() -> None:
     clock = Clock()
-    progress = Progress(24, 240, work=240.0, clock=clock, places=1)
+    progress = Progress(24, 240, work=240.0, clock=clock)
     progress.there(runs=0, steps=0, work=0.0)
     clock.now_s = 100.0  # it is measured which way is the fastest
     progress.together([24])

@@ -185,6 +185,17 @@ def test_masks_are_right_where_the_noise_is_next_to_p_and_at_both_ends(kind: str
         assert mask.unique().tolist() == pytest.approx(sorted({0.0, keep_scale(kind, p)} if p else {1.0}))
 
 
+def test_next_to_1_only_the_largest_noise_is_kept() -> None:
+    """No multiple of 2^-16 lies between p and 1: not all may be dropped, nor all be kept."""
+    count = 2**21
+    noise = Noise({4: slice(0, 1)}, steps=1, device=CPU, dtype=torch.float32)
+    noise.begin(train=True)
+    found = noise.mask("bernoulli", MemberFloat([1 - 2**-20]), (count,))
+    drawn = uniform(torch.Size((count,)), stream(4, f"dropout {count} 0"))
+    assert found is not None
+    assert torch.equal(found[0] != 0, drawn >= 1 - 2**-16)
+
+
 def test_all_is_dropped_at_1_and_nothing_at_0_and_a_schedule_says_which() -> None:
     clock = Clock(4, 5, CPU)
     levels = Scheduled([0.0, Early(0.5, until=2), 1.0, 0.25, 0.0], clock)

@@ -250,6 +250,18 @@ def test_what_lies_before_a_run_became_non_finite_is_its_own_and_nothing_else_is
         assert math.isinf(runs[function.__name__][1]) and math.isfinite(runs[function.__name__][0])
 
 
+@pytest.mark.parametrize("unit", ["error", "share of words"])
+def test_both_ends_of_a_share_belong_to_it_and_nothing_beyond(unit: str) -> None:
+    def given(outputs, targets):
+        return outputs
+
+    measure = Measure(given, unit=unit)
+    assert measure.of_examples(torch.tensor([0.0, 1.0]), torch.zeros(2)).tolist() == [0.0, 1.0]
+    for beyond in (-0.001, 1.001):
+        with pytest.raises(ValueError, match=f"its unit, {unit}, is one from 0 to 1"):
+            measure.of_examples(torch.tensor([0.5, beyond]), torch.zeros(2))
+
+
 def test_nan_is_a_missing_value() -> None:
     def missing(outputs, targets):
         return outputs[:, 0] * nan
@@ -316,6 +328,13 @@ def test_each_study_knows_its_own_metrics_only() -> None:
     assert "claims[0].metric: unknown metric; did you mean test_loss? (got test_nll)" in said(claims=[claim])
     assert "objective: cannot be tuned for" in said(objective="validation_nll", optimizer=SGD(Tune(0.1, 1.0)))
     assert "did you mean test_nll?" in said(claims=[claim.replace(metric="test_nl")], metrics=study.metrics)
+
+
+def test_tuning_may_use_what_is_measured_on_no_test_data() -> None:
+    own = diagnostics(nll, late_loss)
+    for name in ("train_nll", "validation_nll", "late_loss"):
+        assert small(objective=name, optimizer=SGD(Tune(0.1, 1.0)), metrics=own).objective == name
+    assert "objective: cannot be tuned for" in said(objective="test_nll", optimizer=SGD(Tune(0.1, 1.0)), metrics=own)
 
 
 def test_a_metric_defined_anew_takes_the_place_of_the_old_one() -> None:

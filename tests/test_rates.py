@@ -103,6 +103,37 @@ def test_a_spike_belongs_to_the_one_before_it_until_that_is_recovered_from() -> 
     np.testing.assert_array_equal(stability.recovery_steps(losses, events, median), [2.0])
 
 
+def test_norms_and_clipping_are_summed_up_over_the_steps_that_a_run_has_taken() -> None:
+    """Of 41 steps the 95 % quantile is the 39th smallest number, the 99 % one .6 of the way from the 40th to the 41st; of 21 the 20th
+    and .8 of the way from the 20th to the 21st."""
+    random = np.random.default_rng(0)
+    norms = random.uniform(0.5, 4.0, (41, 2))
+    norms[3] = 0.0  # nothing to shrink
+    clipped_norms, clipped, units = np.minimum(norms, 2.0), (norms > 2.0).astype(float), random.uniform(0, 1, (41, 2))
+    ratios = random.uniform(1e-3, 1e-2, (9, 2))
+    for column in (norms, clipped_norms, clipped, units):
+        column[21:, 1] = NAN
+    ratios[5:, 1] = NAN
+    found = stability.stability(
+        {"loss": norms + 1, "grad_norm": norms, "clipped_norm": clipped_norms, "clipped": clipped, "clipped_units": units,
+         "update_ratio": ratios}
+    )  # fmt: skip
+    for run, (steps, q95, share) in enumerate(((41, 39, 0.6), (21, 20, 0.8))):
+        for name, column in (("grad_norm", norms), ("clipped_norm", clipped_norms)):
+            ordered = sorted(column[:steps, run])
+            values = {
+                "mean": sum(ordered) / steps, "median": ordered[steps // 2], "q95": ordered[q95 - 1],
+                "q99": ordered[-2] + share * (ordered[-1] - ordered[-2]), "max": ordered[-1],
+            }  # fmt: skip
+            for kind, value in values.items():
+                assert found[f"{name}_{kind}"][run] == pytest.approx(value, rel=1e-12)
+        shrinks = [min(1.0, 2.0 / norm) if norm else 1.0 for norm in norms[:steps, run]]
+        assert found["mean_shrink"][run] == pytest.approx(sum(shrinks) / steps, rel=1e-12)
+        assert found["clip_fraction"][run] == pytest.approx(sum(norms[:steps, run] > 2.0) / steps)
+        assert found["clipped_units"][run] == pytest.approx(sum(units[:steps, run]) / steps)
+        assert found["update_ratio"][run] == sorted(ratios[: (9, 5)[run], run])[(9, 5)[run] // 2]
+
+
 def test_short_runs_and_runs_that_end_early_have_the_rates_of_what_they_were_seen_for() -> None:
     setup = Setup(
         task=Images(train_size=300), model=DropoutNet(hidden=(16,)), batch_size=16, optimizer=SGD(0.1), steps=60

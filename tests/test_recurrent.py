@@ -1,7 +1,7 @@
 """The kernels that answer recurrent layers, of a population and of one member, against torch's own, in float64."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -113,6 +113,16 @@ class TestAgainstTorch:
         assert_same([*grads[len(params) :], grad_x], shared)
 
 
+READOUTS: dict[str, Callable[[Tensor, Any], Any]] = {
+    "alone": lambda states, last: states[last],
+    "beside all": lambda states, last: (states[last], states.cos()),
+    "twice": lambda states, last: states[last] * states[last].sigmoid(),
+    "of one unit": lambda states, last: states[..., 1][last],
+    "of the other end": lambda states, last: states.flip(0, 1)[last],
+    "by a mask": lambda states, last: states[torch.tensor(True)][0][last],
+}
+
+
 @pytest.mark.parametrize(("kind", "more"), LAYERS, ids=["tanh", "relu", "lstm", "gru"])
 class TestEveryCell:
     def test_members_may_have_inputs_and_states_of_their_own(self, kind: Any, more: Any) -> None:
@@ -158,6 +168,63 @@ class TestEveryCell:
         x, _ = data({}, lstm=False, with_states=False)
         finals = by_kernel(theirs, x)[1], theirs(x)[1]
         assert_same(*(torch.autograd.grad(scalar(final), [*theirs.parameters(), x]) for final in finals))
+
+    @pytest.mark.parametrize("way", READOUTS)
+    @pytest.mark.parametrize("batch_first", [True, False])
+    @pytest.mark.parametrize("layers", [1, 2])
+    def test_a_readout_of_the_last_step_is_of_the_sequence_as_it_is(
+        self, kind: Any, more: Any, layers: int, batch_first: bool, way: str
+    ) -> None:
+        each = [build(kind, seed, num_layers=layers, batch_first=batch_first, **more) for seed in range(2)]
+        x, _ = data({"batch_first": batch_first}, lstm=False, with_states=False)
+        params, _ = stack_module_state(each)  # type: ignore[arg-type]
+        last: Any = (slice(None), -1) if batch_first else -1
+
+        def loss(params: Any) -> Tensor:
+            return scalar(READOUTS[way](functional_call(each[0], params, (x,))[0], last))  # type: ignore[arg-type]
+
+        with answered(2):
+            losses = vmap(loss)(params)
+        grads = torch.autograd.grad(losses.sum(), list(params.values()))
+        expected = [scalar(READOUTS[way](layer(x)[0], last)) for layer in each]
+        assert_same(losses, expected)
+        for k, layer in enumerate(each):
+            assert_same([g[k] for g in grads], torch.autograd.grad(expected[k], list(layer.parameters())))
+
+    def test_what_is_written_into_a_sequence_is_read_or_refused(self, kind: Any, more: Any) -> None:
+        """Refused where gradients go through it: the backward pass needs the states that were there."""
+        layer = build(kind, 0, batch_first=True, **more)
+        x, _ = data({"batch_first": True}, lstm=False, with_states=False)
+
+        def readout(x: Tensor) -> Tensor:
+            states: Tensor = layer(x)[0]
+            states[:, -1] = states[:, -1] * 3
+            return states[:, -1]
+
+        with torch.no_grad():
+            expected = readout(x)
+            for members in (1, 2):
+                with answered(members):
+                    found = vmap(readout)(x.expand(2, *x.shape)) if members > 1 else readout(x)
+                assert_same([found], [expected.expand(found.shape)])
+        with answered(2), pytest.raises(RuntimeError, match="inplace"):
+            scalar(vmap(readout)(x.expand(2, *x.shape))).backward()
+
+    def test_a_hook_on_all_states_sees_the_gradient_of_a_readout(self, kind: Any, more: Any) -> None:
+        layer, seen = build(kind, 0, batch_first=True, **more), list[Tensor]()
+        x, _ = data({"batch_first": True}, lstm=False, with_states=False)
+        with answered():
+            states = layer(x)[0]
+            states.register_hook(seen.append)
+            scalar(states[:, -1]).backward()
+        with answered():
+            kept = layer(x)[0]
+            kept.retain_grad()
+            scalar(kept[:, -1]).backward()
+        theirs = layer(x)[0]
+        theirs.retain_grad()
+        scalar(theirs[:, -1]).backward()
+        assert_same([seen[0], kept.grad], [theirs.grad, theirs.grad])
 
     def test_a_sequence_without_a_batch_axis_is_one_example(self, kind: Any, more: Any) -> None:
         layer = build(kind, 0, num_layers=2, **more)

@@ -559,6 +559,8 @@ def test_a_former_form_that_the_runs_cannot_speak_to_has_no_numbers_but_counts()
         "Cannot be judged as it was: brier is measured no more.",
         None,
     )
+    assert (gone.n, gone.n_missing, gone.n_copies, gone.n_diverged_treatment, gone.n_diverged_baseline) == (0,) * 5
+    assert gone.withdrawn and not gone.is_open, "no later look decides what is withdrawn"
     assert kept.level == pytest.approx(1 - 0.05 / 2)
 
 

@@ -3,6 +3,8 @@
 import json
 import math
 import random
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +18,7 @@ from synthetic import fail
 from harness.inference.estimates import estimate
 from harness.inference.intervals.inversion import p_against
 from harness.inference.intervals.paired_rates import paired_rate_bounds
-from harness.inference.reading import read
+from harness.inference.reading import label_of, read
 from harness.inference.samples import sample
 from harness.inference.verdict import Verdict, as_json
 from harness.settings import InvalidStudy, Sweep
@@ -146,6 +148,7 @@ def test_tune_phase_is_not_evidence():
     runs = make_runs({0.0: [2.0, 2.1, 1.9], 0.5: [1.0, 1.0, 1.1]}).assign(phase="tune")
     found = verdict(runs)
     assert (found.verdict, found.n, found.estimate) == ("inconclusive", 0, None)
+    assert found.is_open and not replace(found, look=3).is_open, "a later look may decide it"
 
 
 def test_every_verdict_is_plain_json():
@@ -154,6 +157,7 @@ def test_every_verdict_is_plain_json():
     found = verdict(runs, treatment={"clipping.max_norm": 1.0}, baseline={"clipping.max_norm": INF})
     text = json.loads(json.dumps(as_json(found), allow_nan=False))
     assert text["baseline"] == {"clipping.max_norm": "inf"}
+    assert (text["registered"], text["withdrawn"], text["look"]) == (None, False, 7)
     assert text["per_seed"]["3"] == "inf"
     assert text["catastrophes"]["arms"]["clipping.max_norm = ∞ (no clipping)"] == [1, 7]
 
@@ -390,6 +394,7 @@ def test_binary_claim_of_ten_pairs():
     runs = make_runs({0.0: [1.0] * 10, 0.5: [0.0] * 10}, "diverged")
     found = verdict(runs, metric="diverged")
     assert (found.verdict, found.estimate, found.estimand) == ("supported", 1.0, "rate")
+    assert found.method == "difference of rates, exact paired score interval"
     assert found.p_value == pytest.approx(p_against(paired_rate_bounds(10, 0, 10), 0.0))
     assert found.p_value == pytest.approx(2 / 2**10)
     assert found.low == pytest.approx(
@@ -538,6 +543,29 @@ def test_labels_are_read_from_what_is_shown():
     found = judged(runs, *(claim(smallest_effect=delta) for delta in (0.1, 0.2, 0.3)))
     assert [(one.verdict, one.label) for one in found] == [("refuted", "")] * 3
     assert found[0].high == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "by"),
+    [
+        (0.1, 0.4, "side"),
+        (-0.4, 0.1, "side"),
+        (-0.1, 0.05, "inside"),
+        (-0.05, 0.1, "inside"),
+        (0.1, 0.4, "inside"),
+        (-0.4, -0.1, "inside"),
+    ],
+)
+def test_an_effect_of_just_the_smallest_is_neither_more_nor_less(
+    low: float, high: float, by: Literal["side", "inside"]
+):
+    """An effect of just δ is neither more nor less than δ, and it lies in the interval."""
+    assert read(low, high, 0.1, by) == "inconclusive"
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.4, 0.0), (-0.1, 0.05), (-0.05, 0.1)])
+def test_an_interval_that_ends_at_nothing_or_at_the_smallest_effect_has_no_label(low: float, high: float):
+    assert label_of(low, high, 0.1) == ""
 
 
 # --- properties ----------------------------------------------------------------------------------------------------

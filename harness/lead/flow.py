@@ -234,8 +234,8 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
 
 def progress_of(study: Study, placement: Placement, options: Options) -> Progress:
     """How far a study is before anything is looked at."""
-    work, places = placement.costs.of_study(study), len(placement.places)
-    return Progress(n_runs(study), n_steps(study), work, len(study.cells()), places, tell=options.display.tell)
+    work = placement.costs.of_study(study)
+    return Progress(n_runs(study), n_steps(study), work, len(study.cells()), timed=True, tell=options.display.tell)
 
 
 def count(study: Study, progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from harness.engine.content import trial_key
@@ -133,8 +132,8 @@ class Leader:
                 self.progress.say(note)
             for number in arrived.keys() & waiting[index]:
                 arrived[number].append(trained)
-                own = {(run.trial, run.seed) for run in runs[number]}
-                if sum(len(_rows(t.runs, own)) for t in arrived[number]) == len(own):
+                seeds = {run.seed for run in runs[number]}
+                if sum(len(_rows(t.runs, missing[number].trial.number, seeds)) for t in arrived[number]) == len(seeds):
                     self.commits.add(finish(self.study, missing[number], arrived.pop(number), keys))
         self.commits.wait()
         if arrived:
@@ -157,7 +156,7 @@ def finish(
         keys: (trial, seed) → (key of the trial, seed) of the runs that trained together.
     """
     trial, own = portion.trial, {(portion.trial.number, seed) for seed in portion.seeds}
-    runs = _ordered([_rows(part.runs, own) for part in parts], ["seed"])
+    runs = _ordered([_rows(part.runs, trial.number, portion.seeds) for part in parts], ["seed"])
     runs = with_churn(runs).assign(**{PREDICTIONS: runs[PREDICTIONS]}) if PREDICTIONS in runs else runs
     factors, phase = factor_values(study, trial), "confirm" if trial.confirm else "tune"
     identity = pd.DataFrame({"trial": runs["trial"], "seed": runs["seed"], "phase": phase})
@@ -170,7 +169,7 @@ def finish(
         name=_name(study, portion), phase=phase, params=factors,
         cell={path: factors[path] for path in study.sweeps()}, tuned=tuple(study.tunes()),
         runs=pd.concat([identity, settings, runs.drop(columns=["trial", "seed"])], axis=1),
-        curves=_ordered([_rows(part.curves, own) for part in parts], ["seed", "step"]),
+        curves=_ordered([_rows(part.curves, trial.number, portion.seeds) for part in parts], ["seed", "step"]),
         populations=population_table(
             portion.key, [tuple(keys[member] for member in members) for part in parts for members in part.parts]
         ),
@@ -183,10 +182,9 @@ def _steps(runs: list[Run]) -> int:
     return sum(run.setup.steps for run in runs)
 
 
-def _rows(table: pd.DataFrame, members: Collection[tuple[int, int]]) -> pd.DataFrame:
-    """The rows of some runs, by trial and seed."""
-    inside = [key in members for key in zip(table["trial"], table["seed"], strict=True)]
-    return table[np.array(inside, dtype=bool)]  # an empty list would mean no columns
+def _rows(table: pd.DataFrame, trial: int, seeds: Collection[int]) -> pd.DataFrame:
+    """The rows of some runs of a trial."""
+    return table[(table["trial"] == trial) & table["seed"].isin(seeds)]
 
 
 def _ordered(tables: list[pd.DataFrame], order: list[str]) -> pd.DataFrame:

@@ -132,9 +132,9 @@ class Space:
 
     def tell(self, number: int, results: dict[str, Any], values: list[float]) -> None:
         """Commit the results of an entry; of one that is told already, nothing changes."""
-        frozen = self.asked().get(number)
-        if frozen is not None:
-            committed = optuna.Trial(self._optuna, number)
+        if (
+            self._storage.get_trial(number).state == TrialState.RUNNING
+        ):  # `tell` of a study would read all that are asked for
             for name, value in results.items():
-                committed.set_user_attr(name, value)
-            self._optuna.tell(frozen.number, values)
+                self._storage.set_trial_user_attr(number, name, value)
+            self._storage.set_trial_state_values(number, TrialState.COMPLETE, values)

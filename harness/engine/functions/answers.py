@@ -73,7 +73,9 @@ class Answers(TorchFunctionMode):
         """The answer to `func`, or what torch itself computes."""
         answer = self._answers.get(func)
         if answer is not None:
-            return answer(*args, **kwargs) if kwargs else answer(*args)
+            answered = answer(*args, **kwargs) if kwargs else answer(*args)
+            if answered is not NotImplemented:
+                return answered
         if func in OPENED:
             with self:
                 return OPENED[func](*args, **(kwargs or {}))

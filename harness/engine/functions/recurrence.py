@@ -51,7 +51,6 @@ class Recurrence(MemberFunction):
             ctx.cell,
             _context(x, w_hh, b_hh, h_0, c_0, ctx.reverse, RecurrentNoise(factor, zoneout_h, zoneout_c)),
         )
-        grad = states.new_zeros(()).expand_as(states) if grad is None else grad
         d_h, d_c = (torch.zeros_like(context.h_0) if d is None else d.clone(memory_format=_DENSE) for d in last[:2])
         signals = cell.backward(grad, d_h, d_c, context, Trace(states, None, tuple(saved)))
 

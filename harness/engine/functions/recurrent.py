@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.engine.functions.cells import CELLS, RecurrentNoise
 from harness.engine.functions.dropout import Dropout
+from harness.engine.functions.last_states import keep_last, last_states
 from harness.engine.functions.recurrence import Recurrence
 from harness.engine.functions.transforms import beneath, of_member, only_vmap
 from harness.engine.obstacles import Unbatchable
@@ -66,7 +67,7 @@ class Recurrent:
         found: dict[Callable[..., Any], Callable[..., Any]] = {
             torchs: partial(self._kernel, mode) for mode, torchs in TORCHS.items()
         }
-        return found | {on_tokens: self._on_tokens, noisy_recurrence: self._noisy}
+        return found | {on_tokens: self._on_tokens, noisy_recurrence: self._noisy, Tensor.__getitem__: last_states}
 
     def with_dropout(self) -> dict[Callable[..., Any], Callable[..., Any]]:
         """What computes one member by torch's own functions, with our dropout between layers."""
@@ -130,7 +131,10 @@ class Recurrent:
                 last.append(final)
             sequence = torch.cat(outputs, -1) if both else outputs[0]
         finals = (torch.stack(states) for states in zip(*last, strict=True))
-        return sequence.transpose(0, 1) if batch_first else sequence, *finals
+        sequence = sequence.transpose(0, 1) if batch_first else sequence
+        if not both:
+            keep_last(sequence, last[-1][0], batch_first=batch_first)
+        return sequence, *finals
 
     def _between(self, sequence: Tensor, p: Level, *, batch_first: bool) -> Tensor:
         """Dropout before a layer; a mask has the axes that the module's own input has."""
@@ -187,7 +191,10 @@ class Recurrent:
     def _noisy(self, mode: str, x: Tensor, weights: Sequence[Tensor], noises: Noises) -> Tensor:
         """As `noisy_recurrence`, by the kernel."""
         noise = RecurrentNoise(noises.factor, noises.hold_h, noises.hold_c)
-        return self._run(mode, x.transpose(0, 1).contiguous(), weights, noise=noise)[0].transpose(0, 1)
+        states, last, *_ = self._run(mode, x.transpose(0, 1).contiguous(), weights, noise=noise)
+        sequence = states.transpose(0, 1)
+        keep_last(sequence, last, batch_first=True)
+        return sequence
 
 
 def is_packed(arguments: Sequence[Any]) -> bool:

@@ -84,3 +84,10 @@ def of_all(tensor: Tensor, vmap: Vmap) -> Tensor:
 def is_per_member(tensor: Tensor) -> bool:
     """Whether a tensor within `vmap` differs between members."""
     return bool(functorch.is_batchedtensor(tensor))
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor was written into; one seen within transforms does not count that itself."""
+    while functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = functorch.get_unwrapped(tensor)
+    return tensor._version

@@ -25,7 +25,7 @@ class Progress:
         steps, done_steps: training steps, summed over runs, in all and done.
         work, done_work: the same in seconds, as measured before; how many train at a time is not in it.
         cells: of the study.
-        places: where populations train at the same time; 0 where that is not known.
+        timed: whether `work` is in such seconds; where it is in others, nothing is said of how slow training is.
         tell: takes events.
         clock: seconds now; the time left and the speed are reckoned by it.
         phase: see `harness.lead.terminal.events.Phase`; "" before the first round.
@@ -43,7 +43,7 @@ class Progress:
     steps: int
     work: float = 0.0
     cells: int = 1
-    places: int = 0
+    timed: bool = False
     tell: Tell = lambda event: None
     clock: Callable[[], float] = time.monotonic
     phase: str = ""
@@ -64,7 +64,6 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._planned = self.runs, self.steps, self.work
-        self._abreast = 0
         self._pace, self._speed, self._slowness = Pace(), Pace(), Slowness()
 
     def say(self, text: str) -> None:
@@ -78,8 +77,9 @@ class Progress:
 
     def together(self, sizes: Collection[int]) -> None:
         """Populations of so many members each are to be trained."""
-        self.members, self._abreast = (min(sizes), max(sizes)), min(self.places, len(sizes))
+        self.members = (min(sizes), max(sizes))
         self._pace.begin(self.clock())
+        self._slowness.begin()
 
     def there(self, *, runs: int, steps: int, work: float) -> None:
         """Count what is there already: it took no time."""
@@ -104,7 +104,10 @@ class Progress:
         self._pace.note(now, self.done_work)
         self._speed.note(now, self.trained_steps)
         self.tell(self)
-        if text := self._slowness.said(now, self._pace.rate(), planned=self._abreast):
+
+    def went_on(self, population: int, *, planned_s: float) -> None:
+        """One of the populations that train took steps that were planned to take so long; below 0 where it begins anew."""
+        if self.timed and (text := self._slowness.said(population, self.clock(), planned_s=planned_s)):
             self.say(text)
 
     def recorded(self, runs: int, entry: int) -> None:

@@ -28,6 +28,7 @@ class Tally:
         self._whole = [sum(run.setup.steps for run in runs) for runs in populations]
         self._own = [sum(run.setup.steps for run in runs) for runs in own]
         self._work = [sum(map(cost, runs)) for runs in own]
+        self._planned = [sum(map(cost, runs)) for runs in populations]
         self._taken, self._counted, self._back = ([0] * len(populations) for _ in range(3))
         self._progress = progress
         if populations:
@@ -38,6 +39,7 @@ class Tally:
         self._taken[index] += steps
         share = min(1.0, self._taken[index] / max(1, self._whole[index]))
         self._count(index, steps, round(share * self._own[index]))
+        self._progress.went_on(index, planned_s=self._planned[index] * steps / max(1, self._whole[index]))
 
     def arrived(self, index: int, trained: Trained) -> None:
         """Runs of a population are back."""

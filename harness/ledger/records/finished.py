@@ -42,6 +42,7 @@ class FinishedTrial:
             1970; unknown: when it is recorded.
         errors: seed → traceback of the runs that failed.
         failed: seed → why it did, `machine` or `run`.
+        kept: `files`, where they are on disk already.
     """
 
     number: int
@@ -60,6 +61,7 @@ class FinishedTrial:
     ended_at_s: float | None = None
     errors: Mapping[int, str] = field(default_factory=dict)
     failed: Mapping[int, str] = field(default_factory=dict)
+    kept: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def seeds(self) -> list[int]:
@@ -71,8 +73,10 @@ class FinishedTrial:
         return {seed_key(self.key, seed) for seed in self.seeds}
 
     @cached_property
-    def files(self) -> dict[str, bytes]:
+    def files(self) -> Mapping[str, bytes]:
         """File name → content of its tables, as they are kept on disk and in MLflow."""
+        if self.kept:
+            return self.kept
         tables = {RUNS_FILE: self.runs, CURVES_FILE: self.curves, POPULATIONS_FILE: self.populations}
         return {name: parquet(table) for name, table in tables.items()}
 

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Collection
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 
 import pandas as pd
@@ -60,12 +61,13 @@ class Spool:
         place = self._place(number)
         try:
             about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
-            names = (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE)
-            runs, curves, populations = (pd.read_parquet(place / name) for name in names)
+            kept = {name: (place / name).read_bytes() for name in (RUNS_FILE, CURVES_FILE, POPULATIONS_FILE)}
+            runs, curves, populations = (pd.read_parquet(BytesIO(content)) for content in kept.values())
             return FinishedTrial(
                 number=number, **{name: about[name] for name in PLAIN}, params=about["params"], measures=about["measures"],
                 cell=about.get("cell"), tuned=tuple(about.get("tuned", ())),
                 runs=runs, curves=curves, populations=populations, errors=dict(about["errors"]), failed=dict(about["failed"]),
+                kept=kept,
             )  # fmt: skip
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None

@@ -57,6 +57,10 @@ class CellContext(NamedTuple):
         """The slices as the backward pass visits them."""
         return [slices[::-1] for slices in self.in_order(*sequences)]
 
+    def gradients(self, grad: Tensor | None, steps: int) -> tuple[Tensor | None, ...]:
+        """The slices of a gradient with respect to all states as the backward pass visits them; None where there is none."""
+        return (None,) * steps if grad is None else self.backwards(grad)[0]
+
     def noise_in_order(self, steps: int) -> list[tuple[Tensor | None, ...]]:
         """Each kind of noise, step by step, as the forward pass visits them."""
         kinds = ((None,) if kind is None else self.in_order(kind)[0] for kind in self.noise)
@@ -116,11 +120,11 @@ class Cell(ABC):
         """
 
     @abstractmethod
-    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
+    def backward(self, grad: Tensor | None, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
         """Backpropagation through time.
 
         Args:
-            grad: gradient with respect to the states, (M, T, B, H).
+            grad: gradient with respect to the states, (M, T, B, H); None for zeros.
             d_h: with respect to the last hidden state, on top of `grad`, (M, B, H); overwritten.
             d_c: with respect to the last cell state, (M, B, H); overwritten.
             context: as in `forward`.

@@ -41,13 +41,17 @@ class Elman(Cell):
             before = state
         return Trace(states, None, (computed,) if zones_out and save else ())
 
-    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
+    def backward(self, grad: Tensor | None, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
         """See `Cell`."""
         signals = torch.empty_like(trace.states)
         computed = trace.saved[0] if trace.saved else trace.states
-        noise, slices = context.noise_backwards(grad.shape[1]), context.backwards(computed, signals, grad)
-        for state, d_sum, d_out, factor, zoneout, _ in zip(*slices, *noise, strict=True):
-            d_h += d_out
+        steps = signals.shape[1]
+        slices = context.backwards(computed, signals)
+        for state, d_sum, d_out, factor, zoneout, _ in zip(
+            *slices, context.gradients(grad, steps), *context.noise_backwards(steps), strict=True
+        ):
+            if d_out is not None:
+                d_h += d_out
             share = take_zoneout_share(d_h, zoneout)
             if self.tanh:
                 tanh_backward(d_h, state, grad_input=d_sum)

@@ -46,16 +46,19 @@ class GatedUnit(Cell):
             before = state
         return Trace(states, None, (gates,) if save else ())
 
-    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
+    def backward(self, grad: Tensor | None, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
         """See `Cell`."""
         (gates,) = trace.saved
         units = d_h.shape[-1]
         product, other = torch.empty_like(d_h), torch.empty_like(d_h)
-        h_slices, *slices = context.backwards(trace.states, gates, grad)
-        slices, noise = [(*h_slices[1:], context.h_0), *slices], context.noise_backwards(grad.shape[1])
-        for before, gate, d_out, factor, zoneout, _ in zip(*slices, *noise, strict=True):
+        steps, (h_slices, *slices) = gates.shape[1], context.backwards(trace.states, gates)
+        slices = [(*h_slices[1:], context.h_0), *slices]
+        for before, gate, d_out, factor, zoneout, _ in zip(
+            *slices, context.gradients(grad, steps), *context.noise_backwards(steps), strict=True
+        ):
             r, z, n, hn = d_n, d_r, d_z, d_hn = gate.chunk(4, -1)
-            d_h += d_out
+            if d_out is not None:
+                d_h += d_out
             share = take_zoneout_share(d_h, zoneout)
             torch.sub(before, n, out=product).mul_(d_h)
             tanh_backward(torch.addcmul(d_h, d_h, z, value=-1, out=other), n, grad_input=other)

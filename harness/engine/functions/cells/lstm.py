@@ -44,15 +44,19 @@ class LongShortTerm(Cell):
             before, before_c = state, c
         return Trace(states, before_c, tuple(s[0] for s in saved) if save else ())
 
-    def backward(self, grad: Tensor, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
+    def backward(self, grad: Tensor | None, d_h: Tensor, d_c: Tensor, context: CellContext, trace: Trace) -> Signals:
         """See `Cell`."""
         gates, cs, squashed = trace.saved
         product, other = torch.empty_like(d_h), torch.empty_like(d_h)
-        c_slices, *slices = context.backwards(cs, gates, squashed, grad)
-        slices, noise = [(*c_slices[1:], context.c_0), *slices], context.noise_backwards(grad.shape[1])
-        for before_c, gate, tanh_c, d_out, factor, zoneout, zoneout_c in zip(*slices, *noise, strict=True):
+        steps, (c_slices, *slices) = gates.shape[1], context.backwards(cs, gates, squashed)
+        slices = [(*c_slices[1:], context.c_0), *slices]
+        noise = context.noise_backwards(steps)
+        for before_c, gate, tanh_c, d_out, factor, zoneout, zoneout_c in zip(
+            *slices, context.gradients(grad, steps), *noise, strict=True
+        ):
             i, f, g, o = gate.chunk(4, -1)
-            d_h += d_out
+            if d_out is not None:
+                d_h += d_out
             share, share_c = take_zoneout_share(d_h, zoneout), take_zoneout_share(d_c, zoneout_c)
             d_c += tanh_backward(torch.mul(d_h, o, out=product), tanh_c, grad_input=product)
             sigmoid_backward(torch.mul(d_h, tanh_c, out=product), o, grad_input=o)
