@@ -6,7 +6,8 @@ inputs a unit and spectral radius .95 ("smart"). Sigmoid units, the third, solve
 left out; `--set model.start=sigmoid` asks for them. Two lengths, and both placements of the second symbol: within [.4,
 .5] of the length as the paper says, and a tenth later as in the authors' code. A run has succeeded once it errs on less
 than 1 % of new sequences. Clipping is said to help the more the longer the time, so the claims are about the longer
-length and about the difference between both. The pilot, on other seeds, also chose rate and steps.
+length and about the difference between both. Pilots on other seeds chose the rate, and lengths and steps from plain SGD
+alone: it solved the shorter one in every run, and the longer one in about half.
 """
 
 from dataclasses import KW_ONLY
@@ -21,7 +22,7 @@ from harness.clipping import GlobalNorm
 from harness.optimizers import SGD
 from harness.tasks import TemporalOrder
 
-HIDDEN, SHORT, LONG = 50, 10, 15
+HIDDEN, SHORT, LONG = 50, 10, 16
 
 
 class Placed(TemporalOrder):
@@ -35,9 +36,9 @@ class Placed(TemporalOrder):
     second: Literal[4, 5] = 4
 
     def _examples(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
-        (x, y), tenth = super()._examples(uniform), self.length // 10 * (self.second - 4)
-        end = self.length - tenth  # the last tenth goes before the second symbol
-        return torch.cat([x[:, : 3 * tenth], x[:, end:], x[:, 3 * tenth : end]], 1), y
+        (x, y), at = super()._examples(uniform), 4 * self.length // 10
+        end = self.length - (self.second * self.length // 10 - at)  # what comes after goes before the second symbol
+        return torch.cat([x[:, :at], x[:, end:], x[:, at:end]], 1), y
 
 
 class Net(nn.Module):
@@ -71,7 +72,8 @@ study = Study(
     optimizer=SGD(lr=0.1),
     batch_size=20,
     steps=1500,
-    seeds=20,
+    evaluations=30,
+    seeds=40,
     claims=[
         Claim(
             "Clipped SGD solves the longer task in more seeds than plain SGD",
