@@ -24,6 +24,7 @@ from PIL import Image
 from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, roles_of, simulate
 
+from harness import Measure
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.inference.plan import Plan
@@ -35,6 +36,7 @@ from harness.reporting.plots import (
     axes,
     generalization,
     gradient_flow,
+    importance,
     rendering,
     seeds,
     solving,
@@ -45,12 +47,14 @@ from harness.reporting.plots import (
     tuning,
 )
 from harness.reporting.plots.level_names import told_apart
+from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.saved import read, saved
 from harness.reporting.plots.scales import scale_of
 from harness.reporting.plots.titles import trend
 from harness.reporting.tables import summarize
 from harness.settings import Sweep
 from harness.settings.levels import label
+from harness.settings.metrics import METRICS
 from harness.study import Claim
 
 STUDY = rnn_clip()
@@ -249,6 +253,10 @@ def test_a_claimed_metric_comes_first():
     assert set(seeds.data(RUNS, roles_of(study, RUNS))["metric"]) == {"test_error"}
 
 
+def first_loss(curve):
+    return curve["loss"].iloc[0]
+
+
 @pytest.mark.slow
 def test_helpers_draw_the_same_figures_and_one_that_died_is_done_without():
     some = list(PLOTS.values())[:4]
@@ -257,6 +265,16 @@ def test_helpers_draw_the_same_figures_and_one_that_died_is_done_without():
     helpers = plots.start_helpers()
     assert plots.render_all(some, [*helpers, died]) == [plots.render(plot) for plot in some]
     assert plots.render_all(some[:1], helpers) == [plots.render(some[0])]  # fewer figures than helpers
+    Measure(first_loss, unit="nats", better="lower").register()
+    table = pd.DataFrame(
+        {"metric": "first_loss", "term": ["seed"], "share": 0.5, "low": 0.4, "high": 0.6, "scale": "ranks", "why": ""}
+    )
+    drawn = [Plot("importance", "", table, importance.draw, title="")]
+    for helper in helpers:
+        helper.send((METRICS, drawn))
+    assert [helper.recv() for helper in helpers] == [[plots.render(drawn[0])]] * len(helpers), (
+        "of a user's own metric, too"
+    )
 
 
 def test_a_level_has_one_colour_in_every_figure():

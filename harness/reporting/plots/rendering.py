@@ -15,6 +15,7 @@ from fontTools.subset import Options  # type: ignore[import-untyped]
 from harness.engine.devices import cores_of
 from harness.execution.processes import start
 from harness.reporting.plots.plot import Image, Plot
+from harness.settings.metrics import METRICS
 
 MOST_HELPERS = 3
 """Of about ten figures one takes a quarter of the time: more processes would wait for it."""
@@ -73,7 +74,7 @@ def _drawn(plots: Sequence[Plot], helpers: Sequence[Connection]) -> list[Image]:
     shares = [plots[i::abreast] for i in range(abreast)]
     for helper, share in zip(helpers, shares[1:], strict=True):
         with suppress(OSError):
-            helper.send(share)
+            helper.send((METRICS, share))  # among them a user's own
     images = [[render(plot) for plot in shares[0]]]
     for helper, share in zip(helpers, shares[1:], strict=True):
         try:
@@ -95,4 +96,6 @@ def start_helpers() -> list[Connection]:
 def _help(pipe: Connection) -> None:
     with suppress(EOFError, ConnectionError):
         while True:
-            pipe.send([render(plot) for plot in pipe.recv()])
+            metrics, plots = pipe.recv()
+            METRICS.update(metrics)
+            pipe.send([render(plot) for plot in plots])
