@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.inference.verdict import Verdict
 from harness.reporting.html import CELLS
-from harness.reporting.page.words import brief, interval, mark, metric_of, number, word
+from harness.reporting.page.words import brief, effect, mark, number, word
 from harness.reporting.page_tables import cell_text
 from harness.reporting.tables import MAIN, UNTESTED
 from harness.settings.levels import label
@@ -43,7 +43,7 @@ def _line(row: Mapping[Any, Any]) -> str:
     names = ("title", "metric", "verdict", "label", "sentence", "registration", "withdrawn")
     verdict = Verdict(**{name: row[name] for name in names}, **given, n=int(row["n"]))
     marked = f" ({mark(verdict)})" if mark(verdict) else ""
-    said = f"{metric_of(verdict)}, Δ {interval(verdict)}, n = {verdict.n}"
+    said = f"{effect(verdict)}, n = {verdict.n}"
     said += "" if verdict.smallest_effect is None else f", δ {number(verdict.smallest_effect)}"
     return f"<li><b>{escape(word(verdict))}</b>{escape(marked)}: {escape(verdict.title)} <small>({escape(said)})</small></li>"
 

@@ -127,6 +127,18 @@ def interval(verdict: Verdict) -> str:
     return bracketed(verdict.estimate, *ends(verdict))
 
 
+def effect(verdict: Verdict) -> str:
+    """Which number of which metric was estimated: a difference, also where an arm is held against a number.
+
+    >>> effect(Verdict("t", "gap", "supported", "", "", estimate=0.2, low=0.1, high=0.3))
+    'Δ of gap 0.2 [0.1, 0.3]'
+    >>> effect(Verdict("t", "eval_noise", "supported", "exact", "", estimate=0.0))
+    'eval_noise: largest deviation 0'
+    """
+    what = interval(verdict)
+    return f"{metric_of(verdict)}: {what}" if verdict.label == "exact" else f"Δ of {metric_of(verdict)} {what}"
+
+
 def ends(verdict: Verdict) -> tuple[float, float]:
     """Of its interval, infinite where it has none."""
     return (-math.inf if verdict.low is None else verdict.low), (math.inf if verdict.high is None else verdict.high)
