@@ -7,7 +7,8 @@ four values, which also say for each rule the largest one at which it trains. Ad
 one search serves both. Rules that only make steps smaller answer the first question by a trick (the same step needs a
 larger rate), so the loss at the best rate is asked beside it. A pilot on other seeds, of no clipping alone, showed that
 the range and the steps suffice: its best rate lies inside the range, at 1.3 or 3.1, where it beats the letters'
-frequencies, and the largest one, 15, ends training of the RNN. The LSTM trains there, too: what a rule adds beyond is not seen.
+frequencies, and the largest one, 15, ends training of the RNN. The LSTM trains there, too, so that what a rule adds beyond is not
+seen; nor is a change of the largest rate that is smaller than the steps between the four, factors of 10, 2.4 and 4.8.
 """
 
 from typing import Literal
