@@ -132,9 +132,8 @@ class Space:
 
     def tell(self, number: int, results: dict[str, Any], values: list[float]) -> None:
         """Commit the results of an entry; of one that is told already, nothing changes."""
-        if (
-            self._storage.get_trial(number).state == TrialState.RUNNING
-        ):  # `tell` of a study would read all that are asked for
+        # By the storage: `tell` of a study would read all that are asked for.
+        if self._storage.get_trial(number).state == TrialState.RUNNING:
             for name, value in results.items():
                 self._storage.set_trial_user_attr(number, name, value)
             self._storage.set_trial_state_values(number, TrialState.COMPLETE, values)

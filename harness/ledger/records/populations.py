@@ -38,7 +38,7 @@ def population_table(key: str, parts: Iterable[Part]) -> pd.DataFrame:
     """
     own = [part for part in parts if any(of == key for of, _ in part)]
     last = {member: part for part in own for member in part if member[0] == key}
-    names = {part: part_name(part) for part in own}  # in their order, each once
+    names = {part: part_name(part) for part in dict.fromkeys(own)}
     rows = [(name, *member, last.get(member) == part) for part, name in names.items() for member in part]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
