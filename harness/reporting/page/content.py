@@ -1,6 +1,7 @@
 """`Page`: all that a report shows, as texts and numbers; nothing of it is HTML."""
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -8,10 +9,13 @@ from urllib.parse import quote
 from harness.inference.verdict import Verdict
 from harness.reporting.page.advice import Advice
 from harness.reporting.page.answers import Answer
+from harness.reporting.page.compact_svg import compact
 from harness.reporting.page.curves import Curves
 
 AS_IT_IS = " !$'()*+,-./:;=?@[]^_`{|}~"
 """Characters of a data URI that need no code, which is a third shorter than base64 would be."""
+
+TAG = re.compile("<[^>]*>")
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,10 @@ class Picture:
     def source(self) -> str:
         """A data URI, for an attribute between double quotes.
 
-        As an image, no script of the SVG could run and no id of one figure meets another's. Lines become one, and quotes of
-        attributes single ones, which need no code.
+        As an image, no script of the SVG could run and no id of one figure meets another's. Quotes of attributes become single
+        ones, which need no code.
         """
-        text = " ".join(self.svg.decode().split())
-        if "='" not in text:
-            text = text.replace("'", "&apos;").replace('"', "'")
+        text = TAG.sub(lambda tag: tag[0].replace("'", "&apos;").replace('"', "'"), " ".join(compact(self.svg).split()))
         return "data:image/svg+xml," + quote(text, safe=AS_IT_IS)
 
 
