@@ -483,6 +483,12 @@ def test_levels_are_as_short_as_tells_them_apart():
     assert told_apart([label("model", net) for net in NETS.levels]) == [
         "SimpleRNN", "SimpleRNN(recurrent_dropout=0.5)", "SimpleRNN(weight_dropout=0.5)",
     ]  # fmt: skip
+    forms = [{}, {"dropout": 0.3}, {"dropout": 0.3, "noise": "gaussian"}, {"zoneout": 0.1, "cell_zoneout": 0.3},
+             {"dropout": 0.3, "recurrent_dropout": 0.3}, {"dropout": 0.3, "recurrent_dropout": 0.3, "variational": True}]  # fmt: skip
+    assert told_apart([label("model", SimpleRNN(hidden=64, cell="lstm", **form)) for form in forms]) == [
+        "SimpleRNN", "dropout=0.3", "dropout=0.3, noise=gaussian", "zoneout=0.1, cell_zoneout=0.3",
+        "dropout=0.3, recurrent_dropout=0.3", "dropout=0.3, recurrent_dropout=0.3, variational",
+    ]  # fmt: skip
     alike = [f"{'a' * 40}{middle}{'b' * 40}" for middle in "xyx"]
     first, second, again = told_apart(alike)
     assert first != second and first == again and max(map(len, (first, second))) < 60

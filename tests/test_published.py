@@ -86,6 +86,21 @@ def test_a_published_number_decides_nothing_and_is_checked_as_claims_are() -> No
     assert "published[3].less: must name the factors of at" in said
 
 
+def test_a_rate_is_a_mean_also_over_cells_and_less_another() -> None:
+    runs = table()
+    confirm = runs[runs["phase"] == "confirm"].copy()
+    confirm["diverged"] = (confirm["seed"] + (confirm["task.train_size"] == 300)) * (1 + confirm["model.dropout"]) > 6
+    over = confirm[confirm["model.dropout"] == 0.5].groupby("seed")["diverged"].mean()
+    assert 0 < over.mean() < 1 and over.median() != over.mean()
+    found, n = ours(confirm, number("diverged"))
+    assert n == 7 and found.estimate == pytest.approx(over.mean())
+    assert 0 < found.low < found.estimate < found.high < 1
+    without = confirm[confirm["model.dropout"] == 0].groupby("seed")["diverged"].mean()
+    found, n = ours(confirm, number("diverged", less={"model.dropout": 0.0}))
+    assert n == 7 and found.estimate == pytest.approx((over - without).mean())
+    assert -1 < found.low < found.estimate < found.high < 1
+
+
 def test_what_follows_from_tuned_rates_needs_such() -> None:
     for metric in ("largest_lr", "lr_sensitivity"):
         with pytest.raises(

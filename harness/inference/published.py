@@ -1,9 +1,12 @@
 """Our number beside a published one: described over seeds, each of which has one number."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from harness.inference.description import NO_INTERVAL, Described, described, interval_of_median
+from harness.inference.intervals.bounded_mean import bounded_mean_bounds
 from harness.inference.intervals.robust import median
 from harness.settings.levels import at
 from harness.settings.metrics import METRICS
@@ -13,7 +16,7 @@ from harness.study.published import Published
 def ours(runs: pd.DataFrame, published: Published) -> tuple[Described, int]:
     """Our number with its 95 % interval, and of how many seeds: those with a value in every cell that it names.
 
-    A difference, and the mean over several cells, is described by its median; a rate of one cell as a rate.
+    Rates have their mean, also where they are averaged over cells or differ from others; all else has its median.
 
     Args:
         runs: one row per run of the confirm phase.
@@ -23,11 +26,15 @@ def ours(runs: pd.DataFrame, published: Published) -> tuple[Described, int]:
     if published.less is not None:
         values = values - _by_seed(runs, published.less, published.metric)
     numbers = np.asarray(values.dropna(), dtype=float)
-    if published.less is None and (METRICS[published.metric].kind != "rate" or set(numbers) <= {0.0, 1.0}):
-        return described(published.metric, numbers), len(numbers)
+    a_rate, less = METRICS[published.metric].kind == "rate", published.less is not None
     if not len(numbers):
-        return Described(float("nan"), *NO_INTERVAL), 0
-    return Described(median(numbers), *interval_of_median(numbers)), len(numbers)
+        return Described(math.nan, *NO_INTERVAL), 0
+    if a_rate and (less or not set(numbers) <= {0.0, 1.0}):
+        least = -1.0 if less else 0.0
+        return Described(float(numbers.mean()), *bounded_mean_bounds(numbers, least, 1.0)(0.05)), len(numbers)
+    if less:
+        return Described(median(numbers), *interval_of_median(numbers)), len(numbers)
+    return described(published.metric, numbers), len(numbers)
 
 
 def _by_seed(runs: pd.DataFrame, levels: dict[str, object], metric: str) -> "pd.Series[float]":

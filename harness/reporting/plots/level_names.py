@@ -5,13 +5,19 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from harness.reporting.page.words import brief
+from harness.reporting.page.words import LONGEST, brief
 
 LONG = 24
 """Characters from which on what all levels share is left out."""
 
 SEVERAL = re.compile(r"\(([^()]*,[^()]*)\)")
 """Brackets around several values, none of which has brackets itself."""
+
+Part = tuple[str, list[str]]
+"""The class of a component, and its settings, each with its name."""
+
+NAMED = re.compile(r"='?[a-z_]+'?$")
+"""A setting whose value is a word."""
 
 WHOLE = re.compile(r"-?\d+\.0")
 
@@ -50,17 +56,48 @@ def told_apart(levels: Sequence[str]) -> list[str]:
 
 
 def _without_shared(levels: Sequence[str]) -> list[str]:
-    """Components without the settings that all of them have alike; as they are where that would not tell them apart."""
+    """Components without the settings that all of them have alike; if these are still long, without what is off and without their class.
+
+    As they are where that would not tell them apart.
+    """
     parts = [_parts(level) for level in levels]
     if len(set(levels)) < 2 or not all(settings for _, settings in parts):
         return list(levels)
     shared = set.intersection(*(set(settings) for _, settings in parts))
     rest = [(name, [each for each in settings if each not in shared]) for name, settings in parts]
-    found = [f"{name}({', '.join(settings)})" if settings else name for name, settings in rest]
-    return found if len(set(found)) == len(set(levels)) else list(levels)
+    on = [(name, [_flag(each) for each in settings if not _off(each)]) for name, settings in _without_usual(rest)]
+    shown = list(levels)
+    for found in (_called(rest), _called(on), _called(on, classes=len({name for name, _ in on}) > 1)):
+        if len(set(found)) == len(set(levels)):
+            shown = found
+            if max(map(len, found)) <= LONGEST:
+                break
+    return shown
 
 
-def _parts(level: str) -> tuple[str, list[str]]:
+def _without_usual(parts: Sequence[Part]) -> list[Part]:
+    """Without the choices by name, no numbers, that most of them made."""
+    count = Counter(each for _, settings in parts for each in settings)
+    usual = {each for each, n in count.items() if n > len(parts) / 2 and NAMED.search(each)}
+    return [(name, [each for each in settings if each not in usual]) for name, settings in parts]
+
+
+def _called(parts: Sequence[Part], *, classes: bool = True) -> list[str]:
+    return [
+        name if not settings else f"{name}({', '.join(settings)})" if classes else ", ".join(settings)
+        for name, settings in parts
+    ]
+
+
+def _off(setting: str) -> bool:
+    return setting.endswith(("=0", "=0.0", "=False", "=None"))
+
+
+def _flag(setting: str) -> str:
+    return setting.removesuffix("=True")
+
+
+def _parts(level: str) -> Part:
     """The class of a component and its settings, each with its name; no settings of anything else."""
     name, bracket, rest = level.partition("(")
     if not name or not bracket or not rest.endswith(")"):
