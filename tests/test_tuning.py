@@ -12,10 +12,13 @@ import pytest
 from own_study import MINE, harness_run, no_drawing, tables
 
 import harness
-from harness import Claim, Study, Sweep, Tune
+from harness import Claim, Equivalence, Study, Sweep, Tune
 from harness.inference.exploration.learning_rates import with_rates
 from harness.inference.exploration.shared_points import shared_points
+from harness.inference.plan import Plan
 from harness.inference.selection import selected, tried
+from harness.inference.verdict import Verdict
+from harness.inference.verdicts import judge
 from harness.ledger.design import Design
 from harness.ledger.records.finished import WORST
 from harness.ledger.trial_runs import n_runs, n_steps, runs_of
@@ -165,6 +168,39 @@ def test_the_largest_rate_that_trains_and_the_sensitivity_to_the_rate_are_those_
     assert found["largest_lr"].to_dict() == {0.0: 0.1, 0.5: 0.0}
     assert found.loc[0.0, "lr_sensitivity"] == pytest.approx((1.5 + 0.5 + 2.0) / 3 - 0.5)  # at 1.0 as bad as guessing
     assert found.loc[0.5, "lr_sensitivity"] == 0.0  # always as bad as guessing
+
+
+def largest(trains: dict[float, float], claim: type = Claim, seeds: int = 12, **settings: object) -> Verdict:
+    """The verdict on `largest_lr` at rates .001, .01, .1 and 1, the second of which is best, where each level of dropout trains up to some rate."""
+    rates = (0.001, 0.01, 0.1, 1.0)
+    losses = {
+        (p, lr, seed): abs(np.log10(lr) + 2) / 3 + (p + seed) / 100
+        for p in trains for lr in rates for seed in range(seeds)
+    }  # fmt: skip
+    runs = grid(losses)
+    runs.loc[runs["optimizer.lr"] > runs["model.dropout"].map(trains), "status"] = "diverged"
+    better = {"better": "higher"} if claim is Claim else {}
+    arms = {"treatment": {"model.dropout": 0.5}, "baseline": {"model.dropout": 0.0}}
+    claims = [claim("larger rates", metric="largest_lr", **better, **arms, **settings)]
+    study = make(seeds=seeds, claims=claims)
+    (verdict,) = judge(claims, with_rates(study, selected(study, runs)), Plan.of(study))
+    return verdict
+
+
+def test_no_difference_is_seen_that_lies_between_the_rates_tried() -> None:
+    same = {0.0: 0.1, 0.5: 0.1}
+    found = largest(same, smallest_effect=0.5)
+    assert (found.verdict, found.low, found.high) == ("inconclusive", 0, 0)
+    assert "Between the rates tried differences up to 0.9 are hidden: a difference of δ = 0.5" in found.sentence
+    assert "0.5 could not be seen" in largest(same, Equivalence, smallest_effect=0.5).sentence
+    assert largest(same, smallest_effect=1.0).verdict == "refuted", "δ is wider than the rates lie apart"
+    assert largest(same, Equivalence, smallest_effect=1.0).verdict == "supported"
+    top = largest({0.0: 1.0, 0.5: 1.0}, smallest_effect=5.0)
+    assert top.verdict == "inconclusive" and "Most runs train at the largest rate tried" in top.sentence
+    assert largest({0.0: 0.01, 0.5: 0.1}, smallest_effect=0.05).verdict == "supported"
+    reversed_ = largest({0.0: 0.1, 0.5: 0.01}, smallest_effect=0.01)
+    assert (reversed_.verdict, reversed_.label) == ("refuted", "reversed"), "whatever lies between"
+    assert largest({0.0: 0.1, 0.5: 0.01}, Equivalence, smallest_effect=0.05).verdict == "refuted"
 
 
 def test_rates_are_not_judged_where_a_run_of_the_grid_failed_or_something_else_was_tuned_too() -> None:

@@ -11,6 +11,7 @@ from harness.inference.intervals.inversion import p_against, p_value
 from harness.inference.manipulation import manipulation_failure
 from harness.inference.plan import Plan
 from harness.inference.reading import Word, read_all
+from harness.inference.resolution import hidden_between_rates
 from harness.inference.samples import Arm, Sample, sample
 from harness.settings.show import counted
 from harness.study import Estimated
@@ -29,6 +30,7 @@ class Evidence:
         tests: what must bear it out: the same, or one for each cell.
         estimates: of `tests`.
         failure: why no verdict can be given, a sentence, or "".
+        hidden: how large a difference the metric cannot show, see `hidden_between_rates`.
     """
 
     claim: Estimated
@@ -36,6 +38,7 @@ class Evidence:
     tests: Sequence[Sample]
     estimates: Sequence[Estimate]
     failure: str
+    hidden: float
 
     @classmethod
     def of(cls, claim: Estimated, runs: pd.DataFrame, plan: Plan) -> "Evidence":
@@ -54,15 +57,28 @@ class Evidence:
         failure = _no_verdict(claim, samples, confirm) or _too_early(runs, plan)
         if not failure and (failed := manipulation_failure(claim, samples, runs, plan.rates)):
             failure = f"Not tested: {failed}."
-        return cls(claim, samples, tests, [estimate(claim, each) for each in tests], failure)
+        hidden = hidden_between_rates(claim, samples, runs, plan.rates)
+        return cls(claim, samples, tests, [estimate(claim, each) for each in tests], failure, hidden)
 
     def word(self, alpha: float) -> Word:
         """The verdict at level 1 − α; none where something is in the way."""
         if self.failure:
             return "inconclusive"
+        found = self.seems(alpha)
+        return "inconclusive" if found in self.barred or self._rests_on_what_is_hidden(found, alpha) else found
+
+    def seems(self, alpha: float) -> Word:
+        """The verdict by the intervals alone."""
         bounds = [each.bounds for each in self.estimates]
-        found = read_all(bounds, self.claim.smallest_effect, self.claim.decides_by, alpha)
-        return "inconclusive" if found in self.barred else found
+        return read_all(bounds, self.claim.smallest_effect, self.claim.decides_by, alpha)
+
+    def _rests_on_what_is_hidden(self, found: Word, alpha: float) -> bool:
+        """Whether a verdict that there is no relevant difference could not have seen one."""
+        if self.hidden <= self.claim.smallest_effect:
+            return False
+        if self.claim.decides_by == "inside":
+            return found == "supported"
+        return found == "refuted" and any(each.bounds(alpha)[1] >= 0 for each in self.estimates)
 
     @cached_property
     def p(self) -> float:

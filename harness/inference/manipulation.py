@@ -88,9 +88,10 @@ def _left_to_tuning(claim: Estimated, runs: pd.DataFrame) -> str:
 
 def _identical(claim: Estimated, samples: Sequence[Sample]) -> str:
     compared = [np.abs(sample.terms) for sample in samples if not isinstance(claim, Threshold)]
-    if claim.counts_runs() or not compared or any((terms > 0).any() for terms in compared):
+    one_of_few_values = claim.counts_runs() or claim.metric == "largest_lr"
+    if one_of_few_values or not compared or any((terms > 0).any() for terms in compared):
         return ""
-    return "the arms gave identical results in every pair of runs: what they differ in had no effect"
+    return f"the arms have the same {claim.metric} in every pair of runs: what they differ in may have no effect"
 
 
 def _clipping(claim: Estimated, samples: Sequence[Sample]) -> str:

@@ -14,8 +14,9 @@ Rules, for every claim but `Exact`, which needs no statistics:
    sign test; of errors the mean, by t; of rates the exact paired score interval. Beside the first two stand the rates of runs
    that diverged or collapsed.
 4. Supported if the interval lies above δ, refuted if below it (`reading`); `looks` says at which level. Inconclusive whatever the
-   interval before the first planned look, and where the manipulation check fails. Intervals that are shown, and the labels
-   "reversed" and "no relevant effect", are those at α / number of claims, which cover together.
+   interval before the first planned look, where the manipulation check fails, and where no difference was found that could not
+   have been seen (`resolution`). Intervals that are shown, and the labels "reversed" and "no relevant effect", are those at α /
+   number of claims, which cover together.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,5 +1,6 @@
 """The sentence of a verdict: its reason in plain English, and what a reader must know of the runs."""
 
+import math
 from collections.abc import Sequence
 
 from harness.inference.evidence import Evidence
@@ -48,10 +49,20 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
         return f"No verdict: {barred[0]}."
     if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
         return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval at this level."
+    if verdict.level is not None and evidence.seems(1 - verdict.level) != "inconclusive":
+        return f"{_hidden(evidence)}: a difference of δ = {claim.smallest_effect:g} could not be seen."
     if claim.smallest_effect == 0:
         return "The interval holds 0."
     delta = f"{'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}"
     return f"Undecided: estimate ≈ {delta}." if _is_near(verdict) else f"The interval holds {delta}."
+
+
+def _hidden(evidence: Evidence) -> str:
+    """What of the rates tried hides a difference."""
+    if math.isinf(evidence.hidden):
+        return "Most runs train at the largest rate tried"
+    factor = " times" if getattr(evidence.claim, "scale", "") == "ratio" else ""
+    return f"Between the rates tried differences up to {digits(math.exp(evidence.hidden) if factor else evidence.hidden)}{factor} are hidden"
 
 
 def _is_near(verdict: Verdict) -> bool:
