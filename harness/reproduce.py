@@ -12,6 +12,10 @@ from harness.lead.terminal.arguments import StudyFile
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("studies", nargs=-1, required=True, type=StudyFile(), metavar="STUDY...")
 @click.option(
+    "--set", "settings", metavar="PATH=VALUE", multiple=True,
+    help="As the study was published: `--set name=NAME` says which one; all other settings are on record, and may be changed.",
+)  # fmt: skip
+@click.option(
     "--against", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
     help="Folder of the published results.",
 )  # fmt: skip
@@ -21,7 +25,14 @@ from harness.lead.terminal.arguments import StudyFile
 )  # fmt: skip
 @click.option("--workers", type=click.IntRange(min=1), metavar="N", help="As for harness run.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the outcome only.")
-def main(studies: tuple[Path, ...], against: Path, results: Path, workers: int | None, quiet: bool) -> None:
+def main(
+    studies: tuple[Path, ...],
+    settings: tuple[str, ...],
+    against: Path,
+    results: Path,
+    workers: int | None,
+    quiet: bool,
+) -> None:
     """Run studies anew and compare them with their published results.
 
     Such as all of this repository: harness reproduce studies/*.py
@@ -32,11 +43,14 @@ def main(studies: tuple[Path, ...], against: Path, results: Path, workers: int |
     serve()
     from harness.audit.reproduce import reproduce
     from harness.lead.ending import ending
+    from harness.study.changes import Changes
 
+    changes = Changes(settings, None, quick=False)
     named = ", ".join(map(str, studies))
     sys.exit(
         ending(
-            lambda: reproduce(studies, against, results, workers, quiet=quiet), refused=f"{named} cannot be reproduced"
+            lambda: reproduce(studies, changes, against, results, workers, quiet=quiet),
+            refused=f"{named} cannot be reproduced",
         )
     )
 

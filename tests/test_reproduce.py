@@ -44,6 +44,32 @@ def test_a_study_is_run_anew_and_set_beside_what_was_published(undisturbed: Path
     assert f"{n - 1} of {n} runs the same in every bit" in again.output and "DIFFERS: 0 of 1" in again.output
 
 
+def test_a_study_that_was_published_with_changes_is_found_by_its_name_and_run_with_them(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    changed = ["--set", "name=other", "--set", "steps=7"]
+    with no_drawing():
+        done = CliRunner().invoke(
+            main, ["run", str(tmp_path / "mine.py"), *changed, "-q", "--results", str(tmp_path / "results")]
+        )
+    assert done.exit_code == 0, done.output
+    found = reproduced(tmp_path, "--set", "name=other")
+    n = len(pd.read_parquet(tmp_path / "results" / "other" / "runs.parquet"))
+    assert (
+        found.exit_code == 0 and f"other: 2 verdicts the same; {n} of {n} runs the same in every bit." in found.output
+    )
+    assert set(pd.read_parquet(tmp_path / "again" / "other" / "runs.parquet")["steps"]) == {7}
+
+    environment = tmp_path / "results" / "other" / "environment.json"
+    environment.write_text(json.dumps(json.loads(environment.read_text()) | {"instructions": "NEON"}))
+    shorter = reproduced(tmp_path, "--set", "name=other", "--set", "steps=6", "--results", str(tmp_path / "shorter"))
+    assert f"0 of {n} runs the same in every bit, which need not be: instructions: NEON there" in shorter.output
+    assert set(pd.read_parquet(tmp_path / "shorter" / "other" / "runs.parquet")["steps"]) == {6}
+
+    (tmp_path / "results" / "other" / "changes.json").write_text("[1")
+    damaged = reproduced(tmp_path, "--set", "name=other")
+    assert damaged.exit_code == 2 and "changes.json: " in damaged.output and "damaged" in damaged.output
+
+
 def test_what_cannot_be_compared_is_refused_before_anything_trains(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     (tmp_path / "results").mkdir()

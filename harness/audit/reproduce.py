@@ -13,6 +13,8 @@ from harness.lead.command import run_file
 from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
 from harness.lead.terminal.displays import display_for
+from harness.ledger.environment import obstacles
+from harness.reporting.build import recorded_in
 from harness.reporting.results import Results, load
 from harness.settings import InvalidStudy, Problem
 from harness.settings.show import counted
@@ -22,11 +24,14 @@ from harness.study.load import load_study
 DIFFER = 1
 
 
-def reproduce(study_files: Sequence[Path], against: Path, results: Path, workers: int | None, *, quiet: bool) -> int:
+def reproduce(
+    study_files: Sequence[Path], changes: Changes, against: Path, results: Path, workers: int | None, *, quiet: bool
+) -> int:
     """Run each study and compare; the exit code, 1 where a verdict is another or is missing.
 
     Args:
         study_files: of the studies.
+        changes: to each, which say its name; those with which it was published are made before them.
         against: folder of published results, one folder for each study.
         results: where they are run; what is there already is not trained again.
         workers: see `Options`.
@@ -37,12 +42,13 @@ def reproduce(study_files: Sequence[Path], against: Path, results: Path, workers
     """
     if against.resolve() == results.resolve():
         raise InvalidStudy([Problem("--results", f"must be another folder than {against}, which would be overwritten")])
-    names = {file: load_study(file, Changes())[0].name for file in study_files}
+    names = {file: load_study(file, changes)[0].name for file in study_files}
     published = {file: load(against / name) for file, name in names.items()}
+    as_published = {file: recorded_in(against / name).then(changes) for file, name in names.items()}
     said = []
     for file in study_files:
         display = display_for(as_lines_of_json=False, quiet=quiet)
-        code = run_file(file, Changes(), Options(results=results, workers=workers, display=display))
+        code = run_file(file, as_published[file], Options(results=results, workers=workers, display=display))
         if code not in (DONE, SOME_FAILED):
             return code
         said.append(differences(published[file], load(results / names[file])))
@@ -65,11 +71,16 @@ def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
         if before.get(title) != now.get(title)
     ]
     there, here = (results.runs.set_index(["trial", "seed"]) for results in (published, again))
-    same = sum(_same(there, here, key) for key in there.index.intersection(here.index))
+    same, of = (
+        sum(_same(there, here, key) for key in there.index.intersection(here.index)),
+        here.index.union(there.index),
+    )
+    why = obstacles(*(results.study["environment"] for results in (published, again))) if same < len(of) else []
     verdicts = others or [f"{counted(len(before), 'verdict')} the same" if before else "no claims"]
     return not others, [
         *verdicts,
-        f"{same:,} of {counted(len(there.index.union(here.index)), 'run')} the same in every bit",
+        f"{same:,} of {counted(len(of), 'run')} the same in every bit"
+        + (f", which need not be: {', '.join(why)}" if why else ""),
     ]
 
 
