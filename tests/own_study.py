@@ -59,5 +59,5 @@ def tables(folder: Path) -> dict[str, bytes]:
 def no_drawing() -> Iterator[None]:
     """Within the block reports have empty figures: to draw them is half the work of a study as small as this one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.reporting.plots.render_all", lambda plots, _: [Image(b"<svg/>", b"", b"")] * len(plots))
+        patch.setattr("harness.reporting.plots.render_all", lambda plots, *_: [Image(b"<svg/>", b"", b"")] * len(plots))
         yield

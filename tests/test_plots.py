@@ -7,6 +7,7 @@ import re
 import tempfile
 import zlib
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -251,6 +252,54 @@ def test_a_claimed_metric_comes_first():
     data = generalization.data(RUNS, roles_of(study, RUNS))
     assert data is not None and data["metric"].iloc[0] == "test_error"
     assert set(seeds.data(RUNS, roles_of(study, RUNS))["metric"]) == {"test_error"}
+
+
+def written(folder: Path, some: list[Plot], images: list[plots.Image]) -> None:
+    for plot, image in zip(some, images, strict=True):
+        for kind, content in image._asdict().items():
+            (folder / f"{plot.name}.{kind}").write_bytes(content)
+
+
+def test_a_figure_is_drawn_again_only_where_its_data_its_code_or_its_files_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    some = [PLOTS["stability"], PLOTS["importance"]]
+    first = plots.render_all(some, (), tmp_path)
+    written(tmp_path, some, first)
+    drawn: list[str] = []
+
+    def counting(plot: Plot) -> plots.Image:
+        drawn.append(plot.name)
+        return rendering_render(plot)
+
+    rendering_render = rendering.render
+    monkeypatch.setattr(rendering, "render", counting)
+    assert plots.render_all(some, (), tmp_path) == first and drawn == []
+    assert plots.render_all(some) == first and drawn == ["stability", "importance"], "nobody knows of a folder"
+
+    drawn.clear()
+    data = some[0].data.copy()
+    column = data.select_dtypes("float").columns[0]
+    data[column] = data[column] + 1e-9
+    other = [replace(some[0], data=data), replace(some[1], title="Another.")]
+    images = plots.render_all(other, (), tmp_path)
+    assert drawn == ["stability", "importance"] and images != first
+    assert plots.render_all(some, (), tmp_path) == first, "the files on disk are not those of the last call"
+
+    drawn.clear()
+    written(tmp_path, some, first)
+    (tmp_path / "stability.svg").write_text("<svg/>")
+    (tmp_path / "importance.pdf").unlink()
+    assert plots.render_all(some, (), tmp_path) == first and drawn == ["stability", "importance"]
+
+    drawn.clear()
+    written(tmp_path, some, first)
+    monkeypatch.setattr("harness.reporting.plots.drawn_before._code", lambda: b"changed")
+    assert plots.render_all(some, (), tmp_path) == first and drawn == ["stability", "importance"]
+    for damage in ("[", "[]", '{"stability": 1}'):
+        drawn.clear()
+        (tmp_path / "drawn.json").write_text(damage)
+        assert plots.render_all(some[:1], (), tmp_path) == first[:1] and drawn == ["stability"]
 
 
 def first_loss(curve):

@@ -44,6 +44,7 @@ from harness.study.registration import registrations
 from harness.study.scope import budget, scope, setups
 
 PAIRS_FILE = "pairs.csv"
+FIGURES = "figures"
 BASELINE_FILE = "tables/baseline.csv"
 
 
@@ -90,7 +91,7 @@ def write_report(
     verdicts = judge_registered(study, runs, registrations(study, subject.chain))
     summary = summarize(study, runs)
     drawn = list(plots.plots(runs, folder / CURVES_FILE, study, verdicts))
-    images = plots.render_all(drawn, helpers)
+    images = plots.render_all(drawn, helpers, folder / FIGURES)
     pictures = [
         Picture(plot.name, plot.caption, image.svg, plot.title) for plot, image in zip(drawn, images, strict=True)
     ]
@@ -112,10 +113,10 @@ def write_report(
     if subject.baseline is not None:
         page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, folder))
     for plot, image in zip(drawn, images, strict=True):
-        write(folder / "figures" / f"{plot.name}.csv", csv(plot.data))
+        write(folder / FIGURES / f"{plot.name}.csv", csv(plot.data))
         for kind, content in image._asdict().items():
-            write(folder / "figures" / f"{plot.name}.{kind}", content)
-    remove_stale(folder / "figures", {plot.name for plot in drawn})
+            write(folder / FIGURES / f"{plot.name}.{kind}", content)
+    remove_stale(folder / FIGURES, {plot.name for plot in drawn})
     write(folder / "summary.md", html.markdown(page).encode())
     write(folder / "report.html", html.render(page).encode())
     return verdicts

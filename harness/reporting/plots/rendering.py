@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import matplotlib
 import seaborn as sns  # type: ignore[import-untyped]
@@ -14,6 +15,7 @@ from fontTools.subset import Options  # type: ignore[import-untyped]
 
 from harness.engine.devices import cores_of
 from harness.execution.processes import start
+from harness.reporting.plots.drawn_before import drawn_before, remember
 from harness.reporting.plots.plot import Image, Plot
 from harness.settings.metrics import METRICS
 
@@ -63,10 +65,21 @@ def without_layout_tables() -> Iterator[None]:
         Options._drop_tables_default = kept
 
 
-def render_all(plots: Sequence[Plot], helpers: Sequence[Connection] = ()) -> list[Image]:
-    """Every figure: each helper of `start_helpers` draws some, and this process the others, and those of a helper that died."""
-    images = iter(_drawn([plot for plot in plots if plot.drawn is None], helpers))
-    return [plot.drawn or next(images) for plot in plots]
+def render_all(plots: Sequence[Plot], helpers: Sequence[Connection] = (), figures: Path | None = None) -> list[Image]:
+    """Every figure.
+
+    Args:
+        plots: figures to be.
+        helpers: of `start_helpers`; each draws some, and this process the others, and those of a helper that died.
+        figures: the folder in which an earlier report's lie, and these will: what is the same is not drawn again.
+    """
+    wanted = [plot for plot in plots if plot.drawn is None]
+    before = drawn_before(figures, wanted) if figures else {}
+    drawn = iter(_drawn([plot for plot in wanted if plot.name not in before], helpers))
+    images = [plot.drawn or before.get(plot.name) or next(drawn) for plot in plots]
+    if figures:
+        remember(figures, plots, images)
+    return images
 
 
 def _drawn(plots: Sequence[Plot], helpers: Sequence[Connection]) -> list[Image]:
