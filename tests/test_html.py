@@ -363,6 +363,12 @@ def test_an_answer_says_effect_wins_and_what_the_arms_reached():
     assert found.rests_on == "Medians: 2.16 against 2.45. Median over 10 seeds, 95 % interval, δ = 0.1."
 
 
+def test_an_answer_says_that_arms_are_alike():
+    base = np.arange(9) / 10 + 1
+    found = answered(make_runs({0.0: base, 0.5: base + np.array([0, 0, 0, 0, 0, 0, 0, 0.1, -0.1])}))
+    assert found.said.startswith("test_loss is the same: 0 [0, 0] with model.dropout = 0.5 as with 0.")
+
+
 def test_an_answer_tells_a_negative_effect_the_other_way_round():
     found = answered(make_runs({0.0: np.arange(8) / 10 + 1, 0.5: np.arange(8) / 10 + 2}))
     assert found.said == (

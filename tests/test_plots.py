@@ -663,6 +663,13 @@ def test_a_title_names_no_direction_along_levels_that_are_no_numbers_and_the_hig
     assert "lowest" not in trend(points([0.1, 0.9], metric="clip_fraction"))  # none is good
 
 
+def test_a_title_names_long_levels_as_the_axis_does():
+    several = points([2.0, 1.0, 3.0], numeric=False)
+    nets = [SimpleRNN(hidden=64, cell="lstm", weight_dropout=p) for p in (0.0, 0.3, 0.5)]
+    several["x"], several["x_factor"] = [label("model", net) for net in nets], "model"
+    assert trend(several).startswith("Lowest at model = SimpleRNN(weight_dropout=0.3), clipping")
+
+
 def test_factors_of_claims_come_first_and_then_those_that_explain_more():
     settings = {"model.hidden": Sweep(8, 16), "batch_size": Sweep(8, 16, 32), "model.dropout": Sweep(0.0, 0.5),
                 "optimizer.lr": Sweep(0.1, 1.0), "steps": 60}  # fmt: skip

@@ -88,9 +88,9 @@ def _effect(verdict: Verdict) -> str:
     what = metric_of(verdict)
     if verdict.estimand == "rate":
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
-    how = f"{word} by" if estimate else "the same:"
+    how, than = (f"{word} by", "than") if estimate else ("the same:", "as")
     by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high)
-    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline)}."
+    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than)}."
 
 
 def _rests_on(verdict: Verdict) -> str:
@@ -101,7 +101,7 @@ def _rests_on(verdict: Verdict) -> str:
     return f"{estimand} over {counted(verdict.n, 'seed')}{level}{delta}."
 
 
-def against(treatment: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
+def against(treatment: Mapping[str, Any], baseline: Mapping[str, Any], than: str = "than") -> str:
     """Two arms, what they share said once.
 
     >>> against({"model.dropout": 0.5, "steps": 10}, {"model.dropout": 0.0, "steps": 10})
@@ -111,7 +111,7 @@ def against(treatment: Mapping[str, Any], baseline: Mapping[str, Any]) -> str:
     first, second = ({p: level for p, level in arm.items() if p not in shared} for arm in (treatment, baseline))
     one = len(first) == 1 and list(first) == list(second)
     other = brief(label(*next(iter(second.items())))) if one else levels_in_words(second)
-    return f"{levels_in_words(first)} than with {other}" + (f", at {levels_in_words(shared)}" if shared else "")
+    return f"{levels_in_words(first)} {than} with {other}" + (f", at {levels_in_words(shared)}" if shared else "")
 
 
 def _wins(verdict: Verdict) -> str:

@@ -52,7 +52,10 @@ def title(table: pd.DataFrame) -> str:
     ends = table.sort_values("time").groupby(["facet_order", "group_order"], as_index=False)
     first, last = ends.first(), ends.last()
     first["times"] = first["median"] / last["median"]
-    said = [number(row["times"]) + f" at {levels_of(row)}" * (len(first) > 1) for row in least_and_most(first, "times")]
+    said = [
+        number(row["times"]) + f" at {levels_of(row, first)}" * (len(first) > 1)
+        for row in least_and_most(first, "times")
+    ]
     return f"Gradient of the first state over that of the last one: {' to '.join(dict.fromkeys(said))}."
 
 

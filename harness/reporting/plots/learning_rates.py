@@ -81,8 +81,8 @@ def title(table: pd.DataFrame) -> str:
         where = " in every cell" if len(lines) > 1 else ""
         return f"Largest learning rate that trains: {number(most['half'])}{where} (median over seeds)."
     return (
-        f"Largest learning rate that trains, median over seeds: from {number(least['half'])} at {levels_of(least, ('facet', 'group'))} to "
-        f"{number(most['half'])} at {levels_of(most, ('facet', 'group'))}."
+        f"Largest learning rate that trains, median over seeds: from {number(least['half'])} at {levels_of(least, lines, ('facet', 'group'))} to "
+        f"{number(most['half'])} at {levels_of(most, lines, ('facet', 'group'))}."
     )
 
 
@@ -95,7 +95,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     arithmetic = ""
     if len(always):
         role = "facet" if always["facet_factor"].iloc[0].startswith("clipping") else "group"
-        cells = "; ".join(dict.fromkeys(levels_of(row, (role,)) for _, row in always.iterrows()))
+        cells = "; ".join(dict.fromkeys(levels_of(row, table, (role,)) for _, row in always.iterrows()))
         arithmetic = (
             f" At {cells} most runs were clipped at nearly every step at some rates: a step is then as long as the rate times the bound, "
             "and how large a rate may be is arithmetic."

@@ -14,10 +14,11 @@ from harness.reporting.plots.axes import facet_panels, level_axis, level_name, n
 from harness.reporting.plots.estimates import estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
+from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale, scale_of
-from harness.reporting.plots.texts import metric_name, metric_words, shortened
+from harness.reporting.plots.texts import metric_name, metric_words
 from harness.settings.show import counted, digits
 
 
@@ -97,14 +98,15 @@ def title(table: pd.DataFrame) -> str:
         return f"{name.capitalize()} of {n}: from {digits(table['value'].min())} to {digits(table['value'].max())}."
     pairs = wide[[first, last]].dropna()
     before, after = pairs[first].to_numpy(float), pairs[last].to_numpy(float)
-    levels = [shortened(table.loc[table["x_order"] == order, "x"].iloc[0]) for order in (first, last)]
+    ends = table.drop_duplicates("x_order").set_index("x_order")["x"]
+    names = dict(zip(ends.index, told_apart(ends.to_list()), strict=True))
     cells = (
         f" (pairs of {counted(pairs.index.get_level_values(0).nunique(), 'panel')})"
         if wide.index.get_level_values(0).nunique() > 1
         else ""
     )
     return (
-        f"From {factor} = {levels[0]} to {levels[1]} {name} rises in {int((after > before).sum())} and falls in "
+        f"From {factor} = {names[first]} to {names[last]} {name} rises in {int((after > before).sum())} and falls in "
         f"{int((after < before).sum())} of {counted(len(pairs), 'pair')} of runs of one seed{cells}."
     )
 

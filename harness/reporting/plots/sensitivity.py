@@ -121,11 +121,11 @@ def title(table: pd.DataFrame) -> str:
     lines = table.drop_duplicates(["facet_order", "group_order"]).dropna(subset="sensitivity")
     if len(lines) < 2:
         return f"{said}."
-    said += f" with {levels_of(best, ('facet', 'group'))}"
+    said += f" with {levels_of(best, finite, ('facet', 'group'))}"
     least, most = least_and_most(lines, "sensitivity")
     return (
-        f"{said}; the rate matters least at {levels_of(least, ('facet', 'group'))} (sensitivity {number(least['sensitivity'])}), most at "
-        f"{levels_of(most, ('facet', 'group'))} ({number(most['sensitivity'])})."
+        f"{said}; the rate matters least at {levels_of(least, lines, ('facet', 'group'))} (sensitivity {number(least['sensitivity'])}), most at "
+        f"{levels_of(most, lines, ('facet', 'group'))} ({number(most['sensitivity'])})."
     )
 
 

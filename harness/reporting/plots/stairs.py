@@ -34,7 +34,7 @@ def ends_in_words(data: pd.DataFrame) -> str:
     """The least and the largest share at the end, as counts of runs."""
     last = data.groupby(["facet_order", "group_order"]).tail(1)
     rows = least_and_most(last, "share")
-    said = [f"{round(row['share'] * row['n'])} of {row['n']} runs at {levels_of(row)}" for row in rows]
+    said = [f"{round(row['share'] * row['n'])} of {row['n']} runs at {levels_of(row, last)}" for row in rows]
     if rows[0]["share"] == rows[1]["share"]:
         return f"{round(last['share'].mul(last['n']).sum())} of {last['n'].sum()} runs, the same share in every line"
     return f"least {said[0]}, most {said[1]}"

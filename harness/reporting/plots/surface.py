@@ -196,7 +196,7 @@ def title(table: pd.DataFrame) -> str:
         return f"{metric_words(metric).capitalize()} is infinite in every cell."
     best, others = cells[cells["best"]].iloc[0], int(near(cells).sum())
     within = f"{others or 'none'} of {counted(len(cells) - 1, 'other cell is', 'other cells are')} within noise of it"
-    where = levels_of(best, ("x", "y", "facet"))
+    where = levels_of(best, cells, ("x", "y", "facet"))
     return f"Best {metric_words(metric)}: {number(best['estimate'])} at {where}; {within}."
 
 

@@ -2,7 +2,6 @@
 
 import textwrap
 
-from harness.reporting.page.words import brief
 from harness.reporting.plots.level_names import compact
 from harness.settings.metrics import METRICS
 
@@ -61,15 +60,6 @@ def metric_words(metric: str) -> str:
     """
     name = metric.replace("_", " ")
     return f"the share of runs that {name}" if metric in ("diverged", "collapsed", "solved") else name
-
-
-def shortened(text: str) -> str:
-    """A level as it stands in a sentence.
-
-    >>> shortened("a" * 50), shortened("(0.2, 0.2, 0.2)")
-    ('aaaaaaaaaaaaaaaaaaaaaaaa…aaaaaaaaaaaaaaaaaaaaaaa', '(0.2 ×3)')
-    """
-    return brief(compact(text))
 
 
 def wrapped(text: str, width: int) -> str:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from harness.reporting.page.words import number
-from harness.reporting.plots.texts import metric_words, shortened
+from harness.reporting.plots.level_names import told_apart
+from harness.reporting.plots.texts import metric_words
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 
@@ -104,13 +105,15 @@ def _best(points: pd.DataFrame, metric: str, name: str) -> str:
     first = best.iloc[0]
     near = int(((points["low"] <= first["high"]) & (points["high"] >= first["low"])).sum()) - 1
     noise = f"; {counted(near, 'other interval overlaps it', 'other intervals overlap it')}" if near > 0 else ""
-    return f"{word} at {levels_of(first)}: {_value(first)}{noise}"
+    return f"{word} at {levels_of(first, points)}: {_value(first)}{noise}"
 
 
-def levels_of(row: "pd.Series[Any]", roles: tuple[str, ...] = ("x", "group", "facet")) -> str:
-    """The levels of a row, as a phrase."""
-    named = [(row[f"{role}_factor"], row[role]) for role in roles if f"{role}_factor" in row]
-    return ", ".join(f"{factor} = {shortened(level)}" for factor, level in named if factor) or "all runs"
+def levels_of(row: "pd.Series[Any]", table: pd.DataFrame, roles: tuple[str, ...] = ("x", "group", "facet")) -> str:
+    """The levels of a row of a table, as a phrase, each as short as tells it from the others of the table."""
+    there = [role for role in roles if row.get(f"{role}_factor")]
+    levels = {role: table[role].unique().tolist() for role in there}
+    named = {role: dict(zip(each, told_apart(each), strict=True)) for role, each in levels.items()}
+    return ", ".join(f"{row[f'{role}_factor']} = {named[role][row[role]]}" for role in there) or "all runs"
 
 
 def least_and_most(table: pd.DataFrame, column: str) -> tuple["pd.Series[Any]", "pd.Series[Any]"]:

@@ -136,7 +136,7 @@ def title(table: pd.DataFrame) -> str:
     if not ends or not np.isfinite([value for value, _ in ends]).any():
         return ""
     value, best = min(ends, key=lambda end: end[0])
-    where = f" at {levels_of(best.iloc[0])}" if len(lines) > 1 else ""
+    where = f" at {levels_of(best.iloc[0], found)}" if len(lines) > 1 else ""
     if quantity == "loss":
         return f"The loss of training batches ends lowest{where} (median {number(value)})."
     falling = sum(line["median"].iloc[-1] == line["median"].min() for line in lines)
