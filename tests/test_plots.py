@@ -33,6 +33,7 @@ from harness.inference.verdicts import judge
 from harness.models import DropoutNet, SimpleRNN
 from harness.reporting import plots
 from harness.reporting.formats import csv
+from harness.reporting.page.level_names import told_apart
 from harness.reporting.plots import (
     axes,
     generalization,
@@ -47,7 +48,6 @@ from harness.reporting.plots import (
     training,
     tuning,
 )
-from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.saved import read, saved
 from harness.reporting.plots.scales import scale_of

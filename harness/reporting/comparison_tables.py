@@ -5,7 +5,8 @@ from typing import Any
 
 from harness.reporting.comparison import STATUSES, VERDICT, Comparison
 from harness.reporting.page.content import Captioned, Table
-from harness.reporting.page.words import brief, number
+from harness.reporting.page.level_names import brief
+from harness.reporting.page.words import number
 from harness.settings.levels import in_words, label
 from harness.settings.show import counted
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.inference.verdict import Verdict
 from harness.reporting.html import CELLS
-from harness.reporting.page.words import brief, effect, mark, number, word
+from harness.reporting.page.level_names import brief
+from harness.reporting.page.words import effect, mark, number, word
 from harness.reporting.page_tables import cell_text
 from harness.reporting.tables import MAIN, UNTESTED
 from harness.settings.levels import label

@@ -24,7 +24,8 @@ from harness.inference.samples import BAD
 from harness.inference.selection import cells, rivals
 from harness.inference.verdict import Verdict
 from harness.reporting.page.words import bracketed, levels_in_words, number
-from harness.settings.levels import is_number, label, stored
+from harness.settings import Sweep
+from harness.settings.levels import in_words, is_number, label, stored
 from harness.settings.metrics import not_comparable
 from harness.settings.show import counted
 from harness.study import Study
@@ -136,7 +137,7 @@ def _front(study: Study, runs: pd.DataFrame, objectives: Sequence[str]) -> Advic
         found.append(
             (
                 medians[0].estimate,
-                Choice("", levels_in_words(levels), f"{shown} (medians of {counted(len(of_trial), 'seed')})"),
+                Choice("", in_words(levels), f"{shown} (medians of {counted(len(of_trial), 'seed')})"),
             )
         )
     front = [choice for _, choice in sorted(found, key=itemgetter(0))]
@@ -196,17 +197,19 @@ def _is_beaten(best: _Cell, other: _Cell, others: int) -> bool:
 def _choice(study: Study, runs: pd.DataFrame, objective: str, where: str, found: Sequence[_Cell]) -> Choice:
     best, others = found[0], found[1:]
     tuned = [_tuned_in_words(path, best.runs[path]) for path in study.tunes()]
-    named = [*([levels_in_words(best.levels)] if best.levels else []), *tuned]
+    named = [*([in_words(best.levels)] if best.levels else []), *tuned]
     near = [cell for cell in others if not _is_beaten(best, cell, len(others))]
-    said = [_in_short(best.levels, cell.levels) for cell in near[:MOST_NAMED]]
+    said = [_in_short(best.levels, cell.levels, study.sweeps()) for cell in near[:MOST_NAMED]]
     more = f" and {len(near) - MOST_NAMED} more" if len(near) > MOST_NAMED else ""
     within = f"{'; '.join(said)}{more}" if said else ("no other combination" if others else "")
     return Choice(where, ", ".join(named), _reached(objective, best), within, list(_caveats(study, runs, best)))
 
 
-def _in_short(best: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def _in_short(best: Mapping[str, Any], other: Mapping[str, Any], sweeps: Mapping[str, Sweep]) -> str:
     """What another combination has otherwise than the best."""
-    return levels_in_words({path: level for path, level in other.items() if stored(best[path]) != stored(level)})
+    return levels_in_words(
+        {path: level for path, level in other.items() if stored(best[path]) != stored(level)}, sweeps
+    )
 
 
 def _tuned_in_words(path: str, values: "pd.Series[float]") -> str:

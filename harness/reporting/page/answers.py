@@ -12,9 +12,9 @@ import pandas as pd
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import bracketed, brief, ends, levels_in_words, metric_of, number
+from harness.reporting.page.words import NO_SWEEPS, bracketed, ends, level_in_words, levels_in_words, metric_of, number
 from harness.settings import Sweep
-from harness.settings.levels import at, label, stored
+from harness.settings.levels import at, stored
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 
@@ -53,9 +53,9 @@ def answer(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) ->
     if verdict.kind != "Claim":
         return Answer(verdict, f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}.", _rests_on(verdict))
     parts = {
-        "supported": [_effect(verdict), _wins(verdict)],
-        "refuted": [_effect(verdict), REFUTED.get(verdict.label, f"Not {verdict.better} by more than δ."), _wins(verdict)],
-        "inconclusive": [reason, _effect(verdict), _wins(verdict)],
+        "supported": [_effect(verdict, sweeps), _wins(verdict)],
+        "refuted": [_effect(verdict, sweeps), REFUTED.get(verdict.label, f"Not {verdict.better} by more than δ."), _wins(verdict)],
+        "inconclusive": [reason, _effect(verdict, sweeps), _wins(verdict)],
     }  # fmt: skip
     said = parts[verdict.verdict] if not reason.startswith(UNTESTED) else [reason]
     arms = _arms(verdict, runs, sweeps)
@@ -78,7 +78,7 @@ def first_sentence(text: str) -> str:
     return re.split(r"(?<=[.?!])\s+(?=[A-ZΔ“])", " ".join(text.split()), maxsplit=1)[0]
 
 
-def _effect(verdict: Verdict) -> str:
+def _effect(verdict: Verdict, sweeps: Mapping[str, Sweep]) -> str:
     """In which direction and by how much; a claim whose estimate is negative is told the other way round."""
     low, high = ends(verdict)
     estimate = verdict.estimate or 0.0
@@ -90,7 +90,7 @@ def _effect(verdict: Verdict) -> str:
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
     how, than = (f"{word} by", "than") if estimate else ("the same:", "as")
     by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high)
-    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than)}."
+    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}."
 
 
 def _rests_on(verdict: Verdict) -> str:
@@ -101,7 +101,12 @@ def _rests_on(verdict: Verdict) -> str:
     return f"{estimand} over {counted(verdict.n, 'seed')}{level}{delta}."
 
 
-def against(treatment: Mapping[str, Any], baseline: Mapping[str, Any], than: str = "than") -> str:
+def against(
+    treatment: Mapping[str, Any],
+    baseline: Mapping[str, Any],
+    than: str = "than",
+    sweeps: Mapping[str, Sweep] = NO_SWEEPS,
+) -> str:
     """Two arms, what they share said once.
 
     >>> against({"model.dropout": 0.5, "steps": 10}, {"model.dropout": 0.0, "steps": 10})
@@ -110,8 +115,10 @@ def against(treatment: Mapping[str, Any], baseline: Mapping[str, Any], than: str
     shared = {p: level for p, level in treatment.items() if p in baseline and stored(baseline[p]) == stored(level)}
     first, second = ({p: level for p, level in arm.items() if p not in shared} for arm in (treatment, baseline))
     one = len(first) == 1 and list(first) == list(second)
-    other = brief(label(*next(iter(second.items())))) if one else levels_in_words(second)
-    return f"{levels_in_words(first)} {than} with {other}" + (f", at {levels_in_words(shared)}" if shared else "")
+    other = level_in_words(*next(iter(second.items())), sweeps) if one else levels_in_words(second, sweeps)
+    return f"{levels_in_words(first, sweeps)} {than} with {other}" + (
+        f", at {levels_in_words(shared, sweeps)}" if shared else ""
+    )
 
 
 def _wins(verdict: Verdict) -> str:
@@ -143,14 +150,14 @@ def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> 
     first, second = ("/".join(each) for each in found)
     said = {"rate": "Runs: ", "mean": "Means of runs that trained: "}.get(verdict.estimand, "Medians: ")
     of = [f" of {round(len(arm) / len(where))}" if verdict.estimand == "rate" else "" for arm in arms]
-    return f"{said}{first}{of[0]} against {second}{of[1]}{_at(where)}."
+    return f"{said}{first}{of[0]} against {second}{of[1]}{_at(where, others)}."
 
 
-def _at(where: Sequence[Mapping[str, Any]]) -> str:
+def _at(where: Sequence[Mapping[str, Any]], sweeps: Mapping[str, Sweep]) -> str:
     if len(where) == 1:
-        return f" at {levels_in_words(where[0])}" if where[0] else ""
+        return f" at {levels_in_words(where[0], sweeps)}" if where[0] else ""
     (path,) = where[0]
-    return f" at {path} = {'/'.join(brief(label(path, levels[path])) for levels in where)}"
+    return f" at {path} = {'/'.join(level_in_words(path, levels[path], sweeps) for levels in where)}"
 
 
 def _middle(verdict: Verdict, arm: pd.DataFrame) -> str:

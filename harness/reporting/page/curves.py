@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.reporting.page.words import brief, number
+from harness.reporting.page.level_names import brief
+from harness.reporting.page.words import number
 from harness.settings.levels import at, in_words, label
 from harness.settings.show import counted
 from harness.study import Study

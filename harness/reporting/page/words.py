@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import READ_AS
 from harness.inference.verdict import Verdict
+from harness.reporting.page.level_names import LONGEST, brief, told_apart
+from harness.settings import Sweep
 from harness.settings.levels import in_words, label
 from harness.settings.show import counted, digits
 
-LONGEST = 48
-"""Characters of a level's name that a sentence has room for."""
+NO_SWEEPS: Mapping[str, Sweep] = MappingProxyType({})
 
 
 def word(verdict: Verdict) -> str:
@@ -153,21 +155,19 @@ def bracketed(value: float, low: float, high: float) -> str:
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 
-def brief(text: str) -> str:
-    """A name with its middle left out where it is very long: names that differ at either end still do.
-
-    >>> brief("adam"), brief("x" * 100 + "y")
-    ('adam', 'xxxxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxxxxxy')
-    """
-    half = LONGEST // 2
-    return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half + 1 :]}"
-
-
-def levels_in_words(levels: Mapping[str, Any]) -> str:
-    """Several levels as one phrase, very long ones in brief.
+def levels_in_words(levels: Mapping[str, Any], sweeps: Mapping[str, Sweep] = NO_SWEEPS) -> str:
+    """Several levels as one phrase; very long ones are told from the other levels of their factor, or come in brief.
 
     >>> levels_in_words({"model.dropout": 0.5}), levels_in_words({})
     ('model.dropout = 0.5', 'all runs')
     """
-    named = {path: brief(label(path, level)) for path, level in levels.items()}
-    return in_words(named)
+    return in_words({path: level_in_words(path, level, sweeps) for path, level in levels.items()})
+
+
+def level_in_words(path: str, level: Any, sweeps: Mapping[str, Sweep] = NO_SWEEPS) -> str:
+    """One level, likewise."""
+    text = label(path, level)
+    if len(text) <= LONGEST or path not in sweeps:
+        return brief(text)
+    there = [label(path, each) for each in sweeps[path].levels]
+    return dict(zip(there, told_apart(there), strict=True)).get(text, brief(text))

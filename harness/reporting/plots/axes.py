@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from harness.reporting.page.words import LONGEST
+from harness.reporting.page.level_names import LONGEST, told_apart
 from harness.reporting.plots.factors import AND
-from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.texts import UNCLIPPED, factor_name, power, text_width, tick, wrapped
 
 SLANT = 35

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.inference.verdict import CellEstimate, Verdict
+from harness.reporting.page.level_names import compact
 from harness.reporting.page.words import metric_of, number, word
 from harness.reporting.plots.legends import counts_note
-from harness.reporting.plots.level_names import compact
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import BEHIND, Scale, scale_of

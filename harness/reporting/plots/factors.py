@@ -116,7 +116,7 @@ class Roles:
     def where(self, roles: Mapping[str, str]) -> str:
         """What a title says of the factors that a figure does not show, a sentence or ""."""
         held = self.held(roles)
-        return f" Shown at {levels_in_words(held)}, as in the best cell." if held else ""
+        return f" Shown at {levels_in_words(held, self.study.sweeps())}, as in the best cell." if held else ""
 
     def said(self, roles: Mapping[str, str]) -> str:
         """What a caption says of levels that a figure does not show, a sentence or ""."""

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.reporting.plots.level_names import told_apart
+from harness.reporting.page.level_names import told_apart
 from harness.reporting.plots.looks import look
 from harness.reporting.plots.texts import text_width, wrapped
 

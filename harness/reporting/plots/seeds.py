@@ -10,11 +10,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from harness.inference.intervals.robust import median
+from harness.reporting.page.level_names import told_apart
 from harness.reporting.plots.axes import facet_panels, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
-from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale, scale_of

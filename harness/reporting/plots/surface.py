@@ -12,12 +12,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from harness.reporting.page.level_names import told_apart
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import LEAST_WIDTH, LINE, facet_names, level_name, level_ticks
 from harness.reporting.plots.estimates import difference, estimate
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
-from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import fences
 from harness.reporting.plots.texts import metric_name, metric_words, text_width, tick

@@ -2,7 +2,7 @@
 
 import textwrap
 
-from harness.reporting.plots.level_names import compact
+from harness.reporting.page.level_names import compact
 from harness.settings.metrics import METRICS
 
 UNITS = {

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.reporting.page.level_names import told_apart
 from harness.reporting.page.words import number
-from harness.reporting.plots.level_names import told_apart
 from harness.reporting.plots.texts import metric_words
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted

@@ -1,11 +1,12 @@
-"""Levels as figures name them: as short as tells them apart. Tables have them whole."""
+"""Levels as figures and sentences name them: as short as tells them apart. Tables have them whole."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from harness.reporting.page.words import LONGEST, brief
+LONGEST = 48
+"""Characters of a level's name that a sentence has room for."""
 
 LONG = 24
 """Characters from which on what all levels share is left out."""
@@ -20,6 +21,16 @@ NAMED = re.compile(r"='?[a-z_]+'?$")
 """A setting whose value is a word."""
 
 WHOLE = re.compile(r"-?\d+\.0")
+
+
+def brief(text: str) -> str:
+    """A name with its middle left out where it is very long: names that differ at either end still do.
+
+    >>> brief("adam"), brief("x" * 100 + "y")
+    ('adam', 'xxxxxxxxxxxxxxxxxxxxxxxx…xxxxxxxxxxxxxxxxxxxxxxy')
+    """
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}…{text[-half + 1 :]}"
 
 
 def compact(text: str) -> str:
