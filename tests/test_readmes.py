@@ -105,3 +105,15 @@ def test_blocks_of_python_are_whole():
 def test_the_answers_are_those_of_the_published_results():
     done = subprocess.run([sys.executable, ROOT / ".ci" / "answers", "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_published_results_name_no_place_of_one_machine_and_stay_small():
+    published = [
+        path for path in (ROOT / "results").rglob("*") if path.suffix in (".html", ".json", ".md", ".csv", ".tex")
+    ]
+    assert len(published) > 100
+    for path in published:
+        for place in ("/tmp/", "/work/", "/home/", "/root/", str(ROOT)):
+            assert place not in path.read_text(encoding="utf-8"), f"{path}: {place}"
+    files = subprocess.run(["git", "ls-files", "-z", "results"], cwd=ROOT, capture_output=True, check=True).stdout
+    assert sum((ROOT / name).stat().st_size for name in files.decode().split("\0") if name) < 40e6
