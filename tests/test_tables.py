@@ -61,7 +61,7 @@ def test_same_tables_in_any_order_give_the_same_bytes(tmp_path: Path):
         "summary.md",
         "report.html",
     } < set(first)
-    figures = [name for name in first if name.startswith("figures/")]
+    figures = [name for name in first if name.startswith("figures/") and name != "figures/drawn.json"]
     assert len(figures) % 4 == 0
     assert {Path(name).suffix for name in figures} == {".svg", ".png", ".pdf", ".csv"}
 

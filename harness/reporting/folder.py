@@ -19,6 +19,7 @@ FILES = {
     "figures/*.png": "The same for slides.",
     "figures/*.pdf": "The same for a text.",
     "figures/*.csv": "The numbers that each figure draws.",
+    "figures/drawn.json": "Of what each figure was drawn: the next report draws only what is another one.",
     "tables/numbers.tex": "A LaTeX macro for every number and verdict: `\\harness{NAME/claim1/estimate}`.",
     "tables/claims.tex": "The verdicts as a LaTeX table.",
     "tables/cells.tex": "The cells as a LaTeX table, with the metrics of summary.csv.",

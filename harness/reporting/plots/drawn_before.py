@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import pickle
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -53,14 +52,14 @@ def remember(figures: Path, plots: Sequence[Plot], images: Sequence[Image]) -> N
 def _made_of(plot: Plot) -> str:
     """All that decides the bytes of its files."""
     kinds = plot.data.dtypes.astype(str).tolist()
-    said = (
+    said = [
         plot.name,
         plot.title,
         plot.draw.__module__,
         kinds,
         {name: repr(metric) for name, metric in METRICS.items()},
-    )
-    return _digest(csv(plot.data), pickle.dumps(said, 5), _code())
+    ]
+    return _digest(csv(plot.data), json.dumps(said).encode(), _code())
 
 
 @cache
