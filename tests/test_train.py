@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from harness.engine.feed import Order
 from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
 from harness.engine.planning import plan
-from harness.engine.runs import Run
+from harness.engine.runs import Run, build
 from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.engine.way import Way
@@ -31,6 +32,7 @@ from harness.settings.machine import threads_restored
 from harness.settings.randomness import stream, stream_seed
 from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
+from harness.tasks.task import Data
 
 CPU = torch.device("cpu")
 DEVICES = [CPU] + ([torch.device("cuda")] if torch.cuda.is_available() else [])
@@ -316,6 +318,28 @@ def test_a_narrow_population_does_not_depend_on_the_number_of_threads() -> None:
     for one, two in zip(*found, strict=True):
         for mine, other in zip(one, two, strict=True):
             pd.testing.assert_frame_equal(mine, other, check_exact=True)
+
+
+class Factored(Images):
+    """Its examples are those of the digits, and in place of pixels a factor of them."""
+
+    def draw(self, seed: int) -> Data:
+        data = super().draw(seed)
+        return replace(data, x=torch.linalg.qr(data.x.flatten(1))[0])
+
+
+def test_initial_weights_and_examples_do_not_depend_on_the_number_of_threads() -> None:
+    """Torch's own decomposition does, which an orthogonal matrix is drawn by."""
+    setup = Setup(task=Factored(), model=SimpleRNN(hidden=64, init="orthogonal"), optimizer=SGD(0.1), steps=1)
+    run, text = Run(0, 0, setup), CharLM()
+    found = []
+    for threads in (1, 2):
+        with threads_restored():
+            torch.set_num_threads(threads)
+            weights = build(setup.replace(task=text), text.data(0), run.init_seed).state_dict()
+            found.append({"x": Factored().data(0).x, **weights})
+            assert torch.get_num_threads() == threads
+    assert all(torch.equal(one, two) for one, two in zip(found[0].values(), found[1].values(), strict=True))
 
 
 def test_seeds_share_randomness_across_settings_and_nothing_across_seeds() -> None:

@@ -8,6 +8,7 @@ import torch.nn as nn
 from torch.nn.parameter import is_lazy
 
 from harness.engine.setup import Setup
+from harness.settings.machine import one_thread
 from harness.settings.randomness import global_generators, stream_seed
 from harness.tasks.task import Data, Task
 
@@ -67,14 +68,14 @@ def examples(runs: list[Run]) -> list[Data]:
 
 
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:
-    """The run's own module as its class makes it, on the CPU, whatever the device.
+    """The run's own module as its class makes it, on one thread of the CPU, whatever the device and the threads of its training.
 
-    Torch's, NumPy's and Python's global generators are at the start of the seed's `init` stream.
+    An orthogonal matrix has other last bits by each number of threads. Torch's, NumPy's and Python's global generators are at the start of the seed's `init` stream.
 
     Raises:
         ValueError: its parameters are of more than single precision, or complex: training would change them silently.
     """
-    with global_generators(stream_seed(seed, "init")):
+    with one_thread(), global_generators(stream_seed(seed, "init")):
         module = setup.model.build(setup.task.sizes(data), setup.steps)
         if any(map(is_lazy, module.parameters())):
             module.eval()

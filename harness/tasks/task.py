@@ -13,6 +13,7 @@ from torch import Tensor
 
 from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Note, Problem
 from harness.settings.arrays import array_text
+from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
 from harness.settings.randomness import stream
 from harness.settings.reach import digest
@@ -103,8 +104,9 @@ class Task(Component):
         kinds = super().kinds()
         return {name: kinds[name] for name in _own_first(type(self)) if name in kinds}  # type: ignore[arg-type]
 
+    @one_thread()
     def data(self, seed: int) -> Data:
-        """The examples of one seed, with label noise and resampled; the same seed gives the same ones, always.
+        """The examples of one seed, with label noise and resampled; the same seed gives the same ones, always, by one thread.
 
         Args:
             seed: index of the replicate.
