@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,15 @@ def _own_metrics_forgotten() -> Iterator[None]:
     yield
     METRICS.clear()
     METRICS.update(before)
+
+
+@pytest.fixture
+def modules_forgotten(tmp_path: Path) -> Iterator[None]:
+    """Modules that a test wrote are none of the user's in a later one, whose processes could not import them."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture

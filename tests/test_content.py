@@ -30,6 +30,8 @@ from harness.study.load import load_study
 from harness.tasks import AddingProblem, CopyMemory, Friedman, Images, Tensors
 from harness.tasks.task import Data, Task
 
+pytestmark = pytest.mark.usefixtures("modules_forgotten")
+
 # --- The numbers of our engine
 
 SMALL: dict[str, Any] = {"train_size": 200, "validation_size": 50, "test_size": 100}

@@ -19,6 +19,8 @@ from torch import nn
 from harness.settings import show
 from harness.settings.source import forget_sources, identity_of, reached, source_digest
 
+pytestmark = pytest.mark.usefixtures("modules_forgotten")
+
 STUDY = '''"""A study."""
 import enum
 import functools
