@@ -23,7 +23,7 @@ from harness.inference.verdict import CellEstimate, Verdict
 from harness.reporting import html
 from harness.reporting.page.advice import Advice, Choice, advice
 from harness.reporting.page.answers import Answer, against, answer, first_sentence
-from harness.reporting.page.compact_svg import compact
+from harness.reporting.page.compact_svg import compact_svg
 from harness.reporting.page.content import FirstScreen
 from harness.reporting.page.curves import MOST_RUNS, POINTS, Curves, curves_of
 from harness.reporting.page.forest import MARGIN, WIDTH, forests
@@ -221,7 +221,7 @@ def test_a_figure_in_a_page_is_the_one_on_disk_in_half_its_bytes():
             ax.legend()
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Title": "a & b"})
-    whole, small = buffer.getvalue(), compact(buffer.getvalue())
+    whole, small = buffer.getvalue(), compact_svg(buffer.getvalue())
     assert len(small) < 0.6 * len(whole)
     before, after = seen(whole), seen(small)
     assert len(before) > 50
@@ -237,7 +237,7 @@ def test_a_raster_within_a_figure_stays():
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
         '<image xlink:href="data:image/png;base64,AA#=" transform="scale(1 -1) translate(0 -10.123456)" x="1.234567"/></svg>'
     )
-    _, image = ElementTree.fromstring(compact(raster.encode()))
+    _, image = ElementTree.fromstring(compact_svg(raster.encode()))
     assert image.attrib == {
         "href": "data:image/png;base64,AA#=",
         "transform": "scale(1 -1) translate(0 -10.123456)",

@@ -294,7 +294,7 @@ def test_a_figure_is_drawn_again_only_where_its_data_its_code_or_its_files_are_o
 
     drawn.clear()
     written(tmp_path, some, first)
-    monkeypatch.setattr("harness.reporting.plots.drawn_before._code", lambda: b"changed")
+    monkeypatch.setattr("harness.reporting.plots.drawn_before.own_code", lambda: "changed")
     assert plots.render_all(some, (), tmp_path) == first and drawn == ["stability", "importance"]
     for damage in ("[", "[]", '{"stability": 1}'):
         drawn.clear()

@@ -14,11 +14,11 @@ from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
 from harness.lead.terminal.displays import display_for
 from harness.ledger.environment import obstacles
-from harness.reporting.build import recorded_in
+from harness.reporting.reading import json_of, read
 from harness.reporting.results import Results, load
 from harness.settings import InvalidStudy, Problem
 from harness.settings.show import counted
-from harness.study.changes import Changes
+from harness.study.changes import NO_CHANGES, Changes, parse_changes
 from harness.study.load import load_study
 
 DIFFER = 1
@@ -44,7 +44,7 @@ def reproduce(
         raise InvalidStudy([Problem("--results", f"must be another folder than {against}, which would be overwritten")])
     names = {file: load_study(file, changes)[0].name for file in study_files}
     published = {file: load(against / name) for file, name in names.items()}
-    as_published = {file: recorded_in(against / name).then(changes) for file, name in names.items()}
+    as_published = {file: _changes(against / name / "changes.json").then(changes) for file, name in names.items()}
     said = []
     for file in study_files:
         display = display_for(as_lines_of_json=False, quiet=quiet)
@@ -60,6 +60,11 @@ def reproduce(
     return DONE if same == len(said) else DIFFER
 
 
+def _changes(file: Path) -> Changes:
+    """Those with which a study was published; none where nothing is said of them."""
+    return read(file, lambda path: parse_changes(json_of(path))) if file.exists() else NO_CHANGES
+
+
 def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
     """Whether all verdicts are the same, and in words how much is."""
     before, now = (
@@ -71,15 +76,13 @@ def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
         if before.get(title) != now.get(title)
     ]
     there, here = (results.runs.set_index(["trial", "seed"]) for results in (published, again))
-    same, of = (
-        sum(_same(there, here, key) for key in there.index.intersection(here.index)),
-        here.index.union(there.index),
-    )
-    why = obstacles(*(results.study["environment"] for results in (published, again))) if same < len(of) else []
+    same = sum(_same(there, here, key) for key in there.index.intersection(here.index))
+    n = len(there.index.union(here.index))
+    why = obstacles(*(results.study["environment"] for results in (published, again))) if same < n else []
     verdicts = others or [f"{counted(len(before), 'verdict')} the same" if before else "no claims"]
     return not others, [
         *verdicts,
-        f"{same:,} of {counted(len(of), 'run')} the same in every bit"
+        f"{same:,} of {counted(n, 'run')} the same in every bit"
         + (f", which need not be: {', '.join(why)}" if why else ""),
     ]
 

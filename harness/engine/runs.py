@@ -70,7 +70,8 @@ def examples(runs: list[Run]) -> list[Data]:
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:
     """The run's own module as its class makes it, on one thread of the CPU, whatever the device and the threads of its training.
 
-    An orthogonal matrix has other last bits by each number of threads. Torch's, NumPy's and Python's global generators are at the start of the seed's `init` stream.
+    An orthogonal matrix has other last bits by each number of threads. Torch's, NumPy's and Python's global generators are at the
+    start of the seed's `init` stream.
 
     Raises:
         ValueError: its parameters are of more than single precision, or complex: training would change them silently.

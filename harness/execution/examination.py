@@ -1,8 +1,6 @@
 """How a study's runs train best, found out in a process of its own: what a module does to it then harms nobody else."""
 
 import contextlib
-import functools
-import hashlib
 import multiprocessing
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -19,6 +17,7 @@ from harness.execution.jobs import Message, received, sent
 from harness.execution.processes import start
 from harness.execution.shipping import pack, unpack, users_modules
 from harness.settings import InvalidStudy, Problem, first_line, show
+from harness.settings.digests import digest_of, own_code
 from harness.study import Study
 
 UNKNOWN_STEP_S = 0.01
@@ -59,22 +58,7 @@ def examined(
 def code() -> str:
     """A digest of the code that trains: torch's version, our own files, and those of the user's that are loaded."""
     files = (getattr(module, "__file__", None) for _, module in sorted(users_modules().items()))
-    return _digest(torch.__version__, _own_code(), *map(Path, filter(None, files)))
-
-
-@functools.cache
-def _own_code() -> str:
-    return _digest(*sorted(Path(__file__).parents[1].rglob("*.py")))
-
-
-def _digest(*parts: str | Path) -> str:
-    """Of texts, and of files with their names."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(str(part).encode())
-        with contextlib.suppress(OSError):
-            digest.update(part.read_bytes() if isinstance(part, Path) else b"")
-    return digest.hexdigest()
+    return digest_of([torch.__version__, own_code(), *map(Path, filter(None, files))])
 
 
 def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: int, code: str | None) -> dict[str, Way]:

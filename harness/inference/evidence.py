@@ -64,18 +64,18 @@ class Evidence:
         """The verdict at level 1 − α; none where something is in the way."""
         if self.failure:
             return "inconclusive"
-        found = self.seems(alpha)
-        return "inconclusive" if found in self.barred or self._rests_on_what_is_hidden(found, alpha) else found
+        found = self._by_intervals(alpha)
+        return "inconclusive" if found in self.barred or self.rests_on_what_is_hidden(alpha) else found
 
-    def seems(self, alpha: float) -> Word:
-        """The verdict by the intervals alone."""
+    def _by_intervals(self, alpha: float) -> Word:
         bounds = [each.bounds for each in self.estimates]
         return read_all(bounds, self.claim.smallest_effect, self.claim.decides_by, alpha)
 
-    def _rests_on_what_is_hidden(self, found: Word, alpha: float) -> bool:
-        """Whether a verdict that there is no relevant difference could not have seen one."""
+    def rests_on_what_is_hidden(self, alpha: float) -> bool:
+        """Whether intervals would say that there is no relevant difference, and none could have been seen."""
         if self.hidden <= self.claim.smallest_effect:
             return False
+        found = self._by_intervals(alpha)
         if self.claim.decides_by == "inside":
             return found == "supported"
         return found == "refuted" and any(each.bounds(alpha)[1] >= 0 for each in self.estimates)

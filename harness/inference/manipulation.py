@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.range_ends import ends_of, is_at
+from harness.inference.resolution import is_of_rates_tried
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
 from harness.settings.levels import at, in_words, label
@@ -88,7 +89,7 @@ def _left_to_tuning(claim: Estimated, runs: pd.DataFrame) -> str:
 
 def _identical(claim: Estimated, samples: Sequence[Sample]) -> str:
     compared = [np.abs(sample.terms) for sample in samples if not isinstance(claim, Threshold)]
-    one_of_few_values = claim.counts_runs() or claim.metric == "largest_lr"
+    one_of_few_values = claim.counts_runs() or is_of_rates_tried(claim)
     if one_of_few_values or not compared or any((terms > 0).any() for terms in compared):
         return ""
     return f"the arms have the same {claim.metric} in every pair of runs: what they differ in may have no effect"

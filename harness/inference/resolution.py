@@ -9,6 +9,11 @@ from harness.inference.samples import Sample
 from harness.study import Estimated
 
 
+def is_of_rates_tried(claim: Estimated) -> bool:
+    """Whether the number of each run is one of the learning rates tried: arms may differ and yet be equal in it."""
+    return claim.metric == "largest_lr" and claim.above is None
+
+
 def hidden_between_rates(
     claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, rates: Sequence[str]
 ) -> float:
@@ -23,13 +28,13 @@ def hidden_between_rates(
     Returns:
         The median over the arms' runs, in the claim's unit; infinite where most train at the largest rate tried.
     """
-    if claim.metric != "largest_lr" or claim.above is not None:
+    if not is_of_rates_tried(claim):
         return 0.0
     values = np.concatenate([arm.values for each in samples for arm in each.arms])
     if not len(values):
         return 0.0
     tried = np.append(np.unique(runs[rates[0]].to_numpy(float)), np.inf)
-    if getattr(claim, "scale", "") == "ratio":
+    if claim.takes_logarithms():
         tried = np.log(tried)
     with np.errstate(invalid="ignore"):
         return float(np.median(tried[np.searchsorted(tried, values, side="right")] - values))

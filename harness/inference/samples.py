@@ -15,7 +15,7 @@ from harness.inference.ranks import Direction, copies, ranked, subtracted
 from harness.settings import Sweep
 from harness.settings.levels import at, label, places
 from harness.settings.metrics import METRICS
-from harness.study import Estimated, Interaction
+from harness.study import Estimated
 from harness.study.contrasts import Contrast, Difference
 
 BAD = ("diverged", "collapsed")
@@ -170,7 +170,7 @@ class _Runs:
     def of(cls, claim: Estimated, confirm: pd.DataFrame, others: Mapping[str, Sweep]) -> "_Runs":
         """Those of a table, by a claim's metric, in the cells of the factors that it does not name."""
         values = np.asarray(ranked(claim.metric, direction(claim), confirm, above=claim.above), dtype=np.float64)
-        if isinstance(claim, Interaction) and claim.scale == "ratio":
+        if claim.takes_logarithms():
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.where(values == -np.inf, -np.inf, np.log(values))
         seeds, row = np.unique(confirm["seed"].to_numpy(), return_inverse=True)

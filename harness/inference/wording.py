@@ -49,7 +49,7 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
         return f"No verdict: {barred[0]}."
     if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
         return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval at this level."
-    if verdict.level is not None and evidence.seems(1 - verdict.level) != "inconclusive":
+    if verdict.level is not None and evidence.rests_on_what_is_hidden(1 - verdict.level):
         return f"{_hidden(evidence)}: a difference of δ = {claim.smallest_effect:g} could not be seen."
     if claim.smallest_effect == 0:
         return "The interval holds 0."
@@ -61,8 +61,8 @@ def _hidden(evidence: Evidence) -> str:
     """What of the rates tried hides a difference."""
     if math.isinf(evidence.hidden):
         return "Most runs train at the largest rate tried"
-    factor = " times" if getattr(evidence.claim, "scale", "") == "ratio" else ""
-    return f"Between the rates tried differences up to {digits(math.exp(evidence.hidden) if factor else evidence.hidden)}{factor} are hidden"
+    hidden, unit = (math.exp(evidence.hidden), " times") if evidence.claim.takes_logarithms() else (evidence.hidden, "")
+    return f"Between the rates tried differences up to {digits(hidden)}{unit} are hidden"
 
 
 def _is_near(verdict: Verdict) -> bool:

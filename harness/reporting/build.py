@@ -23,7 +23,6 @@ from harness.ledger.records.tracking import RecordError
 from harness.ledger.trial_runs import n_runs
 from harness.reporting.report import Subject, write_report
 from harness.reporting.results import Results
-from harness.settings import InvalidStudy, Problem
 from harness.study import Study
 from harness.study.changes import NO_CHANGES, Changes, parse_changes
 from harness.study.claim_chain import from_text
@@ -104,24 +103,7 @@ def expected_runs(study: Study, runs: pd.DataFrame) -> int:
 
 def recorded_changes(recorder: Recorder) -> Changes:
     """The command line's changes with which the study was last launched; none where it never was."""
-    return _changes(recorder.read_document("changes.json"))
-
-
-def recorded_in(folder: Path) -> Changes:
-    """Those with which a published study was launched; none where its folder says nothing of them.
-
-    Raises:
-        InvalidStudy: what it says is damaged.
-    """
-    file = folder / "changes.json"
-    try:
-        return _changes(file.read_text(encoding="utf-8") if file.exists() else None)
-    except (RecordError, KeyError, TypeError, UnicodeDecodeError) as error:
-        raise InvalidStudy([Problem(str(file), "is damaged", str(error))]) from None
-
-
-def _changes(text: str | None) -> Changes:
-    stored = _json("changes.json", text)
+    stored = _json("changes.json", recorder.read_document("changes.json"))
     return parse_changes(stored) if stored else NO_CHANGES
 
 

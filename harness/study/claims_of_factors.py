@@ -138,6 +138,10 @@ class Interaction(Estimated):
             return [Problem("scale", message, show(self.scale))]
         return super().estimand_problems()
 
+    def takes_logarithms(self) -> bool:
+        """See `Estimated`."""
+        return self.scale == "ratio"
+
     def differing(self) -> list[str]:
         """See `Estimated`."""
         return [*differing_paths(self.treatment, self.baseline), *differing_paths(self.here, self.there)]

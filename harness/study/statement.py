@@ -107,6 +107,10 @@ class Estimated(Statement):
         """Whether each run is 0 or 1."""
         return self.estimated() == "rate"
 
+    def takes_logarithms(self) -> bool:
+        """Whether it compares the logarithms of a metric, which makes ratios of differences."""
+        return False
+
     def differing(self) -> list[str]:
         """The factors between whose levels it compares."""
         raise NotImplementedError

@@ -16,7 +16,7 @@ LENGTHS = ("x", "y", "d")
 """Attributes that hold lengths only, of which hundredths are kept: of a point, or of a unit of a glyph, which is less."""
 
 
-def compact(svg: bytes) -> str:
+def compact_svg(svg: bytes) -> str:
     """The same picture without metadata and comments, each style said once, no name that nothing asks for, and the others short.
 
     Args:
@@ -34,7 +34,9 @@ def compact(svg: bytes) -> str:
         _name_shortly(attributes, names)
         for lengths in LENGTHS:
             if lengths in attributes:
-                attributes[lengths] = DECIMALS.sub(_rounded, " ".join(attributes[lengths].split()))
+                attributes[lengths] = DECIMALS.sub(
+                    lambda found: _rounded(found[0]), " ".join(attributes[lengths].split())
+                )
         if element.tag == SVG + "use" and (shift := SHIFT.fullmatch(attributes.get("transform", ""))):
             del attributes["transform"]
             attributes.update({at: _rounded(by) for at, by in zip("xy", shift.groups(), strict=True) if float(by)})
@@ -86,7 +88,7 @@ def _letters() -> Iterator[str]:
     return ("".join(letters) for length in count(1) for letters in product(ascii_lowercase, repeat=length))
 
 
-def _rounded(found: str | re.Match[str]) -> str:
+def _rounded(number: str) -> str:
     """A number to two decimals, none of them a needless zero."""
-    text = f"{float(found if isinstance(found, str) else found[0]):.2f}".rstrip("0").rstrip(".")
+    text = f"{float(number):.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from harness.inference.verdict import Verdict
 from harness.reporting.page.advice import Advice
 from harness.reporting.page.answers import Answer
-from harness.reporting.page.compact_svg import compact
+from harness.reporting.page.compact_svg import compact_svg
 from harness.reporting.page.curves import Curves
 
 AS_IT_IS = " !$'()*+,-./:;=?@[]^_`{|}~"
@@ -62,7 +62,9 @@ class Picture:
         As an image, no script of the SVG could run and no id of one figure meets another's. Quotes of attributes become single
         ones, which need no code.
         """
-        text = TAG.sub(lambda tag: tag[0].replace("'", "&apos;").replace('"', "'"), " ".join(compact(self.svg).split()))
+        text = TAG.sub(
+            lambda tag: tag[0].replace("'", "&apos;").replace('"', "'"), " ".join(compact_svg(self.svg).split())
+        )
         return "data:image/svg+xml," + quote(text, safe=AS_IT_IS)
 
 

@@ -1,15 +1,13 @@
 """Figures of an earlier report: one of the same data, drawn by the same code, need not be drawn again."""
 
-import hashlib
 import json
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-import harness
 from harness.reporting.formats import csv
 from harness.reporting.plots.plot import Image, Plot
+from harness.settings.digests import digest_of, own_code
 from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 
@@ -19,12 +17,18 @@ INDEX = "drawn.json"
 DRAWN_BY = ("matplotlib", "seaborn", "fonttools", "pillow", "numpy", "pandas")
 
 
-def drawn_before(figures: Path, plots: Sequence[Plot]) -> dict[str, Image]:
+def made_of(plot: Plot) -> str:
+    """A digest of all that decides the bytes of its files: its table, the code that draws it, and what that knows of metrics."""
+    said = [plot.name, plot.title, plot.draw.__module__, plot.data.dtypes.astype(str).tolist(), METRICS]
+    return digest_of([csv(plot.data), repr(said), own_code(), *(f"{name} {version(name)}" for name in DRAWN_BY)])
+
+
+def drawn_before(figures: Path, wanted: Mapping[str, str]) -> dict[str, Image]:
     """By name those that an earlier report has drawn of the same, and whose files are still what it wrote.
 
     Args:
         figures: the folder with their files; what is missing there or damaged was not drawn.
-        plots: figures to be.
+        wanted: of each figure what it is to be made of, see `made_of`.
     """
     try:
         index = json.loads((figures / INDEX).read_text(encoding="utf-8"))
@@ -32,47 +36,17 @@ def drawn_before(figures: Path, plots: Sequence[Plot]) -> dict[str, Image]:
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
     found = {}
-    for plot in plots:
-        files = [figures / f"{plot.name}.{kind}" for kind in Image._fields]
-        if plot.name in noted and all(file.is_file() for file in files):
+    for name, of in wanted.items():
+        files = [figures / f"{name}.{kind}" for kind in Image._fields]
+        if name in noted and noted[name][0] == of and all(file.is_file() for file in files):
             image = Image(*(file.read_bytes() for file in files))
-            if noted[plot.name] == (_made_of(plot), _digest(*image)):
-                found[plot.name] = image
+            if noted[name][1] == digest_of(image):
+                found[name] = image
     return found
 
 
-def remember(figures: Path, plots: Sequence[Plot], images: Sequence[Image]) -> None:
-    """Note of what each was drawn, for the next report. Their files may be written later."""
-    index = {plot.name: (_made_of(plot), _digest(*image)) for plot, image in zip(plots, images, strict=True)}
-    figures.mkdir(parents=True, exist_ok=True)
+def remember(figures: Path, drawn: Mapping[str, tuple[str, Image]]) -> None:
+    """Note by name of what each was made, for the next report. Their files may be written later."""
+    index = {name: (of, digest_of(image)) for name, (of, image) in drawn.items()}
     with put_in_place(figures / INDEX) as beside:
         beside.write_text(json.dumps(index, indent=1), encoding="utf-8")
-
-
-def _made_of(plot: Plot) -> str:
-    """All that decides the bytes of its files."""
-    kinds = plot.data.dtypes.astype(str).tolist()
-    said = [
-        plot.name,
-        plot.title,
-        plot.draw.__module__,
-        kinds,
-        {name: repr(metric) for name, metric in METRICS.items()},
-    ]
-    return _digest(csv(plot.data), json.dumps(said).encode(), _code())
-
-
-@cache
-def _code() -> bytes:
-    """A digest of the code that draws: all of the harness's, and the libraries by their versions."""
-    files = sorted(Path(harness.__file__).parent.rglob("*.py"))
-    versions = " ".join(f"{name} {version(name)}" for name in DRAWN_BY)
-    return _digest(*(file.read_bytes() for file in files), versions.encode()).encode()
-
-
-def _digest(*parts: bytes) -> str:
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(len(part).to_bytes(8, "little"))
-        whole.update(part)
-    return whole.hexdigest()

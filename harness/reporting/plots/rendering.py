@@ -15,7 +15,7 @@ from fontTools.subset import Options  # type: ignore[import-untyped]
 
 from harness.engine.devices import cores_of
 from harness.execution.processes import start
-from harness.reporting.plots.drawn_before import drawn_before, remember
+from harness.reporting.plots.drawn_before import drawn_before, made_of, remember
 from harness.reporting.plots.plot import Image, Plot
 from harness.settings.metrics import METRICS
 
@@ -73,13 +73,14 @@ def render_all(plots: Sequence[Plot], helpers: Sequence[Connection] = (), figure
         helpers: of `start_helpers`; each draws some, and this process the others, and those of a helper that died.
         figures: the folder in which an earlier report's lie, and these will: what is the same is not drawn again.
     """
-    wanted = [plot for plot in plots if plot.drawn is None]
-    before = drawn_before(figures, wanted) if figures else {}
-    drawn = iter(_drawn([plot for plot in wanted if plot.name not in before], helpers))
-    images = [plot.drawn or before.get(plot.name) or next(drawn) for plot in plots]
+    wanted = {plot.name: plot for plot in plots if plot.drawn is None}
+    of = {name: made_of(plot) for name, plot in wanted.items()} if figures else {}
+    found = drawn_before(figures, of) if figures else {}
+    missing = [plot for name, plot in wanted.items() if name not in found]
+    found |= {plot.name: image for plot, image in zip(missing, _drawn(missing, helpers), strict=True)}
     if figures:
-        remember(figures, plots, images)
-    return images
+        remember(figures, {name: (of[name], found[name]) for name in wanted})
+    return [plot.drawn or found[plot.name] for plot in plots]
 
 
 def _drawn(plots: Sequence[Plot], helpers: Sequence[Connection]) -> list[Image]:
