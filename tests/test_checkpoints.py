@@ -401,7 +401,7 @@ def test_after_a_worker_is_killed_no_more_than_an_evaluation_is_trained_again(tm
     passes = forward_passes(tmp_path)
     killed: list[int] = []
     done = 0
-    with Workers([CPU], 1, study, Keeping(tmp_path, every_s=0)) as workers:
+    with Workers([CPU], study, Keeping(tmp_path, every_s=0)) as workers:
 
         def report(index: int, steps: int, diverged: int) -> None:
             nonlocal done

@@ -22,7 +22,7 @@ from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
-from harness.execution.costs import SHARING, Costs
+from harness.execution.costs import Costs
 from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.settings import InvalidStudy
@@ -261,9 +261,6 @@ def test_a_study_takes_its_runs_with_their_evaluations_shared_by_the_processes()
     costs = Costs({name: Way(16, 1e-3)}, evaluations=9)
     assert costs.of_study(own) == pytest.approx(3 * steps * 1e-3)
     assert costs.seconds(own, places=2) == pytest.approx(1.5 * steps * 1e-3)
-    assert costs.seconds(own, places=1, threads=2) == pytest.approx(1.5 * steps * 1e-3 * SHARING)
-    plain = Costs({name: Way(1, 1e-3)}, evaluations=9)
-    assert plain.seconds(own, places=1, threads=2) == pytest.approx(3 * steps * 1e-3), "a plain loop is on one thread"
 
 
 def test_without_a_cache_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

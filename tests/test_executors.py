@@ -106,7 +106,7 @@ def test_a_killed_worker_is_replaced_and_its_population_trained_again(study_file
     assert len(populations) == 2
     expected = whole(trained_here(populations, 10))
     killed: list[int] = []
-    with Workers([CPU], 1, loaded(study_file)) as workers:
+    with Workers([CPU], loaded(study_file)) as workers:
 
         def report(index: int, steps: int, diverged: int) -> None:
             if not killed:
@@ -120,7 +120,7 @@ def test_a_killed_worker_is_replaced_and_its_population_trained_again(study_file
 
 
 def test_workers_are_gone_when_the_block_ends(study_file: Path) -> None:
-    with Workers([CPU, CPU], 1, loaded(study_file)) as workers:
+    with Workers([CPU, CPU], loaded(study_file)) as workers:
         pids = [worker.process.pid for worker in workers._workers]
     assert len(pids) == 2
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
@@ -132,7 +132,7 @@ def test_nothing_is_begun_after_a_stop(study_file: Path) -> None:
     def stop() -> bool:
         return len(begun) > 0
 
-    with Workers([CPU], 2, loaded(study_file)) as workers:
+    with Workers([CPU], loaded(study_file)) as workers:
         for index, _ in workers.train(populations_of(study_file), lambda *_: None, stop):
             begun.append(index)
     assert begun == [0]
@@ -156,7 +156,7 @@ def test_what_ends_its_process_fails_alone_with_one_worker_as_well(what: str, tm
     (tmp_path / "fatal.py").write_text(FATAL.format(when=0.2, what=what))
     populations = populations_of(tmp_path / "fatal.py")
     steps: list[int] = []
-    with Workers([CPU], 1, loaded(tmp_path / "fatal.py")) as workers:
+    with Workers([CPU], loaded(tmp_path / "fatal.py")) as workers:
         parts = [part for _, part in workers.train(populations, lambda _, done, __: steps.append(done), never)]
     runs, _ = whole(parts)
     assert [status == "failed" for status in runs["status"]] == [False] * 2 + [True] * 2
@@ -173,7 +173,7 @@ def test_whole_populations_that_end_their_process_do_not_end_the_study(tmp_path:
     """Halving 16 such runs takes more deaths in a row than are borne of workers that die whatever they are given."""
     (tmp_path / "fatal.py").write_text(FATAL.format(when=0.2, what="os._exit(3)").replace("seeds=2", "seeds=16"))
     populations = populations_of(tmp_path / "fatal.py")
-    with Workers([CPU], 1, loaded(tmp_path / "fatal.py")) as workers:
+    with Workers([CPU], loaded(tmp_path / "fatal.py")) as workers:
         parts = [part for _, part in workers.train(populations, lambda *_: None, never)]
     assert [status == "failed" for status in whole(parts)[0]["status"]] == [False] * 16 + [True] * 16
 
@@ -182,7 +182,7 @@ def test_a_worker_that_cannot_start_ends_the_study_with_a_sentence(
     study_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local, "_work", os._exit)  # takes no pipe: every process ends at once
-    with Workers([CPU], 1, loaded(study_file)) as workers, pytest.raises(Stopped) as stopped:
+    with Workers([CPU], loaded(study_file)) as workers, pytest.raises(Stopped) as stopped:
         list(workers.train(populations_of(study_file), lambda *_: None, never))
     assert str(stopped.value) == (
         f"no worker can start: {UNREADY_DEATHS + 1} in a row ended at once; on cpu one ended with exit code 1"

@@ -91,7 +91,7 @@ def test_files_that_change_meanwhile_change_nothing(study_file: Path) -> None:
     populations = populations_of(study_file)
     expected = whole(trained_here(populations, 2))
     study, _ = load_study(study_file)
-    workers = Workers([CPU, CPU], 1, study)
+    workers = Workers([CPU, CPU], study)
     for file in (study_file, study_file.with_name("helpers.py")):
         file.write_text("this is no Python")
     with workers:
@@ -114,7 +114,7 @@ from harness.ledger.trial_runs import runs_of
 
 if __name__ == "__main__":
     runs = runs_of(study, Trial(0, 1, True, study.cells()[1]))
-    with Workers([torch.device("cpu")], 1, study) as workers:
+    with Workers([torch.device("cpu")], study) as workers:
         for _, part in workers.train([runs], lambda *_: None, lambda: False):
             print(part.errors, list(part.runs["status"]))
 ''')  # fmt: skip
@@ -134,7 +134,7 @@ study = Study(name="mine", task=Tabular({str(table)!r}, target="y"), model=Dropo
               batch_size=8)
 """)
     study, _ = load_study(tmp_path / "mine.py")
-    workers = Workers([CPU], 1, study)
+    workers = Workers([CPU], study)
     table.write_text("a,y\n" + "1.5,u\n3.5,v\n" * 40)
     with (
         workers,
@@ -153,7 +153,7 @@ def test_what_cannot_be_unpacked_is_a_sentence_not_a_death(study_file: Path, mon
     study_file.write_text(STUDY.replace("dropout=0.1", "act=None, dropout=0.1").replace("Model(Mine,", "Model(Mine, act=only_here.relu,")
                           .replace("import functools", "import functools, only_here"))  # fmt: skip
     study, populations = load_study(study_file)[0], populations_of(study_file)
-    workers = Workers([CPU], 1, study)
+    workers = Workers([CPU], study)
     (elsewhere / "only_here.py").unlink()
     with workers, pytest.raises(InvalidStudy) as refused:
         list(workers.train(populations, lambda *_: None, never))

@@ -14,6 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from plain_clipping import plain
 from reference import GivenGaussian, given_functions, train_plain, with_given_noise
+from threadpoolctl import threadpool_limits
 from torch.optim import lr_scheduler
 from ways import width
 
@@ -321,20 +322,22 @@ def test_a_narrow_population_does_not_depend_on_the_number_of_threads() -> None:
 
 
 class Factored(Images):
-    """Its examples are those of the digits, and in place of pixels a factor of them."""
+    """Its examples are those of the digits, and in place of pixels a factor of them, or of noise."""
 
     def draw(self, seed: int) -> Data:
         data = super().draw(seed)
-        return replace(data, x=torch.linalg.qr(data.x.flatten(1))[0])
+        noise = np.random.default_rng(seed).normal(size=(len(data.x), 400))
+        by_numpy = torch.from_numpy(np.linalg.svd(noise, full_matrices=False)[0]).float()
+        return replace(data, x=torch.cat([torch.linalg.qr(data.x.flatten(1))[0], by_numpy], dim=1))
 
 
 def test_initial_weights_and_examples_do_not_depend_on_the_number_of_threads() -> None:
-    """Torch's own decomposition does, which an orthogonal matrix is drawn by."""
+    """Torch's own decomposition does, which an orthogonal matrix is drawn by, and NumPy's."""
     setup = Setup(task=Factored(), model=SimpleRNN(hidden=64, init="orthogonal"), optimizer=SGD(0.1), steps=1)
     run, text = Run(0, 0, setup), CharLM()
     found = []
     for threads in (1, 2):
-        with threads_restored():
+        with threads_restored(), threadpool_limits(threads):
             torch.set_num_threads(threads)
             weights = build(setup.replace(task=text), text.data(0), run.init_seed).state_dict()
             found.append({"x": Factored().data(0).x, **weights})

@@ -128,7 +128,7 @@ def train_and_judge(
     Args:
         recorded: what to compare with.
         chosen: the sampled runs.
-        places: devices; a process for each.
+        places: devices.
         exactly: whether every bit must agree.
 
     Returns:
@@ -138,10 +138,10 @@ def train_and_judge(
     display, companions = display_for(as_lines_of_json=False, quiet=False), dict.fromkeys(chosen, 0)
     progress = Progress(0, 0, tell=display.tell)
     undecided: set[Key] = set()  # their companions are no runs of the study any more, so that bits may differ
-    with executor(recorded, places) as trainer, display:
+    populations = without_companions(recorded, chosen)
+    with executor(recorded, places, len(populations)) as trainer, display:
         display.tell(Began(recorded.study.name, {}, 1, 0, 0))
         progress.begin("verify")
-        populations = without_companions(recorded, chosen)
         again = train(trainer, populations, chosen, progress)
         if exactly:
             among = {_key(run): population for population in populations for run in population}
@@ -199,9 +199,9 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool, companion
     return Judged(run, True, False, f"agrees within tolerances{until(before, again)}")
 
 
-def executor(recorded: Recorded, places: list[torch.device]) -> Executor:
-    """What trains: a process for each device."""
-    return Workers(places, max(1, cores_of(places[0]) // len(places)), recorded.study)
+def executor(recorded: Recorded, places: list[torch.device], populations: int) -> Executor:
+    """What trains: a process for each device; on a CPU for each core, as far as there are populations."""
+    return Workers(places * min(cores_of(places[0]), populations), recorded.study)
 
 
 def train(

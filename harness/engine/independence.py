@@ -1,9 +1,9 @@
 """Whether the companions of a run change its bits: the same two runs take a few steps as a narrow population and in a wider one.
 
-On a CPU they seldom do: every parameter begins at a multiple of 64 bytes (`parameter_layout`), no population has more threads than
-members, and Intel's library multiplies matrices by the same sums wherever these begin (`harness.__init__`). Known to depend on
+On a CPU they seldom do: every parameter begins at a multiple of 64 bytes (`parameter_layout`), training has one thread, and
+Intel's library multiplies matrices by the same sums wherever these begin (`harness.__init__`). Known to depend on
 them: convolutions of one channel in populations narrower than 8, for which torch has another kernel; and, of odd sizes, the last
-few numbers of a whole population, or of a thread's share of it, which some functions (such as `tanh` and `gelu` of a user's, or the
+few numbers of a whole population, which some functions (such as `tanh` and `gelu` of a user's, or the
 gates of an LSTM) compute by another implementation than the others.
 """
 
@@ -18,7 +18,7 @@ from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.step import Stepper
 from harness.settings.bits import same_bits
-from harness.settings.machine import threads_restored
+from harness.settings.machine import one_thread
 from harness.settings.randomness import global_generators
 
 STEPS = 8
@@ -30,7 +30,7 @@ WIDTH = 11
 def independent(pair: list[Run], device: torch.device, width: int) -> bool:
     """Whether two runs give the same bits in a population of their own and, at other places, in a wider one.
 
-    That is shown for so many steps, with one thread; on a GPU it is never said.
+    That is shown for so many steps; on a GPU it is never said.
 
     Args:
         pair: two runs of different seeds, ordered by these, whose settings differ as much as those of any.
@@ -46,8 +46,7 @@ def independent(pair: list[Run], device: torch.device, width: int) -> bool:
     half = len(between) // 2
     wide = [*before, first, *between[:half], second, *between[half:]]
     places = [len(before), len(before) + 1 + half]
-    with threads_restored():
-        torch.set_num_threads(1)
+    with one_thread():
         narrow, among = _numbers(pair, [0, 1], device), _numbers(wide, places, device)
     return all(bool(same_bits(*both).all()) for both in zip(narrow, among, strict=True))
 

@@ -13,7 +13,7 @@ from harness.engine.planning import NARROWEST
 from harness.engine.runs import Run, build
 from harness.engine.timing import in_turns, steps_of
 from harness.engine.way import WIDEST
-from harness.settings.machine import threads_restored
+from harness.settings.machine import one_thread
 
 WORTHWHILE = 0.95
 """A wider population must cost less than this share of the time per member; otherwise the narrower one is chosen."""
@@ -38,8 +38,7 @@ def best_width(runs: list[Run], device: torch.device, most: int) -> tuple[int, f
         most: members that memory bears.
     """
     prepare_process()
-    with threads_restored():
-        torch.set_num_threads(1)
+    with one_thread():
         plain = steps_of(runs[:1], device)
         best = width = min(NARROWEST, most, len(runs))
         step, tries = steps_of(runs[:width], device), PATIENCE
@@ -58,8 +57,7 @@ def best_width(runs: list[Run], device: torch.device, most: int) -> tuple[int, f
 def plain_step_s(run: Run, device: torch.device) -> float:
     """What a step of the plain loop takes, in seconds on one thread."""
     prepare_process()
-    with threads_restored():
-        torch.set_num_threads(1)
+    with one_thread():
         return in_turns([steps_of([run], device)], device)[0]
 
 

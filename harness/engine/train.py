@@ -18,7 +18,7 @@ from harness.engine.own_measures import with_curve_measures
 from harness.engine.run_tables import curve_table, run_table
 from harness.engine.runs import Run
 from harness.engine.training import Training
-from harness.settings.machine import threads_restored
+from harness.settings.machine import one_thread
 from harness.settings.randomness import global_generators, stream_seed
 
 TELL_EVERY_S = 1.0
@@ -59,7 +59,7 @@ def train(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Train a population and measure it; one run alone is trained by the plain loop.
 
-    On a CPU there are never more threads than members: which thread sums what would then decide the last bit.
+    On one thread of the CPU: by which of several a sum is taken would decide its last bit.
 
     Args:
         runs: the members; all with the same `planning.population_key` key.
@@ -79,7 +79,7 @@ def train(
     runs = sorted(runs, key=lambda run: run.seed)
     when = LoggingSteps(runs[0].setup.steps, evaluations)
     own = global_generators(stream_seed(runs[0].noise_seed, "module"), device)  # for what a module draws itself
-    with threads_restored(), tf32(runs[0].setup.tf32), own, measured_costs():
+    with one_thread(), tf32(runs[0].setup.tf32), own, measured_costs():
         which = keeper.keeping.weights
         begin = partial(Training, runs, when, device=device, dtype=dtype, capture=capture, weights=which)
         training, done = keeper.resumed(runs, evaluations, begin)

@@ -67,7 +67,6 @@ class Training:
         self._last = Copies(self.population) if weights == "last" else None
         self._runs, self._kept = runs, {"best": self._best, "last": self._last, None: None}[weights]
         self._captured: Captured | None = None
-        self._limit_threads()
         self.population.learn(self._feed.gather(self._feed.peek()[:, : runs[0].setup.batch_size])[0][0])
         with unchanged(self.population):
             self.history.at_start = self._validation()[0]
@@ -132,11 +131,6 @@ class Training:
         for part in (*parts, self._diagnosis, self._captured, self._stopping, self._best, self._last):
             if part is not None:
                 part.compact(survivors)
-        self._limit_threads()
-
-    def _limit_threads(self) -> None:
-        """Never more threads than members: which thread sums what would then decide the last bit."""
-        torch.set_num_threads(min(torch.get_num_threads(), max(1, len(self.population))))
 
     def final_metrics(self) -> dict[str, Any]:
         """What is measured of the runs that stayed finite, once all are trained, (run,) each.
@@ -199,7 +193,6 @@ class Training:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         load_global_state_dict(state["generators"], self.population.device)
-        self._limit_threads()
 
 
 def members(runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> Members:

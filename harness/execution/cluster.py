@@ -153,7 +153,7 @@ class Ray(Foreman[Place]):
         kind = torch.device("cuda" if self._gpus else "cpu")
         worker = next(worker for worker in self._workers if worker.ready)
         devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
-        return Placement([kind] * places, 1, ways, examine, Costs(ways, self._study.evaluations), devices)
+        return Placement([kind] * places, ways, examine, Costs(ways, self._study.evaluations), devices)
 
     def _examine(self, runs: list[Run], *, memory: str | None) -> dict[str, Way]:
         """See `examination.examine`, on an actor that does nothing else."""

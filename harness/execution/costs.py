@@ -12,9 +12,6 @@ from harness.ledger.trial_runs import sample_runs
 from harness.study import Study
 from harness.tasks.task import Data, Task
 
-SHARING = 1.25
-"""How much longer a step takes on threads that wait for one another than on as many processes (1.1 to 1.5 by the bench)."""
-
 
 class Costs:
     """The work that runs are, in seconds of one core.
@@ -48,7 +45,6 @@ class Costs:
         runs = sample_runs(study)
         return sum(map(self.of, runs)) / len(runs) * len(study.cells()) * study.runs_per_cell()
 
-    def seconds(self, study: Study, places: int, threads: int = 1) -> float:
-        """About how long all of it takes in so many processes of so many threads; a plain loop has one."""
-        several = threads > 1 and any(way.width > 1 for way in self._ways.values())
-        return self.of_study(study) / places * (SHARING / threads if several else 1)
+    def seconds(self, study: Study, places: int) -> float:
+        """About how long all of it takes in so many processes."""
+        return self.of_study(study) / places

@@ -23,7 +23,6 @@ class Placement:
 
     Attributes:
         places: devices, one named twice trains two populations at once.
-        threads: of each process on a CPU.
         ways: how groups of runs train, by their names, see `planning.groups`.
         examine: finds the ways of other runs of the study.
         costs: of runs.
@@ -31,7 +30,6 @@ class Placement:
     """
 
     places: list[torch.device]
-    threads: int
     ways: Mapping[str, Way]
     examine: Callable[[list[Run]], Mapping[str, Way]]
     costs: Costs
@@ -44,7 +42,7 @@ class Placement:
 
     def seconds(self, study: Study) -> float:
         """About how long all of a study takes."""
-        return self.costs.seconds(study, len(self.places), self.threads)
+        return self.costs.seconds(study, len(self.places))
 
     @property
     def words(self) -> str:
@@ -58,7 +56,7 @@ def place_on_host(
     """Choose how runs train and the number of processes, by proof and measurement where there are none of this shape yet.
 
     A process for each core, with one thread: threads of one process wait for one another at every operation, and all of them for the one
-    whose core is busy with something else. Only a study of fewer populations than cores has several threads in each.
+    whose core is busy with something else; and how many there are would decide last bits.
 
     Args:
         study: whose runs they are.
@@ -78,4 +76,4 @@ def place_on_host(
     populations = sum(parts(len(group), ways[name].width, places[name], cores) for name, group in found.items())
     chosen = workers or min(cores, populations)
     words = ", ".join(map(device_name, devices))
-    return Placement(devices * chosen, max(1, cores // chosen), ways, examine, Costs(ways, study.evaluations), words)
+    return Placement(devices * chosen, ways, examine, Costs(ways, study.evaluations), words)

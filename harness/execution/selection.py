@@ -21,7 +21,7 @@ def on_host(
         InvalidStudy: a device or the memory cannot be used, or the study cannot be sent to a process.
     """
     placed = placement.place_on_host(study, find_devices(devices), workers=workers, memory=memory, remember=remember)
-    return Workers(placed.places, placed.threads, study, keeping), placed
+    return Workers(placed.places, study, keeping), placed
 
 
 def on_cluster(

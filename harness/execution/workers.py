@@ -68,7 +68,6 @@ class Workers(Foreman[Process]):
 
     Args:
         places: devices; one named twice gets two workers.
-        threads: of each worker on a CPU.
         study: what is trained; sent to each worker when it starts.
         keeping: what is kept of training besides its numbers.
 
@@ -76,12 +75,10 @@ class Workers(Foreman[Process]):
         InvalidStudy: the study cannot be sent.
     """
 
-    def __init__(
-        self, places: list[torch.device], threads: int, study: Study, keeping: Keeping = NOTHING
-    ) -> None:  # fmt: skip
+    def __init__(self, places: list[torch.device], study: Study, keeping: Keeping = NOTHING) -> None:
         super().__init__(study, keeping)
         self._places = Counter(str(place) for place in places)
-        self._threads, self._packed = threads, pack(study)
+        self._packed = pack(study)
 
     def __enter__(self) -> Self:
         """Start them: they get ready while the leader opens what it writes to."""
@@ -108,7 +105,7 @@ class Workers(Foreman[Process]):
     def _start(self, place: str) -> Process:
         ours, theirs = multiprocessing.Pipe()
         try:
-            process = start(_work, theirs, place, self._threads, self._keeping)
+            process = start(_work, theirs, place, self._keeping)
         except (OSError, EOFError) as error:
             raise Stopped(f"no process can be started: {first_line(error)}") from None
         finally:
@@ -118,9 +115,9 @@ class Workers(Foreman[Process]):
         return Process(place, process, ours)
 
 
-def _work(pipe: Connection, place: str, threads: int, keeping: Keeping) -> None:
+def _work(pipe: Connection, place: str, keeping: Keeping) -> None:
     """What a worker does until it is killed, or the leader is gone."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
 
     def say(what: Any) -> None:
         try:

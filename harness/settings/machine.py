@@ -1,10 +1,13 @@
 """The machine: how much of its memory is free, and how many threads the operations on its CPU have."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import psutil  # type: ignore[import-untyped]
 import torch
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from harness.settings import cgroups
 
@@ -21,10 +24,19 @@ def threads_restored() -> Iterator[None]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """The block's operations on a CPU run on one thread."""
-    with threads_restored():
+    """The block's operations on a CPU run on one thread, torch's and those of NumPy and SciPy.
+
+    Several of them would decide last bits: a sum, or a matrix that is taken apart, differs by how it is shared among them.
+    """
+    with threads_restored(), _libraries(len(sys.modules)).limit(limits=1):
         torch.set_num_threads(1)
         yield
+
+
+@lru_cache(maxsize=1)
+def _libraries(modules: int) -> ThreadpoolController:
+    """The libraries with threads of their own that are loaded now; looked for again once there are other modules."""
+    return ThreadpoolController()
 
 
 def free_memory(device: torch.device) -> int:
