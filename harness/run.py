@@ -56,7 +56,7 @@ SECTIONS = {
     "--workers",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes on each device; on a CPU they share its threads [one for each core].",
+    help="Processes on each device [one; on a CPU one for each core].",
 )
 @click.option("--memory", metavar="SIZE", help="Memory for populations, e.g. 4G [half of what is free].")
 @click.option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, host:port, ray://host:port, or local.")

@@ -15,6 +15,7 @@ import torch.nn as nn
 from harness import Study, Tune
 from harness.engine import choice, population_width, timing, way_cache
 from harness.engine.choice import way, ways
+from harness.engine.devices import cores_of
 from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import groups, plan
 from harness.engine.population_width import bytes_per_member, most_members
@@ -26,6 +27,8 @@ from harness.execution.costs import Costs
 from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.settings import InvalidStudy
+from harness.settings.beforehand import Beforehand
+from harness.settings.machine import one_thread, threads_restored
 from harness.tasks import Images
 
 CPU = torch.device("cpu")
@@ -261,6 +264,16 @@ def test_a_study_takes_its_runs_with_their_evaluations_shared_by_the_processes()
     costs = Costs({name: Way(16, 1e-3)}, evaluations=9)
     assert costs.of_study(own) == pytest.approx(3 * steps * 1e-3)
     assert costs.seconds(own, places=2) == pytest.approx(1.5 * steps * 1e-3)
+
+
+def test_cores_are_counted_whoever_draws_examples_on_one_of_them_meanwhile() -> None:
+    with threads_restored():
+        torch.set_num_threads(2)
+        assert cores_of(CPU) == 2
+        with one_thread(), one_thread():
+            assert torch.get_num_threads() == 1
+            assert (cores_of(CPU), Beforehand(lambda: cores_of(CPU)).result()) == (2, 2)
+        assert torch.get_num_threads() == 2
 
 
 def test_without_a_cache_nothing_is_read_or_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

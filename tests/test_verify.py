@@ -345,8 +345,8 @@ def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(result
 
 
 def test_obstacles_ignore_threads_and_the_number_of_devices() -> None:
-    here = dict.fromkeys(DECISIVE, "same") | {"devices": "cpu (Some(R) CPU, 2 threads)"}
-    there = here | {"devices": "cpu (Some(R) CPU, 1 threads), cpu (Some(R) CPU, 1 threads)", "threads": "9"}
+    here = dict.fromkeys(DECISIVE, "same") | {"devices": "cpu (Some(R) CPU, 2 cores)"}
+    there = here | {"devices": "cpu (Some(R) CPU, 1 core), cpu (Some(R) CPU, 1 threads)", "cores": "9"}
     assert obstacles(there, here) == []
     assert obstacles(there | {"devices": "cpu (Other, 2 threads)"}, here) != []
     assert obstacles({k: v for k, v in here.items() if k != "instructions"}, here) == ["instructions: not recorded"]

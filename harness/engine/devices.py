@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from harness.settings import InvalidStudy, Problem
+from harness.settings.machine import cores
+from harness.settings.show import counted
 
 
 def find_devices(text: str) -> list[torch.device]:
@@ -39,11 +41,11 @@ def find_devices(text: str) -> list[torch.device]:
 
 
 def device_name(device: torch.device) -> str:
-    """A device in words: name, threads or memory."""
+    """A device in words: name, cores or memory."""
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         return f"{device} ({properties.name}, {properties.total_memory / 2**30:.0f} GiB)"
-    return f"cpu ({_processor()}, {torch.get_num_threads()} threads)"
+    return f"cpu ({_processor()}, {counted(cores(), 'core')})"
 
 
 def _processor() -> str:
@@ -55,8 +57,8 @@ def _processor() -> str:
 
 
 def cores_of(device: torch.device) -> int:
-    """How many threads a device has for training: those that torch would use on a CPU, one to drive a CUDA device."""
-    return torch.get_num_threads() if device.type == "cpu" else 1
+    """How many processes a device has cores for: those of a CPU, one that drives a CUDA device."""
+    return cores() if device.type == "cpu" else 1
 
 
 @contextmanager

@@ -10,12 +10,14 @@ from harness.lead.options import Options
 from harness.lead.terminal.displays import display_for
 from harness.lead.terminal.overview import begin
 from harness.reporting.results import Results, load
+from harness.settings.machine import one_thread
 from harness.settings.source import forget_sources
 from harness.study import Study
 from harness.study.changes import Changes, apply_changes
 from harness.study.origin import Origin
 
 
+@one_thread()
 def run(
     study: Study, *, seeds: int | Sequence[int] | None, devices: str | Sequence[int | str], results: str | Path,
     widen: bool = False, quiet: bool = False, **options: Any,

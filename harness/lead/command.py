@@ -22,12 +22,14 @@ from harness.lead.terminal.command_line import run_command
 from harness.lead.terminal.events import Ended, Judged
 from harness.lead.terminal.overview import begin
 from harness.settings import printable
+from harness.settings.machine import one_thread
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.changes import Changes
 from harness.study.origin import load_with_origin
 
 
+@one_thread()  # of each process: this one as well draws examples, and what comes of them decides what a run is
 def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     """Run a study file, say what came of it, and return the exit code.
 

@@ -275,5 +275,5 @@ def place(
     options.display.tell(Phase("prepare"))
     executor, placement = (begun or placing(study, options)).result()
     options.note(notes(placement.ways))
-    options.say(f"Training on {placement.devices}.")
+    options.say(f"Training on {placement.devices}{placement.words}.")
     return executor, placement

@@ -38,4 +38,4 @@ def rehearse(study: Study, options: Options, placement: Placement) -> str:
     missing = there.wanted - there.done
     left = about(placement.seconds(study) * missing / there.wanted)
     so_far = f"{done}, {missing:,} new. " if there.done else ""
-    return f"{so_far}Training would take {left}{placement.words}. Nothing was run."
+    return f"{so_far}Training would take {left}. Nothing was run."

@@ -8,10 +8,12 @@ from importlib.metadata import version
 
 import torch
 
+from harness.settings.machine import cores
+
 LIBRARIES = ("torch", "optuna", "mlflow", "pandas", "numpy", "scipy", "scikit-learn")
 
 DECISIVE = ("python", "torch", "numpy", "platform", "instructions", "mkl_cbwr", "devices")
-"""What must agree for a run to come out the same to the bit; the number of threads need not."""
+"""What must agree for a run to come out the same to the bit; the number of cores need not."""
 
 
 def environment(devices: str) -> dict[str, str]:
@@ -26,7 +28,7 @@ def environment(devices: str) -> dict[str, str]:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "mkl_cbwr": os.environ.get("MKL_CBWR", "off"),
         "devices": devices,
-        "threads": str(torch.get_num_threads()),
+        "cores": str(cores()),
     }
 
 
@@ -58,6 +60,6 @@ def obstacles(recorded: Mapping[str, str], here: Mapping[str, str]) -> list[str]
 
 
 def _kinds(text: str) -> set[str]:
-    """Different devices of a description, threads and indices left out; any other text is one kind."""
-    plain = re.sub(r"cuda:\d+", "cuda", re.sub(r", \d+ threads\)", ")", text))
+    """Different devices of a description, cores and indices left out; any other text is one kind."""
+    plain = re.sub(r"cuda:\d+", "cuda", re.sub(r", \d+ (cores?|threads)\)", ")", text))
     return set(re.split(r"(?<=\)), (?=cpu|cuda)", plain))

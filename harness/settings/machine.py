@@ -1,4 +1,4 @@
-"""The machine: how much of its memory is free, and how many threads the operations on its CPU have."""
+"""The machine: its cores and how much of its memory is free; how many threads the operations on its CPU have."""
 
 import sys
 from collections.abc import Iterator
@@ -27,10 +27,25 @@ def one_thread() -> Iterator[None]:
     """The block's operations on a CPU run on one thread, torch's and those of NumPy and SciPy.
 
     Several of them would decide last bits: a sum, or a matrix that is taken apart, differs by how it is shared among them.
+    Where Python's own threads have such blocks at the same time, a block around all of them keeps the first that ends from
+    giving the others more threads.
     """
-    with threads_restored(), _libraries(len(sys.modules)).limit(limits=1):
-        torch.set_num_threads(1)
-        yield
+    _found.append(torch.get_num_threads())
+    try:
+        with threads_restored(), _libraries(len(sys.modules)).limit(limits=1):
+            torch.set_num_threads(1)
+            yield
+    finally:
+        _found.pop()
+
+
+_found: list[int] = []
+"""Of each `one_thread` that this process is within, how many threads it found."""
+
+
+def cores() -> int:
+    """Cores of the CPU that this process may use: the threads that torch would have outside of `one_thread`."""
+    return [*_found, torch.get_num_threads()][0]
 
 
 @lru_cache(maxsize=1)
