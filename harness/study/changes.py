@@ -17,7 +17,7 @@ from harness.study.study import Study
 
 QUICK = "-quick"
 
-QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS = 60, 3, 2
+QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS, QUICK_EVALUATIONS = 60, 3, 2, 3
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _is_text(setting: Any, path: str) -> bool:
 
 
 def _quick(settings: dict[str, Any]) -> dict[str, Any]:
-    """A small version under a name of its own: same cells, few steps, whatever the epochs, few seeds and trials.
+    """A small version under a name of its own: same cells, few steps, whatever the epochs, few evaluations, seeds and trials.
 
     Swept steps become fewer in proportion, in claims and in what is published, too.
     """
@@ -152,6 +152,7 @@ def _quick(settings: dict[str, Any]) -> dict[str, Any]:
         "name": _quick_name(settings["name"]),
         "steps": steps,
         "epochs": None,
+        "evaluations": _at_most(QUICK_EVALUATIONS, settings["evaluations"]),
         "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
         "looks": (),
         "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
