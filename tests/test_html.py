@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from synthetic import FakeStudy, rnn_clip, simulate
 
 from harness.inference.verdict import CellEstimate, Verdict
+from harness.models import SimpleRNN
 from harness.reporting import html
 from harness.reporting.page.advice import Advice, Choice, advice
 from harness.reporting.page.answers import Answer, against, answer, first_sentence
@@ -32,6 +33,7 @@ from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors
 from harness.reporting.plots.rendering import style
 from harness.settings import Sweep, Tune
+from harness.settings.levels import stored
 from harness.settings.metrics import METRICS
 
 EVIL = "<script>alert('1')</script> & \"q\" | x"
@@ -584,6 +586,17 @@ def test_curves_are_means_of_bins_in_four_digits_and_end_with_their_run(tmp_path
     assert found.thinned == (
         "All 2 runs of the result. Gradient norm before clipping: 1 throughout. Share of steps clipped: 0 throughout."
     )
+
+
+def test_curves_of_models_are_named_by_what_differs(tmp_path):
+    models = [SimpleRNN(hidden=32, readout="every", spectral_radius=1.2, **more)
+              for more in ({}, {"dropout": 0.5}, {"recurrent_dropout": 0.5})]  # fmt: skip
+    runs = make_cells([({"model": stored(model)}, [1.0]) for model in models])
+    runs["trial"] = range(3)
+    table = runs[["trial", "seed"]].assign(step=0, loss=1.0, grad_norm=1.0, clipped=0.0, validation_loss=1.0)
+    table.to_parquet(tmp_path / "c.parquet")
+    found = curves_of(tmp_path / "c.parquet", runs, study_of(model=Sweep(*models)))
+    assert found.cells == ["model SimpleRNN", "model SimpleRNN(dropout=0.5)", "model SimpleRNN(recurrent_dropout=0.5)"]
 
 
 def test_of_very_many_runs_the_first_seeds_of_every_cell_are_shown_and_it_is_said(tmp_path):

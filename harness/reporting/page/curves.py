@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.reporting.page.level_names import brief
-from harness.reporting.page.words import number
-from harness.settings.levels import at, in_words, label
+from harness.reporting.page.words import level_in_words, number
+from harness.settings import Sweep
+from harness.settings.levels import at, in_words
 from harness.settings.show import counted
 from harness.study import Study
 
@@ -82,7 +82,7 @@ def curves_of(file: Path, runs: pd.DataFrame, study: Study) -> Curves:
     ]
     constant = dict(_constant(table))
     titles = {name: title for name, title in QUANTITIES.items() if table[name].notna().any() and name not in constant}
-    names = [_name(levels) for levels, _ in kept]
+    names = [_name(levels, study.sweeps()) for levels, _ in kept]
     said = " ".join([_rule(kept, there, study), *constant.values()])
     return Curves(steps, titles, names, _at_first(study, [levels for levels, _ in kept]), traces, said)
 
@@ -97,11 +97,9 @@ def _constant(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
             yield name, f"{title}: {number(float(found[name].iloc[0]))} throughout."
 
 
-def _name(levels: Mapping[str, Any]) -> str:
-    return (
-        ", ".join(f"{path.rpartition('.')[2]} {brief(label(path, level))}" for path, level in levels.items())
-        or "all runs"
-    )
+def _name(levels: Mapping[str, Any], sweeps: Mapping[str, Sweep]) -> str:
+    said = [f"{path.rpartition('.')[2]} {level_in_words(path, level, sweeps)}" for path, level in levels.items()]
+    return ", ".join(said) or "all runs"
 
 
 def _some(cells: list[tuple[dict[str, Any], pd.DataFrame]]) -> list[tuple[dict[str, Any], pd.DataFrame]]:
