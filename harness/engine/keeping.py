@@ -6,13 +6,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 
 from harness.engine import checkpoint, kept_weights
 from harness.engine.checkpoint import Damaged
 from harness.engine.content import run_key
+from harness.engine.kept_weights import Which
 from harness.engine.module_state import NotStorable
 from harness.engine.runs import Run
 from harness.settings import first_line, show
@@ -20,9 +21,6 @@ from harness.settings.show import counted
 
 if TYPE_CHECKING:
     from harness.engine.training import Training
-
-Which = Literal["best", "last"]
-"""Weights that are kept: those of the least validation loss, or of the last step."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 from safetensors import SafetensorError, safe_open
@@ -14,6 +15,9 @@ from harness.settings import show
 from harness.settings.files import put_in_place, write_durably
 from harness.settings.show import counted
 
+Which = Literal["best", "last"]
+"""Weights that are kept: those of the least validation loss, or of the last step."""
+
 FOLDER = "weights"
 """Of a study's folder."""
 
@@ -21,7 +25,7 @@ DAMAGE = (OSError, SafetensorError, ValueError, LookupError, TypeError)
 """What reading a file raises that is no whole one."""
 
 
-def packed(tensors: dict[str, Tensor], run: Run, *, study: str, step: int, which: str) -> bytes:
+def packed(tensors: dict[str, Tensor], run: Run, *, study: str, step: int, which: Which) -> bytes:
     """The content of a file.
 
     Args:
@@ -29,7 +33,7 @@ def packed(tensors: dict[str, Tensor], run: Run, *, study: str, step: int, which
         run: whose it is.
         study: its name.
         step: after which these were its weights.
-        which: `best` or `last`, see `keeping.Keeping`.
+        which: of the run's weights they are.
     """
     values = {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in run.values.items()}
     header = {

@@ -19,7 +19,7 @@ from harness.engine.evaluation import mean, scores
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import final_metrics, guess_loss
 from harness.engine.history import History, LoggingSteps
-from harness.engine.keeping import Which
+from harness.engine.kept_weights import Which
 from harness.engine.measuring import unchanged
 from harness.engine.members import Members
 from harness.engine.own_measures import output_measures

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from harness.engine.keeping import Keeping, Which
+from harness.engine.keeping import Keeping
+from harness.engine.kept_weights import Which
 from harness.lead.terminal.displays import Display, Lines
 from harness.lead.terminal.events import Said
 from harness.ledger.records.tracking import default_tracking_uri
