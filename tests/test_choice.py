@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn as nn
 
-from harness import Study, Tune
+from harness import Study, Sweep, Tune
 from harness.engine import choice, population_width, timing, way_cache
 from harness.engine.choice import way, ways
 from harness.engine.devices import cores_of
@@ -24,6 +24,7 @@ from harness.engine.setup import Setup
 from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
 from harness.execution.costs import Costs
+from harness.execution.examination import examine
 from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.settings import InvalidStudy
@@ -264,6 +265,29 @@ def test_a_study_takes_its_runs_with_their_evaluations_shared_by_the_processes()
     costs = Costs({name: Way(16, 1e-3)}, evaluations=9)
     assert costs.of_study(own) == pytest.approx(3 * steps * 1e-3)
     assert costs.seconds(own, places=2) == pytest.approx(1.5 * steps * 1e-3)
+
+
+class FailsAtTwo(nn.Module):
+    """After the call that tries a model before a study is made."""
+
+    def __init__(self, inputs: int, outputs: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale, self.calls, self.out = scale, 0, nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.scale == 2.0 and self.calls > 8:
+            raise RuntimeError("boom")
+        return self.out(x)
+
+
+def test_the_level_that_cannot_train_is_named() -> None:
+    models = Model(FailsAtTwo, scale=Sweep(1.0, 2.0))
+    own = Study(name="own", task=Images(), model=models, steps=10, batch_size=32, seeds=2)
+    with pytest.raises(
+        InvalidStudy, match=r"model: cannot take a few steps on cpu: RuntimeError: boom \(got FailsAtTwo\(scale=2.0\)\)"
+    ):
+        examine(own, sample_runs(own), CPU, PLENTY, None)
 
 
 def test_cores_are_counted_whoever_draws_examples_on_one_of_them_meanwhile() -> None:

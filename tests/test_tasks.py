@@ -304,6 +304,19 @@ def write_idx(folder, *, names=("train", "t10k"), n=20, shape=(4, 3), ending="",
     return np.concatenate(all_images), np.concatenate(all_labels)
 
 
+def test_idx_files_of_two_scales_are_refused(tmp_path):
+    """A test set of bytes beside training images from 0 to 1 would be 255 times as bright."""
+    pixels, _ = write_idx(tmp_path)
+    train = pixels[: len(pixels) // 2]
+    header = bytes([0, 0, 13, 3]) + b"".join(k.to_bytes(4, "big") for k in train.shape)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(header + (train / 255).astype(">f4").tobytes())
+    problem = only_problem(Images(f"idx:{tmp_path}"))
+    assert "or all of them fractions" in problem.message and "t10k-images-idx3-ubyte up to 255" in problem.got
+    path.write_bytes(header + train.astype(">f4").tobytes())
+    assert np.array_equal(Images(f"idx:{tmp_path}", layout="rows").data(0).x.numpy(), pixels.astype(np.float32) / 255)
+
+
 def test_digits_are_those_of_scikit_learn():
     expected = load_digits()
     flat, rows, pixels = (Images(layout=layout).data(0) for layout in ("flat", "rows", "pixels"))

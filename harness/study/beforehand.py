@@ -11,6 +11,7 @@ from harness.study.experiment import Experiment
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.statement import Estimated
+from harness.study.target_kinds import predicts_numbers
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
 
@@ -63,7 +64,7 @@ def _too_fine(study: Experiment, claim: Estimated) -> str:
         (name for name in ("test", "validation", "train") if claim.metric in (f"{name}_error", f"best_{name}_error")),
         "",
     )
-    if not split or claim.above is not None or claim.smallest_effect == 0:
+    if not split or claim.above is not None or claim.smallest_effect == 0 or predicts_numbers(study):
         return ""
     examples = min(count[split] for count in map(study.examples, setups(study)))
     many = claim.smallest_effect * examples

@@ -202,7 +202,11 @@ def _idx(parts: tuple[_Part, ...]) -> _Pictures:
     if not (least >= 0 and most <= WHITE):  # "not": NaN fails too
         message = f"{parts[0].images.path} must hold grey values from 0 to {WHITE}, or fractions from 0 to 1"
         raise unusable("source", message, f"{least:g} to {most:g}")
-    fractions = most <= 1 and any(np.issubdtype(pixels.dtype, np.floating) for pixels in images)
+    fractions = any(np.issubdtype(pixels.dtype, np.floating) and 0 < pixels.max() <= 1 for pixels in images)
+    if fractions and most > 1:
+        seen = (f"{part.images.path} up to {float(pixels.max()):g}" for part, pixels in zip(parts, images, strict=True))
+        message = f"all images must hold grey values from 0 to {WHITE}, or all of them fractions from 0 to 1"
+        raise unusable("source", message, " and ".join(seen))
     white = 1 if fractions else WHITE
     return _Pictures(
         images,

@@ -55,7 +55,7 @@ class Data:
         return self.x[self.test], (self.y if self.clean is None else self.clean)[self.test]
 
     def problems(self, task: "type[Task] | None" = None) -> list[Problem]:
-        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets.
+        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets, or one alone.
 
         Args:
             task: that scores the outputs; None for one with the losses and errors of `Task`.
@@ -68,7 +68,8 @@ class Data:
             elif split.min() < 0 or split.max() >= min(len(self.x), len(self.y)):
                 message = f"must be indices of the examples, 0 to {min(len(self.x), len(self.y)) - 1}"
                 found.append(Problem(name, message, f"{split.min()} to {split.max()}"))
-        return found + target_problems(self.y, task or Task)
+        found += target_problems(self.y, task or Task)
+        return found or _constant_problems(self.y if self.clean is None else self.clean, task or Task)
 
 
 class Task(Component):
@@ -251,6 +252,18 @@ def target_problems(y: Tensor, task: type[Task]) -> list[Problem]:
     wanted = "all targets must be finite" if numbers else "classes must be ≥ 0"
     way_out = f", or the task's own `{'` and `'.join(shared)}` must leave the others out" if shared else ""
     return [Problem("y", f"{wanted}{way_out}; {count} of {y.numel()} are not", got)]
+
+
+def _constant_problems(y: Tensor, task: type[Task]) -> list[Problem]:
+    """That all targets are the same, (examples, …), where a task scores outputs as `Task` does."""
+    if task.losses is not Task.losses or (y != y[:1]).any():
+        return []
+    got = str(y[0].tolist()) if y[0].numel() <= MOST_SHOWN else f"{y[0].numel()} numbers"
+    return [Problem("y", "the targets of all examples are the same: there is nothing to learn", got)]
+
+
+MOST_SHOWN = 4
+"""Numbers of a target that a message names."""
 
 
 @functools.cache
