@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from harness.engine.measuring import one_way
+from harness.engine.runs import build
 from harness.models.model import Model
 from harness.settings import Note, show
 from harness.settings.metrics import not_comparable
@@ -17,6 +19,11 @@ from harness.tasks.task import Task
 
 FEW_EXAMPLES = 3
 """A difference of errors of fewer is a matter of single examples."""
+
+ONE_WAY = (
+    "is an iterator, which only goes on: what measuring takes from it training lacks, so that how often a run is evaluated changes "
+    "how it trains; count in a number instead"
+)
 
 NO_GUESS = (
     "has `losses` of its own and no `guess_losses`: what guessing costs is not known, so that of runs that fail only those are told "
@@ -39,6 +46,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         data = setup.task.data(0)
         if mixes_examples(setup, data):
             found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
+        found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(build(setup, data, 0))]
         if setup.differ == "noise":
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):

@@ -196,7 +196,7 @@ class Task(Component):
     def losses(self, output: Tensor, y: Tensor) -> Tensor:
         """Loss of each example, (batch,): cross-entropy in nats for classes, mean squared error for real targets."""
         if y.is_floating_point():
-            return (output.reshape(y.shape) - y).square().reshape(len(y), -1).mean(1)
+            return (_like(output, y) - y).square().reshape(len(y), -1).mean(1)
         return F.cross_entropy(output.flatten(0, -2), y.flatten(), reduction="none").reshape(len(y), -1).mean(1)
 
     def guess_losses(self, y: Tensor) -> Tensor:
@@ -227,8 +227,29 @@ class Task(Component):
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """Error of each example, (batch,): share of wrong classes, or absolute error for real targets."""
         if y.is_floating_point():
-            return (output.reshape(y.shape) - y).abs().reshape(len(y), -1).mean(1)
+            return (_like(output, y) - y).abs().reshape(len(y), -1).mean(1)
         return (output.argmax(-1) != y).to(output.dtype).reshape(len(y), -1).mean(1)
+
+
+def _like(output: Tensor, y: Tensor) -> Tensor:
+    """An output in the shape of its targets, (batch, …).
+
+    Raises:
+        ValueError: it does not fit, see `fits`.
+    """
+    if not fits(output, y):
+        raise ValueError(f"outputs {tuple(output.shape)} do not fit the targets {tuple(y.shape)}")
+    return output.reshape(y.shape)
+
+
+def fits(output: Tensor, y: Tensor) -> bool:
+    """Whether each number of an output is for one of the targets, (batch, …), in their order.
+
+    Axes of one place may be more or fewer, and those of an example may be one row. Other axes mean other numbers: an output
+    (time, batch) is not of targets (batch, time).
+    """
+    rows = output.shape == (len(y), y[:1].numel())
+    return rows or [n for n in output.shape if n > 1] == [n for n in y.shape if n > 1]
 
 
 def target_problems(y: Tensor, task: type[Task]) -> list[Problem]:
