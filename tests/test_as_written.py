@@ -11,7 +11,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from test_modules import FLAT, runs_at
-from test_train import CPU, curves_of, textbook
+from test_train import CPU, curves_of, textbook, textbook_model
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -332,6 +332,38 @@ def test_evaluation_is_random_where_dropout_acts_in_it_and_training_stays_as_it_
     noisy, plain = (curves_of(runs_of(module), dtype=torch.float64) for module in (MonteCarlo, Net))
     pd.testing.assert_series_equal(noisy["loss"], plain["loss"])
     assert (noisy["validation_loss"] - plain["validation_loss"]).dropna().abs().min() > 1e-4
+
+
+class SofterInUse(Net):
+    """By an `eval` of its own, which calls `train` as torch's does."""
+
+    temperature = 1.0
+
+    def eval(self) -> "SofterInUse":
+        super().eval()
+        self.temperature = 4.0
+        return self
+
+    def train(self, mode: bool = True) -> "SofterInUse":
+        self.temperature = 1.0
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / self.temperature
+
+
+def test_an_eval_of_its_own_is_called() -> None:
+    runs = runs_of(SofterInUse)
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
+    together = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        model, *_ = textbook_model(run.setup, run.seed, torch.float64)
+        data = run.data()
+        with torch.no_grad():
+            output = model.eval()(data.x[data.validation].double())
+        loss = float(F.cross_entropy(output, data.y[data.validation]))
+        for curves in (together, curves_of([run], dtype=torch.float64)):
+            assert curves.loc[run.trial, run.seed]["validation_loss"].iloc[-1] == pytest.approx(loss, rel=1e-9)
 
 
 def test_dropout_within_a_checkpoint_is_refused_since_it_would_draw_other_noise() -> None:
