@@ -170,15 +170,87 @@ class EveryOtherStep(Net):
         return super().hidden(x) + (self.other(x) if self.steps % 2 else 0)
 
 
+class AsksAutograd(Net):
+    """What it hears is what the plain loop hears, of weights, activations and inputs."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.a.weight.requires_grad and self.a.weight.is_leaf and self.a.weight.grad is None:
+            hidden = 2 * hidden
+        if hidden.requires_grad is self.training and hidden.is_leaf is not self.training:
+            hidden = hidden + 0.5
+        if x.grad_fn is None and self.a.weight.grad_fn is None and not x.requires_grad_(False).requires_grad:
+            hidden = hidden.cos()
+        return hidden
+
+
 BATCHED = (
     DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, ReassignedBuffer, ReassignedTensor,
     BufferInPlace, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
+    AsksAutograd,
 )  # fmt: skip
 
 
 class HalvesAGradient(Net):
     def prepare(self) -> None:
         self.a.weight.register_hook(lambda gradient: gradient / 2)
+
+
+class ClampsAGradient(Net):
+    """Of a hidden layer (Graves 2013), by a hook with the guard that evaluation needs."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if hidden.requires_grad:
+            hidden.register_hook(lambda gradient: gradient.clamp(-0.004, 0.004))
+        return hidden
+
+
+class ClampsLayersGradients(Net):
+    def prepare(self) -> None:
+        self.b.register_full_backward_hook(lambda layer, inputs, outputs: tuple(g.clamp(-0.003, 0.003) for g in inputs))
+
+
+class ClampsByTheGraph(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if hidden.grad_fn is not None:
+            hidden.grad_fn.register_prehook(lambda gradients: tuple(g.clamp(-0.004, 0.004) for g in gradients))
+        return hidden
+
+
+class KeepsAGradient(Net):
+    """That of its activations, by which it scales the next ones."""
+
+    def prepare(self) -> None:
+        self.kept: Tensor | None = None
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if not hidden.requires_grad:
+            return hidden
+        before, self.kept = self.kept, hidden
+        hidden.retain_grad()
+        return hidden if before is None or before.grad is None else hidden / (1 + 100 * before.grad.norm().detach())
+
+
+class AddsAGradient(Net):
+    """That of a loss of its own, in the forward pass."""
+
+    def prepare(self) -> None:
+        self.back = nn.Linear(16, 6)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.training:
+            (self.back(hidden) - x).square().mean().backward(retain_graph=True)
+        return hidden
+
+
+class FreezesALayer(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        self.a.requires_grad_(self.steps % 2 == 1)
+        return super().hidden(x)
 
 
 class NumPysNoise(Net):
@@ -256,6 +328,12 @@ class Checkpointed(Net):
 
 ALONE = {
     HalvesAGradient: "a hook on the gradient of a parameter, `a.weight`",
+    ClampsAGradient: "puts a hook on a gradient",
+    ClampsLayersGradients: "a hook on the gradient of a layer, `b`",
+    ClampsByTheGraph: "looks into the graph of the backward pass",
+    KeepsAGradient: "puts a hook on a gradient",
+    AddsAGradient: "takes gradients itself",
+    FreezesALayer: "changes what has a gradient",
     NumPysNoise: "draws random numbers itself",
     PythonsNoise: "draws random numbers itself",
     NumberOfTheSeed: "computes with a number that differs between runs",
@@ -403,7 +481,15 @@ class NumPysNoiseLater(NumPysNoise):
         return super().hidden(x) if self.steps >= 10 else Net.hidden(self, x)
 
 
-@pytest.mark.parametrize("module", [ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater])
+class ClampsAGradientLater(ClampsAGradient):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else Net.hidden(self, x)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater, ClampsAGradientLater],
+)
 def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net]) -> None:
     runs = runs_of(module)
     assert obstacle([runs[0], runs[-1]], CPU) == ""

@@ -228,6 +228,9 @@ def _check(modules: list[nn.Module]) -> None:
     for name, parameter in modules[0].named_parameters():
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
             raise Unbatchable(f"it has a hook on the gradient of a parameter, `{name}`")
+    for name, layer in modules[0].named_modules():
+        if layer._backward_hooks or layer._backward_pre_hooks:
+            raise Unbatchable(f"it has a hook on the gradient of a layer, `{name}`")
     for module in modules[1:]:
         if name := differing(modules[0], module):
             raise Unbatchable(f"`{name}` is not the same in all runs")
