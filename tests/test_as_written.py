@@ -1,8 +1,11 @@
 """Modules that hold, change and draw more than layers do: every run is the textbook's, in a population or by the plain loop."""
 
+import math
 import random
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -486,9 +489,17 @@ class ClampsAGradientLater(ClampsAGradient):
         return super().hidden(x) if self.steps >= 10 else Net.hidden(self, x)
 
 
+class ReadsPLater(Net):
+    """Its tenth step is the first that reads the number of the run, past Python's operators."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        return hidden * math.sqrt(self.drop.p) if self.steps >= 10 else hidden
+
+
 @pytest.mark.parametrize(
     "module",
-    [ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater, ClampsAGradientLater],
+    [ReadsPLater, ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater, ClampsAGradientLater],
 )
 def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net]) -> None:
     runs = runs_of(module)
@@ -508,12 +519,27 @@ class TestMemberFloat:
         "compute",
         [
             lambda p: 1 - p, lambda p: p * 2, lambda p: 2 / p, lambda p: p**2, lambda p: -p, lambda p: abs(p), lambda p: round(p, 1),
-            int, float, lambda p: p // 1, lambda p: divmod(p, 1), lambda p: p % 1,
+            int, float, lambda p: p // 1, lambda p: divmod(p, 1), lambda p: p % 1, complex, lambda p: p.is_integer(),
         ],
     )  # fmt: skip
     def test_it_is_no_number_to_compute_with(self, compute: Callable[[float], object]) -> None:
         with pytest.raises(Unbatchable, match="differs between runs"):
             compute(self.LEVELS)
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            math.sqrt, lambda p: math.isclose(p, 0.5), math.floor, np.sqrt, lambda p: np.ones(3) * p, np.asarray,
+            lambda p: np.float64(2) * p, str, repr, lambda p: f"{p:.1f}", lambda p: {0.2: 1}.get(p), hash,
+            lambda p: p in {0.2, 0.5}, Fraction, torch.tensor,
+        ],
+    )  # fmt: skip
+    def test_nothing_reads_past_its_operators(self, read: Callable[[float], object]) -> None:
+        with pytest.raises(Unbatchable, match="differs between runs"):
+            read(self.LEVELS)
+
+    def test_it_is_taken_for_the_float_that_a_member_has(self) -> None:
+        assert isinstance(self.LEVELS, float) and isinstance(self.LEVELS, Real) and not isinstance(self.LEVELS, int)
 
     @pytest.mark.parametrize(
         ("compare", "says"),

@@ -89,7 +89,8 @@ class Answers(TorchFunctionMode):
 def _refuse_levels(arguments: Iterable[Any]) -> None:
     """Raises `Unbatchable` where torch would take the first member's number for all."""
     for argument in arguments:
-        if argument.__class__ is MemberFloat:
+        kind = type(argument)
+        if kind is MemberFloat:
             argument._refuse()
-        if argument.__class__ in (list, tuple):
+        if kind is list or kind is tuple:
             _refuse_levels(argument)
