@@ -87,7 +87,7 @@ class Population(Members):
             )
         self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
-            same = name in before and torch.equal(tensor, before[name])
+            same = name in before and now.get(name) is tensors[name] and torch.equal(tensor, before[name])
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
 
