@@ -13,15 +13,18 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+import torch.nn.utils.prune
 from test_modules import FLAT, runs_at
 from test_train import CPU, curves_of, textbook, textbook_model
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from harness.engine.functions.answers import Answers
+from harness.engine.functions.transforms import is_per_member
 from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
 from harness.engine.obstacles import Unbatchable
+from harness.engine.planning import copy_of
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.execution.trainer import Trainer
@@ -82,6 +85,13 @@ class OldWeightNorm(Net):
     def prepare(self) -> None:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             nn.utils.weight_norm(self.a)
+
+
+class Pruned(Net):
+    """A hook makes the layer's weight of a parameter and a mask."""
+
+    def prepare(self) -> None:
+        nn.utils.prune.random_unstructured(self.a, "weight", amount=0.4)
 
 
 class ReassignedBuffer(Net):
@@ -188,7 +198,7 @@ class AsksAutograd(Net):
 
 
 BATCHED = (
-    DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, ReassignedBuffer, ReassignedTensor,
+    DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
     BufferInPlace, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
     AsksAutograd,
 )  # fmt: skip
@@ -378,6 +388,39 @@ def test_run_of_a_population_is_the_textbooks_and_so_it_is_alone(module: type[Ne
         pd.testing.assert_frame_equal(one_of_them, alone, rtol=1e-9)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("module", [OldWeightNorm, Pruned, ReassignedBuffer])
+def test_runs_that_begin_with_equal_weights_share_a_population(module: type[Net]) -> None:
+    """What a forward pass makes anew is each run's own, though it was equal to begin with: of levels at one seed, of a copy."""
+    first, *_, last = runs_of(module)
+    runs = [first, Run(last.trial, first.seed, last.setup), copy_of(first)]
+    curves = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        assert_textbook(curves.loc[run.trial, run.seed], run)
+
+
+class InDouble(Net):
+    """Its scores are of another precision than its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).double()
+
+
+class InHalf(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).half()
+
+
+@pytest.mark.parametrize(("module", "rtol"), [(InDouble, 1e-4), (InHalf, 2e-3)])
+def test_scores_may_have_another_precision(module: type[Net], rtol: float) -> None:
+    runs = runs_of(module)
+    assert trial_run(runs[0].setup) == []
+    together = curves_of(runs)
+    for run in runs:
+        for curves in (together, curves_of([run])):
+            assert_textbook(curves.loc[run.trial, run.seed], run, torch.float32, rtol)
+
+
 @pytest.mark.parametrize("module", ALONE)
 def test_run_of_what_no_population_trains_is_the_textbooks(module: type[Net]) -> None:
     runs = runs_of(module)
@@ -497,15 +540,34 @@ class ReadsPLater(Net):
         return hidden * math.sqrt(self.drop.p) if self.steps >= 10 else hidden
 
 
-@pytest.mark.parametrize(
-    "module",
-    [ReadsPLater, ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater, ClampsAGradientLater],
-)
-def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net]) -> None:
+class RaisesLater(Net):
+    """In a population alone, by no word of torch's."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.steps >= 10 and is_per_member(x):
+            raise KeyError("no such place")
+        return super().hidden(x)
+
+
+LATER = {
+    ReadsLater: "reads values of a tensor",
+    ReadsPLater: "computes with a number that differs between runs",
+    ChangesABufferLater: "changes `mean`",
+    ChangesABufferInPlaceLater: "doesn't match the broadcast shape",
+    NumPysNoiseLater: "draws random numbers itself",
+    ClampsAGradientLater: "puts a hook on a gradient",
+    RaisesLater: "no such place",
+}
+"""Modules that share a population to begin with, and what is said when they no longer can."""
+
+
+@pytest.mark.parametrize(("module", "said"), LATER.items())
+def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net], said: str) -> None:
     runs = runs_of(module)
     assert obstacle([runs[0], runs[-1]], CPU) == ""
     trained = Trainer(CPU, evaluations=2).train(runs, lambda steps, diverged: None)
     assert not trained.errors
+    assert len(trained.notes) == 1 and said in trained.notes[0]
     assert sorted(trained.parts) == [((run.trial, run.seed),) for run in runs]
     curves = trained.curves.set_index(["trial", "seed", "step"])
     for run in runs:
