@@ -79,7 +79,8 @@ def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: i
     try:
         return ways(groups(runs).items(), device, memory_bytes=memory_bytes, cache=cache, context=context)
     except Exception as error:
-        message = f"cannot take a few steps on {device}: {first_line(error)}"
+        where = "".join(f", {note}" for note in getattr(error, "__notes__", []))
+        message = f"cannot take a few steps on {device}{where}: {first_line(error)}"
         raise InvalidStudy([Problem("model", message, show(runs[0].setup.model))]) from error
 
 
