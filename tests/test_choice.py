@@ -1,6 +1,7 @@
 """Which way runs train: proven and measured once, within a memory bound, cached; and how long it will take."""
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn as nn
+from torch._C import _functorch as functorch
 
 from harness import Study, Sweep, Tune
 from harness.engine import choice, population_width, timing, way_cache
@@ -319,3 +321,59 @@ def test_ways_are_cached_where_the_system_keeps_caches(monkeypatch: pytest.Monke
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_file() == tmp_path / ".cache" / "ablation-harness" / "ways.json"
+
+
+class ReadsLater(nn.Module):
+    """From its tenth step on, within those that are measured, by `read`."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.a, self.p, self.calls = nn.Linear(inputs, outputs), dropout, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += self.training
+        return self.a(x) * self.read(x) if self.calls >= 10 else self.a(x)
+
+    def read(self, x: torch.Tensor) -> float:
+        return x.mean().item()
+
+
+class ReadsPLater(ReadsLater):
+    def read(self, x: torch.Tensor) -> float:
+        return math.sqrt(self.p)
+
+
+class RaisesLater(ReadsLater):
+    """In a population alone, by no word of torch's."""
+
+    def read(self, x: torch.Tensor) -> float:
+        if functorch.is_batchedtensor(x):
+            raise KeyError("no such place")
+        return 2.0
+
+
+@pytest.mark.parametrize(
+    ("module", "apart", "why"),
+    [
+        (ReadsLater, False, "reads values of a tensor"), (ReadsPLater, True, ""), (RaisesLater, False, "no such place"),
+    ],
+)  # fmt: skip
+def test_what_stops_being_a_population_while_it_is_measured_goes_another_way(
+    module: type[ReadsLater], apart: bool, why: str
+) -> None:
+    runs = [
+        Run(trial, seed, Setup(task=Images(), model=Model(module, dropout=p)), {"model.dropout": p})
+        for trial, p in enumerate((0.1, 0.5)) for seed in range(8)
+    ]  # fmt: skip
+    found = way(runs, CPU, memory_bytes=PLENTY)
+    assert found.apart is apart and (found.width > 1) is apart
+    assert why in found.why and bool(why) is bool(found.why)
+
+
+def test_what_the_plain_loop_raises_while_it_is_measured_is_raised() -> None:
+    class Fails(ReadsLater):
+        def read(self, x: torch.Tensor) -> float:
+            raise KeyError("no such place")
+
+    with pytest.raises(KeyError, match="no such place"):
+        way([Run(0, seed, Setup(task=Images(), model=Model(Fails))) for seed in range(4)], CPU, memory_bytes=PLENTY)

@@ -11,6 +11,7 @@ WHY = {
     "data-dependent control flow": "its forward pass decides by the values of a tensor (`if`, `while`)",
     ".item()": "its forward pass reads values of a tensor (`.item()`, `float()`, `int()`)",
     "may have escaped": "its forward pass keeps tensors for another call, or computes them again in the backward pass",
+    "setup_context": "it has a `torch.autograd.Function` without a rule for `vmap`",
     "random operation": f"{DRAWS}; those of torch's dropout can be batched",
 }
 """What `torch.func.vmap` complains of, in plain words."""

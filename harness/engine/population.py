@@ -87,7 +87,7 @@ class Population(Members):
             )
         self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
-            same = name in before and torch.equal(tensor, before[name])
+            same = name in before and now.get(name) is tensors[name] and torch.equal(tensor, before[name])
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
 
@@ -228,6 +228,9 @@ def _check(modules: list[nn.Module]) -> None:
     for name, parameter in modules[0].named_parameters():
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
             raise Unbatchable(f"it has a hook on the gradient of a parameter, `{name}`")
+    for name, layer in modules[0].named_modules():
+        if layer._backward_hooks or layer._backward_pre_hooks:
+            raise Unbatchable(f"it has a hook on the gradient of a layer, `{name}`")
     for module in modules[1:]:
         if name := differing(modules[0], module):
             raise Unbatchable(f"`{name}` is not the same in all runs")

@@ -82,7 +82,8 @@ def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: i
         try:
             found |= ways([group], device, memory_bytes=memory_bytes, cache=cache, context=context)
         except Exception as error:
-            message = f"cannot take a few steps on {device}: {first_line(error)}"
+            where = "".join(f", {note}" for note in getattr(error, "__notes__", []))
+            message = f"cannot take a few steps on {device}{where}: {first_line(error)}"
             raise InvalidStudy([Problem("model", message, show(_failing(group[1], device).setup.model))]) from error
     return found
 
