@@ -285,6 +285,32 @@ def test_quick_keeps_swept_steps_apart_and_claims_of_them() -> None:
     assert quick.published[0].at == {"steps": 60}
 
 
+@pytest.mark.parametrize(
+    ("settings", "seeds", "kept"),
+    [
+        ((), "5", {"seeds": 5, "steps": 60, "looks": ()}),
+        (("seeds=[4, 5, 6, 7]",), None, {"seeds": [4, 5, 6, 7], "looks": ()}),
+        (("steps=500",), None, {"steps": 500, "epochs": None, "seeds": 3}),
+        (("epochs=40",), None, {"steps": None, "epochs": 40}),
+        (("steps=Sweep(100, 400)",), None, {"steps": Sweep(100, 400)}),
+        (("evaluations=20", "tune_trials=9"), None, {"evaluations": 20, "tune_trials": 9, "tune_seeds": 1}),
+        (("tune_seeds=4",), None, {"tune_seeds": 4, "tune_trials": 2}),
+        (("looks=(4, 8)",), None, {"looks": (4, 8), "seeds": None}),
+        (("looks=(4, 6)",), "6", {"looks": (4, 6), "seeds": 6}),
+    ],
+)
+def test_quick_makes_nothing_smaller_that_is_given_beside_it(
+    settings: tuple[str, ...], seeds: str | None, kept: dict[str, Any]
+) -> None:
+    study = Study(
+        name="x", task=Images(), model=DropoutNet(hidden=(4,)), optimizer=SGD(Tune(0.1, 1.0)), tune="shared",
+        looks=(10, 20), steps=1000,
+    )  # fmt: skip
+    values = apply_changes(study, Changes(settings, seeds, quick=True)).values()
+    assert values["name"] == "x-quick"
+    assert {name: values[name] for name in kept} == kept
+
+
 @pytest.mark.parametrize("length", [1, 58, 59, 64])
 def test_quick_takes_a_name_of_any_length(length: int, file: Path) -> None:
     names = ["a" * (length - 1) + end for end in "bc"]

@@ -19,6 +19,9 @@ QUICK = "-quick"
 
 QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS, QUICK_EVALUATIONS = 60, 3, 2, 3
 
+FOLLOWING = {"steps": {"epochs"}, "epochs": {"steps"}, "looks": {"seeds"}}
+"""What is said by saying a setting: of steps and epochs a study has one, and looks end with the last seed."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -95,7 +98,7 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
     if changes.widen:
         settings["widen"] = True
     if changes.quick:
-        settings |= _quick(settings)
+        settings |= _quick(settings, _given(changes))
     if problems:
         raise InvalidStudy(problems)
     return study if changes == NO_CHANGES else Study(**settings)
@@ -131,11 +134,38 @@ def _is_text(setting: Any, path: str) -> bool:
     return len(levels) > 0 and all(isinstance(level, str | PurePath) for level in levels)
 
 
-def _quick(settings: dict[str, Any]) -> dict[str, Any]:
+def _given(changes: Changes) -> set[str]:
+    """The settings that the command line itself gives, and those that follow from these.
+
+    >>> sorted(_given(Changes(("epochs=2", "model.dropout=0.1"), seeds="5")))
+    ['epochs', 'model.dropout', 'seeds', 'steps']
+    """
+    given = {text.partition("=")[0].strip() for text in changes.settings}
+    given |= {"seeds"} if changes.seeds is not None else set()
+    return given.union(*(FOLLOWING[name] for name in given & FOLLOWING.keys()))
+
+
+def _quick(settings: dict[str, Any], given: set[str]) -> dict[str, Any]:
     """A small version under a name of its own: same cells, few steps, whatever the epochs, few evaluations, seeds and trials.
 
-    Swept steps become fewer in proportion, in claims and in what is published, too.
+    Args:
+        settings: of the study, as the command line changes them.
+        given: settings that stay as large as they are.
     """
+    by_default = settings["tune_seeds"] is None and settings["tune"] == "shared"  # only then it has a meaning
+    few = {
+        "evaluations": _at_most(QUICK_EVALUATIONS, settings["evaluations"]),
+        "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
+        "looks": (),
+        "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
+        "tune_seeds": 1 if by_default else _at_most(1, settings["tune_seeds"]),
+    }
+    short = {} if "steps" in given else _short(settings)
+    return {"name": _quick_name(settings["name"])} | short | {n: few[n] for n in few.keys() - given}
+
+
+def _short(settings: dict[str, Any]) -> dict[str, Any]:
+    """Few steps, whatever the epochs; swept ones become fewer in proportion, in claims and in what is published, too."""
     steps = settings["steps"]
     found: dict[str, Any] = {}
     if isinstance(steps, Sweep) and all(type(level) is int and level > 0 for level in steps.levels):
@@ -148,16 +178,7 @@ def _quick(settings: dict[str, Any]) -> dict[str, Any]:
         steps = QUICK_STEPS
     else:
         steps = _at_most(QUICK_STEPS, steps)
-    return found | {
-        "name": _quick_name(settings["name"]),
-        "steps": steps,
-        "epochs": None,
-        "evaluations": _at_most(QUICK_EVALUATIONS, settings["evaluations"]),
-        "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
-        "looks": (),
-        "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
-        "tune_seeds": _at_most(1, settings["tune_seeds"]),
-    }
+    return found | {"steps": steps, "epochs": None}
 
 
 def _fewer(levels: Sequence[int]) -> dict[int, int]:
