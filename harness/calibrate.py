@@ -5,10 +5,12 @@ from pathlib import Path
 
 import click
 
+from harness.lead.terminal.reading import Command
+
 STUDIES, QUICK = 2000, 100
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("worlds", nargs=-1)
 @click.option(
     "--studies",

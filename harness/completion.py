@@ -3,10 +3,12 @@
 import click
 from click.shell_completion import get_completion_class
 
+from harness.lead.terminal.reading import Command
+
 VARIABLE = "_HARNESS_COMPLETE"
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def main(context: click.Context, shell: str) -> None:

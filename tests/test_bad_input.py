@@ -15,8 +15,10 @@ import torch.nn as nn
 from click.testing import CliRunner, Result
 
 from harness import Claim, InvalidStudy, Model, Study, Sweep, Tune, report, run
+from harness.__main__ import main as harness
 from harness.clipping import ClippingRule, GlobalNorm
 from harness.lead.terminal.overview import overview
+from harness.lead.terminal.reading import Command
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Optimizer
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
@@ -131,6 +133,35 @@ OPTIONS = [
 def test_bad_options_are_refused(options: list[str], message: str, sound: Path) -> None:
     refused(sound, *options, message=message)
     assert not (sound.parent / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("run x.py --seeds 5 --seeds 4", "--seeds: given as 5 and as 4; give one of them"),
+        ("run x.py --memory=4G --workers 2 --memory 5G", "--memory: given as 4G and as 5G"),
+        (
+            "run x.py --storage postgresql://me:secret@h/x --storage y",
+            "--storage: given as postgresql://***@h/x and as y",
+        ),
+        ("run x.py -q -v", "--verbose and --quiet contradict each other; give one of them"),
+        ("run x.py --json --quiet", "--quiet and --json contradict each other"),
+        ("report x.py --baseline a --baseline b", "--baseline: given as a and as b"),
+        ("verify x --sample 3 --sample 4", "--sample: given as 3 and as 4"),
+        ("bench --json a --json b", "--json: given as a and as b"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_by_every_command(line: str, message: str) -> None:
+    done = CliRunner().invoke(harness, line.split())
+    assert done.exit_code == 2
+    assert message in done.output and "secret" not in done.output
+
+
+def test_every_command_reads_its_line_so() -> None:
+    assert all(isinstance(command, Command) for command in harness.commands.values())
+    settings = ["--metric", "a", "--metric", "b", "--json", "c", "--json", "c"]
+    done = CliRunner().invoke(harness, ["compare", "nosuch", "other", *settings])
+    assert "nosuch" in done.output and "given as" not in done.output  # what may be given again, and the same twice
 
 
 @pytest.mark.slow
