@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn as nn
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from own_study import harness_run
 
 from harness import Claim, InvalidStudy, Model, Study, Sweep, Tune, report, run
 from harness.__main__ import main as harness
@@ -41,7 +42,7 @@ def sound(tmp_path: Path) -> Path:
 def refused(file: Path, *options: str, results: Path | None = None, message: str = "") -> str:
     """What the command says of input that it refuses; afterwards no results are there."""
     results = results or file.parent / "results"
-    done: Result = CliRunner().invoke(run.main, [str(file), "--devices", "cpu", "--results", str(results), *options])
+    done = harness_run(file, *options, results=results)
     assert done.exit_code == 2, done.output
     assert "Traceback" not in done.output
     assert "secret" not in done.output

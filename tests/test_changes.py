@@ -155,6 +155,38 @@ def test_what_set_cannot_mean_is_refused_with_the_nearest_right_name(text: str, 
     assert found[0].startswith(message), found
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (Changes(("steps=10", "steps=20")), "steps: given as --set steps=10 and as --set steps=20; give one of them"),
+        (Changes(("seeds=7",), seeds="5"), "seeds: given as --set seeds=7 and as --seeds 5; give one of them"),
+        (Changes(("widen=False",), widen=True), "widen: given as --set widen=False and as --widen"),
+        (Changes(("steps=10", "epochs=2")), "steps: given as --set steps=10 and as --set epochs=2"),
+        (
+            Changes(("model.width=3", "model=Other")),
+            "model.width: given as --set model.width=3 and as --set model=Other",
+        ),
+    ],
+)
+def test_two_things_that_are_said_of_one_setting_are_refused(changes: Changes, message: str, file: Path) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        load_study(file, changes)
+    assert [str(problem)[: len(message)] for problem in caught.value.problems] == [message]
+
+
+def test_a_part_may_be_set_after_the_whole_and_the_same_be_said_twice(file: Path) -> None:
+    assert changed(file, "optimizer=SGD(0.1)", "optimizer.lr=0.3", "steps=2", "steps=2").optimizer == SGD(0.3)
+    assert changed(file, "optimizer.lr=0.3", "optimizer=SGD(0.1)", "optimizer.lr=0.3").optimizer == SGD(0.3)
+
+
+def test_what_a_later_launch_says_is_no_contradiction_of_an_earlier_one(file: Path) -> None:
+    earlier = Changes(("steps=10", "seeds=7", "model.width=3", "name=a"), widen=True)
+    later = earlier.then(Changes(("epochs=2", "model=Other", "widen=False"), seeds="5"))
+    assert later == Changes(("name=a", "epochs=2", "model=Other", "widen=False"), seeds="5")
+    study, _ = load_study(file, later)
+    assert (study.name, study.epochs, study.planned_seeds()) == ("a", 2, [0, 1, 2, 3, 4])
+
+
 @pytest.mark.parametrize("text", ["model.kind=postgresql://me:secret@h/x", "model.extra=['postgresql://me:secret@h/x']",
                                   "model.extra={'a': 'http://me:secret@h'}", "name='http://me:secret@h'"])  # fmt: skip
 def test_a_password_in_a_value_of_set_is_refused_wherever_it_stands(text: str, file: Path) -> None:

@@ -134,7 +134,7 @@ def test_same_bytes_after_interruptions_and_with_two_workers(
     assert harness_run(study_file, results=tmp_path / "stopped").exit_code == 0
     assert tables(tmp_path / "stopped" / "mine") == whole
 
-    assert harness_run(study_file, "--devices", "cpu,cpu", results=tmp_path / "two").exit_code == 0
+    assert harness_run(study_file, "--workers", "2", results=tmp_path / "two").exit_code == 0
     assert tables(tmp_path / "two" / "mine") == whole
 
 

@@ -1,6 +1,7 @@
 """Changes to a study: `--set`, `--seeds`, `--quick` and `--widen` of the command line, applied to a checked `Study`."""
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -43,14 +44,48 @@ class Changes:
         return settings + seeds + ["--quick"] * self.quick + ["--widen"] * self.widen
 
     def then(self, later: "Changes") -> "Changes":
-        """These and later ones, which win where both say something; what both say is said once.
+        """These and later ones, which win where both say something.
 
-        >>> Changes(("name=a", "steps=5"), seeds="4").then(Changes(("name=a",)))
-        Changes(settings=('steps=5', 'name=a'), seeds='4', quick=False, widen=False)
+        >>> Changes(("name=a", "steps=5", "optimizer.lr=0.1"), seeds="4").then(Changes(("name=b", "optimizer=SGD()", "seeds=3")))
+        Changes(settings=('steps=5', 'name=b', 'optimizer=SGD()', 'seeds=3'), seeds=None, quick=False, widen=False)
         """
-        settings = tuple(setting for setting in self.settings if setting not in later.settings) + later.settings
-        seeds = self.seeds if later.seeds is None else later.seeds
-        return Changes(settings, seeds, self.quick or later.quick, self.widen or later.widen)
+        said = [path for path, _ in later.said()]
+        settings = tuple(text for text in self.settings if not any(_replaces(path, _path(text)) for path in said))
+        return Changes(
+            settings + later.settings,
+            later.seeds if "seeds" in said else self.seeds,
+            self.quick or later.quick,
+            later.widen if "widen" in said else self.widen,
+        )
+
+    def said(self) -> list[tuple[str, str]]:
+        """The settings of which something is said, and how; what is said again stands where it is said last."""
+        settings = reversed(dict.fromkeys(reversed(self.settings)))
+        found = [(_path(text), f"--set {text}") for text in settings]
+        found += [("seeds", f"--seeds {self.seeds}")] if self.seeds is not None else []
+        return found + [("widen", "--widen")] * self.widen
+
+    def contradictions(self) -> list[Problem]:
+        """Where two things are said of one setting, of which the first would go unseen."""
+        return [
+            Problem(path, f"given as {first} and as {second}; give one of them")
+            for (path, first), (other, second) in itertools.combinations(self.said(), 2)
+            if _replaces(other, path)
+        ]
+
+
+def _path(text: str) -> str:
+    """Of a setting, from `path=value`."""
+    return text.partition("=")[0].strip()
+
+
+def _replaces(path: str, earlier: str) -> bool:
+    """Whether nothing is left of what was said of a path once something is said of another.
+
+    >>> _replaces("optimizer", "optimizer.lr"), _replaces("optimizer.lr", "optimizer"), _replaces("epochs", "steps")
+    (True, False, True)
+    """
+    return f"{earlier}.".startswith(f"{path}.") or {path, earlier} == {"steps", "epochs"}
 
 
 NO_CHANGES = Changes()
@@ -77,19 +112,19 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
         InvalidStudy: with everything that is wrong.
     """
     settings: dict[str, Any] = study.values()
-    problems: list[Problem] = []
-    named = {text.partition("=")[0].strip() for text in changes.settings} & {"steps", "epochs"}
+    problems = changes.contradictions()
+    named = {_path(text) for text in changes.settings} & {"steps", "epochs"}
     if len(named) == 1:  # takes the place of what the study says
         settings |= dict.fromkeys({"steps", "epochs"} - named)
     for text in changes.settings:
         try:
             _set(settings, text, names)
         except KeyError:
-            path = text.partition("=")[0].strip()
+            path = _path(text)
             valid = [*study.factors(), *(n for n, v in study.values().items() if not isinstance(v, Component))]
             problems.append(Problem(path, f"unknown setting{nearest(path, list(dict.fromkeys(valid)))}", show(text)))
         except ValueError as error:
-            problems.append(Problem(text.partition("=")[0].strip() or "--set", str(error), show(text)))
+            problems.append(Problem(_path(text) or "--set", str(error), show(text)))
     if changes.seeds is not None:
         try:
             settings["seeds"] = parse_seeds(changes.seeds)
@@ -140,8 +175,7 @@ def _given(changes: Changes) -> set[str]:
     >>> sorted(_given(Changes(("epochs=2", "model.dropout=0.1"), seeds="5")))
     ['epochs', 'model.dropout', 'seeds', 'steps']
     """
-    given = {text.partition("=")[0].strip() for text in changes.settings}
-    given |= {"seeds"} if changes.seeds is not None else set()
+    given = {path for path, _ in changes.said()}
     return given.union(*(FOLLOWING[name] for name in given & FOLLOWING.keys()))
 
 
