@@ -103,6 +103,7 @@ OPTIONS = [
     (["--devices", "gpu7"], "--devices: no such device here"),
     (["--devices", ""], "--devices: no such device here"),
     (["--devices", "cpu,,cpu"], "--devices: no such device here"),
+    (["--devices", "cpu, cpu"], "--devices: is named twice; name it once, and --workers says how many processes"),
     *(
         (["--memory", size], "--memory: needs a size")
         for size in ("", "x", "-1G", "0", "1e3", "9" * 400, "4 elephants", "nan")
