@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -19,6 +20,9 @@ from harness.study.study import Study
 QUICK = "-quick"
 
 QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS, QUICK_EVALUATIONS = 60, 3, 2, 3
+
+ALONE, RANGE = re.compile("[0-9]{1,9}"), re.compile("([0-9]{1,9})(?: *- *([0-9]{1,9}))?")
+"""How many seeds, and one seed or a range of them."""
 
 FOLLOWING = {"steps": {"epochs"}, "epochs": {"steps"}, "looks": {"seeds"}}
 """What is said by saying a setting: of steps and epochs a study has one, and looks end with the last seed."""
@@ -267,16 +271,19 @@ def parse_seeds(text: str) -> int | list[int]:
 
     >>> parse_seeds("10"), parse_seeds("0,3"), parse_seeds("5-7,9")
     (10, [0, 3], [5, 6, 7, 9])
+
+    Raises:
+        ValueError: it is neither.
     """
-    try:
-        if text.strip().isdigit():
-            return int(text)
-        seeds: list[int] = []
-        for part in text.split(","):
-            first, _, last = part.strip().partition("-")
-            if max(int(last or first), len(seeds)) >= MOST_SEEDS:
-                raise ValueError
-            seeds += range(int(first), int(last or first) + 1)
-        return seeds
-    except ValueError:
-        raise ValueError(f"needs a number of seeds, or seeds below {MOST_SEEDS} such as 0,3,7 or 5-9") from None
+    if ALONE.fullmatch(text.strip()):
+        return int(text)
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = RANGE.fullmatch(part.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, MOST_SEEDS)
+        if max(last, len(seeds)) >= MOST_SEEDS:
+            raise ValueError(f"needs a number of seeds, or seeds below {MOST_SEEDS} such as 0,3,7 or 5-9")
+        if last < first:
+            raise ValueError(f"{part.strip()} ends before it begins; write {last}-{first}")
+        seeds += range(first, last + 1)
+    return seeds
