@@ -147,6 +147,9 @@ def test_any_literal_comes_back_as_it_was_written(value: Any) -> None:
         ("model.flag=no", "model.flag: must be True or False, as its default is"),
         ("model.widths=['a']", "model.widths: input should be a valid integer"),
         ("task.source=3", "task.source: unknown setting"),
+        ("foo=1", "foo: unknown setting; valid names: task, model, clipping, optimizer, batch_size, steps, "),
+        ("width=3", "width: unknown setting; did you mean model.width?"),
+        ("cliping=NoClipping()", "cliping: unknown setting; did you mean clipping?"),
     ],
 )  # fmt: skip
 def test_what_set_cannot_mean_is_refused_with_the_nearest_right_name(text: str, message: str, file: Path) -> None:

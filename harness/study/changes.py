@@ -125,8 +125,8 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
             _set(settings, text, names)
         except KeyError:
             path = _path(text)
-            valid = [*study.factors(), *(n for n, v in study.values().items() if not isinstance(v, Component))]
-            problems.append(Problem(path, f"unknown setting{nearest(path, list(dict.fromkeys(valid)))}", show(text)))
+            valid = list(dict.fromkeys([*study.values(), *study.factors()]))
+            problems.append(Problem(path, f"unknown setting{nearest(path, valid)}", show(text)))
         except ValueError as error:
             problems.append(Problem(_path(text) or "--set", str(error), show(text)))
     if changes.seeds is not None:
