@@ -20,6 +20,7 @@ from harness.__main__ import main as harness
 from harness.clipping import ClippingRule, GlobalNorm
 from harness.lead.terminal.overview import overview
 from harness.lead.terminal.reading import Command
+from harness.ledger.design import Design
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Optimizer
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
@@ -166,6 +167,33 @@ def test_every_command_reads_its_line_so() -> None:
     settings = ["--metric", "a", "--metric", "b", "--json", "c", "--json", "c"]
     done = CliRunner().invoke(harness, ["compare", "nosuch", "other", *settings])
     assert "nosuch" in done.output and "given as" not in done.output  # what may be given again, and the same twice
+
+
+def test_what_is_not_there_is_not_listed_as_empty(tmp_path: Path) -> None:
+    folder, journal, database = tmp_path / "none", tmp_path / "none.journal", f"sqlite:///{tmp_path}/none.db"
+    for line, message in (
+        ([str(folder)], f"{folder}: no such folder"),
+        ([str(tmp_path), "--storage", str(journal)], f"--storage: no such file (got {journal})"),
+        ([str(tmp_path), "--storage", database], f"--storage: no such file (got {database})"),
+    ):
+        done = CliRunner().invoke(harness, ["list", *line])
+        assert done.exit_code == 2 and message in done.output
+    done = CliRunner().invoke(harness, ["list", str(tmp_path)])
+    assert done.exit_code == 0 and done.output == f"No studies in {tmp_path}.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_is_not_there_cannot_be_forgotten_and_those_that_are_are_named(tmp_path: Path) -> None:
+    line = ["forget", "mien", "--yes", "--results", str(tmp_path / "results")]
+    done = CliRunner().invoke(harness, line)
+    assert done.exit_code == 2 and "; there are none" in done.output
+    assert not (tmp_path / "results").exists()
+    study = Study(name="mine", task=Images(), model=DropoutNet(hidden=(4,)), steps=2)
+    Design(study, str(tmp_path / "results" / "optuna.journal")).close()
+    done = CliRunner().invoke(harness, line)
+    assert done.exit_code == 2
+    assert done.output.startswith("mien cannot be forgotten: give the name of a study that is there")
+    assert f"mien: no study of this name in {tmp_path}/results/optuna.journal; there are mine" in done.output
 
 
 @pytest.mark.slow

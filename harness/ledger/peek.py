@@ -32,6 +32,15 @@ def look(study: Study, storage: str) -> There:
         return there(as_widened(study, studies(found).get(study.name, {})), entries_in(found, study.name))
 
 
+def file_of(storage: str) -> Path | None:
+    """The file that a storage is; None where it is a server's.
+
+    >>> file_of("results/optuna.journal"), file_of("postgresql://host/studies")
+    (PosixPath('results/optuna.journal'), None)
+    """
+    return sqlite_file(storage) if "://" in storage else Path(storage)
+
+
 @contextmanager
 def looked_at(storage: str) -> Iterator[BaseStorage | None]:
     """A storage to be read within the block; None where there is none.
@@ -58,18 +67,15 @@ def looked_at(storage: str) -> Iterator[BaseStorage | None]:
 
 def _opened(storage: str, folder: Path) -> BaseStorage | None:
     """The storage, of a journal a copy; None where there is none yet, since to open it would make one."""
-    if "://" not in storage:
-        path = Path(storage)
-        if not path.is_file():
-            return None
-        copy = str(shutil.copy(path, folder))
+    file = file_of(storage)
+    if file is not None and not file.is_file():
+        return None
+    if file is not None and "://" not in storage:
+        copy = str(shutil.copy(file, folder))
         try:
             return open_storage(copy)
         except StorageError as error:
-            raise StorageError(str(error).replace(str(Path(copy).resolve()), str(path.resolve()))) from None
-    file = sqlite_file(storage)
-    if file is not None and not file.exists():
-        return None
+            raise StorageError(str(error).replace(str(Path(copy).resolve()), str(file.resolve()))) from None
     from sqlalchemy import create_engine, inspect
 
     engine = create_engine(storage)
