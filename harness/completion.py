@@ -12,7 +12,7 @@ VARIABLE = "_HARNESS_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def main(context: click.Context, shell: str) -> None:
-    r"""Print what makes SHELL complete commands.
+    """Print what makes SHELL complete commands.
 
     Options, study files and folders of results are completed too. To install it:
 
@@ -20,7 +20,7 @@ def main(context: click.Context, shell: str) -> None:
     bash, in ~/.bashrc:  eval "$(harness completion bash)"
     zsh, in ~/.zshrc:    eval "$(harness completion zsh)"
     fish, once:          harness completion fish > ~/.config/fish/completions/harness.fish
-    """
+    """  # noqa: D301: \\b is what keeps click from filling the lines
     found = get_completion_class(shell)
     assert found is not None, "click knows these three"
     click.echo(found(context.find_root().command, {}, "harness", VARIABLE).source())
