@@ -169,6 +169,18 @@ def test_every_command_reads_its_line_so() -> None:
     assert "nosuch" in done.output and "given as" not in done.output  # what may be given again, and the same twice
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_an_address_of_a_kind_that_mlflow_does_not_know_is_refused_in_a_line(
+    options: tuple[str, ...], sound: Path
+) -> None:
+    said = refused(sound, "--tracking-uri", "ftp://me:secret@host", *options)
+    line = (
+        "--tracking-uri: MLflow keeps no records at ftp://; give a database such as sqlite:///FILE, or a server such as"
+    )
+    assert line in said and "registry" not in said
+    assert not list((sound.parent / "results").glob("*"))
+
+
 def test_what_is_not_there_is_not_listed_as_empty(tmp_path: Path) -> None:
     folder, journal, database = tmp_path / "none", tmp_path / "none.journal", f"sqlite:///{tmp_path}/none.db"
     for line, message in (
