@@ -1,13 +1,15 @@
 """A look at what is there of studies, which leaves everything as it is."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from optuna.storages import BaseStorage
 
+from harness.ledger.asking import Retries
 from harness.ledger.entries import There, there
 from harness.ledger.spaces import as_widened, entries_in, studies
 from harness.ledger.sqlite import sqlite_file
@@ -16,20 +18,23 @@ from harness.settings import InvalidStudy, Problem, first_line
 from harness.study import Study
 
 
-def look(study: Study, storage: str) -> There:
-    """How much of a study is there.
+def look(study: Study, storage: str, *, retry_failed: bool = False) -> tuple[There, Mapping[str, Any]]:
+    """How much of a study is there, and what is kept with it.
 
     Args:
         study: as it would be run now.
         storage: path of a journal file, or a database URL.
+        retry_failed: see `Design`.
 
     Raises:
         InvalidStudy: the storage cannot be used.
     """
     with looked_at(storage) as found:
         if found is None:
-            return there(study, [])
-        return there(as_widened(study, studies(found).get(study.name, {})), entries_in(found, study.name))
+            return there(study, []), {}
+        kept, entries = studies(found).get(study.name, {}), entries_in(found, study.name)
+    retries = Retries({entry.number for entry in entries if entry.told}, retry_failed=retry_failed)
+    return there(as_widened(study, kept), entries, retries), kept
 
 
 def file_of(storage: str) -> Path | None:
