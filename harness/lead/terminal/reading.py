@@ -1,9 +1,14 @@
-"""`Command`: how the lines of all commands are read. Nothing on a line is ignored since something else is there too."""
+"""`Command`: what all commands have in common: how their lines are read, and that who reads their output may go.
+
+Nothing on a line is ignored since something else is there too.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import click
+
+from harness.execution.streams import outlive_readers
 
 
 class Command(click.Command):
@@ -16,6 +21,11 @@ class Command(click.Command):
     def __init__(self, *, contradicting: Sequence[tuple[str, str]] = (), **settings: Any) -> None:
         super().__init__(context_settings={"help_option_names": ["-h", "--help"]}, **settings)
         self._contradicting = contradicting
+
+    def __call__(self, *args: Any, **settings: Any) -> Any:
+        """See `click.Command`."""
+        outlive_readers()
+        return super().__call__(*args, **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`.
