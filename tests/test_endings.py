@@ -138,6 +138,7 @@ REFUSED = [
         "--until-decided: the study has no claim that",
     ),
     (["--storage", "postgresql://me:secret@there@host/x"], "--storage: has several @"),
+    (["--memory", "1"], "--memory: what trains at a time takes "),
     (["--set", "name=begun"], "--devices: the study was begun on cuda, and on cpu the same seeds draw other"),
 ]
 

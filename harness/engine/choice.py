@@ -65,12 +65,20 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
         apart = not obstacle(_pair(alike), device)
         runs, why = (alike, "") if apart else (runs, why)
     if why or len(runs) == 1:
-        return Way(1, plain_step_s(runs[0], device), why=why)
+        return Way(1, plain_step_s(runs[0], device), why=why, member_bytes=_bytes_alone(runs[0], device))
     member_bytes = bytes_per_member(runs[0], device)
     width, step_s = best_width(runs, device, most_members(member_bytes, memory_bytes))
     if width == 1:
-        return Way(1, step_s, apart)
+        return Way(1, step_s, apart, member_bytes=member_bytes)
     return Way(width, step_s, apart, member_bytes=member_bytes, alone=independent(_pair(runs), device, width))
+
+
+def _bytes_alone(run: Run, device: torch.device) -> int:
+    """Memory of a run by the plain loop; 0 for a module that trains but lets nobody see what its forward pass saves."""
+    try:
+        return bytes_per_member(run, device, alone=True)
+    except Exception:  # `torch.func` in a forward pass, sparse tensors
+        return 0
 
 
 def _pair(runs: list[Run]) -> list[Run]:
