@@ -18,7 +18,7 @@ from harness import Study, Sweep, Tune
 from harness.engine import choice, population_width, timing, way_cache
 from harness.engine.choice import way, ways
 from harness.engine.devices import cores_of
-from harness.engine.memory_budget import parse_memory
+from harness.engine.memory_budget import as_size, check_bound, parse_memory
 from harness.engine.planning import groups, plan
 from harness.engine.population_width import bytes_per_member, most_members
 from harness.engine.runs import Run
@@ -58,6 +58,42 @@ def test_width_stays_within_the_memory_bound() -> None:
     found = way(RUNS, CPU, memory_bytes=5 * one)
     assert found.width <= 5 and found.fits(5 * one)
     assert most_members(one, 1) == 2  # at least a population
+
+
+@pytest.mark.parametrize(("width", "least"), [(1, 2**20), (2, 2**21), (64, 2**21)])
+def test_a_bound_below_the_least_that_trains_at_a_time_is_refused_with_what_would_do(width: int, least: int) -> None:
+    ways = [Way(width, 1e-3, member_bytes=2**20), Way(16, 1e-3, member_bytes=2**10), Way(1, 1e-3)]
+    check_bound("it fits", ways, least, processes=3)
+    check_bound(None, ways, 1, processes=3)
+    with pytest.raises(InvalidStudy) as caught:
+        check_bound("3K", ways, least - 1, processes=3)
+    (said,) = map(str, caught.value.problems)
+    assert said == (
+        f"--memory: what trains at a time takes {as_size(least)} at least in each of 3 processes; give {as_size(3 * least)} or "
+        "more, or fewer --workers (got 3K)"
+    )
+    assert parse_memory(as_size(3 * least), CPU) // 3 >= least
+
+
+def test_a_run_by_the_plain_loop_takes_about_what_a_member_of_a_population_takes() -> None:
+    together, alone = (bytes_per_member(RUNS[0], CPU, alone=alone) for alone in (False, True))
+    assert alone == pytest.approx(together, rel=0.3)
+
+
+class Func(torch.nn.Module):
+    """Lets nobody see what its forward pass saves."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.net = torch.nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) + torch.func.grad(lambda y: (y**2).sum())(x).sum() * float(x.sum())
+
+
+def test_a_module_whose_memory_cannot_be_seen_trains_without_a_bound() -> None:
+    found = way([Run(0, seed, Setup(task=Images(), model=Model(Func))) for seed in range(3)], CPU, memory_bytes=1)
+    assert (found.width, found.member_bytes) == (1, 0) and found.why
 
 
 def test_a_member_is_said_to_take_at_least_its_parameters_gradient_and_state() -> None:
@@ -253,7 +289,8 @@ def test_what_no_population_can_train_trains_by_the_plain_loop_and_is_said_why()
 
 
 def test_a_single_run_trains_by_the_plain_loop() -> None:
-    assert way(RUNS[:1], CPU, memory_bytes=PLENTY) == Way(1, pytest.approx(1e-3, rel=100))
+    takes = bytes_per_member(RUNS[0], CPU, alone=True)
+    assert way(RUNS[:1], CPU, memory_bytes=PLENTY) == Way(1, pytest.approx(1e-3, rel=100), member_bytes=takes)
 
 
 def test_a_study_takes_its_runs_with_their_evaluations_shared_by_the_processes() -> None:

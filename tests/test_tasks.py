@@ -276,9 +276,25 @@ def test_bad_text_is_one_clear_problem(tmp_path, content, field, said):
     assert problem.path == field and said in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("task", "field"),
+    [
+        (lambda folder: CharLM(text=f"{folder}text"), "text"),
+        (lambda folder: Tabular(f"{folder}data.csv"), "source"),
+        (lambda folder: Tabular("wine", test=f"{folder}data.csv"), "test"),
+        (lambda folder: Images(f"idx:{folder}images"), "source"),
+    ],
+)
+def test_where_a_relative_path_was_followed_is_said(tmp_path, monkeypatch, task, field):
+    monkeypatch.chdir(tmp_path)
+    problem = only_problem(task("no/"))
+    assert problem.path == field and f" in the working directory {tmp_path}" in problem.message
+    assert "working directory" not in only_problem(task("/no/")).message
+
+
 def test_what_is_no_file_is_one_clear_problem(tmp_path):
     assert "not a folder" in only_problem(CharLM(text=str(tmp_path))).message
-    assert only_problem(CharLM(text="")).message == "no such file"
+    assert only_problem(CharLM(text="")).message.startswith("no such file")
     assert only_problem(CharLM(text="a\0b")).path == "text"
     assert only_problem(CharLM(text="x" * 5000)).path == "text"
     os.mkfifo(tmp_path / "pipe")

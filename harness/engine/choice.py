@@ -67,7 +67,7 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
             return _together(sharing, device, memory_bytes=memory_bytes, apart=apart)
         except Unbatchable as error:
             whys.append(str(error))
-    return Way(1, plain_step_s(runs[0], device), why=whys[0])
+    return _alone(runs[0], device, why=whys[0])
 
 
 def _together(runs: list[Run], device: torch.device, *, memory_bytes: int, apart: bool) -> Way:
@@ -81,17 +81,30 @@ def _together(runs: list[Run], device: torch.device, *, memory_bytes: int, apart
     if why := obstacle(pair, device):
         raise Unbatchable(why)
     if len(runs) == 1:
-        return Way(1, plain_step_s(runs[0], device))
+        return _alone(runs[0], device)
     try:
         member_bytes = bytes_per_member(runs[0], device)
         width, step_s = best_width(runs, device, most_members(member_bytes, memory_bytes))
         if width == 1:
-            return Way(1, step_s, apart)
+            return Way(1, step_s, apart, member_bytes=member_bytes)
         return Way(width, step_s, apart, member_bytes=member_bytes, alone=independent(pair, device, width))
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # of the plain loop, too, it is raised again where that is measured alone
         raise Unbatchable(reason(error)) from error
+
+
+def _alone(run: Run, device: torch.device, why: str = "") -> Way:
+    """The plain loop, for runs like this one."""
+    return Way(1, plain_step_s(run, device), why=why, member_bytes=_bytes_alone(run, device))
+
+
+def _bytes_alone(run: Run, device: torch.device) -> int:
+    """Memory of a run by the plain loop; 0 for a module that trains but lets nobody see what its forward pass saves."""
+    try:
+        return bytes_per_member(run, device, alone=True)
+    except Exception:  # `torch.func` in a forward pass, sparse tensors
+        return 0
 
 
 def _pair(runs: list[Run]) -> list[Run]:

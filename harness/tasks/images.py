@@ -17,7 +17,7 @@ from torch import Tensor
 from harness.settings import Note, nearest
 from harness.tasks.loaded import loader
 from harness.tasks.openml import download
-from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
+from harness.tasks.pooled import File, Pooled, digest, find, looked_in, read, unusable
 
 WHITE = 255
 
@@ -163,7 +163,7 @@ def _idx_files(folder: str) -> tuple[_Part, ...]:
     """
     folder = os.path.expanduser(folder)
     if not os.path.isdir(folder):
-        raise unusable("source", "idx:FOLDER needs a folder that exists", repr(folder))
+        raise unusable("source", f"idx:FOLDER needs a folder that exists{looked_in(folder)}", repr(folder))
     train, test = _idx_part(folder, "train"), _idx_part(folder, "t10k")
     if train is None:
         raise unusable("source", "the folder lacks train-images-idx3-ubyte or train-images-idx3-ubyte.gz", folder)
