@@ -6,6 +6,7 @@ trials, so that a continued one trains the same populations again.
 
 import hashlib
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,15 +60,16 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
         device: where they train.
         memory_bytes: bound on what a population takes.
     """
-    first, last = _pair(runs)
-    alike = [run for run in runs if levels_of(run) == levels_of(last)]
-    whys = []
-    for sharing, apart in [(runs, False)] + ([(alike, True)] if levels_of(first) != levels_of(last) else []):
-        try:
-            return _together(sharing, device, memory_bytes=memory_bytes, apart=apart)
-        except Unbatchable as error:
-            whys.append(str(error))
-    return _alone(runs[0], device, why=whys[0])
+    try:
+        return _together(runs, device, memory_bytes=memory_bytes, apart=False)
+    except Unbatchable as error:
+        why = str(error)
+    one, other = map(levels_of, _pair(runs))
+    if one != other:
+        with suppress(Unbatchable):
+            alike = [run for run in runs if levels_of(run) == other]
+            return _together(alike, device, memory_bytes=memory_bytes, apart=True)
+    return _alone(runs[0], device, why=why)
 
 
 def _together(runs: list[Run], device: torch.device, *, memory_bytes: int, apart: bool) -> Way:
