@@ -83,6 +83,19 @@ def assert_resumes(runs: list[Run], folder: Path, device: torch.device = CPU) ->
     assert len(notes) == 1, notes
 
 
+class Turning(Normed):
+    """Keeps complex numbers of double precision, which turn on in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("turn", torch.polar(torch.ones(8).double(), torch.linspace(0, 3, 8).double()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.turn = self.turn * self.turn[1]
+        return super().forward(x) * self.turn.real.float().mean()
+
+
 def setups() -> dict[str, list[Run]]:
     net = Setup(
         task=POINTS, model=DropoutNet(hidden=(16,), dropout=0.3), clipping=AutoClip(50.0), optimizer=Adam(0.01),
@@ -110,6 +123,8 @@ def setups() -> dict[str, list[Run]]:
         "lstm": [Run(0, seed, rnn) for seed in (0, 1)],
         "all diagnostics": [Run(0, seed, rnn.replace(metrics=Diagnostics("full"))) for seed in (0, 1)],
         "tuning": [Run(0, seed, net, {}, False) for seed in (0, 1)],
+        "complex numbers": [Run(0, seed, net.replace(model=Model(Turning))) for seed in (0, 1)],
+        "alone, complex numbers": [Run(0, 0, net.replace(model=Model(Turning)))],
         "alone": [Run(0, 0, net)],
         "alone, bf16": [Run(0, 0, net.replace(precision="bf16"))],
         "alone, early stopping": [Run(0, 0, patient)],

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map
 
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
+from harness.engine.precision import module_placed
 from harness.engine.runs import Run, build
 from harness.engine.stacking import state_dict_of
 from harness.engine.tensor_places import named_tensors, untrained
@@ -34,7 +35,8 @@ class PlainMember(Members):
     """
 
     def __init__(self, run: Run, data: Data, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__([run], build(run.setup, data, run.init_seed).to(device, dtype), device, dtype)
+        module = module_placed(build(run.setup, data, run.init_seed), device, dtype)
+        super().__init__([run], module, device, dtype)
         self._parameters = {name: p for name, p in self.template.named_parameters() if name in self._layout}
         self._rows_of = {name: view[0] for name, view in self.views(self.parameters).items()}
         self._first, self._row = run, self.parameters
@@ -144,7 +146,8 @@ class PlainMember(Members):
 
     def _built(self) -> nn.Module:
         """See `Members._built`."""
-        return build(self._first.setup, self._first.data(), self._first.init_seed).to(self.device, self.dtype)
+        module = build(self._first.setup, self._first.data(), self._first.init_seed)
+        return module_placed(module, self.device, self.dtype)
 
     def module_state(self) -> dict[str, Any]:
         """See `Members.module_state`: with its parameters, which nobody else has."""

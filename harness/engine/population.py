@@ -25,6 +25,7 @@ from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
 from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
+from harness.engine.precision import module_placed
 from harness.engine.runs import Run, build
 from harness.engine.stacking import stack_others, stack_parameters, state_dict_of
 from harness.engine.tensor_places import TensorPlaces, named_tensors
@@ -55,7 +56,9 @@ class Population(Members):
         super().__init__(runs, modules[0], device, dtype)
         stack_parameters(modules, self.views(self.parameters))
         self._stacked = stack_others(modules, device, dtype)
-        self.template.to(device, dtype)  # after the others are stacked with it: a stack is made of tensors of one place
+        module_placed(
+            self.template, device, dtype
+        )  # after the others are stacked with it: a stack is made of tensors of one place
         self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
         self._levels = _put_levels(modules)
@@ -206,7 +209,7 @@ class Population(Members):
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""
         run = self._first[0][0]
-        module = build(run.setup, run.data(), run.init_seed).to(self.device, self.dtype)
+        module = module_placed(build(run.setup, run.data(), run.init_seed), self.device, self.dtype)
         for name, store, key in attributes(module):
             store[key] = self._levels.get(name, store[key])
         return module
