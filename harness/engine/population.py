@@ -15,6 +15,7 @@ import torch.nn as nn
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from harness.engine.aliasing import overlapping
 from harness.engine.attributes import attributes, differing, is_level
 from harness.engine.functions.answers import Answers
 from harness.engine.functions.cross_entropy import example_losses, smoothed
@@ -26,9 +27,10 @@ from harness.engine.members import Members, Score
 from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
+from harness.engine.reached import reached
 from harness.engine.runs import Run, build
 from harness.engine.stacking import stack_others, stack_parameters, state_dict_of
-from harness.engine.tensor_places import TensorPlaces, named_tensors
+from harness.engine.tensor_places import TensorPlaces, named_tensors, untrained
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
 
@@ -56,6 +58,7 @@ class Population(Members):
         super().__init__(runs, modules[0], device, dtype)
         stack_parameters(modules, self.views(self.parameters))
         self._stacked = stack_others(modules, device, dtype)
+        self._aliased = _aliased(modules[0])
         module_placed(
             self.template, device, dtype
         )  # after the others are stacked with it: a stack is made of tensors of one place
@@ -91,6 +94,8 @@ class Population(Members):
         self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
             same = name in before and torch.equal(tensor, before[name])
+            if not same and name in self._aliased and now.get(name) is tensors.get(name):
+                raise Unbatchable(f"it changes `{name}`, which shares memory with `{self._aliased[name]}`")
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
 
@@ -234,6 +239,13 @@ def _check(modules: list[nn.Module]) -> None:
     for module in modules[1:]:
         if name := differing(modules[0], module):
             raise Unbatchable(f"`{name}` is not the same in all runs")
+
+
+def _aliased(module: nn.Module) -> dict[str, str]:
+    """Of the tensors of a module that do not train those that share memory with another one, and the name of that."""
+    tensors, everything = named_tensors(module), reached(module)
+    others = {name: tensors[name] for name in untrained(module)}
+    return {name: other for name, other in overlapping(others, everything) if others[name] is not everything[other]}
 
 
 def _put_levels(modules: list[nn.Module]) -> dict[str, MemberFloat]:

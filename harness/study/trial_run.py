@@ -18,16 +18,13 @@ from harness.models.model import FROM_TASK, Model
 from harness.models.rnn import SimpleRNN
 from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Problem, first_line, show
-from harness.settings.machine import free_memory
 from harness.settings.randomness import global_generators, stream_seed
+from harness.study.building import building_problem
 from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
-from harness.study.replicates import shared_parameter, trained_alike
+from harness.study.replicates import trained_alike
 from harness.tasks.task import Data, Task
-
-COPIES = 10
-"""Of its parameters that a run takes at least: module, stack, gradient and state, of the two members of a trial run."""
 
 CPU = torch.device("cpu")
 
@@ -101,7 +98,9 @@ def trial_run(setup: Setup) -> list[Problem]:
     if setup.label_smoothing and (type(setup.task).losses is not Task.losses or data.y.is_floating_point()):
         message = "smooths the classes of a cross-entropy, and this task has a loss of another kind; leave it at 0"
         return [Problem("label_smoothing", message, str(setup.label_smoothing))]
-    return _build_problems(setup, sizes) or _step_problems(setup, data, sizes)
+    if wrong := building_problem(setup, data):
+        return [Problem("model", wrong + _hint(setup, sizes), show(setup.model))]
+    return _step_problems(setup, data, sizes)
 
 
 def _guess_problem(task: Task, data: Data) -> str:
@@ -118,31 +117,6 @@ def _guess_problem(task: Task, data: Data) -> str:
         if shape == (len(y),)
         else f"its `guess_losses` must give a loss for each of {len(y)} examples, not shape {shape}"
     )
-
-
-def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
-    try:
-        needed = COPIES * _bytes(setup, sizes)
-        if needed > (free := free_memory(CPU)):
-            message = f"needs {needed / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
-            return [Problem("model", message, show(setup.model))]
-        with global_generators(0):
-            one, other = (setup.model.build(sizes, setup.steps) for _ in range(2))
-        if name := shared_parameter(one, other):
-            message = f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
-            return [Problem("model", message, show(setup.model))]
-    except Exception as error:
-        return [Problem("model", f"cannot be built: {first_line(error)}{_hint(setup, sizes)}", show(setup.model))]
-    return []
-
-
-def _bytes(setup: Setup, sizes: dict[str, int]) -> int:
-    """What the module's parameters take, found without making them; 0 for modules that need them to be real."""
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return sum(p.numel() * p.element_size() for p in setup.model.build(sizes, setup.steps).parameters())
-    except Exception:
-        return 0
 
 
 def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Problem]:
