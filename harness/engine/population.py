@@ -24,7 +24,7 @@ from harness.engine.functions.transforms import of_all, of_member, only_vmap, ov
 from harness.engine.gradients import Gradients
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
-from harness.engine.obstacles import DRAWS, Unbatchable, reason
+from harness.engine.obstacles import DRAWS, FREEZES, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
 from harness.engine.reached import reached
@@ -71,6 +71,7 @@ class Population(Members):
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
+        self._trains = _flags(dict(self.template.named_parameters()))
 
     def learn(self, x: Tensor) -> None:
         """See `Members.learn`: which buffers are always the same for all members, and need no member axis.
@@ -103,6 +104,8 @@ class Population(Members):
         """See `Members.check`."""
         if global_states() != self._global_state:
             raise Unbatchable(DRAWS)
+        if _flags(dict(self.template.named_parameters())) != self._trains:
+            raise Unbatchable(FREEZES)
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -143,9 +146,12 @@ class Population(Members):
         with over_members(len(self)) as vmap:
             own = self._gradients.leaves | self._stacked
             filled = {name: of_member(tensor, vmap) for name, tensor in own.items()} | self._shared
+            trains = _flags(filled)
             with self._places.filled(filled):
                 with self._answers:
                     output = self.template(of_member(x, vmap))
+                if _flags(filled) != trains:
+                    raise Unbatchable(FREEZES)
                 changed = self._places.changed(filled)
             found = score(output, of_member(y, vmap))
             taken_out = {name: of_all(tensor, vmap) for name, tensor in changed.items()}
@@ -239,6 +245,11 @@ def _check(modules: list[nn.Module]) -> None:
     for module in modules[1:]:
         if name := differing(modules[0], module):
             raise Unbatchable(f"`{name}` is not the same in all runs")
+
+
+def _flags(tensors: dict[str, Tensor]) -> list[bool]:
+    """Which of these tensors train."""
+    return [tensor.requires_grad for tensor in tensors.values()]
 
 
 def _aliased(module: nn.Module) -> dict[str, str]:
