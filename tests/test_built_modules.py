@@ -1,18 +1,25 @@
 """What a module is as it is built: whose its tensors are, and what of it trains."""
 
+import copy
 import functools
 import warnings
+from typing import Any
 
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from test_as_written import Net, assert_textbook, runs_of
+from test_modules import runs_at
 from test_train import CPU, curves_of
 from torch import Tensor
 
+from harness.engine.obstacles import Unbatchable
 from harness.engine.proof import obstacle
+from harness.engine.runs import Untrainable
+from harness.models import Model
 from harness.study.trial_run import trial_run
+from harness.tasks import Tensors
 
 
 def problem_of(module: type[Net]) -> str:
@@ -210,3 +217,230 @@ class Doubles(Net):
 )  # fmt: skip
 def test_a_module_in_which_nothing_can_train_is_refused_in_one_sentence(module: type[Net], said: str) -> None:
     assert problem_of(module) == f"{said} (got {module.__name__}(dropout=0.3))"
+
+
+class Unfreezes(Net):
+    """Gradual unfreezing (Howard & Ruder 2018)."""
+
+    def prepare(self) -> None:
+        self.a.requires_grad_(False)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.training and self.steps == 7:
+            self.a.requires_grad_(True)
+        return super().hidden(x)
+
+
+class UnfreezesAtOnce(Unfreezes):
+    def hidden(self, x: Tensor) -> Tensor:
+        for parameter in self.a.parameters():
+            parameter.requires_grad = True
+        return Net.hidden(self, x)
+
+
+class FreezesAgain(Unfreezes):
+    def hidden(self, x: Tensor) -> Tensor:
+        self.a.requires_grad_(5 <= self.steps < 9)
+        return Net.hidden(self, x)
+
+
+class Freezes(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.steps == 5:
+            self.a.requires_grad_(False)
+        return super().hidden(x)
+
+
+class FreezesByTheFlag(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        for parameter in self.a.parameters():
+            parameter.requires_grad = self.steps < 5
+        return super().hidden(x)
+
+
+class FreezesInTrain(Net):
+    """Often written so for a pretrained part."""
+
+    def train(self, mode: bool = True) -> "FreezesInTrain":
+        super().train(mode)
+        self.a.requires_grad_(False)
+        return self
+
+
+@pytest.mark.parametrize(
+    "module", [Unfreezes, UnfreezesAtOnce, FreezesAgain, Freezes, FreezesByTheFlag, FreezesInTrain]
+)
+def test_what_is_frozen_and_unfrozen_in_training_trains_as_written(module: type[Net]) -> None:
+    assert problem_of(module) == ""
+    runs = runs_of(module)
+    if not obstacle([runs[0], runs[-1]], CPU):  # within its few steps
+        with pytest.raises(Unbatchable, match="it changes which parameters train"):
+            curves_of(runs)
+    for run in runs:
+        assert_textbook(curves_of([run], dtype=torch.float64), run)
+
+
+class Late(Net):
+    """Builds a layer when its width is known, and that is after its third step."""
+
+    def prepare(self) -> None:
+        self.late: nn.Module | None = None
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.late is None and self.steps == self.at:
+            self.late = nn.Linear(6, 16)
+        return super().hidden(x) + (self.late(x) if self.late else 0)
+
+    at = 4
+
+
+class LateAtOnce(Late):
+    at = 0
+
+
+class Replaced(Late):
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.steps == self.at:
+            self.a.weight = nn.Parameter(self.a.weight.detach() / 2)
+        return Net.hidden(self, x)
+
+    at = 1
+
+
+def test_a_parameter_that_comes_to_be_in_a_forward_pass_is_refused() -> None:
+    said = "does not train: its parameter `{}` comes to be in its forward pass, when no optimizer knows of it any more"
+    assert said.format("late.weight") in problem_of(LateAtOnce)
+    assert said.format("a.weight") in problem_of(Replaced)
+    assert problem_of(Late) == ""
+    with pytest.raises(Untrainable, match=r"its parameter `late\.weight` comes to be in its forward pass"):
+        curves_of(runs_of(Late)[:1])
+
+
+class Teacher(Net):
+    """Made in the first forward pass, and never trained by a gradient."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if not hasattr(self, "teacher"):
+            self.teacher = copy.deepcopy(self.a)
+        with torch.no_grad():
+            return self.a(x).relu() - self.teacher(x) / 2
+
+
+def test_a_late_parameter_that_gets_no_gradient_does_no_harm() -> None:
+    assert problem_of(Teacher) == ""
+
+
+# --- What one run leaves to the next
+
+START = torch.zeros(16)
+
+
+class RunningMean(Net):
+    """Begins with a tensor of the file."""
+
+    def prepare(self) -> None:
+        self.register_buffer("mean", START)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.training:
+            self.mean.mul_(0.9).add_(hidden.detach().mean(0), alpha=0.1)
+        return hidden - self.mean
+
+
+class ReadInEvaluation(RunningMean):
+    """The mean, in a plain list."""
+
+    def prepare(self) -> None:
+        self.kept = {"mean": [START]}
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = Net.hidden(self, x)
+        if self.training:
+            self.kept["mean"][0].mul_(0.9).add_(hidden.detach().mean(0), alpha=0.1)
+            return hidden
+        return hidden - self.kept["mean"][0]
+
+
+class CountsInItsClass(Net):
+    calls = 0
+
+    def hidden(self, x: Tensor) -> Tensor:
+        type(self).calls += 1
+        return super().hidden(x) / self.calls
+
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+class DrawsFromTheFile(Net):
+    def prepare(self) -> None:
+        self.a.weight.data = torch.randn(16, 6, generator=GENERATOR)
+
+
+CACHE: dict[int, Tensor] = {}
+
+
+class CountsForNobody(Net):
+    """Fills a cache with what is always the same, and counts what changes no number."""
+
+    calls = 0
+
+    def hidden(self, x: Tensor) -> Tensor:
+        type(self).calls += 1
+        if len(x) not in CACHE:
+            CACHE[len(x)] = torch.linspace(0, 1, 16)
+        return super().hidden(x) + CACHE[len(x)]
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        (
+            RunningMean,
+            "model: `mean` is one for all runs, and each changes it for the next: copy it in the constructor",
+        ),
+        (ReadInEvaluation, "model: `kept['mean'][0]` is one for all runs, and each changes it"),
+        (CountsInItsClass, "model: gives other numbers when the same run is trained again"),
+        (DrawsFromTheFile, "model: gives other numbers when the same run is trained again"),
+        (CountsForNobody, ""),
+    ],
+)
+def test_what_one_run_would_leave_to_the_next_is_refused(module: type[Net], said: str) -> None:
+    assert problem_of(module).startswith(said) and (said or not problem_of(module))
+
+
+# --- What it takes and returns
+
+
+class ShiftsItsTokens(nn.Module):
+    """In place, to keep 0 for padding."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.embed, self.drop, self.b = nn.Embedding(6, 8), nn.Dropout(dropout), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x += 1
+        return self.b(self.drop(self.embed(x).mean(1)))
+
+
+def test_a_module_may_change_its_inputs_in_place() -> None:
+    tokens = torch.randint(0, 5, (200, 7), generator=torch.Generator().manual_seed(0))
+    task = Tensors(tokens, (tokens.sum(1) > 14).long())
+    runs = runs_at(task, Model(ShiftsItsTokens), (0.3, 0.5))
+    assert trial_run(runs[0].setup) == []
+    together = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        assert_textbook(together.loc[run.trial, run.seed], run)
+        assert_textbook(curves_of([run], dtype=torch.float64), run)
+
+
+class HelpsInTraining(Net):
+    def forward(self, x: Tensor) -> Any:
+        output = super().forward(x)
+        return (output, output) if self.training else output
+
+
+def test_what_is_returned_in_training_alone_is_looked_at_too() -> None:
+    assert problem_of(HelpsInTraining).startswith("model: in training must return one tensor, not a tuple, or its task")

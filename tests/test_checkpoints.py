@@ -140,6 +140,36 @@ def test_every_evaluation_can_be_gone_on_from(name: str, tmp_path: Path) -> None
     assert_resumes(setups()[name], tmp_path)
 
 
+class Unfreezes(Normed):
+    """A layer, at a step; its run then begins anew, with a place for that layer."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.steps = at, 0
+        self.first.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.steps += self.training
+        if self.training and self.steps == self.at:
+            self.first.requires_grad_(True)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("at", [1, 8])
+@pytest.mark.parametrize("die_at", range(2, 6))
+def test_what_was_unfrozen_can_be_gone_on_from(at: int, die_at: int, tmp_path: Path) -> None:
+    runs = [Run(0, 0, setups()["alone"][0].setup.replace(model=Model(Unfreezes, at=at)))]
+    steps: list[int] = []
+    whole = train(runs, evaluations=EVALUATIONS, device=CPU, progress=lambda taken, _: steps.append(taken))
+    assert sum(steps) == runs[0].setup.steps
+    if die_at <= len(steps):
+        with pytest.raises(Killed):
+            trained(runs, tmp_path, die_at=die_at)
+    found, notes = trained(runs, tmp_path)
+    assert_same(found, whole)
+    assert all(note.endswith("by a checkpoint") for note in notes)
+
+
 def files(folder: Path) -> list[Path]:
     return sorted((folder / ".checkpoints").iterdir())
 

@@ -75,15 +75,15 @@ def as_written(setups: Sequence[Setup]) -> Finding:
 def dropout(setups: Sequence[Setup]) -> Finding:
     """Whether dropout acts in training only, with noise of its own for every seed."""
     members = _members(short_runs(setups))
-    x, weights = members[0].x, members[0].member.parameters
+    weights = members[0].member.parameters
     trained: tuple[list[Tensor], ...] = ([], [])
     evaluated: tuple[list[Tensor], ...] = ([], [])
     with torch.no_grad():
         for each in members:
             each.member.parameters.copy_(weights)
             for k in range(2):
-                trained[k].append(each.member.outputs(x, train=True)[0])
-                evaluated[k].append(each.member.outputs(x, train=False)[0])
+                trained[k].append(each.member.outputs(members[0].x, train=True)[0])
+                evaluated[k].append(each.member.outputs(members[0].x, train=False)[0])
     first, second = map(torch.stack, trained)
     if not torch.equal(*map(torch.stack, evaluated)):
         return Finding(
@@ -222,8 +222,13 @@ class Ready:
     """A run that is ready to train by the plain loop, and a batch for it: x and y, (1, batch, …)."""
 
     member: PlainMember
-    x: Tensor
+    inputs: Tensor
     y: Tensor
+
+    @property
+    def x(self) -> Tensor:
+        """A copy, which a module may change."""
+        return self.inputs.clone()
 
 
 def _members(runs: list[Run], size: int | None = None) -> list[Ready]:
