@@ -3,6 +3,7 @@
 import copy
 import functools
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,10 +11,12 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from test_as_written import Net, assert_textbook, runs_of
-from test_modules import runs_at
+from test_modules import FLAT, runs_at
 from test_train import CPU, curves_of
 from torch import Tensor
 
+from harness import Study
+from harness.audit import checks
 from harness.engine.obstacles import Unbatchable
 from harness.engine.proof import obstacle
 from harness.engine.runs import Untrainable
@@ -444,3 +447,47 @@ class HelpsInTraining(Net):
 
 def test_what_is_returned_in_training_alone_is_looked_at_too() -> None:
     assert problem_of(HelpsInTraining).startswith("model: in training must return one tensor, not a tuple, or its task")
+
+
+# --- Where torch finds its layers
+
+
+class PlainList(Net):
+    def prepare(self) -> None:
+        self.layers = [nn.Linear(6, 6), nn.ReLU(), nn.Dropout(0.5), {"norm": (nn.BatchNorm1d(6),)}]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:3]:
+            x = layer(x)
+        return super().hidden(x)
+
+
+class OwnObjects(Net):
+    """A parameter and a layer in an object, and what is registered as well, or is the same in training."""
+
+    def prepare(self) -> None:
+        self.of = SimpleNamespace(scale=nn.Parameter(torch.ones(1)), teacher=copy.deepcopy(self.a), me=self, a=self.a)
+        self.kinds = {"relu": nn.ReLU(), "all": nn.Sequential(nn.Tanh()), "weight": self.a.weight}
+
+
+class Registered(Net):
+    def prepare(self) -> None:
+        self.recurrent, self.several = nn.LSTM(6, 6, 2), [self.a, self.b]
+        self.kinds = {"relu": nn.ReLU()}
+
+
+def test_layers_that_torch_does_not_find_are_told_of_before_training() -> None:
+    def told(module: type[Net]) -> list[str]:
+        study = Study(name="own", task=FLAT, model=Model(module), batch_size=16, steps=4)
+        return [note for note in study.notes if "where torch does not look" in note]
+
+    (note,) = told(PlainList)
+    assert note == (
+        "model: holds `layers[0]`, `layers[2]`, `layers[3]['norm'][0]` where torch does not look, in a list, a dictionary or another "
+        "object: what is there does not train, nor does it follow train() and eval(); unless that is meant so, hold layers in "
+        "nn.ModuleList or nn.ModuleDict and parameters in nn.ParameterList"
+    )
+    assert "`of.teacher`, `of.scale` where" in told(OwnObjects)[0]
+    assert told(Registered) == told(Net) == []
+    finding = checks.registered(runs_of(PlainList)[0].setup)
+    assert finding.level == "warning" and finding.sentence.startswith("the model holds `layers[0]`")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.engine.runs import build
 from harness.models.model import Model
 from harness.settings import Note, show
 from harness.settings.metrics import not_comparable
@@ -11,6 +12,8 @@ from harness.study.experiment import Experiment
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.statement import Estimated
+from harness.study.unregistered import WAY_OUT as REGISTER
+from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
 
@@ -38,6 +41,8 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         data = setup.task.data(0)
         if mixes_examples(setup, data):
             found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
+        if lost := unregistered(build(setup, data, 0)):
+            found.append(Note("model", f"{lost}; {REGISTER}"))
         if setup.differ == "noise":
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):
