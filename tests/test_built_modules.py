@@ -319,6 +319,42 @@ def test_a_parameter_that_comes_to_be_in_a_forward_pass_is_refused() -> None:
         curves_of(runs_of(Late)[:1])
 
 
+class Grows(Late):
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.steps == self.at:
+            self.b.weight.data = torch.cat([self.b.weight.data, torch.zeros(1, 16)])
+            self.b.bias.data = torch.zeros(3)
+        return Net.hidden(self, x)
+
+
+class Shrinks(Late):
+    """To a part that lies where the whole did, whose numbers would fit all rows."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        self.a.bias.data = self.a.bias.data[:1]
+        return Net.hidden(self, x)
+
+
+class Transposes(Net):
+    def prepare(self) -> None:
+        self.a = nn.Linear(6, 6)
+        self.b = nn.Linear(6, 2)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.a.weight.data = self.a.weight.data.t()
+        return super().hidden(x)
+
+
+def test_a_parameter_that_is_given_other_data_keeps_its_shape() -> None:
+    said = "model: does not train: its parameter `{}` changes its shape"
+    assert problem_of(Shrinks).startswith(said.format("a.bias"))
+    with pytest.raises(Untrainable, match=r"its parameter `b\.weight` changes its shape"):
+        curves_of(runs_of(Grows)[:1])
+    for run in runs_of(Transposes):
+        assert_textbook(curves_of([run], dtype=torch.float64), run)
+
+
 class Teacher(Net):
     """Made in the first forward pass, and never trained by a gradient."""
 

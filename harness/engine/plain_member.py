@@ -123,17 +123,26 @@ class PlainMember(Members):
         # An optimizer may have left something in the padding.
         torch._foreach_zero_([*self._padding, *(self._slots[name] for name in self.unused)])
         used = {name: gradient.to_dense() for name, gradient in found.items() if gradient is not None}
+        self._gather()
         if used:
             torch._foreach_copy_([self._slots[name] for name in used], list(used.values()))
-        self._gather()
 
     def _gather(self) -> None:
-        """Take parameters back into the row that the module has given other data (`parameter.data = …`)."""
+        """Take parameters back into the row that the module has given other data (`parameter.data = …`).
+
+        Raises:
+            Untrainable: of another shape.
+        """
         for name, parameter in self._parameters.items():
             row = self._rows_of[name]
-            if parameter.data_ptr() != row.data_ptr():
-                row.copy_(parameter.detach())
-                parameter.data = row
+            if parameter.is_set_to(row):
+                continue
+            if parameter.shape != row.shape:
+                raise Untrainable(
+                    f"its parameter `{name}` changes its shape, and an optimizer's state has the one it was built with"
+                )
+            row.copy_(parameter.detach().clone())  # it may be a view of the row
+            parameter.data = row
 
     def gradient(self, rows: slice) -> Tensor:
         """See `Members.gradient`."""

@@ -7,6 +7,7 @@ these modules (`tensor_places`), whose forward pass is `vmap`ped; what it asks o
 (`proof`).
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -71,7 +72,8 @@ class Population(Members):
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
-        self._trains = _flags(dict(self.template.named_parameters()))
+        self._names = [name for name, _ in self.template.named_parameters()]
+        self._trains = self._flags(dict(self.template.named_parameters()))
 
     def learn(self, x: Tensor) -> None:
         """See `Members.learn`: which buffers are always the same for all members, and need no member axis.
@@ -104,8 +106,12 @@ class Population(Members):
         """See `Members.check`."""
         if global_states() != self._global_state:
             raise Unbatchable(DRAWS)
-        if _flags(dict(self.template.named_parameters())) != self._trains:
+        if self._flags(dict(self.template.named_parameters())) != self._trains:
             raise Unbatchable(FREEZES)
+
+    def _flags(self, tensors: Mapping[str, Tensor]) -> list[bool | None]:
+        """Which of the parameters among these train; None for one that is not there."""
+        return [tensors[name].requires_grad if name in tensors else None for name in self._names]
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -146,11 +152,11 @@ class Population(Members):
         with over_members(len(self)) as vmap:
             own = self._gradients.leaves | self._stacked
             filled = {name: of_member(tensor, vmap) for name, tensor in own.items()} | self._shared
-            trains = _flags(filled)
+            trains = self._flags(filled)
             with self._places.filled(filled):
                 with self._answers:
                     output = self.template(of_member(x, vmap))
-                if _flags(filled) != trains:
+                if self._flags(filled) != trains:
                     raise Unbatchable(FREEZES)
                 changed = self._places.changed(filled)
             found = score(output, of_member(y, vmap))
@@ -245,11 +251,6 @@ def _check(modules: list[nn.Module]) -> None:
     for module in modules[1:]:
         if name := differing(modules[0], module):
             raise Unbatchable(f"`{name}` is not the same in all runs")
-
-
-def _flags(tensors: dict[str, Tensor]) -> list[bool]:
-    """Which of these tensors train."""
-    return [tensor.requires_grad for tensor in tensors.values()]
 
 
 def _aliased(module: nn.Module) -> dict[str, str]:
