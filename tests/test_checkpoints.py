@@ -335,6 +335,17 @@ def test_weights_give_the_test_loss_that_is_recorded_and_change_no_number(
             assert loss != pytest.approx(row["test_loss"], rel=1e-5)
 
 
+def test_weights_that_no_file_holds_are_said_and_change_no_number(tmp_path: Path) -> None:
+    runs = setups()["complex numbers"]
+    keeper = Keeper(Keeping(tmp_path, weights="last"))
+    assert_same(
+        train(runs, evaluations=EVALUATIONS, device=CPU, keeper=keeper),
+        train(runs, evaluations=EVALUATIONS, device=CPU),
+    )
+    (note,) = keeper.notes
+    assert note.startswith("--keep-weights: none of runs") and note.endswith("holds no torch.complex128")
+
+
 STUDY = """
 import os, time
 import torch
