@@ -4,6 +4,7 @@ import click
 
 from harness import bench, calibrate, compare, completion, doctor, forget, new, report, reproduce, run, show, verify
 from harness import list as list_studies
+from harness.lead.terminal.reading import Command
 
 SECTIONS = {
     "Studies": (new, doctor, run, report),
@@ -12,7 +13,7 @@ SECTIONS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Command, click.Group):
     """All commands, in the order in which they are met."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -23,7 +24,7 @@ class Commands(click.Group):
                 formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=100)) for name in names])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands)
 def main() -> None:
     """Ablations of dropout and gradient clipping that can be trusted.
 

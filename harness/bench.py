@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from harness.lead.terminal.reading import Command
+
 NAMES = (
     "mlp-784",
     "mlp-64",
@@ -21,7 +23,7 @@ NAMES = (
 """Of `harness.audit.workloads.WORKLOADS`."""
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("workloads", nargs=-1, type=click.Choice(NAMES))
 @click.option("--width", type=click.IntRange(min=2), help="Members of a population [as a study would choose].")
 @click.option("--devices", default="auto", show_default=True, help="The first of these is measured.")

@@ -5,18 +5,23 @@ from pathlib import Path
 
 import click
 
+from harness.lead.terminal.reading import Command
+
 STUDIES, QUICK = 2000, 100
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("worlds", nargs=-1)
 @click.option(
-    "--studies", type=click.IntRange(min=1), default=STUDIES, show_default=True, help="Simulated for each row."
+    "--studies",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help=f"Simulated for each row [{STUDIES}, with --quick {QUICK}].",
 )
-@click.option("--quick", is_flag=True, help=f"{QUICK} studies a row.")
+@click.option("--quick", is_flag=True, help=f"{QUICK} studies a row, unless --studies says how many.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the simulation.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the table here too.")
-def main(worlds: tuple[str, ...], studies: int, quick: bool, seed: int, json_file: Path | None) -> None:
+def main(worlds: tuple[str, ...], studies: int | None, quick: bool, seed: int, json_file: Path | None) -> None:
     """Count how often verdicts err, on simulated studies.
 
     Studies of which the truth is known go through the code that makes verdicts.
@@ -26,7 +31,7 @@ def main(worlds: tuple[str, ...], studies: int, quick: bool, seed: int, json_fil
     from harness.audit.calibration.table import calibrate
     from harness.lead.ending import ending
 
-    number = QUICK if quick else studies
+    number = studies or (QUICK if quick else STUDIES)
     sys.exit(ending(lambda: calibrate(worlds, number, seed, json_file), refused="Nothing can be simulated"))
 
 

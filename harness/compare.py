@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from harness.lead.terminal.arguments import ResultsFolder
+from harness.lead.terminal.reading import Command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("a", type=ResultsFolder())
 @click.argument("b", type=ResultsFolder())
 @click.option("--metric", "metrics", multiple=True, help="To be compared; may be given again [those of the claims].")

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from harness.lead.terminal.arguments import StudyFile
+from harness.lead.terminal.reading import Command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("study_file", metavar="STUDY", type=StudyFile())
 def main(study_file: Path) -> None:
     """Check all that STUDY, a study file, is made of.

@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from harness.lead.terminal.arguments import StudyName
+from harness.lead.terminal.reading import Command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("name", type=StudyName())
 @click.option("--unused", is_flag=True, help="Only runs that are none of the study as it was launched last.")
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,

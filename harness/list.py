@@ -5,8 +5,10 @@ from pathlib import Path
 
 import click
 
+from harness.lead.terminal.reading import Command
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=Command)
 @click.argument("results", type=click.Path(path_type=Path, file_okay=False), default="results")
 @click.option("--storage", help="Optuna storage: a journal file or a database URL [RESULTS/optuna.journal].")
 def main(results: Path, storage: str | None) -> None:

@@ -4,8 +4,10 @@ import sys
 
 import click
 
+from harness.lead.terminal.reading import Command
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=Command)
 @click.argument("name")
 def main(name: str) -> None:
     """Write NAME.py, a study to start from.

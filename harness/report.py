@@ -7,9 +7,10 @@ from typing import Any
 import click
 
 from harness.lead.terminal.arguments import StudyFile
+from harness.lead.terminal.reading import Command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("study_file", metavar="STUDY", type=StudyFile())
 @click.option(
     "--set",

@@ -7,9 +7,10 @@ import click
 
 from harness.execution.processes import serve
 from harness.lead.terminal.arguments import StudyFile
+from harness.lead.terminal.reading import Command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("studies", nargs=-1, required=True, type=StudyFile(), metavar="STUDY...")
 @click.option(
     "--set", "settings", metavar="PATH=VALUE", multiple=True,

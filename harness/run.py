@@ -22,7 +22,7 @@ SECTIONS = {
 }
 
 
-@click.command(cls=Sections, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Sections, sections=SECTIONS, contradicting=[("verbose", "quiet"), ("quiet", "as_json")])
 @click.argument("study_file", metavar="STUDY", type=StudyFile())
 @click.option(
     "--set",

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from harness.lead.terminal.arguments import ResultsFolder
+from harness.lead.terminal.reading import Command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("results", type=ResultsFolder())
 def main(results: Path) -> None:
     """Print the verdicts in RESULTS, a folder results/<study>. No code of the folder runs."""

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from harness.lead.terminal.arguments import ResultsFolder, StudyFile
+from harness.lead.terminal.reading import Command
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=Command)
 @click.argument("results", type=ResultsFolder())
 @click.option("--sample", default=8, show_default=True, type=click.IntRange(min=1), help="How many runs.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the choice of runs [drawn at random, and printed].")

@@ -46,7 +46,8 @@ study = Study(
 
 
 def harness_run(study_file: Path, *options: str, results: Path) -> Result:
-    return CliRunner().invoke(run.main, [str(study_file), "--results", str(results), "--devices", "cpu", *options])
+    devices = [] if "--devices" in options else ["--devices", "cpu"]
+    return CliRunner().invoke(run.main, [str(study_file), "--results", str(results), *devices, *options])
 
 
 def tables(folder: Path) -> dict[str, bytes]:

@@ -1,8 +1,11 @@
 """Modules that hold, change and draw more than layers do: every run is the textbook's, in a population or by the plain loop."""
 
+import math
 import random
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -10,15 +13,18 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+import torch.nn.utils.prune
 from test_modules import FLAT, runs_at
-from test_train import CPU, curves_of, textbook
+from test_train import CPU, curves_of, textbook, textbook_model
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from harness.engine.functions.answers import Answers
+from harness.engine.functions.transforms import is_per_member
 from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
 from harness.engine.obstacles import Unbatchable
+from harness.engine.planning import copy_of
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.execution.trainer import Trainer
@@ -79,6 +85,13 @@ class OldWeightNorm(Net):
     def prepare(self) -> None:
         with warnings.catch_warnings(action="ignore", category=FutureWarning):
             nn.utils.weight_norm(self.a)
+
+
+class Pruned(Net):
+    """A hook makes the layer's weight of a parameter and a mask."""
+
+    def prepare(self) -> None:
+        nn.utils.prune.random_unstructured(self.a, "weight", amount=0.4)
 
 
 class ReassignedBuffer(Net):
@@ -183,15 +196,87 @@ class EveryOtherStep(Net):
         return super().hidden(x) + (self.other(x) if self.steps % 2 else 0)
 
 
+class AsksAutograd(Net):
+    """What it hears is what the plain loop hears, of weights, activations and inputs."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.a.weight.requires_grad and self.a.weight.is_leaf and self.a.weight.grad is None:
+            hidden = 2 * hidden
+        if hidden.requires_grad is self.training and hidden.is_leaf is not self.training:
+            hidden = hidden + 0.5
+        if x.grad_fn is None and self.a.weight.grad_fn is None and not x.requires_grad_(False).requires_grad:
+            hidden = hidden.cos()
+        return hidden
+
+
 BATCHED = (
-    DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, ReassignedBuffer, ReassignedTensor,
+    DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
     BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
+    AsksAutograd,
 )  # fmt: skip
 
 
 class HalvesAGradient(Net):
     def prepare(self) -> None:
         self.a.weight.register_hook(lambda gradient: gradient / 2)
+
+
+class ClampsAGradient(Net):
+    """Of a hidden layer (Graves 2013), by a hook with the guard that evaluation needs."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if hidden.requires_grad:
+            hidden.register_hook(lambda gradient: gradient.clamp(-0.004, 0.004))
+        return hidden
+
+
+class ClampsLayersGradients(Net):
+    def prepare(self) -> None:
+        self.b.register_full_backward_hook(lambda layer, inputs, outputs: tuple(g.clamp(-0.003, 0.003) for g in inputs))
+
+
+class ClampsByTheGraph(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if hidden.grad_fn is not None:
+            hidden.grad_fn.register_prehook(lambda gradients: tuple(g.clamp(-0.004, 0.004) for g in gradients))
+        return hidden
+
+
+class KeepsAGradient(Net):
+    """That of its activations, by which it scales the next ones."""
+
+    def prepare(self) -> None:
+        self.kept: Tensor | None = None
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if not hidden.requires_grad:
+            return hidden
+        before, self.kept = self.kept, hidden
+        hidden.retain_grad()
+        return hidden if before is None or before.grad is None else hidden / (1 + 100 * before.grad.norm().detach())
+
+
+class AddsAGradient(Net):
+    """That of a loss of its own, in the forward pass."""
+
+    def prepare(self) -> None:
+        self.back = nn.Linear(16, 6)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.training:
+            (self.back(hidden) - x).square().mean().backward(retain_graph=True)
+        return hidden
+
+
+class FreezesALayer(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        self.a.requires_grad_(self.steps % 2 == 1)
+        return super().hidden(x)
 
 
 class NumPysNoise(Net):
@@ -269,6 +354,12 @@ class Checkpointed(Net):
 
 ALONE = {
     HalvesAGradient: "a hook on the gradient of a parameter, `a.weight`",
+    ClampsAGradient: "puts a hook on a gradient",
+    ClampsLayersGradients: "a hook on the gradient of a layer, `b`",
+    ClampsByTheGraph: "looks into the graph of the backward pass",
+    KeepsAGradient: "puts a hook on a gradient",
+    AddsAGradient: "takes gradients itself",
+    FreezesALayer: "changes what has a gradient",
     NumPysNoise: "draws random numbers itself",
     PythonsNoise: "draws random numbers itself",
     NumberOfTheSeed: "computes with a number that differs between runs",
@@ -340,6 +431,39 @@ def test_buffers_keep_their_type_in_single_precision(module: type[Net]) -> None:
         assert_textbook(curves_of([run]), run, torch.float32, 1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.parametrize("module", [OldWeightNorm, Pruned, ReassignedBuffer])
+def test_runs_that_begin_with_equal_weights_share_a_population(module: type[Net]) -> None:
+    """What a forward pass makes anew is each run's own, though it was equal to begin with: of levels at one seed, of a copy."""
+    first, *_, last = runs_of(module)
+    runs = [first, Run(last.trial, first.seed, last.setup), copy_of(first)]
+    curves = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        assert_textbook(curves.loc[run.trial, run.seed], run)
+
+
+class InDouble(Net):
+    """Its scores are of another precision than its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).double()
+
+
+class InHalf(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).half()
+
+
+@pytest.mark.parametrize(("module", "rtol"), [(InDouble, 1e-4), (InHalf, 2e-3)])
+def test_scores_may_have_another_precision(module: type[Net], rtol: float) -> None:
+    runs = runs_of(module)
+    assert trial_run(runs[0].setup) == []
+    together = curves_of(runs)
+    for run in runs:
+        for curves in (together, curves_of([run])):
+            assert_textbook(curves.loc[run.trial, run.seed], run, torch.float32, rtol)
+
+
 @pytest.mark.parametrize("module", ALONE)
 def test_run_of_what_no_population_trains_is_the_textbooks(module: type[Net]) -> None:
     runs = runs_of(module)
@@ -375,6 +499,38 @@ def test_evaluation_is_random_where_dropout_acts_in_it_and_training_stays_as_it_
     noisy, plain = (curves_of(runs_of(module), dtype=torch.float64) for module in (MonteCarlo, Net))
     pd.testing.assert_series_equal(noisy["loss"], plain["loss"])
     assert (noisy["validation_loss"] - plain["validation_loss"]).dropna().abs().min() > 1e-4
+
+
+class SofterInUse(Net):
+    """By an `eval` of its own, which calls `train` as torch's does."""
+
+    temperature = 1.0
+
+    def eval(self) -> "SofterInUse":
+        super().eval()
+        self.temperature = 4.0
+        return self
+
+    def train(self, mode: bool = True) -> "SofterInUse":
+        self.temperature = 1.0
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / self.temperature
+
+
+def test_an_eval_of_its_own_is_called() -> None:
+    runs = runs_of(SofterInUse)
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
+    together = curves_of(runs, dtype=torch.float64)
+    for run in runs:
+        model, *_ = textbook_model(run.setup, run.seed, torch.float64)
+        data = run.data()
+        with torch.no_grad():
+            output = model.eval()(data.x[data.validation].double())
+        loss = float(F.cross_entropy(output, data.y[data.validation]))
+        for curves in (together, curves_of([run], dtype=torch.float64)):
+            assert curves.loc[run.trial, run.seed]["validation_loss"].iloc[-1] == pytest.approx(loss, rel=1e-9)
 
 
 def test_dropout_within_a_checkpoint_is_refused_since_it_would_draw_other_noise() -> None:
@@ -414,12 +570,47 @@ class NumPysNoiseLater(NumPysNoise):
         return super().hidden(x) if self.steps >= 10 else Net.hidden(self, x)
 
 
-@pytest.mark.parametrize("module", [ReadsLater, ChangesABufferLater, ChangesABufferInPlaceLater, NumPysNoiseLater])
-def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net]) -> None:
+class ClampsAGradientLater(ClampsAGradient):
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) if self.steps >= 10 else Net.hidden(self, x)
+
+
+class ReadsPLater(Net):
+    """Its tenth step is the first that reads the number of the run, past Python's operators."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        return hidden * math.sqrt(self.drop.p) if self.steps >= 10 else hidden
+
+
+class RaisesLater(Net):
+    """In a population alone, by no word of torch's."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.steps >= 10 and is_per_member(x):
+            raise KeyError("no such place")
+        return super().hidden(x)
+
+
+LATER = {
+    ReadsLater: "reads values of a tensor",
+    ReadsPLater: "computes with a number that differs between runs",
+    ChangesABufferLater: "changes `mean`",
+    ChangesABufferInPlaceLater: "doesn't match the broadcast shape",
+    NumPysNoiseLater: "draws random numbers itself",
+    ClampsAGradientLater: "puts a hook on a gradient",
+    RaisesLater: "no such place",
+}
+"""Modules that share a population to begin with, and what is said when they no longer can."""
+
+
+@pytest.mark.parametrize(("module", "said"), LATER.items())
+def test_what_stops_being_a_population_in_mid_training_trains_by_the_plain_loop(module: type[Net], said: str) -> None:
     runs = runs_of(module)
     assert obstacle([runs[0], runs[-1]], CPU) == ""
     trained = Trainer(CPU, evaluations=2).train(runs, lambda steps, diverged: None)
     assert not trained.errors
+    assert len(trained.notes) == 1 and said in trained.notes[0]
     assert sorted(trained.parts) == [((run.trial, run.seed),) for run in runs]
     curves = trained.curves.set_index(["trial", "seed", "step"])
     for run in runs:
@@ -433,12 +624,27 @@ class TestMemberFloat:
         "compute",
         [
             lambda p: 1 - p, lambda p: p * 2, lambda p: 2 / p, lambda p: p**2, lambda p: -p, lambda p: abs(p), lambda p: round(p, 1),
-            int, float, lambda p: p // 1, lambda p: divmod(p, 1), lambda p: p % 1,
+            int, float, lambda p: p // 1, lambda p: divmod(p, 1), lambda p: p % 1, complex, lambda p: p.is_integer(),
         ],
     )  # fmt: skip
     def test_it_is_no_number_to_compute_with(self, compute: Callable[[float], object]) -> None:
         with pytest.raises(Unbatchable, match="differs between runs"):
             compute(self.LEVELS)
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            math.sqrt, lambda p: math.isclose(p, 0.5), math.floor, np.sqrt, lambda p: np.ones(3) * p, np.asarray,
+            lambda p: np.float64(2) * p, str, repr, lambda p: f"{p:.1f}", lambda p: {0.2: 1}.get(p), hash,
+            lambda p: p in {0.2, 0.5}, Fraction, torch.tensor,
+        ],
+    )  # fmt: skip
+    def test_nothing_reads_past_its_operators(self, read: Callable[[float], object]) -> None:
+        with pytest.raises(Unbatchable, match="differs between runs"):
+            read(self.LEVELS)
+
+    def test_it_is_taken_for_the_float_that_a_member_has(self) -> None:
+        assert isinstance(self.LEVELS, float) and isinstance(self.LEVELS, Real) and not isinstance(self.LEVELS, int)
 
     @pytest.mark.parametrize(
         ("compare", "says"),

@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 import torch
 import torch.nn as nn
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from own_study import harness_run
 
 from harness import Claim, InvalidStudy, Model, Study, Sweep, Tune, report, run
+from harness.__main__ import main as harness
 from harness.clipping import ClippingRule, GlobalNorm
 from harness.lead.terminal.overview import overview
+from harness.lead.terminal.reading import Command
+from harness.ledger.design import Design
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Optimizer
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
@@ -39,7 +43,7 @@ def sound(tmp_path: Path) -> Path:
 def refused(file: Path, *options: str, results: Path | None = None, message: str = "") -> str:
     """What the command says of input that it refuses; afterwards no results are there."""
     results = results or file.parent / "results"
-    done: Result = CliRunner().invoke(run.main, [str(file), "--devices", "cpu", "--results", str(results), *options])
+    done = harness_run(file, *options, results=results)
     assert done.exit_code == 2, done.output
     assert "Traceback" not in done.output
     assert "secret" not in done.output
@@ -100,6 +104,7 @@ OPTIONS = [
     (["--devices", "gpu7"], "--devices: no such device here"),
     (["--devices", ""], "--devices: no such device here"),
     (["--devices", "cpu,,cpu"], "--devices: no such device here"),
+    (["--devices", "cpu, cpu"], "--devices: is named twice; name it once, and --workers says how many processes"),
     *(
         (["--memory", size], "--memory: needs a size")
         for size in ("", "x", "-1G", "0", "1e3", "9" * 400, "4 elephants", "nan")
@@ -108,7 +113,9 @@ OPTIONS = [
     (["--timeout", "-1"], "--timeout"),
     (["--seeds", "0-999999999999"], "seeds: needs a number of seeds"),
     (["--seeds", "1,1"], "seeds: must be different"),
-    (["--seeds", "5-3"], "seeds: must be different"),
+    (["--seeds", "0,5-3"], "seeds: 5-3 ends before it begins; write 3-5 (got '0,5-3')"),
+    (["--seeds", "5-"], "seeds: needs a number of seeds, or seeds below 1000000 such as 0,3,7 or 5-9 (got '5-')"),
+    (["--seeds", "5--3"], "seeds: needs a number of seeds"),
     (["--set", "steps=" + "(" * 5000], "steps: input should be a valid integer"),
     (["--set", "steps=" + "-" * 9000 + "1"], "steps: input should be a valid integer"),
     (["--set", "steps=(1"], "steps: input should be a valid integer"),
@@ -131,6 +138,74 @@ OPTIONS = [
 def test_bad_options_are_refused(options: list[str], message: str, sound: Path) -> None:
     refused(sound, *options, message=message)
     assert not (sound.parent / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("run x.py --seeds 5 --seeds 4", "--seeds: given as 5 and as 4; give one of them"),
+        ("run x.py --memory=4G --workers 2 --memory 5G", "--memory: given as 4G and as 5G"),
+        (
+            "run x.py --storage postgresql://me:secret@h/x --storage y",
+            "--storage: given as postgresql://***@h/x and as y",
+        ),
+        ("run x.py -q -v", "--verbose and --quiet contradict each other; give one of them"),
+        ("run x.py --json --quiet", "--quiet and --json contradict each other"),
+        ("report x.py --baseline a --baseline b", "--baseline: given as a and as b"),
+        ("verify x --sample 3 --sample 4", "--sample: given as 3 and as 4"),
+        ("bench --json a --json b", "--json: given as a and as b"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_by_every_command(line: str, message: str) -> None:
+    done = CliRunner().invoke(harness, line.split())
+    assert done.exit_code == 2
+    assert message in done.output and "secret" not in done.output
+
+
+def test_every_command_reads_its_line_so() -> None:
+    assert all(isinstance(command, Command) for command in harness.commands.values())
+    settings = ["--metric", "a", "--metric", "b", "--json", "c", "--json", "c"]
+    done = CliRunner().invoke(harness, ["compare", "nosuch", "other", *settings])
+    assert "nosuch" in done.output and "given as" not in done.output  # what may be given again, and the same twice
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_an_address_of_a_kind_that_mlflow_does_not_know_is_refused_in_a_line(
+    options: tuple[str, ...], sound: Path
+) -> None:
+    said = refused(sound, "--tracking-uri", "ftp://me:secret@host", *options)
+    line = (
+        "--tracking-uri: MLflow keeps no records at ftp://; give a database such as sqlite:///FILE, or a server such as"
+    )
+    assert line in said and "registry" not in said
+    assert not list((sound.parent / "results").glob("*"))
+
+
+def test_what_is_not_there_is_not_listed_as_empty(tmp_path: Path) -> None:
+    folder, journal, database = tmp_path / "none", tmp_path / "none.journal", f"sqlite:///{tmp_path}/none.db"
+    for line, message in (
+        ([str(folder)], f"{folder}: no such folder"),
+        ([str(tmp_path), "--storage", str(journal)], f"--storage: no such file (got {journal})"),
+        ([str(tmp_path), "--storage", database], f"--storage: no such file (got {database})"),
+    ):
+        done = CliRunner().invoke(harness, ["list", *line])
+        assert done.exit_code == 2 and message in done.output
+    done = CliRunner().invoke(harness, ["list", str(tmp_path)])
+    assert done.exit_code == 0 and done.output == f"No studies in {tmp_path}.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_is_not_there_cannot_be_forgotten_and_those_that_are_are_named(tmp_path: Path) -> None:
+    line = ["forget", "mien", "--yes", "--results", str(tmp_path / "results")]
+    done = CliRunner().invoke(harness, line)
+    assert done.exit_code == 2 and "; there are none" in done.output
+    assert not (tmp_path / "results").exists()
+    study = Study(name="mine", task=Images(), model=DropoutNet(hidden=(4,)), steps=2)
+    Design(study, str(tmp_path / "results" / "optuna.journal")).close()
+    done = CliRunner().invoke(harness, line)
+    assert done.exit_code == 2
+    assert done.output.startswith("mien cannot be forgotten: give the name of a study that is there")
+    assert f"mien: no study of this name in {tmp_path}/results/optuna.journal; there are mine" in done.output
 
 
 @pytest.mark.slow

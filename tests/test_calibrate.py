@@ -180,6 +180,13 @@ def test_the_command_prints_a_table_and_writes_it(tmp_path):
     assert (row["world"], row["n"], row["studies"], row["holds"]) == ("looks", 40, 4, True)
 
 
+def test_quick_simulates_as_many_studies_as_are_asked_for(tmp_path):
+    file = tmp_path / "table.json"
+    done = CliRunner().invoke(main, ["looks", "--quick", "--studies", "4", "--json", str(file)])
+    assert done.exit_code == 0, done.output
+    assert [row["studies"] for row in json.loads(file.read_text())["rows"]] == [4]
+
+
 def test_a_world_that_is_none_is_named():
     done = CliRunner().invoke(main, ["lognorml"])
     assert done.exit_code == 2

@@ -147,12 +147,47 @@ def test_any_literal_comes_back_as_it_was_written(value: Any) -> None:
         ("model.flag=no", "model.flag: must be True or False, as its default is"),
         ("model.widths=['a']", "model.widths: input should be a valid integer"),
         ("task.source=3", "task.source: unknown setting"),
+        ("foo=1", "foo: unknown setting; valid names: task, model, clipping, optimizer, batch_size, steps, "),
+        ("width=3", "width: unknown setting; did you mean model.width?"),
+        ("cliping=NoClipping()", "cliping: unknown setting; did you mean clipping?"),
     ],
 )  # fmt: skip
 def test_what_set_cannot_mean_is_refused_with_the_nearest_right_name(text: str, message: str, file: Path) -> None:
     found = refused(file, text)
     assert len(found) == 1
     assert found[0].startswith(message), found
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (Changes(("steps=10", "steps=20")), "steps: given as --set steps=10 and as --set steps=20; give one of them"),
+        (Changes(("seeds=7",), seeds="5"), "seeds: given as --set seeds=7 and as --seeds 5; give one of them"),
+        (Changes(("widen=False",), widen=True), "widen: given as --set widen=False and as --widen"),
+        (Changes(("steps=10", "epochs=2")), "steps: given as --set steps=10 and as --set epochs=2"),
+        (
+            Changes(("model.width=3", "model=Other")),
+            "model.width: given as --set model.width=3 and as --set model=Other",
+        ),
+    ],
+)
+def test_two_things_that_are_said_of_one_setting_are_refused(changes: Changes, message: str, file: Path) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        load_study(file, changes)
+    assert [str(problem)[: len(message)] for problem in caught.value.problems] == [message]
+
+
+def test_a_part_may_be_set_after_the_whole_and_the_same_be_said_twice(file: Path) -> None:
+    assert changed(file, "optimizer=SGD(0.1)", "optimizer.lr=0.3", "steps=2", "steps=2").optimizer == SGD(0.3)
+    assert changed(file, "optimizer.lr=0.3", "optimizer=SGD(0.1)", "optimizer.lr=0.3").optimizer == SGD(0.3)
+
+
+def test_what_a_later_launch_says_is_no_contradiction_of_an_earlier_one(file: Path) -> None:
+    earlier = Changes(("steps=10", "seeds=7", "model.width=3", "name=a"), widen=True)
+    later = earlier.then(Changes(("epochs=2", "model=Other", "widen=False"), seeds="5"))
+    assert later == Changes(("name=a", "epochs=2", "model=Other", "widen=False"), seeds="5")
+    study, _ = load_study(file, later)
+    assert (study.name, study.epochs, study.planned_seeds()) == ("a", 2, [0, 1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("text", ["model.kind=postgresql://me:secret@h/x", "model.extra=['postgresql://me:secret@h/x']",
@@ -283,6 +318,32 @@ def test_quick_keeps_swept_steps_apart_and_claims_of_them() -> None:
     assert quick.claims[0].arms() == [("treatment", {"steps": 60}), ("baseline", {"steps": 15})]
     assert quick.claims[1].values()["levels"] == [15, 60]
     assert quick.published[0].at == {"steps": 60}
+
+
+@pytest.mark.parametrize(
+    ("settings", "seeds", "kept"),
+    [
+        ((), "5", {"seeds": 5, "steps": 60, "looks": ()}),
+        (("seeds=[4, 5, 6, 7]",), None, {"seeds": [4, 5, 6, 7], "looks": ()}),
+        (("steps=500",), None, {"steps": 500, "epochs": None, "seeds": 3}),
+        (("epochs=40",), None, {"steps": None, "epochs": 40}),
+        (("steps=Sweep(100, 400)",), None, {"steps": Sweep(100, 400)}),
+        (("evaluations=20", "tune_trials=9"), None, {"evaluations": 20, "tune_trials": 9, "tune_seeds": 1}),
+        (("tune_seeds=4",), None, {"tune_seeds": 4, "tune_trials": 2}),
+        (("looks=(4, 8)",), None, {"looks": (4, 8), "seeds": None}),
+        (("looks=(4, 6)",), "6", {"looks": (4, 6), "seeds": 6}),
+    ],
+)
+def test_quick_makes_nothing_smaller_that_is_given_beside_it(
+    settings: tuple[str, ...], seeds: str | None, kept: dict[str, Any]
+) -> None:
+    study = Study(
+        name="x", task=Images(), model=DropoutNet(hidden=(4,)), optimizer=SGD(Tune(0.1, 1.0)), tune="shared",
+        looks=(10, 20), steps=1000,
+    )  # fmt: skip
+    values = apply_changes(study, Changes(settings, seeds, quick=True)).values()
+    assert values["name"] == "x-quick"
+    assert {name: values[name] for name in kept} == kept
 
 
 @pytest.mark.parametrize("length", [1, 58, 59, 64])

@@ -1,6 +1,7 @@
 """Which way runs train: proven and measured once, within a memory bound, cached; and how long it will take."""
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn as nn
+from torch._C import _functorch as functorch
 
-from harness import Study, Tune
+from harness import Study, Sweep, Tune
 from harness.engine import choice, population_width, timing, way_cache
 from harness.engine.choice import way, ways
 from harness.engine.devices import cores_of
-from harness.engine.memory_budget import parse_memory
+from harness.engine.memory_budget import as_size, check_bound, parse_memory
 from harness.engine.planning import groups, plan
 from harness.engine.population_width import bytes_per_member, most_members
 from harness.engine.runs import Run
@@ -24,6 +26,7 @@ from harness.engine.setup import Setup
 from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
 from harness.execution.costs import Costs
+from harness.execution.examination import examine
 from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.settings import InvalidStudy
@@ -55,6 +58,42 @@ def test_width_stays_within_the_memory_bound() -> None:
     found = way(RUNS, CPU, memory_bytes=5 * one)
     assert found.width <= 5 and found.fits(5 * one)
     assert most_members(one, 1) == 2  # at least a population
+
+
+@pytest.mark.parametrize(("width", "least"), [(1, 2**20), (2, 2**21), (64, 2**21)])
+def test_a_bound_below_the_least_that_trains_at_a_time_is_refused_with_what_would_do(width: int, least: int) -> None:
+    ways = [Way(width, 1e-3, member_bytes=2**20), Way(16, 1e-3, member_bytes=2**10), Way(1, 1e-3)]
+    check_bound("it fits", ways, least, processes=3)
+    check_bound(None, ways, 1, processes=3)
+    with pytest.raises(InvalidStudy) as caught:
+        check_bound("3K", ways, least - 1, processes=3)
+    (said,) = map(str, caught.value.problems)
+    assert said == (
+        f"--memory: what trains at a time takes {as_size(least)} at least in each of 3 processes; give {as_size(3 * least)} or "
+        "more, or fewer --workers (got 3K)"
+    )
+    assert parse_memory(as_size(3 * least), CPU) // 3 >= least
+
+
+def test_a_run_by_the_plain_loop_takes_about_what_a_member_of_a_population_takes() -> None:
+    together, alone = (bytes_per_member(RUNS[0], CPU, alone=alone) for alone in (False, True))
+    assert alone == pytest.approx(together, rel=0.3)
+
+
+class Func(torch.nn.Module):
+    """Lets nobody see what its forward pass saves."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.net = torch.nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) + torch.func.grad(lambda y: (y**2).sum())(x).sum() * float(x.sum())
+
+
+def test_a_module_whose_memory_cannot_be_seen_trains_without_a_bound() -> None:
+    found = way([Run(0, seed, Setup(task=Images(), model=Model(Func))) for seed in range(3)], CPU, memory_bytes=1)
+    assert (found.width, found.member_bytes) == (1, 0) and found.why
 
 
 def test_a_member_is_said_to_take_at_least_its_parameters_gradient_and_state() -> None:
@@ -250,7 +289,8 @@ def test_what_no_population_can_train_trains_by_the_plain_loop_and_is_said_why()
 
 
 def test_a_single_run_trains_by_the_plain_loop() -> None:
-    assert way(RUNS[:1], CPU, memory_bytes=PLENTY) == Way(1, pytest.approx(1e-3, rel=100))
+    takes = bytes_per_member(RUNS[0], CPU, alone=True)
+    assert way(RUNS[:1], CPU, memory_bytes=PLENTY) == Way(1, pytest.approx(1e-3, rel=100), member_bytes=takes)
 
 
 def test_a_study_takes_its_runs_with_their_evaluations_shared_by_the_processes() -> None:
@@ -264,6 +304,29 @@ def test_a_study_takes_its_runs_with_their_evaluations_shared_by_the_processes()
     costs = Costs({name: Way(16, 1e-3)}, evaluations=9)
     assert costs.of_study(own) == pytest.approx(3 * steps * 1e-3)
     assert costs.seconds(own, places=2) == pytest.approx(1.5 * steps * 1e-3)
+
+
+class FailsAtTwo(nn.Module):
+    """After the call that tries a model before a study is made."""
+
+    def __init__(self, inputs: int, outputs: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.scale, self.calls, self.out = scale, 0, nn.Linear(inputs, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.scale == 2.0 and self.calls > 8:
+            raise RuntimeError("boom")
+        return self.out(x)
+
+
+def test_the_level_that_cannot_train_is_named() -> None:
+    models = Model(FailsAtTwo, scale=Sweep(1.0, 2.0))
+    own = Study(name="own", task=Images(), model=models, steps=10, batch_size=32, seeds=2)
+    with pytest.raises(
+        InvalidStudy, match=r"model: cannot take a few steps on cpu: RuntimeError: boom \(got FailsAtTwo\(scale=2.0\)\)"
+    ):
+        examine(own, sample_runs(own), CPU, PLENTY, None)
 
 
 def test_cores_are_counted_whoever_draws_examples_on_one_of_them_meanwhile() -> None:
@@ -295,3 +358,59 @@ def test_ways_are_cached_where_the_system_keeps_caches(monkeypatch: pytest.Monke
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_file() == tmp_path / ".cache" / "ablation-harness" / "ways.json"
+
+
+class ReadsLater(nn.Module):
+    """From its tenth step on, within those that are measured, by `read`."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.a, self.p, self.calls = nn.Linear(inputs, outputs), dropout, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls += self.training
+        return self.a(x) * self.read(x) if self.calls >= 10 else self.a(x)
+
+    def read(self, x: torch.Tensor) -> float:
+        return x.mean().item()
+
+
+class ReadsPLater(ReadsLater):
+    def read(self, x: torch.Tensor) -> float:
+        return math.sqrt(self.p)
+
+
+class RaisesLater(ReadsLater):
+    """In a population alone, by no word of torch's."""
+
+    def read(self, x: torch.Tensor) -> float:
+        if functorch.is_batchedtensor(x):
+            raise KeyError("no such place")
+        return 2.0
+
+
+@pytest.mark.parametrize(
+    ("module", "apart", "why"),
+    [
+        (ReadsLater, False, "reads values of a tensor"), (ReadsPLater, True, ""), (RaisesLater, False, "no such place"),
+    ],
+)  # fmt: skip
+def test_what_stops_being_a_population_while_it_is_measured_goes_another_way(
+    module: type[ReadsLater], apart: bool, why: str
+) -> None:
+    runs = [
+        Run(trial, seed, Setup(task=Images(), model=Model(module, dropout=p)), {"model.dropout": p})
+        for trial, p in enumerate((0.1, 0.5)) for seed in range(8)
+    ]  # fmt: skip
+    found = way(runs, CPU, memory_bytes=PLENTY)
+    assert found.apart is apart and (found.width > 1) is apart
+    assert why in found.why and bool(why) is bool(found.why)
+
+
+def test_what_the_plain_loop_raises_while_it_is_measured_is_raised() -> None:
+    class Fails(ReadsLater):
+        def read(self, x: torch.Tensor) -> float:
+            raise KeyError("no such place")
+
+    with pytest.raises(KeyError, match="no such place"):
+        way([Run(0, seed, Setup(task=Images(), model=Model(Fails))) for seed in range(4)], CPU, memory_bytes=PLENTY)

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from scipy.stats import binomtest
 from small_net import Net, X, Y
 
 from harness import (
@@ -21,6 +22,7 @@ from harness import (
 )
 from harness.clipping import GlobalNorm
 from harness.inference.plan import Plan
+from harness.inference.prospects import prospects
 from harness.optimizers import SGD
 from harness.settings.metrics import METRICS
 from harness.study.statement import ESTIMANDS
@@ -163,6 +165,54 @@ def test_every_kind_of_claim_knows_its_estimands(make):
 def test_what_a_claim_names_must_be_there(made: object, said: str):
     found = problems(made)
     assert any(problem.startswith(said) for problem in found), found
+
+
+NUMBERS = {"task": Tensors(X, X.sum(1)), "model": Model(Net, dropout=Sweep(0.0, 0.5), outputs=1)}
+
+
+def test_of_numbers_no_mean_error_is_claimed_and_nothing_that_classes_have():
+    """An absolute error has no bound, so that the t interval of its mean does not hold."""
+    study(claim(metric="test_error"), claim(metric="test_error", estimand="hodges_lehmann"), **NUMBERS)
+    study(claim(metric="test_error", estimand="mean"))
+    said = problems(claim(metric="test_error", estimand="mean"), **NUMBERS)
+    assert len(said) == 1 and said[0].startswith(
+        "claims[0].estimand: no interval holds for the mean of what has no bound"
+    )
+    for metric in ("brier", "calibration_error", "churn"):
+        said = problems(claim(), claim(metric=metric), metrics=Diagnostics("standard"), **NUMBERS)
+        assert said == [f"claims[1].metric: is measured of classes, and the targets are numbers (got {metric})"]
+
+
+def test_examples_are_counted_where_an_error_is_a_share_of_them():
+    fine = claim(metric="test_error", smallest_effect=0.01)
+    assert any("test example" in note for note in study(fine).notes)
+    assert not any("test example" in note for note in study(fine, **NUMBERS).notes)
+
+
+def prospect_of(claim: object, seeds: int) -> str:
+    made = study(claim, seeds=seeds)
+    return prospects(made.claims, Plan.of(made))[0]
+
+
+def test_of_each_claim_on_rates_it_is_said_what_seeds_can_decide_or_that_it_is_not_known():
+    """That one fewer is not enough, and that all are, by SciPy's exact interval of a rate."""
+    rate = {"metric": "diverged", "better": "lower"}
+    one = Threshold("t", value=0.5, smallest_effect=0.1, arm={D: 0.5, C: 1.0}, **rate)
+    found = re.match(r"needs (\d+) of 20 runs without what it is about", prospect_of(one, 20))
+    needed = int(found[1])
+    ends = [binomtest(20 - k, 20).proportion_ci(0.95, "exact").high for k in (needed - 1, needed)]
+    assert ends[0] >= 0.4 > ends[1]
+    assert "no verdict “supported” is possible with 5 seeds" in prospect_of(one, 5)
+    assert (
+        prospect_of(one.replace(arm={D: 0.5}), 20)
+        == "what 20 seeds can find of a rate over several cells is not reckoned beforehand"
+    )
+    for made, kind in (
+        (equal(metric="diverged"), "an equivalence"),
+        (interaction(**rate), "an interaction"),
+        (trend(**rate), "a trend"),
+    ):
+        assert prospect_of(made, 20) == f"what 20 seeds can find of rates in {kind} is not reckoned beforehand"
 
 
 def test_a_trend_over_a_factor_with_one_level():

@@ -153,6 +153,14 @@ def test_back_to_what_was_registered(file: Path, results: Path) -> None:
     assert len(same_everywhere(results)) == 3
 
 
+def test_seeds_that_a_study_has_no_more_were_seen_all_the_same(file: Path, results: Path) -> None:
+    """Sixteen runs, of four seeds in four cells, were judged before; the study that changes its claim has two seeds left."""
+    assert harness_run(file, "--seeds", "2", "--set", "claims=[]", results=results).exit_code == 0
+    file.write_text(CHANGED)
+    done = harness_run(file, "--seeds", "2", results=results)
+    assert done.exit_code == 0 and f"[{CHANGED_LATE}]" in done.output, done.output
+
+
 @pytest.mark.slow
 def test_added_dropped_and_renamed_claims(file: Path, results: Path) -> None:
     exact = claims(results)[1]

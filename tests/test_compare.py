@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from scipy import stats
 
 from harness import InvalidStudy, compare, load, report, run
 from harness.inference.exploration.paired_difference import paired_difference
+from harness.reporting.comparison import Comparison
+from harness.reporting.comparison_text import text
 
 STUDY = """import torch
 from math import inf
@@ -287,3 +291,21 @@ def test_a_baseline_with_several_runs_of_a_seed_is_said_to_be_beyond_comparison(
     assert done.exit_code == 0, done.output
     assert "Not compared: " in (results / "after" / "report.html").read_text()
     assert "a front of several objectives has no counterpart" in (results / "after" / "summary.md").read_text()
+
+
+def test_long_settings_are_cut_where_they_are_printed_and_still_told_apart() -> None:
+    same = "Untied(" + "wide=True, " * 9
+    rows = [
+        ("data of CharLM(" + "length=50, " * 20, "0" * 64, ""),
+        ("model", f"{same}deep=1, {same[7:-2]})", f"{same}deep=2, {same[7:-2]})"),
+        ("steps", "10", "20"),
+    ]
+    settings = pd.DataFrame(rows, columns=["setting", "a", "b"])
+    none = {"a": [], "b": []}
+    found = Comparison(settings, [], none, none, pd.DataFrame({"metric": []}), pd.DataFrame(), [], 0, 0)
+    one = other = SimpleNamespace(folder=Path("x"), runs=settings)
+    lines = text(found, one, other).split("Settings that differ, A → B:\n")[1].splitlines()[:3]  # type: ignore[arg-type]
+    assert max(map(len, lines)) < 160
+    (_, a, b) = re.split(r"  +(?:→  )?", lines[1].strip())
+    assert a != b
+    assert lines[2].split() == ["steps", "10", "→", "20"]

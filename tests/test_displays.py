@@ -537,6 +537,12 @@ def completed(shell: str, words: str, folder: Path) -> list[str]:
     return done.stdout.split()
 
 
+def test_the_help_on_completion_has_a_line_for_each_shell() -> None:
+    said = CliRunner().invoke(everything, ["completion", "--help"]).output
+    assert '\n  bash, in ~/.bashrc:  eval "$(harness completion bash)"\n  zsh, in ~/.zshrc: ' in said
+    assert "\\b" not in said
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands_options_study_files_and_folders_of_results(shell: str, tmp_path: Path) -> None:
     script = CliRunner().invoke(everything, ["completion", shell])

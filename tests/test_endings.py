@@ -16,9 +16,13 @@ from own_study import MINE, harness_run, tables
 
 from harness import report
 from harness.lead import flow
+from harness.lead.as_begun import DEVICE_KIND
 from harness.lead.interruption import Stop, why_stopped
 from harness.lead.progress.progress import Progress
+from harness.ledger.design import Design
 from harness.settings.patience import Stopped
+from harness.study.changes import Changes
+from harness.study.load import load_study
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -125,6 +129,38 @@ def test_a_dry_run_says_what_is_done_refuses_what_the_run_would_and_writes_nothi
     assert changed.exit_code == 0
     assert "runs are there" not in changed.output
     assert files(tmp_path) == before
+
+
+REFUSED = [
+    (["--until-decided"], "--until-decided: needs planned looks"),
+    (
+        ["--until-decided", "--set", "looks=(2, 4)", "--set", "claims=()"],
+        "--until-decided: the study has no claim that",
+    ),
+    (["--storage", "postgresql://me:secret@there@host/x"], "--storage: has several @"),
+    (["--memory", "1"], "--memory: what trains at a time takes "),
+    (["--set", "name=begun"], "--devices: the study was begun on cuda, and on cpu the same seeds draw other"),
+]
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
+@pytest.mark.parametrize(("options", "message"), REFUSED, ids=lambda value: str(value)[:30])
+def test_a_dry_run_refuses_what_the_run_refuses(
+    options: list[str], message: str, dry: list[str], study_file: Path, tmp_path: Path
+) -> None:
+    study, _ = load_study(study_file, Changes(("name=begun",)))
+    design = Design(study, str(tmp_path / "results" / "optuna.journal"))
+    design.remembered(DEVICE_KIND, lambda: "cuda")
+    design.close()
+    done = harness_run(study_file, *options, *dry, results=tmp_path / "results")
+    assert done.exit_code == 2 and message in done.output, done.output
+    assert "secret" not in done.output
+
+
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["run", "dry run"])
+def test_a_dry_run_refuses_results_that_cannot_be_written(dry: list[str], study_file: Path) -> None:
+    done = harness_run(study_file, *dry, results=study_file / "inside")
+    assert done.exit_code == 2 and "cannot be written: " in done.output, done.output
 
 
 @pytest.mark.slow

@@ -187,7 +187,7 @@ def test_the_command_line_changes_one_into_the_other():
     assert steps(apply_changes(study(steps=12), Changes(("epochs=2",)))) == [4, 32]
     assert steps(apply_changes(study(epochs=2.0), Changes(("steps=5",)))) == [5, 5]
     assert steps(apply_changes(study(epochs=2.0), Changes(("epochs=Sweep(1, 2)",)))) == [2, 4, 16, 32]
-    with pytest.raises(InvalidStudy, match="epochs: takes the place of steps"):
+    with pytest.raises(InvalidStudy, match="steps: given as --set steps=5 and as --set epochs=2"):
         apply_changes(study(), Changes(("steps=5", "epochs=2")))
     with pytest.raises(InvalidStudy, match="did you mean epochs"):
         apply_changes(study(), Changes(("epoch=2",)))

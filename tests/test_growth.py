@@ -393,6 +393,8 @@ def test_failed_runs_are_trained_by_a_later_launch(
         if option:
             again = harness_run(file, *plain, results=results)
             assert again.exit_code == 1 and "tried again" not in again.output
+        dry = harness_run(file, *([option] if option else []), *plain, "--dry-run", results=results)
+        assert ", 4 failed and tried again. Training would take " in dry.output
         later = harness_run(file, *([option] if option else []), *plain, results=results)
         assert later.exit_code == 0, later.output
         assert "4 failed and will be tried again" in later.output

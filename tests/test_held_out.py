@@ -12,7 +12,7 @@ from test_tasks_tabular import IRIS, Squares, bundled, kept, no_network  # noqa:
 from harness import Study, Sweep
 from harness.audit import data_checks
 from harness.ledger.trial_runs import TUNE_SEEDS
-from harness.models import DropoutNet
+from harness.models import DropoutNet, SimpleRNN
 from harness.settings import InvalidStudy
 from harness.settings.randomness import ALL_SEEDS, stream
 from harness.settings.show import show
@@ -338,6 +338,15 @@ def test_test_inputs_that_are_trained_on_too_are_said_before_a_study_trains():
 )  # fmt: skip
 def test_a_task_says_what_a_verdict_on_it_is_conditional_on(task, said):
     assert task_scope(task).startswith("Verdicts hold for tests on ") and task_scope(task).endswith(said)
+
+
+def test_several_test_sets_of_one_size_are_not_called_one():
+    task = TemporalOrder(length=Sweep(10, 20), train_size=100, validation_size=20, test_size=20)
+    study = Study(name="x", task=task, model=SimpleRNN(hidden=4), batch_size=5, steps=2)
+    (said,) = scope(study)
+    assert said.startswith("At each task.length: verdicts hold for tests on one fixed test set of 20 examples")
+    noisy = study.replace(task=task.replace(length=10, label_noise=Sweep(0.0, 0.2)))
+    assert len(scope(noisy)) == 2 and not any("each" in sentence.split(":")[0] for sentence in scope(noisy))
 
 
 def test_cells_whose_verdicts_are_conditional_on_other_examples_are_told_apart():

@@ -87,7 +87,9 @@ def test_shares_are_freed_of_chance_and_add_up():
         squares = sums_of_squares(values, TWO)
         shares, low, high = jackknife(values, TWO)
         assert shares.sum() == pytest.approx(1)
-        assert ((low >= 0) & (high <= 1) & (low <= high)).all()
+        assert ((low <= shares) & (shares <= high)).all()
+        possible = (shares >= 0) & (shares <= 1)
+        assert (low[possible] >= 0).all() and (high[possible] <= 1).all()
         raw.append(squares / squares.sum())
         freed.append(shares)
     by_chance = np.array([2, 3, 6]) / 95  # degrees of freedom
@@ -269,3 +271,12 @@ def test_a_search_that_tells_nothing_says_why():
     assert [part.caption for part in parts] == [
         "Which tuned factor mattered to the search. Not evaluated: validation_loss (0 points were tried, of the 20 that it takes)."
     ]
+
+
+def test_an_error_of_numbers_goes_by_ranks_where_it_is_no_share():
+    """An absolute error of 40 cut to 1, as all others, would be the same in all runs."""
+    study, runs = ran()
+    table = importance(study, runs.assign(test_error=30 + 10 * runs["test_error"]), ["test_error"])
+    expected = importance(study, runs.assign(test_loss=30 + 10 * runs["test_error"]), ["test_loss"])
+    assert set(table["scale"]) == {"ranks"} and set(table["why"]) == {""}
+    pd.testing.assert_series_equal(table["share"], expected["share"])

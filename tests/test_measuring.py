@@ -1,5 +1,6 @@
 """Measuring changes nothing, in a population or by the plain loop: not what trains, and not what is measured next."""
 
+import itertools
 import random
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from test_train import CPU, uniform
 
-from harness import Diagnostics
+from harness import Diagnostics, Study
 from harness.engine.history import LoggingSteps
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -36,6 +37,33 @@ class Normed(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.out(F.dropout(self.norm(self.first(x)).relu(), 0.2))
+
+
+class Slotted:
+    """A counter without a dictionary of attributes."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class Hidden(Normed):
+    """An average of the net answers in evaluation, and every call moves it on; in a list, so that it is no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.average = [nn.Sequential(nn.Linear(5, 12), nn.BatchNorm1d(12), nn.Sequential(nn.Linear(12, 3)))]
+        self.legacy, self.counter = np.random.RandomState(0), Slotted()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        average = self.average[0]
+        self.counter.count += 1
+        with torch.no_grad():
+            for mine, other in zip(average[0].parameters(), self.first.parameters(), strict=True):
+                mine.lerp_(other, 0.3)
+        noise = 1e-2 * self.legacy.random_sample() + 1e-3 * self.counter.count
+        return (super().forward(x) if self.training else average(x)) * (1 + noise)
 
 
 class Restless(Normed):
@@ -108,7 +136,7 @@ def test_members_are_bitwise_as_before(module: type[nn.Module], seeds: list[int]
         assert torch.equal(after["tensors"][name], tensor), name
 
 
-@pytest.mark.parametrize(("module", "seeds"), [(Normed, [0, 1, 2]), (Normed, [0]), (Restless, [0])])
+@pytest.mark.parametrize(("module", "seeds"), [(Normed, [0, 1, 2]), (Normed, [0]), (Restless, [0]), (Hidden, [0])])
 def test_what_is_measured_depends_neither_on_the_level_nor_on_how_often(
     module: type[nn.Module], seeds: list[int]
 ) -> None:
@@ -123,6 +151,36 @@ def test_what_is_measured_depends_neither_on_the_level_nor_on_how_often(
     pd.testing.assert_frame_equal(often[0][ends], light[0][ends], check_exact=True)
     steps = ["trial", "seed", "step", "loss", "grad_norm", "update_ratio"]
     pd.testing.assert_frame_equal(often[1][steps], light[1][steps], check_exact=True)
+
+
+def test_the_best_step_is_that_of_a_hidden_average_too() -> None:
+    """What is measured of the best step is what a run that ends there has."""
+    (run,) = runs_of(Hidden, [1], "light")
+    whole, _ = train([run], evaluations=12, device=CPU)
+    best = int(whole["best_step"].iloc[0])
+    assert 0 < best < 12
+    there, _ = train([Run(0, 1, run.setup.replace(steps=best))], evaluations=best, device=CPU)
+    for name in ("train_loss", "test_loss", "test_error"):
+        assert whole[f"best_{name}"].iloc[0] == there[name].iloc[0]
+
+
+class Counted(Normed):
+    """An iterator cannot be turned back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = itertools.count(1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * min(1.0, next(self.calls) / 60)
+
+
+def test_what_measuring_changes_for_good_is_said() -> None:
+    notes = Study(name="x", task=POINTS, model=Model(Counted), batch_size=16, steps=2).notes
+    assert any("`calls` is an iterator, which only goes on" in note for note in notes)
+    assert not any(
+        "iterator" in note for note in Study(name="x", task=POINTS, model=Model(Hidden), batch_size=16, steps=2).notes
+    )
 
 
 class NoDropout(Normed):

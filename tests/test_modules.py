@@ -19,6 +19,7 @@ from harness.engine.planning import groups
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
+from harness.engine.train import train
 from harness.engine.way import Way
 from harness.execution.examination import notes
 from harness.execution.trainer import Trainer
@@ -331,3 +332,30 @@ def test_parameters_that_two_modules_share_are_found_whatever_their_shape() -> N
     shared, apart = ([nn.ParameterList(kind) for kind in kinds] for kinds in ([[scale], [scale]], [[e] for e in empty]))
     assert shared_parameter(*shared) == "0"
     assert shared_parameter(*apart) == ""
+
+
+class Squeezes(nn.Module):
+    """An axis too many of a batch of one."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.a = nn.Linear(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(x).unsqueeze(-1).squeeze()
+
+
+@pytest.mark.parametrize(("validation_size", "test_size"), [(48, 60), (65, 60), (48, 65)])
+def test_batches_of_every_size_that_occurs_are_tried_and_no_other(validation_size: int, test_size: int) -> None:
+    x = torch.randn(300, 6, generator=torch.Generator().manual_seed(0))
+    task = Tensors(x, (x[:, 0] > 0).long(), validation_size=validation_size, test_size=test_size)
+    setup = Setup(task=task, model=Model(Squeezes), batch_size=16, steps=4)
+    runs = [Run(0, seed, setup) for seed in (0, 1)]
+    assert trial_run(setup) == []
+    if 65 in (validation_size, test_size):  # the last of 65 examples, evaluated 64 at a time
+        with pytest.raises(IndexError) as raised:
+            obstacle(runs, CPU)
+        assert raised.value.__notes__ == ["in the evaluation of a batch of 1"]
+        return
+    assert obstacle(runs, CPU) == ""
+    assert train(runs, evaluations=2, device=CPU)[0]["test_loss"].notna().all()

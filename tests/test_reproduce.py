@@ -15,8 +15,9 @@ pytestmark = pytest.mark.slow
 
 def reproduced(folder: Path, *options: str) -> Result:
     with no_drawing():
-        arguments = ["reproduce", str(folder / "mine.py"), "--against", str(folder / "results"), "-q"]
-        return CliRunner().invoke(main, [*arguments, "--results", str(folder / "again"), *options])
+        folders = {"--against": folder / "results", "--results": folder / "again"}
+        places = [part for name, place in folders.items() if name not in options for part in (name, str(place))]
+        return CliRunner().invoke(main, ["reproduce", str(folder / "mine.py"), "-q", *places, *options])
 
 
 def test_a_study_is_run_anew_and_set_beside_what_was_published(undisturbed: Path, tmp_path: Path) -> None:

@@ -154,6 +154,13 @@ def test_a_rate_of_0_moves_nothing() -> None:
         assert ratio[1] > 0 and ratio[2:].eq(0).all()
 
 
+def test_a_step_at_which_the_momentum_is_0_is_remembered_as_at_the_least_one_above() -> None:
+    """Torch keeps no velocity of a step at exactly 0."""
+    zero, least = (setup_of(optimizer=SGD(0.3, momentum=Linear(first, 0.9))) for first in (0.0, 1e-12))
+    losses, _ = textbook(least, 0, torch.float64)
+    np.testing.assert_allclose(curves_of([Run(0, 0, zero)], dtype=torch.float64)["loss"], losses, rtol=1e-9)
+
+
 def test_the_numbers_of_a_schedule_are_swept_and_tuned() -> None:
     study = Study(
         name="x", task=TASK, steps=20, model=DropoutNet(hidden=(4,), dropout=Linear(Sweep(0.0, 0.5), 0.0)),

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -252,3 +254,17 @@ def test_going_on_with_another_kind_of_device_is_refused_and_both_are_named(
     )
     forget("mine-quick", results=tmp_path / "results", storage=None, tracking_uri=None, unused=False, yes=True)
     assert harness_run(tmp_path / "mine.py", tmp_path / "results", "--quick").exit_code == 0
+
+
+def test_modules_may_be_imported_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, whose turn comes while ours goes over them."""
+
+    class Growing(dict[str, ModuleType]):
+        def items(self) -> Any:
+            for number, item in enumerate(super().items()):
+                self[f"imported_meanwhile_{number}"] = ModuleType("imported_meanwhile")
+                yield item
+
+    before = users_modules()
+    monkeypatch.setattr(sys, "modules", Growing(sys.modules))
+    assert users_modules() == before

@@ -276,9 +276,25 @@ def test_bad_text_is_one_clear_problem(tmp_path, content, field, said):
     assert problem.path == field and said in str(problem)
 
 
+@pytest.mark.parametrize(
+    ("task", "field"),
+    [
+        (lambda folder: CharLM(text=f"{folder}text"), "text"),
+        (lambda folder: Tabular(f"{folder}data.csv"), "source"),
+        (lambda folder: Tabular("wine", test=f"{folder}data.csv"), "test"),
+        (lambda folder: Images(f"idx:{folder}images"), "source"),
+    ],
+)
+def test_where_a_relative_path_was_followed_is_said(tmp_path, monkeypatch, task, field):
+    monkeypatch.chdir(tmp_path)
+    problem = only_problem(task("no/"))
+    assert problem.path == field and f" in the working directory {tmp_path}" in problem.message
+    assert "working directory" not in only_problem(task("/no/")).message
+
+
 def test_what_is_no_file_is_one_clear_problem(tmp_path):
     assert "not a folder" in only_problem(CharLM(text=str(tmp_path))).message
-    assert only_problem(CharLM(text="")).message == "no such file"
+    assert only_problem(CharLM(text="")).message.startswith("no such file")
     assert only_problem(CharLM(text="a\0b")).path == "text"
     assert only_problem(CharLM(text="x" * 5000)).path == "text"
     os.mkfifo(tmp_path / "pipe")
@@ -302,6 +318,19 @@ def write_idx(folder, *, names=("train", "t10k"), n=20, shape=(4, 3), ending="",
         all_images.append(pixels)
         all_labels.append(classes)
     return np.concatenate(all_images), np.concatenate(all_labels)
+
+
+def test_idx_files_of_two_scales_are_refused(tmp_path):
+    """A test set of bytes beside training images from 0 to 1 would be 255 times as bright."""
+    pixels, _ = write_idx(tmp_path)
+    train = pixels[: len(pixels) // 2]
+    header = bytes([0, 0, 13, 3]) + b"".join(k.to_bytes(4, "big") for k in train.shape)
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(header + (train / 255).astype(">f4").tobytes())
+    problem = only_problem(Images(f"idx:{tmp_path}"))
+    assert "or all of them fractions" in problem.message and "t10k-images-idx3-ubyte up to 255" in problem.got
+    path.write_bytes(header + train.astype(">f4").tobytes())
+    assert np.array_equal(Images(f"idx:{tmp_path}", layout="rows").data(0).x.numpy(), pixels.astype(np.float32) / 255)
 
 
 def test_digits_are_those_of_scikit_learn():

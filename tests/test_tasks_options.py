@@ -276,7 +276,9 @@ def test_unusable_data_of_a_task_of_ones_own_are_refused(change, path, said):
         (Data(torch.zeros(3, 1), torch.zeros(3), torch.tensor([-1]), torch.tensor([1]), torch.tensor([2])), ["train"]),
         (Data(torch.zeros(3, 1), torch.zeros(2), torch.tensor([0]), torch.tensor([1]), torch.tensor([2])), ["test"]),
         (Data(torch.zeros(3, 1), torch.full((3,), float("nan")), *torch.arange(3).split(1)), ["y"]),
-        (Data(torch.zeros(3, 1), torch.zeros(3), *torch.arange(3).split(1)), []),
+        (Data(torch.zeros(3, 1), torch.arange(3.0), *torch.arange(3).split(1)), []),
+        (Data(torch.zeros(3, 1), torch.zeros(3), *torch.arange(3).split(1)), ["y"]),
+        (Data(torch.zeros(3, 1), torch.full((3, 4), 7), *torch.arange(3).split(1)), ["y"]),
     ],
 )
 def test_data_say_what_is_wrong_with_them(data, paths):

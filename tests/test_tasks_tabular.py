@@ -108,6 +108,39 @@ def test_a_column_that_is_constant_in_training_is_zero_everywhere(tmp_path):
     assert (data.x[:, 0] == 0).all()
 
 
+@pytest.mark.parametrize(("factor", "offset"), [(1e200, 0.0), (1e-200, 0.0), (1e-170, 0.0), (1.0, 1e12), (1e-5, 1e9)])
+def test_numbers_of_any_size_are_standardised(tmp_path, factor, offset):
+    """Also those whose square is no number, and those that differ little for their size."""
+    plain = np.random.default_rng(0).normal(size=20)
+    numbers = offset + factor * plain
+    expected = table(tmp_path / "plain.csv", size=plain, y=plain[::-1]).data(0)
+    data = table(tmp_path / "t.csv", size=numbers, y=numbers[::-1]).data(0)
+    precision = 1e-5 if offset == 0 else 0.05  # the numbers themselves are rounded to 1e-4, and 1e-7 for 1e-5
+    np.testing.assert_allclose(data.x, expected.x, atol=precision)
+    np.testing.assert_allclose(data.y, expected.y, atol=precision)
+
+
+def test_a_target_that_varies_only_where_it_is_tested_is_refused(tmp_path):
+    base = table(tmp_path / "t.csv").data(0)
+    y = np.full(20, 0.1)
+    y[base.test] = 7.0
+    with pytest.raises(InvalidStudy, match="there is nothing to learn"):
+        table(tmp_path / "t.csv", y=y).data(0)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_whole_numbers_beyond_those_of_floating_point_stay_different(tmp_path, ending):
+    ids = 2**53 + np.array([0, 1, 3, 4] * 5)
+    task = table(tmp_path / f"t{ending}", y=ids)
+    assert task.data(0).y.tolist() == [0, 1, 2, 3] * 5 and task.sizes(task.data(0))["outputs"] == 4
+    assert "take a constant off" in only_problem(task.replace(regression=True)).message
+    named = only_problem(table(tmp_path / f"named{ending}", id=ids))
+    assert named.path == "source" and "too large to be told apart" in named.message
+    assert table(tmp_path / f"named{ending}", id=ids).replace(categories=("id",)).problems() == []
+    even = table(tmp_path / f"even{ending}", id=2**53 + 2 * np.arange(20))
+    assert even.data(0).x[:, 0].unique().numel() == 20
+
+
 def test_classes_and_numbers_follow_from_the_target_column(tmp_path):
     def y(column, **settings):
         return table(tmp_path / "t.csv", y=column).replace(**settings).data(0).y
@@ -601,6 +634,18 @@ def test_unusable_datasets_are_one_clear_line(dataset, said):
         from_dataset(dataset)
     (problem,) = raised.value.problems
     assert problem.path == "dataset" and said in problem.message and "\n" not in str(problem)
+
+
+def test_a_dataset_of_numbers_that_float32_cannot_tell_apart_is_refused():
+    times = Squares(20, target=lambda i: 1.7e9 + i)
+    with pytest.raises(
+        InvalidStudy, match="dataset: y has numbers that differ little for their size: float32 changes them by up to 19"
+    ):
+        from_dataset(times)
+    tall = Squares(20, shape=lambda i: (3,))
+    with pytest.raises(InvalidStudy, match="test: x has numbers"):
+        from_dataset(tall, test=[(np.full(3, 1e9 + i % 2), i % 2) for i in range(10)])
+    assert from_dataset(Squares(20, target=lambda i: 1000 + i / 3)).y.dtype == torch.float32
 
 
 def test_values_of_a_dataset_are_checked_as_those_of_tensors():

@@ -353,7 +353,7 @@ OTHERS = "in evaluation, what it makes of an example depends on the others in th
 READS = "its forward pass reads values of a tensor"
 DRAWS = "its forward pass draws random numbers itself"
 WHY_NOT = {
-    "CrossMapLRN2d": "setup_context",
+    "CrossMapLRN2d": "without a rule for `vmap`",
     **{f"BatchNorm{n}d own statistics": OTHERS for n in (1, 2, 3)},
     **{f"BatchNorm{n}d cumulative": READS for n in (1, 2, 3)},
     "LSTM projected": "projections", "LSTM projected time first": "projections", "LSTM packed": "equal size",
@@ -361,7 +361,7 @@ WHY_NOT = {
     "Embedding padded": "the gradient of `layer.weight` at step 1 would be another",
     "half precision": "the gradient of `layer.0.weight` at step 1 would be another",
     "FractionalMaxPool2d": DRAWS, "FractionalMaxPool3d": DRAWS,
-    "a function of one's own": "setup_context", "compiled": "not the same in all runs",
+    "a function of one's own": "without a rule for `vmap`", "compiled": "not the same in all runs",
 }  # fmt: skip
 """The layers that train one by one, and what the reason says; all others train as a population."""
 

@@ -348,6 +348,9 @@ def test_an_arm_all_of_whose_runs_failed_is_told_from_a_metric_that_none_has():
     runs = make_runs({0.0: TEN, 0.5: [1.0] * 10})
     assert "no seed has a run in every arm" in verdict(fail(runs, runs["model.dropout"] == 0.5)).sentence
     assert "no run has measured test_loss" in verdict(runs.assign(test_loss=math.nan)).sentence
+    of_diverged = runs.assign(test_loss=math.nan)
+    of_diverged.loc[0, ["test_loss", "status"]] = [INF, "diverged"]
+    assert "no run that trained has measured test_loss" in verdict(of_diverged).sentence
 
 
 def test_four_seeds_that_are_left_of_ten_say_nothing():

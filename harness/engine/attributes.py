@@ -29,6 +29,12 @@ def attributes(module: nn.Module) -> Iterator[tuple[str, dict[str, Any], str]]:
                 yield f"{prefix}.{key}".lstrip("."), vars(layer), key
 
 
+def own_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module | nn.Parameter]]:
+    """The layers and parameters of a module, by their names."""
+    yield from module.named_modules()
+    yield from module.named_parameters()
+
+
 def is_level(value: Any) -> bool:
     """Whether a value may be a dropout probability that is each run's own: a number with a point, or a schedule."""
     return isinstance(value, Level)
@@ -39,7 +45,7 @@ def differing(a: nn.Module, b: nn.Module) -> str:
 
     Tensors and numbers that may be each run's own, held directly by a layer, are left out.
     """
-    layers = {id(layer): name for module in (a, b) for name, layer in module.named_modules()}
+    layers = {id(part): name for module in (a, b) for name, part in own_parts(module)}
     others = {name: store[key] for name, store, key in attributes(b)}
     for name, store, key in attributes(a):
         value, other = store[key], others.pop(name, None)
@@ -55,23 +61,21 @@ def same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
     Args:
         a: one of them.
         b: the other.
-        layers: names of the layers of their modules, which are compared elsewhere, as are parameters.
+        layers: names of the layers of their modules and of their parameters, which are compared elsewhere.
         depth: to which objects within objects are compared.
     """
     if a is b or depth == 0:
         return True
     if type(a) is not type(b):
         return False
-    if isinstance(a, nn.Parameter):
-        return bool(a.shape == b.shape)
+    if isinstance(a, nn.Module | nn.Parameter) and id(a) in layers:
+        return layers[id(a)] == layers.get(id(b))
     if isinstance(a, Tensor):
         if is_per_member(a) or is_per_member(b):  # a forward pass of a population has left it behind
             return False
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, np.ndarray):
         return bool(np.array_equal(a, b))
-    if isinstance(a, nn.Module) and id(a) in layers:
-        return layers[id(a)] == layers.get(id(b))
     if isinstance(a, weakref.ref) and (a() is None or b() is None):
         return True
     parts = _parts(a), _parts(b)

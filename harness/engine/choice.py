@@ -14,6 +14,7 @@ import torch
 from harness.engine import way_cache
 from harness.engine.devices import device_name
 from harness.engine.independence import independent
+from harness.engine.obstacles import Unbatchable, reason
 from harness.engine.planning import levels_of, population_key
 from harness.engine.population_width import best_width, bytes_per_member, most_members, plain_step_s
 from harness.engine.proof import obstacle
@@ -58,19 +59,52 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
         device: where they train.
         memory_bytes: bound on what a population takes.
     """
+    first, last = _pair(runs)
+    alike = [run for run in runs if levels_of(run) == levels_of(last)]
+    whys = []
+    for sharing, apart in [(runs, False)] + ([(alike, True)] if levels_of(first) != levels_of(last) else []):
+        try:
+            return _together(sharing, device, memory_bytes=memory_bytes, apart=apart)
+        except Unbatchable as error:
+            whys.append(str(error))
+    return _alone(runs[0], device, why=whys[0])
+
+
+def _together(runs: list[Run], device: torch.device, *, memory_bytes: int, apart: bool) -> Way:
+    """How runs train best that may share a population; for the arguments see `way` and `Way`.
+
+    Raises:
+        Unbatchable: they may not, as is proven, or turns out in the steps that are measured.
+        Exception: whatever the plain loop raises on the runs.
+    """
     pair = _pair(runs)
-    why, apart = obstacle(pair, device), False
-    if why and levels_of(pair[0]) != levels_of(pair[1]):
-        alike = [run for run in runs if levels_of(run) == levels_of(pair[1])]
-        apart = not obstacle(_pair(alike), device)
-        runs, why = (alike, "") if apart else (runs, why)
-    if why or len(runs) == 1:
-        return Way(1, plain_step_s(runs[0], device), why=why)
-    member_bytes = bytes_per_member(runs[0], device)
-    width, step_s = best_width(runs, device, most_members(member_bytes, memory_bytes))
-    if width == 1:
-        return Way(1, step_s, apart)
-    return Way(width, step_s, apart, member_bytes=member_bytes, alone=independent(_pair(runs), device, width))
+    if why := obstacle(pair, device):
+        raise Unbatchable(why)
+    if len(runs) == 1:
+        return _alone(runs[0], device)
+    try:
+        member_bytes = bytes_per_member(runs[0], device)
+        width, step_s = best_width(runs, device, most_members(member_bytes, memory_bytes))
+        if width == 1:
+            return Way(1, step_s, apart, member_bytes=member_bytes)
+        return Way(width, step_s, apart, member_bytes=member_bytes, alone=independent(pair, device, width))
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # of the plain loop, too, it is raised again where that is measured alone
+        raise Unbatchable(reason(error)) from error
+
+
+def _alone(run: Run, device: torch.device, why: str = "") -> Way:
+    """The plain loop, for runs like this one."""
+    return Way(1, plain_step_s(run, device), why=why, member_bytes=_bytes_alone(run, device))
+
+
+def _bytes_alone(run: Run, device: torch.device) -> int:
+    """Memory of a run by the plain loop; 0 for a module that trains but lets nobody see what its forward pass saves."""
+    try:
+        return bytes_per_member(run, device, alone=True)
+    except Exception:  # `torch.func` in a forward pass, sparse tensors
+        return 0
 
 
 def _pair(runs: list[Run]) -> list[Run]:

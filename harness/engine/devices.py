@@ -20,12 +20,12 @@ def find_devices(text: str) -> list[torch.device]:
         text: `auto` (every CUDA device, else the CPU), `cpu`, CUDA indices such as `0,1`, or names such as `cuda:0`.
 
     Raises:
-        InvalidStudy: a device is unknown or absent, or they are of several kinds.
+        InvalidStudy: a device is unknown or absent, or named twice, or they are of several kinds.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if text == "auto":
         return [torch.device("cuda", i) for i in range(count)] or [torch.device("cpu")]
-    found = []
+    found: list[torch.device] = []
     for part in text.split(","):
         name = f"cuda:{part.strip()}" if part.strip().isdigit() else part.strip()
         known = ["cpu", *(f"cuda:{i}" for i in range(count))]
@@ -33,7 +33,11 @@ def find_devices(text: str) -> list[torch.device]:
             name = "cuda:0"
         if name not in known:
             raise InvalidStudy([Problem("--devices", f"no such device here; there are auto, {', '.join(known)}", part)])
-        found.append(torch.device(name))
+        device = torch.device(name)
+        if device in found:
+            message = "is named twice; name it once, and --workers says how many processes train on each device"
+            raise InvalidStudy([Problem("--devices", message, part)])
+        found.append(device)
     if len({device.type for device in found}) > 1:
         message = "must be of one kind: under the same seeds cpu and cuda draw other dropout noise"
         raise InvalidStudy([Problem("--devices", message, text)])

@@ -42,8 +42,12 @@ def in_batches(population: Members, indices: Tensor) -> tuple[Tensor, ...]:
     Larger than batches of training, which keep what the backward pass needs: products are the faster the more rows they
     have, up to `EXAMPLES`. How many depends on nothing but the setup, as the last bit of a number may depend on them.
     """
-    size = population.runs[0].setup.batch_size
-    return torch.split(indices, max(size, min(EXAMPLES, TIMES * size)), dim=1)
+    return torch.split(indices, at_once(population.runs[0].setup), dim=1)
+
+
+def at_once(setup: Setup) -> int:
+    """How many examples of a run are evaluated at a time, at most."""
+    return max(setup.batch_size, min(EXAMPLES, TIMES * setup.batch_size))
 
 
 def steps_worth(setup: Setup, data: Data, evaluations: int, *, confirm: bool) -> float:

@@ -4,11 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.engine.evaluation import mean, scores
+from harness.engine.diagnostics.curvature import SAMPLE
+from harness.engine.evaluation import at_once, mean, scores
 from harness.engine.feed import Feed
 from harness.engine.measuring import unchanged
 from harness.engine.members import Members
 from harness.engine.runs import Run
+from harness.engine.setup import Setup
 from harness.engine.stability import Array
 from harness.tasks.task import Data
 
@@ -19,6 +21,17 @@ TRAIN_SAMPLE = 256
 def measured_on(run: Run, data: Data) -> int:
     """How many training examples, the first ones, the training loss of a run is measured on."""
     return min(len(data.train), len(data.test) if run.confirm else TRAIN_SAMPLE)
+
+
+def batch_sizes(setup: Setup, data: Data) -> list[int]:
+    """How many examples are passed forward at a time wherever a run is evaluated, the most first."""
+    most = at_once(setup)
+    counts = len(data.validation), len(data.test), *(min(len(data.train), n) for n in (TRAIN_SAMPLE, len(data.test)))
+    passed = [(most, counts)]
+    if setup.metrics.level == "full":
+        passed.append((setup.batch_size, (SAMPLE,)))
+    sizes = {size for most, counts in passed for n in counts for size in (min(n, most), n % most)}
+    return sorted(sizes - {0}, reverse=True)
 
 
 def guess_loss(run: Run, data: Data) -> float:

@@ -73,8 +73,8 @@ class History:
     def write(self, step: int, record: StepRecord) -> None:
         """Record one step of the members."""
         losses, *others = record
-        columns = losses, *(column[:, 0].to(losses.dtype) for column in others)
-        self._log[step - 1, :, self.alive] = torch.stack(columns)
+        columns = losses, *(column[:, 0] for column in others)
+        self._log[step - 1, :, self.alive] = torch.stack([column.to(self._log.dtype) for column in columns])
 
     def logs(self, step: int) -> bool:
         """Whether the step is one of a curve's, so that its update is recorded."""

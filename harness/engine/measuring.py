@@ -16,23 +16,24 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.engine.attributes import DEPTH, TORCHS
+from harness.engine.attributes import DEPTH, TORCHS, attributes
 from harness.engine.functions.transforms import is_per_member
 from harness.engine.members import Members
 from harness.settings.randomness import global_generators_kept
 
 Restore = Callable[[], None]
 
-UNSEEN = type, ModuleType, nn.Module
-"""What is kept elsewhere, or belongs to nobody's training."""
+UNSEEN = type, ModuleType
+"""What belongs to nobody's training."""
 
 
 @contextmanager
 def unchanged(members: Members) -> Iterator[None]:
     """Within the block members may be measured in any way; after it they train on as if they had not been.
 
-    Put back are parameters, buffers and plain tensors, in value and in place; modes; numbers and containers that layers hold
-    as attributes; the noise of dropout; and the global generators. What hooks do outside of their module cannot be known.
+    Put back are parameters, buffers and plain tensors, in value and in place; modes; numbers, containers and further modules
+    that layers hold as attributes; the noise of dropout; and the global generators. What hooks do outside of their module
+    cannot be known; of what cannot be put back there is `one_way`.
     """
     restore = kept(members)
     with members.noise_kept(), global_generators_kept(members.device):
@@ -44,7 +45,7 @@ def kept(members: Members) -> Restore:
     """What puts members back into the state that they are in now: all that is theirs, but for where random numbers come from."""
     mode, unused = members.mode, members.unused
     training = {layer: layer.training for layer in members.template.modules()}
-    seen: dict[int, Restore] = {}
+    seen: dict[int, Restore] = {id(layer): _nothing for layer in training}
     stores = [_items_kept(vars(layer), seen, DEPTH, TORCHS) for layer in training]
     state = [_kept(container, seen, DEPTH) for container in members.containers()]
 
@@ -88,6 +89,9 @@ def _kept_content(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
     if isinstance(value, torch.Generator):
         state = value.get_state()
         return lambda: _nothing(value.set_state(state))
+    if isinstance(value, np.random.RandomState):
+        legacy = value.get_state(legacy=False)
+        return lambda: value.set_state(legacy)
     if isinstance(value, np.random.Generator):
         bits = value.bit_generator.state
         return lambda: setattr(value.bit_generator, "state", bits)
@@ -107,7 +111,60 @@ def _kept_content(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
                 each()
 
         return restore
-    return _items_kept(vars(value), seen, depth - 1) if hasattr(value, "__dict__") else _nothing
+    if isinstance(value, nn.Module):
+        return _module_kept(value, seen)
+    parts = [_slots_kept(value, seen, depth - 1)]
+    if hasattr(value, "__dict__"):
+        parts.append(_items_kept(vars(value), seen, depth - 1))
+    return _all(parts)
+
+
+def _all(parts: list[Restore]) -> Restore:
+    def restore() -> None:
+        for each in parts:
+            each()
+
+    return restore
+
+
+def _module_kept(module: nn.Module, seen: dict[int, Restore]) -> Restore:
+    """Of a module that is no layer of the members' own, such as an average of it that a list hides from torch."""
+    layers = [layer for layer in module.modules() if layer is module or id(layer) not in seen]
+    seen |= {id(layer): _nothing for layer in layers}
+    stores = [store for layer in layers for store in (layer._parameters, layer._buffers, layer._modules)]
+    parts = [_items_kept(store, seen, DEPTH) for store in stores]
+    parts += [_items_kept(vars(layer), seen, DEPTH, TORCHS - {"training"}) for layer in layers]
+    return _all(parts)
+
+
+def _slots_kept(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
+    """Of attributes without a dictionary, see `object.__slots__`."""
+    names = [name for cls in type(value).__mro__ for name in _slots(cls)]
+    held = {name: getattr(value, name) for name in names if hasattr(value, name)}
+    inner = [_kept(each, seen, depth) for each in held.values()]
+
+    def restore() -> None:
+        for name in names:
+            if name in held:
+                object.__setattr__(value, name, held[name])  # a frozen class's as well
+            elif hasattr(value, name):
+                object.__delattr__(value, name)
+        for each in inner:
+            each()
+
+    return restore
+
+
+def _slots(cls: type) -> list[str]:
+    slots = vars(cls).get("__slots__", ())
+    return [name for name in ([slots] if isinstance(slots, str) else slots) if name not in ("__dict__", "__weakref__")]
+
+
+def one_way(module: nn.Module) -> Iterator[str]:
+    """The names of attributes that measuring changes for good: iterators, which only go on."""
+    for name, store, key in attributes(module):
+        if isinstance(store[key], Iterator):
+            yield name
 
 
 def _tensor_kept(tensor: Tensor) -> Restore:

@@ -1,19 +1,25 @@
 """`MemberFloat`: a number of a module that differs between the members of a population, such as a dropout probability.
 
 The module that stands for all members holds one in place of its plain number. Handed to dropout it means each member's
-own; whatever would silently read it as one number raises `Unbatchable`.
+own; whatever would silently read it as one number raises `Unbatchable`. It is no float, whose value `math`, `format` and
+dictionaries read past all operators; but `isinstance` says that it is one.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
+
+import torch
 
 from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import Level
 
 
-class MemberFloat(float):
-    """Not a number by itself, standing for those of all members: what reads it as one computes with NaN.
+class _Class(float, torch.SymFloat):  # type: ignore[misc]
+    """What `isinstance` takes a `MemberFloat` for: a float, and torch's number that is not known yet, which its functions accept."""
+
+
+class MemberFloat:
+    """Not a number by itself, standing for those of all members.
 
     Args:
         levels: of the members, in order.
@@ -22,15 +28,20 @@ class MemberFloat(float):
         levels: of the members that still train.
     """
 
-    levels: list[Level]
-
-    def __new__(cls, levels: Sequence[Level]) -> "MemberFloat":  # noqa: D102
-        self = super().__new__(cls, math.nan)
+    def __init__(self, levels: Sequence[Level]) -> None:
         self.levels = list(levels)
-        return self
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return _Class
 
     def __reduce__(self) -> tuple[type["MemberFloat"], tuple[list[Level]]]:
         return MemberFloat, (self.levels,)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("_"):  # asked of every object, whether it has it
+            raise AttributeError(name)
+        self._refuse()
 
     def _agreed(self, compare: Callable[[Any], bool]) -> bool:
         """What a comparison says of all members' numbers, if it says the same of all."""
@@ -63,7 +74,8 @@ class MemberFloat(float):
     def __bool__(self) -> bool:
         return self._agreed(bool)
 
-    __hash__ = float.__hash__
+    __hash__ = __str__ = __repr__ = __format__ = __array__ = _refuse
+    __float__ = __int__ = __complex__ = __round__ = __trunc__ = __floor__ = __ceil__ = _refuse
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
     __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _refuse
-    __neg__ = __pos__ = __abs__ = __round__ = __trunc__ = __floor__ = __ceil__ = __int__ = __float__ = _refuse
+    __neg__ = __pos__ = __abs__ = _refuse

@@ -82,7 +82,7 @@ class Members(ABC):
     def set_mode(self, *, train: bool) -> None:
         """Put the module into training or evaluation mode where it is not in it since it was last put into one."""
         if self.mode is not train:
-            self.template.train(train)
+            self.template.train() if train else self.template.eval()
             self.mode = train
 
     def generators(self) -> list[torch.Generator]:

@@ -17,7 +17,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from harness.engine.attributes import TORCHS, same
+from harness.engine.attributes import TORCHS, own_parts, same
 from harness.engine.functions.transforms import is_per_member
 
 SCALARS = frozenset({type(None), bool, int, float, str})
@@ -25,6 +25,9 @@ LISTS = {"list": list, "tuple": tuple, "set": set, "deque": deque}
 DICTS = {"dict": dict, "ordered": OrderedDict, "default": defaultdict, "counter": Counter}
 MADE_ANEW = ("list", "tuple", "dict")
 """Containers that may come to be in training; others are filled where the module that was built has them."""
+
+GENERATORS = torch.Generator, np.random.Generator, np.random.RandomState, random.Random
+"""Of random numbers, whose state is kept."""
 
 AS_BUILT = ["built"]
 """Stands for what is as it was when the module was built, or is put back elsewhere."""
@@ -89,7 +92,7 @@ class _Taken:
         if [(name, type(layer)) for name, layer in layers] != [(name, type(layer)) for name, layer in others]:
             raise NotStorable("its layers are no longer those that it was built with")
         pairs = [(layer, other) for (_, layer), (_, other) in zip(layers, others, strict=True)]
-        self._names = {id(layer): name for found in (layers, others) for name, layer in found}
+        self._names = {id(part): name for found in (module, built) for name, part in own_parts(found)}
         for (name, layer), (_, other) in zip(layers, others, strict=True):
             self._check_torchs(name, layer, other)
         ours, theirs = dict(module.named_parameters()), dict(built.named_parameters())
@@ -141,7 +144,7 @@ class _Taken:
             return ["tensor", value.detach().clone()] if self._enters(value, built, _is_stored(value, built)) else None
         if kind is np.ndarray:
             return ["array", value.copy()] if self._enters(value, built, value.dtype.kind in "biuf") else None
-        if kind in (torch.Generator, np.random.Generator, random.Random):
+        if kind in GENERATORS:
             return ["generator", _generator_state(value)] if self._enters(value, built, alike) else None
         for word, container in (LISTS | DICTS).items():
             if kind is container:
@@ -198,6 +201,8 @@ def _generator_state(generator: Any) -> Any:
         return generator.get_state()
     if isinstance(generator, random.Random):
         return generator.getstate()
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
     return generator.bit_generator.state
 
 
@@ -206,6 +211,8 @@ def _set_generator(generator: Any, state: Any) -> None:
         generator.set_state(state)
     elif isinstance(generator, random.Random):
         generator.setstate((state[0], tuple(state[1]), state[2]))
+    elif isinstance(generator, np.random.RandomState):
+        generator.set_state(state)
     else:
         generator.bit_generator.state = state
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 DRAWS = "its forward pass draws random numbers itself"
-FREEZES = "it changes which parameters train"
 
 WHY = {
     "data-dependent control flow": "its forward pass decides by the values of a tensor (`if`, `while`)",
     ".item()": "its forward pass reads values of a tensor (`.item()`, `float()`, `int()`)",
     "may have escaped": "its forward pass keeps tensors for another call, or computes them again in the backward pass",
-    "requires_grad_()": FREEZES,
+    "setup_context": "it has a `torch.autograd.Function` without a rule for `vmap`",
     "random operation": f"{DRAWS}; those of torch's dropout can be batched",
 }
 """What `torch.func.vmap` complains of, in plain words."""

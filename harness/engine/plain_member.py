@@ -90,7 +90,9 @@ class PlainMember(Members):
         return tree_map(lambda each: each.unsqueeze(0) if isinstance(each, Tensor) else each, found)
 
     def output(self, x: Tensor, *, train: bool) -> Any:
-        """What the module returns for `x`, (batch, …)."""
+        """What the module returns for `x`, (batch, …); as in the textbook, no gradient is left when it begins."""
+        for parameter in self._parameters.values():
+            parameter.grad = None
         self.set_mode(train=train)
         self._noise.begin(train=train)
         bf16 = self.runs[0].setup.precision == "bf16"
@@ -113,9 +115,7 @@ class PlainMember(Members):
         return self.task.losses(output, target)
 
     def backward(self, losses: Tensor) -> None:
-        """See `Members.backward`."""
-        for parameter in self._parameters.values():
-            parameter.grad = None
+        """See `Members.backward`: to gradients that the forward pass has added itself."""
         with self._answers:
             torch.autograd.backward(losses.sum())  # not the tensor's method, during which nothing is answered
         found = {name: parameter.grad for name, parameter in self._parameters.items()}

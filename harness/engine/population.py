@@ -7,7 +7,6 @@ these modules (`tensor_places`), whose forward pass is `vmap`ped; what it asks o
 (`proof`).
 """
 
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -25,7 +24,7 @@ from harness.engine.functions.transforms import of_all, of_member, only_vmap, ov
 from harness.engine.gradients import Gradients
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
-from harness.engine.obstacles import DRAWS, FREEZES, Unbatchable, reason
+from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
 from harness.engine.reached import reached
@@ -60,9 +59,8 @@ class Population(Members):
         stack_parameters(modules, self.views(self.parameters))
         self._stacked = stack_others(modules, device, dtype)
         self._aliased = _aliased(modules[0])
-        module_placed(
-            self.template, device, dtype
-        )  # after the others are stacked with it: a stack is made of tensors of one place
+        # After the others are stacked with it: a stack is made of tensors of one place.
+        module_placed(self.template, device, dtype)
         self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
         self._levels = _put_levels(modules)
@@ -72,8 +70,7 @@ class Population(Members):
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
-        self._names = [name for name, _ in self.template.named_parameters()]
-        self._trains = self._flags(dict(self.template.named_parameters()))
+        self._trains = _trained(self.template)
 
     def learn(self, x: Tensor) -> None:
         """See `Members.learn`: which buffers are always the same for all members, and need no member axis.
@@ -96,8 +93,9 @@ class Population(Members):
             )
         self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
-            same = name in before and torch.equal(tensor, before[name])
-            if not same and name in self._aliased and now.get(name) is tensors.get(name):
+            kept = name in before and now.get(name) is tensors[name]
+            same = kept and torch.equal(tensor, before[name])
+            if kept and not same and name in self._aliased:
                 raise Unbatchable(f"it changes `{name}`, which shares memory with `{self._aliased[name]}`")
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
@@ -106,12 +104,8 @@ class Population(Members):
         """See `Members.check`."""
         if global_states() != self._global_state:
             raise Unbatchable(DRAWS)
-        if self._flags(dict(self.template.named_parameters())) != self._trains:
-            raise Unbatchable(FREEZES)
-
-    def _flags(self, tensors: Mapping[str, Tensor]) -> list[bool | None]:
-        """Which of the parameters among these train; None for one that is not there."""
-        return [tensors[name].requires_grad if name in tensors else None for name in self._names]
+        if _trained(self.template) != self._trains:
+            raise Unbatchable("it changes which parameters train (`requires_grad`)")
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -152,12 +146,9 @@ class Population(Members):
         with over_members(len(self)) as vmap:
             own = self._gradients.leaves | self._stacked
             filled = {name: of_member(tensor, vmap) for name, tensor in own.items()} | self._shared
-            trains = self._flags(filled)
             with self._places.filled(filled):
                 with self._answers:
                     output = self.template(of_member(x, vmap))
-                if self._flags(filled) != trains:
-                    raise Unbatchable(FREEZES)
                 changed = self._places.changed(filled)
             found = score(output, of_member(y, vmap))
             taken_out = {name: of_all(tensor, vmap) for name, tensor in changed.items()}
@@ -248,9 +239,17 @@ def _check(modules: list[nn.Module]) -> None:
     for name, parameter in modules[0].named_parameters():
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
             raise Unbatchable(f"it has a hook on the gradient of a parameter, `{name}`")
+    for name, layer in modules[0].named_modules():
+        if layer._backward_hooks or layer._backward_pre_hooks:
+            raise Unbatchable(f"it has a hook on the gradient of a layer, `{name}`")
     for module in modules[1:]:
         if name := differing(modules[0], module):
             raise Unbatchable(f"`{name}` is not the same in all runs")
+
+
+def _trained(module: nn.Module) -> list[tuple[str, bool]]:
+    """Which parameters of a module there are, and whether they train."""
+    return [(name, parameter.requires_grad) for name, parameter in module.named_parameters()]
 
 
 def _aliased(module: nn.Module) -> dict[str, str]:

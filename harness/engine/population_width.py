@@ -67,10 +67,15 @@ def most_members(member_bytes: int, memory_bytes: int) -> int:
 
 
 @measured_costs()
-def bytes_per_member(run: Run, device: torch.device) -> int:
+def bytes_per_member(run: Run, device: torch.device, *, alone: bool = False) -> int:
     """Memory of one member: parameters with gradient, copies and state, histories, and what the forward pass saves, twice.
 
     Of the copies one is of the best weights, and one is kept while the present ones are measured.
+
+    Args:
+        run: that is one of them.
+        device: where it trains.
+        alone: whether it trains by the plain loop.
     """
     saved: dict[int, int] = {}
 
@@ -78,7 +83,7 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
         saved[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    step = steps_of([run, run], device, capture=False)
+    step = steps_of([run] if alone else [run, run], device, capture=False)
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         step()
     module = build(run.setup, run.data(), run.init_seed)
@@ -86,4 +91,4 @@ def bytes_per_member(run: Run, device: torch.device) -> int:
     remembered = run.setup.clipping.initial_state(torch.zeros(1, 1), run.setup.steps)
     history = run.setup.steps * HISTORY_BYTES + sum(tensor.numel() * tensor.element_size() for tensor in remembered)
     copies = 6 + len(run.setup.optimizer.state_names) + (run.setup.accumulate > 1)
-    return sum(saved.values()) + parameters * copies + history
+    return sum(saved.values()) * (1 + alone) + parameters * copies + history

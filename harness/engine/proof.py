@@ -1,7 +1,7 @@
 """The proof that a population gives the numbers of the plain loop, on the very runs that are to train.
 
-Two runs of different seeds and levels take their first steps both ways, and are evaluated between them, on whole batches and
-on a small one. Losses, gradients, what clipping and the update make of them, buffers and scores must agree to rounding; so must
+Two runs of different seeds and levels take their first steps both ways, and are evaluated between them, on batches of every
+size that occurs. Losses, gradients, what clipping and the update make of them, buffers and scores must agree to rounding; so must
 attributes that a forward pass changes.
 """
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.engine.attributes import differing
 from harness.engine.feed import Feed
+from harness.engine.final_metrics import batch_sizes
 from harness.engine.members import Members
 from harness.engine.obstacles import measured_costs, reason
 from harness.engine.plain_member import PlainMember
@@ -25,6 +26,9 @@ STEPS = 3
 
 TOLERANCE = {torch.float64: 1e-8, torch.float32: 1e-3}
 """Differences that rounding explains over so many steps, relative to the largest number of a kind."""
+
+OF_SIZE = "the evaluation of a batch of"
+AGAIN, AMONG_OTHERS = "the evaluation of examples again", "the evaluation of examples among others"
 
 
 @dataclass
@@ -60,11 +64,12 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     data = examples(runs)
     feed = Feed(runs, data, device=device, dtype=dtype)
     batches = feed.indices(STEPS)[:, :, : runs[0].setup.batch_size]
+    sizes = sorted({size for own in data for size in batch_sizes(runs[0].setup, own)}, reverse=True)
     truths, accounts = [], []
     for m, run in enumerate(runs):
         with global_generators(stream_seed(run.noise_seed, "module"), device):
             truths.append(PlainMember(run, data[m], device=device, dtype=dtype))
-            accounts.append(_account(truths[m], feed, batches, slice(m, m + 1)))
+            accounts.append(_account(truths[m], feed, batches, sizes, slice(m, m + 1)))
     if name := _of_another_kind(*accounts):
         return f"{name} is of another kind in another run"
     truth = Account(
@@ -77,7 +82,7 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         with global_generators(0, device):
             population = Population(runs, data, device=device, dtype=dtype)
             population.learn(feed.gather(batches[0])[0][0])
-            found = _account(population, feed, batches, given=truth.gradients)
+            found = _account(population, feed, batches, sizes, given=truth.gradients)
             population.check()
     except torch.OutOfMemoryError:
         raise
@@ -98,21 +103,21 @@ def _of_another_kind(a: Account, b: Account) -> str:
 
 
 def _account(
-    members: Members, feed: Feed, batches: Tensor, rows: slice = slice(None), *, given: list[Tensor] | None = None
-) -> Account:
+    members: Members, feed: Feed, batches: Tensor, sizes: list[int], rows: slice = slice(None), *,
+    given: list[Tensor] | None = None,
+) -> Account:  # fmt: skip
     """Take the first steps.
 
     Args:
         members: both runs, or one of them.
         feed: the examples of both.
         batches: (step, member, batch) indices of both.
+        sizes: of the batches that are evaluated in the end.
         rows: which of both runs they are.
         given: gradients, (member, parameters), to clip and update by, so that rounding does not grow; None for the own ones.
     """
     account, stepper = Account(), Stepper(members.runs, members)
     indices, _ = feed.split("validation")
-    size = batches.shape[2]
-    small = max(1, indices.shape[1] % size)
     for step, batch in enumerate(batches):
         members.advance()
         x, y = feed.gather(batch)
@@ -129,22 +134,46 @@ def _account(
             account.add(f"`{name}` after step {step + 1}", parameter)
         for name, other in members.others().items():
             account.add(f"`{name}` after step {step + 1}", other)
-        for name, count in (("a whole batch", size), ("a small batch", small), ("it again", small)):
-            x, y = feed.gather(indices[:, :count])
-            scores = members.scores(x[rows], y[rows])
-            account.add(f"the evaluation of {name} after step {step + 1}", scores.transpose(0, 1))
+        for name, chosen in _evaluated(indices, batches.shape[2], sizes if step + 1 == STEPS else []).items():
+            x, y = feed.gather(chosen)
+            try:
+                scores = members.scores(x[rows], y[rows])
+            except Exception as error:
+                error.add_note(f"in {name}")
+                raise
+            account.add(f"{name} after step {step + 1}", scores.transpose(0, 1))
     return account
+
+
+def _evaluated(indices: Tensor, size: int, sizes: list[int]) -> dict[str, Tensor]:
+    """The batches that are evaluated after a step, as (member, batch) indices by name; few examples are repeated.
+
+    Args:
+        indices: of the examples to take, (member, example).
+        size: of a training batch.
+        sizes: further ones; of the first the examples are evaluated again, and with others in place of the second half.
+    """
+    columns = torch.arange(max(size, *sizes, 1), device=indices.device) % indices.shape[1]
+    found = {"the evaluation of a batch": columns[:size]}
+    found |= {f"{OF_SIZE} {count}": columns[:count] for count in sizes}
+    if sizes:
+        half = sizes[0] // 2
+        found[AGAIN] = columns[: sizes[0]]
+        found[AMONG_OTHERS] = torch.cat([columns[:half], columns[:1].expand(sizes[0] - half)])
+    return {name: indices[:, chosen] for name, chosen in found.items()}
 
 
 def _companions_matter(truth: Account, tolerance: float) -> bool:
     """Whether an example is evaluated otherwise in another batch, and that by no randomness."""
-    whole, small, again = (
-        truth.numbers[f"the evaluation of {name} after step {STEPS}"]
-        for name in ("a whole batch", "a small batch", "it again")
-    )
-    whole = whole[..., : small.shape[-1]]
-    return torch.equal(small, again) and not torch.allclose(
-        whole, small, rtol=tolerance, atol=tolerance, equal_nan=True
+    after = f" after step {STEPS}"
+    again, others = truth.numbers[AGAIN + after], truth.numbers[AMONG_OTHERS + after]
+    batches = [n for name, n in truth.numbers.items() if name.startswith(OF_SIZE) and name.endswith(after)]
+    if not torch.equal(batches[0], again):
+        return False
+    batches.append(others[..., : others.shape[-1] // 2])
+    return not all(
+        torch.allclose(again[..., : batch.shape[-1]], batch, rtol=tolerance, atol=tolerance, equal_nan=True)
+        for batch in batches
     )
 
 

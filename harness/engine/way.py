@@ -15,7 +15,7 @@ class Way:
         step_s: seconds per step and member, on a CPU with one thread.
         apart: whether only runs share a population whose modules agree in every number.
         why: runs train by the plain loop, in words; "" where they do not.
-        member_bytes: memory of one member of a population; 0 where runs train by the plain loop.
+        member_bytes: memory of one run in training; 0 where that is not known.
         alone: whether a population's members give the same bits among other companions, as far as `independence` shows.
     """
 

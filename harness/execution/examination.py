@@ -10,6 +10,7 @@ import torch
 
 from harness.engine.choice import ways
 from harness.engine.planning import groups
+from harness.engine.population_width import plain_step_s
 from harness.engine.runs import Run
 from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
@@ -76,11 +77,25 @@ def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: i
     """
     cache = None if code is None else cache_file()
     context = f"{code} {sorted(study.fingerprints().items())}"
-    try:
-        return ways(groups(runs).items(), device, memory_bytes=memory_bytes, cache=cache, context=context)
-    except Exception as error:
-        message = f"cannot take a few steps on {device}: {first_line(error)}"
-        raise InvalidStudy([Problem("model", message, show(runs[0].setup.model))]) from error
+    found: dict[str, Way] = {}
+    for group in groups(runs).items():
+        try:
+            found |= ways([group], device, memory_bytes=memory_bytes, cache=cache, context=context)
+        except Exception as error:
+            where = "".join(f", {note}" for note in getattr(error, "__notes__", []))
+            message = f"cannot take a few steps on {device}{where}: {first_line(error)}"
+            raise InvalidStudy([Problem("model", message, show(_failing(group[1], device).setup.model))]) from error
+    return found
+
+
+def _failing(runs: list[Run], device: torch.device) -> Run:
+    """Of runs that could share a population the first that fails by itself; the first one if it takes several."""
+    for run in {run.setup: run for run in runs}.values():
+        try:
+            plain_step_s(run, device)
+        except Exception:
+            return run
+    return runs[0]
 
 
 def notes(found: Mapping[str, Way]) -> list[str]:

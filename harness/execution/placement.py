@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from harness.engine.devices import cores_of, device_name
-from harness.engine.memory_budget import parse_memory
+from harness.engine.memory_budget import check_bound, parse_memory
 from harness.engine.planning import groups, parts, places_of
 from harness.engine.runs import Run
 from harness.engine.way import Way
@@ -66,12 +66,14 @@ def place_on_host(
         remember: whether what is found is kept for later studies, and what was found for earlier ones used.
 
     Raises:
-        InvalidStudy: `memory` is no size, or the first steps cannot be taken.
+        InvalidStudy: `memory` is no size or too little, or the first steps cannot be taken.
     """
     cores, runs = cores_of(devices[0]), sample_runs(study)
-    memory_bytes = parse_memory(memory, devices[0]) // (workers or cores)
+    abreast = workers or cores
+    memory_bytes = parse_memory(memory, devices[0]) // abreast
     examine = partial(examined, study, device=devices[0], memory_bytes=memory_bytes, remember=remember)
     ways, found = examine(runs), groups(runs)
+    check_bound(memory, ways.values(), memory_bytes, abreast)
     places = places_of(found, ways, cores)
     populations = sum(parts(len(group), ways[name].width, places[name], cores) for name, group in found.items())
     chosen = workers or min(cores, populations)

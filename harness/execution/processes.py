@@ -16,6 +16,8 @@ from threading import Lock
 from types import ModuleType
 from typing import Any
 
+from harness.execution.streams import outlive_readers
+
 IMPORTED_BY_SERVER = ["harness.execution.workers", "harness.execution.reload"]
 
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
@@ -58,6 +60,7 @@ def _run(environment: dict[str, str], target: Callable[..., None], *arguments: A
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where no server has blocked it
     os.environ.clear()  # that of the server's start
     os.environ.update(environment)
+    outlive_readers()
     target(*arguments)
 
 

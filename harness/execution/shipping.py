@@ -107,14 +107,14 @@ def unpack(packed: bytes, where: str) -> Study:
 
 def users_modules() -> dict[str, ModuleType]:
     """Modules of the user's by name: study files, a script or notebook, and all that lies beside or below these."""
-    homes = set()
-    for name, module in list(sys.modules.items()):
+    homes, modules = set(), sys.modules.copy()  # at once: another thread may import meanwhile
+    for name, module in modules.items():
         if name.startswith(STUDY_FILE) or name == "__main__":
             path = _place(module)
             homes.add(path.parent if path else Path.cwd())
     return {
         name: module
-        for name, module in list(sys.modules.items())
+        for name, module in modules.items()
         if name.partition(".")[0] not in (HARNESS, "__main__") and getattr(module, "__name__", None) == name
         and (path := _place(module)) and any(map(path.is_relative_to, homes))
     }  # fmt: skip
@@ -135,7 +135,7 @@ def _users(path: Path) -> Path | None:
 def _namespace(module: ModuleType) -> dict[str, Any]:
     """What is sent of a module; of a study file, which no other module imports, only what its own code may name."""
     left_out = ("__builtins__", "__loader__", "__spec__", "__cached__")
-    held = {name: value for name, value in vars(module).items() if name not in left_out}
+    held = {name: value for name, value in vars(module).copy().items() if name not in left_out}
     if module.__name__.startswith(STUDY_FILE):
         kinds = (ModuleType, UnionType, str)
         held = {name: value for name, value in held.items() if callable(value) or isinstance(value, kinds)}

@@ -21,6 +21,7 @@ from harness.engine.planning import cut
 from harness.engine.run_tables import CURVE_COLUMNS, CURVE_VALUES
 from harness.engine.runs import Run
 from harness.engine.train import train
+from harness.settings import first_line
 from harness.settings.credentials import without_credentials
 from harness.settings.show import ranges
 
@@ -117,19 +118,21 @@ class Trainer:
         except Exception as error:
             if device_is_lost(error):
                 raise
+            if len(runs) == 1 and again:
+                text = "".join(traceback.format_exception(error))
+                return failed(runs[0], text, started_at_s, by_machine=out_of_memory(error))
             if isinstance(error, Unbatchable):
                 parts = [[run] for run in runs]
                 keeper.notes += [
                     f"{in_words(runs)}: a population no longer, since {error}; each trains anew by the plain loop"
                 ]
-            if len(runs) == 1 and again:
-                text = "".join(traceback.format_exception(error))
-                return failed(runs[0], text, started_at_s, by_machine=out_of_memory(error))
-            if out_of_memory(error) and len(runs) > 1:
+            elif out_of_memory(error) and len(runs) > 1:
                 self._most = len(runs) // 2
                 keeper.notes += [
                     f"{self._device}: out of memory with {in_words(runs)} at once; going on with {self._most}"
                 ]
+            elif len(runs) > 1 and not again:
+                keeper.notes += [f"{in_words(runs)}: {first_line(error)}; each half trains anew, down to single runs"]
         report(-done, 0)
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import pandas as pd
 
 from harness.inference.estimates import Estimate, estimate
@@ -143,8 +144,11 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
     for each in samples:
         missing = each.n_missing
         if not each.seeds:
-            values = confirm[claim.metric].notna().any() if claim.metric in confirm else False
-            why = "no seed has a run in every arm" if values else f"no run has measured {claim.metric}"
+            values = confirm[claim.metric].astype(float) if claim.metric in confirm else pd.Series(dtype=float)
+            whose = "that trained " if values.notna().any() else ""
+            why = f"no run {whose}has measured {claim.metric}"
+            if np.isfinite(values).any():
+                why = f"no seed has a run in every arm that has measured {claim.metric}"
             return f"Not tested: {why}."
         if missing > MOST_MISSING * each.n_all:
             of = counted(each.n_all, "seed")

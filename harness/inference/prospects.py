@@ -19,6 +19,9 @@ from harness.settings.show import counted
 from harness.study import AnyClaim, Equivalence, Estimated, Interaction, Threshold, Trend
 from harness.study.claims import ALPHA
 
+KINDS = {Equivalence: "an equivalence", Interaction: "an interaction", Trend: "a trend"}
+"""Claims whose intervals of rates have no power in closed form."""
+
 LARGE = 1.0
 """Standard deviations between seeds: an effect that a study should find."""
 
@@ -68,9 +71,9 @@ def _of_equivalence(claim: Equivalence, n: int, alpha: float) -> str:
 def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
     delta = claim.smallest_effect
     if isinstance(claim, Threshold):
-        return _of_one_rate(claim, n, alpha)
+        return _of_one_rate(claim, plan, n, alpha)
     if isinstance(claim, Equivalence | Interaction | Trend):
-        return ""
+        return f"what {counted(n, 'seed')} can find of rates in {KINDS[type(claim)]} is not reckoned beforehand"
     count = decisive_pairs(n, delta, alpha)
     if count is None:
         least = fewest_pairs(delta, alpha)
@@ -84,13 +87,21 @@ def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
     )
 
 
-def _of_one_rate(claim: Threshold, n: int, alpha: float) -> str:
-    """Whether even all of the runs could decide."""
-    best = clopper_pearson_bounds(n if claim.better == "higher" else 0, n)(alpha)
-    reached = best[0] - claim.value if claim.better == "higher" else claim.value - best[1]
-    if reached > claim.smallest_effect:
-        return ""
-    return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}: even {n} of {n} leave [{best[0]:.2f}, {best[1]:.2f}]"
+def _of_one_rate(claim: Threshold, plan: Plan, n: int, alpha: float) -> str:
+    """How many of the runs it needs, or that not even all of them could decide."""
+    higher = claim.better == "higher"
+    best = clopper_pearson_bounds(n if higher else 0, n)(alpha)
+
+    def reached(count: int) -> bool:
+        low, high = clopper_pearson_bounds(count if higher else n - count, n)(alpha)
+        return (low - claim.value if higher else claim.value - high) > claim.smallest_effect
+
+    if not reached(n):
+        return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}: even {n} of {n} leave [{best[0]:.2f}, {best[1]:.2f}]"
+    if claim.across == "average" and _cells(claim, plan) > 1:
+        return f"what {counted(n, 'seed')} can find of a rate over several cells is not reckoned beforehand"
+    least = next(count for count in range(n + 1) if reached(count))
+    return f"needs {least} of {counted(n, 'run')} {'with' if higher else 'without'} what it is about{' in each cell' if claim.across == 'each' else ''} at level {1 - alpha:.1%}"
 
 
 def _cells(claim: Estimated, plan: Plan) -> int:

@@ -16,6 +16,9 @@ from harness.study import Study
 from harness.study.origin import Origin
 from harness.study.widening import widening_problems
 
+DEVICE_KIND = "device_kind"
+"""Kept with a study: the kind of device it was begun on."""
+
 
 def still_widened(design: Design, study: Study, origin: Origin, options: Options) -> tuple[Study, Origin]:
     """The study as it is kept, which stays widened once it is, and what it was made from so; says where that is not asked for."""
@@ -29,16 +32,20 @@ def still_widened(design: Design, study: Study, origin: Origin, options: Options
 
 
 def keep_kind(design: Design, placement: Placement, options: Options) -> None:
-    """Go on with the kind of device that the study was begun with: another one draws other noise under the same seeds.
+    """Go on with the kind of device that the study was begun with.
 
     Raises:
         InvalidStudy: this is another one.
     """
-    kind = design.remembered("device_kind", lambda: placement.kind)
-    if kind != placement.kind:
+    check_kind(design.remembered(DEVICE_KIND, lambda: placement.kind), placement, options)
+
+
+def check_kind(begun_on: str, placement: Placement, options: Options) -> None:
+    """Raises `InvalidStudy` on another kind of device: it draws other noise under the same seeds."""
+    if begun_on != placement.kind:
         message = (
-            f"the study was begun on {kind}, and on {placement.kind} the same seeds draw other dropout noise; go on with "
-            f"{kind}, or forget it with `harness forget` and start anew"
+            f"the study was begun on {begun_on}, and on {placement.kind} the same seeds draw other dropout noise; go on with "
+            f"{begun_on}, or forget it with `harness forget` and start anew"
         )
         option, got = ("--devices", options.devices) if options.ray is None else ("--ray", options.ray)
         raise InvalidStudy([Problem(option, message, got)])

@@ -19,10 +19,7 @@ def run_until_decided(study: Study, run: Callable[[Study], Outcome], tell: Tell)
     Raises:
         InvalidStudy: no looks are planned, or nothing is claimed that they could decide.
     """
-    if not study.looks:
-        raise InvalidStudy([Problem("--until-decided", "needs planned looks, such as looks=(10, 20, 40) in the study")])
-    if not any(isinstance(claim, Estimated) for claim in study.claims):
-        raise InvalidStudy([Problem("--until-decided", "the study has no claim that statistics decide")])
+    check_looks(study)
     for n in study.looks:
         outcome = run(study.up_to(n))
         still = [verdict for verdict in outcome.verdicts if verdict.is_open]
@@ -32,3 +29,11 @@ def run_until_decided(study: Study, run: Callable[[Study], Outcome], tell: Tell)
         if not still:
             break
     return outcome
+
+
+def check_looks(study: Study) -> None:
+    """Raises `InvalidStudy` where no looks are planned, or nothing is claimed that they could decide."""
+    if not study.looks:
+        raise InvalidStudy([Problem("--until-decided", "needs planned looks, such as looks=(10, 20, 40) in the study")])
+    if not any(isinstance(claim, Estimated) for claim in study.claims):
+        raise InvalidStudy([Problem("--until-decided", "the study has no claim that statistics decide")])

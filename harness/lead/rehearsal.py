@@ -1,11 +1,17 @@
 """A dry run: what a study would cost, what of it is done, and whether it would be refused. Nothing is written."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.execution.placement import Placement
+from harness.lead.as_begun import DEVICE_KIND, check_kind
+from harness.lead.looks import check_looks
 from harness.lead.options import Options
 from harness.lead.terminal.durations import about
+from harness.ledger.entries import There
 from harness.ledger.peek import look
 from harness.ledger.records.tracking import RecordError, check
-from harness.ledger.stores import SEE_TO_IT, check_free, journal_in
+from harness.ledger.stores import SEE_TO_IT, check_addresses, check_free, journal_in
 from harness.settings import InvalidStudy, Problem
 from harness.settings.show import counted
 from harness.study import Study
@@ -17,7 +23,7 @@ def is_complete(study: Study, options: Options) -> bool:
     Raises:
         InvalidStudy: the storage cannot be used.
     """
-    return look(study, options.storage or str(journal_in(options.results))).complete
+    return _look(study, options)[0].complete
 
 
 def rehearse(study: Study, options: Options, placement: Placement) -> str:
@@ -26,16 +32,26 @@ def rehearse(study: Study, options: Options, placement: Placement) -> str:
     Raises:
         InvalidStudy: what the run itself would be refused for.
     """
+    if options.until_decided:
+        check_looks(study)
+    check_addresses(options.storage, options.tracking_uri)
     check_free(options.results / study.name)
     try:
         check(options.uri)
     except RecordError as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
-    there = look(study, options.storage or str(journal_in(options.results)))
+    there, kept = _look(study, options)
+    check_kind(kept.get(DEVICE_KIND, placement.kind), placement, options)
     done = f"{there.done:,} of {counted(there.wanted, 'run is', 'runs are')} there"
     if there.complete:
         return f"{done}: only the report would be written. Nothing was run."
     missing = there.wanted - there.done
+    new = missing - there.tried_again
+    more = [f"{new:,} new"] * (new > 0) + [f"{there.tried_again:,} failed and tried again"] * (there.tried_again > 0)
     left = about(placement.seconds(study) * missing / there.wanted)
-    so_far = f"{done}, {missing:,} new. " if there.done else ""
-    return f"{so_far}Training would take {left}. Nothing was run."
+    so_far = f"{', '.join([done, *more])}. " if there.done else ""
+    return f"{so_far}Training would take {'at most ' * options.until_decided}{left}. Nothing was run."
+
+
+def _look(study: Study, options: Options) -> tuple[There, Mapping[str, Any]]:
+    return look(study, options.storage or str(journal_in(options.results)), retry_failed=options.retry_failed)

@@ -9,8 +9,10 @@ import click
 from harness.engine.keeping import forget as forget_kept
 from harness.lead.ending import DONE, INTERRUPTED
 from harness.ledger.forgetting import Doomed, Forgetting
-from harness.ledger.listing import Listed, listed
+from harness.ledger.listing import Listed, known, listed
+from harness.ledger.peek import file_of
 from harness.ledger.stores import check_addresses, journal_in, leadership, recorder_of, spool_of, usable
+from harness.settings import InvalidStudy, Problem
 from harness.settings.show import aligned, counted
 
 HEADS = ("study", "runs", "others", "claims", "last recorded", "size")
@@ -20,9 +22,13 @@ def say_list(results: Path, storage: str | None) -> int:
     """Print the studies of a results folder or of a storage; the exit code.
 
     Raises:
-        InvalidStudy: the storage cannot be used.
+        InvalidStudy: there is no such folder or storage, or it cannot be used.
     """
     check_addresses(storage, None)
+    if storage is None and not results.is_dir():
+        raise InvalidStudy([Problem(str(results), "no such folder")], "give the folder of all results")
+    if storage is not None and (file := file_of(storage)) is not None and not file.is_file():
+        raise InvalidStudy([Problem("--storage", "no such file", storage)])
     found = listed(results, storage or str(journal_in(results)))
     if not found:
         click.echo(f"No studies in {storage or results}.")
@@ -68,6 +74,10 @@ def forget(name: str, *, results: Path, storage: str | None, tracking_uri: str |
         InvalidStudy: there is no such study, or it is being run, or a storage cannot be used.
     """
     check_addresses(storage, tracking_uri)
+    place = storage or str(journal_in(results))
+    if name not in (there := known(place)):
+        raise InvalidStudy([Problem(name, f"no study of this name in {place}; there are {', '.join(there) or 'none'}")],
+                           "give the name of a study that is there, or the --results or --storage in which it is")  # fmt: skip
     recorder = recorder_of(name, results, tracking_uri)
     folder = results / name
 
@@ -81,7 +91,7 @@ def forget(name: str, *, results: Path, storage: str | None, tracking_uri: str |
     with (
         leadership(folder) if folder.is_dir() else nullcontext(),
         usable("--storage"),
-        Forgetting(name, storage or str(journal_in(results))) as study,
+        Forgetting(name, place) as study,
     ):
         doomed = study.doomed(unused=unused)
         if not yes and not click.confirm(f"{_question(name, doomed)} This cannot be undone. Go on?"):

@@ -5,13 +5,12 @@ which leads nothing, enters them into MLflow alone; the next launch takes that o
 they part, one of them was written anew, and the chain says from then on that nothing is known.
 """
 
-from collections import Counter
 from typing import Any
 
 import pandas as pd
 
 from harness.ledger.design import Design
-from harness.ledger.entries import Entries, Entry, Wanted, held
+from harness.ledger.entries import Entries, Wanted, held
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.settings.levels import at
@@ -65,27 +64,27 @@ class ClaimRecord:
         self._recorder.write_documents({REGISTERED: as_text(self.chain)})
 
     def _recorded(self) -> Recorded:
-        """How many tested runs of each cell are trained: those that are recorded, and those that wait for it."""
-        waiting = Counter[str]()
+        """How many tested runs of each cell are trained, those that wait to be recorded and seeds that the study has no more included."""
+        trained: dict[str, set[int]] = {}
         for entry in self._design.entries():
-            if not entry.told and self._spool.load(entry.number) is not None:
-                waiting[entry.key] += len(entry.seeds)
-        cells = self._study.cells()
-        trained = [
-            (wanted.trial.cell, len(holders) + waiting[wanted.key])
-            for wanted, holders in self._known()
+            if entry.told or self._spool.load(entry.number) is not None:
+                trained.setdefault(entry.key, set()).update(entry.seeds)
+        cells, known = self._study.cells(), self._known()
+        counts = [
+            (wanted.trial.cell, len(trained.get(wanted.key, ())))
+            for wanted in known
             if wanted.trial.tested(self._study)
         ]
-        return [(_plain(cells[cell]), count) for cell, count in trained if count]
+        return [(_plain(cells[cell]), count) for cell, count in counts if count]
 
-    def _known(self) -> list[tuple[Wanted, dict[int, Entry]]]:
+    def _known(self) -> list[Wanted]:
         """The trials whose results may have been seen: also those tested before the range was widened, which others may replace."""
-        found = self._design.held()
+        found = [wanted for wanted, _ in self._design.held()]
         if not self._study.widen:
             return found
-        keys = {wanted.key for wanted, _ in found}
+        keys = {wanted.key for wanted in found}
         before = held(self._study.replace(widen=False), Entries(self._design.entries()))
-        return found + [(wanted, holders) for wanted, holders in before if wanted.key not in keys]
+        return found + [wanted for wanted, _ in before if wanted.key not in keys]
 
     def _put(self, chain: Chain) -> None:
         if chain != self.chain:

@@ -55,6 +55,19 @@ def listed(results: Path, storage: str) -> list[Listed]:
         return [_listed(found, name, there[name].get(SUMMARY, {}), results) for name in sorted(there)]
 
 
+def known(storage: str) -> list[str]:
+    """The names of the studies in a storage.
+
+    Args:
+        storage: path of a journal file, or a database URL.
+
+    Raises:
+        InvalidStudy: the storage cannot be used.
+    """
+    with looked_at(storage) as found:
+        return [] if found is None else sorted(studies(found))
+
+
 def _listed(storage: BaseStorage, name: str, summary: dict[str, object], results: Path) -> Listed:
     unused = set(summary.get("unused", ()))  # type: ignore[call-overload]
     told = [entry for entry in entries_in(storage, name) if entry.told]

@@ -1,5 +1,6 @@
 """What a study is kept in, open while it runs: its folder, its trials in Optuna, its records in MLflow."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -43,8 +44,7 @@ def leadership(folder: Path) -> Iterator[None]:
         raise _led(folder) from None
     except OSError as error:
         lock.release()
-        problem = Problem(str(folder), f"cannot be written: {error.strerror or error}")
-        raise InvalidStudy([problem], "make that place writable, or choose another --results") from None
+        raise _unwritable(folder, error.strerror or str(error)) from None
     try:
         yield
     except InvalidStudy:
@@ -62,6 +62,9 @@ def leadership(folder: Path) -> Iterator[None]:
 
 def check_free(folder: Path) -> None:
     """Raises `InvalidStudy` where `leadership` would be refused now. Nothing is written."""
+    place = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.exists(path))
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise _unwritable(folder, f"{place} is {'read-only for you' if place.is_dir() else 'a file'}")
     if folder.parent.is_dir():
         _check_place(folder)
     lock = folder / ".lock"
@@ -88,6 +91,11 @@ def _check_place(folder: Path) -> None:
     if taken and not any((folder / name).exists() for name in OWN):
         message = f"holds {taken[0]}, which no study left there and its results would replace; choose another --results"
         raise InvalidStudy([Problem(str(folder), message)])
+
+
+def _unwritable(folder: Path, why: str) -> InvalidStudy:
+    problem = Problem(str(folder), f"cannot be written: {why}")
+    return InvalidStudy([problem], "make that place writable, or choose another --results")
 
 
 def _led(folder: Path) -> InvalidStudy:

@@ -9,6 +9,8 @@ from harness.settings import Fraction, LearningRate, NonNegative, Positive
 class RMSprop(Optimizer):
     """RMSprop (Hinton 2012, lecture 6e; centered: Graves 2013, arXiv:1308.0850), as `torch.optim.RMSprop`.
 
+    A step at which a schedule of the momentum is exactly 0 is remembered by the steps after it; torch passes over such a step.
+
     Args:
         lr: learning rate.
         alpha: decay of the squared gradient's running mean.

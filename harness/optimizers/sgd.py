@@ -9,6 +9,8 @@ from harness.settings import Fraction, LearningRate, NonNegative, Problem
 class SGD(Optimizer):
     """Stochastic gradient descent with heavy-ball or Nesterov momentum, as `torch.optim.SGD`.
 
+    A step at which a schedule of the momentum is exactly 0 is remembered by the steps after it; torch passes over such a step.
+
     Args:
         lr: learning rate.
         momentum: weight of the previous update.

@@ -14,6 +14,7 @@ from harness.reporting.comparison_tables import (
     settings_table,
     verdicts_table,
 )
+from harness.reporting.page.level_names import brief, told_apart
 from harness.reporting.results import Results
 from harness.settings import printable
 from harness.settings.show import aligned, counted
@@ -35,10 +36,18 @@ def text(found: Comparison, a: Results, b: Results) -> str:
 
 
 def _settings(found: Comparison) -> str:
-    rows = [[setting, a, "→", b] for setting, a, b in settings_table(found, NAMES).rows]
+    rows = [[brief(setting), *_in_short(a, b)] for setting, a, b in settings_table(found, NAMES).rows]
     if not rows:
         return "Settings and environment are the same."
     return "\n".join(["Settings that differ, A → B:", *(f"  {line}" for line in aligned(rows))])
+
+
+def _in_short(a: str, b: str) -> tuple[str, str, str]:
+    """Two values on a line of a terminal; the report and the JSON have them whole."""
+    one, other = brief(a), brief(b)
+    if one == other:
+        one, other = told_apart([a, b])
+    return one, "→", other
 
 
 def _metric(found: Comparison, metric: str) -> str:

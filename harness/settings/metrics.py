@@ -42,6 +42,7 @@ class Metric:
         needs: a factor, and the value of it at which the metric is not measured.
         not_across: what factors are about between whose levels the metric says nothing: it is relative to something that
             these change, too.
+        of_classes: no run has it whose targets are numbers.
         examples: of a user's own metric: what it is measured on, in words that `measured_on` fills in.
     """
 
@@ -54,6 +55,7 @@ class Metric:
     across_runs: bool = False
     needs: tuple[str, object] | None = None
     not_across: Literal["dropout", None] = None
+    of_classes: bool = False
     examples: str | None = None
 
     @property
@@ -117,7 +119,10 @@ METRICS: dict[str, Metric] = {
     ),
     "validation_loss": Metric("loss on the validation split", "loss", "lower", "generalization", True),
     "test_loss": Metric("loss on the test split at the last step", "loss", "lower", "generalization"),
-    "train_error": Metric("error on the examples of train_loss, dropout off", "error", "lower", "generalization", True),
+    "train_error": Metric(
+        "error on the examples of train_loss, dropout off: the share of wrong classes, or the absolute error of numbers", "error",
+        "lower", "generalization", True,
+    ),
     "validation_error": Metric("error on the validation split", "error", "lower", "generalization", True),
     "test_error": Metric("error on the test split at the last step", "error", "lower", "generalization"),
     "gap": Metric("test_loss − train_loss", "loss", "lower", "generalization"),
@@ -229,11 +234,11 @@ METRICS: dict[str, Metric] = {
     ),
     "brier": Metric(
         "Brier score on the test split: mean of Σ (p − y)² over classes", "score", "lower", "generalization",
-        level="standard",
+        level="standard", of_classes=True,
     ),
     "calibration_error": Metric(
         "expected calibration error on the test split: mean |accuracy − confidence| over 15 bins of confidence",
-        "probability", "lower", "generalization", level="standard",
+        "probability", "lower", "generalization", level="standard", of_classes=True,
     ),
     "noise_error": Metric(
         "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of the inputs", "error", "lower",
@@ -247,7 +252,7 @@ METRICS: dict[str, Metric] = {
         "share of test points that two seeds with the same settings predict differently: they differ in initial weights, order of "
         "batches, dropout noise and, but for resample=\"none\", in training examples, or in what the study's `differ` names "
         "alone; of a run, its jackknife value",
-        "share of points", "lower", "generalization", level="standard", across_runs=True,
+        "share of points", "lower", "generalization", level="standard", across_runs=True, of_classes=True,
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"

@@ -66,8 +66,13 @@ class InvalidStudy(Exception):
 
 
 def closest(name: str, valid: list[str]) -> str | None:
-    """The valid name that was probably meant, if there is one."""
-    return next(iter(difflib.get_close_matches(name, valid, n=1, cutoff=0.5)), None)
+    """The valid name that was probably meant, if there is one.
+
+    >>> closest("lr", ["widen", "optimizer.lr"]), closest("droput", ["looks", "dropout"]), closest("foo", ["looks", "dropout"])
+    ('optimizer.lr', 'dropout', None)
+    """
+    ends = [path for path in valid if path.endswith(f".{name}")]
+    return next(iter(ends or difflib.get_close_matches(name, valid, n=1)), None)
 
 
 def nearest(name: str, valid: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from harness.engine.measuring import one_way
 from harness.engine.runs import build
 from harness.models.model import Model
 from harness.settings import Note, show
@@ -12,6 +13,7 @@ from harness.study.experiment import Experiment
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.statement import Estimated
+from harness.study.target_kinds import predicts_numbers
 from harness.study.unregistered import WAY_OUT as REGISTER
 from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
@@ -19,6 +21,11 @@ from harness.tasks.task import Task
 
 FEW_EXAMPLES = 3
 """A difference of errors of fewer is a matter of single examples."""
+
+ONE_WAY = (
+    "is an iterator, which only goes on: what measuring takes from it training lacks, so that how often a run is evaluated changes "
+    "how it trains; count in a number instead"
+)
 
 NO_GUESS = (
     "has `losses` of its own and no `guess_losses`: what guessing costs is not known, so that of runs that fail only those are told "
@@ -41,7 +48,9 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         data = setup.task.data(0)
         if mixes_examples(setup, data):
             found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
-        if lost := unregistered(build(setup, data, 0)):
+        module = build(setup, data, 0)
+        found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(module)]
+        if lost := unregistered(module):
             found.append(Note("model", f"{lost}; {REGISTER}"))
         if setup.differ == "noise":
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
@@ -68,7 +77,7 @@ def _too_fine(study: Experiment, claim: Estimated) -> str:
         (name for name in ("test", "validation", "train") if claim.metric in (f"{name}_error", f"best_{name}_error")),
         "",
     )
-    if not split or claim.above is not None or claim.smallest_effect == 0:
+    if not split or claim.above is not None or claim.smallest_effect == 0 or predicts_numbers(study):
         return ""
     examples = min(count[split] for count in map(study.examples, setups(study)))
     many = claim.smallest_effect * examples

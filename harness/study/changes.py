@@ -1,6 +1,8 @@
 """Changes to a study: `--set`, `--seeds`, `--quick` and `--widen` of the command line, applied to a checked `Study`."""
 
 import hashlib
+import itertools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -18,6 +20,12 @@ from harness.study.study import Study
 QUICK = "-quick"
 
 QUICK_STEPS, QUICK_SEEDS, QUICK_TRIALS, QUICK_EVALUATIONS = 60, 3, 2, 3
+
+ALONE, RANGE = re.compile("[0-9]{1,9}"), re.compile("([0-9]{1,9})(?: *- *([0-9]{1,9}))?")
+"""How many seeds, and one seed or a range of them."""
+
+FOLLOWING = {"steps": {"epochs"}, "epochs": {"steps"}, "looks": {"seeds"}}
+"""What is said by saying a setting: of steps and epochs a study has one, and looks end with the last seed."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,48 @@ class Changes:
         return settings + seeds + ["--quick"] * self.quick + ["--widen"] * self.widen
 
     def then(self, later: "Changes") -> "Changes":
-        """These and later ones, which win where both say something; what both say is said once.
+        """These and later ones, which win where both say something.
 
-        >>> Changes(("name=a", "steps=5"), seeds="4").then(Changes(("name=a",)))
-        Changes(settings=('steps=5', 'name=a'), seeds='4', quick=False, widen=False)
+        >>> Changes(("name=a", "steps=5", "optimizer.lr=0.1"), seeds="4").then(Changes(("name=b", "optimizer=SGD()", "seeds=3")))
+        Changes(settings=('steps=5', 'name=b', 'optimizer=SGD()', 'seeds=3'), seeds=None, quick=False, widen=False)
         """
-        settings = tuple(setting for setting in self.settings if setting not in later.settings) + later.settings
-        seeds = self.seeds if later.seeds is None else later.seeds
-        return Changes(settings, seeds, self.quick or later.quick, self.widen or later.widen)
+        said = [path for path, _ in later.said()]
+        settings = tuple(text for text in self.settings if not any(_replaces(path, _path(text)) for path in said))
+        return Changes(
+            settings + later.settings,
+            later.seeds if "seeds" in said else self.seeds,
+            self.quick or later.quick,
+            later.widen if "widen" in said else self.widen,
+        )
+
+    def said(self) -> list[tuple[str, str]]:
+        """The settings of which something is said, and how; what is said again stands where it is said last."""
+        settings = reversed(dict.fromkeys(reversed(self.settings)))
+        found = [(_path(text), f"--set {text}") for text in settings]
+        found += [("seeds", f"--seeds {self.seeds}")] if self.seeds is not None else []
+        return found + [("widen", "--widen")] * self.widen
+
+    def contradictions(self) -> list[Problem]:
+        """Where two things are said of one setting, of which the first would go unseen."""
+        return [
+            Problem(path, f"given as {first} and as {second}; give one of them")
+            for (path, first), (other, second) in itertools.combinations(self.said(), 2)
+            if _replaces(other, path)
+        ]
+
+
+def _path(text: str) -> str:
+    """Of a setting, from `path=value`."""
+    return text.partition("=")[0].strip()
+
+
+def _replaces(path: str, earlier: str) -> bool:
+    """Whether nothing is left of what was said of a path once something is said of another.
+
+    >>> _replaces("optimizer", "optimizer.lr"), _replaces("optimizer.lr", "optimizer"), _replaces("epochs", "steps")
+    (True, False, True)
+    """
+    return f"{earlier}.".startswith(f"{path}.") or {path, earlier} == {"steps", "epochs"}
 
 
 NO_CHANGES = Changes()
@@ -74,19 +116,19 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
         InvalidStudy: with everything that is wrong.
     """
     settings: dict[str, Any] = study.values()
-    problems: list[Problem] = []
-    named = {text.partition("=")[0].strip() for text in changes.settings} & {"steps", "epochs"}
+    problems = changes.contradictions()
+    named = {_path(text) for text in changes.settings} & {"steps", "epochs"}
     if len(named) == 1:  # takes the place of what the study says
         settings |= dict.fromkeys({"steps", "epochs"} - named)
     for text in changes.settings:
         try:
             _set(settings, text, names)
         except KeyError:
-            path = text.partition("=")[0].strip()
-            valid = [*study.factors(), *(n for n, v in study.values().items() if not isinstance(v, Component))]
-            problems.append(Problem(path, f"unknown setting{nearest(path, list(dict.fromkeys(valid)))}", show(text)))
+            path = _path(text)
+            valid = list(dict.fromkeys([*study.values(), *study.factors()]))
+            problems.append(Problem(path, f"unknown setting{nearest(path, valid)}", show(text)))
         except ValueError as error:
-            problems.append(Problem(text.partition("=")[0].strip() or "--set", str(error), show(text)))
+            problems.append(Problem(_path(text) or "--set", str(error), show(text)))
     if changes.seeds is not None:
         try:
             settings["seeds"] = parse_seeds(changes.seeds)
@@ -95,7 +137,7 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
     if changes.widen:
         settings["widen"] = True
     if changes.quick:
-        settings |= _quick(settings)
+        settings |= _quick(settings, _given(changes))
     if problems:
         raise InvalidStudy(problems)
     return study if changes == NO_CHANGES else Study(**settings)
@@ -131,11 +173,37 @@ def _is_text(setting: Any, path: str) -> bool:
     return len(levels) > 0 and all(isinstance(level, str | PurePath) for level in levels)
 
 
-def _quick(settings: dict[str, Any]) -> dict[str, Any]:
+def _given(changes: Changes) -> set[str]:
+    """The settings that the command line itself gives, and those that follow from these.
+
+    >>> sorted(_given(Changes(("epochs=2", "model.dropout=0.1"), seeds="5")))
+    ['epochs', 'model.dropout', 'seeds', 'steps']
+    """
+    given = {path for path, _ in changes.said()}
+    return given.union(*(FOLLOWING[name] for name in given & FOLLOWING.keys()))
+
+
+def _quick(settings: dict[str, Any], given: set[str]) -> dict[str, Any]:
     """A small version under a name of its own: same cells, few steps, whatever the epochs, few evaluations, seeds and trials.
 
-    Swept steps become fewer in proportion, in claims and in what is published, too.
+    Args:
+        settings: of the study, as the command line changes them.
+        given: settings that stay as large as they are.
     """
+    by_default = settings["tune_seeds"] is None and settings["tune"] == "shared"  # only then it has a meaning
+    few = {
+        "evaluations": _at_most(QUICK_EVALUATIONS, settings["evaluations"]),
+        "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
+        "looks": (),
+        "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
+        "tune_seeds": 1 if by_default else _at_most(1, settings["tune_seeds"]),
+    }
+    short = {} if "steps" in given else _short(settings)
+    return {"name": _quick_name(settings["name"])} | short | {n: few[n] for n in few.keys() - given}
+
+
+def _short(settings: dict[str, Any]) -> dict[str, Any]:
+    """Few steps, whatever the epochs; swept ones become fewer in proportion, in claims and in what is published, too."""
     steps = settings["steps"]
     found: dict[str, Any] = {}
     if isinstance(steps, Sweep) and all(type(level) is int and level > 0 for level in steps.levels):
@@ -148,16 +216,7 @@ def _quick(settings: dict[str, Any]) -> dict[str, Any]:
         steps = QUICK_STEPS
     else:
         steps = _at_most(QUICK_STEPS, steps)
-    return found | {
-        "name": _quick_name(settings["name"]),
-        "steps": steps,
-        "epochs": None,
-        "evaluations": _at_most(QUICK_EVALUATIONS, settings["evaluations"]),
-        "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
-        "looks": (),
-        "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
-        "tune_seeds": _at_most(1, settings["tune_seeds"]),
-    }
+    return found | {"steps": steps, "epochs": None}
 
 
 def _fewer(levels: Sequence[int]) -> dict[int, int]:
@@ -212,16 +271,19 @@ def parse_seeds(text: str) -> int | list[int]:
 
     >>> parse_seeds("10"), parse_seeds("0,3"), parse_seeds("5-7,9")
     (10, [0, 3], [5, 6, 7, 9])
+
+    Raises:
+        ValueError: it is neither.
     """
-    try:
-        if text.strip().isdigit():
-            return int(text)
-        seeds: list[int] = []
-        for part in text.split(","):
-            first, _, last = part.strip().partition("-")
-            if max(int(last or first), len(seeds)) >= MOST_SEEDS:
-                raise ValueError
-            seeds += range(int(first), int(last or first) + 1)
-        return seeds
-    except ValueError:
-        raise ValueError(f"needs a number of seeds, or seeds below {MOST_SEEDS} such as 0,3,7 or 5-9") from None
+    if ALONE.fullmatch(text.strip()):
+        return int(text)
+    seeds: list[int] = []
+    for part in text.split(","):
+        found = RANGE.fullmatch(part.strip())
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, MOST_SEEDS)
+        if max(last, len(seeds)) >= MOST_SEEDS:
+            raise ValueError(f"needs a number of seeds, or seeds below {MOST_SEEDS} such as 0,3,7 or 5-9")
+        if last < first:
+            raise ValueError(f"{part.strip()} ends before it begins; write {last}-{first}")
+        seeds += range(first, last + 1)
+    return seeds

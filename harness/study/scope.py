@@ -1,6 +1,6 @@
 """What a study's numbers are conditional on, in words: on which examples, and how long its runs train."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from harness.engine.setup import Setup
@@ -9,7 +9,9 @@ from harness.settings.levels import in_words
 from harness.settings.show import digits
 from harness.study.contrasts import Levels
 from harness.study.experiment import SPLITS, Experiment
+from harness.tasks.sameness import Examples, same_but_for_scale, same_examples
 from harness.tasks.scope import scope as of_task
+from harness.tasks.task import Task
 
 
 def scope(study: Experiment) -> list[str]:
@@ -17,17 +19,34 @@ def scope(study: Experiment) -> list[str]:
     kinds = [(setup.task, setup.differ) for setup in setups(study)]
     scopes = {kind: of_task(*kind) for kind in dict.fromkeys(kinds)}
     said = [(cell, scopes[kind]) for cell, kind in zip(study.cells(), kinds, strict=True)]
+    tested = _test_sets([task for task, _ in kinds])
     deciding = [path for path in study.sweeps() if _decides(path, said)]
+    of_each = [path for path in study.sweeps() if _decides(path, list(zip(study.cells(), tested, strict=True)))]
+    each = [f"each {path}" for path in of_each if path not in deciding]
     sentences = []
     for cell, sentence in said:
-        levels = in_words({path: cell[path] for path in deciding})
-        sentences.append(f"At {levels}: {sentence[0].lower()}{sentence[1:]}" if deciding else sentence)
+        levels = [in_words({path: cell[path] for path in deciding})] if deciding else []
+        where = " and ".join(levels + each)
+        sentences.append(f"At {where}: {sentence[0].lower()}{sentence[1:]}" if where else sentence)
     return list(dict.fromkeys(sentences))
 
 
-def _decides(path: str, said: Iterable[tuple[Levels, str]]) -> bool:
+def _test_sets(tasks: Sequence[Task]) -> list[int]:
+    """Of each task a number, the same for those that are tested on the same examples under seed 0."""
+    number: dict[Task, int] = {}
+    kinds: list[Examples] = []
+    for task in dict.fromkeys(tasks):
+        own = task.data(0).tested()
+        same = (i for i, other in enumerate(kinds) if same_examples(own, other) or same_but_for_scale(own, other))
+        number[task] = next(same, len(kinds))
+        if number[task] == len(kinds):
+            kinds.append(own)
+    return [number[task] for task in tasks]
+
+
+def _decides(path: str, said: Iterable[tuple[Levels, str | int]]) -> bool:
     """Whether cells that differ in one factor alone say different things."""
-    found: dict[Any, set[str]] = {}
+    found: dict[Any, set[str | int]] = {}
     for cell, sentence in said:
         found.setdefault(tuple(show(level) for other, level in cell.items() if other != path), set()).add(sentence)
     return any(len(sentences) > 1 for sentences in found.values())

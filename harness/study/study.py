@@ -17,6 +17,7 @@ from harness.settings.signatures import FieldSignature
 from harness.study.beforehand import notes_beforehand
 from harness.study.experiment import SETUP_FIELDS, Experiment
 from harness.study.rules import problems_between
+from harness.study.target_kinds import target_problems
 from harness.study.trial_run import trial_runs
 from harness.tasks.task import Task
 
@@ -83,7 +84,8 @@ class Study(Experiment):
         found = self.problems()
         found += problems_between(self, {problem.path for problem in found})
         tried = [] if found else trial_runs(self)
-        if found := found or [problem for problem in tried if not isinstance(problem, Note)]:
+        found = found or [problem for problem in tried if not isinstance(problem, Note)] or list(target_problems(self))
+        if found:
             raise InvalidStudy(found)
         self.__dict__["_notes"] = [str(note) for note in notes_beforehand(self) + tried]
 

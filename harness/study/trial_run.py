@@ -28,7 +28,7 @@ from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
 from harness.study.replicates import trained_alike
-from harness.tasks.task import Data, Task
+from harness.tasks.task import Data, Task, fits
 
 CPU = torch.device("cpu")
 
@@ -215,7 +215,7 @@ def _output_problem(setup: Setup, output: Any, y: Tensor, sizes: dict[str, int])
     shapes = f"its output {tuple(output.shape)} does not fit the targets {tuple(y.shape)}"
     if y.is_floating_point():
         shape = tuple(y.shape) if y.dim() > 1 else (*y.shape, 1)
-        return "" if output.numel() == y.numel() else f"{shapes}: one number for each is needed, in shape {shape}"
+        return "" if fits(output, y) else f"{shapes}: one number for each is needed, in shape {shape}"
     if output.shape[:-1] != y.shape:
         if issubclass(setup.model.module, SimpleRNN):
             return f"{shapes}: set readout='{'last' if output.dim() > y.dim() + 1 else 'every'}'"

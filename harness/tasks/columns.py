@@ -25,6 +25,9 @@ MISSING = (
 NEARLY_ALL = 0.9
 """Share of numbers among the texts of a column from which on it holds numbers, and other texts are missing ones."""
 
+EXACT = 2.0**53
+"""From which on floating point lacks some of the whole numbers."""
+
 HALF = 0.5
 """Share of numbers below which a column holds texts; between the two nobody can know."""
 
@@ -71,6 +74,13 @@ class Given:
     def numbers(self) -> Numbers:
         """The numbers that it has by type, float64 (n,), NaN where missing."""
         return self.values.to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def merged(self, numbers: Numbers) -> str:
+        """One of its whole numbers that are so large that as floating point, float64 (n,), different ones are the same; "" if none is."""
+        large = np.abs(numbers) >= EXACT
+        if not large.any() or self.cells[large].nunique() == len(np.unique(numbers[large])):
+            return ""
+        return str(self.texts[large].iloc[0])
 
     def whole(self, decimal: Decimal) -> bool:
         """Whether its numbers are whole by type, or written without decimals."""

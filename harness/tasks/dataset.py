@@ -17,15 +17,20 @@ def from_dataset(dataset: Dataset[Any], *, test: Dataset[Any] | None = None, **s
 
     Args:
         dataset: its items are pairs (x, y) of tensors, arrays or numbers, the same shapes for all. Real numbers become
-            float32, and whole numbers y int64 classes.
+            float32, where that changes little, and whole numbers y int64 classes.
         test: likewise, a part of its own for testing, as data sets with `train=False` are; None: some of `dataset` is kept.
         **settings: of `Tensors`.
 
     Raises:
-        InvalidStudy: it has no length, its items are not such pairs, or one cannot be read.
+        InvalidStudy: it has no length, its items are not such pairs, one cannot be read, or float32 cannot tell its numbers
+            apart.
     """
     x, y = _tensors("dataset", dataset)
     return Tensors(x, y, test=None if test is None else _tensors("test", test), **settings)
+
+
+ROUNDED_AWAY = 1e-3
+"""Of a standard deviation, what rounding may change."""
 
 
 def _tensors(name: str, dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
@@ -47,20 +52,40 @@ def _tensors(name: str, dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
             raise _unusable(name, message, dataset) from None
         items.append((x, y))
     try:
-        x, y = (_numbers(column) for column in zip(*items, strict=True))
+        x, y = (_collated(column) for column in zip(*items, strict=True))
     except (TypeError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if items else "it is empty"
         message = f"its items must be pairs of tensors, arrays or numbers of one shape: {reason}"
         raise _unusable(name, message, dataset) from None
+    x, y = (_in_float32(name, part, values, dataset) for part, values in (("x", x), ("y", y)))
     return x, y if y.is_floating_point() else y.long()
 
 
-def _numbers(column: tuple[Any, ...]) -> Tensor:
+def _collated(column: tuple[Any, ...]) -> Tensor:
     """The values of all items in one tensor."""
     values = default_collate(list(column))
     if not isinstance(values, Tensor):
         raise TypeError(f"found {type(column[0]).__name__}")
-    return values.to(torch.float32) if values.is_floating_point() else values
+    return values
+
+
+def _in_float32(name: str, part: str, values: Tensor, dataset: object) -> Tensor:
+    """Real numbers in float32, whole ones as they are.
+
+    Raises:
+        InvalidStudy: rounding would change what is to be learned: numbers that differ little for their size.
+    """
+    if not values.is_floating_point():
+        return values
+    rounded = values.to(torch.float32)
+    off, spread = (rounded - values).abs().amax(0), values.std(0, correction=0)
+    if (lost := (off > ROUNDED_AWAY * spread) & (spread > 0)).any():
+        largest, least = float(off[lost].max()), float(spread[lost].min())
+        message = f"{part} has numbers that differ little for their size: float32 changes them by up to {largest:.2g}"
+        raise _unusable(
+            name, f"{message}, and their standard deviation is {least:.2g}; take a constant off them", dataset
+        )
+    return rounded
 
 
 def _unusable(name: str, message: str, dataset: object) -> InvalidStudy:

@@ -93,6 +93,10 @@ class Reader:
         numbers = mixture.numbers
         if endless := int(np.isinf(numbers).sum()):
             raise unusable("source", f"all numbers of column {given.name!r} must be finite", f"{endless} are not")
+        if large := given.merged(numbers):
+            message = f"column {given.name!r} holds whole numbers too large to be told apart as floating point"
+            way_out = f"leave it out, without=({given.name!r},), or name it in `categories`"
+            raise unusable("source", f"{message}; {way_out}", large)
         absent = mixture.words | mixture.others
         if absent.any():
             self.met |= {same(text) for text in given.texts[absent].unique()}

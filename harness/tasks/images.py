@@ -17,7 +17,7 @@ from torch import Tensor
 from harness.settings import Note, nearest
 from harness.tasks.loaded import loader
 from harness.tasks.openml import download
-from harness.tasks.pooled import File, Pooled, digest, find, read, unusable
+from harness.tasks.pooled import File, Pooled, digest, find, looked_in, read, unusable
 
 WHITE = 255
 
@@ -163,7 +163,7 @@ def _idx_files(folder: str) -> tuple[_Part, ...]:
     """
     folder = os.path.expanduser(folder)
     if not os.path.isdir(folder):
-        raise unusable("source", "idx:FOLDER needs a folder that exists", repr(folder))
+        raise unusable("source", f"idx:FOLDER needs a folder that exists{looked_in(folder)}", repr(folder))
     train, test = _idx_part(folder, "train"), _idx_part(folder, "t10k")
     if train is None:
         raise unusable("source", "the folder lacks train-images-idx3-ubyte or train-images-idx3-ubyte.gz", folder)
@@ -202,7 +202,11 @@ def _idx(parts: tuple[_Part, ...]) -> _Pictures:
     if not (least >= 0 and most <= WHITE):  # "not": NaN fails too
         message = f"{parts[0].images.path} must hold grey values from 0 to {WHITE}, or fractions from 0 to 1"
         raise unusable("source", message, f"{least:g} to {most:g}")
-    fractions = most <= 1 and any(np.issubdtype(pixels.dtype, np.floating) for pixels in images)
+    fractions = any(np.issubdtype(pixels.dtype, np.floating) and 0 < pixels.max() <= 1 for pixels in images)
+    if fractions and most > 1:
+        seen = (f"{part.images.path} up to {float(pixels.max()):g}" for part, pixels in zip(parts, images, strict=True))
+        message = f"all images must hold grey values from 0 to {WHITE}, or all of them fractions from 0 to 1"
+        raise unusable("source", message, " and ".join(seen))
     white = 1 if fractions else WHITE
     return _Pictures(
         images,

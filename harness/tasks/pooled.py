@@ -175,6 +175,15 @@ def unusable(field: str, message: str, got: str = "") -> InvalidStudy:
     return InvalidStudy([Problem(field, message, got)])
 
 
+def looked_in(path: str) -> str:
+    """Where something was looked for that is not there: of a relative path the folder from which it was followed.
+
+    >>> looked_in("/data/names.csv")
+    ''
+    """
+    return "" if os.path.isabs(path) else f" in the working directory {os.getcwd()}"
+
+
 def find(path: str, field: str) -> File:
     """The file at `path` ("~" is understood) as it is now.
 
@@ -185,7 +194,7 @@ def find(path: str, field: str) -> File:
     try:
         found = os.stat(path)
     except FileNotFoundError:
-        raise unusable(field, "no such file", path) from None
+        raise unusable(field, f"no such file{looked_in(path)}", path) from None
     except (OSError, ValueError) as error:  # ValueError: a path that no file can have, e.g. with a null byte
         raise unusable(field, f"cannot be read: {error}") from None
     if not stat.S_ISREG(found.st_mode):

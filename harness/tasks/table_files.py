@@ -7,6 +7,7 @@ from io import BytesIO, StringIO
 from typing import Any
 
 import pandas as pd
+import pyarrow  # type: ignore[import-untyped]
 from pandas.api import types
 from pandas.api.types import union_categoricals
 
@@ -131,6 +132,9 @@ def _unnamed(names: list[str]) -> list[str]:
 
 def _parquet(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
     frame: pd.DataFrame = pd.read_parquet(BytesIO(raw))
+    pyarrow.Table.from_pandas(frame.select_dtypes("str")).validate(
+        full=True
+    )  # texts of a damaged file need be no UTF-8
     index: list[Any] = [name for name in frame.index.names if name is not None]
     if not index:
         return frame, []

@@ -87,7 +87,7 @@ class Tabular(Pooled):
         """Columns in float32, numbers standardised by the examples `train`, missing ones 0; numbers to predict by `rest`.
 
         Raises:
-            InvalidStudy: a number is too far from those of `train` to be one of float32.
+            InvalidStudy: a number is too far from those of `train` to be one of float32, or all to predict are the same.
         """
         table = self._table()
         numbers, others = x.tensor_split([table.numeric], 1)
@@ -98,7 +98,14 @@ class Tabular(Pooled):
                 raise unusable(
                     "source", f"the numbers of column {name!r} are too far apart to be standardised; is one an error?"
                 )
-        return scaled, _standardised(y, rest).float() if y.is_floating_point() else y
+        if not y.is_floating_point():
+            return scaled, y
+        if not _varies(y[rest]):
+            raise unusable(
+                "target",
+                "has one value only, but for rounding, in the rows that are not tested on: there is nothing to learn",
+            )
+        return scaled, _standardised(y, rest).float()
 
     def fingerprint(self) -> str:
         """SHA-256 of the columns, the target, and how many rows are those of the test file."""
@@ -121,16 +128,33 @@ class Tabular(Pooled):
         return _load(source, file, None if self.test is None else find(str(self.test), "test"), asked)
 
 
+ROUNDING = 8 * float(np.finfo(np.float64).eps)
+"""By which numbers that should be the same may differ, relative to the largest."""
+
+
 def _is_file(source: str) -> bool:
     return os.path.splitext(source)[1].lower() in ENDINGS
 
 
 def _standardised(values: Tensor, train: Tensor) -> Tensor:
     """Columns in standard deviations from the mean of the rows `train`; 0 if missing, or constant there but for rounding."""
+    values = values / _magnitude(values[train])  # of about 1, so that no square is too large or too small for a number
     mean = values[train].nanmean(0)
     deviation = (values[train] - mean).square().nanmean(0).sqrt()
-    varies = deviation > 1e-12 * mean.abs()
-    return torch.where(varies & ~values.isnan(), (values - mean) / deviation, 0.0)
+    return torch.where(_varies(values[train]) & ~values.isnan(), (values - mean) / deviation, 0.0)
+
+
+def _magnitude(values: Tensor) -> Tensor:
+    """The power of two next to the largest number of each column: to divide by it rounds nothing."""
+    exponent = torch.frexp(values.nan_to_num(nan=0.0).abs().amax(0)).exponent
+    return torch.from_numpy(np.asarray(np.ldexp(1.0, exponent.numpy().clip(-1000, 1000))))
+
+
+def _varies(values: Tensor) -> Tensor:
+    """Whether the numbers of each column differ by more than rounding."""
+    values = values / _magnitude(values)
+    low, high = values.nan_to_num(nan=torch.inf).amin(0), values.nan_to_num(nan=-torch.inf).amax(0)
+    return high - low > ROUNDING
 
 
 class _Asked(NamedTuple):

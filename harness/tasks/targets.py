@@ -46,6 +46,11 @@ def target(
     if not np.isfinite(numbers).all():
         got = f"{(~np.isfinite(numbers)).sum()} are not"
         raise unusable("target", f"all numbers of column {given.name!r} must be finite", got)
+    if large := given.merged(numbers):
+        if not regression:
+            return _classes(given, missing, remarks)
+        message = f"column {given.name!r} holds whole numbers too large to be told apart as floating point"
+        raise unusable("target", f"{message}; take a constant off them", large)
     remark_on_writing(given, numbers, way, remarks)
     return _of_numbers(given, numbers, regression, whole=given.whole(way), remarks=remarks)
 

@@ -55,7 +55,7 @@ class Data:
         return self.x[self.test], (self.y if self.clean is None else self.clean)[self.test]
 
     def problems(self, task: "type[Task] | None" = None) -> list[Problem]:
-        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets.
+        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets, or one alone.
 
         Args:
             task: that scores the outputs; None for one with the losses and errors of `Task`.
@@ -68,7 +68,8 @@ class Data:
             elif split.min() < 0 or split.max() >= min(len(self.x), len(self.y)):
                 message = f"must be indices of the examples, 0 to {min(len(self.x), len(self.y)) - 1}"
                 found.append(Problem(name, message, f"{split.min()} to {split.max()}"))
-        return found + target_problems(self.y, task or Task)
+        found += target_problems(self.y, task or Task)
+        return found or _constant_problems(self.y if self.clean is None else self.clean, task or Task)
 
 
 class Task(Component):
@@ -195,7 +196,7 @@ class Task(Component):
     def losses(self, output: Tensor, y: Tensor) -> Tensor:
         """Loss of each example, (batch,): cross-entropy in nats for classes, mean squared error for real targets."""
         if y.is_floating_point():
-            return (output.reshape(y.shape) - y).square().reshape(len(y), -1).mean(1)
+            return (_like(output, y) - y).square().reshape(len(y), -1).mean(1)
         return F.cross_entropy(output.flatten(0, -2), y.flatten(), reduction="none").reshape(len(y), -1).mean(1)
 
     def guess_losses(self, y: Tensor) -> Tensor:
@@ -226,8 +227,29 @@ class Task(Component):
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """Error of each example, (batch,): share of wrong classes, or absolute error for real targets."""
         if y.is_floating_point():
-            return (output.reshape(y.shape) - y).abs().reshape(len(y), -1).mean(1)
+            return (_like(output, y) - y).abs().reshape(len(y), -1).mean(1)
         return (output.argmax(-1) != y).to(output.dtype).reshape(len(y), -1).mean(1)
+
+
+def _like(output: Tensor, y: Tensor) -> Tensor:
+    """An output in the shape of its targets, (batch, …).
+
+    Raises:
+        ValueError: it does not fit, see `fits`.
+    """
+    if not fits(output, y):
+        raise ValueError(f"outputs {tuple(output.shape)} do not fit the targets {tuple(y.shape)}")
+    return output.reshape(y.shape)
+
+
+def fits(output: Tensor, y: Tensor) -> bool:
+    """Whether each number of an output is for one of the targets, (batch, …), in their order.
+
+    Axes of one place may be more or fewer, and those of an example may be one row. Other axes mean other numbers: an output
+    (time, batch) is not of targets (batch, time).
+    """
+    rows = output.shape == (len(y), y[:1].numel())
+    return rows or [n for n in output.shape if n > 1] == [n for n in y.shape if n > 1]
 
 
 def target_problems(y: Tensor, task: type[Task]) -> list[Problem]:
@@ -251,6 +273,18 @@ def target_problems(y: Tensor, task: type[Task]) -> list[Problem]:
     wanted = "all targets must be finite" if numbers else "classes must be ≥ 0"
     way_out = f", or the task's own `{'` and `'.join(shared)}` must leave the others out" if shared else ""
     return [Problem("y", f"{wanted}{way_out}; {count} of {y.numel()} are not", got)]
+
+
+def _constant_problems(y: Tensor, task: type[Task]) -> list[Problem]:
+    """That all targets are the same, (examples, …), where a task scores outputs as `Task` does."""
+    if task.losses is not Task.losses or (y != y[:1]).any():
+        return []
+    got = str(y[0].tolist()) if y[0].numel() <= MOST_SHOWN else f"{y[0].numel()} numbers"
+    return [Problem("y", "the targets of all examples are the same: there is nothing to learn", got)]
+
+
+MOST_SHOWN = 4
+"""Numbers of a target that a message names."""
 
 
 @functools.cache

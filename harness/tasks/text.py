@@ -100,7 +100,7 @@ class _Windows:
 def _corpus(file: File | None) -> _Corpus:
     raw = _manual() if file is None else read(file, "text")
     try:
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")  # without the mark that some editors put first
     except UnicodeDecodeError as error:
         raise unusable("text", f"must be UTF-8, but is not at byte {error.start}", file.path if file else "") from None
     every = paragraphs(text)

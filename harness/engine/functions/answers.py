@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 from harness.engine.functions.attention import Attention
+from harness.engine.functions.autograd import of_autograd
 from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.linear import linear
 from harness.engine.functions.recurrent import Recurrent
@@ -59,7 +60,7 @@ class Answers(TorchFunctionMode):
         self._batched = batched
         self._always = dropout.answers() | {F.scaled_dot_product_attention: Attention(dropout)}
         if batched:
-            self._always[F.linear] = linear
+            self._always |= {F.linear: linear} | of_autograd()
         self._answers: dict[Callable[..., Any], Callable[..., Any]] = {}
         self.use_kernels(batched)
 
@@ -88,7 +89,8 @@ class Answers(TorchFunctionMode):
 def _refuse_levels(arguments: Iterable[Any]) -> None:
     """Raises `Unbatchable` where torch would take the first member's number for all."""
     for argument in arguments:
-        if argument.__class__ is MemberFloat:
+        kind = type(argument)
+        if kind is MemberFloat:
             argument._refuse()
-        if argument.__class__ in (list, tuple):
+        if kind is list or kind is tuple:
             _refuse_levels(argument)

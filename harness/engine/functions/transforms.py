@@ -69,6 +69,12 @@ def stacked(tensor: Tensor, vmap: Vmap) -> Tensor:
     return inner.movedim(axis, 0) if axis else inner  # not a view of it: `postponed` knows weights by identity
 
 
+def behind(tensor: Tensor, vmap: Vmap) -> Tensor:
+    """The tensor itself that is seen within `vmap`, its members along any axis; autograd knows it, and not what is seen."""
+    inner: Tensor = functorch._unwrap_batched(tensor, vmap.level)[0]
+    return inner
+
+
 def of_member(tensor: Tensor, vmap: Vmap) -> Tensor:
     """A tensor of all members, (member, …), as it is seen within `vmap`."""
     seen: Tensor = functorch._add_batch_dim(tensor, 0, vmap.level)

@@ -32,10 +32,10 @@ Term = tuple[int, ...]
 """The axes of a factorial along which a term differs: 0 for the seeds, k for the k-th factor."""
 
 
-def bounded(metric: str) -> bool:
-    """Whether a metric lies in [0, 1] by what it is."""
+def bounded(metric: str, values: Array) -> bool:
+    """Whether a metric lies in [0, 1] by what it is; an error of numbers, or one of the user's own, may be larger in some run."""
     unit = METRICS[metric].unit
-    return unit in SHARES or unit.startswith("share")
+    return (unit in SHARES or unit.startswith("share")) and not (values[np.isfinite(values)] > 1).any()
 
 
 def importance(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -60,8 +60,8 @@ def importance(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.D
     factorial, rows = Factorial(study, runs), list[dict[str, object]]()
     for metric in metrics if factorial.factors else ():
         values = factorial.values(metric)
-        scale, there = "values" if bounded(metric) else "ranks", ~np.isnan(values)
-        values = np.clip(values, 0, 1) if bounded(metric) else _ranks(values)
+        scale, there = "values" if bounded(metric, values) else "ranks", ~np.isnan(values)
+        values = np.clip(values, 0, 1) if scale == "values" else _ranks(values)
         counted = {"n_seeds": len(values), "n_runs": int(there.sum()), "n_missing": int((~there).sum())}
         found: dict[str, object] = {"metric": metric, "scale": scale, **counted}
         if why := _why_not(values):
@@ -179,7 +179,7 @@ def jackknife(values: Array, terms: Sequence[Term], alpha: float = 0.05) -> tupl
         alpha: 1 − the confidence level.
 
     Returns:
-        Shares, lower and upper bounds, each (terms + 2,) as `sums_of_squares` has them; bounds lie in [0, 1].
+        Shares, lower and upper bounds, each (terms + 2,) as `sums_of_squares` has them; bounds lie in [0, 1] where the share does.
     """
 
     def shares(some: Array) -> Array:
@@ -190,4 +190,5 @@ def jackknife(values: Array, terms: Sequence[Term], alpha: float = 0.05) -> tupl
     pseudo = n * whole - (n - 1) * np.stack([shares(np.delete(values, seed, axis=0)) for seed in range(n)])
     middle = pseudo.mean(axis=0)
     half = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2)) * pseudo.std(axis=0, ddof=1) / np.sqrt(n)
-    return middle, np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
+    low, high = np.clip(middle - half, 0, 1), np.clip(middle + half, 0, 1)
+    return middle, np.minimum(low, middle), np.maximum(high, middle)

@@ -5,16 +5,19 @@ from typing import Any
 
 import click
 
+from harness.lead.terminal.reading import Command
 
-class Sections(click.Command):
+
+class Sections(Command):
     """A command with many options.
 
     Args:
         sections: names of options by the title of their group; the others come last.
+        contradicting: see `Command`.
     """
 
-    def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **settings: Any) -> None:
-        super().__init__(*args, **settings)
+    def __init__(self, *, sections: Mapping[str, Sequence[str]], **settings: Any) -> None:
+        super().__init__(**settings)
         self._sections = sections
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,6 +10,7 @@ import shlex
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ LOCAL_PAGE = "http://127.0.0.1:5000"
 
 TABLES = ("alembic_version", "experiments", "runs")
 """Of every database that MLflow uses."""
+
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
+"""Of the addresses that MLflow knows without a plugin."""
 
 
 class RecordError(Exception):
@@ -120,12 +124,25 @@ def _of_requests(error: Exception) -> bool:
 
 def check(tracking_uri: str) -> None:
     """Raises `RecordError` for what cannot be MLflow's, as a file or the database of something else, without connecting."""
-    problem = sqlite_problem(tracking_uri, "MLflow", TABLES)
+    problem = sqlite_problem(tracking_uri, "MLflow", TABLES) or _scheme_problem(tracking_uri)
     if "://" not in tracking_uri and Path(tracking_uri).is_file():
         way_out = "" if is_sqlite(Path(tracking_uri)) else " of a SQLite database"
         problem = f"{tracking_uri} is a file; give the address{way_out}, sqlite:///{tracking_uri}, or that of a server"
     if problem:
         raise RecordError(problem)
+
+
+def _scheme_problem(tracking_uri: str) -> str:
+    """Why MLflow has no records at addresses of this kind, "" if it may have some.
+
+    >>> _scheme_problem("ftp://host"), _scheme_problem("postgresql+psycopg://host/runs")
+    ('MLflow keeps no records at ftp://; give a database such as sqlite:///FILE, or a server such as https://HOST', '')
+    """
+    scheme, is_address, _ = tracking_uri.partition("://")
+    kind = scheme.lower().partition("+")[0]
+    if not is_address or kind in SCHEMES or kind in entry_points(group="mlflow.tracking_store").names:
+        return ""
+    return f"MLflow keeps no records at {kind}://; give a database such as sqlite:///FILE, or a server such as https://HOST"
 
 
 @own_errors()
