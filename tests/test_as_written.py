@@ -120,6 +120,19 @@ class BufferInPlace(ReassignedBuffer):
         return (hidden - self.mean).relu()
 
 
+class ComplexBuffer(Net):
+    """Rotations, as of LLaMA's embeddings of positions; they turn on in training."""
+
+    def prepare(self) -> None:
+        self.register_buffer("turns", torch.polar(torch.ones(8), torch.linspace(0, 3, 8)))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.turns = self.turns * self.turns[1]
+        turned = torch.view_as_complex(self.a(x).view(len(x), 8, 2)) * self.turns
+        return torch.view_as_real(turned).flatten(1).relu()
+
+
 class SetsP(Net):
     def hidden(self, x: Tensor) -> Tensor:
         self.drop.p = 0.2 + 0.02 * self.steps
@@ -199,7 +212,7 @@ class AsksAutograd(Net):
 
 BATCHED = (
     DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
-    BufferInPlace, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
+    BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
     AsksAutograd,
 )  # fmt: skip
 
@@ -386,6 +399,36 @@ def test_run_of_a_population_is_the_textbooks_and_so_it_is_alone(module: type[Ne
         assert_textbook(one_of_them, run)
         assert_textbook(alone, run)
         pd.testing.assert_frame_equal(one_of_them, alone, rtol=1e-9)
+
+
+class DoubleBuffer(Net):
+    """A third has other digits in double precision."""
+
+    def prepare(self) -> None:
+        self.register_buffer("third", torch.tensor(1 / 3, dtype=torch.float64))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        self.precise = (3 * self.third - 1).abs() < 1e-12
+        return torch.where(self.precise, 1.0, 2.0) * super().hidden(x)
+
+
+class HalfBuffer(DoubleBuffer):
+    """And fewer in half precision."""
+
+    def prepare(self) -> None:
+        self.register_buffer("third", torch.tensor(1 / 3, dtype=torch.float16))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return self.third.float() * Net.hidden(self, x)
+
+
+@pytest.mark.parametrize("module", [ComplexBuffer, DoubleBuffer, HalfBuffer])
+def test_buffers_keep_their_type_in_single_precision(module: type[Net]) -> None:
+    runs = runs_of(module)
+    together = curves_of(runs)
+    for run in runs:
+        assert_textbook(together.loc[run.trial, run.seed], run, torch.float32, 1e-4)
+        assert_textbook(curves_of([run]), run, torch.float32, 1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop")

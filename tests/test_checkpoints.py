@@ -83,6 +83,19 @@ def assert_resumes(runs: list[Run], folder: Path, device: torch.device = CPU) ->
     assert len(notes) == 1, notes
 
 
+class Turning(Normed):
+    """Keeps complex numbers of double precision, which turn on in training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("turn", torch.polar(torch.ones(8).double(), torch.linspace(0, 3, 8).double()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.turn = self.turn * self.turn[1]
+        return super().forward(x) * self.turn.real.float().mean()
+
+
 def setups() -> dict[str, list[Run]]:
     net = Setup(
         task=POINTS, model=DropoutNet(hidden=(16,), dropout=0.3), clipping=AutoClip(50.0), optimizer=Adam(0.01),
@@ -110,6 +123,8 @@ def setups() -> dict[str, list[Run]]:
         "lstm": [Run(0, seed, rnn) for seed in (0, 1)],
         "all diagnostics": [Run(0, seed, rnn.replace(metrics=Diagnostics("full"))) for seed in (0, 1)],
         "tuning": [Run(0, seed, net, {}, False) for seed in (0, 1)],
+        "complex numbers": [Run(0, seed, net.replace(model=Model(Turning))) for seed in (0, 1)],
+        "alone, complex numbers": [Run(0, 0, net.replace(model=Model(Turning)))],
         "alone": [Run(0, 0, net)],
         "alone, bf16": [Run(0, 0, net.replace(precision="bf16"))],
         "alone, early stopping": [Run(0, 0, patient)],
@@ -123,6 +138,36 @@ SLOW = {"all diagnostics": [pytest.mark.slow]}
 @pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, [])) for name in setups()])
 def test_every_evaluation_can_be_gone_on_from(name: str, tmp_path: Path) -> None:
     assert_resumes(setups()[name], tmp_path)
+
+
+class Unfreezes(Normed):
+    """A layer, at a step; its run then begins anew, with a place for that layer."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at, self.steps = at, 0
+        self.first.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.steps += self.training
+        if self.training and self.steps == self.at:
+            self.first.requires_grad_(True)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("at", [1, 8])
+@pytest.mark.parametrize("die_at", range(2, 6))
+def test_what_was_unfrozen_can_be_gone_on_from(at: int, die_at: int, tmp_path: Path) -> None:
+    runs = [Run(0, 0, setups()["alone"][0].setup.replace(model=Model(Unfreezes, at=at)))]
+    steps: list[int] = []
+    whole = train(runs, evaluations=EVALUATIONS, device=CPU, progress=lambda taken, _: steps.append(taken))
+    assert sum(steps) == runs[0].setup.steps
+    if die_at <= len(steps):
+        with pytest.raises(Killed):
+            trained(runs, tmp_path, die_at=die_at)
+    found, notes = trained(runs, tmp_path)
+    assert_same(found, whole)
+    assert all(note.endswith("by a checkpoint") for note in notes)
 
 
 def files(folder: Path) -> list[Path]:
@@ -288,6 +333,17 @@ def test_weights_give_the_test_loss_that_is_recorded_and_change_no_number(
             assert loss == pytest.approx(row["test_loss"], rel=1e-5)
         else:  # all that is recorded is that of the best weights
             assert loss != pytest.approx(row["test_loss"], rel=1e-5)
+
+
+def test_weights_that_no_file_holds_are_said_and_change_no_number(tmp_path: Path) -> None:
+    runs = setups()["complex numbers"]
+    keeper = Keeper(Keeping(tmp_path, weights="last"))
+    assert_same(
+        train(runs, evaluations=EVALUATIONS, device=CPU, keeper=keeper),
+        train(runs, evaluations=EVALUATIONS, device=CPU),
+    )
+    (note,) = keeper.notes
+    assert note.startswith("--keep-weights: none of runs") and note.endswith("holds no torch.complex128")
 
 
 STUDY = """

@@ -50,7 +50,7 @@ def test_a_sound_study_passes_every_check(tmp_path: Path) -> None:
     result = examined(STUDY.replace("        self.spare = nn.Linear(2, 2)\n", ""), tmp_path)
     lines = result.output.splitlines()
     assert result.exit_code == 0, result.output
-    assert len(lines) == 15
+    assert len(lines) == 16
     assert all(line.startswith("ok ") for line in lines)
 
 

@@ -69,7 +69,10 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
     model = setup.model.build(setup.task.sizes(data), setup.steps)
     drops = with_given_noise(model)
     levels = {name: layer.p for name, layer in drops.items()}
-    model.to(dtype)
+    if dtype == torch.float64:
+        model._apply(
+            lambda t: t.to(torch.promote_types(t.dtype, dtype)) if t.is_floating_point() or t.is_complex() else t
+        )
     order = Order(data.train, setup.batch_size * setup.accumulate, stream(seed, "order")).take(setup.steps)
     x = data.x.to(dtype) if data.x.is_floating_point() else data.x
     y = data.y.to(dtype) if data.y.is_floating_point() else data.y

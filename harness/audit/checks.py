@@ -15,12 +15,14 @@ from torch import Tensor
 from harness.engine.feed import Feed
 from harness.engine.plain_member import PlainMember
 from harness.engine.proof import obstacle
-from harness.engine.runs import Run, examples
+from harness.engine.runs import Run, build, examples
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
 from harness.engine.train import train
 from harness.settings.levels import label
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
+from harness.study.unregistered import WAY_OUT as REGISTER
+from harness.study.unregistered import unregistered
 from harness.tasks.task import Data, Task
 
 CPU = torch.device("cpu")
@@ -75,15 +77,15 @@ def as_written(setups: Sequence[Setup]) -> Finding:
 def dropout(setups: Sequence[Setup]) -> Finding:
     """Whether dropout acts in training only, with noise of its own for every seed."""
     members = _members(short_runs(setups))
-    x, weights = members[0].x, members[0].member.parameters
+    weights = members[0].member.parameters
     trained: tuple[list[Tensor], ...] = ([], [])
     evaluated: tuple[list[Tensor], ...] = ([], [])
     with torch.no_grad():
         for each in members:
             each.member.parameters.copy_(weights)
             for k in range(2):
-                trained[k].append(each.member.outputs(x, train=True)[0])
-                evaluated[k].append(each.member.outputs(x, train=False)[0])
+                trained[k].append(each.member.outputs(members[0].x, train=True)[0])
+                evaluated[k].append(each.member.outputs(members[0].x, train=False)[0])
     first, second = map(torch.stack, trained)
     if not torch.equal(*map(torch.stack, evaluated)):
         return Finding(
@@ -115,6 +117,13 @@ def dropout(setups: Sequence[Setup]) -> Finding:
 def _drops(p: Any) -> bool:
     """Whether a setting called dropout, a number or one for each layer, says that something is dropped."""
     return any(isinstance(each, float) and each > 0 for each in (p if isinstance(p, tuple) else (p,)))
+
+
+def registered(setup: Setup) -> Finding:
+    """Whether torch finds all layers and parameters that the module holds."""
+    if lost := unregistered(build(setup, setup.task.data(0), 0)):
+        return Finding("warning", f"the model {lost}", REGISTER)
+    return Finding("ok", "all layers and parameters are where torch finds them")
 
 
 def reach(setup: Setup) -> Finding:
@@ -222,8 +231,13 @@ class Ready:
     """A run that is ready to train by the plain loop, and a batch for it: x and y, (1, batch, …)."""
 
     member: PlainMember
-    x: Tensor
+    inputs: Tensor
     y: Tensor
+
+    @property
+    def x(self) -> Tensor:
+        """A copy, which a module may change."""
+        return self.inputs.clone()
 
 
 def _members(runs: list[Run], size: int | None = None) -> list[Ready]:

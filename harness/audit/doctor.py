@@ -70,6 +70,7 @@ def examine(study: Study) -> Iterator[tuple[str, Finding]]:
     yield "every class occurs", _worst(data_checks.classes, tasks)
     lasts = [cell[-1] for cell in cells]
     yield "as written", _worst(checks.as_written, cells)
+    yield "torch finds all layers", _worst(checks.registered, lasts)
     yield "gradient reaches all", _worst(checks.reach, lasts)
     yield "dropout", _worst(checks.dropout, cells)
     yield "examples are apart", _worst(checks.apart_in_batch, lasts)

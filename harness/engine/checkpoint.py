@@ -61,6 +61,9 @@ def write(path: Path, state: dict[str, Any], members: list[str]) -> None:
 
     def take(value: Any) -> dict[str, str]:
         name = str(len(tensors))
+        if isinstance(value, Tensor) and value.is_complex():
+            tensors[name] = torch.view_as_real(value.detach().cpu().resolve_conj()).contiguous()
+            return {"complex": name}
         if isinstance(value, Tensor):
             tensors[name] = value.detach().cpu().contiguous()
             return {"tensor": name}
@@ -100,9 +103,11 @@ def read(path: Path) -> dict[str, Any]:
 
     def put(item: dict[str, Any]) -> Any:
         (kind, name), *others = item.items() if item else [("", "")]
-        if others or kind not in ("tensor", "array") or not isinstance(name, str):
+        if others or kind not in ("tensor", "complex", "array") or not isinstance(name, str):
             return item
-        return tensors[name] if kind == "tensor" else tensors[name].numpy()
+        if kind == "array":
+            return tensors[name].numpy()
+        return torch.view_as_complex(tensors[name]) if kind == "complex" else tensors[name]
 
     state: dict[str, Any] = json.loads(header["state"], object_hook=put)
     return state

@@ -78,7 +78,7 @@ class Keeper:
             begin: makes the training from its beginning.
         """
         self._runs, self._keys, training = runs, [run_key(run, evaluations) for run in runs], begin()
-        self._path = self._place(training.population.device)
+        self._path = self._place(training.population.device, frozen=training.population.frozen)
         if self._path is None:
             return training, 0
         try:
@@ -98,7 +98,7 @@ class Keeper:
         self.notes.append(f"{went} on from step {step:,} of {runs[0].setup.steps:,}, by a checkpoint")
         return training, step
 
-    def _place(self, device: torch.device) -> Path | None:
+    def _place(self, device: torch.device, *, frozen: bool) -> Path | None:
         """The file of the population's checkpoint; None where it has none."""
         folder, setup = self.keeping.folder, self._runs[0].setup
         if folder is None or self.keeping.every_s == float("inf"):
@@ -106,7 +106,7 @@ class Keeper:
         if not folder.is_dir():
             self.notes.append(f"checkpoints: none where the folder of the study cannot be reached ({folder})")
             return None
-        measured = setup.metrics.level, str(self.keeping.weights)
+        measured = [setup.metrics.level, str(self.keeping.weights), *(["frozen"] if frozen else [])]
         name = checkpoint.checkpoint_name(self._keys, device, *measured)
         return folder / checkpoint.FOLDER / f"{name}.safetensors"
 

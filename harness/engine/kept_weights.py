@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from harness.engine.module_state import NotStorable
 from harness.engine.runs import Run
 from harness.settings import show
 from harness.settings.files import put_in_place, write_durably
@@ -34,13 +35,19 @@ def packed(tensors: dict[str, Tensor], run: Run, *, study: str, step: int, which
         study: its name.
         step: after which these were its weights.
         which: of the run's weights they are.
+
+    Raises:
+        NotStorable: some are of a type that such a file cannot hold.
     """
     values = {path: v if isinstance(v, bool | int | float | str) else show(v) for path, v in run.values.items()}
     header = {
         "study": study, "trial": str(run.trial), "seed": str(run.seed), "confirm": json.dumps(run.confirm),
         "values": json.dumps(values), "step": str(step), "which": which,
     }  # fmt: skip
-    return save(tensors, header)
+    try:
+        return save(tensors, header)
+    except KeyError as error:
+        raise NotStorable(f"a file of weights holds no {error.args[0]}") from error
 
 
 def write(folder: Path, contents: Mapping[str, bytes]) -> None:

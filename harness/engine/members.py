@@ -29,6 +29,7 @@ class Members(ABC):
         template: the module that stands for all members, or that of the only one.
         device: where everything lives.
         dtype: of parameters and activations.
+        frozen: whether `parameters` hold those, too, that are frozen when the module is built.
 
     Attributes:
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
@@ -40,10 +41,12 @@ class Members(ABC):
     unused: tuple[str, ...] = ()
     repeats = False
 
-    def __init__(self, runs: list[Run], template: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-        self.runs, self.template, self.device, self.dtype = runs, template, device, dtype
+    def __init__(
+        self, runs: list[Run], template: nn.Module, device: torch.device, dtype: torch.dtype, *, frozen: bool = False
+    ) -> None:  # fmt: skip
+        self.runs, self.template, self.device, self.dtype, self.frozen = runs, template, device, dtype, frozen
         self.task: Task = runs[0].setup.task
-        self._layout = ParameterLayout(template)
+        self._layout = ParameterLayout(template, frozen=frozen)
         self.mode: bool | None = None
         self.parameters = torch.zeros(len(runs), self._layout.size, device=device, dtype=dtype)
         self._noise = Noise(self._rows(), steps=runs[0].setup.steps, device=device, dtype=dtype)
@@ -96,10 +99,12 @@ class Members(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Look whether members still train as alone.
+        """Look whether members still train as written.
 
         Raises:
-            Unbatchable: they do not.
+            Unbatchable: they do not, since they are several.
+            Unfrozen: a parameter trains that was frozen when the module was built, and is not among `parameters`.
+            Untrainable: a parameter would train that came to be later.
         """
 
     @abstractmethod

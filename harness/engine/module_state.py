@@ -177,7 +177,7 @@ class _Taken:
 
 def _is_stored(tensor: Tensor, built: Any) -> bool:
     """Whether the numbers of a tensor are all there is to it: no graph of a forward pass that is over."""
-    if is_per_member(tensor) or not tensor.is_leaf or tensor.layout != torch.strided or tensor.is_complex():
+    if is_per_member(tensor) or not tensor.is_leaf or tensor.layout != torch.strided:
         return False
     return not tensor.requires_grad or (isinstance(built, Tensor) and built.requires_grad)
 

@@ -17,16 +17,17 @@ class ParameterLayout:
 
     Args:
         module: of one member; those of all members have the same structure.
+        frozen: take in those that do not train as the module is, too: it may unfreeze them.
 
     Attributes:
         size: numbers in a row, padding included.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, frozen: bool = False) -> None:
         self._places: dict[str, tuple[slice, torch.Size]] = {}
         self.size = 0
         for name, parameter in module.named_parameters():
-            if parameter.requires_grad:
+            if parameter.requires_grad or frozen:
                 self._places[name] = (slice(self.size, self.size + parameter.numel()), parameter.shape)
                 self.size += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
 

@@ -17,10 +17,21 @@ from torch.utils._pytree import tree_map
 
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
-from harness.engine.runs import Run, build
+from harness.engine.precision import module_placed
+from harness.engine.runs import Run, Untrainable, build
 from harness.engine.stacking import state_dict_of
 from harness.engine.tensor_places import named_tensors, untrained
 from harness.tasks.task import Data
+
+TOO_LATE = (
+    "comes to be in its forward pass, when no optimizer knows of it any more: make it in the constructor, or let a layer such as "
+    "`nn.LazyLinear` find its size"
+)
+"""Said of a parameter."""
+
+
+class Unfrozen(Exception):
+    """A parameter trains that was frozen when its module was built, and has no place in the member's row."""
 
 
 class PlainMember(Members):
@@ -31,11 +42,16 @@ class PlainMember(Members):
         data: its examples.
         device: where everything lives.
         dtype: of parameters and activations.
+        frozen: see `Members`.
     """
 
-    def __init__(self, run: Run, data: Data, *, device: torch.device, dtype: torch.dtype) -> None:
-        super().__init__([run], build(run.setup, data, run.init_seed).to(device, dtype), device, dtype)
+    def __init__(
+        self, run: Run, data: Data, *, device: torch.device, dtype: torch.dtype, frozen: bool = False
+    ) -> None:  # fmt: skip
+        module = module_placed(build(run.setup, data, run.init_seed), device, dtype)
+        super().__init__([run], module, device, dtype, frozen=frozen)
         self._parameters = {name: p for name, p in self.template.named_parameters() if name in self._layout}
+        self._built_with = set(self.template.parameters())
         self._rows_of = {name: view[0] for name, view in self.views(self.parameters).items()}
         self._first, self._row = run, self.parameters
         self._gradient = torch.zeros_like(self.parameters)
@@ -51,7 +67,13 @@ class PlainMember(Members):
         """See `Members.learn`: nothing, of one alone."""
 
     def check(self) -> None:
-        """See `Members.check`: it is alone."""
+        """See `Members.check`: whatever got a gradient is updated."""
+        for name, parameter in self.template.named_parameters():
+            if parameter.grad is None or parameter is self._parameters.get(name):
+                continue
+            if parameter in self._built_with:
+                raise Unfrozen(f"`{name}` was frozen when it was built")
+            raise Untrainable(f"its parameter `{name}` {TOO_LATE}")
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -101,17 +123,26 @@ class PlainMember(Members):
         # An optimizer may have left something in the padding.
         torch._foreach_zero_([*self._padding, *(self._slots[name] for name in self.unused)])
         used = {name: gradient.to_dense() for name, gradient in found.items() if gradient is not None}
+        self._gather()
         if used:
             torch._foreach_copy_([self._slots[name] for name in used], list(used.values()))
-        self._gather()
 
     def _gather(self) -> None:
-        """Take parameters back into the row that the module has given other data (`parameter.data = …`)."""
+        """Take parameters back into the row that the module has given other data (`parameter.data = …`).
+
+        Raises:
+            Untrainable: of another shape.
+        """
         for name, parameter in self._parameters.items():
             row = self._rows_of[name]
-            if parameter.data_ptr() != row.data_ptr():
-                row.copy_(parameter.detach())
-                parameter.data = row
+            if parameter.is_set_to(row):
+                continue
+            if parameter.shape != row.shape:
+                raise Untrainable(
+                    f"its parameter `{name}` changes its shape, and an optimizer's state has the one it was built with"
+                )
+            row.copy_(parameter.detach().clone())  # it may be a view of the row
+            parameter.data = row
 
     def gradient(self, rows: slice) -> Tensor:
         """See `Members.gradient`."""
@@ -144,7 +175,8 @@ class PlainMember(Members):
 
     def _built(self) -> nn.Module:
         """See `Members._built`."""
-        return build(self._first.setup, self._first.data(), self._first.init_seed).to(self.device, self.dtype)
+        module = build(self._first.setup, self._first.data(), self._first.init_seed)
+        return module_placed(module, self.device, self.dtype)
 
     def module_state(self) -> dict[str, Any]:
         """See `Members.module_state`: with its parameters, which nobody else has."""

@@ -15,6 +15,7 @@ import torch.nn as nn
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from harness.engine.aliasing import overlapping
 from harness.engine.attributes import attributes, differing, is_level
 from harness.engine.functions.answers import Answers
 from harness.engine.functions.cross_entropy import example_losses, smoothed
@@ -25,9 +26,11 @@ from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
 from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
+from harness.engine.precision import module_placed
+from harness.engine.reached import reached
 from harness.engine.runs import Run, build
 from harness.engine.stacking import stack_others, stack_parameters, state_dict_of
-from harness.engine.tensor_places import TensorPlaces, named_tensors
+from harness.engine.tensor_places import TensorPlaces, named_tensors, untrained
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
 
@@ -55,7 +58,9 @@ class Population(Members):
         super().__init__(runs, modules[0], device, dtype)
         stack_parameters(modules, self.views(self.parameters))
         self._stacked = stack_others(modules, device, dtype)
-        self.template.to(device, dtype)  # after the others are stacked with it: a stack is made of tensors of one place
+        self._aliased = _aliased(modules[0])
+        # After the others are stacked with it: a stack is made of tensors of one place.
+        module_placed(self.template, device, dtype)
         self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
         self._levels = _put_levels(modules)
@@ -65,6 +70,7 @@ class Population(Members):
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
+        self._trains = _trained(self.template)
 
     def learn(self, x: Tensor) -> None:
         """See `Members.learn`: which buffers are always the same for all members, and need no member axis.
@@ -87,7 +93,10 @@ class Population(Members):
             )
         self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
-            same = name in before and now.get(name) is tensors[name] and torch.equal(tensor, before[name])
+            kept = name in before and now.get(name) is tensors[name]
+            same = kept and torch.equal(tensor, before[name])
+            if kept and not same and name in self._aliased:
+                raise Unbatchable(f"it changes `{name}`, which shares memory with `{self._aliased[name]}`")
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
 
@@ -95,6 +104,8 @@ class Population(Members):
         """See `Members.check`."""
         if global_states() != self._global_state:
             raise Unbatchable(DRAWS)
+        if _trained(self.template) != self._trains:
+            raise Unbatchable("it changes which parameters train (`requires_grad`)")
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -206,7 +217,7 @@ class Population(Members):
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""
         run = self._first[0][0]
-        module = build(run.setup, run.data(), run.init_seed).to(self.device, self.dtype)
+        module = module_placed(build(run.setup, run.data(), run.init_seed), self.device, self.dtype)
         for name, store, key in attributes(module):
             store[key] = self._levels.get(name, store[key])
         return module
@@ -234,6 +245,18 @@ def _check(modules: list[nn.Module]) -> None:
     for module in modules[1:]:
         if name := differing(modules[0], module):
             raise Unbatchable(f"`{name}` is not the same in all runs")
+
+
+def _trained(module: nn.Module) -> list[tuple[str, bool]]:
+    """Which parameters of a module there are, and whether they train."""
+    return [(name, parameter.requires_grad) for name, parameter in module.named_parameters()]
+
+
+def _aliased(module: nn.Module) -> dict[str, str]:
+    """Of the tensors of a module that do not train those that share memory with another one, and the name of that."""
+    tensors, everything = named_tensors(module), reached(module)
+    others = {name: tensors[name] for name in untrained(module)}
+    return {name: other for name, other in overlapping(others, everything) if others[name] is not everything[other]}
 
 
 def _put_levels(modules: list[nn.Module]) -> dict[str, MemberFloat]:

@@ -177,9 +177,13 @@ def _companions_matter(truth: Account, tolerance: float) -> bool:
     )
 
 
+def _real(numbers: Tensor) -> Tensor:
+    return (torch.view_as_real(numbers) if numbers.is_complex() else numbers).double()
+
+
 def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
     """Whether a number is another one; a gradient is compared in the size of the largest."""
-    one, other = truth.numbers[name].double(), found.numbers[name].double()
+    one, other = _real(truth.numbers[name]), _real(found.numbers[name])
     if one.shape != other.shape:
         return True
     finite = one.isfinite()

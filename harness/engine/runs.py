@@ -67,6 +67,10 @@ def examples(runs: list[Run]) -> list[Data]:
     return [found[run.setup.task, run.data_seed] for run in runs]
 
 
+class Untrainable(ValueError):
+    """A module was built that cannot train as it is; the text says why and what to do."""
+
+
 def build(setup: Setup, data: Data, seed: int) -> nn.Module:
     """The run's own module as its class makes it, on one thread of the CPU, whatever the device and the threads of its training.
 
@@ -74,7 +78,7 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
     start of the seed's `init` stream.
 
     Raises:
-        ValueError: its parameters are of more than single precision, or complex: training would change them silently.
+        Untrainable: nothing in it trains, or its parameters are no single-precision numbers: training would change them silently.
     """
     with one_thread(), global_generators(stream_seed(seed, "init")):
         module = setup.model.build(setup.task.sizes(data), setup.steps)
@@ -84,7 +88,12 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
             module.train()
     for name, parameter in module.named_parameters():
         if parameter.dtype != torch.float32:
-            raise ValueError(
-                f"its parameters must be float32, but `{name}` is {str(parameter.dtype).removeprefix('torch.')}"
+            kind = str(parameter.dtype).removeprefix("torch.")
+            raise Untrainable(
+                f"its parameters must be float32, but `{name}` is {kind}: call `.float()` in the constructor"
             )
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        if any(True for _ in module.parameters()):
+            raise Untrainable("does not train: all its parameters are frozen when it is built; leave some as they are")
+        raise Untrainable("does not train: it has no parameters when it is built; make them in the constructor")
     return module

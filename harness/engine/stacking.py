@@ -7,6 +7,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.engine.module_state import NotStorable
+from harness.engine.precision import placed
 from harness.engine.tensor_places import named_tensors, untrained
 
 
@@ -18,11 +19,11 @@ def stack_parameters(modules: Sequence[nn.Module], stacks: Mapping[str, Tensor])
 
 
 def stack_others(modules: Sequence[nn.Module], device: torch.device, dtype: torch.dtype) -> dict[str, Tensor]:
-    """The tensors of all members that do not train by name, (member, …); integers stay what they are."""
+    """The tensors of all members that do not train by name, (member, …)."""
     states = [named_tensors(module) for module in modules]
     names = untrained(modules[0])
-    stacks = {name: torch.stack([state[name].detach() for state in states]).to(device) for name in names}
-    return {name: stack.to(dtype) if stack.is_floating_point() else stack for name, stack in stacks.items()}
+    stacks = {name: torch.stack([state[name].detach() for state in states]) for name in names}
+    return {name: placed(stack, device, dtype) for name, stack in stacks.items()}
 
 
 def state_dict_of(module: nn.Module) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from harness.engine.history import LoggingSteps
 from harness.engine.keeping import Keeper
 from harness.engine.obstacles import measured_costs
 from harness.engine.own_measures import with_curve_measures
+from harness.engine.plain_member import Unfrozen
 from harness.engine.run_tables import curve_table, run_table
 from harness.engine.runs import Run
 from harness.engine.training import Training
@@ -75,14 +76,32 @@ def train(
         The runs (trial, seed, status, steps_done and every metric; one row per run) and their curves (trial,
         seed, step, loss, grad_norm, clipped, update_ratio, validation_loss; one row per run and logged step), ordered by trial and seed.
     """
+    told = 0
+
+    def counted(steps: int, nonfinite: int) -> None:
+        nonlocal told
+        told += steps
+        progress(steps, nonfinite)
+
     keeper = Keeper() if keeper is None else keeper
+    begin = partial(Training, device=device, dtype=dtype, capture=capture, weights=keeper.keeping.weights)
+    try:
+        return _train(runs, evaluations, device, begin, counted, keeper)
+    except Unfrozen:  # few modules do that: others need no memory for what does not train
+        progress(-told, 0)
+        return _train(runs, evaluations, device, partial(begin, frozen=True), progress, keeper)
+
+
+def _train(
+    runs: list[Run], evaluations: int, device: torch.device, begin: Callable[..., Training],
+    progress: Callable[[int, int], None], keeper: Keeper,
+) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
+    """See `train`; `begin` makes the training of runs, given these and which of their steps are logged."""
     runs = sorted(runs, key=lambda run: run.seed)
     when = LoggingSteps(runs[0].setup.steps, evaluations)
     own = global_generators(stream_seed(runs[0].noise_seed, "module"), device)  # for what a module draws itself
     with one_thread(), tf32(runs[0].setup.tf32), own, measured_costs():
-        which = keeper.keeping.weights
-        begin = partial(Training, runs, when, device=device, dtype=dtype, capture=capture, weights=which)
-        training, done = keeper.resumed(runs, evaluations, begin)
+        training, done = keeper.resumed(runs, evaluations, partial(begin, runs, when))
         population = training.population
         if done:
             progress(training.history.trained(done), len(runs) - len(training.history.finite()))

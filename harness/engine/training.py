@@ -42,6 +42,7 @@ class Training:
         dtype: of parameters and activations.
         capture: let a CUDA device repeat the step as a graph.
         weights: which weights are kept to the end, see `keeping.Keeping`; changes no number.
+        frozen: of a run that trains alone, see `Members`.
 
     Attributes:
         population: the members that still train.
@@ -51,12 +52,12 @@ class Training:
 
     def __init__(
         self, runs: list[Run], when: LoggingSteps, *, device: torch.device, dtype: torch.dtype, capture: bool,
-        weights: Which | None = None,
+        weights: Which | None = None, frozen: bool = False,
     ) -> None:  # fmt: skip
         data = examples(runs)
         guesses = {(id(own), run.confirm): guess_loss(run, own) for run, own in zip(runs, data, strict=True)}
         self.guess_loss = np.array([guesses[id(own), run.confirm] for run, own in zip(runs, data, strict=True)])
-        self.population = members(runs, data, device=device, dtype=dtype)
+        self.population = members(runs, data, device=device, dtype=dtype, frozen=frozen)
         self._feed = Feed(runs, data, device=device, dtype=dtype)
         self._stepper = Stepper(runs, self.population)
         self.history = History(when, len(runs), device, dtype)
@@ -195,8 +196,10 @@ class Training:
         load_global_state_dict(state["generators"], self.population.device)
 
 
-def members(runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype) -> Members:
+def members(
+    runs: list[Run], data: list[Data], *, device: torch.device, dtype: torch.dtype, frozen: bool = False
+) -> Members:  # fmt: skip
     """Several runs as a population; one by the plain loop."""
     if len(runs) == 1:
-        return PlainMember(runs[0], data[0], device=device, dtype=dtype)
+        return PlainMember(runs[0], data[0], device=device, dtype=dtype, frozen=frozen)
     return Population(runs, data, device=device, dtype=dtype)

@@ -14,6 +14,8 @@ from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.statement import Estimated
 from harness.study.target_kinds import predicts_numbers
+from harness.study.unregistered import WAY_OUT as REGISTER
+from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
 
@@ -46,7 +48,10 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         data = setup.task.data(0)
         if mixes_examples(setup, data):
             found.append(Note("model", f"{MIXES}; {WAY_OUT}"))
-        found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(build(setup, data, 0))]
+        module = build(setup, data, 0)
+        found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(module)]
+        if lost := unregistered(module):
+            found.append(Note("model", f"{lost}; {REGISTER}"))
         if setup.differ == "noise":
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):

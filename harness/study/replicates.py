@@ -2,8 +2,8 @@
 
 import torch
 import torch.nn as nn
-from torch.nn.parameter import is_lazy
 
+from harness.engine.aliasing import overlapping
 from harness.engine.runs import build
 from harness.engine.setup import Setup
 from harness.tasks.task import Data
@@ -31,15 +31,8 @@ def what_seeds_share(setup: Setup) -> str:
 
 def shared_parameter(one: nn.Module, other: nn.Module) -> str:
     """A parameter that two modules have in common, so that the training of one would change the other; "" for none."""
-    ours, theirs = (
-        {
-            parameter.data_ptr(): name
-            for name, parameter in module.named_parameters()
-            if not is_lazy(parameter) and parameter.numel()
-        }
-        for module in (one, other)
-    )
-    return next((name for place, name in ours.items() if place in theirs), "")
+    names = overlapping(dict(one.named_parameters()), dict(other.named_parameters()))
+    return next((name for name, _ in names), "")
 
 
 def trained_alike(one: Data, other: Data) -> bool:

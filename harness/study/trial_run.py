@@ -1,5 +1,6 @@
 """One step of every distinct model of a study, with real data, so that what cannot train is known before anything starts."""
 
+import copy
 import inspect
 import itertools
 import re
@@ -10,24 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.engine.aliasing import overlapping
 from harness.engine.plain_member import PlainMember
-from harness.engine.runs import Run
+from harness.engine.reached import reached
+from harness.engine.runs import Run, Untrainable
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
 from harness.models.model import FROM_TASK, Model
 from harness.models.rnn import SimpleRNN
 from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Problem, first_line, show
-from harness.settings.machine import free_memory
+from harness.settings.machine import one_thread
 from harness.settings.randomness import global_generators, stream_seed
+from harness.study.building import building_problem
 from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
-from harness.study.replicates import shared_parameter, trained_alike
+from harness.study.replicates import trained_alike
 from harness.tasks.task import Data, Task, fits
-
-COPIES = 10
-"""Of its parameters that a run takes at least: module, stack, gradient and state, of the two members of a trial run."""
 
 CPU = torch.device("cpu")
 
@@ -101,7 +102,9 @@ def trial_run(setup: Setup) -> list[Problem]:
     if setup.label_smoothing and (type(setup.task).losses is not Task.losses or data.y.is_floating_point()):
         message = "smooths the classes of a cross-entropy, and this task has a loss of another kind; leave it at 0"
         return [Problem("label_smoothing", message, str(setup.label_smoothing))]
-    return _build_problems(setup, sizes) or _step_problems(setup, data, sizes)
+    if wrong := building_problem(setup, data):
+        return [Problem("model", wrong + _hint(setup, sizes), show(setup.model))]
+    return _step_problems(setup, data, sizes)
 
 
 def _guess_problem(task: Task, data: Data) -> str:
@@ -120,56 +123,86 @@ def _guess_problem(task: Task, data: Data) -> str:
     )
 
 
-def _build_problems(setup: Setup, sizes: dict[str, int]) -> list[Problem]:
-    try:
-        needed = COPIES * _bytes(setup, sizes)
-        if needed > (free := free_memory(CPU)):
-            message = f"needs {needed / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
-            return [Problem("model", message, show(setup.model))]
-        with global_generators(0):
-            one, other = (setup.model.build(sizes, setup.steps) for _ in range(2))
-        if name := shared_parameter(one, other):
-            message = f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
-            return [Problem("model", message, show(setup.model))]
-    except Exception as error:
-        return [Problem("model", f"cannot be built: {first_line(error)}{_hint(setup, sizes)}", show(setup.model))]
-    return []
-
-
-def _bytes(setup: Setup, sizes: dict[str, int]) -> int:
-    """What the module's parameters take, found without making them; 0 for modules that need them to be real."""
-    try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return sum(p.numel() * p.element_size() for p in setup.model.build(sizes, setup.steps).parameters())
-    except Exception:
-        return 0
-
-
 def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Problem]:
     index = data.train[: setup.batch_size]
     x, y = data.x[index], data.y[index]
-    run = Run(0, 0, setup)
-    with global_generators(stream_seed(run.noise_seed, "module")):
+    with one_thread(), global_generators(stream_seed(Run(0, 0, setup).noise_seed, "module")):
         try:
-            member = PlainMember(run, data, device=CPU, dtype=torch.float32)
-            output = member.output(x, train=False)
-            if found := _output_problem(setup, output, y, sizes):
-                return [Problem("model", f"{found}{_hint(setup, sizes)}", show(setup.model))]
-            if wrong := measure_problems(setup, lambda x: member.output(x, train=False), x, y):
-                return wrong
-            member.losses(x.unsqueeze(0), y.unsqueeze(0))
-        except Exception as error:
-            where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
-            message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
-            return [Problem("model", message, show(setup.model))]
+            member, numbers = _first_pass(setup, data, x, y, sizes)
+        except InvalidStudy as error:
+            return error.problems
         if not member.gradient(slice(None)).isfinite().all():
             return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
         for path, tried in (("clipping", setup.replace(optimizer=SGD())), ("optimizer", setup)):
             try:
-                Stepper([Run(0, 0, tried)], member).step(x.unsqueeze(0), y.unsqueeze(0))
+                Stepper([Run(0, 0, tried)], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
             except Exception as error:
                 return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
+        _, again = _first_pass(setup, data, x, y, sizes)
+        if not torch.allclose(numbers, again, rtol=0, atol=0, equal_nan=True):
+            return [Problem("model", _lives_on(setup, data, x, y, member), show(setup.model))]
     return []
+
+
+def _first_pass(
+    setup: Setup, data: Data, x: Tensor, y: Tensor, sizes: dict[str, int]
+) -> tuple[PlainMember, Tensor]:  # fmt: skip
+    """A run that was evaluated, passed forward and backward, and evaluated again; all numbers that this gave, in a row.
+
+    Every pass has a copy of the inputs, as in training: a module may change them.
+
+    Raises:
+        InvalidStudy: the model does not fit the task.
+    """
+    run = Run(0, 0, setup)
+    with global_generators(stream_seed(run.noise_seed, "module")):
+        try:
+            member = PlainMember(run, data, device=CPU, dtype=torch.float32, frozen=True)
+            for train in (False, True):
+                if found := _output_problem(setup, member.output(x.clone(), train=train), y, sizes):
+                    message = f"{'in training ' * train}{found}{_hint(setup, sizes)}"
+                    raise InvalidStudy([Problem("model", message, show(setup.model))])
+            if wrong := measure_problems(setup, lambda x: member.output(x.clone(), train=False), x, y):
+                raise InvalidStudy(wrong)
+            before = member.output_numbers(x.clone().unsqueeze(0), train=False)
+            loss = member.losses(x.clone().unsqueeze(0), y.unsqueeze(0))
+            member.check()
+            after = member.output_numbers(x.clone().unsqueeze(0), train=False)
+        except InvalidStudy:
+            raise
+        except Untrainable as error:
+            raise InvalidStudy([Problem("model", f"does not train: {error}", show(setup.model))]) from error
+        except Exception as error:
+            where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
+            message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
+            raise InvalidStudy([Problem("model", message, show(setup.model))]) from error
+    numbers = before.flatten(), loss, member.gradient(slice(None)).flatten(), after.flatten()
+    return member, torch.cat([number.detach().to(loss.dtype) for number in numbers])
+
+
+def _lives_on(setup: Setup, data: Data, x: Tensor, y: Tensor, earlier: PlainMember) -> str:
+    """What is wrong with a module that gives other numbers when the same run is trained again.
+
+    Args:
+        setup: of the module.
+        data: of its task.
+        x: a training batch, (batch, …).
+        y: its targets.
+        earlier: the run, trained before.
+    """
+    member = PlainMember(Run(0, 0, setup), data, device=CPU, dtype=torch.float32)
+    tensors = reached(member.template)
+    shared = {name: tensors[name] for name, _ in overlapping(tensors, reached(earlier.template))}
+    before = {name: copy.deepcopy(value) for name, value in shared.items()}
+    member.losses(x.clone().unsqueeze(0), y.unsqueeze(0))
+    if name := next((name for name, value in shared.items() if not bool((value == before[name]).all())), ""):
+        return (
+            f"`{name}` is one for all runs, and each changes it for the next: copy it in the constructor (`.clone()`)"
+        )
+    return (
+        "gives other numbers when the same run is trained again: what it counts or keeps outlives a run; keep it in `self`, not in "
+        "the class or the file, and draw random numbers from the global generators of torch, NumPy and Python"
+    )
 
 
 def _output_problem(setup: Setup, output: Any, y: Tensor, sizes: dict[str, int]) -> str:

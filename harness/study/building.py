@@ -1,0 +1,85 @@
+"""A module as it is built, before anything trains: whether it fits memory, and whose its tensors are."""
+
+from contextlib import suppress
+from typing import Any
+
+import torch.nn as nn
+from torch import Tensor
+
+from harness.engine.aliasing import overlapping
+from harness.engine.reached import reached
+from harness.engine.runs import Untrainable, build
+from harness.engine.setup import Setup
+from harness.settings import first_line
+from harness.settings.allocations import CPU, TooLarge, WithinMemory
+from harness.settings.machine import free_memory
+from harness.study.replicates import shared_parameter
+from harness.tasks.task import Data
+
+COPIES = 10
+"""Of its parameters that a run takes at least: module, stack, gradient and state, of the two members of a trial run."""
+
+
+def building_problem(setup: Setup, data: Data) -> str:
+    """What keeps the setup's module from training as soon as it is built; "" for nothing."""
+    free = free_memory(CPU)
+    try:
+        with WithinMemory():
+            one = build(setup, data, 0)
+        if (size := sum(p.numel() * p.element_size() for p in one.parameters())) * COPIES > free:
+            return _too_large(size, free)
+        other = build(setup, data, 0)
+    except TooLarge as error:
+        return _too_large(error.bytes, free)
+    except Untrainable as error:
+        return str(error)
+    except Exception as error:
+        return f"cannot be built: {first_line(error)}"
+    if name := shared_parameter(one, other):
+        return f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
+    return aliasing_problem(one, data.x[data.train[:1]])
+
+
+def _too_large(size: int, free: int) -> str:
+    return f"needs {COPIES * size / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
+
+
+def aliasing_problem(module: nn.Module, x: Tensor) -> str:
+    """Which tensor of a module shares the memory of one that trains; "" for none.
+
+    It would be cut off in training, as moving a module to another device does. One that the forward pass makes anew does no harm.
+
+    Args:
+        module: just built; passes forward.
+        x: an example, (1, …).
+    """
+    before = reached(module)
+    parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    pairs = [(name, other) for name, other in overlapping(parameters, before) if name != other]
+    if not pairs:
+        return ""
+    after = _after_a_pass(module, x)
+    for name, other in pairs:
+        if after.get(name) is before[name] and after.get(other) is before[other]:
+            return _shares(name, other, both_train=other in parameters)
+    return ""
+
+
+def _after_a_pass(module: nn.Module, x: Tensor) -> dict[str, Any]:
+    """What a module reaches after it has passed an example forward; as before where it takes none alone."""
+    with suppress(Exception):
+        module.eval()
+        module(x.clone())
+    return reached(module)
+
+
+def _shares(name: str, other: str, *, both_train: bool) -> str:
+    if both_train:
+        return (
+            f"its parameters `{name}` and `{other}` share memory and are two objects, of which each would train for itself: "
+            f"give both places one parameter, as in `self.decoder.weight = self.encoder.weight`, or use it twice in `forward`"
+        )
+    return (
+        f"`{other}` shares the memory of its parameter `{name}`, from which training cuts it off, as `.to(device)` does: "
+        f"copy it (`.clone()`), or take it from the parameter in `forward`"
+    )
