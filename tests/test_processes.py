@@ -78,3 +78,30 @@ def test_only_processes_started_in_the_block_have_huge_pages(
     with huge_pages():
         assert tunables().split(":") == ["glibc.malloc.hugetlb=1", *([before] if before else [])]
     assert tunables() == str(before)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("begun.set(); time.sleep(0.5); print('done')", "done"),
+        ("child = start(time.sleep, 600); begun.set(); child.join(); print('ended')", "ended"),
+    ],
+)
+def test_a_process_that_ends_stops_no_thread_that_finds_something_out(call: str, said: str, tmp_path: Path) -> None:
+    """It waits for the thread, which waits for no child any more: stopped within torch it aborted the process."""
+    (tmp_path / "ends.py").write_text(f"""
+import threading, time
+from harness.execution.processes import start
+from harness.settings.beforehand import Beforehand
+
+begun = threading.Event()
+
+def call():
+    {call}
+
+Beforehand(call)
+begun.wait()
+raise SystemExit(2)
+""")
+    done = subprocess.run([sys.executable, str(tmp_path / "ends.py")], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (2, f"{said}\n", "")

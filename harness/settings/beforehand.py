@@ -2,13 +2,22 @@
 
 import threading
 from collections.abc import Callable
+from multiprocessing.util import Finalize
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
+LONGEST_S = 10.0
+"""How long a process waits that ends."""
+
+AFTER_CHILDREN = -1
+"""When `multiprocessing` waits, of what it does at the end of a process."""
+
 
 class Beforehand(Generic[T]):
-    """Begins a call; a process that ends does not wait for it.
+    """Begins a call.
+
+    A process that ends before it ends its children first, and then waits for it: a thread that is stopped within C++ aborts the process.
 
     Args:
         call: that waits for others most of its time, such as for another process.
@@ -18,6 +27,7 @@ class Beforehand(Generic[T]):
         self._call, self._found = call, list[T]()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
+        Finalize(None, self._thread.join, args=(LONGEST_S,), exitpriority=AFTER_CHILDREN)
         self._thread.start()
 
     def _run(self) -> None:
