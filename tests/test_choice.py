@@ -324,7 +324,8 @@ def test_the_level_that_cannot_train_is_named() -> None:
     models = Model(FailsAtTwo, scale=Sweep(1.0, 2.0))
     own = Study(name="own", task=Images(), model=models, steps=10, batch_size=32, seeds=2)
     with pytest.raises(
-        InvalidStudy, match=r"model: cannot take a few steps on cpu.*: RuntimeError: boom \(got FailsAtTwo\(scale=2.0\)\)"
+        InvalidStudy,
+        match=r"model: cannot take a few steps on cpu.*: RuntimeError: boom \(got FailsAtTwo\(scale=2.0\)\)",
     ):
         examine(own, sample_runs(own), CPU, PLENTY, None)
 

@@ -105,3 +105,12 @@ raise SystemExit(2)
 """)
     done = subprocess.run([sys.executable, str(tmp_path / "ends.py")], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (2, f"{said}\n", "")
+
+
+def test_the_folder_of_temporary_files_may_have_a_long_path(tmp_path: Path) -> None:
+    """As in the scratch folders of clusters; the address of a socket has 107 bytes."""
+    scratch = tmp_path / "scratch" / ("x" * 100)
+    scratch.mkdir(parents=True)
+    line = [sys.executable, "-m", "harness", "run", "no.py"]
+    done = subprocess.run(line, cwd=tmp_path, env=os.environ | {"TMPDIR": str(scratch)}, capture_output=True, text=True)
+    assert done.returncode == 2 and "no such study file" in done.stderr

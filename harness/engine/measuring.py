@@ -173,7 +173,7 @@ def _tensor_kept(tensor: Tensor) -> Restore:
     place, values = tensor.data, tensor.detach().clone()
 
     def restore() -> None:
-        if tensor.data_ptr() != place.data_ptr():
+        if not tensor.is_set_to(place):
             tensor.data = place
         place.copy_(values)
 

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -36,7 +37,7 @@ def serve() -> None:
     resource_tracker.ensure_running()  # it would unblock Ctrl-C
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with huge_pages():
+        with huge_pages(), short_addresses():
             forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -62,6 +63,25 @@ def _run(environment: dict[str, str], target: Callable[..., None], *arguments: A
     os.environ.update(environment)
     outlive_readers()
     target(*arguments)
+
+
+LONGEST_FOLDER = 64
+"""Characters of a folder of temporary files in which a socket's address, of 107 at most, has room."""
+
+
+@contextmanager
+def short_addresses() -> Iterator[None]:
+    """In the block the sockets of `multiprocessing` are made in /tmp where the path of temporary files is too long for one."""
+    from multiprocessing import util
+
+    before = tempfile.tempdir
+    if len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER:
+        tempfile.tempdir = "/tmp"
+    try:
+        util.get_temp_dir()  # made once
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextmanager
