@@ -10,11 +10,17 @@ import pandas as pd
 from harness.inference.verdict import Verdict, as_json
 
 
-def parquet(table: pd.DataFrame) -> bytes:
-    """A table as the bytes of a Parquet file; columns that mix numbers and text become text."""
+def parquet(table: pd.DataFrame, *, types_of_arrow: bool = True) -> bytes:
+    """A table as the bytes of a Parquet file; columns that mix numbers and text become text.
+
+    Args:
+        table: to be written.
+        types_of_arrow: also what Arrow calls the types of the columns, beside Parquet and pandas; of many columns and few rows it
+            takes most of the bytes.
+    """
     mixed = [name for name in table if table[name].dtype == object and table[name].map(type).nunique() > 1]
     buffer = io.BytesIO()
-    table.astype(dict.fromkeys(mixed, str)).to_parquet(buffer, index=False)
+    table.astype(dict.fromkeys(mixed, str)).to_parquet(buffer, index=False, store_schema=types_of_arrow)
     return buffer.getvalue()
 
 

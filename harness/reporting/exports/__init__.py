@@ -35,4 +35,4 @@ def exports(
         "references.bib": bibtex(study),
     }
     files = {f"{FOLDER}/{name}": text.encode() for name, text in texts.items()}
-    return {"summary.csv": csv(short(study, summary)), "summary.parquet": parquet(summary), **files}
+    return {"summary.csv": csv(short(study, summary)), "summary.parquet": parquet(summary, types_of_arrow=False), **files}
