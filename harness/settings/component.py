@@ -18,7 +18,17 @@ from harness.settings.show import show
 from harness.settings.signatures import FieldSignature
 from harness.settings.source import Lines, identity_of, reached
 
-DERIVED = ("_as_text_", "_factors", "_kinds", "_setups", "_counts", "_digests", "_data_digest", "_refused")
+DERIVED = (
+    "_as_text_",
+    "_factors",
+    "_kinds",
+    "_setups",
+    "_counts",
+    "_digests",
+    "_data_digest",
+    "_refused",
+    "_predicts_numbers",
+)
 """Attributes that only save time: its own text, a study's factors, a model's arguments, the setups of a study's cells, how many
 examples their tasks have, what a setup and a task's data are in short, which values beyond its range a setting does not take."""
 

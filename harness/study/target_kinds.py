@@ -14,7 +14,10 @@ ERROR = "error"
 
 def predicts_numbers(study: Experiment) -> bool:
     """Whether any of its tasks has numbers as targets, so that errors are absolute ones, without a bound."""
-    return any(task.data(0).y.is_floating_point() for task in {setup.task for setup in setups(study)})
+    if "_predicts_numbers" not in study.__dict__:  # to draw a user's data may take long
+        tasks = dict.fromkeys(setup.task for setup in setups(study))
+        study.__dict__["_predicts_numbers"] = any(task.data(0).y.is_floating_point() for task in tasks)
+    return bool(study.__dict__["_predicts_numbers"])
 
 
 def target_problems(study: Experiment) -> Iterator[Problem]:

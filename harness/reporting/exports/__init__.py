@@ -35,4 +35,8 @@ def exports(
         "references.bib": bibtex(study),
     }
     files = {f"{FOLDER}/{name}": text.encode() for name, text in texts.items()}
-    return {"summary.csv": csv(short(study, summary)), "summary.parquet": parquet(summary, types_of_arrow=False), **files}
+    return {
+        "summary.csv": csv(short(study, summary)),
+        "summary.parquet": parquet(summary, types_of_arrow=False),
+        **files,
+    }
