@@ -4,7 +4,6 @@ A module may count its calls, keep running statistics, draw random numbers or ch
 often and how much is measured would then decide how it trains, and in which order, what is found.
 """
 
-import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,13 +11,13 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn as nn
 from torch import Tensor
 
 from harness.engine.attributes import DEPTH, TORCHS, attributes
 from harness.engine.functions.transforms import is_per_member
 from harness.engine.members import Members
+from harness.engine.module_state import GENERATORS, generator_state, set_generator
 from harness.settings.randomness import global_generators_kept
 
 Restore = Callable[[], None]
@@ -86,18 +85,9 @@ def _kept_content(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
     if isinstance(value, np.ndarray):
         array = value.copy()
         return lambda: np.copyto(value, array)
-    if isinstance(value, torch.Generator):
-        state = value.get_state()
-        return lambda: _nothing(value.set_state(state))
-    if isinstance(value, np.random.RandomState):
-        legacy = value.get_state(legacy=False)
-        return lambda: value.set_state(legacy)
-    if isinstance(value, np.random.Generator):
-        bits = value.bit_generator.state
-        return lambda: setattr(value.bit_generator, "state", bits)
-    if isinstance(value, random.Random):
-        pythons = value.getstate()
-        return lambda: value.setstate(pythons)
+    if isinstance(value, GENERATORS):
+        state = generator_state(value)
+        return lambda: set_generator(value, state)
     if isinstance(value, dict):
         return _items_kept(value, seen, depth)
     if isinstance(value, list | set | deque):

@@ -145,7 +145,7 @@ class _Taken:
         if kind is np.ndarray:
             return ["array", value.copy()] if self._enters(value, built, value.dtype.kind in "biuf") else None
         if kind in GENERATORS:
-            return ["generator", _generator_state(value)] if self._enters(value, built, alike) else None
+            return ["generator", generator_state(value)] if self._enters(value, built, alike) else None
         for word, container in (LISTS | DICTS).items():
             if kind is container:
                 if not (kind is tuple or self._enters(value, built, alike or word in MADE_ANEW)):
@@ -196,7 +196,8 @@ def _is_its_attributes(value: Any) -> bool:
     return how is copyreg.__newobj__ and of == (type(value),) and whole and not any(rest[1:])  # type: ignore[attr-defined]
 
 
-def _generator_state(generator: Any) -> Any:
+def generator_state(generator: Any) -> Any:
+    """The state of one of `GENERATORS`."""
     if isinstance(generator, torch.Generator):
         return generator.get_state()
     if isinstance(generator, random.Random):
@@ -206,7 +207,8 @@ def _generator_state(generator: Any) -> Any:
     return generator.bit_generator.state
 
 
-def _set_generator(generator: Any, state: Any) -> None:
+def set_generator(generator: Any, state: Any) -> None:
+    """Put one of `GENERATORS` into a state."""
     if isinstance(generator, torch.Generator):
         generator.set_state(state)
     elif isinstance(generator, random.Random):
@@ -240,7 +242,7 @@ def _put(taken: Any, present: Any) -> Any:
             return present
         return content[0].copy()
     if kind == "generator":
-        _set_generator(present, content[0])
+        set_generator(present, content[0])
         return present
     if kind == "object":
         _fill(vars(present), content[0])

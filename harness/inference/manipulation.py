@@ -12,7 +12,7 @@ from harness.inference.resolution import is_of_rates_tried
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
 from harness.settings.levels import at, in_words, label
-from harness.settings.metrics import METRICS, RATE, is_dropout, not_comparable
+from harness.settings.metrics import ERROR, METRICS, RATE, is_dropout, not_comparable
 from harness.settings.schedules import Schedule
 from harness.settings.show import counted
 from harness.study import Claim, Equivalence, Estimated, Threshold, Trend
@@ -58,7 +58,7 @@ def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample], runs: pd.Data
     values = np.concatenate([arm.values for sample in samples for arm in sample.arms])
     if isinstance(claim, Equivalence | Threshold) or not len(values) or (kind == "loss" and claim.above is None):
         return ""
-    shares = kind in ("rate", "share") or claim.above is not None or METRICS[claim.metric].unit == "error"
+    shares = kind in ("rate", "share") or claim.above is not None or METRICS[claim.metric].unit == ERROR
     what = claim.metric if claim.above is None else f"{claim.metric} above {claim.above:g}"
     if shares and (values == 0).all():
         return _none(claim, what) + _left_to_tuning(claim, runs)

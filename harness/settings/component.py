@@ -30,7 +30,8 @@ DERIVED = (
     "_predicts_numbers",
 )
 """Attributes that only save time: its own text, a study's factors, a model's arguments, the setups of a study's cells, how many
-examples their tasks have, what a setup and a task's data are in short, which values beyond its range a setting does not take."""
+examples their tasks have, what a setup and a task's data are in short, which values beyond its range a setting does not take,
+and whether its targets are numbers."""
 
 
 @functools.cache

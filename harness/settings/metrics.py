@@ -15,13 +15,16 @@ DETAIL = ("light", "standard", "full")
 RATE = "share of runs"
 """Unit of metrics that are 0 or 1 for each run."""
 
-SHARES = ("error", "share of steps", "share of units", RATE)
+ERROR = "error"
+"""Unit of the share of wrong classes, or of the absolute error of numbers."""
+
+SHARES = (ERROR, "share of steps", "share of units", RATE)
 """Units of metrics that lie in [0, 1]."""
 
 MOSTLY_ZERO = ("share of steps", "share of units")
 """Of these, units of metrics that are 0 in many runs, so that no interval of a mean holds."""
 
-BOUNDED = {"error": (0.0, 1.0), "probability": (0.0, 1.0), "score": (0.0, 2.0)}
+BOUNDED = {ERROR: (0.0, 1.0), "probability": (0.0, 1.0), "score": (0.0, 2.0)}
 """Units of metrics that lie in an interval, with that; all others that begin with "share" lie in [0, 1]."""
 
 Kind = Literal["loss", "bounded", "rate", "share"]

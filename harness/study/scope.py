@@ -9,7 +9,7 @@ from harness.settings.levels import in_words
 from harness.settings.show import digits
 from harness.study.contrasts import Levels
 from harness.study.experiment import SPLITS, Experiment
-from harness.tasks.sameness import Examples, same_but_for_scale, same_examples
+from harness.tasks.sameness import Examples, same_test
 from harness.tasks.scope import scope as of_task
 from harness.tasks.task import Task
 
@@ -37,7 +37,7 @@ def _test_sets(tasks: Sequence[Task]) -> list[int]:
     kinds: list[Examples] = []
     for task in dict.fromkeys(tasks):
         own = task.data(0).tested()
-        same = (i for i, other in enumerate(kinds) if same_examples(own, other) or same_but_for_scale(own, other))
+        same = (i for i, other in enumerate(kinds) if same_test(own, other))
         number[task] = next(same, len(kinds))
         if number[task] == len(kinds):
             kinds.append(own)

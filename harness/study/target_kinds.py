@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 
 from harness.settings import Problem, show
-from harness.settings.metrics import METRICS
+from harness.settings.metrics import ERROR, METRICS
 from harness.study.experiment import Experiment
 from harness.study.scope import setups
 from harness.study.statement import Estimated, Statement
-
-ERROR = "error"
-"""Unit of the share of wrong classes, or of an absolute error."""
 
 
 def predicts_numbers(study: Experiment) -> bool:

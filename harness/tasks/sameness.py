@@ -9,6 +9,11 @@ ROUNDING = 1e-3
 """In standard deviations."""
 
 
+def same_test(one: Examples, other: Examples) -> bool:
+    """Whether they are the same examples to be tested on: in whatever order, or with inputs of another scale, that of a training set."""
+    return same_examples(one, other) or same_but_for_scale(one, other)
+
+
 def same_examples(one: Examples, other: Examples) -> bool:
     """Whether they hold the same inputs with the same targets, to the bit, in whatever order."""
     return one[0].shape == other[0].shape and sorted(_contents(one)) == sorted(_contents(other))

@@ -132,9 +132,8 @@ def _unnamed(names: list[str]) -> list[str]:
 
 def _parquet(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
     frame: pd.DataFrame = pd.read_parquet(BytesIO(raw))
-    pyarrow.Table.from_pandas(frame.select_dtypes("str")).validate(
-        full=True
-    )  # texts of a damaged file need be no UTF-8
+    texts = pyarrow.Table.from_pandas(frame.select_dtypes("str"))
+    texts.validate(full=True)  # those of a damaged file need be no UTF-8
     index: list[Any] = [name for name in frame.index.names if name is not None]
     if not index:
         return frame, []

@@ -100,12 +100,13 @@ class Tabular(Pooled):
                 )
         if not y.is_floating_point():
             return scaled, y
-        if not _varies(y[rest]):
+        targets = _standardised(y, rest).float()
+        if not targets[rest].any():
             raise unusable(
                 "target",
                 "has one value only, but for rounding, in the rows that are not tested on: there is nothing to learn",
             )
-        return scaled, _standardised(y, rest).float()
+        return scaled, targets
 
     def fingerprint(self) -> str:
         """SHA-256 of the columns, the target, and how many rows are those of the test file."""
@@ -141,20 +142,15 @@ def _standardised(values: Tensor, train: Tensor) -> Tensor:
     values = values / _magnitude(values[train])  # of about 1, so that no square is too large or too small for a number
     mean = values[train].nanmean(0)
     deviation = (values[train] - mean).square().nanmean(0).sqrt()
-    return torch.where(_varies(values[train]) & ~values.isnan(), (values - mean) / deviation, 0.0)
+    low, high = values[train].nan_to_num(nan=torch.inf).amin(0), values[train].nan_to_num(nan=-torch.inf).amax(0)
+    varies = high - low > ROUNDING
+    return torch.where(varies & ~values.isnan(), (values - mean) / deviation, 0.0)
 
 
 def _magnitude(values: Tensor) -> Tensor:
     """The power of two next to the largest number of each column: to divide by it rounds nothing."""
     exponent = torch.frexp(values.nan_to_num(nan=0.0).abs().amax(0)).exponent
     return torch.from_numpy(np.asarray(np.ldexp(1.0, exponent.numpy().clip(-1000, 1000))))
-
-
-def _varies(values: Tensor) -> Tensor:
-    """Whether the numbers of each column differ by more than rounding."""
-    values = values / _magnitude(values)
-    low, high = values.nan_to_num(nan=torch.inf).amin(0), values.nan_to_num(nan=-torch.inf).amax(0)
-    return high - low > ROUNDING
 
 
 class _Asked(NamedTuple):

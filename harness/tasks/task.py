@@ -17,7 +17,7 @@ from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
 from harness.settings.randomness import stream
 from harness.settings.reach import digest
-from harness.tasks.sameness import same_but_for_scale, same_examples
+from harness.tasks.sameness import same_test
 
 Differ = Literal["all", "data", "noise"]
 """What differs between seeds: all that is drawn, only the examples, or only the noise of training."""
@@ -147,8 +147,7 @@ class Task(Component):
 
         They may come in another order, and each input may have another scale: that of the seed's training examples.
         """
-        one, other = self.data(0).tested(), self.data(1).tested()
-        return same_examples(one, other) or same_but_for_scale(one, other)
+        return same_test(self.data(0).tested(), self.data(1).tested())
 
     def label_noise_problems(self, y: Tensor) -> list[Problem]:
         """Why the targets y cannot have the label noise asked for, if they cannot."""

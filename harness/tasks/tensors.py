@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.settings import Note, Problem
+from harness.tasks.features import MANY
 from harness.tasks.pooled import Pooled, digest
 from harness.tasks.task import target_problems
 
@@ -48,7 +49,7 @@ class Tensors(Pooled):
 
     def data_notes(self) -> list[Note]:
         """Whether targets are numbers that may be meant as classes."""
-        if not self.y.is_floating_point() or (self.y % 1).any() or len(kinds := torch.unique(self.y)) > FEW_KINDS:
+        if not self.y.is_floating_point() or (self.y % 1).any() or len(kinds := torch.unique(self.y)) > MANY:
             return []
         seen = f"{len(kinds)} different numbers, all whole, are taken as numbers to predict, by squared error"
         return [Note("y", f"{seen}; y.long() makes classes of them, y.argmax(1) of rows with a single 1")]
@@ -66,10 +67,6 @@ class Tensors(Pooled):
         found = _problems("x", x) + _problems("y", y)
         found = found or _value_problems("x", x) + target_problems(y, type(self))
         return [replace(problem, path=f"{prefix}{problem.path}") for problem in found or _shape_problems(x, y)]
-
-
-FEW_KINDS = 20
-"""Different whole numbers that may be classes."""
 
 
 @lru_cache(maxsize=4)
