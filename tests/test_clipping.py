@@ -3,6 +3,7 @@
 Tests over `RULES` take every exported rule; a new one needs its oracle in `plain_clipping.py`.
 """
 
+import itertools
 import math
 from math import inf
 from types import SimpleNamespace
@@ -33,8 +34,11 @@ from harness.clipping import (
     ZClip,
     order_statistics,
 )
+from harness.clipping.rule import shrinkage
+from harness.engine import clip, step
+from harness.engine.choice import way
 from harness.engine.parameter_layout import ALIGNMENT
-from harness.engine.planning import plan
+from harness.engine.planning import plan, population_key
 from harness.engine.runs import Run
 from harness.engine.scheduled import Clock, settings_of
 from harness.engine.setup import Setup
@@ -43,6 +47,7 @@ from harness.models import DropoutNet, Model
 from harness.optimizers import SGD, Adam, AdamW
 from harness.settings import InvalidStudy
 from harness.settings.levels import label
+from harness.settings.schedules import Linear
 from harness.tasks import Images, Tensors
 
 CPU = torch.device("cpu")
@@ -61,6 +66,11 @@ SETTINGS: dict[type[ClippingRule], list[ClippingRule]] = {
     ZClip: [ZClip(z=1.0, alpha=0.8, warmup=3), ZClip(z=2.5, warmup=5), ZClip(z=inf, warmup=2)],
 }
 """Three members of a rule, the last one clipped least."""
+
+SCHEDULED: dict[type[ClippingRule], list[ClippingRule]] = {
+    GlobalNorm: [GlobalNorm(Linear(0.1, 2.0))],
+    Value: [Value(Linear(0.01, 0.5))],
+}
 
 SHAPES = {
     "first.weight": (3, 5), "first.bias": (3,), "conv.kernel": (2, 3, 2, 2), "norm.gain": (), "last.weight": (2, 3),
@@ -504,10 +514,67 @@ def test_a_skipped_step_changes_nothing_at_all(optimizer: SGD | Adam) -> None:
     assert without["status"].eq("diverged").all()
 
 
-def test_settings_share_a_population_and_rules_do_not() -> None:
+ROOTS = torch.randn(300, 4, generator=torch.Generator().manual_seed(0))
+ROOTS[::50] = 0
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "block_bytes", "long_row_bytes"),
+    [(OPTIMIZERS[0], 2**12, 2**20), (OPTIMIZERS[1], 2**24, 2**20), (OPTIMIZERS[2], 2**14, 1)],
+    ids=["blocks of some", "one block", "one by one"],
+)
+def test_in_a_population_of_all_rules_each_member_has_the_bits_of_a_population_of_its_own_rule(
+    optimizer: SGD | Adam, block_bytes: int, long_row_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(clip, "LONG_ROW_BYTES", long_row_bytes)
+    task = Tensors(ROOTS, (ROOTS.sum(1) > 0).long())
+    setup = Setup(task=task, model=Model(Root), optimizer=optimizer, batch_size=8, steps=40)
+    groups = [[setup.replace(clipping=r) for r in [*members_of(rule), *SCHEDULED.get(rule, [])]] for rule in RULES]
+    runs = [[Run(10 * g + i, seed, own) for seed in (0, 1) for i, own in enumerate(group)] for g, group in enumerate(groups)]  # fmt: skip
+    mixed = sorted(itertools.chain(*runs), key=lambda run: run.seed)
+    table, curves = train(mixed, evaluations=5, device=CPU)
+    assert table["steps_done"].nunique() > 2, "members leave the population at several steps"
+    assert table.loc[table["clip_fraction"].between(0.01, 0.99), "trial"].floordiv(10).nunique() > 4
+    tables, all_curves = zip(*(train(own, evaluations=5, device=CPU) for own in runs), strict=True)
+    by = ["trial", "seed", "step"]
+    for one, several in ((table, pd.concat(tables)), (curves, pd.concat(all_curves))):
+        columns = [name for name in by if name in one]
+        pd.testing.assert_frame_equal(
+            one.sort_values(columns, ignore_index=True),
+            several.sort_values(columns, ignore_index=True),
+            check_exact=True,
+        )
+
+
+class Own(GlobalNorm):
+    """A rule of a user's."""
+
+
+class BoundsTheMean(GlobalNorm):
+    """Wrong: what it does to a member depends on the others."""
+
+    __module__ = GlobalNorm.__module__
+
+    def clip(self, gradient: Gradient, *, max_norm: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        gradient.scale(shrinkage(gradient.norm.mean(0, keepdim=True).expand_as(gradient.norm), max_norm))
+        return gradient.norm > max_norm
+
+
+def test_rules_share_a_population_and_a_users_own_has_one_of_its_own() -> None:
     setups = [SETUP.replace(clipping=r) for rule in RULES for r in members_of(rule)]
-    populations = plan([Run(trial, 0, setup) for trial, setup in enumerate(setups)], width(64))
-    assert [{type(run.setup.clipping) for run in runs} for runs in populations] == [{rule} for rule in RULES]
+    own = [SETUP.replace(clipping=Own(bound)) for bound in (0.1, 1.0)]
+    populations = plan([Run(trial, 0, setup) for trial, setup in enumerate([*setups, *own])], width(64))
+    assert [{type(run.setup.clipping) for run in runs} for runs in populations] == [set(RULES), {Own}]
+
+
+def test_every_rule_of_a_population_is_proven() -> None:
+    rules = [NoClipping(), GlobalNorm(1e-3), BoundsTheMean(1e-3), Value(1e-3)]
+    runs = [Run(trial, seed, SETUP.replace(clipping=r)) for trial, r in enumerate(rules) for seed in (0, 1)]
+    assert len(set(map(population_key, runs))) == 1
+    assert "what clipping leaves of the gradient at step 1" in way(runs, CPU, memory_bytes=2**30).why
+    sound = [run for run in runs if run.setup.clipping != rules[2]]
+    assert not way(sound, CPU, memory_bytes=2**30).why
 
 
 def test_rules_are_levels_of_a_sweep() -> None:

@@ -8,11 +8,13 @@ import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import torch
 
 from harness.engine import way_cache
+from harness.engine.clip import by_kind
 from harness.engine.devices import device_name
 from harness.engine.independence import independent
 from harness.engine.obstacles import Unbatchable, reason
@@ -20,6 +22,7 @@ from harness.engine.planning import levels_of, population_key
 from harness.engine.population_width import best_width, bytes_per_member, most_members, plain_step_s
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
+from harness.engine.scheduled import kind_of
 from harness.engine.way import WIDEST, Way
 
 
@@ -79,17 +82,18 @@ def _together(runs: list[Run], device: torch.device, *, memory_bytes: int, apart
         Unbatchable: they may not, as is proven, or turns out in the steps that are measured.
         Exception: whatever the plain loop raises on the runs.
     """
-    pair = _pair(runs)
-    if why := obstacle(pair, device):
+    pairs = _pairs(runs)
+    if why := obstacle(sorted(chain(*pairs), key=lambda run: run.seed), device):
         raise Unbatchable(why)
     if len(runs) == 1:
         return _alone(runs[0], device)
     try:
-        member_bytes = bytes_per_member(runs[0], device)
-        width, step_s = best_width(runs, device, most_members(member_bytes, memory_bytes))
+        member_bytes = max(bytes_per_member(pair[0], device) for pair in pairs)
+        width, step_s = best_width(_in_turns(runs), device, most_members(member_bytes, memory_bytes))
         if width == 1:
             return Way(1, step_s, apart, member_bytes=member_bytes)
-        return Way(width, step_s, apart, member_bytes=member_bytes, alone=independent(pair, device, width))
+        alone = all(independent(pair, device, width) for pair in pairs)
+        return Way(width, step_s, apart, member_bytes=member_bytes, alone=alone)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # of the plain loop, too, it is raised again where that is measured alone
@@ -109,6 +113,17 @@ def _bytes_alone(run: Run, device: torch.device) -> int:
         return 0
 
 
+def _pairs(runs: list[Run]) -> list[list[Run]]:
+    """Two runs of each kind of clipping rule, as in `_pair`."""
+    return [_pair([runs[place] for place in places]) for places in by_kind(runs)]
+
+
+def _in_turns(runs: list[Run]) -> list[Run]:
+    """The same runs, those of each kind of clipping rule in turn, so that the first of them are like all."""
+    turns = zip_longest(*by_kind(runs))
+    return [runs[place] for places in turns for place in places if place is not None]
+
+
 def _pair(runs: list[Run]) -> list[Run]:
     """Two runs of different seeds, whose settings differ as much as those of any."""
     first = min(runs, key=lambda run: run.seed)
@@ -124,5 +139,6 @@ def _key(runs: list[Run], device: torch.device, context: str) -> str:
     """What the best way depends on, as a digest; of memory it is asked whether it suffices."""
     size = min(len(runs), WIDEST).bit_length()
     levels = [levels_of(run) for run in _pair(runs)]
-    text = f"{device_name(device)} {population_key(runs[0])} {levels} {size} {context}"
+    rules = sorted({kind_of(run.setup.clipping) for run in runs})
+    text = f"{device_name(device)} {population_key(runs[0])} {levels} {rules} {size} {context}"
     return hashlib.sha256(text.encode()).hexdigest()[:32]

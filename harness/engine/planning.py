@@ -15,11 +15,12 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.engine.attributes import TORCHS, attributes, is_level
+from harness.engine.clip import shares
 from harness.engine.runs import Run, build
-from harness.engine.scheduled import per_member
+from harness.engine.scheduled import kind_of
 from harness.engine.setup import Setup
 from harness.engine.way import Way
-from harness.settings import Component, show
+from harness.settings import show
 from harness.settings.show import ADDRESS
 
 NO_TRIAL = -1
@@ -60,11 +61,6 @@ def levels_of(run: Run) -> tuple[str, ...]:
     return tuple(f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key]))
 
 
-def _shared(component: Component, free: Any) -> str:
-    fixed = {name: show(value) for name, value in component.values().items() if name not in free}
-    return f"{type(component).__qualname__} {fixed}"
-
-
 def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = None) -> tuple[str, ...]:
     """Runs with equal keys can train in one population.
 
@@ -76,10 +72,10 @@ def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = Non
     if (setup.task, setup.model) not in structures:
         structures[setup.task, setup.model] = structure(build(setup, run.data(), run.init_seed))
     return (
-        _shared(setup.task, setup.task.choice_of_examples),
+        kind_of(setup.task, setup.task.choice_of_examples),
         structures[setup.task, setup.model],
-        _shared(setup.clipping, per_member(setup.clipping)),
-        _shared(setup.optimizer, per_member(setup.optimizer)),
+        "" if shares(setup.clipping) else kind_of(setup.clipping),
+        kind_of(setup.optimizer),
         f"{setup.batch_size} {setup.steps} {setup.tf32} {setup.accumulate} {setup.precision} {setup.patience is None}",
         *([] if setup.differ == "all" else [setup.differ]),  # members of equal noise lie next to each other
     )

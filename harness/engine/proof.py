@@ -1,8 +1,8 @@
 """The proof that a population gives the numbers of the plain loop, on the very runs that are to train.
 
-Two runs of different seeds and levels take their first steps both ways, and are evaluated between them, on batches of every
-size that occurs. Losses, gradients, what clipping and the update make of them, buffers and scores must agree to rounding; so must
-attributes that a forward pass changes.
+Two runs of different seeds and levels for each clipping rule take their first steps both ways, and are evaluated between them,
+on batches of every size that occurs. Losses, gradients, what clipping and the update make of them, buffers and scores must
+agree to rounding; so must attributes that a forward pass changes.
 """
 
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ AGAIN, AMONG_OTHERS = "the evaluation of examples again", "the evaluation of exa
 
 @dataclass
 class Account:
-    """What the first steps of two runs gave, by the name of each number, (member, …)."""
+    """What the first steps of some runs gave, by the name of each number, (member, …)."""
 
     numbers: dict[str, Tensor] = field(default_factory=dict)
     gradients: list[Tensor] = field(default_factory=list)
@@ -45,10 +45,10 @@ class Account:
 
 @measured_costs()
 def obstacle(runs: list[Run], device: torch.device) -> str:
-    """What keeps runs like these two from training in one population, in words; "" for nothing.
+    """What keeps runs like these from training in one population, in words; "" for nothing.
 
     Args:
-        runs: two, of different seeds, ordered by these; all with the same `population_key` key.
+        runs: of two different seeds, ordered by these; all with the same `population_key` key.
         device: where they are to train.
 
     Raises:
@@ -70,7 +70,7 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         with global_generators(stream_seed(run.noise_seed, "module"), device):
             truths.append(PlainMember(run, data[m], device=device, dtype=dtype))
             accounts.append(_account(truths[m], feed, batches, sizes, slice(m, m + 1)))
-    if name := _of_another_kind(*accounts):
+    if name := next(filter(None, (_of_another_kind(accounts[0], other) for other in accounts[1:])), ""):
         return f"{name} is of another kind in another run"
     truth = Account(
         {name: torch.cat([account.numbers[name] for account in accounts]) for name in accounts[0].numbers},
@@ -88,7 +88,8 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         raise
     except Exception as error:
         return reason(error)
-    if name := differing(truths[0].template, population.template) or differing(*(t.template for t in truths)):
+    templates = [population.template, *(member.template for member in truths[1:])]
+    if name := next(filter(None, (differing(truths[0].template, other) for other in templates)), ""):
         return f"`{name}` changes from call to call, and not for all runs alike"
     if lacking := next((name for name in truth.numbers if name not in found.numbers), ""):
         return f"it keeps a tensor from one call to another: {lacking.partition(' after ')[0]}"
@@ -109,11 +110,11 @@ def _account(
     """Take the first steps.
 
     Args:
-        members: both runs, or one of them.
-        feed: the examples of both.
-        batches: (step, member, batch) indices of both.
+        members: all runs, or one of them.
+        feed: the examples of all.
+        batches: (step, member, batch) indices of all.
         sizes: of the batches that are evaluated in the end.
-        rows: which of both runs they are.
+        rows: which of all runs they are.
         given: gradients, (member, parameters), to clip and update by, so that rounding does not grow; None for the own ones.
     """
     account, stepper = Account(), Stepper(members.runs, members)

@@ -4,13 +4,13 @@ All values of a schedule lie on the device before training begins, (step, schedu
 there too, so that a step repeated from a graph reads the values of its own step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from harness.settings import Component
+from harness.settings import Component, show
 from harness.settings.schedules import Schedule
 
 Level = float | Schedule
@@ -98,6 +98,18 @@ def per_member(component: Component) -> dict[str, Level]:
     """The numeric settings of a clipping rule or optimizer, which members of one population may differ in."""
     values = component.values().items()
     return {n: v for n, v in values if isinstance(v, int | float | Schedule) and not isinstance(v, bool)}
+
+
+def kind_of(component: Component, free: Collection[str] | None = None) -> str:
+    """What components agree in that serve members of one population together: their class, and all but the numbers.
+
+    Args:
+        component: a clipping rule, optimizer or task.
+        free: the settings that each member may have its own of, if these are others than the numbers.
+    """
+    free = per_member(component) if free is None else free
+    fixed = {name: show(value) for name, value in component.values().items() if name not in free}
+    return f"{type(component).__qualname__} {fixed}"
 
 
 def settings_of(components: Sequence[Component], clock: Clock) -> dict[str, Scheduled]:

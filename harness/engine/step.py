@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from harness.clipping import Gradient
+from harness.engine.clip import Clip
 from harness.engine.members import Members
 from harness.engine.runs import Run
-from harness.engine.scheduled import settings_of
 from harness.engine.update import update_of
 
 BLOCK_BYTES = 16 * 2**20
@@ -50,9 +49,8 @@ class Stepper:
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         setup = runs[0].setup
-        self._population, self._rule, self._batch_size = population, setup.clipping, setup.batch_size
-        self._bounds = settings_of([run.setup.clipping for run in runs], population.clock)
-        self._memory = self._rule.initial_state(torch.zeros_like(population.parameters[:, :1]), setup.steps)
+        self._population, self._batch_size = population, setup.batch_size
+        self._clip = Clip(runs, population)
         self._update = update_of(runs, population)
         self._total = torch.zeros_like(population.parameters) if setup.accumulate > 1 else None
 
@@ -90,26 +88,18 @@ class Stepper:
         Args:
             gradient_of: the gradient of some members, (member, parameters), to be overwritten.
         """
-        update, blocks = self._update, []
+        clip, update, blocks, skips = self._clip, self._update, [], list[Tensor]()
+        clip.begin()
         update.begin()
-        bounds = {name: bound.now().to(self._population.dtype) for name, bound in self._bounds.items()}
         for rows in self._blocks():
             gradient = gradient_of(rows)
-            norm, clipped_norm, units = self._clip(rows, gradient, bounds)
-            clipped = units != 0
-            update(rows, gradient, clipped if self._rule.skips else None)
-            blocks.append((norm, clipped_norm, clipped, units.to(norm.dtype)))
+            norm, clipped_norm, units, skipped = clip(rows, gradient)
+            update(rows, gradient, skipped)
+            blocks.append((norm, clipped_norm, units != 0, units))
+            skips += [] if skipped is None else [skipped]
+        update.end(torch.cat(skips) if skips else None)
         norm, clipped_norm, clipped, units = map(torch.cat, zip(*blocks, strict=True))
-        update.end(clipped if self._rule.skips else None)
         return norm, clipped_norm, clipped, units
-
-    def _clip(self, rows: slice, flat: Tensor, bounds: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Clip the gradient of some members, (member, parameters), in place; norms before and after, and what the rule returns."""
-        norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        gradient = Gradient(flat, norm, self._population.parameters[rows], self._population.views)
-        memory = [tensor[rows] for tensor in self._memory]
-        units = self._rule.clip(gradient, *memory, **{name: bound[rows] for name, bound in bounds.items()})
-        return norm, gradient.clipped_norm(), units
 
     def _blocks(self) -> list[slice]:
         """Members that are clipped and updated together: all of them, or on a CPU as many as its caches hold."""
@@ -121,17 +111,15 @@ class Stepper:
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
         self._update.compact(survivors)
-        self._memory = [tensor[survivors] for tensor in self._memory]
+        self._clip.compact(survivors)
         self._total = None if self._total is None else self._total[survivors]
-        for bound in self._bounds.values():
-            bound.compact(survivors)
 
     def state_dict(self) -> dict[str, Any]:
-        """What the clipping rule remembers, and the optimizer, see `checkpoint`."""
-        return {"memory": self._memory, "update": self._update.state_dict()}
+        """What the clipping rules remember, and the optimizer, see `checkpoint`."""
+        return {"memory": self._clip.state(), "update": self._update.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        for own, saved in zip(self._memory, state["memory"], strict=True):
+        for own, saved in zip(self._clip.state(), state["memory"], strict=True):
             own.copy_(saved)
         self._update.load_state_dict(state["update"])
