@@ -4,17 +4,18 @@ import json
 import math
 import random
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as some
-from made_runs import INF, claim, judged, make_cells, make_runs, verdict
+from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs, verdict
 from scipy import stats
 from synthetic import fail
 
+from harness.inference import estimates
 from harness.inference.estimates import estimate
 from harness.inference.intervals.inversion import p_against
 from harness.inference.intervals.paired_rates import paired_rate_bounds
@@ -22,6 +23,7 @@ from harness.inference.reading import label_of, read
 from harness.inference.samples import sample
 from harness.inference.verdict import Verdict, as_json
 from harness.settings import InvalidStudy, Sweep
+from harness.study import Equivalence
 
 ORDER = ("refuted", "inconclusive", "supported")
 TEN = [2.0, 2.1, 1.9, 2.0, 2.2, 2.1, 2.0, 1.9, 2.1, 2.0]
@@ -571,6 +573,57 @@ def test_an_interval_that_ends_at_nothing_or_at_the_smallest_effect_has_no_label
     assert label_of(low, high, 0.1) == ""
 
 
+EXAMPLES = 359
+
+
+@pytest.mark.parametrize("estimand", ["median", "hodges_lehmann"])
+@pytest.mark.parametrize("fewer", [5, -5])
+@pytest.mark.parametrize("by", ["side", "inside"])
+def test_errors_that_differ_by_just_the_smallest_effect_decide_nothing(estimand: str, fewer: int, by: str):
+    """k/n − (k − 5)/n is 5/n but for rounding, which goes either way."""
+    wrong = np.arange(60, 80)
+    runs = make_runs({0.0: list(wrong / EXAMPLES), 0.5: list((wrong - fewer) / EXAMPLES)}, "test_error")
+    assert len(set(runs["test_error"][:20].to_numpy() - runs["test_error"][20:].to_numpy())) > 1
+    words: dict[str, Any] = {"metric": "test_error", "smallest_effect": 5 / EXAMPLES, "estimand": estimand}
+    same = Equivalence("the same", **DROPPED, **words)
+    (found,) = judged(runs, same if by == "inside" else claim(**words))
+    assert found.verdict == ("refuted" if by == "side" and fewer < 0 else "inconclusive")
+    assert found.low == found.high == found.estimate
+    assert abs(found.low) == 5 / EXAMPLES
+
+
+def test_averages_of_signed_ranks_that_are_just_the_smallest_effect_decide_nothing():
+    """Of differences of 4 and 6 examples, half of each, the averages are 5."""
+    wrong, fewer = np.arange(60, 80), np.repeat([4, 6], 10)
+    runs = make_runs({0.0: list(wrong / EXAMPLES), 0.5: list((wrong - fewer) / EXAMPLES)}, "test_error")
+    found = verdict(runs, metric="test_error", smallest_effect=5 / EXAMPLES, estimand="hodges_lehmann")
+    assert found.verdict == "inconclusive"
+    assert found.estimate == 5 / EXAMPLES
+
+
+def test_cells_that_cancel_but_for_rounding_are_ties():
+    wrong, fewer = np.arange(60, 80), np.arange(1, 21)
+    cells = [
+        ({"model.dropout": p, "width": w}, list((wrong - p * 2 * sign * fewer) / EXAMPLES))
+        for w, sign in ((8, 1), (9, -1))
+        for p in (0.0, 0.5)
+    ]
+    runs = make_cells(cells, "test_error")
+    found = verdict(runs, metric="test_error", smallest_effect=1 / EXAMPLES)
+    assert set(found.per_seed.values()) == {0.0}
+    assert (found.estimate, found.low, found.high) == (0.0, 0.0, 0.0)
+    assert found.probability_of_improvement is not None
+    assert found.probability_of_improvement.value == 0.5
+
+
+def test_rates_whose_sum_is_just_the_smallest_effect_but_for_rounding_tie(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(estimates, "combined_bounds", lambda parts, weights: lambda alpha: (0.1 + 0.2, 1.0))
+    cells = [({"model.dropout": p, "width": w}, [1.0 - 2 * p] * 10) for w in (8, 9) for p in (0.0, 0.5)]
+    found = verdict(make_cells(cells, "diverged"), metric="diverged", smallest_effect=0.3)
+    assert found.low == 0.3 != 0.1 + 0.2
+    assert found.verdict == "inconclusive"
+
+
 # --- properties ----------------------------------------------------------------------------------------------------
 
 losses = some.sampled_from([*(i / 2 for i in range(-4, 5)), INF])
@@ -607,7 +660,8 @@ def test_nothing_that_gets_worse_speaks_for_a_claim(data: some.DataObject, estim
     """A treated run that gets worse or diverges, or a baseline run that gets better, moves a verdict against it or not at all."""
     words = {"estimand": estimand, "across": data.draw(some.sampled_from(["average", "each"]))}
     before, after = (verdict(runs, **words) for runs in worsened(data, losses, "test_loss", cells, n))
-    assume("no better than guessing" not in before.sentence + after.sentence)
+    said = before.sentence + after.sentence
+    assume("no better than guessing" not in said and "what they differ in may have no effect" not in said)
     assert rank(after.verdict) <= rank(before.verdict)
     assert lower(after) <= lower(before)
     assert upper(after) <= upper(before)

@@ -1,7 +1,7 @@
 """A sample → its estimate and the intervals that its estimand allows, which follow from the claim and never from the data."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,10 @@ PAIRED, COMBINED, SINGLE, BOUNDED_MEAN = (
 )  # fmt: skip
 
 
+ARITHMETIC = 1e-12
+"""Rounding of what is computed from rates and errors, none of which is larger than 1."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What a sample says.
@@ -46,9 +50,31 @@ class Estimate:
 
 
 def estimate(claim: Estimated, sample: Sample) -> Estimate:
-    """The estimate that a claim asks for."""
+    """The estimate that a claim asks for. An end of an interval that is 0, δ or −δ but for rounding is so."""
     if not sample.seeds:
         return Estimate(np.nan, lambda alpha: EVERYTHING, "", 0)
+    found, tie = _estimate(claim, sample), _ties(claim, sample)
+
+    def bounds(alpha: float) -> Interval:
+        low, high = map(tie, found.bounds(alpha))
+        return low, high
+
+    return replace(found, value=tie(found.value), bounds=bounds)
+
+
+def _ties(claim: Estimated, sample: Sample) -> Callable[[float], float]:
+    """What makes a number 0, δ or −δ that differs from it by no more than rounding.
+
+    Ends of intervals by ranks are seeds' numbers, as rounded as these; others are computed in double precision.
+    """
+    delta, near = claim.smallest_effect, ARITHMETIC
+    if not claim.counts_runs() and claim.estimated() != "mean":
+        near = float(np.median(sample.rounding.mean(axis=1)))
+        near = min(near, delta / 4) if delta else near
+    return lambda number: next((point for point in (0.0, delta, -delta) if abs(number - point) <= near), number)
+
+
+def _estimate(claim: Estimated, sample: Sample) -> Estimate:
     if claim.counts_runs():
         return _rate(sample)
     kind = claim.estimated()

@@ -10,6 +10,10 @@ from harness.settings.metrics import METRICS, RATE, SHARES
 
 Direction = Literal["lower", "higher", None]
 
+ROUNDING = 1e-6
+"""Of what is compared, the part that is no difference: runs are trained in single precision. Errors lie on a grid, and so do their
+differences but for rounding: one that equals what it is compared with is a tie, and no proof of either side."""
+
 
 def ranked(metric: str, better: Direction, runs: pd.DataFrame, *, above: float | None = None) -> "pd.Series[float]":
     """The metric of each run.

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from harness.inference.intervals.interval import Array
-from harness.inference.ranks import Direction, copies, ranked, subtracted
+from harness.inference.ranks import ROUNDING, Direction, copies, ranked, subtracted
 from harness.settings import Sweep
 from harness.settings.levels import at, label, places
 from harness.settings.metrics import METRICS
@@ -60,6 +60,7 @@ class Sample:
         seeds: (seed,) those with a run in every cell of every arm, copies left out.
         cells: (cell,) names of the combinations of other factors that are averaged over.
         terms: (seed, cell, part) weighted differences, positive where they favour the claim; infinite where just one arm diverged.
+        rounding: (seed, cell) how far from 0 the sum of the terms may be for rounding alone.
         bad: (seed,) whether any of its runs diverged or collapsed.
         n_missing: seeds left out because a run is missing or has no value.
         n_copies: seeds left out because all their runs are those of an earlier seed.
@@ -72,6 +73,7 @@ class Sample:
     seeds: list[int]
     cells: list[str]
     terms: Array
+    rounding: Array
     bad: Array
     n_missing: int
     n_copies: int
@@ -85,11 +87,13 @@ class Sample:
     def bounds(self) -> tuple[Array, Array]:
         """The least and the largest that each seed's number can be, (seed,) each.
 
-        They are equal but where terms or cells are infinite both ways: such a sum has no value, and may be anything.
+        They are equal but where terms or cells are infinite both ways: such a sum has no value, and may be anything. One that is
+        nothing but rounding is 0.
         """
         flat = self.terms.reshape(len(self.seeds), -1)
         up, down = (flat == np.inf).any(axis=1), (flat == -np.inf).any(axis=1)
         finite = np.where(np.isfinite(flat), flat, 0.0).sum(axis=1) / max(len(self.cells), 1)
+        finite = np.where(np.abs(finite) <= self.rounding.mean(axis=1), 0.0, finite)
         low = np.where(down, -np.inf, np.where(up, np.inf, finite))
         high = np.where(up, np.inf, np.where(down, -np.inf, finite))
         return low, high
@@ -104,7 +108,8 @@ class Sample:
         """The numbers of one cell."""
         name = ", ".join(part for part in (self.name, self.cells[i]) if part)
         arms = [replace(arm, bad=arm.bad[:, i : i + 1]) for arm in self.arms]
-        return replace(self, name=name, arms=arms, cells=[self.cells[i]], terms=self.terms[:, i : i + 1])
+        terms, rounding = self.terms[:, i : i + 1], self.rounding[:, i : i + 1]
+        return replace(self, name=name, arms=arms, cells=[self.cells[i]], terms=terms, rounding=rounding)
 
 
 def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> Sample:
@@ -133,10 +138,14 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
         for levels, own, (values, bad, _) in zip(contrast.arms(), inside, tables, strict=True)
     ]
     numbers = [(levels, values[where]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)]
-    terms = [part.weight * subtracted(_of(numbers, part.arm), _other(numbers, part)) for part in contrast.parts]
+    terms, sizes = [], []
+    for part in contrast.parts:
+        one, other = _of(numbers, part.arm), _other(numbers, part)
+        terms.append(part.weight * subtracted(one, other))
+        sizes.append(abs(part.weight) * (_size(one, claim) + _size(other, claim)))
     return Sample(
         contrast.name, contrast.parts, arms, [int(seed) for seed in runs.seeds[kept]], [names[i] for i in chosen],
-        np.stack(terms, axis=2), np.any([arm.bad.any(axis=1) for arm in arms], axis=0),
+        np.stack(terms, axis=2), ROUNDING * np.sum(sizes, axis=0), np.any([arm.bad.any(axis=1) for arm in arms], axis=0),
         n_missing=len(np.unique(runs.row[anywhere])) - int(complete.sum()), n_copies=len(copied),
         n_cells_left_out=int(known.sum()) - len(chosen),
     )  # fmt: skip
@@ -217,6 +226,11 @@ def direction(claim: Estimated) -> Direction:
 
 def _shown(runs: pd.DataFrame, metric: str) -> Array:
     return runs[metric].to_numpy(float) if metric in runs else np.full(len(runs), np.nan)
+
+
+def _size(values: Array | float, claim: Estimated) -> Array:
+    """By what the rounding of numbers is measured: their magnitude; a logarithm is as uncertain as its number is by ratio."""
+    return np.where(np.isfinite(values), np.abs(values) + claim.takes_logarithms(), 0.0)
 
 
 def _of(tables: Sequence[tuple[Mapping[str, Any], Array]], levels: Mapping[str, Any]) -> Array:

@@ -199,3 +199,14 @@ def median_of_combined(a: float, b: float, first: float = 1.0, second: float = 1
         return float(density @ chance) - 0.5
 
     return float(optimize.brentq(below, -50.0, 50.0, xtol=1e-10))
+
+
+def of_counts(sweeps: Sweeps, examples: int, fewer: Sequence[int], shares: Sequence[float]) -> Draw:
+    """Test errors on so many examples: of a baseline 60 to 120, of a treatment `fewer` with these probabilities."""
+
+    def draw(rng: Generator, n: int) -> Simulated:
+        wrong = rng.integers(60, 120, n)
+        errors = np.column_stack([wrong, wrong - rng.choice(fewer, n, p=shares)]) / examples
+        return Simulated(run_table(rng, sweeps, {"test_error": errors}))
+
+    return draw

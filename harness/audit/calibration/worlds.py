@@ -118,6 +118,10 @@ def _errors() -> Iterator[World]:
          laws.of_errors(TWO, BETAS, bad=one_arm), {"shares": one_arm}, 0.02),
     ):  # fmt: skip
         yield _world(name, says, _claim("test_error", laws.median_of_errors(*shapes, **centre)), draw, easier)
+    counts = laws.of_counts(TWO, 359, (2, 5, 8), (0.3, 0.4, 0.3))
+    yield _world(
+        "errors-counted", "errors of 359 examples, δ five of them", _claim("test_error", 5 / 359), counts, 2 / 359
+    )
 
 
 def _means() -> Iterator[World]:

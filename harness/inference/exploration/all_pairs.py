@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from harness.inference.exploration.factorial import Factorial
 from harness.inference.intervals.interval import Array
 from harness.inference.intervals.robust import median
-from harness.inference.ranks import subtracted
+from harness.inference.ranks import ROUNDING, subtracted
 from harness.settings.levels import tabled
 from harness.settings.metrics import not_comparable
 from harness.study import Study
@@ -31,9 +31,6 @@ COLUMNS = [
     "p_value",
     "q_value",
 ]
-
-ROUNDING = 1e-6
-"""Of what is compared, the part that is no difference: runs are trained, and errors averaged, in single precision."""
 
 
 def all_pairs(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
