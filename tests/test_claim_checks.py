@@ -2,8 +2,9 @@
 
 import re
 
+import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from small_net import Net, X, Y
 
 from harness import (
@@ -156,6 +157,7 @@ def test_every_kind_of_claim_knows_its_estimands(make):
         (interaction(metric="test_error", scale="ratio"), "claims[0].scale: of test_error must be difference"),
         (interaction(metric="diverged", scale="ratio"), "claims[0].scale: of diverged must be difference"),
         (interaction(above=2.0, scale="ratio"), "claims[0].scale: of test_loss must be difference"),
+        (interaction(metric="gap", scale="ratio"), "claims[0].scale: of gap must be difference: it may be negative"),
         (threshold(arm={D: 0.3}), "claims[0].arm.model.dropout: is not a level of"),
         (threshold(value="2"), "claims[0].value: input should be a valid number"),
         (threshold(smallest_effect=-0.1), "claims[0].smallest_effect: input should be greater than or equal to 0"),
@@ -213,6 +215,56 @@ def test_of_each_claim_on_rates_it_is_said_what_seeds_can_decide_or_that_it_is_n
         (trend(**rate), "a trend"),
     ):
         assert prospect_of(made, 20) == f"what 20 seeds can find of rates in {kind} is not reckoned beforehand"
+
+
+def said(prospect: str) -> float:
+    """The effect that is found, in standard deviations."""
+    return float(re.search(r"finds ([\d.]+) standard deviations", prospect)[1])
+
+
+LEVELS = Sweep(0.0, 0.1, 0.2, 0.3, 0.5)
+
+
+def test_what_each_step_or_cell_must_show_is_found_in_all_of_them_with_that_power():
+    """The least that several independent tests are passed with, by simulating them."""
+    model = {"model": Model(Net, dropout=LEVELS), "clipping": GlobalNorm(1.0), "seeds": 20}
+    steps = study(trend(shape="monotone"), **model)
+    (found,) = prospects(steps.claims, Plan.of(steps))
+    assert "beyond δ in each of 4 steps" in found
+    draws = np.random.default_rng(0).normal(said(found), 1, (4000, 4, 20))
+    needed = int(re.search(r"needs (\d+) of 20 seeds beyond δ in each of 4 steps", found)[1])
+    assert 0.78 < ((draws > 0).sum(2) >= needed).all(1).mean() < 0.86
+    linear = study(trend(), **model)
+    assert said(prospects(linear.claims, Plan.of(linear))[0]) < said(found)
+    each = prospect_of(claim(across="each"), 20)
+    assert "beyond δ in each of 2 cells" in each
+    assert said(each) > said(prospect_of(claim(), 20))
+
+
+def test_of_rates_it_is_said_when_a_difference_is_found_with_that_power():
+    at_one = claim(metric="diverged", treatment={D: 0.5, C: 1.0}, baseline={D: 0.0, C: 1.0})
+    found = re.match(
+        r"needs (\d+) of 20 pairs in which one arm alone has what it is about at level 95.0%; finds a difference of rates of "
+        r"([\d.]+) with 80 % power, where the other arm never has it alone",
+        prospect_of(at_one, 20),
+    )
+    assert binom.sf(int(found[1]) - 1, 20, float(found[2])) == pytest.approx(0.8, abs=0.02)
+    averaged = prospect_of(claim(metric="diverged"), 20)
+    assert averaged.startswith(f"{found[1]} of 20 pairs in which one arm alone has what it is about in each cell")
+    assert averaged.endswith("are enough at level 95.0%"), "fewer may be, where another cell has more"
+
+
+def test_what_others_decide_first_makes_a_claim_possible():
+    """Of seven claims at 8 seeds only the mean can come first; each of the others has 5 % / 6 then, and 2 / 2⁸ is less."""
+    losses = [claim(title=f"{i}", smallest_effect=0.1 + i / 100) for i in range(6)]
+    mean = claim(title="mean", metric="test_error", estimand="mean", smallest_effect=0.2)
+    both, alone = (study(*claims, seeds=8) for claims in ([*losses, mean], [*losses, losses[0].replace(title="x")]))
+    first = "no verdict is possible with 8 seeds at level 99.3%: 9 at least"
+    assert (
+        prospects(both.claims, Plan.of(both))[:6]
+        == [f"{first}, or once others are decided, at level 95.0% at best"] * 6
+    )
+    assert prospects(alone.claims, Plan.of(alone)) == [first] * 7
 
 
 def test_a_trend_over_a_factor_with_one_level():

@@ -5,11 +5,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
+from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs, plan_for
 from scipy import optimize, stats
 from synthetic import fail
 
 from harness import Equivalence, Exact, Interaction, Threshold, Trend
+from harness.inference import verdicts
 from harness.inference.intervals.paired_rates import paired_rate_bounds
 
 P = "model.dropout"
@@ -226,6 +227,15 @@ def test_a_run_that_diverged_is_not_lost_in_a_logarithm():
     assert (found.n, found.n_missing, found.per_seed[0]) == (9, 0, -INF)
 
 
+def test_a_number_below_zero_has_no_ratio_and_its_seed_is_not_passed_over():
+    runs = four_arms(np.random.default_rng(0).uniform(1, 2, (4, 20)))
+    assert "No verdict" not in judged(runs, more(scale="ratio"))[0].sentence
+    runs.loc[3, "test_loss"] = -0.1
+    (found,) = judged(runs, more(scale="ratio"))
+    assert found.verdict == "inconclusive"
+    assert found.sentence.startswith("No verdict: test_loss is below 0 in 1 run, and such numbers have no ratio.")
+
+
 def test_a_seed_of_which_both_places_diverged_may_be_anything():
     values = np.full((4, 10), 1.0)
     values[1] += np.linspace(1, 2, 10)
@@ -380,6 +390,18 @@ def test_exclusions_are_listed_and_above_one_in_ten_nothing_is_said():
     one.loc[6:8, "status"] = "failed"
     one.loc[9, "eval_noise"] = 0.5
     assert noiseless(one).verdict == "refuted", "one run is enough"
+
+
+def test_an_exact_claim_is_refuted_at_once_and_supported_only_when_all_planned_runs_are_there():
+    runs = make_runs({0.0: [0.0] * 10, 0.5: [0.0] * 10}, "eval_noise").assign(train_noise=0.3)
+    exact = Exact("none", metric="eval_noise", unless="train_noise")
+    plan = plan_for(runs)
+    (early,) = verdicts.judge([exact], runs.drop(index=19), plan)
+    assert early.verdict == "inconclusive"
+    assert early.sentence == "Too early for a verdict: 9 of 10 planned seeds have run."
+    assert verdicts.judge([exact], runs, plan)[0].verdict == "supported"
+    runs.loc[0, "eval_noise"] = 1e-9
+    assert verdicts.judge([exact], runs.drop(index=19), plan)[0].verdict == "refuted"
 
 
 def test_exact_claims_take_no_share_of_the_level():

@@ -23,6 +23,7 @@ from harness.inference.reading import label_of, read
 from harness.inference.samples import sample
 from harness.inference.verdict import Verdict, as_json
 from harness.settings import InvalidStudy, Sweep
+from harness.settings.levels import at
 from harness.study import Equivalence
 
 ORDER = ("refuted", "inconclusive", "supported")
@@ -516,12 +517,15 @@ def test_one_cell_without_effect_is_not_said_of_all():
 
 
 def test_a_cell_that_never_ran_leaves_what_is_claimed_of_each_open():
-    runs = two_cells([1.0] * 8, [0.6] * 8)
-    runs = runs[(runs["width"] == 8) | (runs["model.dropout"] == 0.0)]
-    assert "1 cell of those in each of which it is claimed never ran" in verdict(runs, across="each").sentence
-    found = verdict(runs)
+    runs, lost = two_cells([1.0] * 8, [0.6] * 8), {"width": 9, "model.dropout": 0.5}
+    failed = fail(runs, at(runs, lost))
+    assert "1 cell of those in each of which it is claimed never ran" in verdict(failed, across="each").sentence
+    found = verdict(failed)
     assert (found.verdict, found.n) == ("supported", 8)
     assert "1 cell left out for lack of a partner" in found.sentence
+    still_to_come = verdict(runs[~at(runs, lost)])
+    assert still_to_come.verdict == "inconclusive"
+    assert "Too early for a verdict: 0 of 8 planned seeds have run." in still_to_come.sentence
 
 
 # --- families ------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from harness.inference.plan import Plan
 from harness.inference.reading import Word, read_all
 from harness.inference.resolution import hidden_between_rates
 from harness.inference.samples import Arm, Sample, sample
+from harness.settings.levels import at
 from harness.settings.show import counted
 from harness.study import Estimated
 
@@ -55,7 +56,7 @@ class Evidence:
         tests = samples
         if claim.across == "each":
             tests = [each.at_cell(i) for each in samples for i in range(len(each.cells))] or samples
-        failure = _no_verdict(claim, samples, confirm) or _too_early(runs, plan)
+        failure = _no_verdict(claim, samples, confirm) or plan.too_early(runs)
         if not failure and (failed := manipulation_failure(claim, samples, runs, plan.rates)):
             failure = f"Not tested: {failed}."
         hidden = hidden_between_rates(claim, samples, runs, plan.rates)
@@ -130,17 +131,10 @@ class Evidence:
         return {word: f"{who}, which the mean leaves out" for word, against in worse.items() if against}
 
 
-def _too_early(runs: pd.DataFrame, plan: Plan) -> str:
-    """That the first planned look is not reached, a sentence, or ""."""
-    first = plan.looks[0]
-    lacking = plan.lacking(runs, first)
-    return (
-        f"Too early for a verdict: {first - lacking} of {counted(first, 'planned seed')} have run." if lacking else ""
-    )
-
-
 def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFrame) -> str:
     """Why there are too few numbers for any verdict, a sentence, or ""."""
+    if claim.takes_logarithms() and (below := _below_zero(claim, samples, confirm)):
+        return f"No verdict: {claim.metric} is below 0 in {counted(below, 'run')}, and such numbers have no ratio."
     for each in samples:
         missing = each.n_missing
         if not each.seeds:
@@ -162,3 +156,9 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
                 'ten, and has no part in it; estimand="median" counts them.'
             )
     return ""
+
+
+def _below_zero(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFrame) -> int:
+    """How many runs of the arms have a negative number."""
+    inside = np.any([at(confirm, arm.levels).to_numpy() for each in samples for arm in each.arms], axis=0)
+    return int((confirm.loc[inside & (confirm["status"] != "failed").to_numpy(), claim.metric] < 0).sum())

@@ -4,18 +4,22 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.evidence import MOST_MISSING
+from harness.inference.plan import Plan
 from harness.inference.reading import Word
 from harness.inference.verdict import Verdict
 from harness.settings.show import counted
 from harness.study import Exact
 
 
-def judge_exact(claim: Exact, runs: pd.DataFrame) -> Verdict:
+def judge_exact(claim: Exact, runs: pd.DataFrame, plan: Plan) -> Verdict:
     """The verdict on a claim of exact equality; runs without a value are exclusions, which are listed.
+
+    One run that says otherwise refutes it, whatever is still to come.
 
     Args:
         claim: metric and value.
         runs: of the study.
+        plan: of the study.
     """
     confirm = runs[runs["phase"] == "confirm"]
     there = confirm[confirm["status"] != "failed"]
@@ -37,6 +41,8 @@ def judge_exact(claim: Exact, runs: pd.DataFrame) -> Verdict:
         deviation = np.abs(values - claim.equals).max()
         return verdict("refuted", f"{claim.metric} is not {claim.equals:g} in {wrong} of {counted(len(values), 'run')}; "
                                   f"largest deviation {deviation:.3g}.")  # fmt: skip
+    if early := plan.too_early(runs):
+        return verdict("inconclusive", early)
     if claim.unless is not None and not (there[claim.unless].fillna(0) != 0).any():
         return verdict("inconclusive", f"Not tested: {claim.unless} is 0 in every run.")
     if failed + without > MOST_MISSING * len(confirm):

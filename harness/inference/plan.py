@@ -1,11 +1,14 @@
 """`Plan`: what of a study decides how its claims are judged."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from harness.settings import Sweep
+from harness.settings.show import counted
 from harness.study import Study
 
 RATE = ("optimizer", "lr")
@@ -35,14 +38,26 @@ class Plan:
         return cls(study.sweeps(), study.planned_seeds(), study.planned_looks(), rates)
 
     def reached(self, runs: pd.DataFrame) -> int:
-        """How many looks can be taken: those all of whose seeds have runs, and one at the least."""
+        """How many looks can be taken: those all of whose seeds have run, and one at the least."""
         whole = sum(not self.lacking(runs, n) for n in self.looks)
         return max(whole, 1)
 
     def lacking(self, runs: pd.DataFrame, n: int) -> int:
-        """How many of the first n seeds have no run."""
-        there = set(runs["seed"].to_numpy()[(runs["phase"] == "confirm").to_numpy()].tolist())
-        return len(set(self.seeds[:n]) - there)
+        """How many of the first n seeds have not run in every cell."""
+        confirm = (runs["phase"] == "confirm").to_numpy()
+        seeds, counts = np.unique(runs["seed"].to_numpy()[confirm], return_counts=True)
+        cells = math.prod(len(sweep.levels) for sweep in self.sweeps.values())
+        return len(set(self.seeds[:n]) - set(seeds[counts >= cells].tolist()))
+
+    def too_early(self, runs: pd.DataFrame) -> str:
+        """That the first planned look is not reached, a sentence, or ""."""
+        first = self.looks[0]
+        lacking = self.lacking(runs, first)
+        return (
+            f"Too early for a verdict: {first - lacking} of {counted(first, 'planned seed')} have run."
+            if lacking
+            else ""
+        )
 
     def until(self, runs: pd.DataFrame, look: int) -> pd.DataFrame:
         """The runs of the seeds up to a look."""

@@ -59,10 +59,10 @@ def hodges_lehmann_effect(n: int, alpha: float, power: float = POWER) -> float:
     return float(np.quantile(-lower, power))
 
 
-EFFECTS: Mapping[str, Callable[[int, float], float]] = {
+EFFECTS: Mapping[str, Callable[[int, float, float], float]] = {
     "median": median_effect, "hodges_lehmann": hodges_lehmann_effect, "mean": mean_effect,
 }  # fmt: skip
-"""Estimand → the effect that n seeds find at α."""
+"""Estimand → the effect that n seeds find at α with some power."""
 
 
 def fewest_seeds(estimand: str, alpha: float) -> int:
@@ -71,21 +71,21 @@ def fewest_seeds(estimand: str, alpha: float) -> int:
     >>> fewest_seeds("median", 0.05), fewest_seeds("median", 0.05 / 3), fewest_seeds("mean", 0.05)
     (6, 7, 2)
     """
-    return next(n for n in range(1, MOST_SEEDS) if math.isfinite(EFFECTS[estimand](n, alpha)))
+    return next(n for n in range(1, MOST_SEEDS) if math.isfinite(EFFECTS[estimand](n, alpha, POWER)))
 
 
 @lru_cache(maxsize=1024)
-def seeds_to_find(estimand: str, effect: float, alpha: float) -> int | None:
-    """The least number of seeds that finds an effect, to two decimals, with 80 % power; None beyond 1,000.
+def seeds_to_find(estimand: str, effect: float, alpha: float, power: float = POWER) -> int | None:
+    """The least number of seeds that finds an effect, to two decimals; None beyond 1,000.
 
     >>> seeds_to_find("median", 1.0, 0.05), seeds_to_find("median", 1.0, 0.05 / 3), seeds_to_find("mean", 1.0, 0.05)
     (17, 20, 10)
     """
     known = (
-        scipy.special.ndtri(1 - alpha / 2) + scipy.special.ndtri(POWER)
+        scipy.special.ndtri(1 - alpha / 2) + scipy.special.ndtri(power)
     ) / effect  # no test needs fewer seeds than this one's square
     candidates = range(max(math.floor(known**2), 1), MOST_SEEDS + 1)
-    return next((n for n in candidates if round(EFFECTS[estimand](n, alpha), 2) <= effect), None)
+    return next((n for n in candidates if round(EFFECTS[estimand](n, alpha, power), 2) <= effect), None)
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
 """What a study can decide of each claim with its planned seeds, said before it trains: a verdict that no outcome gives is not promised."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harness.inference.intervals.group_sequential import nominal_levels
 from harness.inference.intervals.median import decisive_count
@@ -9,6 +9,7 @@ from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.plan import Plan
 from harness.inference.power import (
     EFFECTS,
+    POWER,
     decisive_pairs,
     fewest_pairs,
     fewest_seeds,
@@ -35,69 +36,118 @@ def prospects(claims: Sequence[AnyClaim], plan: Plan, *, others: int = 0) -> lis
         others: further claims of the family.
     """
     tested = [claim for claim in claims if isinstance(claim, Estimated)]
-    alpha = nominal_levels(plan.looks, ALPHA / max(len(tested) + others, 1))[-1]
-    return [prospect(claim, plan, alpha) if isinstance(claim, Estimated) else "" for claim in claims]
+    count = len(tested) + others
+
+    def alpha(decided: int) -> float:
+        return nominal_levels(plan.looks, ALPHA / max(count - decided, 1))[-1]
+
+    first, last = alpha(0), alpha(_decidable(tested, plan, alpha))
+    return [_prospect(claim, plan, first, last) if isinstance(claim, Estimated) else "" for claim in claims]
 
 
-def prospect(claim: Estimated, plan: Plan, alpha: float) -> str:
-    """What the planned seeds can say of a claim at level 1 − α, its least favourable one."""
+def _decidable(claims: Sequence[Estimated], plan: Plan, alpha: Callable[[int], float]) -> int:
+    """How many claims Holm's procedure can decide before it comes to the last of these: each makes it easier for the others."""
+    decided = 0
+    while (found := sum(_impossible(claim, plan, alpha(decided)) == "" for claim in claims)) > decided:
+        decided = found
+    return min(decided, max(len(claims) - 1, 0))
+
+
+def _prospect(claim: Estimated, plan: Plan, first: float, last: float) -> str:
+    """What the planned seeds can say of a claim at level 1 − `first`, its least favourable one, else at 1 − `last`, once others are decided."""
+    if why := _impossible(claim, plan, first):
+        later = last > first and not _impossible(claim, plan, last)
+        return f"{why}{f', or once others are decided, at level {1 - last:.1%} at best' if later else ''}"
     n = plan.looks[-1]
     if claim.counts_runs():
-        return _of_rates(claim, plan, n, alpha)
-    kind = claim.estimated()
-    effect = EFFECTS[kind](n, alpha)
-    if not math.isfinite(effect):
-        return f"no verdict is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}: {fewest_seeds(kind, alpha)} at least"
+        return _of_rates(claim, plan, n, first)
     if isinstance(claim, Equivalence):
-        return _of_equivalence(claim, n, alpha)
-    count = decisive_count(n, alpha) if kind == "median" else None
-    needs = f"needs {count} of {n} seeds beyond δ at level {1 - alpha:.1%}; " if count else f"at level {1 - alpha:.1%} "
-    return f"{needs}finds {effect:.1f} standard deviations (of Δ between seeds, beyond δ) with 80 % power{_more(kind, effect, alpha)}"
+        return _of_equivalence(claim, n, first)
+    kind, tests = claim.estimated(), _tests(claim, plan)
+    effect = _effect(kind, n, first, tests)
+    count = decisive_count(n, first) if kind == "median" else None
+    where = f" each of {tests} {'steps' if isinstance(claim, Trend) else 'cells'}" if tests > 1 else ""
+    needs = (
+        f"needs {count} of {n} seeds beyond δ{where and f' in{where}'} at level {1 - first:.1%}; "
+        if count
+        else f"at level {1 - first:.1%} "
+    )
+    more = seeds_to_find(kind, LARGE, first, _power(tests)) if effect > 1.05 * LARGE else None
+    return (
+        f"{needs}finds {effect:.1f} standard deviations (of Δ between seeds, beyond δ){where and f' in{where}'} with 80 % power"
+        f"{'' if more is None else f'; plan {more} seeds to find {LARGE:g}'}"
+    )
 
 
-def _more(kind: str, effect: float, alpha: float) -> str:
-    needed = seeds_to_find(kind, LARGE, alpha) if effect > 1.05 * LARGE else None
-    return "" if needed is None else f"; plan {needed} seeds to find {LARGE:g}"
+def _tests(claim: Estimated, plan: Plan) -> int:
+    """How many intervals must bear it out: of every step of a trend, of every cell."""
+    return len(claim.contrasts(plan.sweeps)) * (_cells(claim, plan) if claim.across == "each" else 1)
+
+
+def _power(tests: int) -> float:
+    """Of each of several tests, such that all of them are passed with 80 % power however they depend on each other (Bonferroni)."""
+    return 1 - (1 - POWER) / tests
+
+
+def _effect(kind: str, n: int, alpha: float, tests: int = 1) -> float:
+    return EFFECTS[kind](n, alpha, _power(tests))
+
+
+def _impossible(claim: Estimated, plan: Plan, alpha: float) -> str:
+    """That no outcome of the planned seeds gives a verdict, or that it is supported, at level 1 − α, and how many would; or ""."""
+    n, delta = plan.looks[-1], claim.smallest_effect
+    seeds = f"is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}"
+    if not claim.counts_runs():
+        kind = claim.estimated()
+        return (
+            ""
+            if math.isfinite(_effect(kind, n, alpha))
+            else f"no verdict {seeds}: {fewest_seeds(kind, alpha)} at least"
+        )
+    if isinstance(claim, Threshold):
+        low, high = clopper_pearson_bounds(n if claim.better == "higher" else 0, n)(alpha)
+        enough = (low - claim.value if claim.better == "higher" else claim.value - high) > delta
+        return "" if enough else f"no verdict “supported” {seeds}: even {n} of {n} leave [{low:.2f}, {high:.2f}]"
+    if isinstance(claim, Equivalence | Interaction | Trend) or decisive_pairs(n, delta, alpha) is not None:
+        return ""
+    least = fewest_pairs(delta, alpha)
+    return f"no verdict “supported” {seeds}{f': {least} at least' if least else ''}"
 
 
 def _of_equivalence(claim: Equivalence, n: int, alpha: float) -> str:
     if claim.estimated() == "median":
         count = decisive_count(n, alpha) or n
         return f"needs {count} of {n} seeds above −δ and as many below δ at level {1 - alpha:.1%}"
-    within = 1 / EFFECTS["mean"](n, alpha)
+    within = 1 / _effect("mean", n, alpha)
     return f"needs a standard deviation of Δ between seeds below about {within:.2g} δ at level {1 - alpha:.1%}"
 
 
 def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
-    delta = claim.smallest_effect
     if isinstance(claim, Threshold):
         return _of_one_rate(claim, plan, n, alpha)
     if isinstance(claim, Equivalence | Interaction | Trend):
         return f"what {counted(n, 'seed')} can find of rates in {KINDS[type(claim)]} is not reckoned beforehand"
-    count = decisive_pairs(n, delta, alpha)
-    if count is None:
-        least = fewest_pairs(delta, alpha)
-        more = f": {least} at least" if least else ""
-        return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}{more}"
-    found = rate_difference_found(n, delta, alpha)
-    cell = " in each cell" if claim.across == "each" or _cells(claim, plan) > 1 else ""
+    tests, several = _tests(claim, plan), _cells(claim, plan) > 1
+    count = decisive_pairs(n, claim.smallest_effect, alpha)
+    pairs = f"{count} of {n} pairs in which one arm alone has what it is about"
+    if several and tests == 1:
+        return f"{pairs} in each cell, and none in which the other has, are enough at level {1 - alpha:.1%}"
+    found = rate_difference_found(n, claim.smallest_effect, alpha, _power(tests))
+    cell = " in each cell" if several else ""
     return (
-        f"needs {count} of {n} pairs{cell} in which one arm alone has what it is about at level {1 - alpha:.1%}; finds a difference of rates "
-        f"of {found:.2f} with 80 % power"
+        f"needs {pairs}{cell} at level {1 - alpha:.1%}; finds a difference of rates of {found:.2f}{cell} with 80 % power, "
+        "where the other arm never has it alone"
     )
 
 
 def _of_one_rate(claim: Threshold, plan: Plan, n: int, alpha: float) -> str:
-    """How many of the runs it needs, or that not even all of them could decide."""
+    """How many of the runs it needs."""
     higher = claim.better == "higher"
-    best = clopper_pearson_bounds(n if higher else 0, n)(alpha)
 
     def reached(count: int) -> bool:
         low, high = clopper_pearson_bounds(count if higher else n - count, n)(alpha)
         return (low - claim.value if higher else claim.value - high) > claim.smallest_effect
 
-    if not reached(n):
-        return f"no verdict “supported” is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}: even {n} of {n} leave [{best[0]:.2f}, {best[1]:.2f}]"
     if claim.across == "average" and _cells(claim, plan) > 1:
         return f"what {counted(n, 'seed')} can find of a rate over several cells is not reckoned beforehand"
     least = next(count for count in range(n + 1) if reached(count))

@@ -81,7 +81,7 @@ def judge_family(claims: Sequence[tuple[AnyClaim, pd.DataFrame]], plan: Plan, *,
     )
     said = prospects([claim for claim, _ in claims], plan, others=others)
     return [
-        judge_exact(claim, runs) if isinstance(claim, Exact) else replace(next(found), power=power)
+        judge_exact(claim, runs, plan) if isinstance(claim, Exact) else replace(next(found), power=power)
         for (claim, runs), power in zip(claims, said, strict=True)
     ]
 

@@ -27,6 +27,9 @@ MOSTLY_ZERO = ("share of steps", "share of units")
 BOUNDED = {ERROR: (0.0, 1.0), "probability": (0.0, 1.0), "score": (0.0, 2.0)}
 """Units of metrics that lie in an interval, with that; all others that begin with "share" lie in [0, 1]."""
 
+SIGNED = ("gap", "best_gap", "sharpness", "gradient_flow")
+"""Metrics that may be negative, so that a ratio of two says nothing."""
+
 Kind = Literal["loss", "bounded", "rate", "share"]
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from harness.settings import Positive, Problem, Sweep, show
 from harness.settings.levels import in_words, label
-from harness.settings.metrics import METRICS
+from harness.settings.metrics import METRICS, SIGNED
 from harness.study.contrasts import Contrast, Difference, Levels, trend
 from harness.study.statement import (
     CLIPPED_STEPS,
@@ -135,6 +135,9 @@ class Interaction(Estimated):
         """See `Estimated`; ratios are of what is above 0 and unbounded."""
         if self.scale == "ratio" and (self.above is not None or METRICS[self.metric].kind != "loss"):
             message = f"of {self.metric} must be difference: ratios are for losses, norms and the like"
+            return [Problem("scale", message, show(self.scale))]
+        if self.scale == "ratio" and self.metric in SIGNED:
+            message = f"of {self.metric} must be difference: it may be negative, and no ratio of such numbers says by how much one is larger"
             return [Problem("scale", message, show(self.scale))]
         return super().estimand_problems()
 
