@@ -6,6 +6,7 @@ Members of one population may have several rules of the harness's own, each of w
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from harness.engine.runs import Run
 from harness.engine.scheduled import kind_of, settings_of
 
 LONG_ROW_BYTES = 2**18
-"""Of a member whose gradient a CPU rather clips where it is, one after another, than copy it to be clipped with others."""
+"""Of a member whose gradient a CPU rather clips where it is, with its neighbours at most, than copy it to be clipped with others."""
 
 Places = slice | Tensor
 """Of some members, one after another: a slice, or int64 (member,)."""
@@ -168,15 +169,15 @@ class _AtWork:
         """Those of its members that are in the block of so many from `start` on, in parts that it clips one after another."""
         if start not in self._within:
             first, end = (bisect_left(self._members, place) for place in (start, start + count))
-            size = 1 if self._long else max(1, end - first)
-            parts = [list(range(i, i + size)) for i in range(first, end, size)]
-            self._within[start] = [self._part(own, start) for own in parts]
+            cuts = [i for i in range(first + 1, end) if self._long and self._members[i] > self._members[i - 1] + 1]
+            ends = [first, *cuts, end] if first < end else []
+            self._within[start] = [self._part(slice(*own), start) for own in pairwise(ends)]
         return self._within[start]
 
-    def _part(self, own: list[int], start: int) -> Part:
-        members = [self._members[i] for i in own]
-        places = _places([member - start for member in members], self._device)
-        return Part(places, _places(members, self._device), slice(own[0], own[-1] + 1))
+    def _part(self, own: slice, start: int) -> Part:
+        members = self._members[own]
+        places = [member - start for member in members]
+        return Part(_places(places, self._device), _places(members, self._device), own)
 
     def clip(self, gradient: Gradient, members: Places, own: slice) -> Tensor:
         """Clip the gradients of some of its members, which lie there among all and in its memory; what the rule returns."""
