@@ -159,15 +159,15 @@ def test_a_way_is_cached_and_a_damaged_cache_is_done_without(tmp_path: Path, mon
         return Way(16, 1e-3, apart=True)
 
     monkeypatch.setattr(choice, "way", found)
-    assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache) == {"a": Way(16, 1e-3, apart=True)}
+    assert dict(ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache)) == {"a": Way(16, 1e-3, apart=True)}
     (key,) = json.loads(cache.read_text())
     known = {"width": 1, "step_s": 1.0, "apart": False, "why": "it reads"}
     cache.write_text(json.dumps({key: known}))
-    assert ways([("b", RUNS)], CPU, memory_bytes=PLENTY, cache=cache) == {"b": Way(**known)}
+    assert dict(ways([("b", RUNS)], CPU, memory_bytes=PLENTY, cache=cache)) == {"b": Way(**known)}
     assert len(examined) == 1
     for damage in ("", "[1]", '{"x": 3}', "{", json.dumps({key: known | {"width": 0}}), json.dumps({key: {}})):
         cache.write_text(damage)
-        assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache)["a"].width == 16
+        assert dict(ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache))["a"].width == 16
         assert list(json.loads(cache.read_text())) == [key]
 
 
@@ -188,14 +188,18 @@ def test_what_was_found_for_something_else_is_not_used(
     size = PLENTY // 64
     monkeypatch.setattr(choice, "way", lambda runs, device, memory_bytes: Way(next(widths), 1e-3, member_bytes=size))
     given = {"groups": [("a", RUNS)], "memory_bytes": PLENTY, "context": "", "cache": tmp_path / "ways.json"}
-    assert [ways(device=CPU, **arguments)["a"].width for arguments in (given, given | other, given)] == [16, 32, 16]
+    assert [dict(ways(device=CPU, **arguments))["a"].width for arguments in (given, given | other, given)] == [
+        16,
+        32,
+        16,
+    ]
 
 
 def test_less_memory_that_suffices_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     widths = iter((16, 32))
     monkeypatch.setattr(choice, "way", lambda runs, device, memory_bytes: Way(next(widths), 1e-3, member_bytes=2**20))
     sizes = (PLENTY, 16 * 2**20, 15 * 2**20, PLENTY)
-    found = [ways([("a", RUNS)], CPU, memory_bytes=size, cache=tmp_path / "ways.json") for size in sizes]
+    found = [dict(ways([("a", RUNS)], CPU, memory_bytes=size, cache=tmp_path / "ways.json")) for size in sizes]
     assert [each["a"].width for each in found] == [16, 16, 32, 16]
 
 
@@ -214,7 +218,7 @@ from pathlib import Path
 from harness.models import SimpleRNN
 from test_choice import *
 runs = [Run(0, seed, Setup(task=Images(layout="rows"), model=SimpleRNN(hidden=8))) for seed in (0, 1)]
-ways(groups(runs).items(), CPU, memory_bytes=PLENTY, cache=Path({str(tmp_path / "c")!r}))
+dict(ways(groups(runs).items(), CPU, memory_bytes=PLENTY, cache=Path({str(tmp_path / "c")!r})))
 """
     for _ in range(2):
         subprocess.run([sys.executable, "-c", source], check=True, cwd=Path(__file__).parent)
@@ -344,11 +348,11 @@ def test_without_a_cache_nothing_is_read_or_written(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(choice, "way", lambda *_, **__: Way(16, 1e-3))
-    ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache_file())
+    dict(ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache_file()))
     cache_file().write_text(cache_file().read_text().replace('"width": ', '"width": 9'))  # would be seen
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=None)["a"].width == 16
-    assert ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache_file())["a"].width == 916
+    assert dict(ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=None))["a"].width == 16
+    assert dict(ways([("a", RUNS)], CPU, memory_bytes=PLENTY, cache=cache_file()))["a"].width == 916
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 

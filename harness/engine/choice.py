@@ -5,7 +5,7 @@ trials, so that a continued one trains the same populations again.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, zip_longest
@@ -28,8 +28,8 @@ from harness.engine.way import WIDEST, Way
 
 def ways(
     groups: Iterable[tuple[str, list[Run]]], device: torch.device, *, memory_bytes: int, cache: Path | None, context: str = ""
-) -> dict[str, Way]:  # fmt: skip
-    """The way of each group of runs, by its name.
+) -> Iterator[tuple[str, Way]]:  # fmt: skip
+    """The names of groups of runs, each with its way, one after another.
 
     Args:
         groups: see `planning.groups`.
@@ -43,16 +43,13 @@ def ways(
         Exception: whatever the plain loop raises on the runs.
     """
     known = {} if cache is None else way_cache.read(cache)
-    found = {}
     for name, runs in groups:
         key = _key(runs, device, context)
         if key in known and known[key].fits(memory_bytes):
-            found[name] = known[key]
+            yield name, known[key]
             continue
-        found[name] = way(runs, device, memory_bytes=memory_bytes)
-        if cache is not None and key not in known:
-            found[name] = way_cache.remember(cache, key, found[name])
-    return found
+        found = way(runs, device, memory_bytes=memory_bytes)
+        yield name, found if cache is None or key in known else way_cache.remember(cache, key, found)
 
 
 def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:

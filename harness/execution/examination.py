@@ -77,14 +77,15 @@ def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: i
     """
     cache = None if code is None else cache_file()
     context = f"{code} {sorted(study.fingerprints().items())}"
-    found: dict[str, Way] = {}
-    for group in groups(runs).items():
-        try:
-            found |= ways([group], device, memory_bytes=memory_bytes, cache=cache, context=context)
-        except Exception as error:
-            where = "".join(f", {note}" for note in getattr(error, "__notes__", []))
-            message = f"cannot take a few steps on {device}{where}: {first_line(error)}"
-            raise InvalidStudy([Problem("model", message, show(_failing(group[1], device).setup.model))]) from error
+    found, grouped = dict[str, Way](), groups(runs)
+    try:
+        for name, way in ways(grouped.items(), device, memory_bytes=memory_bytes, cache=cache, context=context):
+            found[name] = way
+    except Exception as error:
+        failing = next(own for name, own in grouped.items() if name not in found)
+        where = "".join(f", {note}" for note in getattr(error, "__notes__", []))
+        message = f"cannot take a few steps on {device}{where}: {first_line(error)}"
+        raise InvalidStudy([Problem("model", message, show(_failing(failing, device).setup.model))]) from error
     return found
 
 
