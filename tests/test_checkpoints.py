@@ -21,7 +21,7 @@ from test_train import CPU
 
 import harness
 from harness import Diagnostics
-from harness.clipping import AutoClip, ZClip
+from harness.clipping import AutoClip, NoClipping, ZClip
 from harness.engine import kept_weights
 from harness.engine.content import run_key
 from harness.engine.keeping import Keeper, Keeping, Which
@@ -118,6 +118,13 @@ def setups() -> dict[str, list[Run]]:
         "batch norm": [Run(0, seed, normed) for seed in (0, 1, 2)],
         "members that diverged": [
             Run(t, s, o) for t, o in enumerate([net, net.replace(optimizer=wild)]) for s in (0, 1)
+        ],
+        "several clipping rules, of which one's only members diverged": [
+            Run(t, s, net.replace(clipping=rule, optimizer=optimizer))
+            for s in (0, 1)
+            for t, (rule, optimizer) in enumerate(
+                [(AutoClip(50.0), net.optimizer), (NoClipping(), wild), (ZClip(warmup=3, z=1.0), net.optimizer)]
+            )
         ],
         "early stopping": [Run(0, seed, patient) for seed in range(4)],
         "lstm": [Run(0, seed, rnn) for seed in (0, 1)],
