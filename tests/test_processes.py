@@ -59,6 +59,17 @@ def test_a_command_answers_before_torch_is_imported() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_a_study_is_loaded_and_tried_without_the_compiler_of_torch() -> None:
+    """Importing it takes a second, of every start."""
+    study = Path(__file__).parents[1] / "studies" / "rnn_clip.py"
+    code = (
+        f"import sys, runpy; runpy.run_path({str(study)!r}); print({{'torch', 'torch._dynamo'}} & sys.modules.keys())"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "{'torch'}\n"
+    )
+
+
 def test_processes_that_train_have_huge_pages() -> None:
     assert "glibc.malloc.hugetlb=1" in told()[4].split(":")
 

@@ -31,6 +31,11 @@ class WithinMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._left = free_memory(CPU)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """See `TorchDispatchMode`: nothing is compiled within the block, and to have it left out would import the compiler, a second."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """See `TorchDispatchMode`."""
         kwargs = kwargs or {}
