@@ -1,16 +1,21 @@
 """Each kind of claim is one number per seed: worked out by hand, and by NumPy and SciPy."""
 
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
 from scipy import optimize, stats
 from synthetic import fail
 
 from harness import Equivalence, Exact, Interaction, Threshold, Trend
 from harness.inference.intervals.paired_rates import paired_rate_bounds
+from harness.inference.verdicts import _farthest
+from harness.reporting.plots.claims import data
 
 P = "model.dropout"
 LEVELS = [0.0, 0.2, 0.5, 0.8]
@@ -74,6 +79,41 @@ def test_equivalence_in_each_cell_shows_the_one_farthest_from_nothing():
     assert (found.low, found.high) == pytest.approx((0.4, 0.41))
     (found,) = judged(runs[runs["width"] == 8], same(across="each"))
     assert (found.verdict, found.high) == ("supported", pytest.approx(0.01))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_undecided_equivalence_shows_the_interval_that_stands_in_its_way(sign: int):
+    """By hand: of eight seeds, whose range is the interval at 97.5 % each, one cell has the larger estimate, the other the wider interval."""
+    tight = sign * np.array([0.05, 0.06, 0.07, 0.05, 0.06, 0.07, 0.06, 0.06])
+    wide = sign * np.array([-0.4, -0.2, 0, 0, 0.01, 0.02, 0.2, 0.3])
+    runs = make_cells(
+        [({P: p, "width": w}, list(1.0 + 2 * p * d)) for p in (0.0, 0.5) for w, d in ((8, tight), (9, wide))]
+    )
+    (found,) = judged(runs, same(across="each"))
+    assert (found.verdict, found.estimate) == ("inconclusive", pytest.approx(sign * 0.06))
+    assert [found.low, found.high] == pytest.approx(sorted((sign * -0.4, sign * 0.3)))
+    assert found.sentence.startswith("The interval holds ±δ = 0.1.")
+
+
+@given(some.lists(some.tuples(*[some.floats(-3, 3)] * 2).map(sorted), min_size=1, max_size=4), some.data())
+def test_the_number_farthest_from_nothing_lies_where_its_interval_says(intervals: list, data: some.DataObject):
+    """Wherever the numbers lie; and both ends of the interval can be reached."""
+    low, high = _farthest(intervals)
+    numbers = [data.draw(some.floats(*ends)) for ends in intervals]
+    assert low <= max(numbers, key=abs) <= high
+    corners = itertools.product(*({a, b, min(max(0.0, a), b)} for a, b in intervals))
+    reached = [number for each in corners for number in each if abs(number) == max(map(abs, each))]
+    assert max(map(abs, (low, high))) == max(map(abs, reached))
+
+
+def test_where_an_equivalence_fails_is_the_cell_farthest_from_nothing():
+    base = np.linspace(1.0, 1.1, 12)
+    cells = [({P: p, "width": w}, list(base + 2 * p * d)) for p in (0.0, 0.5) for w, d in ((8, 0.5), (9, -0.01))]
+    (found,) = judged(make_cells(cells), same(across="each"))
+    assert found.verdict == "refuted"
+    assert "least so at width = 8 (+0.5)" in found.sentence
+    assert found.at_worst is not None
+    assert (found.at_worst.name, data(found)["row"].iloc[0]) == ("width = 8", "all: the farthest from 0")
 
 
 def test_a_mean_that_left_out_runs_shows_no_equivalence():

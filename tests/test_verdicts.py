@@ -500,6 +500,16 @@ def test_what_is_claimed_of_each_cell_needs_all_of_them():
     assert (found.verdict, found.estimate) == ("inconclusive", pytest.approx(0.3))
 
 
+def test_an_interval_of_all_cells_that_does_not_show_what_each_bears_out_is_explained():
+    """Six seeds decide at 5 %, which each cell has for itself, and not at the 2.5 % at which both cover together."""
+    found = verdict(two_cells([1.0] * 6, [0.6] * 6), across="each")
+    assert (found.verdict, found.low) == ("supported", None)
+    assert (
+        "Each bears it out by itself, at level 95.0%; the interval shown covers all of them together." in found.sentence
+    )
+    assert "by itself" not in verdict(two_cells([1.0] * 7, [0.6] * 7), across="each").sentence
+
+
 def test_one_cell_without_effect_is_not_said_of_all():
     """Refuted, since one cell has none; the other one's effect is large, so "no relevant effect" is not what was found."""
     found = verdict(two_cells([1.0] * 8, [0.0, 0.01] * 4), across="each")

@@ -47,7 +47,7 @@ class Verdict:
         estimand: what is estimated: median, hodges_lehmann, mean or rate.
         estimate: of Δ, positive favours the claim; of several cells or steps, all of which must bear the claim out, the least, of
             an equivalence the one farthest from 0; None without data.
-        low: lower bound at `level`; None where there is none.
+        low: lower bound of the same at `level`; None where there is none.
         high: upper bound.
         level: confidence level of the interval that is shown: those of a family cover together.
         p_value: of no difference at all, by the method of the interval.
@@ -125,6 +125,13 @@ class Verdict:
     def is_open(self) -> bool:
         """Whether a later look may decide it."""
         return self.kind != "Exact" and self.look is None and not self.withdrawn
+
+    @property
+    def at_worst(self) -> CellEstimate | None:
+        """Of several cells or steps, all of which must bear the claim out, the one that `estimate` is of; else None."""
+        if self.per_seed or not self.cells:
+            return None
+        return min(self.cells, key=lambda cell: -abs(cell.estimate) if self.kind == "Equivalence" else cell.estimate)
 
 
 OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds", "withdrawn", "was")

@@ -154,10 +154,24 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
 def _shown(evidence: Evidence, alpha: float) -> tuple[float, float, float]:
     """The estimate and its interval; of several the least, or that farthest from 0 where all must lie inside."""
     each = _together(evidence, alpha)
-    if evidence.claim.decides_by == "inside":
-        return max(each, key=lambda one: abs(one[0]))
     values, lows, highs = zip(*each, strict=True)
+    if evidence.claim.decides_by == "inside":
+        return max(values, key=abs), *_farthest(list(zip(lows, highs, strict=True)))
     return min(values), min(lows), min(highs)
+
+
+def _farthest(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Within which ends of several numbers the one farthest from 0 lies, wherever each lies within its own interval.
+
+    It may be any of them, but none is nearer to 0 than the interval that keeps the greatest distance from it.
+
+    >>> _farthest([(-0.02, 0.02), (-0.5, 0.3)]), _farthest([(-0.02, 0.02), (0.3, 0.5)])
+    ((-0.5, 0.3), (0.3, 0.5))
+    """
+    least = max(max(low, -high, 0.0) for low, high in intervals)
+    sides = [side for low, high in intervals for side in ((low, min(high, -least)), (max(low, least), high))]
+    lows, highs = zip(*((low, high) for low, high in sides if low <= high), strict=True)
+    return min(lows), max(highs)
 
 
 def _label(evidence: Evidence, alpha: float) -> str:
