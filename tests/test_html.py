@@ -19,6 +19,7 @@ from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
 from matplotlib.figure import Figure
 from synthetic import FakeStudy, rnn_clip, simulate
 
+from harness import Equivalence
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.models import SimpleRNN
 from harness.reporting import html
@@ -363,6 +364,29 @@ def test_an_answer_says_effect_wins_and_what_the_arms_reached():
         "test_loss is lower by 0.29 [0.22, 0.36] with model.dropout = 0.5 than with 0. Lower in 10 of 10 seeds."
     )
     assert found.rests_on == "Medians: 2.16 against 2.45. Median over 10 seeds, 95 % interval, δ = 0.1."
+
+
+def test_an_answer_on_what_holds_in_each_cell_says_of_which_its_number_is():
+    """The least of five, in which the loss is higher; the treatment lowers it by 1 in the others."""
+    base = np.arange(8) / 10 + 2
+    cells = [
+        (
+            {"model.dropout": p, "width": n},
+            list(base + (p > 0) * (0.05 if n == 1 else -1.0) + np.arange(8) * (p > 0) / 1e4),
+        )
+        for p in (0.0, 0.5)
+        for n in (1, 2, 3, 4, 5)
+    ]
+    runs = make_cells(cells)
+    sweeps = {path: Sweep(*dict.fromkeys(runs[path])) for path in ("model.dropout", "width")}
+    (found,) = judged(runs, claim(across="each"))
+    assert answer(found, runs, sweeps).said.startswith(
+        "test_loss is higher by 0.0503 [0.05, 0.0507] with model.dropout = 0.5 than with 0 at width = 1, the least favourable of 5 "
+        "that must all bear the claim out."
+    )
+    same = Equivalence("e", metric="test_loss", smallest_effect=0.1, across="each", **DROPPED)
+    (found,) = judged(runs, same)
+    assert "at width = 2, the farthest from 0 of 5" in answer(found, runs, sweeps).said
 
 
 def test_an_answer_says_that_arms_are_alike():

@@ -129,7 +129,7 @@ class Verdict:
     @property
     def at_worst(self) -> CellEstimate | None:
         """Of several cells or steps, all of which must bear the claim out, the one that `estimate` is of; else None."""
-        if self.per_seed or not self.cells:
+        if self.per_seed or len(self.cells) < 2:
             return None
         return min(self.cells, key=lambda cell: -abs(cell.estimate) if self.kind == "Equivalence" else cell.estimate)
 

@@ -12,7 +12,16 @@ import pandas as pd
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import NO_SWEEPS, bracketed, ends, level_in_words, levels_in_words, metric_of, number
+from harness.reporting.page.words import (
+    NO_SWEEPS,
+    at_worst,
+    bracketed,
+    ends,
+    level_in_words,
+    levels_in_words,
+    metric_of,
+    number,
+)
 from harness.settings import Sweep
 from harness.settings.levels import at, stored
 from harness.settings.metrics import METRICS
@@ -51,7 +60,11 @@ def answer(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) ->
     if verdict.estimate is None or verdict.label == "exact":
         return Answer(verdict, reason, "")
     if verdict.kind != "Claim":
-        return Answer(verdict, f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}.", _rests_on(verdict))
+        return Answer(
+            verdict,
+            f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}{at_worst(verdict)}.",
+            _rests_on(verdict),
+        )
     parts = {
         "supported": [_effect(verdict, sweeps), _wins(verdict)],
         "refuted": [_effect(verdict, sweeps), REFUTED.get(verdict.label, f"Not {verdict.better} by more than δ."), _wins(verdict)],
@@ -90,7 +103,7 @@ def _effect(verdict: Verdict, sweeps: Mapping[str, Sweep]) -> str:
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
     how, than = (f"{word} by", "than") if estimate else ("the same:", "as")
     by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high)
-    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}."
+    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}{at_worst(verdict)}."
 
 
 def _rests_on(verdict: Verdict) -> str:
