@@ -20,8 +20,9 @@ from harness.inference.intervals.inversion import p_against
 from harness.inference.intervals.paired_rates import paired_rate_bounds
 from harness.inference.reading import label_of, read
 from harness.inference.samples import sample
-from harness.inference.verdict import Verdict, as_json
+from harness.inference.verdict import CellEstimate, Verdict, as_json
 from harness.settings import InvalidStudy, Sweep
+from harness.settings.levels import stored
 
 ORDER = ("refuted", "inconclusive", "supported")
 TEN = [2.0, 2.1, 1.9, 2.0, 2.2, 2.1, 2.0, 1.9, 2.1, 2.0]
@@ -160,6 +161,21 @@ def test_every_verdict_is_plain_json():
     assert (text["registered"], text["withdrawn"], text["look"]) == (None, False, 7)
     assert text["per_seed"]["3"] == "inf"
     assert text["catastrophes"]["arms"]["clipping.max_norm = ∞ (no clipping)"] == [1, 7]
+
+
+def test_what_a_verdict_says_is_kept_whole_and_a_long_level_by_what_it_is_known_by():
+    long = "x" * 300
+    found = replace(
+        verdict(make_runs({0.0: [2.0] * 7, 0.5: [1.0] * 7})), title="t" * 300, sentence="s" * 300, registration="r" * 300,
+        power="p" * 300, compared="c" * 300, treatment={"task": long, "model.hidden": (32, 16)}, cells=[CellEstimate("n" * 300, 0.1, 0.0, 0.2)],
+    )  # fmt: skip
+    kept = json.loads(json.dumps(as_json(found), allow_nan=False))
+    for name in ("title", "sentence", "registration", "power", "compared"):
+        assert kept[name] == getattr(found, name)
+    assert kept["cells"][0]["name"] == "n" * 300
+    assert (
+        kept["treatment"] == {"task": stored(long), "model.hidden": [32, 16]} and len(kept["treatment"]["task"]) < 300
+    )
 
 
 # --- runs that diverge ---------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from harness.inference.catastrophes import Catastrophes
 from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import Word
@@ -145,8 +147,15 @@ OF_ESTIMANDS = (
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as plain JSON values; numbers that are not finite become strings ("inf") or null."""
-    return {name: _plain(value) for name, value in vars(verdict).items()}
+    """A verdict as plain JSON values; numbers that are not finite become strings ("inf") or null, and levels what they are known by."""
+    arms = {"treatment": verdict.treatment, "baseline": verdict.baseline}
+    known = {name: {path: _known(level) for path, level in arm.items()} for name, arm in arms.items()}
+    return {name: _plain(value) for name, value in (vars(verdict) | known).items()}
+
+
+def _known(level: Any) -> Any:
+    """What a level is known by; of several values each."""
+    return [_known(part) for part in level] if isinstance(level, list | tuple) else stored(level)
 
 
 def _plain(value: Any) -> Any:
@@ -158,9 +167,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    if value is None or isinstance(value, bool):
-        return value
-    value = stored(value)
     if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
+        return None if math.isnan(value) else str(float(value))
+    return value.item() if isinstance(value, np.generic) else value
