@@ -14,8 +14,10 @@ from synthetic import fail
 
 from harness import Equivalence, Exact, Interaction, Threshold, Trend
 from harness.inference.intervals.paired_rates import paired_rate_bounds
-from harness.inference.verdicts import _farthest
+from harness.inference.plan import Plan
+from harness.inference.verdicts import _farthest, judge
 from harness.reporting.plots.claims import data
+from harness.settings import Sweep
 
 P = "model.dropout"
 LEVELS = [0.0, 0.2, 0.5, 0.8]
@@ -245,6 +247,40 @@ def test_an_interaction_is_a_difference_of_differences(better: str, sign: int):
     expected = sign * ((values[0] - values[1]) - (values[2] - values[3]))
     assert list(found.per_seed.values()) == pytest.approx(expected)
     assert found.estimate == pytest.approx(np.median(expected))
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "verdict", "way"),
+    [
+        (-0.9, -0.1, "supported", "is lower with"), (-0.1, -0.9, "refuted", "is higher with"),
+        (0.1, 0.9, "supported", "is lower with"), (0.9, 0.1, "refuted", "is higher with"),
+        (-0.5, 0.5, "supported", "is lower with"),
+    ],
+)  # fmt: skip
+def test_an_interaction_is_told_truly_whatever_the_treatment_does(here: float, there: float, verdict: str, way: str):
+    """The treatment lowers, or raises, the loss by so much in both places: only the change with its sign is lower or higher."""
+    base = np.linspace(2.0, 3.0, 8)
+    cells = [
+        ({P: p, "task": t}, list(base + 2 * p * change))
+        for p in (0.0, 0.5)
+        for t, change in (("a", here), ("b", there))
+    ]
+    runs = make_cells(cells)
+    given = Interaction(
+        "i", metric="test_loss", better="lower", smallest_effect=0.1, **DROPPED, here={"task": "a"}, there={"task": "b"}
+    )
+    sweeps = {P: Sweep(0.0, 0.5), "task": Sweep("a", "b")}
+    (found,) = judge([given], runs, Plan(sweeps, list(range(8)), [8], []))
+    change = runs.pivot_table(index="task", columns=P, values="test_loss").diff(axis=1)[0.5]
+    assert (change["a"] < change["b"]) == (way == "is lower with")
+    said = f"the change of test_loss from model.dropout = 0 to model.dropout = 0.5 {way} task = a than with task = b"
+    assert found.verdict == verdict and said in found.sentence
+    assert (
+        found.compared
+        == "the change of the metric from model.dropout = 0 to model.dropout = 0.5, lower with task = a than with task = b"
+    )
+    (found,) = judge([given.replace(scale="ratio")], runs, Plan(sweeps, list(range(8)), [8], []))
+    assert "the ratio of test_loss with model.dropout = 0.5 to that with model.dropout = 0 is" in found.sentence
 
 
 def test_on_the_scale_of_ratios_it_is_one_of_logarithms():

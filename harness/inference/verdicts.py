@@ -103,7 +103,7 @@ def unjudged(claim: Estimated) -> Verdict:
     """What there is to say of a claim before its runs are looked at."""
     return Verdict(
         claim.title, claim.metric, "inconclusive", "", "", kind=type(claim).__name__, better=getattr(claim, "better", ""),
-        compared=claim.in_words(), treatment=getattr(claim, "treatment", {}), baseline=getattr(claim, "baseline", {}),
+        compared=claim.compared(), treatment=getattr(claim, "treatment", {}), baseline=getattr(claim, "baseline", {}),
         smallest_effect=claim.smallest_effect,
     )  # fmt: skip
 

@@ -53,7 +53,7 @@ def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
 
 
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
-    claim, what = evidence.claim, _what(evidence.claim)
+    claim, what = evidence.claim, evidence.claim.subject(_what(evidence.claim))
     if verdict.verdict == "supported":
         return f"{what} is {claim.in_words()}{_by(claim)}."
     if verdict.label == "reversed":
