@@ -339,7 +339,7 @@ def test_a_loss_against_a_published_number():
     assert (found.verdict, found.n, found.estimate) == ("supported", 8, pytest.approx(1.5 - np.median(values)))
     assert (found.low, found.high) == pytest.approx((0.2, 0.6)), "of eight, the least and the largest"
     assert found.p_value == pytest.approx(stats.binomtest(8, 8).pvalue)
-    assert "test_loss is lower than 1.5 with model.dropout = 0.5" in found.sentence
+    assert "test_loss is lower than 1.5 in the median seed with model.dropout = 0.5" in found.sentence
     (found,) = judged(runs, under(1.5, smallest_effect=0.25))
     assert found.verdict == "inconclusive"
     assert found.p_smallest_effect == pytest.approx(stats.binomtest(7, 8).pvalue), "1.3 is .2 below"
@@ -365,6 +365,23 @@ def test_without_an_arm_all_cells_are_averaged():
     assert found.estimate == pytest.approx(0.3)
     (found,) = judged(runs, under(1.8, arm={}, across="each"))
     assert [cell.estimate for cell in found.cells] == pytest.approx([0.8, -0.2])
+
+
+def test_an_arm_against_a_number_is_told_by_what_is_estimated_and_not_of_every_run():
+    """Half of the runs lie above the number, of which the average over both cells lies below."""
+    runs = make_cells([({"width": 8}, [1.0] * 8), ({"width": 9}, [3.5] * 8)])
+    given = Threshold("t", metric="test_loss", better="lower", value=2.5)
+    (found,) = judged(runs, given)
+    assert (found.verdict, found.estimate) == ("supported", 0.25)
+    assert found.sentence.startswith(
+        "test_loss is lower than 2.5 in the median seed, averaged over all cells. Its sign differs"
+    )
+    (found,) = judged(runs, given.replace(across="each"))
+    assert found.sentence.startswith(
+        "test_loss is not lower than 2.5 in the median seed, in each of 2 cells, least so at width = 9 (−1)."
+    )
+    (found,) = judged(runs, given.replace(arm={"width": 8}, above=1.5, estimand="rate", value=0.5))
+    assert found.sentence.startswith("the rate of test_loss above 1.5 is lower than 0.5 with width = 8.")
 
 
 def test_a_rate_over_cells_against_a_number():

@@ -55,14 +55,14 @@ def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
     claim, what = evidence.claim, evidence.claim.subject(_what(evidence.claim))
     if verdict.verdict == "supported":
-        return f"{what} is {claim.in_words()}{_by(claim)}."
+        return f"{what} is {claim.in_words()}{_by(claim)}{_in_each(evidence)}."
     if verdict.label == "reversed":
         return f"The opposite holds: {what} is {claim.opposite().in_words()}."
     if verdict.label:
         seed = " in the median seed" if claim.estimated() == "median" else ""
         return f"{what} differs{seed} by less than δ = {claim.smallest_effect:g} either way."
     if verdict.verdict == "refuted":
-        return f"{what} is not {claim.in_words()}{_by(claim)}{_where_not(verdict)}."
+        return f"{what} is not {claim.in_words()}{_by(claim)}{_in_each(evidence)}{_where_not(verdict)}."
     if barred := list(evidence.barred.values()):
         return f"No verdict: {barred[0]}."
     if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
@@ -90,6 +90,12 @@ def _is_near(verdict: Verdict) -> bool:
         return False
     distance = abs(estimate - delta) if verdict.kind != "Equivalence" else abs(abs(estimate) - delta)
     return distance <= min(NEAR * (high - low), 2 * NEAR * delta)
+
+
+def _in_each(evidence: Evidence) -> str:
+    """That a claim is on each of several cells, not on their average."""
+    n = len(evidence.samples[0].cells)
+    return f", in each of {n} cells" if evidence.claim.across == "each" and n > 1 else ""
 
 
 def _where_not(verdict: Verdict) -> str:
