@@ -200,6 +200,18 @@ def test_every_arm_of_a_monotone_trend_counts_once():
     assert "Diverged: 2 of 30 runs" in found.sentence
 
 
+def test_runs_that_collapse_at_any_level_of_a_trend_are_counted():
+    """Two collapse at the third level of four, three at the last; each level stands once."""
+    runs = make_runs({level: [2.0 - level + seed / 100 for seed in range(8)] for level in LEVELS})
+    runs.loc[(runs[P] == 0.5) & (runs["seed"] < 2), "status"] = "collapsed"
+    runs.loc[(runs[P] == 0.8) & (runs["seed"] < 3), "status"] = "diverged"
+    expected = {f"{P} = 0": (0, 8), f"{P} = 0.2": (0, 8), f"{P} = 0.5": (2, 8), f"{P} = 0.8": (3, 8)}
+    for shape in ("monotone", "linear"):
+        (found,) = judged(runs, along(shape=shape))
+        assert found.catastrophes is not None
+        assert (dict(found.catastrophes.arms), found.catastrophes.difference) == (expected, None)
+
+
 def test_a_monotone_trend_rests_on_the_step_with_the_fewest_seeds():
     runs = make_runs({0.0: [3.0] * 10, 0.2: [2.0] * 10, 0.5: [1.0] * 9 + [math.nan]})
     (found,) = judged(runs, along(shape="monotone"))

@@ -146,7 +146,7 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
         base, estimate=value, low=low if np.isfinite(low) else None,
         high=high if np.isfinite(high) else None, p_value=evidence.p_zero, method=estimates[0].method,
         p_smallest_effect=None if evidence.failure else evidence.p,
-        cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(first),
+        cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(evidence.samples),
     )  # fmt: skip
     return found if several or len(evidence.samples) > 1 else _described(found, claim, first)
 
