@@ -133,7 +133,7 @@ class Verdict:
         """Of several cells or steps, all of which must bear the claim out, the one that `estimate` is of; else None."""
         if self.per_seed or len(self.cells) < 2:
             return None
-        return min(self.cells, key=lambda cell: -abs(cell.estimate) if self.kind == "Equivalence" else cell.estimate)
+        return next((cell for cell in self.cells if cell.estimate == self.estimate), None)
 
 
 OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds", "withdrawn", "was")

@@ -28,7 +28,7 @@ import pandas as pd
 
 from harness.inference.catastrophes import catastrophes
 from harness.inference.estimates import estimate
-from harness.inference.evidence import Evidence
+from harness.inference.evidence import Evidence, at_worst
 from harness.inference.exact import judge_exact
 from harness.inference.intervals.interval import t_interval
 from harness.inference.intervals.resampling import Estimated as Described
@@ -152,12 +152,12 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
 
 
 def _shown(evidence: Evidence, alpha: float) -> tuple[float, float, float]:
-    """The estimate and its interval; of several the least, or that farthest from 0 where all must lie inside."""
+    """The estimate and its interval; of several those of the one at worst."""
     each = _together(evidence, alpha)
     values, lows, highs = zip(*each, strict=True)
-    if evidence.claim.decides_by == "inside":
-        return max(values, key=abs), *_farthest(list(zip(lows, highs, strict=True)))
-    return min(values), min(lows), min(highs)
+    inside = evidence.claim.decides_by == "inside"
+    ends = _farthest(list(zip(lows, highs, strict=True))) if inside else (min(lows), min(highs))
+    return at_worst(evidence.claim, values), *ends
 
 
 def _farthest(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
