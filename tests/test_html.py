@@ -31,7 +31,7 @@ from harness.reporting.page.curves import MOST_RUNS, POINTS, Curves, curves_of
 from harness.reporting.page.forest import MARGIN, WIDTH, forests
 from harness.reporting.page.run_table import MOST_RUNS as MOST_ROWS
 from harness.reporting.page.run_table import run_table
-from harness.reporting.page.trust import explored_factors
+from harness.reporting.page.trust import explored_factors, trust
 from harness.reporting.plots.rendering import style
 from harness.settings import Sweep, Tune
 from harness.settings.levels import stored
@@ -506,6 +506,19 @@ def test_advice_follows_validation_whatever_the_test_data_say():
     assert (
         advice(study_of(**{"model.dropout": LEVELS}), turned, [VERDICT], incomplete=False).choices[0].levels
         == choice.levels
+    )
+
+
+def test_each_family_of_claims_has_its_own_level():
+    def said(*registered: bool | None) -> str:
+        verdicts = [replace(VERDICT, registered=each, registration="x") for each in registered]
+        return next(line for line in trust(rnn_clip(), simulate(rnn_clip())[0], verdicts) if "false verdict" in line)
+
+    assert said(True, True).endswith("registered before the data; 5 % for a false verdict among all of them.")
+    assert said(True, False, None).endswith("; 5 % for a false verdict among those of each kind by themselves.")
+    changed = replace(VERDICT, registered=False, registration="x", was=replace(VERDICT, registered=True))
+    assert "among those of each kind" in next(
+        line for line in trust(rnn_clip(), simulate(rnn_clip())[0], [changed]) if "false verdict" in line
     )
 
 
