@@ -509,6 +509,28 @@ def test_advice_follows_validation_whatever_the_test_data_say():
     )
 
 
+def test_of_an_even_number_of_seeds_the_median_is_that_of_the_tables():
+    """The upper ones of the two in the middle are .8 and .75, the medians .66 and .705."""
+    first, second = [0.5, 0.51, 0.52, 0.8, 0.81, 0.82], [0.6, 0.61, 0.66, 0.75, 0.9, 0.95]
+    runs = chosen({0.0: first, 0.2: second, 0.5: [1.5] * 6})
+    medians = runs.groupby("model.dropout")["validation_loss"].median()
+    found = advice(study_of(**{"model.dropout": LEVELS}), runs, [VERDICT], incomplete=False)
+    assert (medians.idxmin(), found.choices[0].levels) == (0.0, "model.dropout = 0")
+    none = advice(
+        study_of(**{"model.dropout": LEVELS}), runs.assign(guess_loss=0.665), [VERDICT], incomplete=False
+    ).none
+    assert f"even the best validation_loss, {medians.min():.3g}, is hardly below" in none
+    half = advice(
+        study_of(**{"model.dropout": Sweep(0.0, 0.2)}),
+        chosen({0.0: [1.0] * 3 + [INF] * 3, 0.2: [2.0] * 6}),
+        [VERDICT],
+        incomplete=False,
+    )
+    assert "cannot tell" in half.none and half.none.endswith("least at model.dropout = 0.2."), (
+        "infinite where half diverged"
+    )
+
+
 def test_each_family_of_claims_has_its_own_level():
     def said(*registered: bool | None) -> str:
         verdicts = [replace(VERDICT, registered=each, registration="x") for each in registered]

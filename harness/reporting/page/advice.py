@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import scipy  # type: ignore[import-untyped]
 
 from harness.inference.description import described
 from harness.inference.intervals.median import median_bounds
 from harness.inference.intervals.rates import clopper_pearson_bounds
+from harness.inference.intervals.robust import median
 from harness.inference.range_ends import ends_of
 from harness.inference.samples import BAD
 from harness.inference.selection import cells, rivals
@@ -89,8 +89,7 @@ class _Cell:
     @property
     def median(self) -> float:
         """Of the objective, over seeds, infinite where half of the runs or more diverged."""
-        ordered = np.sort(self.values.to_numpy(float))
-        return float(ordered[len(ordered) // 2]) if len(ordered) else math.inf
+        return median(self.values)
 
 
 def advice(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict], *, incomplete: bool) -> Advice:
@@ -236,7 +235,7 @@ def _median(values: "pd.Series[float]") -> str:
     """The median, with its interval where there are seeds enough for one."""
     numbers = values.to_numpy(float)
     low, high = median_bounds(numbers, numbers)(ALPHA)
-    middle = float(np.median(numbers))
+    middle = median(numbers)
     return number(middle) if math.isinf(low) and math.isinf(high) else bracketed(middle, low, high)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.inference.intervals.robust import median
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
 from harness.inference.verdict import Verdict
@@ -182,4 +183,4 @@ def _middle(verdict: Verdict, arm: pd.DataFrame) -> str:
     if verdict.estimand == "mean":
         values = values[~arm.loc[values.index, "status"].isin(BAD)]
         return number(float(values.mean()) if len(values) else math.nan)
-    return number(float(values.median()) if len(values) else math.nan)
+    return number(median(values))
