@@ -32,6 +32,7 @@ from harness.reporting.page.forest import MARGIN, WIDTH, forests
 from harness.reporting.page.run_table import MOST_RUNS as MOST_ROWS
 from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors, trust
+from harness.reporting.plots import claims
 from harness.reporting.plots.rendering import style
 from harness.settings import Sweep, Tune
 from harness.settings.levels import stored
@@ -426,6 +427,18 @@ def test_an_answer_on_errors_has_means_of_runs_that_trained():
     found = answered(runs, metric="test_error", estimand="mean")
     mean = (0.45 * 24 - 0.2) / 23
     assert f"Means of runs that trained: 0.35 against {mean:.3g}." in found.rests_on
+
+
+def test_seeds_that_a_mean_leaves_out_are_not_counted_as_better():
+    base = np.linspace(0.3, 0.4, 20)
+    runs = make_runs({0.0: list(base), 0.5: list(base - 0.1 - base / 100)}, "test_error")
+    runs.loc[24, "status"] = "collapsed"
+    given = {"metric": "test_error", "estimand": "mean", "smallest_effect": 0.05}
+    found = answered(runs, **given)
+    assert "Lower in 19 of 19 seeds, 1 left out in which a run diverged or collapsed." in found.said
+    assert "Mean over 19 seeds" in found.rests_on
+    (verdict,) = judged(runs, claim(**given))
+    assert "above 0 in 19 of 19 seeds" in claims.title(verdict, claims.data(verdict))
 
 
 def test_arms_say_once_what_they_share():

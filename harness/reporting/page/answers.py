@@ -136,15 +136,14 @@ def against(
 
 
 def _wins(verdict: Verdict) -> str:
-    """In how many seeds the arms differ as claimed."""
+    """In how many seeds the arms differ as claimed, of those that the estimate is of."""
     if verdict.estimand == "rate" or not verdict.per_seed:
         return ""
-    differences = np.array(list(verdict.per_seed.values()))
-    ties = int((differences == 0).sum())
+    differences = np.array([value for seed, value in verdict.per_seed.items() if seed not in verdict.left_out])
+    ties, lost = int((differences == 0).sum()), len(verdict.left_out)
     tied = f", {ties} tied" if ties else ""
-    return (
-        f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}."
-    )
+    without = f", {lost} left out in which a run diverged or collapsed" if lost else ""
+    return f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}{without}."
 
 
 def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> str:

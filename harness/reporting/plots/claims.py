@@ -148,7 +148,7 @@ def title(verdict: Verdict, table: pd.DataFrame) -> str:
     """The estimate beside δ, and how many seeds and cells favour the claim."""
     estimates = table[table["state"] == "estimate"]
     whole = estimates.iloc[0]
-    seeds = table[table["together"] & (table["state"] != "estimate")]["value"]
+    seeds = table[table["together"] & ~table["state"].isin(["estimate", "left out"])]["value"]
     said = f"{word(verdict)}: Δ of {metric_words(metric_of(verdict))} is {number(whole['value'])} [{number(whole['low'])}, "
     said += f"{number(whole['high'])}], δ = {number(whole['smallest_effect'])}"
     if verdict.kind != "Equivalence" and len(seeds):
