@@ -1,10 +1,13 @@
 """Each kind of claim is one number per seed: worked out by hand, and by NumPy and SciPy."""
 
+import itertools
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs, plan_for
 from scipy import optimize, stats
 from synthetic import fail
@@ -12,6 +15,10 @@ from synthetic import fail
 from harness import Equivalence, Exact, Interaction, Threshold, Trend
 from harness.inference import verdicts
 from harness.inference.intervals.paired_rates import paired_rate_bounds
+from harness.inference.plan import Plan
+from harness.inference.verdicts import _farthest, judge
+from harness.reporting.plots.claims import data
+from harness.settings import Sweep
 
 P = "model.dropout"
 LEVELS = [0.0, 0.2, 0.5, 0.8]
@@ -75,6 +82,41 @@ def test_equivalence_in_each_cell_shows_the_one_farthest_from_nothing():
     assert (found.low, found.high) == pytest.approx((0.4, 0.41))
     (found,) = judged(runs[runs["width"] == 8], same(across="each"))
     assert (found.verdict, found.high) == ("supported", pytest.approx(0.01))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_undecided_equivalence_shows_the_interval_that_stands_in_its_way(sign: int):
+    """By hand: of eight seeds, whose range is the interval at 97.5 % each, one cell has the larger estimate, the other the wider interval."""
+    tight = sign * np.array([0.05, 0.06, 0.07, 0.05, 0.06, 0.07, 0.06, 0.06])
+    wide = sign * np.array([-0.4, -0.2, 0, 0, 0.01, 0.02, 0.2, 0.3])
+    runs = make_cells(
+        [({P: p, "width": w}, list(1.0 + 2 * p * d)) for p in (0.0, 0.5) for w, d in ((8, tight), (9, wide))]
+    )
+    (found,) = judged(runs, same(across="each"))
+    assert (found.verdict, found.estimate) == ("inconclusive", pytest.approx(sign * 0.06))
+    assert [found.low, found.high] == pytest.approx(sorted((sign * -0.4, sign * 0.3)))
+    assert found.sentence.startswith("The interval holds ±δ = 0.1.")
+
+
+@given(some.lists(some.tuples(*[some.floats(-3, 3)] * 2).map(sorted), min_size=1, max_size=4), some.data())
+def test_the_number_farthest_from_nothing_lies_where_its_interval_says(intervals: list, data: some.DataObject):
+    """Wherever the numbers lie; and both ends of the interval can be reached."""
+    low, high = _farthest(intervals)
+    numbers = [data.draw(some.floats(*ends)) for ends in intervals]
+    assert low <= max(numbers, key=abs) <= high
+    corners = itertools.product(*({a, b, min(max(0.0, a), b)} for a, b in intervals))
+    reached = [number for each in corners for number in each if abs(number) == max(map(abs, each))]
+    assert max(map(abs, (low, high))) == max(map(abs, reached))
+
+
+def test_where_an_equivalence_fails_is_the_cell_farthest_from_nothing():
+    base = np.linspace(1.0, 1.1, 12)
+    cells = [({P: p, "width": w}, list(base + 2 * p * d)) for p in (0.0, 0.5) for w, d in ((8, 0.5), (9, -0.01))]
+    (found,) = judged(make_cells(cells), same(across="each"))
+    assert found.verdict == "refuted"
+    assert "least so at width = 8 (+0.5)" in found.sentence
+    assert found.at_worst is not None
+    assert (found.at_worst.name, data(found)["row"].iloc[0]) == ("width = 8", "all: the farthest from 0")
 
 
 def test_a_mean_that_left_out_runs_shows_no_equivalence():
@@ -159,6 +201,18 @@ def test_every_arm_of_a_monotone_trend_counts_once():
     assert "Diverged: 2 of 30 runs" in found.sentence
 
 
+def test_runs_that_collapse_at_any_level_of_a_trend_are_counted():
+    """Two collapse at the third level of four, three at the last; each level stands once."""
+    runs = make_runs({level: [2.0 - level + seed / 100 for seed in range(8)] for level in LEVELS})
+    runs.loc[(runs[P] == 0.5) & (runs["seed"] < 2), "status"] = "collapsed"
+    runs.loc[(runs[P] == 0.8) & (runs["seed"] < 3), "status"] = "diverged"
+    expected = {f"{P} = 0": (0, 8), f"{P} = 0.2": (0, 8), f"{P} = 0.5": (2, 8), f"{P} = 0.8": (3, 8)}
+    for shape in ("monotone", "linear"):
+        (found,) = judged(runs, along(shape=shape))
+        assert found.catastrophes is not None
+        assert (dict(found.catastrophes.arms), found.catastrophes.difference) == (expected, None)
+
+
 def test_a_monotone_trend_rests_on_the_step_with_the_fewest_seeds():
     runs = make_runs({0.0: [3.0] * 10, 0.2: [2.0] * 10, 0.5: [1.0] * 9 + [math.nan]})
     (found,) = judged(runs, along(shape="monotone"))
@@ -206,6 +260,40 @@ def test_an_interaction_is_a_difference_of_differences(better: str, sign: int):
     expected = sign * ((values[0] - values[1]) - (values[2] - values[3]))
     assert list(found.per_seed.values()) == pytest.approx(expected)
     assert found.estimate == pytest.approx(np.median(expected))
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "verdict", "way"),
+    [
+        (-0.9, -0.1, "supported", "is lower with"), (-0.1, -0.9, "refuted", "is higher with"),
+        (0.1, 0.9, "supported", "is lower with"), (0.9, 0.1, "refuted", "is higher with"),
+        (-0.5, 0.5, "supported", "is lower with"),
+    ],
+)  # fmt: skip
+def test_an_interaction_is_told_truly_whatever_the_treatment_does(here: float, there: float, verdict: str, way: str):
+    """The treatment lowers, or raises, the loss by so much in both places: only the change with its sign is lower or higher."""
+    base = np.linspace(2.0, 3.0, 8)
+    cells = [
+        ({P: p, "task": t}, list(base + 2 * p * change))
+        for p in (0.0, 0.5)
+        for t, change in (("a", here), ("b", there))
+    ]
+    runs = make_cells(cells)
+    given = Interaction(
+        "i", metric="test_loss", better="lower", smallest_effect=0.1, **DROPPED, here={"task": "a"}, there={"task": "b"}
+    )
+    sweeps = {P: Sweep(0.0, 0.5), "task": Sweep("a", "b")}
+    (found,) = judge([given], runs, Plan(sweeps, list(range(8)), [8], []))
+    change = runs.pivot_table(index="task", columns=P, values="test_loss").diff(axis=1)[0.5]
+    assert (change["a"] < change["b"]) == (way == "is lower with")
+    said = f"the change of test_loss from model.dropout = 0 to model.dropout = 0.5 {way} task = a than with task = b"
+    assert found.verdict == verdict and said in found.sentence
+    assert (
+        found.compared
+        == "the change of the metric from model.dropout = 0 to model.dropout = 0.5, lower with task = a than with task = b"
+    )
+    (found,) = judge([given.replace(scale="ratio")], runs, Plan(sweeps, list(range(8)), [8], []))
+    assert "the ratio of test_loss with model.dropout = 0.5 to that with model.dropout = 0 is" in found.sentence
 
 
 def test_on_the_scale_of_ratios_it_is_one_of_logarithms():
@@ -273,7 +361,7 @@ def test_a_loss_against_a_published_number():
     assert (found.verdict, found.n, found.estimate) == ("supported", 8, pytest.approx(1.5 - np.median(values)))
     assert (found.low, found.high) == pytest.approx((0.2, 0.6)), "of eight, the least and the largest"
     assert found.p_value == pytest.approx(stats.binomtest(8, 8).pvalue)
-    assert "test_loss is lower than 1.5 with model.dropout = 0.5" in found.sentence
+    assert "test_loss is lower than 1.5 in the median seed with model.dropout = 0.5" in found.sentence
     (found,) = judged(runs, under(1.5, smallest_effect=0.25))
     assert found.verdict == "inconclusive"
     assert found.p_smallest_effect == pytest.approx(stats.binomtest(7, 8).pvalue), "1.3 is .2 below"
@@ -299,6 +387,23 @@ def test_without_an_arm_all_cells_are_averaged():
     assert found.estimate == pytest.approx(0.3)
     (found,) = judged(runs, under(1.8, arm={}, across="each"))
     assert [cell.estimate for cell in found.cells] == pytest.approx([0.8, -0.2])
+
+
+def test_an_arm_against_a_number_is_told_by_what_is_estimated_and_not_of_every_run():
+    """Half of the runs lie above the number, of which the average over both cells lies below."""
+    runs = make_cells([({"width": 8}, [1.0] * 8), ({"width": 9}, [3.5] * 8)])
+    given = Threshold("t", metric="test_loss", better="lower", value=2.5)
+    (found,) = judged(runs, given)
+    assert (found.verdict, found.estimate) == ("supported", 0.25)
+    assert found.sentence.startswith(
+        "test_loss is lower than 2.5 in the median seed, averaged over all cells. Its sign differs"
+    )
+    (found,) = judged(runs, given.replace(across="each"))
+    assert found.sentence.startswith(
+        "test_loss is not lower than 2.5 in the median seed, in each of 2 cells, least so at width = 9 (−1)."
+    )
+    (found,) = judged(runs, given.replace(arm={"width": 8}, above=1.5, estimand="rate", value=0.5))
+    assert found.sentence.startswith("the rate of test_loss above 1.5 is lower than 0.5 with width = 8.")
 
 
 def test_a_rate_over_cells_against_a_number():

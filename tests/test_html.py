@@ -19,6 +19,7 @@ from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
 from matplotlib.figure import Figure
 from synthetic import FakeStudy, rnn_clip, simulate
 
+from harness import Equivalence
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.models import SimpleRNN
 from harness.reporting import html
@@ -30,7 +31,8 @@ from harness.reporting.page.curves import MOST_RUNS, POINTS, Curves, curves_of
 from harness.reporting.page.forest import MARGIN, WIDTH, forests
 from harness.reporting.page.run_table import MOST_RUNS as MOST_ROWS
 from harness.reporting.page.run_table import run_table
-from harness.reporting.page.trust import explored_factors
+from harness.reporting.page.trust import explored_factors, trust
+from harness.reporting.plots import claims
 from harness.reporting.plots.rendering import style
 from harness.settings import Sweep, Tune
 from harness.settings.levels import stored
@@ -365,6 +367,29 @@ def test_an_answer_says_effect_wins_and_what_the_arms_reached():
     assert found.rests_on == "Medians: 2.16 against 2.45. Median over 10 seeds, 95 % interval, δ = 0.1."
 
 
+def test_an_answer_on_what_holds_in_each_cell_says_of_which_its_number_is():
+    """The least of five, in which the loss is higher; the treatment lowers it by 1 in the others."""
+    base = np.arange(8) / 10 + 2
+    cells = [
+        (
+            {"model.dropout": p, "width": n},
+            list(base + (p > 0) * (0.05 if n == 1 else -1.0) + np.arange(8) * (p > 0) / 1e4),
+        )
+        for p in (0.0, 0.5)
+        for n in (1, 2, 3, 4, 5)
+    ]
+    runs = make_cells(cells)
+    sweeps = {path: Sweep(*dict.fromkeys(runs[path])) for path in ("model.dropout", "width")}
+    (found,) = judged(runs, claim(across="each"))
+    assert answer(found, runs, sweeps).said.startswith(
+        "test_loss is higher by 0.0503 [0.05, 0.0507] with model.dropout = 0.5 than with 0 at width = 1, the least favourable of 5 "
+        "that must all bear the claim out."
+    )
+    same = Equivalence("e", metric="test_loss", smallest_effect=0.1, across="each", **DROPPED)
+    (found,) = judged(runs, same)
+    assert "at width = 2, the farthest from 0 of 5" in answer(found, runs, sweeps).said
+
+
 def test_an_answer_says_that_arms_are_alike():
     base = np.arange(9) / 10 + 1
     found = answered(make_runs({0.0: base, 0.5: base + np.array([0, 0, 0, 0, 0, 0, 0, 0.1, -0.1])}))
@@ -402,6 +427,18 @@ def test_an_answer_on_errors_has_means_of_runs_that_trained():
     found = answered(runs, metric="test_error", estimand="mean")
     mean = (0.45 * 24 - 0.2) / 23
     assert f"Means of runs that trained: 0.35 against {mean:.3g}." in found.rests_on
+
+
+def test_seeds_that_a_mean_leaves_out_are_not_counted_as_better():
+    base = np.linspace(0.3, 0.4, 20)
+    runs = make_runs({0.0: list(base), 0.5: list(base - 0.1 - base / 100)}, "test_error")
+    runs.loc[24, "status"] = "collapsed"
+    given = {"metric": "test_error", "estimand": "mean", "smallest_effect": 0.05}
+    found = answered(runs, **given)
+    assert "Lower in 19 of 19 seeds, 1 left out in which a run diverged or collapsed." in found.said
+    assert "Mean over 19 seeds" in found.rests_on
+    (verdict,) = judged(runs, claim(**given))
+    assert "above 0 in 19 of 19 seeds" in claims.title(verdict, claims.data(verdict))
 
 
 def test_arms_say_once_what_they_share():
@@ -482,6 +519,41 @@ def test_advice_follows_validation_whatever_the_test_data_say():
     assert (
         advice(study_of(**{"model.dropout": LEVELS}), turned, [VERDICT], incomplete=False).choices[0].levels
         == choice.levels
+    )
+
+
+def test_of_an_even_number_of_seeds_the_median_is_that_of_the_tables():
+    """The upper ones of the two in the middle are .8 and .75, the medians .66 and .705."""
+    first, second = [0.5, 0.51, 0.52, 0.8, 0.81, 0.82], [0.6, 0.61, 0.66, 0.75, 0.9, 0.95]
+    runs = chosen({0.0: first, 0.2: second, 0.5: [1.5] * 6})
+    medians = runs.groupby("model.dropout")["validation_loss"].median()
+    found = advice(study_of(**{"model.dropout": LEVELS}), runs, [VERDICT], incomplete=False)
+    assert (medians.idxmin(), found.choices[0].levels) == (0.0, "model.dropout = 0")
+    none = advice(
+        study_of(**{"model.dropout": LEVELS}), runs.assign(guess_loss=0.665), [VERDICT], incomplete=False
+    ).none
+    assert f"even the best validation_loss, {medians.min():.3g}, is hardly below" in none
+    half = advice(
+        study_of(**{"model.dropout": Sweep(0.0, 0.2)}),
+        chosen({0.0: [1.0] * 3 + [INF] * 3, 0.2: [2.0] * 6}),
+        [VERDICT],
+        incomplete=False,
+    )
+    assert "cannot tell" in half.none and half.none.endswith("least at model.dropout = 0.2."), (
+        "infinite where half diverged"
+    )
+
+
+def test_each_family_of_claims_has_its_own_level():
+    def said(*registered: bool | None) -> str:
+        verdicts = [replace(VERDICT, registered=each, registration="x") for each in registered]
+        return next(line for line in trust(rnn_clip(), simulate(rnn_clip())[0], verdicts) if "false verdict" in line)
+
+    assert said(True, True).endswith("registered before the data; 5 % for a false verdict among all of them.")
+    assert said(True, False, None).endswith("; 5 % for a false verdict among those of each kind by themselves.")
+    changed = replace(VERDICT, registered=False, registration="x", was=replace(VERDICT, registered=True))
+    assert "among those of each kind" in next(
+        line for line in trust(rnn_clip(), simulate(rnn_clip())[0], [changed]) if "false verdict" in line
     )
 
 

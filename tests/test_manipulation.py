@@ -176,7 +176,8 @@ def swept_rates(chosen: list[float], tried: list[float]) -> pd.DataFrame:
         ([0.1, 0.1, 0.1, 0.3, 0.3, 0.3], "in 3 of 6 runs"),  # at an end in half of them
         ([0.1, 0.1, 0.1, 0.1, 0.3, 0.3], "the best optimizer.lr of model.dropout = 0.5 lies at the lower end of what was tried, 0.1, in 4 of 6 runs"),
         ([1.0] * 6, "lies at the upper end of what was tried, 1, in 6 of 6 runs"),
-        ([0.1, 0.1, 0.3, 0.3, 1.0, 1.0], ""),  # at both ends, at neither often
+        ([0.1, 0.3, 0.3, 0.3, 0.3, 1.0], ""),  # inside in more than half
+        ([0.1, 0.1, 0.3, 0.3, 0.3, 1.0], "lies at the lower end of what was tried, 0.1, in 2 of 6 runs and at the other end in 1: "),
     ],
 )  # fmt: skip
 def test_a_best_rate_at_an_end_of_its_range_decides_nothing(chosen: list[float], said: str):

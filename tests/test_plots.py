@@ -237,6 +237,24 @@ def test_points_are_the_numbers_of_the_table_of_cells():
         assert row["low"] == pytest.approx(cell[f"{row['metric']}_low"], nan_ok=True)
 
 
+def test_a_run_that_diverged_ranks_worst_in_every_figure_of_cells():
+    """All runs of a cell have the least loss of all, and most of them diverged."""
+    cell = (RUNS["phase"] == "confirm") & (RUNS["clipping.max_norm"] == 1.0) & (RUNS["model.dropout"] == 0.0)
+    runs = RUNS.assign(test_loss=RUNS["test_loss"].where(~cell, 1e-3))
+    runs.loc[cell & (runs["seed"] < 6), ["status", "diverged"]] = "diverged", 1.0
+    shown = {"clipping.max_norm": "1", "model.dropout": "0"}
+    for figure in (generalization, seeds, surface):
+        data = figure.data(runs, roles_of(STUDY, RUNS))
+        assert data is not None
+        axes = {f"{role}_factor": role for role in ("x", "group", "y", "facet") if f"{role}_factor" in data}
+        inside = data[data["metric"] == "test_loss"]
+        for factor, role in axes.items():
+            inside = inside[inside[role] == inside[factor].map(shown).fillna("")]
+        assert len(inside) and np.isinf(inside["estimate"]).all()
+    drawn = seeds.data(runs, roles_of(STUDY, RUNS))
+    assert np.isinf(drawn["value"]).sum() >= 6
+
+
 def test_drawn_points_are_the_data():
     plot = PLOTS["generalization"]
     first = plot.data[plot.data["metric"] == plot.data["metric"].iloc[0]]

@@ -35,7 +35,8 @@ def number(metric: str = "test_error", at: dict | None = None, less: dict | None
 def table() -> pd.DataFrame:
     rng = np.random.default_rng(0)
     rows = [
-        {"phase": phase, "seed": s, "model.dropout": p, "task.train_size": n, "test_error": rng.random(), "diverged": s < 3}
+        {"phase": phase, "seed": s, "model.dropout": p, "task.train_size": n, "test_error": rng.random(), "diverged": s < 3,
+         "status": "finished"}
         for phase in ("confirm", "tune") for s in range(7) for p in (0.0, 0.5) for n in (100, 300)
     ]  # fmt: skip
     return pd.DataFrame(rows)
@@ -59,6 +60,7 @@ def test_ours_is_the_median_over_seeds_of_the_mean_over_cells() -> None:
     assert rate.estimate == pytest.approx(3 / 7) and 0 < rate.low < rate.high < 1
     confirm.loc[confirm["seed"] == 2, "test_error"] = math.inf
     assert ours(confirm, number())[0].high == math.inf, "a diverged run is worse than any"
+    assert ours(confirm, both)[1] == 7, "two that are equally bad tie"
     (part,) = beside_published(runs, [number()])
     assert part.table.rows[0][1] == "1.6 %" and part.table.rows[0][3:6] == [
         "7",

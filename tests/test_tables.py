@@ -9,8 +9,12 @@ import pandas as pd
 import pytest
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
+from harness import Published, Threshold
 from harness.clipping import GlobalNorm, Value
 from harness.engine.diagnostics.gradient_flow import PROFILE
+from harness.inference.plan import Plan
+from harness.inference.published import ours
+from harness.inference.verdicts import judge
 from harness.ledger.trial_runs import factor_values, swept_values
 from harness.ledger.trials import Trial
 from harness.models import SimpleRNN
@@ -119,6 +123,35 @@ def test_summary_has_counts_tuned_values_and_intervals():
         assert len(losses) in (9, 10)  # in both the second least and the second largest make 95 %
         assert (row["test_loss_low"], row["test_loss_high"]) == (losses[1], losses[-2])
         assert 0 <= row["diverged_low"] <= row["diverged_mean"] <= row["diverged_high"] <= 1
+
+
+def test_a_run_that_diverged_ranks_worst_in_cells_as_in_claims():
+    """Six of ten runs of a cell diverged with numbers that look good, and lack one that others have."""
+    study = rnn_clip()
+    runs, _ = simulate(study)
+    cell = (runs["phase"] == "confirm") & (runs["clipping.max_norm"] == 1.0) & (runs["model.dropout"] == 0.0)
+    runs.loc[cell, ["status", "diverged", "gap", "test_loss", "grad_norm_q99", "spike_rate"]] = (
+        "finished",
+        0.0,
+        0.2,
+        2.0,
+        3.0,
+        0.1,
+    )
+    bad = cell & (runs["seed"] < 6)
+    runs.loc[bad, ["status", "diverged", "gap", "grad_norm_q99", "spike_rate"]] = "diverged", 1.0, 0.01, np.nan, np.nan
+    before = runs.copy()
+    found = summarize(study, runs).query("`clipping.max_norm` == 1.0 and `model.dropout` == 0.0").iloc[0]
+    for metric in ("gap", "test_loss", "grad_norm_q99"):
+        assert (found[f"{metric}_median"], found[f"{metric}_mean"], found[f"{metric}_n"]) == (math.inf, math.inf, 10)
+    assert (found["spike_rate_mean"], found["spike_rate_n"]) == (pytest.approx(0.1), 4), "a mean of shares has no worst"
+    pd.testing.assert_frame_equal(runs, before)
+    levels = {"clipping.max_norm": 1.0, "model.dropout": 0.0}
+    against = Threshold("less", metric="gap", better="lower", value=0.5, smallest_effect=0.1, arm=levels)
+    (verdict,) = judge([against], runs, Plan.of(study))
+    assert verdict.estimate == 0.5 - found["gap_median"]
+    ours_here, n = ours(runs[runs["phase"] == "confirm"], Published("g", "gap", "1", "A", at=levels, differs="all"))
+    assert (ours_here.estimate, n) == (found["gap_median"], 10)
 
 
 def test_the_page_shows_rates_by_kind_and_final_beside_best_and_says_what_is_missing(tmp_path: Path):

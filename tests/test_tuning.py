@@ -222,6 +222,41 @@ def test_both_arms_are_compared_at_each_shared_value() -> None:
     assert found["optimizer.lr"].tolist() == [0.01, 0.1, 1.0] and set(found["n"]) == {2}
 
 
+def test_at_a_shared_value_a_claim_has_its_own_estimate() -> None:
+    """The verdict on the runs at one rate alone has the same number, whatever is claimed of them."""
+    rng = np.random.default_rng(0)
+    study = make(batch_size=Sweep(8, 16), seeds=12, tune_trials=3)
+    losses = {(p, lr, seed): rng.lognormal() for p in (0.0, 0.5) for lr in (0.01, 0.1, 1.0) for seed in range(12)}
+    both = [
+        grid({key: loss * rng.lognormal() for key, loss in losses.items()}, batch_size=size).assign(
+            trial=lambda t, i=i: t["trial"] + 6 * i
+        )
+        for i, size in enumerate((8, 16))
+    ]
+    runs = with_rates(
+        study, selected(study, pd.concat(both, ignore_index=True).assign(test_error=lambda t: t["test_loss"] / 1e3))
+    )
+    runs.loc[runs["seed"] == 5, "status"] = "collapsed"
+    arms = {"treatment": CLAIM.treatment, "baseline": CLAIM.baseline, "smallest_effect": 0.1}
+    claims = [
+        CLAIM,
+        CLAIM.replace(title="each", across="each"),
+        CLAIM.replace(title="rate", above=10.0),
+        CLAIM.replace(title="mean", metric="test_error", estimand="mean"),
+        CLAIM.replace(title="signed ranks", estimand="hodges_lehmann"),
+        Equivalence("same", metric="test_loss", across="each", **arms),
+        CLAIM.replace(title="largest", metric="largest_lr", better="higher"),
+    ]
+    found = shared_points(study, runs, claims)
+    assert set(found["claim"]) == {claim.title for claim in claims} - {"largest"}
+    for row in found.to_dict("records"):
+        claim = next(claim for claim in claims if claim.title == row["claim"])
+        there = runs[runs["optimizer.lr"] == row["optimizer.lr"]].assign(phase="confirm")
+        (verdict,) = judge([claim], there, Plan(study.sweeps(), list(range(12)), [12], []))
+        assert (row["difference"], row["n"]) == (pytest.approx(verdict.estimate), verdict.n)
+    assert set(found.loc[found["claim"] == "mean", "n"]) == {11}
+
+
 def test_a_choice_at_an_end_of_the_range_and_unfinished_training_are_said() -> None:
     runs = grid({key: -key[1] for key in TWO}, best_step=5, steps_done=5)
     text = " ".join(remarks(make(), selected(make(), runs)))

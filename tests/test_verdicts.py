@@ -21,9 +21,9 @@ from harness.inference.intervals.inversion import p_against
 from harness.inference.intervals.paired_rates import paired_rate_bounds
 from harness.inference.reading import label_of, read
 from harness.inference.samples import sample
-from harness.inference.verdict import Verdict, as_json
+from harness.inference.verdict import CellEstimate, Verdict, as_json
 from harness.settings import InvalidStudy, Sweep
-from harness.settings.levels import at
+from harness.settings.levels import at, stored
 from harness.study import Equivalence
 
 ORDER = ("refuted", "inconclusive", "supported")
@@ -163,6 +163,21 @@ def test_every_verdict_is_plain_json():
     assert (text["registered"], text["withdrawn"], text["look"]) == (None, False, 7)
     assert text["per_seed"]["3"] == "inf"
     assert text["catastrophes"]["arms"]["clipping.max_norm = ∞ (no clipping)"] == [1, 7]
+
+
+def test_what_a_verdict_says_is_kept_whole_and_a_long_level_by_what_it_is_known_by():
+    long = "x" * 300
+    found = replace(
+        verdict(make_runs({0.0: [2.0] * 7, 0.5: [1.0] * 7})), title="t" * 300, sentence="s" * 300, registration="r" * 300,
+        power="p" * 300, compared="c" * 300, treatment={"task": long, "model.hidden": (32, 16)}, cells=[CellEstimate("n" * 300, 0.1, 0.0, 0.2)],
+    )  # fmt: skip
+    kept = json.loads(json.dumps(as_json(found), allow_nan=False))
+    for name in ("title", "sentence", "registration", "power", "compared"):
+        assert kept[name] == getattr(found, name)
+    assert kept["cells"][0]["name"] == "n" * 300
+    assert (
+        kept["treatment"] == {"task": stored(long), "model.hidden": [32, 16]} and len(kept["treatment"]["task"]) < 300
+    )
 
 
 # --- runs that diverge ---------------------------------------------------------------------------------------------
@@ -501,6 +516,16 @@ def test_what_is_claimed_of_each_cell_needs_all_of_them():
     assert "sign" not in verdict(runs).sentence
     found = verdict(two_cells([1.0] * 8, [0.3] * 5 + [-0.3] * 3), across="each")
     assert (found.verdict, found.estimate) == ("inconclusive", pytest.approx(0.3))
+
+
+def test_an_interval_of_all_cells_that_does_not_show_what_each_bears_out_is_explained():
+    """Six seeds decide at 5 %, which each cell has for itself, and not at the 2.5 % at which both cover together."""
+    found = verdict(two_cells([1.0] * 6, [0.6] * 6), across="each")
+    assert (found.verdict, found.low) == ("supported", None)
+    assert (
+        "Each bears it out by itself, at level 95.0%; the interval shown covers all of them together." in found.sentence
+    )
+    assert "by itself" not in verdict(two_cells([1.0] * 7, [0.6] * 7), across="each").sentence
 
 
 def test_one_cell_without_effect_is_not_said_of_all():

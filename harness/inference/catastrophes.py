@@ -1,6 +1,6 @@
 """Runs that diverged or collapsed, beside what is said of the others: how many of each arm, and by how much their rates differ."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,10 +34,11 @@ class Catastrophes:
         return any(count for count, _ in self.arms.values())
 
 
-def catastrophes(sample: Sample) -> Catastrophes:
-    """Those of a sample's arms; two arms are paired by seed."""
-    arms = {in_words(arm.levels): (arm.n_bad, arm.n) for arm in sample.arms}
-    if len(sample.arms) != 2 or not sample.seeds:
+def catastrophes(samples: Sequence[Sample]) -> Catastrophes:
+    """Those of every arm of a claim's samples; where these are two, they are paired by seed."""
+    arms = {in_words(arm.levels): (arm.n_bad, arm.n) for sample in samples for arm in sample.arms}
+    sample = samples[0]
+    if len(arms) != 2 or not sample.seeds:
         return Catastrophes(arms)
     first, second = (arm.bad for arm in sample.arms)
     differences = (first - second).mean(axis=1)

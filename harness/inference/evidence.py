@@ -53,9 +53,7 @@ class Evidence:
         """
         confirm = runs[runs["phase"] == "confirm"]
         samples = [sample(claim, contrast, confirm, plan.sweeps) for contrast in claim.contrasts(plan.sweeps)]
-        tests = samples
-        if claim.across == "each":
-            tests = [each.at_cell(i) for each in samples for i in range(len(each.cells))] or samples
+        tests = tests_of(claim, samples)
         failure = _no_verdict(claim, samples, confirm) or plan.too_early(runs)
         if not failure and (failed := manipulation_failure(claim, samples, runs, plan.rates)):
             failure = f"Not tested: {failed}."
@@ -129,6 +127,18 @@ class Evidence:
         first, second = (arm.n_bad for arm in sample.arms)
         who = f"{counted(first, 'run')} of the treatment and {second} of the baseline diverged or collapsed"
         return {word: f"{who}, which the mean leaves out" for word, against in worse.items() if against}
+
+
+def tests_of(claim: Estimated, samples: Sequence[Sample]) -> Sequence[Sample]:
+    """What must bear a claim out: its samples, or each cell of them."""
+    if claim.across == "average":
+        return samples
+    return [each.at_cell(i) for each in samples for i in range(len(each.cells))] or samples
+
+
+def at_worst(claim: Estimated, values: Sequence[float]) -> float:
+    """What is told of several estimates, all of which must bear a claim out: the least, or that farthest from 0 where all must lie inside."""
+    return max(values, key=abs) if claim.decides_by == "inside" else min(values)
 
 
 def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFrame) -> str:

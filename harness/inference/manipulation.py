@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.inference.range_ends import ends_of, is_at
+from harness.inference.range_ends import end_reached, ends_of
 from harness.inference.resolution import is_of_rates_tried
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
@@ -185,12 +185,14 @@ def _at_an_end(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, 
     confirm = runs[runs["phase"] == "confirm"]
     for arm in (arm for sample in samples for arm in sample.arms):
         chosen = confirm.loc[at(confirm, arm.levels), path].tolist()
-        for end, value in ends_of(tried).items():
-            if is_at(chosen, value):
-                return (
-                    f"the best {path} of {in_words(arm.levels)} lies at the {end} end of what was tried, {label(path, value)}, in "
-                    f"{chosen.count(value)} of {counted(len(chosen), 'run')}: nobody knows what the arm can reach; `--widen` goes on there"
-                )
+        if (end := end_reached(chosen, tried)) is not None:
+            ends = ends_of(tried)
+            others = sum(chosen.count(value) for other, value in ends.items() if other != end)
+            return (
+                f"the best {path} of {in_words(arm.levels)} lies at the {end} end of what was tried, {label(path, ends[end])}, in "
+                f"{chosen.count(ends[end])} of {counted(len(chosen), 'run')}{f' and at the other end in {others:,}' if others else ''}: "
+                "nobody knows what the arm can reach; `--widen` goes on there"
+            )
     return ""
 
 

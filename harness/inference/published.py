@@ -8,6 +8,7 @@ import pandas as pd
 from harness.inference.description import NO_INTERVAL, Described, described, interval_of_median
 from harness.inference.intervals.bounded_mean import bounded_mean_bounds
 from harness.inference.intervals.robust import median
+from harness.inference.ranks import as_ranked, subtracted
 from harness.settings.levels import at
 from harness.settings.metrics import METRICS
 from harness.study.published import Published
@@ -16,16 +17,17 @@ from harness.study.published import Published
 def ours(runs: pd.DataFrame, published: Published) -> tuple[Described, int]:
     """Our number with its 95 % interval, and of how many seeds: those with a value in every cell that it names.
 
+    A run that diverged ranks worst, as in claims, and two such tie.
     Rates have their mean, also where they are averaged over cells or differ from others; all else has its median.
 
     Args:
         runs: one row per run of the confirm phase.
         published: names the metric and the cells.
     """
-    values = _by_seed(runs, published.at, published.metric)
-    if published.less is not None:
-        values = values - _by_seed(runs, published.less, published.metric)
-    numbers = np.asarray(values.dropna(), dtype=float)
+    runs = as_ranked(runs)
+    both = [_by_seed(runs, levels, published.metric) for levels in (published.at, published.less) if levels is not None]
+    first, *other = np.asarray(pd.concat(both, axis=1).dropna(), dtype=np.float64).T
+    numbers = subtracted(first, *other) if other else first
     a_rate, less = METRICS[published.metric].kind == "rate", published.less is not None
     if not len(numbers):
         return Described(math.nan, *NO_INTERVAL), 0

@@ -12,17 +12,23 @@ from harness.study import Levels, Study
 from harness.study.widening import ENDS, MOST, End, are_beyond, beyond, refusal, tuned, widening_problems
 
 AT_AN_END = 0.5
-"""Share of a cell's choices at one end of what was tried from which on the range is said to be too narrow."""
+"""Share of a cell's choices at the ends of what was tried, both together, from which on the range is said to be too narrow."""
 
 
-def is_at(choices: Sequence[float], end: float) -> bool:
-    """Whether the best value of a cell lies at an end.
+def end_reached(choices: Sequence[float], tried: Collection[float]) -> End | None:
+    """At which end of what was tried the best value of a cell lies, that of more seeds; None where it lies inside.
 
     Args:
         choices: the best value for each of its seeds, NaN where none trained.
-        end: the least or the greatest value tried.
+        tried: the values tried.
+
+    >>> end_reached([0.1] * 5 + [1.0] * 2 + [10.0] * 3, [0.1, 1.0, 10.0]), end_reached([0.1] + [1.0] * 2, [0.1, 1.0, 10.0])
+    ('lower', None)
     """
-    return len(choices) > 0 and float(np.mean(np.asarray(choices) == end)) >= AT_AN_END
+    often = {end: sum(choice == value for choice in choices) for end, value in ends_of(tried).items()}
+    if not choices or sum(often.values()) < AT_AN_END * len(choices):
+        return None
+    return max(often, key=lambda end: often[end], default=None)
 
 
 def ends_of(values: Collection[float]) -> dict[End, float]:
@@ -36,12 +42,12 @@ def next_values(study: Study, values: Collection[float], choices: Sequence[Seque
     Args:
         study: that is widened.
         values: tried so far, the same in all cells.
-        choices: of each cell, see `is_at`.
+        choices: of each cell, see `end_reached`.
     """
-    found = []
-    for end, value in ends_of(values).items():
+    found, reached = [], {end_reached(of_cell, values) for of_cell in choices}
+    for end in ENDS:
         number = 1 + len(are_beyond(study, end, values))
-        wanted = number <= MOST and any(is_at(of_cell, value) for of_cell in choices)
+        wanted = number <= MOST and end in reached
         if wanted and not refusal(study, end, number):
             found.append(beyond(study, end, number))
     return found

@@ -40,6 +40,19 @@ def ranked(metric: str, better: Direction, runs: pd.DataFrame, *, above: float |
     return pd.Series(values, index=runs.index, name=metric)
 
 
+def as_ranked(runs: pd.DataFrame) -> pd.DataFrame:
+    """Runs with what each is worth by every metric that some of them have, so that tables and figures say what claims say.
+
+    It is `ranked` by the metric's own direction. Shares that are mostly 0 are described by their mean, in which a run that lacks
+    one can have no part.
+
+    Args:
+        runs: one row per run, those of other phases and of other cells included; left as it is.
+    """
+    measured = [name for name in METRICS if name in runs and METRICS[name].kind != "share" and runs[name].notna().any()]
+    return runs.assign(**{name: ranked(name, METRICS[name].better, runs) for name in measured})
+
+
 def subtracted(first: Array, second: Array | float) -> Array:
     """First − second; two that are equally bad tie, infinite ones too."""
     with np.errstate(invalid="ignore"):

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from harness.inference.catastrophes import Catastrophes
 from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import Word
@@ -47,7 +49,7 @@ class Verdict:
         estimand: what is estimated: median, hodges_lehmann, mean or rate.
         estimate: of Δ, positive favours the claim; of several cells or steps, all of which must bear the claim out, the least, of
             an equivalence the one farthest from 0; None without data.
-        low: lower bound at `level`; None where there is none.
+        low: lower bound of the same at `level`; None where there is none.
         high: upper bound.
         level: confidence level of the interval that is shown: those of a family cover together.
         p_value: of no difference at all, by the method of the interval.
@@ -126,6 +128,13 @@ class Verdict:
         """Whether a later look may decide it."""
         return self.kind != "Exact" and self.look is None and not self.withdrawn
 
+    @property
+    def at_worst(self) -> CellEstimate | None:
+        """Of several cells or steps, all of which must bear the claim out, the one that `estimate` is of; else None."""
+        if self.per_seed or len(self.cells) < 2:
+            return None
+        return next((cell for cell in self.cells if cell.estimate == self.estimate), None)
+
 
 OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds", "withdrawn", "was")
 """Fields that verdicts of before claims were registered lack."""
@@ -138,8 +147,15 @@ OF_ESTIMANDS = (
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:
-    """A verdict as plain JSON values; numbers that are not finite become strings ("inf") or null."""
-    return {name: _plain(value) for name, value in vars(verdict).items()}
+    """A verdict as plain JSON values; numbers that are not finite become strings ("inf") or null, and levels what they are known by."""
+    arms = {"treatment": verdict.treatment, "baseline": verdict.baseline}
+    known = {name: {path: _known(level) for path, level in arm.items()} for name, arm in arms.items()}
+    return {name: _plain(value) for name, value in (vars(verdict) | known).items()}
+
+
+def _known(level: Any) -> Any:
+    """What a level is known by; of several values each."""
+    return [_known(part) for part in level] if isinstance(level, list | tuple) else stored(level)
 
 
 def _plain(value: Any) -> Any:
@@ -151,9 +167,6 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
-    if value is None or isinstance(value, bool):
-        return value
-    value = stored(value)
     if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
+        return None if math.isnan(value) else str(float(value))
+    return value.item() if isinstance(value, np.generic) else value

@@ -28,7 +28,7 @@ import pandas as pd
 
 from harness.inference.catastrophes import catastrophes
 from harness.inference.estimates import estimate
-from harness.inference.evidence import Evidence
+from harness.inference.evidence import Evidence, at_worst
 from harness.inference.exact import judge_exact
 from harness.inference.intervals.interval import t_interval
 from harness.inference.intervals.resampling import Estimated as Described
@@ -103,7 +103,7 @@ def unjudged(claim: Estimated) -> Verdict:
     """What there is to say of a claim before its runs are looked at."""
     return Verdict(
         claim.title, claim.metric, "inconclusive", "", "", kind=type(claim).__name__, better=getattr(claim, "better", ""),
-        compared=claim.in_words(), treatment=getattr(claim, "treatment", {}), baseline=getattr(claim, "baseline", {}),
+        compared=claim.compared(), treatment=getattr(claim, "treatment", {}), baseline=getattr(claim, "baseline", {}),
         smallest_effect=claim.smallest_effect,
     )  # fmt: skip
 
@@ -146,18 +146,32 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
         base, estimate=value, low=low if np.isfinite(low) else None,
         high=high if np.isfinite(high) else None, p_value=evidence.p_zero, method=estimates[0].method,
         p_smallest_effect=None if evidence.failure else evidence.p,
-        cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(first),
+        cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(evidence.samples),
     )  # fmt: skip
     return found if several or len(evidence.samples) > 1 else _described(found, claim, first)
 
 
 def _shown(evidence: Evidence, alpha: float) -> tuple[float, float, float]:
-    """The estimate and its interval; of several the least, or that farthest from 0 where all must lie inside."""
+    """The estimate and its interval; of several those of the one at worst."""
     each = _together(evidence, alpha)
-    if evidence.claim.decides_by == "inside":
-        return max(each, key=lambda one: abs(one[0]))
     values, lows, highs = zip(*each, strict=True)
-    return min(values), min(lows), min(highs)
+    inside = evidence.claim.decides_by == "inside"
+    ends = _farthest(list(zip(lows, highs, strict=True))) if inside else (min(lows), min(highs))
+    return at_worst(evidence.claim, values), *ends
+
+
+def _farthest(intervals: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Within which ends of several numbers the one farthest from 0 lies, wherever each lies within its own interval.
+
+    It may be any of them, but none is nearer to 0 than the interval that keeps the greatest distance from it.
+
+    >>> _farthest([(-0.02, 0.02), (-0.5, 0.3)]), _farthest([(-0.02, 0.02), (0.3, 0.5)])
+    ((-0.5, 0.3), (0.3, 0.5))
+    """
+    least = max(max(low, -high, 0.0) for low, high in intervals)
+    sides = [side for low, high in intervals for side in ((low, min(high, -least)), (max(low, least), high))]
+    lows, highs = zip(*((low, high) for low, high in sides if low <= high), strict=True)
+    return min(lows), max(highs)
 
 
 def _label(evidence: Evidence, alpha: float) -> str:

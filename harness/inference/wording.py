@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from harness.inference.evidence import Evidence
 from harness.inference.looks import Decision
 from harness.inference.manipulation import unlike
+from harness.inference.reading import read
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.settings.show import counted, digits
 from harness.study import Equivalence, Estimated
@@ -21,6 +22,7 @@ def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     return (
         why
         + _by_holm(verdict, evidence, decision)
+        + _by_each(verdict, evidence, decision)
         + _at_look(verdict, evidence, decision)
         + later
         + remarks(verdict, evidence)
@@ -34,17 +36,33 @@ def _by_holm(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     return f" So Holm's procedure decides, at level {1 - decision.alpha:.1%}; the interval shown, at that of all claims together, does not."
 
 
+def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
+    """That each of several bears a claim out by itself, where the interval that covers them all together does not show it."""
+    if (
+        decision is None
+        or verdict.at_worst is None
+        or verdict.verdict != "supported"
+        or verdict.smallest_effect is None
+    ):
+        return ""
+    low = -math.inf if verdict.low is None else verdict.low
+    high = math.inf if verdict.high is None else verdict.high
+    if read(low, high, verdict.smallest_effect, evidence.claim.decides_by) == "supported":
+        return ""
+    return f" Each bears it out by itself, at level {1 - decision.alpha:.1%}; the interval shown covers all of them together."
+
+
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
-    claim, what = evidence.claim, _what(evidence.claim)
+    claim, what = evidence.claim, evidence.claim.subject(_what(evidence.claim))
     if verdict.verdict == "supported":
-        return f"{what} is {claim.in_words()}{_by(claim)}."
+        return f"{what} is {claim.in_words()}{_by(claim)}{_in_each(evidence)}."
     if verdict.label == "reversed":
         return f"The opposite holds: {what} is {claim.opposite().in_words()}."
     if verdict.label:
         seed = " in the median seed" if claim.estimated() == "median" else ""
         return f"{what} differs{seed} by less than δ = {claim.smallest_effect:g} either way."
     if verdict.verdict == "refuted":
-        return f"{what} is not {claim.in_words()}{_by(claim)}{_where_not(verdict, evidence)}."
+        return f"{what} is not {claim.in_words()}{_by(claim)}{_in_each(evidence)}{_where_not(verdict)}."
     if barred := list(evidence.barred.values()):
         return f"No verdict: {barred[0]}."
     if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
@@ -74,12 +92,16 @@ def _is_near(verdict: Verdict) -> bool:
     return distance <= min(NEAR * (high - low), 2 * NEAR * delta)
 
 
-def _where_not(verdict: Verdict, evidence: Evidence) -> str:
+def _in_each(evidence: Evidence) -> str:
+    """That a claim is on each of several cells, not on their average."""
+    n = len(evidence.samples[0].cells)
+    return f", in each of {n} cells" if evidence.claim.across == "each" and n > 1 else ""
+
+
+def _where_not(verdict: Verdict) -> str:
     """In which cell or step, where all must bear it out."""
-    if len(evidence.estimates) < 2 or not verdict.cells:
-        return ""
-    least = min(verdict.cells, key=lambda cell: cell.estimate)
-    return f", least so at {least.name} ({_signed(least.estimate)})"
+    least = verdict.at_worst
+    return f", least so at {least.name} ({_signed(least.estimate)})" if least else ""
 
 
 def _what(claim: Estimated) -> str:

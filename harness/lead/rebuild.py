@@ -57,17 +57,16 @@ def rebuild(
             click.echo(note, err=True)
         with leadership(folder):
             study, origin = load_with_origin(study_file, recorded_changes(recorder).then(changes))
-            runs = recorded_runs(study, recorder, folder / CURVES_FILE)
+            command = _command(origin, results, tracking_uri)
+            runs = recorded_runs(study, recorder, folder / CURVES_FILE, command)
             documents = recorder.read_documents((*DOCUMENTS, REGISTERED))
             before = documents.get(REGISTERED)
             documents |= source_of(origin) | {REGISTERED: with_claims(study, runs, before)}
             if documents[REGISTERED] != before:
                 recorder.write_documents({REGISTERED: documents[REGISTERED]})
-            commands = [
-                _command(origin, results, tracking_uri),
-                ui_command(uri),
-            ]
-            verdicts = build_report(study, Told(origin.doc, commands, earlier), documents, runs, folder)
+            verdicts = build_report(
+                study, Told(origin.doc, [command, ui_command(uri)], earlier), documents, runs, folder
+            )
             recorder.log_report(folder)
             recorder.show(tracking_page(study, origin.doc, verdicts, folder))
             page = recorder.page_address()
@@ -89,16 +88,17 @@ def _baseline(baseline: Path | None, folder: Path) -> Results | None:
     return load(baseline)
 
 
-def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFrame:
+def recorded_runs(study: Study, recorder: Recorder, curves: Path, command: str) -> pd.DataFrame:
     """The recorded runs of a study, see `harness.ledger.run_table`; of those that it has grown by there are none yet.
 
     Args:
         study: as it is now.
         recorder: of its records.
         curves: the file for them.
+        command: that runs the study.
 
     Raises:
-        InvalidStudy: all that is recorded is of other settings.
+        InvalidStudy: all that is recorded is of other settings, or the study was launched and none of its runs is recorded.
     """
     deciding = ["tune"] if study.tunes() and not study.tunes_within() else []
     if study.tunes_within() and study.widen:
@@ -107,6 +107,9 @@ def recorded_runs(study: Study, recorder: Recorder, curves: Path) -> pd.DataFram
             "confirm",
         ]  # what was tested when nothing was tuned within seeds may be a run that tunes now
     entries = recorder.entries(deciding)
+    if not entries and recorder.identities():
+        message = "was launched, and no run of it is recorded yet"
+        raise InvalidStudy([Problem(study.name, message)], f"nothing is wrong; go on with `{command}`")
     holdings = held(study, Entries(entries))
     wanted = shares(study, holdings)
     if entries and not wanted:

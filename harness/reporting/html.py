@@ -40,7 +40,7 @@ DELTA = (
 CELLS = "Over seeds of the confirm phase: medians with exact 95 % intervals; of rates and shares the mean."
 """Below the table of cells."""
 
-SHARED = "Δ of each claim where both arms have the same tuned values (median over n seeds, positive favours the claim):"
+SHARED = "Δ of each claim where both arms have the same tuned values (by its own estimate, over n seeds; positive favours the claim):"
 """Above the table of shared values."""
 
 FAMILIES = (

@@ -7,6 +7,7 @@ import pandas as pd
 
 from harness.inference.description import described, statistic
 from harness.inference.intervals.robust import median
+from harness.inference.ranks import as_ranked
 from harness.inference.selection import cells
 from harness.settings.levels import tabled
 from harness.settings.metrics import METRICS
@@ -53,12 +54,12 @@ def summarize(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     """One row per cell: levels, tuned values, counts, and each metric's mean, median and 95 % interval over `…_n` runs.
 
     Of values that seeds were tuned to by themselves it is the median, with the range beside it.
-    The interval is that of the metric's statistic, see `description.described`: of the mean for what is 0 or 1, else of the median. A cell
-    with a run that became non-finite has the mean `inf` in metrics that are infinite there. Only where a metric is missing a run is
-    not counted, which `…_n` says.
+    The interval is that of the metric's statistic, see `description.described`: of the mean for what is 0 or 1, else of the median. A run
+    that diverged ranks worst, as in claims (`as_ranked`), so that a cell with one has the mean `inf` where that is an infinity. Only
+    where a metric is missing a run is not counted, which `…_n` says.
     """
     rows, names = [], [name for name in METRICS if name in runs]
-    for cell, inside in cells(study, runs):
+    for cell, inside in cells(study, as_ranked(runs)):
         row: dict[str, Any] = {path: tabled(level) for path, level in cell.items()}
         for path in study.tunes():
             row |= dict(zip(tuned_columns(study, path), _tuned(inside[path]), strict=False))

@@ -183,5 +183,6 @@ def _note_of_cell(row: Mapping[str, Any], study: Study) -> str:
     how = "each tuned by itself" if study.tunes_within() else "all at the same settings"
     return (
         f"Means over {counted(int(row['n']), 'seed')}, {how}; `{SEEDS_FILE}` has each of them.{ended} Metrics that end in "
-        "`_median`, and curves, are medians over the seeds, of which those that became non-finite count as infinite."
+        "`_median`, and curves, are medians over the seeds: a run that diverged ranks worst in metrics, and counts as infinite in curves "
+        "once it became non-finite."
     )

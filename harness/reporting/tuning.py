@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.exploration.shared_points import shared_points
-from harness.inference.range_ends import choices, ends_of, how_wide, is_at, number_beyond, values_tried, why_no_wider
+from harness.inference.range_ends import (
+    choices,
+    end_reached,
+    ends_of,
+    how_wide,
+    number_beyond,
+    values_tried,
+    why_no_wider,
+)
 from harness.reporting.page.content import Table
 from harness.reporting.page.trust import still_improving
 from harness.reporting.page.words import number
@@ -58,7 +66,7 @@ def _ends(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
     """Where the best value is the smallest or the largest tried."""
     values, of_cells = values_tried(study, runs, path), list(choices(study, runs, path))
     for end, value in ends_of(values).items():
-        named = [in_words(cell) for cell, chosen in of_cells if is_at(chosen, value)]
+        named = [in_words(cell) for cell, chosen in of_cells if end_reached(chosen, values) == end]
         if named:
             chosen = [best for _, of_cell in of_cells for best in of_cell]
             more = f" and {len(named) - MOST_CELLS} more" if len(named) > MOST_CELLS else ""

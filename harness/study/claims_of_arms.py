@@ -18,6 +18,12 @@ from harness.study.statement import (
     sign_of,
 )
 
+OVER_SEEDS: dict[Estimand, str] = {
+    "median": " in the median seed", "hodges_lehmann": " by the Hodges–Lehmann estimate over seeds", "mean": " in the mean over seeds",
+    "rate": "",
+}  # fmt: skip
+"""What of the numbers of all seeds is beyond a number; a rate is one by itself."""
+
 
 class OfTwoArms(Estimated):
     """The base of claims that compare a `treatment` with a `baseline`."""
@@ -136,5 +142,7 @@ class Threshold(Estimated):
         return [Contrast("", [Difference(sign_of(self.better), self.arm, self.value)])]
 
     def in_words(self) -> str:
-        """See `Estimated`."""
-        return f"{self.better} than {self.value:g} with {in_words(self.arm)}"
+        """See `Estimated`; single runs and cells may lie on the other side."""
+        where = f" with {in_words(self.arm)}" if self.arm else ""
+        cells = ", averaged over all cells" if self.across == "average" and not self.arm else ""
+        return f"{self.better} than {self.value:g}{OVER_SEEDS[self.estimated()]}{where}{cells}"

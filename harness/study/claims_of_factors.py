@@ -96,10 +96,10 @@ class Trend(Estimated):
 
 
 class Interaction(Estimated):
-    """A statement that the effect of a treatment is larger in one place than in another.
+    """A statement that the effect of a treatment is more favourable in one place than in another.
 
     The number of a seed is (treatment − baseline) where `here` holds, less the same where `there` holds; positive where
-    the treatment helps more `here`.
+    the treatment helps more, or harms less, `here`.
 
     Args:
         treatment, baseline: levels of the factors whose effect is compared.
@@ -164,4 +164,15 @@ class Interaction(Estimated):
 
     def in_words(self) -> str:
         """See `Estimated`."""
-        return f"made {self.better} by {in_words(self.treatment)} against {in_words(self.baseline)} more with {in_words(self.here)} than with {in_words(self.there)}"
+        return f"{self.better} with {in_words(self.here)} than with {in_words(self.there)}"
+
+    def subject(self, what: str) -> str:
+        """See `Estimated`: the effect with its sign, since a treatment may do good, or harm, in both places."""
+        treatment, baseline = in_words(self.treatment), in_words(self.baseline)
+        if self.scale == "ratio":
+            return f"the ratio of {what} with {treatment} to that with {baseline}"
+        return f"the change of {what} from {baseline} to {treatment}"
+
+    def compared(self) -> str:
+        """See `Estimated`."""
+        return f"{self.subject('the metric')}, {self.in_words()}"

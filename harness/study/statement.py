@@ -120,8 +120,20 @@ class Estimated(Statement):
         raise NotImplementedError
 
     def in_words(self) -> str:
-        """What is compared."""
+        """What is claimed of its `subject`."""
         raise NotImplementedError
+
+    def subject(self, what: str) -> str:
+        """What it speaks of, in words: its metric, or the rate that is made of it, or a change of these.
+
+        Args:
+            what: the metric or the rate.
+        """
+        return what
+
+    def compared(self) -> str:
+        """What is compared, whatever the metric."""
+        return self.in_words()
 
     def opposite(self) -> "Estimated":
         """The same claim of the other direction."""

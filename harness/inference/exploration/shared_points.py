@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.inference.intervals.robust import median
+from harness.inference.estimates import estimate
+from harness.inference.evidence import at_worst, tests_of
 from harness.inference.samples import sample
 from harness.inference.selection import tried
 from harness.settings.levels import at
+from harness.settings.metrics import OF_TUNED_RATES
 from harness.study import AnyClaim, Estimated, Study
 
 TWINS = {"test_loss": "validation_loss", "test_error": "validation_error"}
@@ -16,9 +18,10 @@ TWINS = {"test_loss": "validation_loss", "test_error": "validation_error"}
 
 
 def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[AnyClaim]) -> pd.DataFrame:
-    """One row per claim and value tried: `claim`, `metric`, the tuned values by path, `difference` (median over seeds; of a claim on several the least) and `n` seeds.
+    """One row per claim and value tried: `claim`, `metric`, the tuned values by path, `difference`, which is the claim's own estimate, and `n` seeds.
 
-    Empty where arms have no values in common: nothing is tuned, or by a sampler that adapts to each cell.
+    Empty where arms have no values in common: nothing is tuned, or by a sampler that adapts to each cell. A claim on what a seed has of
+    all values together has no row.
 
     Args:
         study: of the runs.
@@ -31,15 +34,16 @@ def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[AnyClaim]) 
         return pd.DataFrame()
     for claim in claims:
         compared = _measured(claim, there) if isinstance(claim, Estimated) else None
-        if compared is None:
+        if compared is None or compared.metric in OF_TUNED_RATES:
             continue
         contrasts = compared.contrasts(study.sweeps())
         inside = there[np.any([at(there, arm) for contrast in contrasts for arm in contrast.arms()], axis=0)]
         for values, at_point in inside.groupby(paths, sort=True):
             samples = [sample(compared, contrast, at_point, study.sweeps()) for contrast in contrasts]
-            if all(each.seeds for each in samples):
-                differences = [median(each.differences) for each in samples]
-                found = {"difference": min(differences) + 0.0, "n": min(len(each.seeds) for each in samples)}
+            estimates = [estimate(compared, each) for each in tests_of(compared, samples)]
+            if all(each.n for each in estimates):
+                difference = at_worst(compared, [each.value for each in estimates])
+                found = {"difference": difference + 0.0, "n": min(each.n for each in estimates)}
                 rows.append(
                     {"claim": claim.title, "metric": compared.metric, **dict(zip(paths, values, strict=True)), **found}
                 )

@@ -34,9 +34,11 @@ def verdict_lines(verdicts: Sequence["Verdict"]) -> Iterator[str]:
 
 def interval_of(verdict: "Verdict") -> str:
     """What was estimated, in numbers; "" where nothing was."""
+    from harness.reporting.page.words import at_worst
+
     if verdict.estimate is None or verdict.low is None or verdict.high is None or verdict.level is None:
         return ""
-    between = f"{verdict.estimate:.3g} [{verdict.low:.3g}, {verdict.high:.3g}] at level {verdict.level:.1%}"
+    between = f"{verdict.estimate:.3g} [{verdict.low:.3g}, {verdict.high:.3g}]{at_worst(verdict)} at level {verdict.level:.1%}"
     least = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
     return f"Δ {between}{least}, {counted(verdict.n, 'seed')}"
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import scipy  # type: ignore[import-untyped]
 
 from harness.inference.description import described
 from harness.inference.intervals.median import median_bounds
 from harness.inference.intervals.rates import clopper_pearson_bounds
-from harness.inference.range_ends import ends_of
+from harness.inference.intervals.robust import median
+from harness.inference.range_ends import end_reached, ends_of
 from harness.inference.samples import BAD
 from harness.inference.selection import cells, rivals
 from harness.inference.verdict import Verdict
@@ -89,8 +89,7 @@ class _Cell:
     @property
     def median(self) -> float:
         """Of the objective, over seeds, infinite where half of the runs or more diverged."""
-        ordered = np.sort(self.values.to_numpy(float))
-        return float(ordered[len(ordered) // 2]) if len(ordered) else math.inf
+        return median(self.values)
 
 
 def advice(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict], *, incomplete: bool) -> Advice:
@@ -236,17 +235,15 @@ def _median(values: "pd.Series[float]") -> str:
     """The median, with its interval where there are seeds enough for one."""
     numbers = values.to_numpy(float)
     low, high = median_bounds(numbers, numbers)(ALPHA)
-    middle = float(np.median(numbers))
+    middle = median(numbers)
     return number(middle) if math.isinf(low) and math.isinf(high) else bracketed(middle, low, high)
 
 
 def _caveats(study: Study, runs: pd.DataFrame, best: _Cell) -> Iterator[str]:
     """What may lie beyond what was tried."""
     for path in study.tunes():
-        for end, value in ends_of(runs.loc[runs["status"] != "failed", path].tolist()).items():
-            n = int((best.runs[path] == value).sum())
-            if 2 * n >= len(best.runs):
-                yield f"{path} lies at the {end} end of what was tried: beyond it may be better."
+        if end := end_reached(best.runs[path].tolist(), runs.loc[runs["status"] != "failed", path].tolist()):
+            yield f"{path} lies at the {end} end of what was tried: beyond it may be better."
     for path, level in best.levels.items():
         numbers = [float(stored(other)) for other in study.sweeps()[path].levels if is_number(other)]
         for end, value in ends_of([each for each in numbers if math.isfinite(each)]).items():

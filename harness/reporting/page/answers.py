@@ -9,10 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.inference.intervals.robust import median
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import NO_SWEEPS, bracketed, ends, level_in_words, levels_in_words, metric_of, number
+from harness.reporting.page.words import (
+    NO_SWEEPS,
+    at_worst,
+    bracketed,
+    ends,
+    level_in_words,
+    levels_in_words,
+    metric_of,
+    number,
+)
 from harness.settings import Sweep
 from harness.settings.levels import at, stored
 from harness.settings.metrics import METRICS
@@ -51,7 +61,11 @@ def answer(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) ->
     if verdict.estimate is None or verdict.label == "exact":
         return Answer(verdict, reason, "")
     if verdict.kind != "Claim":
-        return Answer(verdict, f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}.", _rests_on(verdict))
+        return Answer(
+            verdict,
+            f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}{at_worst(verdict)}.",
+            _rests_on(verdict),
+        )
     parts = {
         "supported": [_effect(verdict, sweeps), _wins(verdict)],
         "refuted": [_effect(verdict, sweeps), REFUTED.get(verdict.label, f"Not {verdict.better} by more than δ."), _wins(verdict)],
@@ -90,7 +104,7 @@ def _effect(verdict: Verdict, sweeps: Mapping[str, Sweep]) -> str:
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
     how, than = (f"{word} by", "than") if estimate else ("the same:", "as")
     by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high)
-    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}."
+    return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}{at_worst(verdict)}."
 
 
 def _rests_on(verdict: Verdict) -> str:
@@ -122,15 +136,14 @@ def against(
 
 
 def _wins(verdict: Verdict) -> str:
-    """In how many seeds the arms differ as claimed."""
+    """In how many seeds the arms differ as claimed, of those that the estimate is of."""
     if verdict.estimand == "rate" or not verdict.per_seed:
         return ""
-    differences = np.array(list(verdict.per_seed.values()))
-    ties = int((differences == 0).sum())
+    differences = np.array([value for seed, value in verdict.per_seed.items() if seed not in verdict.left_out])
+    ties, lost = int((differences == 0).sum()), len(verdict.left_out)
     tied = f", {ties} tied" if ties else ""
-    return (
-        f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}."
-    )
+    without = f", {lost} left out in which a run diverged or collapsed" if lost else ""
+    return f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}{without}."
 
 
 def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> str:
@@ -169,4 +182,4 @@ def _middle(verdict: Verdict, arm: pd.DataFrame) -> str:
     if verdict.estimand == "mean":
         values = values[~arm.loc[values.index, "status"].isin(BAD)]
         return number(float(values.mean()) if len(values) else math.nan)
-    return number(float(values.median()) if len(values) else math.nan)
+    return number(median(values))

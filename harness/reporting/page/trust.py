@@ -56,7 +56,9 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
     said += [f"{len(unknown)} not known to be older than the data"] if unknown else []
     said += [f"{gone} withdrawn"] if (gone := sum("withdrawn" in mark(verdict) for verdict in verdicts)) else []
     text = ", ".join(said)
-    yield f"{text[0].upper()}{text[1:]}; 5 % for a false verdict among all of them."
+    families = {one.registered for verdict in verdicts for one in (verdict, verdict.was) if one is not None}
+    among = "all of them" if len(families) == 1 else "those of each kind by themselves"
+    yield f"{text[0].upper()}{text[1:]}; 5 % for a false verdict among {among}."
 
 
 def still_improving(study: Study, runs: pd.DataFrame) -> tuple[int, int]:

@@ -138,7 +138,25 @@ def effect(verdict: Verdict) -> str:
     'eval_noise: largest deviation 0'
     """
     what = interval(verdict)
-    return f"{metric_of(verdict)}: {what}" if verdict.label == "exact" else f"Δ of {metric_of(verdict)} {what}"
+    return (
+        f"{metric_of(verdict)}: {what}"
+        if verdict.label == "exact"
+        else f"Δ of {metric_of(verdict)} {what}{at_worst(verdict)}"
+    )
+
+
+def at_worst(verdict: Verdict) -> str:
+    """Of which of several cells or steps, all of which must bear the claim out, the estimate is; "" where it is of all together.
+
+    >>> from harness.inference.verdict import CellEstimate
+    >>> cells = [CellEstimate("steps = 10", 0.2, 0.1, 0.3), CellEstimate("steps = 20", -0.1, -0.2, 0.3)]
+    >>> at_worst(Verdict("t", "gap", "inconclusive", "", "", kind="Claim", estimate=-0.1, cells=cells))
+    ' at steps = 20, the least favourable of 2 that must all bear the claim out'
+    """
+    if verdict.at_worst is None:
+        return ""
+    which = "the farthest from 0" if verdict.kind == "Equivalence" else "the least favourable"
+    return f" at {brief(verdict.at_worst.name)}, {which} of {len(verdict.cells)} that must all bear the claim out"
 
 
 def ends(verdict: Verdict) -> tuple[float, float]:

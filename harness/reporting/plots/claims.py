@@ -19,7 +19,6 @@ from harness.reporting.plots.scales import BEHIND, Scale, scale_of
 from harness.reporting.plots.texts import metric_words, wrapped
 from harness.settings.show import counted
 
-TOGETHER = {True: "all: the least", False: "average over cells"}
 LABEL = 30
 """Characters of a cell's name in one line."""
 
@@ -34,7 +33,7 @@ def data(verdict: Verdict) -> pd.DataFrame | None:
     if verdict.estimate is None or verdict.label == "exact":
         return None
     together = CellEstimate(
-        TOGETHER[not verdict.per_seed] if verdict.cells else "all seeds", verdict.estimate,
+        _together(verdict), verdict.estimate,
         -math.inf if verdict.low is None else verdict.low, math.inf if verdict.high is None else verdict.high,
         verdict.per_seed, verdict.incomparable, verdict.left_out,
     )  # fmt: skip
@@ -49,6 +48,13 @@ def data(verdict: Verdict) -> pd.DataFrame | None:
         rows += [where | {"seed": seed, "value": value, "state": _state(cell, seed)}
                  for seed, value in cell.per_seed.items()]  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _together(verdict: Verdict) -> str:
+    """What the verdict's own estimate is of."""
+    if verdict.at_worst is not None:
+        return f"all: the {'farthest from 0' if verdict.kind == 'Equivalence' else 'least'}"
+    return "average over cells" if verdict.cells else "all seeds"
 
 
 def _state(cell: CellEstimate, seed: int) -> str:
@@ -142,7 +148,7 @@ def title(verdict: Verdict, table: pd.DataFrame) -> str:
     """The estimate beside δ, and how many seeds and cells favour the claim."""
     estimates = table[table["state"] == "estimate"]
     whole = estimates.iloc[0]
-    seeds = table[table["together"] & (table["state"] != "estimate")]["value"]
+    seeds = table[table["together"] & ~table["state"].isin(["estimate", "left out"])]["value"]
     said = f"{word(verdict)}: Δ of {metric_words(metric_of(verdict))} is {number(whole['value'])} [{number(whole['low'])}, "
     said += f"{number(whole['high'])}], δ = {number(whole['smallest_effect'])}"
     if verdict.kind != "Equivalence" and len(seeds):

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.inference.ranks import as_ranked
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import estimate, statistic_in_words
@@ -40,7 +41,7 @@ def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.D
     if "x" not in roles.panels:
         return None
     metrics, rows = measured(runs, metrics), list[dict[str, Any]]()
-    runs = confirmed(runs)[[*roles.order, "seed", "status", *metrics]]
+    runs = as_ranked(confirmed(runs)[[*roles.order, "seed", "status", *metrics]])
     for names, inside in roles.cells(runs, roles.panels):
         rows += [names | {"metric": metric} | estimate(metric, inside) for metric in metrics if len(inside)]
     return pd.DataFrame(rows) if rows else None
@@ -48,7 +49,7 @@ def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.D
 
 def without_constant(data: pd.DataFrame, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The metrics that vary from run to run, and a sentence on each that does not; of all constant ones the first is kept."""
-    runs = confirmed(runs)
+    runs = as_ranked(confirmed(runs))
     values = {metric: runs[metric].dropna() for metric in data["metric"].unique()}
     constant = {metric: column for metric, column in values.items() if column.nunique() == 1}
     if len(constant) == len(values):

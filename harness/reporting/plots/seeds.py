@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from harness.inference.intervals.robust import median
+from harness.inference.ranks import as_ranked
 from harness.reporting.page.level_names import told_apart
 from harness.reporting.plots.axes import facet_panels, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import estimate, statistic_in_words
@@ -29,7 +30,7 @@ def roles_of(roles: Roles) -> dict[str, str]:
 
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     """One row per seed and cell: the main metric of generalization, beside what the cell's estimate is."""
-    runs, rows = confirmed(runs), list[dict[str, Any]]()
+    runs, rows = as_ranked(confirmed(runs)), list[dict[str, Any]]()
     shown = metrics(runs, roles.study)
     if not shown or not roles.order:
         return None
@@ -117,6 +118,6 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     if table is not None:
         caption = (
             f"Every seed: a point per run; grey lines join the runs of one seed; bars: {statistic_in_words(table)}. k× at the edge: k runs lie beyond the axis "
-            f"or became non-finite.{roles.said(roles_of(roles))}"
+            f"or diverged.{roles.said(roles_of(roles))}"
         )
         yield Plot("seeds", caption, table, draw, title=title(table) + roles.where(roles_of(roles)))

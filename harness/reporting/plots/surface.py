@@ -12,6 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from harness.inference.ranks import as_ranked
 from harness.reporting.page.level_names import told_apart
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import LEAST_WIDTH, LINE, facet_names, level_name, level_ticks
@@ -47,7 +48,7 @@ def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     found = roles.points
     if "group" not in found:
         return None
-    runs = confirmed(runs)
+    runs = as_ranked(confirmed(runs))
     shown = [name for name in metrics(runs, roles.study) if METRICS[name].better and METRICS[name].unit != RATE]
     roles_here = {"x": found["x"], "y": found["group"]} | {k: v for k, v in found.items() if k == "facet"}
     cells = [(names, inside) for names, inside in roles.cells(runs, roles_here) if len(inside)]
