@@ -20,6 +20,7 @@ from harness.clipping import GlobalNorm
 from harness.engine.diagnostics.churn import churn, with_churn
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.diagnostics.predictions import calibration_error
+from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.stability import solving
@@ -34,6 +35,7 @@ from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
 from harness.settings.metrics import DETAIL, METRICS
 from harness.settings.randomness import stream, stream_seed
+from harness.settings.schedules import Late
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
 from harness.tasks.task import Data
 
@@ -135,6 +137,61 @@ def test_best_weights_are_those_that_a_shorter_training_ends_with(level: str) ->
     assert early["best_test_loss"] == pytest.approx(at_end["test_loss"], rel=1e-6)
     assert early["best_test_error"] == at_end["test_error"]
     assert early["best_gap"] == pytest.approx(at_end["gap"], abs=1e-6)
+
+
+class Annealed(nn.Module):
+    """Logits that grow with the steps taken, which evaluation reads, too."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(inputs, 16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, outputs))
+        self.steps, self.scale, self.seen = 0, 1.0, [0]
+
+    def count(self) -> float:
+        self.steps += self.training
+        return 1 + self.steps / 10
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) * self.count()
+
+
+class AnnealedByAFloat(Annealed):
+    def count(self) -> float:
+        self.scale *= 1.05 if self.training else 1.0
+        return self.scale
+
+
+class AnnealedByAList(Annealed):
+    def count(self) -> float:
+        self.seen[0] += self.training
+        return 1 + self.seen[0] / 10
+
+
+NOISY_SEQUENCES = Tensors(X.view(300, 5, 1), (X[:, 0] + 3 * X[:, 1].roll(1) > 0).long(), train_size=60)
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "lr"),
+    [
+        *((POINTS, Model(module), 0.5) for module in (Annealed, AnnealedByAFloat, AnnealedByAList)),
+        (NOISY_SEQUENCES, SimpleRNN(hidden=8, zoneout=Late(0.6, after=30)), 1.0),
+    ],
+    ids=["counter", "number", "list", "zoneout by a schedule"],
+)
+def test_what_evaluation_reads_besides_weights_is_that_of_the_best_step_of_each_run(
+    task: Task, model: Model, lr: float
+) -> None:
+    """As the plain loop has it that ends there; the members of one population have best steps of their own."""
+    setup = Setup(task=task, model=model, optimizer=SGD(lr), batch_size=16, steps=60)
+    seeds = [Run(0, seed, setup) for seed in range(6)]
+    assert obstacle(seeds[:2], CPU) == ""
+    runs, _ = train(seeds, evaluations=12, device=CPU)
+    assert runs["best_step"].nunique() > 2 and runs["best_step"].min() < 30
+    for _, row in runs.iterrows():
+        short = setup.replace(steps=int(row["best_step"]))
+        ended = train([Run(0, int(row["seed"]), short)], evaluations=1, device=CPU)[0].loc[0]
+        for name in ("train_loss", "test_loss", "test_error", "gap"):
+            assert row[f"best_{name}"] == pytest.approx(ended[name], rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize(

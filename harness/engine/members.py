@@ -33,12 +33,14 @@ class Members(ABC):
 
     Attributes:
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
+        changes: whether, of several members, forward passes change what layers hold besides tensors; it is the same for all.
         repeats: whether a step does the same every time, so that a CUDA device may repeat it from a graph.
         unused: names of the parameters that had no part in the last forward pass: like `torch.optim`, an update leaves them.
         mode: whether the module was last put into training mode; None where it was not put into any.
     """
 
     unused: tuple[str, ...] = ()
+    changes = False
     repeats = False
 
     def __init__(
@@ -90,7 +92,7 @@ class Members(ABC):
         return self._noise.generators()
 
     def noise_kept(self) -> AbstractContextManager[None]:
-        """After the block the noise of dropout goes on as before it."""
+        """After the block the noise of dropout goes on as before it, and schedules at the step before it."""
         return self._noise.kept()
 
     @abstractmethod
