@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,17 +15,21 @@ import torch.nn as nn
 import torch.nn.functional as F
 from sklearn.metrics import brier_score_loss
 from test_train import CPU
+from torch.autograd.function import once_differentiable
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness import Claim, Diagnostics, InvalidStudy, Study, Sweep, Tune
 from harness.clipping import GlobalNorm
 from harness.engine.diagnostics.churn import churn, with_churn
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.diagnostics.predictions import calibration_error
+from harness.engine.history import LoggingSteps
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.stability import solving
 from harness.engine.train import train
+from harness.engine.training import Training
 from harness.execution.trainer import Trained, failed
 from harness.inference.intervals.interval import t_interval
 from harness.lead.leader import finish
@@ -46,12 +51,14 @@ SMALL_SUM = AddingProblem(length=6, train_size=100, validation_size=20, test_siz
 SMALL_TEXT = CharLM(length=5, train_size=40, validation_size=10, test_size=20)
 
 
-def untrained(task: Task, model: Model, level: str, *, batch_size: int = 16) -> tuple[pd.Series, nn.Module, Setup]:
+def untrained(
+    task: Task, model: Model, level: str, *, batch_size: int = 16, dtype: torch.dtype = F64
+) -> tuple[pd.Series, nn.Module, Setup]:
     """Metrics of seed 1 after steps so small that the weights stay the initial ones, and the plain module with these."""
     setup = Setup(
         task=task, model=model, optimizer=SGD(1e-300), batch_size=batch_size, steps=2, metrics=Diagnostics(level)
     )
-    runs, _ = train([Run(0, 0, setup), Run(0, 1, setup)], evaluations=1, device=CPU, dtype=F64)
+    runs, _ = train([Run(0, 0, setup), Run(0, 1, setup)], evaluations=1, device=CPU, dtype=dtype)
     torch.manual_seed(stream_seed(1, "init"))
     return runs.loc[1], model.build(task.sizes(task.data(1))).to(F64).eval(), setup
 
@@ -194,28 +201,160 @@ def test_what_evaluation_reads_besides_weights_is_that_of_the_best_step_of_each_
             assert row[f"best_{name}"] == pytest.approx(ended[name], rel=1e-4, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("task", "model"),
-    [(POINTS, DropoutNet(hidden=(4,))), (SMALL_SUM, SimpleRNN(hidden=4))],
-    ids=["perceptron", "recurrent net"],
-)
-def test_sharpness_is_the_hessians_top_eigenvalue(task: Task, model: Model) -> None:
-    row, module, _ = untrained(task, model, "full")
+def eigenvalues(task: Task, module: nn.Module) -> torch.Tensor:
+    """Of the Hessian of the loss of the first 256 training examples of seed 1, ascending."""
     x, y = examples(task, "train", 256)
-    count = len(x)
-    x, y = x[torch.arange(256) % count], y[torch.arange(256) % count]
     parameters = {name: p.detach() for name, p in module.named_parameters()}
 
     def loss(flat: torch.Tensor) -> torch.Tensor:
         parts = flat.split([p.numel() for p in parameters.values()])
         own = {n: part.view(p.shape) for (n, p), part in zip(parameters.items(), parts, strict=True)}
-        output = torch.func.functional_call(module, own, (x,))
-        return F.mse_loss(output.view_as(y), y) if y.is_floating_point() else F.cross_entropy(output, y)
+        with sdpa_kernel(SDPBackend.MATH):
+            return task.losses(torch.func.functional_call(module, own, (x,)), y).mean()
 
     flat = torch.cat([p.flatten() for p in parameters.values()])
-    eigenvalues = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, flat))
-    assert row["sharpness"] == pytest.approx(float(eigenvalues.max()), rel=0.02)
-    assert eigenvalues.max() > -eigenvalues.min()
+    return torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, flat))
+
+
+class Attending(nn.Module):
+    """Attention and a convolution, dropout between them."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(4, 2, 5, dropout, batch_first=True)
+        self.spread, self.out = nn.Conv1d(1, 4, 3, padding=1), nn.Linear(4, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.layer(self.spread(x.unsqueeze(1)).transpose(1, 2)).mean(1))
+
+
+@pytest.mark.parametrize("dtype", [F64, torch.float32], ids=str)
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        (POINTS, DropoutNet(hidden=(8,))),
+        (SMALL_SUM, SimpleRNN(hidden=4)),
+        (SMALL_SUM, SimpleRNN(hidden=3, cell="lstm", zoneout=0.3)),
+        (SMALL_SUM, SimpleRNN(hidden=3, cell="gru", layers=2, dropout=0.3)),
+        (SMALL_TEXT, SimpleRNN(hidden=3, cell="lstm", readout="every", embedding=2)),
+        (POINTS, Model(Attending)),
+    ],
+    ids=["ReLU", "RNN", "LSTM, zoneout", "GRU", "LSTM of tokens", "attention"],
+)
+def test_sharpness_is_the_hessians_largest_eigenvalue(task: Task, model: Model, dtype: torch.dtype) -> None:
+    row, module, _ = untrained(task, model, "full", dtype=dtype)
+    exact = eigenvalues(task, module)
+    assert row["sharpness"] == pytest.approx(float(exact[-1]), abs=1e-3 * float(exact.abs().max()))
+
+
+def test_sharpness_of_a_trained_net_of_kinks_is_exact_in_single_precision() -> None:
+    """Where gradients jump next to the weights, differences of these are no second derivatives."""
+    setup = Setup(
+        task=POINTS, model=DropoutNet(hidden=(8,), dropout=0.3), optimizer=SGD(0.3), batch_size=16, steps=400,
+        metrics=Diagnostics("full"),
+    )  # fmt: skip
+    whole, _ = train([Run(0, s, setup) for s in (0, 1)], evaluations=1, device=CPU)
+    training = Training(
+        [Run(0, s, setup) for s in (0, 1)], LoggingSteps(400, 1), device=CPU, dtype=torch.float32, capture=False
+    )
+    for batch in training.draw_batches(400):
+        training.step(batch)
+    module = setup.model.build(POINTS.sizes(POINTS.data(1)))
+    module.load_state_dict(training.population.weights(1))
+    assert whole["sharpness"][1] == pytest.approx(float(eigenvalues(POINTS, module.to(F64).eval())[-1]), rel=1e-3)
+
+
+class Saddle(Tensors):
+    """The square of one output less three times that of the other: its Hessian is known by hand."""
+
+    def losses(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return output[:, 0] ** 2 - 3 * output[:, 1] ** 2
+
+    def errors(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return output[:, 0].abs()
+
+
+def test_sharpness_is_the_largest_eigenvalue_also_where_a_negative_one_is_of_larger_magnitude() -> None:
+    task = Saddle(X, (X[:, 0] > 0).long())
+    row, _, _ = untrained(task, DropoutNet(hidden=()), "full")
+    x = F.pad(examples(task, "train", 256)[0], (0, 1), value=1.0)
+    moments = np.linalg.eigvalsh((x.T @ x / len(x)).numpy())
+    assert row["sharpness"] == pytest.approx(2 * moments[-1], abs=6e-3 * moments[-1])
+
+
+def test_sharpness_is_of_each_members_own_examples_whoever_its_companions_are() -> None:
+    """Of all of them once, where they are fewer than others have: 40 are not two parts of six and one of sixteen."""
+    setups = [
+        Setup(task=POINTS.replace(train_size=size), model=DropoutNet(hidden=(8,)), optimizer=SGD(1e-300), batch_size=16, steps=2,
+              metrics=Diagnostics("full")) for size in (40, 170)
+    ]  # fmt: skip
+    runs, _ = train([Run(i, 1, setup) for i, setup in enumerate(setups)], evaluations=1, device=CPU, dtype=F64)
+    for found, setup in zip(runs["sharpness"], setups, strict=True):
+        torch.manual_seed(stream_seed(1, "init"))
+        module = setup.model.build(setup.task.sizes(setup.task.data(1))).to(F64).eval()
+        assert found == pytest.approx(float(eigenvalues(setup.task, module)[-1]), rel=1e-3)
+
+
+class Once(torch.autograd.Function):
+    """A square without a second derivative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return x**2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return 2 * ctx.saved_tensors[0] * gradient
+
+
+class Squares(nn.Module):
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.first, self.drop, self.last = nn.Linear(inputs, 8), nn.Dropout(dropout), nn.Linear(8, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.drop(Once.apply(self.first(x))))
+
+
+class Halfway(Once):
+    """A square whose gradient is none in the gradient that it is given."""
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return 2 * ctx.saved_tensors[0] * gradient.detach()
+
+
+class HalfwaySquares(Squares):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.drop(Halfway.apply(self.first(x))))
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (Squares, "RuntimeError: trying to differentiate twice"),
+        (HalfwaySquares, "the derivative of its gradient is not symmetric"),
+    ],
+)
+def test_sharpness_is_missing_and_that_is_said_where_a_loss_has_no_second_derivative(
+    module: type[nn.Module], why: str
+) -> None:
+    study = Study(name="x", task=POINTS, model=Model(module), batch_size=16, steps=2, metrics=Diagnostics("full"))
+    (note,) = [note for note in study.notes if "sharpness" in note]
+    assert f"sharpness will be missing: its loss cannot be differentiated twice ({why}" in note
+    runs, _ = train([Run(0, s, study.setup({})) for s in (0, 1)], evaluations=1, device=CPU)
+    assert runs["sharpness"].isna().all() and runs["weight_rank"].notna().all()
+    assert not any(
+        "sharpness" in note
+        for note in Study(name="x", task=POINTS, model=DropoutNet(), metrics=Diagnostics("full")).notes
+    )
 
 
 def test_gradient_noise_scale_is_that_of_the_plain_gradients() -> None:

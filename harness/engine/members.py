@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn as nn
@@ -16,6 +16,9 @@ from harness.engine.parameter_layout import ParameterLayout
 from harness.engine.runs import Run
 from harness.engine.scheduled import Clock
 from harness.tasks.task import Task
+
+if TYPE_CHECKING:
+    from harness.engine.plain_member import PlainMember
 
 Score = Callable[[Any, Tensor], Any]
 """What is wanted of a member's output, which may be anything that holds tensors, and its share of the targets."""
@@ -232,6 +235,10 @@ class Members(ABC):
             members: which, by their places then.
             steps: that they have come to, int64 (member,).
         """
+
+    @abstractmethod
+    def alone(self, member: int) -> "PlainMember":
+        """One of them as the plain loop has it now; what is asked of it may change it."""
 
     @abstractmethod
     def weights(self, member: int) -> dict[str, Tensor]:

@@ -30,7 +30,7 @@ from harness.engine.precision import module_placed
 from harness.engine.reached import reached
 from harness.engine.runs import Run, build
 from harness.engine.scheduled import Level
-from harness.engine.stacking import stack_others, stack_parameters, state_dict_of
+from harness.engine.stacking import stack_others, stack_parameters
 from harness.engine.tensor_places import TensorPlaces, named_tensors, untrained
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
@@ -211,14 +211,19 @@ class Population(Members):
         self.clock.set(steps)
         self._noise.restart(self._rows())
 
+    def alone(self, member: int) -> PlainMember:
+        """See `Members.alone`."""
+        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
+        found = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
+        with torch.no_grad():
+            for name, tensor in named_tensors(found.template).items():
+                tensor.copy_(tensors[name][member])
+        found.clock.rows = self.clock.rows[member : member + 1].clone()
+        return found
+
     def weights(self, member: int) -> dict[str, Tensor]:
         """See `Members.weights`."""
-        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
-        module = build(run.setup, run.data(), run.init_seed)
-        with torch.no_grad():
-            for name, tensor in named_tensors(module).items():
-                tensor.copy_(tensors[name][member])
-        return state_dict_of(module)
+        return self.alone(member).weights(0)
 
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""

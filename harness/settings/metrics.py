@@ -46,6 +46,7 @@ class Metric:
         not_across: what factors are about between whose levels the metric says nothing: it is relative to something that
             these change, too.
         of_classes: no run has it whose targets are numbers.
+        version: raised by hand when it is measured otherwise, so that of runs that have it as it was before it is measured anew.
         examples: of a user's own metric: what it is measured on, in words that `measured_on` fills in.
     """
 
@@ -59,6 +60,7 @@ class Metric:
     needs: tuple[str, object] | None = None
     not_across: Literal["dropout", None] = None
     of_classes: bool = False
+    version: int = 1
     examples: str | None = None
 
     @property
@@ -264,8 +266,9 @@ METRICS: dict[str, Metric] = {
         "largest singular value of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
     ),
     "sharpness": Metric(
-        "largest eigenvalue of the Hessian of the training loss at the end", "loss per squared weight", None, "stability",
-        level="full",
+        "largest eigenvalue of the Hessian of the loss on training examples at the end, dropout off, to a thousandth of the largest "
+        "magnitude of an eigenvalue; missing where the loss cannot be differentiated twice", "loss per squared weight", None,
+        "stability", level="full", version=2,
     ),
     "gradient_noise_scale": Metric(
         "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike; missing where "

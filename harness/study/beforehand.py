@@ -6,18 +6,21 @@ from harness.engine.measuring import one_way
 from harness.engine.runs import build
 from harness.models.model import Model
 from harness.settings import Note, show
-from harness.settings.metrics import not_comparable
+from harness.settings.metrics import DETAIL, not_comparable
 from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
+from harness.study.second_derivatives import no_hessian
 from harness.study.statement import Estimated
 from harness.study.target_kinds import predicts_numbers
 from harness.study.unregistered import WAY_OUT as REGISTER
 from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
+
+NO_SHARPNESS = "sharpness will be missing: its loss cannot be differentiated twice"
 
 FEW_EXAMPLES = 3
 """A difference of errors of fewer is a matter of single examples."""
@@ -52,6 +55,8 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(module)]
         if lost := unregistered(module):
             found.append(Note("model", f"{lost}; {REGISTER}"))
+        if setup.metrics.level == DETAIL[-1] and (why := no_hessian(setup, data)):
+            found.append(Note("model", f"{NO_SHARPNESS} ({why})"))
         if setup.differ == "noise":
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from harness.engine.diagnostics.churn import predictions
-from harness.engine.diagnostics.curvature import NoiseScale, sharpness
 from harness.engine.diagnostics.gradient_flow import PROFILE, GradientFlow
+from harness.engine.diagnostics.noise_scale import NoiseScale
 from harness.engine.diagnostics.predictions import calibration, memorization, noise_error
+from harness.engine.diagnostics.sharpness import sharpness
 from harness.engine.diagnostics.weights import recurrent_matrices, weight_rank
 from harness.engine.feed import Feed
 from harness.engine.members import Members
