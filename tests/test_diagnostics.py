@@ -124,6 +124,28 @@ def test_noise_error_is_the_mean_error_on_noisy_inputs() -> None:
     assert row["noise_error"] == pytest.approx(float(torch.stack(errors).mean()))
 
 
+SPREAD = Tensors(X * torch.tensor([1.0, 1.0, 3.0, 1.0, 1.0]), POINTS.y, validation_size=30)
+
+
+def test_noise_error_is_of_each_members_own_examples_whoever_its_companions_are() -> None:
+    """Few training examples, among which the first has no weight of its own, and test sets that end within a batch."""
+    choices = {"train_size": (10, 150, 10), "test_size": (90, 90, 73)}
+    setups = [
+        Setup(task=SPREAD.replace(train_size=n, test_size=k), model=DropoutNet(hidden=(8,)), optimizer=SGD(0.3),
+              batch_size=8, steps=60, metrics=Diagnostics("standard")) for n, k in zip(*choices.values(), strict=True)
+    ]  # fmt: skip
+    seeds = (0, 1)
+    together, _ = train(
+        [Run(t, s, setup) for t, setup in enumerate(setups) for s in seeds], evaluations=1, device=CPU, dtype=F64
+    )
+    for t, setup in enumerate(setups):
+        for seed in seeds:
+            alone = train([Run(t, seed, setup)], evaluations=1, device=CPU, dtype=F64)[0].loc[0]
+            (row,) = together[(together["trial"] == t) & (together["seed"] == seed)].to_dict("records")
+            for name in ("noise_error", "brier", "calibration_error", "test_error"):
+                assert row[name] == pytest.approx(alone[name], rel=1e-9), name
+
+
 @pytest.mark.parametrize("level", DETAIL)
 def test_best_weights_are_those_that_a_shorter_training_ends_with(level: str) -> None:
     setup = Setup(
