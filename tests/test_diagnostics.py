@@ -107,6 +107,98 @@ def test_brier_score_and_calibration_error_are_those_of_scikit_learn_and_pandas(
     assert row["calibration_error"] == pytest.approx(ece(p.max(1), p.argmax(1) == y))
 
 
+class OneLogit(Tensors):
+    """Two classes by one number, the logarithm of their odds."""
+
+    def losses(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(output[:, 0], y.to(output.dtype), reduction="none")
+
+    def errors(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return ((output[:, 0] > 0) != y.bool()).to(output.dtype)
+
+
+class Probabilities(Tensors):
+    """Outputs that are probabilities already, of which a softmax would make others."""
+
+    def losses(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return -output.clamp(min=1e-6).log().gather(1, y.unsqueeze(1))[:, 0]
+
+
+class Logit(nn.Module):
+    def __init__(self, inputs: int, dropout: float = 0.2, width: int = 1) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(inputs, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class Softmax(Logit):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).softmax(-1)
+
+
+TWO = X, (X[:, 0] > 0).long()
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]], ids=["alone", "together"])
+@pytest.mark.parametrize(
+    ("task", "model", "missing"),
+    [
+        (OneLogit(*TWO), Model(Logit), {"brier", "calibration_error", "churn"}),
+        (Probabilities(*TWO), Model(Softmax, width=2), {"brier", "calibration_error"}),
+        (Tensors(*TWO), Model(Logit, width=2), set()),
+    ],
+    ids=["one logit", "probabilities", "logits"],
+)
+def test_what_is_of_scores_of_classes_is_missing_and_refused_where_outputs_are_something_else(
+    task: Task, model: Model, missing: set[str], seeds: list[int]
+) -> None:
+    settings = {
+        "name": "x",
+        "task": task,
+        "model": model,
+        "batch_size": 16,
+        "steps": 30,
+        "metrics": Diagnostics("full"),
+    }
+    study = Study(**settings)
+    assert {
+        name for name in ("brier", "calibration_error", "churn") if any(f"no {name}" in n for n in study.notes)
+    } == missing
+    runs = with_churn(train([Run(0, s, study.setup({})) for s in seeds], evaluations=2, device=CPU)[0])
+    for name in ("brier", "calibration_error", "churn"):
+        there = name in runs and bool(runs[name].notna().all())
+        assert there is (name not in missing and (name != "churn" or len(seeds) > 2))
+    assert runs[["noise_error", "test_error", "sharpness"]].notna().all(axis=None)
+    claim = {
+        "better": "lower",
+        "smallest_effect": 0.1,
+        "treatment": {"model.dropout": 0.5},
+        "baseline": {"model.dropout": 0.0},
+    }
+    swept = model.replace(dropout=Sweep(0.0, 0.5))
+    for name in ("brier", "churn"):
+        claimed = settings | {"model": swept, "claims": [Claim("so", metric=name, **claim)], "seeds": 5}
+        if name not in missing:
+            Study(**claimed)
+            continue
+        with pytest.raises(
+            InvalidStudy, match=r"claims\[0\].metric: is measured of scores of classes, and by the task's own"
+        ):
+            Study(**claimed)
+
+
+def test_an_error_that_is_the_usual_one_needs_scores_of_classes_whatever_the_loss() -> None:
+    """Of one logit the largest is always the first: its error would be the share of the other class."""
+
+    class WithoutErrors(OneLogit):
+        errors = Task.errors
+
+    with pytest.raises(InvalidStudy, match=r"has 1 outputs for 2 classes; .* needs `errors` of its own"):
+        Study(name="x", task=WithoutErrors(*TWO), model=Model(Logit), batch_size=16, steps=2)
+
+
 def test_calibration_error_counts_each_members_own_predictions_only() -> None:
     generator = np.random.default_rng(0)
     confidence, correct = generator.uniform(0.1, 1, (2, 50)), generator.integers(0, 2, (2, 50)).astype(float)

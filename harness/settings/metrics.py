@@ -45,7 +45,8 @@ class Metric:
         needs: a factor, and the value of it at which the metric is not measured.
         not_across: what factors are about between whose levels the metric says nothing: it is relative to something that
             these change, too.
-        of_classes: no run has it whose targets are numbers.
+        of_classes: a method of tasks, `losses` or `errors`, by which outputs are scores of classes, whose softmax are probabilities or
+            whose largest is the class that is predicted; no run has it of a task with one of its own, or whose targets are numbers.
         version: raised by hand when it is measured otherwise, so that of runs that have it as it was before it is measured anew.
         examples: of a user's own metric: what it is measured on, in words that `measured_on` fills in.
     """
@@ -59,7 +60,7 @@ class Metric:
     across_runs: bool = False
     needs: tuple[str, object] | None = None
     not_across: Literal["dropout", None] = None
-    of_classes: bool = False
+    of_classes: Literal["losses", "errors", None] = None
     version: int = 1
     examples: str | None = None
 
@@ -238,12 +239,13 @@ METRICS: dict[str, Metric] = {
         "largest change of an output between two draws of dropout, eval mode", "output", None, "check"
     ),
     "brier": Metric(
-        "Brier score on the test split: mean of Σ (p − y)² over classes", "score", "lower", "generalization",
-        level="standard", of_classes=True,
+        "Brier score on the test split: mean of Σ (p − y)² over classes; missing where a task has `losses` of its own, by which outputs "
+        "may be anything", "score", "lower", "generalization", level="standard", of_classes="losses",
     ),
     "calibration_error": Metric(
-        "expected calibration error on the test split: mean |accuracy − confidence| over 15 bins of confidence",
-        "probability", "lower", "generalization", level="standard", of_classes=True,
+        "expected calibration error on the test split: mean |accuracy − confidence| over 15 bins of confidence; missing where a task "
+        "has `losses` of its own, by which outputs may be anything", "probability", "lower", "generalization", level="standard",
+        of_classes="losses",
     ),
     "noise_error": Metric(
         "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of the inputs", "error", "lower",
@@ -256,8 +258,8 @@ METRICS: dict[str, Metric] = {
     "churn": Metric(
         "share of test points that two seeds with the same settings predict differently: they differ in initial weights, order of "
         "batches, dropout noise and, but for resample=\"none\", in training examples, or in what the study's `differ` names "
-        "alone; of a run, its jackknife value",
-        "share of points", "lower", "generalization", level="standard", across_runs=True, of_classes=True,
+        "alone; of a run, its jackknife value; missing where a task has `errors` of its own, by which outputs may be anything",
+        "share of points", "lower", "generalization", level="standard", across_runs=True, of_classes="errors",
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"

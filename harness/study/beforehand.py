@@ -1,5 +1,6 @@
 """What the user of a study that can run should know of its data and models before it does."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from harness.engine.measuring import one_way
@@ -14,7 +15,7 @@ from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.second_derivatives import no_hessian
 from harness.study.statement import Estimated
-from harness.study.target_kinds import predicts_numbers
+from harness.study.target_kinds import own_methods, predicts_numbers
 from harness.study.unregistered import WAY_OUT as REGISTER
 from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
@@ -46,6 +47,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     setups = [study.setup(cell | lowest) for cell in study.cells()]
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
+    found += _no_classes_notes(study)
     models = {(type(setup.task), _shape(setup.model), setup.differ): setup for setup in reversed(setups)}
     for setup in models.values():
         data = setup.task.data(0)
@@ -62,6 +64,16 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):
             found.append(Note("model", shared))
     return list(dict.fromkeys(found + _claim_notes(study)))
+
+
+def _no_classes_notes(study: Experiment) -> Iterator[Note]:
+    """Which metrics will be missing since outputs may be anything."""
+    if predicts_numbers(study):
+        return
+    for method in sorted(own_methods(study)):
+        if missing := [name for name, metric in study.metrics.metrics().items() if metric.of_classes == method]:
+            said = f"has `{method}` of its own, by which outputs may be anything: no {' and no '.join(missing)}"
+            yield Note("task", said)
 
 
 def _claim_notes(study: Experiment) -> list[Note]:

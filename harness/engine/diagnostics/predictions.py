@@ -9,6 +9,7 @@ from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array
 from harness.settings.randomness import stream
+from harness.tasks.task import Task
 
 BINS = 15
 """Equal bins of confidence (Guo et al. 2017, arXiv:1706.04599, section 2)."""
@@ -21,7 +22,9 @@ SCALE_SAMPLE = 256
 
 
 def calibration(population: Members, feed: Feed) -> dict[str, Array]:
-    """`brier` and `calibration_error` on the test split, (member,) each; NaN where targets are no classes, or outputs no scores of them.
+    """`brier` and `calibration_error` on the test split, (member,) each; NaN where targets are no classes.
+
+    And where a task has losses of its own: the softmax of outputs are probabilities by the cross-entropy of `Task.losses`.
 
     Every step of a sequence that has a class of its own is a prediction of its own.
     """
@@ -29,10 +32,9 @@ def calibration(population: Members, feed: Feed) -> dict[str, Array]:
     parts = []
     for part in in_batches(population, indices):
         x, y = feed.gather(part)
-        output = population.outputs(x, train=False)
-        if y.is_floating_point() or not isinstance(output, Tensor):
+        if y.is_floating_point() or type(population.task).losses is not Task.losses:
             return dict.fromkeys(("brier", "calibration_error"), np.full(len(population), np.nan))
-        p = output.softmax(-1)
+        p = population.outputs(x, train=False).softmax(-1)
         confidence, chosen = p.max(-1)
         brier = p.square().sum(-1) - 2 * p.gather(-1, y.unsqueeze(-1)).squeeze(-1) + 1
         parts.append(torch.stack([brier, confidence, (chosen == y).to(p.dtype)]))
