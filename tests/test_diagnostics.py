@@ -24,6 +24,7 @@ from harness.engine.diagnostics.churn import churn, with_churn
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.diagnostics.predictions import calibration_error
 from harness.engine.history import LoggingSteps
+from harness.engine.obstacles import measured_costs
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -61,6 +62,17 @@ def untrained(
     runs, _ = train([Run(0, 0, setup), Run(0, 1, setup)], evaluations=1, device=CPU, dtype=dtype)
     torch.manual_seed(stream_seed(1, "init"))
     return runs.loc[1], model.build(task.sizes(task.data(1))).to(F64).eval(), setup
+
+
+def trained(runs: list[Run], steps: int, dtype: torch.dtype) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    """Metrics and weights of the last of some runs, which train together."""
+    with measured_costs():
+        training = Training(runs, LoggingSteps(steps, 1), device=CPU, dtype=dtype, capture=False)
+        for step, batch in enumerate(training.draw_batches(steps), start=1):
+            training.log(step, training.step(batch), None)
+        training.evaluate(steps)
+        found = {name: values[-1] for name, values in training.final_metrics().items() if name in METRICS}
+    return found, training.population.weights(len(runs) - 1)
 
 
 def examples(task: Task, split: str, count: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -367,15 +379,10 @@ def test_sharpness_of_a_trained_net_of_kinks_is_exact_in_single_precision() -> N
         task=POINTS, model=DropoutNet(hidden=(8,), dropout=0.3), optimizer=SGD(0.3), batch_size=16, steps=400,
         metrics=Diagnostics("full"),
     )  # fmt: skip
-    whole, _ = train([Run(0, s, setup) for s in (0, 1)], evaluations=1, device=CPU)
-    training = Training(
-        [Run(0, s, setup) for s in (0, 1)], LoggingSteps(400, 1), device=CPU, dtype=torch.float32, capture=False
-    )
-    for batch in training.draw_batches(400):
-        training.step(batch)
+    found, weights = trained([Run(0, s, setup) for s in (0, 1)], 400, torch.float32)
     module = setup.model.build(POINTS.sizes(POINTS.data(1)))
-    module.load_state_dict(training.population.weights(1))
-    assert whole["sharpness"][1] == pytest.approx(float(eigenvalues(POINTS, module.to(F64).eval())[-1]), rel=1e-3)
+    module.load_state_dict(weights)
+    assert found["sharpness"] == pytest.approx(float(eigenvalues(POINTS, module.to(F64).eval())[-1]), rel=1e-3)
 
 
 class Saddle(Tensors):
@@ -494,6 +501,69 @@ def test_matrices_are_measured_as_by_scipy() -> None:
         values = scipy.linalg.svdvals(matrix)
         ranks.append(math.exp(scipy.stats.entropy(values / values.sum())) / min(matrix.shape))
     assert row["weight_rank"] == pytest.approx(np.mean(ranks))
+
+
+class Recurrent(nn.Module):
+    """A recurrence whose matrix is made of other parameters, by `parametrize`."""
+
+    def __init__(self, inputs: int, outputs: int, parametrize: str, whole: bool = False, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.whole = whole
+        self.cell = nn.RNN(inputs, 6, batch_first=True) if whole else nn.RNNCell(inputs, 6)
+        self.drop, self.out = nn.Dropout(dropout), nn.Linear(6, outputs)
+        PARAMETRIZATIONS[parametrize](self.cell, "weight_hh_l0" if whole else "weight_hh")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.whole:
+            return self.out(self.drop(self.cell(x)[0][:, -1]))
+        h = x.new_zeros(len(x), 6)
+        for now in x.unbind(1):
+            h = self.cell(now, h)
+        return self.out(self.drop(h))
+
+
+PARAMETRIZATIONS = {
+    "orthogonal": nn.utils.parametrizations.orthogonal,
+    "weight_norm": nn.utils.parametrizations.weight_norm,
+    "weight_norm by a hook": nn.utils.weight_norm,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize(
+    ("whole", "alone"), [(False, False), (False, True), (True, True)], ids=["cells together", "a cell", "a layer"]
+)
+@pytest.mark.parametrize("parametrize", PARAMETRIZATIONS)
+def test_matrices_are_those_that_layers_compute_with(parametrize: str, whole: bool, alone: bool) -> None:
+    """Known by what the trained layer makes of an identity: W_hh itself, after its tanh is undone."""
+    task = Tensors(X.view(300, 5, 1), (X[:, 0] > 0).long())
+    setup = Setup(
+        task=task, model=Model(Recurrent, parametrize=parametrize, whole=whole), optimizer=SGD(0.3), batch_size=16, steps=30,
+        metrics=Diagnostics("full"),
+    )  # fmt: skip
+    runs = [Run(0, 1, setup)] if alone else [Run(0, s, setup) for s in (0, 1)]
+    found, weights = trained(runs, 30, F64)
+    module = Recurrent(1, 2, parametrize, whole).to(F64)
+    module.load_state_dict(weights)
+    states, zeros = 1e-4 * torch.eye(6, dtype=F64), torch.zeros(6, 1, dtype=F64)
+
+    def step(h: torch.Tensor) -> torch.Tensor:
+        after = module.cell(zeros.unsqueeze(1), h.unsqueeze(0))[1][0] if whole else module.cell(zeros, h)
+        return after.detach().atanh()
+
+    w = ((step(states) - step(0 * states)) / 1e-4).T.numpy()
+    assert found["recurrent_radius"] == pytest.approx(np.abs(scipy.linalg.eigvals(w)).max(), rel=1e-6)
+    assert found["recurrent_gain"] == pytest.approx(scipy.linalg.norm(w, 2), rel=1e-6)
+    if parametrize == "orthogonal":
+        assert found["recurrent_gain"] == pytest.approx(1.0)
+    ranks = []
+    for name, matrix in (("ih", None), ("hh", w), ("out", module.out.weight.detach().numpy())):
+        matrix = (
+            getattr(module.cell, "weight_ih_l0" if whole else "weight_ih").detach().numpy() if name == "ih" else matrix
+        )
+        values = scipy.linalg.svdvals(matrix)
+        ranks.append(math.exp(scipy.stats.entropy(values / values.sum())) / min(matrix.shape))
+    assert found["weight_rank"] == pytest.approx(np.mean(ranks), rel=1e-6)
 
 
 class StepByStep(nn.Module):
