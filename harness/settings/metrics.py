@@ -184,7 +184,10 @@ METRICS: dict[str, Metric] = {
     "mean_shrink": Metric(
         "mean of the gradient norm after clipping / before; 1: clipping never changed it", "ratio", None, "stability", True
     ),
-    "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps", "ratio", None, "stability", True),
+    "update_ratio": Metric(
+        "median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps; θ is what trains or, where a module unfreezes "
+        "parameters later, all that it has", "ratio", None, "stability", True,
+    ),
     "spike_rate": Metric(
         "share of steps with loss > median + 6·MAD of the 100 steps before, or of all before where these are fewer; missing "
         "where none has 20 before it", "share of steps", "lower", "stability", True, not_across="dropout",
