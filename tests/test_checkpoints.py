@@ -83,6 +83,18 @@ def assert_resumes(runs: list[Run], folder: Path, device: torch.device = CPU) ->
     assert len(notes) == 1, notes
 
 
+class Annealed(Normed):
+    """Reads in evaluation how many steps it has taken: each run's best weights go with a count of their own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = [0]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.taken[0] += self.training
+        return super().forward(x) * (1 + self.taken[0])
+
+
 class Turning(Normed):
     """Keeps complex numbers of double precision, which turn on in training."""
 
@@ -130,6 +142,7 @@ def setups() -> dict[str, list[Run]]:
         "lstm": [Run(0, seed, rnn) for seed in (0, 1)],
         "all diagnostics": [Run(0, seed, rnn.replace(metrics=Diagnostics("full"))) for seed in (0, 1)],
         "tuning": [Run(0, seed, net, {}, False) for seed in (0, 1)],
+        "what a module counts": [Run(0, s, net.replace(model=Model(Annealed), optimizer=SGD(2.0))) for s in range(4)],
         "complex numbers": [Run(0, seed, net.replace(model=Model(Turning))) for seed in (0, 1)],
         "alone, complex numbers": [Run(0, 0, net.replace(model=Model(Turning)))],
         "alone": [Run(0, 0, net)],

@@ -37,11 +37,15 @@ from harness.clipping import (
 from harness.clipping.rule import shrinkage
 from harness.engine import clip, step
 from harness.engine.choice import way
+from harness.engine.feed import Feed
 from harness.engine.parameter_layout import ALIGNMENT
+from harness.engine.plain_member import PlainMember
 from harness.engine.planning import plan, population_key
-from harness.engine.runs import Run
+from harness.engine.population import Population
+from harness.engine.runs import Run, examples
 from harness.engine.scheduled import Clock, settings_of
 from harness.engine.setup import Setup
+from harness.engine.step import Stepper
 from harness.engine.train import train
 from harness.models import DropoutNet, Model
 from harness.optimizers import SGD, Adam, AdamW
@@ -589,6 +593,40 @@ def test_rules_are_levels_of_a_sweep() -> None:
     assert [good.setup(cell).clipping for cell in good.cells()] == [NoClipping(), GlobalNorm(1.0), AGC(0.02)]
     with pytest.raises(InvalidStudy, match=r"claims\[0\].treatment.clipping: is not a level of Sweep"):
         study(treatment={"clipping": AGC(0.5)}, baseline={"clipping": NoClipping()})
+
+
+class Does(ClippingRule):
+    """Several things to a gradient, one after another; leaves half of it, its first entry 0 where it is cut."""
+
+    order: str = "scale scale"
+
+    def clip(self, gradient: Gradient, **settings: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        for word in self.order.split():
+            if word == "scale":
+                gradient.scale(torch.full_like(gradient.norm, 0.5))
+            elif word == "cut":
+                gradient.flat[:, :40] = 0.0
+            else:
+                gradient.flat = gradient.flat * 0.5
+        return torch.ones_like(gradient.norm)
+
+
+@pytest.mark.parametrize(
+    "order", ["scale", "scale scale", "cut scale", "scale cut", "cut scale scale", "another scale", "another"]
+)
+def test_what_is_recorded_of_a_rule_is_what_it_leaves_whatever_it_does(order: str) -> None:
+    """By a step of SGD at rate 1, whose length is the norm of what the rule leaves."""
+    runs = [Run(0, seed, SETUP.replace(clipping=Does(order=order), optimizer=SGD(1.0), steps=1)) for seed in (0, 1)]
+    data = examples(runs)
+    for members in ([runs[0]], runs):
+        own = data[: len(members)]
+        population = PlainMember(runs[0], data[0], device=CPU, dtype=torch.float64) if len(members) == 1 else Population(
+            runs, data, device=CPU, dtype=torch.float64)  # fmt: skip
+        feed = Feed(members, own, device=CPU, dtype=torch.float64)
+        before = population.parameters.clone()
+        record = Stepper(members, population).step(*feed.gather(feed.indices(1)[0]))
+        left = torch.linalg.vector_norm(population.parameters - before, dim=1)
+        torch.testing.assert_close(record.clipped_norm[:, 0], left, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,16 +15,22 @@ import torch.nn as nn
 import torch.nn.functional as F
 from sklearn.metrics import brier_score_loss
 from test_train import CPU
+from torch.autograd.function import once_differentiable
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness import Claim, Diagnostics, InvalidStudy, Study, Sweep, Tune
 from harness.clipping import GlobalNorm
 from harness.engine.diagnostics.churn import churn, with_churn
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.diagnostics.predictions import calibration_error
+from harness.engine.history import LoggingSteps
+from harness.engine.obstacles import measured_costs
+from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.stability import solving
 from harness.engine.train import train
+from harness.engine.training import Training
 from harness.execution.trainer import Trained, failed
 from harness.inference.intervals.interval import t_interval
 from harness.lead.leader import finish
@@ -34,6 +41,7 @@ from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
 from harness.settings.metrics import DETAIL, METRICS
 from harness.settings.randomness import stream, stream_seed
+from harness.settings.schedules import Late
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
 from harness.tasks.task import Data
 
@@ -44,14 +52,27 @@ SMALL_SUM = AddingProblem(length=6, train_size=100, validation_size=20, test_siz
 SMALL_TEXT = CharLM(length=5, train_size=40, validation_size=10, test_size=20)
 
 
-def untrained(task: Task, model: Model, level: str, *, batch_size: int = 16) -> tuple[pd.Series, nn.Module, Setup]:
+def untrained(
+    task: Task, model: Model, level: str, *, batch_size: int = 16, dtype: torch.dtype = F64
+) -> tuple[pd.Series, nn.Module, Setup]:
     """Metrics of seed 1 after steps so small that the weights stay the initial ones, and the plain module with these."""
     setup = Setup(
         task=task, model=model, optimizer=SGD(1e-300), batch_size=batch_size, steps=2, metrics=Diagnostics(level)
     )
-    runs, _ = train([Run(0, 0, setup), Run(0, 1, setup)], evaluations=1, device=CPU, dtype=F64)
+    runs, _ = train([Run(0, 0, setup), Run(0, 1, setup)], evaluations=1, device=CPU, dtype=dtype)
     torch.manual_seed(stream_seed(1, "init"))
     return runs.loc[1], model.build(task.sizes(task.data(1))).to(F64).eval(), setup
+
+
+def trained(runs: list[Run], steps: int, dtype: torch.dtype) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    """Metrics and weights of the last of some runs, which train together."""
+    with measured_costs():
+        training = Training(runs, LoggingSteps(steps, 1), device=CPU, dtype=dtype, capture=False)
+        for step, batch in enumerate(training.draw_batches(steps), start=1):
+            training.log(step, training.step(batch), None)
+        training.evaluate(steps)
+        found = {name: values[-1] for name, values in training.final_metrics().items() if name in METRICS}
+    return found, training.population.weights(len(runs) - 1)
 
 
 def examples(task: Task, split: str, count: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
@@ -98,6 +119,98 @@ def test_brier_score_and_calibration_error_are_those_of_scikit_learn_and_pandas(
     assert row["calibration_error"] == pytest.approx(ece(p.max(1), p.argmax(1) == y))
 
 
+class OneLogit(Tensors):
+    """Two classes by one number, the logarithm of their odds."""
+
+    def losses(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.binary_cross_entropy_with_logits(output[:, 0], y.to(output.dtype), reduction="none")
+
+    def errors(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return ((output[:, 0] > 0) != y.bool()).to(output.dtype)
+
+
+class Probabilities(Tensors):
+    """Outputs that are probabilities already, of which a softmax would make others."""
+
+    def losses(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return -output.clamp(min=1e-6).log().gather(1, y.unsqueeze(1))[:, 0]
+
+
+class Logit(nn.Module):
+    def __init__(self, inputs: int, dropout: float = 0.2, width: int = 1) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(inputs, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, width))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class Softmax(Logit):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).softmax(-1)
+
+
+TWO = X, (X[:, 0] > 0).long()
+
+
+@pytest.mark.parametrize("seeds", [[0], [0, 1, 2]], ids=["alone", "together"])
+@pytest.mark.parametrize(
+    ("task", "model", "missing"),
+    [
+        (OneLogit(*TWO), Model(Logit), {"brier", "calibration_error", "churn"}),
+        (Probabilities(*TWO), Model(Softmax, width=2), {"brier", "calibration_error"}),
+        (Tensors(*TWO), Model(Logit, width=2), set()),
+    ],
+    ids=["one logit", "probabilities", "logits"],
+)
+def test_what_is_of_scores_of_classes_is_missing_and_refused_where_outputs_are_something_else(
+    task: Task, model: Model, missing: set[str], seeds: list[int]
+) -> None:
+    settings = {
+        "name": "x",
+        "task": task,
+        "model": model,
+        "batch_size": 16,
+        "steps": 30,
+        "metrics": Diagnostics("full"),
+    }
+    study = Study(**settings)
+    assert {
+        name for name in ("brier", "calibration_error", "churn") if any(f"no {name}" in n for n in study.notes)
+    } == missing
+    runs = with_churn(train([Run(0, s, study.setup({})) for s in seeds], evaluations=2, device=CPU)[0])
+    for name in ("brier", "calibration_error", "churn"):
+        there = name in runs and bool(runs[name].notna().all())
+        assert there is (name not in missing and (name != "churn" or len(seeds) > 2))
+    assert runs[["noise_error", "test_error", "sharpness"]].notna().all(axis=None)
+    claim = {
+        "better": "lower",
+        "smallest_effect": 0.1,
+        "treatment": {"model.dropout": 0.5},
+        "baseline": {"model.dropout": 0.0},
+    }
+    swept = model.replace(dropout=Sweep(0.0, 0.5))
+    for name in ("brier", "churn"):
+        claimed = settings | {"model": swept, "claims": [Claim("so", metric=name, **claim)], "seeds": 5}
+        if name not in missing:
+            Study(**claimed)
+            continue
+        with pytest.raises(
+            InvalidStudy, match=r"claims\[0\].metric: is measured of scores of classes, and by the task's own"
+        ):
+            Study(**claimed)
+
+
+def test_an_error_that_is_the_usual_one_needs_scores_of_classes_whatever_the_loss() -> None:
+    """Of one logit the largest is always the first: its error would be the share of the other class."""
+
+    class WithoutErrors(OneLogit):
+        errors = Task.errors
+
+    with pytest.raises(InvalidStudy, match=r"has 1 outputs for 2 classes; .* needs `errors` of its own"):
+        Study(name="x", task=WithoutErrors(*TWO), model=Model(Logit), batch_size=16, steps=2)
+
+
 def test_calibration_error_counts_each_members_own_predictions_only() -> None:
     generator = np.random.default_rng(0)
     confidence, correct = generator.uniform(0.1, 1, (2, 50)), generator.integers(0, 2, (2, 50)).astype(float)
@@ -113,6 +226,28 @@ def test_noise_error_is_the_mean_error_on_noisy_inputs() -> None:
     noise = torch.cat([noise, torch.zeros(0, 5)])[: len(x)]
     errors = [(module(x + s * scale * noise).argmax(1) != y).double().mean() for s in (0, 0.1, 0.2, 0.3, 0.4, 0.5)]
     assert row["noise_error"] == pytest.approx(float(torch.stack(errors).mean()))
+
+
+SPREAD = Tensors(X * torch.tensor([1.0, 1.0, 3.0, 1.0, 1.0]), POINTS.y, validation_size=30)
+
+
+def test_noise_error_is_of_each_members_own_examples_whoever_its_companions_are() -> None:
+    """Few training examples, among which the first has no weight of its own, and test sets that end within a batch."""
+    choices = {"train_size": (10, 150, 10), "test_size": (90, 90, 73)}
+    setups = [
+        Setup(task=SPREAD.replace(train_size=n, test_size=k), model=DropoutNet(hidden=(8,)), optimizer=SGD(0.3),
+              batch_size=8, steps=60, metrics=Diagnostics("standard")) for n, k in zip(*choices.values(), strict=True)
+    ]  # fmt: skip
+    seeds = (0, 1)
+    together, _ = train(
+        [Run(t, s, setup) for t, setup in enumerate(setups) for s in seeds], evaluations=1, device=CPU, dtype=F64
+    )
+    for t, setup in enumerate(setups):
+        for seed in seeds:
+            alone = train([Run(t, seed, setup)], evaluations=1, device=CPU, dtype=F64)[0].loc[0]
+            (row,) = together[(together["trial"] == t) & (together["seed"] == seed)].to_dict("records")
+            for name in ("noise_error", "brier", "calibration_error", "test_error"):
+                assert row[name] == pytest.approx(alone[name], rel=1e-9), name
 
 
 @pytest.mark.parametrize("level", DETAIL)
@@ -137,28 +272,210 @@ def test_best_weights_are_those_that_a_shorter_training_ends_with(level: str) ->
     assert early["best_gap"] == pytest.approx(at_end["gap"], abs=1e-6)
 
 
+class Annealed(nn.Module):
+    """Logits that grow with the steps taken, which evaluation reads, too."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(inputs, 16), nn.Tanh(), nn.Dropout(dropout), nn.Linear(16, outputs))
+        self.steps, self.scale, self.seen = 0, 1.0, [0]
+
+    def count(self) -> float:
+        self.steps += self.training
+        return 1 + self.steps / 10
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x) * self.count()
+
+
+class AnnealedByAFloat(Annealed):
+    def count(self) -> float:
+        self.scale *= 1.05 if self.training else 1.0
+        return self.scale
+
+
+class AnnealedByAList(Annealed):
+    def count(self) -> float:
+        self.seen[0] += self.training
+        return 1 + self.seen[0] / 10
+
+
+NOISY_SEQUENCES = Tensors(X.view(300, 5, 1), (X[:, 0] + 3 * X[:, 1].roll(1) > 0).long(), train_size=60)
+
+
 @pytest.mark.parametrize(
-    ("task", "model"),
-    [(POINTS, DropoutNet(hidden=(4,))), (SMALL_SUM, SimpleRNN(hidden=4))],
-    ids=["perceptron", "recurrent net"],
+    ("task", "model", "lr"),
+    [
+        *((POINTS, Model(module), 0.5) for module in (Annealed, AnnealedByAFloat, AnnealedByAList)),
+        (NOISY_SEQUENCES, SimpleRNN(hidden=8, zoneout=Late(0.6, after=30)), 1.0),
+    ],
+    ids=["counter", "number", "list", "zoneout by a schedule"],
 )
-def test_sharpness_is_the_hessians_top_eigenvalue(task: Task, model: Model) -> None:
-    row, module, _ = untrained(task, model, "full")
+def test_what_evaluation_reads_besides_weights_is_that_of_the_best_step_of_each_run(
+    task: Task, model: Model, lr: float
+) -> None:
+    """As the plain loop has it that ends there; the members of one population have best steps of their own."""
+    setup = Setup(task=task, model=model, optimizer=SGD(lr), batch_size=16, steps=60)
+    seeds = [Run(0, seed, setup) for seed in range(6)]
+    assert obstacle(seeds[:2], CPU) == ""
+    runs, _ = train(seeds, evaluations=12, device=CPU)
+    assert runs["best_step"].nunique() > 2 and runs["best_step"].min() < 30
+    for _, row in runs.iterrows():
+        short = setup.replace(steps=int(row["best_step"]))
+        ended = train([Run(0, int(row["seed"]), short)], evaluations=1, device=CPU)[0].loc[0]
+        for name in ("train_loss", "test_loss", "test_error", "gap"):
+            assert row[f"best_{name}"] == pytest.approx(ended[name], rel=1e-4, abs=1e-6)
+
+
+def eigenvalues(task: Task, module: nn.Module) -> torch.Tensor:
+    """Of the Hessian of the loss of the first 256 training examples of seed 1, ascending."""
     x, y = examples(task, "train", 256)
-    count = len(x)
-    x, y = x[torch.arange(256) % count], y[torch.arange(256) % count]
     parameters = {name: p.detach() for name, p in module.named_parameters()}
 
     def loss(flat: torch.Tensor) -> torch.Tensor:
         parts = flat.split([p.numel() for p in parameters.values()])
         own = {n: part.view(p.shape) for (n, p), part in zip(parameters.items(), parts, strict=True)}
-        output = torch.func.functional_call(module, own, (x,))
-        return F.mse_loss(output.view_as(y), y) if y.is_floating_point() else F.cross_entropy(output, y)
+        with sdpa_kernel(SDPBackend.MATH):
+            return task.losses(torch.func.functional_call(module, own, (x,)), y).mean()
 
     flat = torch.cat([p.flatten() for p in parameters.values()])
-    eigenvalues = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, flat))
-    assert row["sharpness"] == pytest.approx(float(eigenvalues.max()), rel=0.02)
-    assert eigenvalues.max() > -eigenvalues.min()
+    return torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, flat))
+
+
+class Attending(nn.Module):
+    """Attention and a convolution, dropout between them."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(4, 2, 5, dropout, batch_first=True)
+        self.spread, self.out = nn.Conv1d(1, 4, 3, padding=1), nn.Linear(4, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.layer(self.spread(x.unsqueeze(1)).transpose(1, 2)).mean(1))
+
+
+@pytest.mark.parametrize("dtype", [F64, torch.float32], ids=str)
+@pytest.mark.parametrize(
+    ("task", "model"),
+    [
+        (POINTS, DropoutNet(hidden=(8,))),
+        (SMALL_SUM, SimpleRNN(hidden=4)),
+        (SMALL_SUM, SimpleRNN(hidden=3, cell="lstm", zoneout=0.3)),
+        (SMALL_SUM, SimpleRNN(hidden=3, cell="gru", layers=2, dropout=0.3)),
+        (SMALL_TEXT, SimpleRNN(hidden=3, cell="lstm", readout="every", embedding=2)),
+        (POINTS, Model(Attending)),
+    ],
+    ids=["ReLU", "RNN", "LSTM, zoneout", "GRU", "LSTM of tokens", "attention"],
+)
+def test_sharpness_is_the_hessians_largest_eigenvalue(task: Task, model: Model, dtype: torch.dtype) -> None:
+    row, module, _ = untrained(task, model, "full", dtype=dtype)
+    exact = eigenvalues(task, module)
+    assert row["sharpness"] == pytest.approx(float(exact[-1]), abs=1e-3 * float(exact.abs().max()))
+
+
+def test_sharpness_of_a_trained_net_of_kinks_is_exact_in_single_precision() -> None:
+    """Where gradients jump next to the weights, differences of these are no second derivatives."""
+    setup = Setup(
+        task=POINTS, model=DropoutNet(hidden=(8,), dropout=0.3), optimizer=SGD(0.3), batch_size=16, steps=400,
+        metrics=Diagnostics("full"),
+    )  # fmt: skip
+    found, weights = trained([Run(0, s, setup) for s in (0, 1)], 400, torch.float32)
+    module = setup.model.build(POINTS.sizes(POINTS.data(1)))
+    module.load_state_dict(weights)
+    assert found["sharpness"] == pytest.approx(float(eigenvalues(POINTS, module.to(F64).eval())[-1]), rel=1e-3)
+
+
+class Saddle(Tensors):
+    """The square of one output less three times that of the other: its Hessian is known by hand."""
+
+    def losses(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return output[:, 0] ** 2 - 3 * output[:, 1] ** 2
+
+    def errors(self, output: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return output[:, 0].abs()
+
+
+def test_sharpness_is_the_largest_eigenvalue_also_where_a_negative_one_is_of_larger_magnitude() -> None:
+    task = Saddle(X, (X[:, 0] > 0).long())
+    row, _, _ = untrained(task, DropoutNet(hidden=()), "full")
+    x = F.pad(examples(task, "train", 256)[0], (0, 1), value=1.0)
+    moments = np.linalg.eigvalsh((x.T @ x / len(x)).numpy())
+    assert row["sharpness"] == pytest.approx(2 * moments[-1], abs=6e-3 * moments[-1])
+
+
+def test_sharpness_is_of_each_members_own_examples_whoever_its_companions_are() -> None:
+    """Of all of them once, where they are fewer than others have: 40 are not two parts of six and one of sixteen."""
+    setups = [
+        Setup(task=POINTS.replace(train_size=size), model=DropoutNet(hidden=(8,)), optimizer=SGD(1e-300), batch_size=16, steps=2,
+              metrics=Diagnostics("full")) for size in (40, 170)
+    ]  # fmt: skip
+    runs, _ = train([Run(i, 1, setup) for i, setup in enumerate(setups)], evaluations=1, device=CPU, dtype=F64)
+    for found, setup in zip(runs["sharpness"], setups, strict=True):
+        torch.manual_seed(stream_seed(1, "init"))
+        module = setup.model.build(setup.task.sizes(setup.task.data(1))).to(F64).eval()
+        assert found == pytest.approx(float(eigenvalues(setup.task, module)[-1]), rel=1e-3)
+
+
+class Once(torch.autograd.Function):
+    """A square without a second derivative."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        return x**2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return 2 * ctx.saved_tensors[0] * gradient
+
+
+class Squares(nn.Module):
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.first, self.drop, self.last = nn.Linear(inputs, 8), nn.Dropout(dropout), nn.Linear(8, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.drop(Once.apply(self.first(x))))
+
+
+class Halfway(Once):
+    """A square whose gradient is none in the gradient that it is given."""
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return 2 * ctx.saved_tensors[0] * gradient.detach()
+
+
+class HalfwaySquares(Squares):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.drop(Halfway.apply(self.first(x))))
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        (Squares, "RuntimeError: trying to differentiate twice"),
+        (HalfwaySquares, "the derivative of its gradient is not symmetric"),
+    ],
+)
+def test_sharpness_is_missing_and_that_is_said_where_a_loss_has_no_second_derivative(
+    module: type[nn.Module], why: str
+) -> None:
+    study = Study(name="x", task=POINTS, model=Model(module), batch_size=16, steps=2, metrics=Diagnostics("full"))
+    (note,) = [note for note in study.notes if "sharpness" in note]
+    assert f"sharpness will be missing: its loss cannot be differentiated twice ({why}" in note
+    runs, _ = train([Run(0, s, study.setup({})) for s in (0, 1)], evaluations=1, device=CPU)
+    assert runs["sharpness"].isna().all() and runs["weight_rank"].notna().all()
+    assert not any(
+        "sharpness" in note
+        for note in Study(name="x", task=POINTS, model=DropoutNet(), metrics=Diagnostics("full")).notes
+    )
 
 
 def test_gradient_noise_scale_is_that_of_the_plain_gradients() -> None:
@@ -184,6 +501,69 @@ def test_matrices_are_measured_as_by_scipy() -> None:
         values = scipy.linalg.svdvals(matrix)
         ranks.append(math.exp(scipy.stats.entropy(values / values.sum())) / min(matrix.shape))
     assert row["weight_rank"] == pytest.approx(np.mean(ranks))
+
+
+class Recurrent(nn.Module):
+    """A recurrence whose matrix is made of other parameters, by `parametrize`."""
+
+    def __init__(self, inputs: int, outputs: int, parametrize: str, whole: bool = False, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.whole = whole
+        self.cell = nn.RNN(inputs, 6, batch_first=True) if whole else nn.RNNCell(inputs, 6)
+        self.drop, self.out = nn.Dropout(dropout), nn.Linear(6, outputs)
+        PARAMETRIZATIONS[parametrize](self.cell, "weight_hh_l0" if whole else "weight_hh")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.whole:
+            return self.out(self.drop(self.cell(x)[0][:, -1]))
+        h = x.new_zeros(len(x), 6)
+        for now in x.unbind(1):
+            h = self.cell(now, h)
+        return self.out(self.drop(h))
+
+
+PARAMETRIZATIONS = {
+    "orthogonal": nn.utils.parametrizations.orthogonal,
+    "weight_norm": nn.utils.parametrizations.weight_norm,
+    "weight_norm by a hook": nn.utils.weight_norm,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize(
+    ("whole", "alone"), [(False, False), (False, True), (True, True)], ids=["cells together", "a cell", "a layer"]
+)
+@pytest.mark.parametrize("parametrize", PARAMETRIZATIONS)
+def test_matrices_are_those_that_layers_compute_with(parametrize: str, whole: bool, alone: bool) -> None:
+    """Known by what the trained layer makes of an identity: W_hh itself, after its tanh is undone."""
+    task = Tensors(X.view(300, 5, 1), (X[:, 0] > 0).long())
+    setup = Setup(
+        task=task, model=Model(Recurrent, parametrize=parametrize, whole=whole), optimizer=SGD(0.3), batch_size=16, steps=30,
+        metrics=Diagnostics("full"),
+    )  # fmt: skip
+    runs = [Run(0, 1, setup)] if alone else [Run(0, s, setup) for s in (0, 1)]
+    found, weights = trained(runs, 30, F64)
+    module = Recurrent(1, 2, parametrize, whole).to(F64)
+    module.load_state_dict(weights)
+    states, zeros = 1e-4 * torch.eye(6, dtype=F64), torch.zeros(6, 1, dtype=F64)
+
+    def step(h: torch.Tensor) -> torch.Tensor:
+        after = module.cell(zeros.unsqueeze(1), h.unsqueeze(0))[1][0] if whole else module.cell(zeros, h)
+        return after.detach().atanh()
+
+    w = ((step(states) - step(0 * states)) / 1e-4).T.numpy()
+    assert found["recurrent_radius"] == pytest.approx(np.abs(scipy.linalg.eigvals(w)).max(), rel=1e-6)
+    assert found["recurrent_gain"] == pytest.approx(scipy.linalg.norm(w, 2), rel=1e-6)
+    if parametrize == "orthogonal":
+        assert found["recurrent_gain"] == pytest.approx(1.0)
+    ranks = []
+    for name, matrix in (("ih", None), ("hh", w), ("out", module.out.weight.detach().numpy())):
+        matrix = (
+            getattr(module.cell, "weight_ih_l0" if whole else "weight_ih").detach().numpy() if name == "ih" else matrix
+        )
+        values = scipy.linalg.svdvals(matrix)
+        ranks.append(math.exp(scipy.stats.entropy(values / values.sum())) / min(matrix.shape))
+    assert found["weight_rank"] == pytest.approx(np.mean(ranks), rel=1e-6)
 
 
 class StepByStep(nn.Module):

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from harness.ledger.records.finished import WORST
 from harness.ledger.trials import Trial, tune_batches
 from harness.models import DropoutNet
 from harness.optimizers import SGD
+from harness.settings.metrics import METRICS
 
 Asked = list[tuple[int, tuple[int, ...]]]
 """Trial and seeds of what is to be trained."""
@@ -116,6 +118,22 @@ def test_more_that_is_measured_makes_new_runs_and_less_does_not(storage: str) ->
     done(small(metrics=Diagnostics("standard")), storage)
     assert counts(small(), storage) == (6, 6, 0)
     assert counts(small(metrics=Diagnostics("full")), storage) == (6, 0, 6)
+
+
+def test_a_metric_that_is_measured_otherwise_now_makes_new_runs_where_it_is_wanted_alone(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As sharpness is, which runs of before have by another definition; a record of before has no version of any metric."""
+    with monkeypatch.context() as before:
+        before.setitem(METRICS, "sharpness", replace(METRICS["sharpness"], version=1))
+        done(small(metrics=Diagnostics("full")), storage)
+        assert counts(small(metrics=Diagnostics("full")), storage) == (6, 6, 0)
+    assert METRICS["sharpness"].version == 2
+    for level in ("light", "standard"):
+        assert counts(small(metrics=Diagnostics(level)), storage) == (6, 6, 0)
+    assert counts(small(metrics=Diagnostics("full")), storage) == (6, 0, 6)
+    done(small(metrics=Diagnostics("full")), storage)
+    assert counts(small(metrics=Diagnostics("full")), storage) == (6, 6, 6)
 
 
 def test_trials_of_equal_content_train_once(storage: str) -> None:

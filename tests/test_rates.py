@@ -9,13 +9,14 @@ import torch
 from test_train import CPU
 
 from harness import Diagnostics
-from harness.clipping import AGC, GlobalNorm, PerTensorNorm
+from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm
 from harness.engine import stability
 from harness.engine.runs import Run, build
 from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.models import DropoutNet
 from harness.optimizers import SGD
+from harness.settings.schedules import Function
 from harness.tasks import Images, Tensors
 
 NAN = math.nan
@@ -36,7 +37,7 @@ def direct(losses: np.ndarray, norms: np.ndarray) -> tuple[float, float]:
 
 def rates(losses: np.ndarray, norms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     logged = dict.fromkeys(("clipped_norm", "clipped", "clipped_units", "update_ratio"), np.ones_like(losses))
-    found = stability.stability({"loss": losses, "grad_norm": norms} | logged)
+    found = stability.stability({"loss": losses, "grad_norm": norms} | logged, (~np.isnan(losses)).sum(0))
     return found["spike_rate"], found["explosion_rate"]
 
 
@@ -86,7 +87,7 @@ def test_recovery_by_hand() -> None:
     for curve, expected in ((back_after_3, 3), (once_more, 2), (never, 3), (none, NAN)):
         losses = np.array(curve)[:, None]
         median = stability.trailing_median(losses)
-        found = stability.recovery_steps(losses, stability.spikes(losses, median), median)
+        found = stability.recovery_steps(losses, stability.spikes(losses, median), median, np.array([len(curve)]))
         np.testing.assert_array_equal(found, [expected])
 
 
@@ -97,10 +98,40 @@ def test_a_spike_belongs_to_the_one_before_it_until_that_is_recovered_from() -> 
     median[4] = 1.5
     events = np.zeros(losses.shape, dtype=bool)
     events[[1, 2, 4, 7, 8, 10]] = True
-    assert stability.recovery_steps(losses, events, median) == np.median([3, 1, 4])
-    np.testing.assert_array_equal(stability.recovery_steps(losses[:11], events[:11], median[:11]), [3.0])
+    all_13 = np.array([13])
+    assert stability.recovery_steps(losses, events, median, all_13) == np.median([3, 1, 4])
+    np.testing.assert_array_equal(
+        stability.recovery_steps(losses[:11], events[:11], median[:11], np.array([11])), [3.0]
+    )
+    later, ended = (
+        events & np.isin(np.arange(13), [7, 8])[:, None],
+        np.where(np.arange(13)[:, None] < 10, losses, NAN),
+    )
+    for taken in (10, 11):  # of 11 steps the last has a loss that is no number
+        np.testing.assert_array_equal(stability.recovery_steps(ended, later, median, np.array([taken])), [taken - 7])
     events[7:] = False
-    np.testing.assert_array_equal(stability.recovery_steps(losses, events, median), [2.0])
+    np.testing.assert_array_equal(stability.recovery_steps(losses, events, median, all_13), [2.0])
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["population", "plain loop"])
+def test_a_spike_at_the_end_of_a_run_counts_the_steps_that_the_run_took(alone: bool) -> None:
+    """Whether patience or a loss that is no number ended it, long before its companions and the last step."""
+    x = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
+    task = Tensors(x, x @ torch.ones(5, 1))
+    rates = {
+        "patient": Function(lambda t, steps: 3.0 if t >= 100 else 0.02),
+        "wild": Function(lambda t, steps: 1e30 if t >= 100 else 0.02),
+    }
+    runs = [
+        Run(trial, seed, Setup(task=task, model=DropoutNet(hidden=()), optimizer=SGD(rate), clipping=NoClipping(),
+                               batch_size=16, steps=1000, patience=2))
+        for seed in (0, 1) for trial, rate in enumerate(rates.values())
+    ]  # fmt: skip
+    parts = [[run] for run in runs] if alone else [runs]
+    for part in parts:
+        table, _ = train(part, evaluations=100, device=CPU)
+        assert table["recovery_steps"].notna().all()
+        assert ((table["steps_done"] < 200) & (table["recovery_steps"] <= table["steps_done"] - 99)).all()
 
 
 def test_norms_and_clipping_are_summed_up_over_the_steps_that_a_run_has_taken() -> None:
@@ -116,7 +147,7 @@ def test_norms_and_clipping_are_summed_up_over_the_steps_that_a_run_has_taken() 
     ratios[5:, 1] = NAN
     found = stability.stability(
         {"loss": norms + 1, "grad_norm": norms, "clipped_norm": clipped_norms, "clipped": clipped, "clipped_units": units,
-         "update_ratio": ratios}
+         "update_ratio": ratios}, np.array([41, 21]),
     )  # fmt: skip
     for run, (steps, q95, share) in enumerate(((41, 39, 0.6), (21, 20, 0.8))):
         for name, column in (("grad_norm", norms), ("clipped_norm", clipped_norms)):

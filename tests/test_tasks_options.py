@@ -371,9 +371,10 @@ def test_marked_targets_are_refused_where_a_usual_loss_or_error_would_count_them
     assert said in str(raised.value)
 
 
-def test_calibration_of_marked_targets_is_refused():
-    with pytest.raises(InvalidStudy, match=r'metrics.level: calibration needs a class ≥ 0 .*; use "light"'):
-        padded_study(Padded(), metrics=Diagnostics("standard"))
+def test_calibration_of_marked_targets_is_missing_and_that_is_said():
+    notes = padded_study(Padded(), metrics=Diagnostics("standard")).notes
+    assert "task: has `losses` of its own, by which outputs may be anything: no brier and no calibration_error" in notes
+    assert "task: has `errors` of its own, by which outputs may be anything: no churn" in notes
 
 
 class SkippingTensors(Tensors):

@@ -320,11 +320,25 @@ class Counter(nn.Module):
         return self.layer(x) / (1 + self.calls)
 
 
+class Weighing(Counter):
+    """By a number with a point, which might be each run's own."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.weight = 1.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.weight *= 0.9 if self.training else 1.0
+        return self.layer(x) * self.weight
+
+
 def test_runs_that_count_their_calls_stop_each_alone() -> None:
     setup = setup_of(model=Model(Counter))
     assert obstacle(pair(setup, setup), CPU) == ""
     stopping = setup.replace(patience=2)
     assert "`calls` changes from call to call" in obstacle(pair(stopping, stopping), CPU)
+    weighing = stopping.replace(model=Model(Weighing))
+    assert "`weight` changes from call to call" in obstacle(pair(weighing, weighing), CPU)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What all clipping rules share: the gradient as they see it, the base class and how a norm is bounded."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import ClassVar
 
@@ -27,16 +27,26 @@ class Gradient:
     norm: Tensor
     parameters: Tensor
     views: Callable[[Tensor], dict[str, Tensor]]
-    _scaled_norm: Tensor | None = None
+    _scaled_norm: Tensor | None = field(default=None, init=False)
+    _known: tuple[int, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._known = self._content()
+
+    def _content(self) -> tuple[int, int]:
+        """Which tensor `flat` is, and how often it was written into."""
+        return id(self.flat), self.flat._version
 
     def scale(self, factor: Tensor) -> None:
-        """Multiply each member's whole gradient by its factor, (member, 1); for rules that do nothing else to it."""
+        """Multiply each member's whole gradient by its factor, (member, 1)."""
+        as_it_came = self._scaled_norm is None and self._content() == self._known
         self.flat.mul_(factor)
-        self._scaled_norm = self.norm * factor
+        if as_it_came:
+            self._scaled_norm, self._known = self.norm * factor, self._content()
 
     def clipped_norm(self) -> Tensor:
-        """The norm once the rule has acted, (member, 1): measured unless a factor says it, since that reads all entries."""
-        if self._scaled_norm is not None:
+        """The norm once the rule has acted, (member, 1): measured unless all that it did was one `scale`, since that reads all entries."""
+        if self._scaled_norm is not None and self._content() == self._known:
             return self._scaled_norm
         measured: Tensor = torch.linalg.vector_norm(self.flat, dim=1, keepdim=True)
         return measured
@@ -60,7 +70,7 @@ class ClippingRule(Component):
         return []
 
     def clip(self, gradient: Gradient, *state: Tensor, **settings: Tensor) -> Tensor:
-        """Clip each member's gradient: `gradient.scale` it or change `gradient.flat`, and change the state in place.
+        """Clip each member's gradient: `gradient.scale` it, change `gradient.flat` or set another one, and change the state in place.
 
         Args:
             gradient: of some members.

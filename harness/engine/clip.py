@@ -100,6 +100,8 @@ class Clip:
             return self._by_several(rows, block)
         [only] = self._rules
         units = only.clip(block, rows, rows)
+        if block.flat is not flat:
+            flat.copy_(block.flat)
         return Clipped(norm, block.clipped_norm(), units.to(norm.dtype), units != 0 if only.rule.skips else None)
 
     def _by_several(self, rows: slice, block: Gradient) -> Clipped:

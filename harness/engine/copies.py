@@ -1,6 +1,6 @@
 """A copy of each run's state, as it was at a step of its own: to be measured, or kept, when training is over."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from harness.engine.measuring import kept, unchanged
+from harness.engine.measuring import Restore, attributes_kept, kept, unchanged
 from harness.engine.members import Members
 from harness.engine.plain_member import PlainMember
 from harness.engine.stability import Array
 
 
 class Copies:
-    """Copies of weights, and of all other tensors that training changes (running statistics).
+    """Copies of weights, and of all else that training changes: running statistics, and what modules count.
 
     Args:
         population: of all runs.
@@ -29,14 +29,15 @@ class Copies:
         self._alive = np.arange(len(population))
         self.step = np.zeros(len(population), dtype=np.int64)
         self._tensors: list[Tensor] = []
-        self._put_alone: Callable[[], None] = lambda: None
+        self._modules: dict[int, Restore] = {}  # by step; of several members what their layers hold besides tensors
 
     def take(self, step: int, chosen: NDArray[np.bool_]) -> None:
         """Copy some members, bool (member,), as they are after `step`, in place of their copies of before."""
         runs = self._alive[chosen]
         self.step[runs] = step
-        if isinstance(self._population, PlainMember):  # whose tensors may come, go and change their shape
-            self._put_alone = kept(self._population) if len(runs) else self._put_alone
+        if len(runs):
+            self._keep_module(step)
+        if isinstance(self._population, PlainMember):
             return
         device, state = self._population.device, self._population.state()
         if not self._tensors:
@@ -45,44 +46,63 @@ class Copies:
         for copy, tensor in zip(self._tensors, state, strict=True):
             copy[into] = tensor[rows]
 
+    def _keep_module(self, step: int) -> None:
+        """Keep the module as it is after a step, as long as any run's copy is of that."""
+        if isinstance(self._population, PlainMember):  # whose tensors may come, go and change their shape
+            self._modules[step] = kept(self._population)
+        elif self._population.changes:
+            self._modules[step] = attributes_kept(self._population)
+        self._modules = {at: restore for at, restore in self._modules.items() if (self.step == at).any()}
+
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; the copies of the others stay here."""
         self._alive = self._alive[survivors.cpu().numpy()]
 
-    def put(self, runs: list[int]) -> None:
-        """Put copies in the place of the members that there are.
+    def put(self, runs: list[int]) -> Iterator[NDArray[np.bool_]]:
+        """Put copies in the place of the members that there are, each at the step it was copied.
+
+        Of a module that changes what it holds besides tensors, some at a time: it holds that once for all members.
 
         Args:
             runs: which these are, by their places in the beginning.
+
+        Yields:
+            Which of them are whole now, (run,).
         """
-        self._put_alone()
+        steps = self.step[runs]
+        self._population.clock.set(torch.from_numpy(steps).to(self._population.device))
         rows = torch.tensor(runs, device=self._population.device)
         for tensor, copy in zip(self._population.state() if self._tensors else [], self._tensors, strict=True):
             tensor.copy_(copy[rows])
+        if not self._modules:
+            yield np.ones(len(runs), dtype=bool)
+        for step in np.unique(steps) if self._modules else []:
+            self._modules[step]()
+            yield steps == step
 
     def bring_back(self, runs: list[int]) -> None:
         """Have some of the runs be the members, by their places in the beginning, each as and at the step it was copied."""
         steps = torch.from_numpy(self.step[runs]).to(self._population.device)
         self._population.bring_back(runs, steps)
-        self.put(runs)
+        list(self.put(runs))
 
     def state_dict(self) -> dict[str, Any]:
         """All copies, see `checkpoint`."""
-        state: dict[str, Any] = {"alive": self._alive, "step": self.step, "tensors": self._tensors}
-        if isinstance(self._population, PlainMember) and self.step.any():
-            with unchanged(self._population):
-                self._put_alone()
-                state["alone"] = self._population.module_state()
-        return state
+        modules = []
+        with unchanged(self._population):
+            for step, restore in self._modules.items():
+                restore()
+                modules.append({"step": step, "module": self._population.module_state()})
+        return {"alive": self._alive, "step": self.step, "tensors": self._tensors, "modules": modules}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Have the copies of before."""
         self._alive, self.step = state["alive"], state["step"]
         self._tensors = [tensor.to(self._population.device) for tensor in state["tensors"]]
-        if isinstance(self._population, PlainMember) and self.step.any():
-            with unchanged(self._population):
-                self._population.load_module_state(state["alone"])
-                self._put_alone = kept(self._population)
+        with unchanged(self._population):
+            for saved in state["modules"]:
+                self._population.load_module_state(saved["module"])
+                self._keep_module(saved["step"])
 
 
 class BestWeights(Copies):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.settings import InvalidStudy, Problem
 from harness.settings.machine import cores
@@ -78,3 +79,19 @@ def tf32(allowed: bool) -> Iterator[None]:
     finally:
         for part, precision in zip(parts, before, strict=True):
             part.fp32_precision = precision
+
+
+@contextmanager
+def differentiable_twice() -> Iterator[None]:
+    """In the block torch takes its plain operations: those of cuDNN, oneDNN and fused attention have no second derivative."""
+    backends: Any = torch.backends
+    parts = backends.cudnn, backends.mkldnn
+    before = [part.enabled for part in parts]
+    try:
+        for part in parts:
+            part.enabled = False
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        for part, enabled in zip(parts, before, strict=True):
+            part.enabled = enabled

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.engine.diagnostics.curvature import SAMPLE
 from harness.engine.evaluation import at_once, mean, scores
 from harness.engine.feed import Feed
 from harness.engine.measuring import unchanged
@@ -27,10 +26,7 @@ def batch_sizes(setup: Setup, data: Data) -> list[int]:
     """How many examples are passed forward at a time wherever a run is evaluated, the most first."""
     most = at_once(setup)
     counts = len(data.validation), len(data.test), *(min(len(data.train), n) for n in (TRAIN_SAMPLE, len(data.test)))
-    passed = [(most, counts)]
-    if setup.metrics.level == "full":
-        passed.append((setup.batch_size, (SAMPLE,)))
-    sizes = {size for most, counts in passed for n in counts for size in (min(n, most), n % most)}
+    sizes = {size for n in counts for size in (min(n, most), n % most)}
     return sorted(sizes - {0}, reverse=True)
 
 

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from harness.engine.attributes import DEPTH, TORCHS, attributes
 from harness.engine.functions.transforms import is_per_member
+from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members
 from harness.engine.module_state import GENERATORS, generator_state, set_generator
 from harness.settings.randomness import global_generators_kept
 
 Restore = Callable[[], None]
 
-UNSEEN = type, ModuleType
+UNSEEN = type, ModuleType, MemberFloat
 """What belongs to nobody's training."""
 
 
@@ -31,7 +32,7 @@ def unchanged(members: Members) -> Iterator[None]:
     """Within the block members may be measured in any way; after it they train on as if they had not been.
 
     Put back are parameters, buffers and plain tensors, in value and in place; modes; numbers, containers and further modules
-    that layers hold as attributes; the noise of dropout; and the global generators. What hooks do outside of their module
+    that layers hold as attributes; the noise of dropout and the step of schedules; and the global generators. What hooks do outside of their module
     cannot be known; of what cannot be put back there is `one_way`.
     """
     restore = kept(members)
@@ -42,11 +43,20 @@ def unchanged(members: Members) -> Iterator[None]:
 
 def kept(members: Members) -> Restore:
     """What puts members back into the state that they are in now: all that is theirs, but for where random numbers come from."""
+    return _members_kept(members, members.containers())
+
+
+def attributes_kept(members: Members) -> Restore:
+    """Likewise but for their `state`: what their layers hold as attributes, and modes."""
+    return _members_kept(members, [])
+
+
+def _members_kept(members: Members, containers: list[Any]) -> Restore:
     mode, unused = members.mode, members.unused
     training = {layer: layer.training for layer in members.template.modules()}
     seen: dict[int, Restore] = {id(layer): _nothing for layer in training}
     stores = [_items_kept(vars(layer), seen, DEPTH, TORCHS) for layer in training]
-    state = [_kept(container, seen, DEPTH) for container in members.containers()]
+    state = [_kept(container, seen, DEPTH) for container in containers]
 
     def restore() -> None:
         for each in (*stores, *state):

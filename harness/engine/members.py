@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn as nn
@@ -16,6 +16,9 @@ from harness.engine.parameter_layout import ParameterLayout
 from harness.engine.runs import Run
 from harness.engine.scheduled import Clock
 from harness.tasks.task import Task
+
+if TYPE_CHECKING:
+    from harness.engine.plain_member import PlainMember
 
 Score = Callable[[Any, Tensor], Any]
 """What is wanted of a member's output, which may be anything that holds tensors, and its share of the targets."""
@@ -33,12 +36,14 @@ class Members(ABC):
 
     Attributes:
         parameters: (member, parameters), every trainable value of a member in one row; padding stays zero.
+        changes: whether, of several members, forward passes change what layers hold besides tensors; it is the same for all.
         repeats: whether a step does the same every time, so that a CUDA device may repeat it from a graph.
         unused: names of the parameters that had no part in the last forward pass: like `torch.optim`, an update leaves them.
         mode: whether the module was last put into training mode; None where it was not put into any.
     """
 
     unused: tuple[str, ...] = ()
+    changes = False
     repeats = False
 
     def __init__(
@@ -90,7 +95,7 @@ class Members(ABC):
         return self._noise.generators()
 
     def noise_kept(self) -> AbstractContextManager[None]:
-        """After the block the noise of dropout goes on as before it."""
+        """After the block the noise of dropout goes on as before it, and schedules at the step before it."""
         return self._noise.kept()
 
     @abstractmethod
@@ -230,6 +235,10 @@ class Members(ABC):
             members: which, by their places then.
             steps: that they have come to, int64 (member,).
         """
+
+    @abstractmethod
+    def alone(self, member: int) -> "PlainMember":
+        """One of them as the plain loop has it now; what is asked of it may change it."""
 
     @abstractmethod
     def weights(self, member: int) -> dict[str, Tensor]:

@@ -118,12 +118,14 @@ class Noise:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """After the block every stream of noise is where it was."""
+        """After the block every stream of noise is where it was, and schedules at their step."""
+        rows = self.clock.rows
         states = {
             key: {seed: generator.get_state() for seed, generator in mask.streams.items()}
             for key, mask in self._masks.items()
         }
         yield
+        self.clock.rows = rows
         self._masks = {key: mask for key, mask in self._masks.items() if key in states}  # others begin anew
         for key, mask in self._masks.items():
             for seed, generator in mask.streams.items():

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from harness.engine.devices import differentiable_twice
 from harness.engine.functions.answers import Answers
 from harness.engine.members import Members, Score
 from harness.engine.precision import module_placed
@@ -148,6 +149,33 @@ class PlainMember(Members):
         """See `Members.gradient`."""
         return self._gradient
 
+    def hessian_product(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """The product with v of the Hessian of a batch's mean loss in evaluation, (parameters,): its gradient differentiated again.
+
+        Args:
+            x: (batch, …).
+            y: (batch, …).
+            v: (parameters,).
+
+        Raises:
+            RuntimeError: torch has no second derivative of something that the module or the loss does.
+        """
+        product = torch.zeros_like(self.parameters)
+        places, along = self.views(product), self.views(v.unsqueeze(0))
+        trained = {name: p for name, p in self._parameters.items() if p.requires_grad}
+        with differentiable_twice(), self._answers:
+            loss = self._mean_loss(self.output(x.clone(), train=False), y)
+            gradients = torch.autograd.grad(loss, list(trained.values()), create_graph=True, materialize_grads=True)
+            slope = sum(((g * along[n][0]).sum() for n, g in zip(trained, gradients, strict=True)), loss.new_zeros(()))
+            if slope.requires_grad:  # else the gradient is the same everywhere
+                torch.autograd.backward(
+                    slope
+                )  # `grad` would leave out, unsaid, what says that it can be differentiated once only
+        for name, parameter in trained.items():
+            if parameter.grad is not None:
+                places[name][0].copy_(parameter.grad)
+        return product[0]
+
     @contextmanager
     def _probed(self) -> Iterator[list[Tensor]]:
         self._answers.use_kernels(True)
@@ -168,6 +196,10 @@ class PlainMember(Members):
         self.runs, self.parameters = [self._first], self._row
         self.clock.set(steps)
         self._noise.restart(self._rows())
+
+    def alone(self, member: int) -> "PlainMember":
+        """See `Members.alone`."""
+        return self
 
     def weights(self, member: int) -> dict[str, Tensor]:
         """See `Members.weights`."""

@@ -29,7 +29,8 @@ from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
 from harness.engine.reached import reached
 from harness.engine.runs import Run, build
-from harness.engine.stacking import stack_others, stack_parameters, state_dict_of
+from harness.engine.scheduled import Level
+from harness.engine.stacking import stack_others, stack_parameters
 from harness.engine.tensor_places import TensorPlaces, named_tensors, untrained
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
@@ -81,17 +82,22 @@ class Population(Members):
         with global_generators(0, self.device):
             member = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
             before = {name: tensor.clone() for name, tensor in member.others().items()}
+            numbers = _levels(member.template)
             tensors = named_tensors(member.template)
             for train in (True, False):
                 with torch.set_grad_enabled(train):
                     member.output(x.clone(), train=train)
         now = named_tensors(member.template)
-        changed = differing(member.template, self.template)
+        found = _levels(member.template)
+        changed = differing(member.template, self.template) or next(
+            (n for n in numbers if found.get(n) != numbers[n]), ""
+        )
+        self.changes = bool(changed)
         if changed and run.setup.patience is not None:
             raise Unbatchable(
                 f"`{changed}` changes from call to call, and runs that stop early would have each its own"
             )
-        self.repeats = not changed and all(now.get(n) is t for n, t in tensors.items())
+        self.repeats = not self.changes and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
             kept = name in before and now.get(name) is tensors[name]
             same = kept and torch.equal(tensor, before[name])
@@ -205,14 +211,19 @@ class Population(Members):
         self.clock.set(steps)
         self._noise.restart(self._rows())
 
+    def alone(self, member: int) -> PlainMember:
+        """See `Members.alone`."""
+        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
+        found = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
+        with torch.no_grad():
+            for name, tensor in named_tensors(found.template).items():
+                tensor.copy_(tensors[name][member])
+        found.clock.rows = self.clock.rows[member : member + 1].clone()
+        return found
+
     def weights(self, member: int) -> dict[str, Tensor]:
         """See `Members.weights`."""
-        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
-        module = build(run.setup, run.data(), run.init_seed)
-        with torch.no_grad():
-            for name, tensor in named_tensors(module).items():
-                tensor.copy_(tensors[name][member])
-        return state_dict_of(module)
+        return self.alone(member).weights(0)
 
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""
@@ -257,6 +268,11 @@ def _aliased(module: nn.Module) -> dict[str, str]:
     tensors, everything = named_tensors(module), reached(module)
     others = {name: tensors[name] for name in untrained(module)}
     return {name: other for name, other in overlapping(others, everything) if others[name] is not everything[other]}
+
+
+def _levels(module: nn.Module) -> dict[str, Level]:
+    """The numbers that a module holds and that may be each run's own, by name."""
+    return {name: store[key] for name, store, key in attributes(module) if is_level(store[key])}
 
 
 def _put_levels(modules: list[nn.Module]) -> dict[str, MemberFloat]:

@@ -32,14 +32,13 @@ def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.
         final: what was measured of those that stayed finite, (run,) each.
     """
     history, columns = training.history, _metrics(runs, training, final)
-    nonfinite_at = history.nonfinite_at
     identity = {
         "trial": [run.trial for run in runs],
         "seed": [run.seed for run in runs],
         "status": np.select(
             [columns["diverged"] == 1, columns["collapsed"] == 1], ["diverged", "collapsed"], "finished"
         ),
-        "steps_done": np.where(nonfinite_at > 0, nonfinite_at, history.steps_done),
+        "steps_done": history.taken(),
     }
     table = pd.DataFrame(identity | {name: columns[name] for name in runs[0].setup.metrics.metrics()})
     finished = history.finite()
@@ -59,7 +58,7 @@ def _metrics(runs: list[Run], training: Training, final: dict[str, Any]) -> dict
         if name in metrics:
             columns[name][finite] = measured
     losses = np.vstack([history.at_start, history.validation[:, 0], loss])
-    parts = [stability(history.columns(part)) for part in history.blocks()]
+    parts = [stability(history.columns(part), history.taken()[part]) for part in history.blocks()]
     columns |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["guess_loss"] = training.guess_loss
     columns |= ending(columns["train_loss"], training.guess_loss, losses, history.nonfinite_at > 0)

@@ -13,7 +13,7 @@ from harness.engine.content import seed_key
 from harness.engine.diagnostics.setting import Diagnostics
 from harness.ledger.trial_runs import n_runs, seeds_of
 from harness.ledger.trials import Outcomes, Trial, Trials
-from harness.settings.metrics import DETAIL
+from harness.settings.metrics import DETAIL, shipped
 from harness.study import Study
 
 MACHINE, RUN = "machine", "run"
@@ -29,7 +29,7 @@ class Entry:
         key: of the trial, see `content.trial_key`.
         seeds: of the runs.
         level: of `Diagnostics` that was measured.
-        measures: of a user's own that were measured: what each is, by name.
+        measures: what each metric was that is measured in several ways, by name: of a user's own, and see `changed_since`.
         wave: entries that were asked for at the same time have one number; they train together.
         told: whether the results are committed.
         outcomes: metric → its value of each seed, in their order, for what may be an objective.
@@ -85,8 +85,8 @@ def wanted(study: Study, trial: Trial) -> Wanted:
     tested = trial.tested(study)
     decides = not trial.confirm and (study.widen or not study.tunes_within())
     objectives = study.objectives() if decides else ()
-    measures = measured(study.metrics, () if tested else objectives)
     level = study.metrics.level if tested else DETAIL[0]
+    measures = measured(study.metrics, () if tested else objectives) | changed_since(level)
     return Wanted(trial, trial.key(study), seeds_of(study, trial), level, measures, objectives)
 
 
@@ -94,6 +94,15 @@ def measured(metrics: Diagnostics, objectives: Collection[str]) -> dict[str, str
     """What each of a user's own measures is, by name: those of outputs, and those of curves that tuning goes by."""
     kept = (each for each in metrics.measures if not each.of_curves or each.name in objectives)
     return {each.name: f"{each.identity()} {each!r}" for each in kept}
+
+
+def changed_since(level: str) -> dict[str, str]:
+    """The versions of the metrics of a level that were once measured otherwise, by name: runs of before have another one, or none."""
+    within = DETAIL[: DETAIL.index(level) + 1]
+    return {
+        name: f"version {metric.version}"
+        for name, metric in shipped().items() if metric.level in within and metric.version > 1
+    }  # fmt: skip
 
 
 class Entries:

@@ -27,7 +27,7 @@ MEASURED_ON = {
     "one training batch": ("train_noise", "eval_noise"),
     "one training batch at each evaluation": ("gradient_flow",),
     "8 training batches at each evaluation": ("gradient_noise_scale",),
-    "at most 256 training": ("sharpness",),
+    "training, the first 256 at most": ("sharpness",),
     "none: the weights": ("recurrent_radius", "recurrent_gain", "weight_rank"),
 }  # fmt: skip
 """Examples in such words, and what is measured on them."""

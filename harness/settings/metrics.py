@@ -48,7 +48,9 @@ class Metric:
         needs: a factor, and the value of it at which the metric is not measured.
         not_across: what factors are about between whose levels the metric says nothing: it is relative to something that
             these change, too.
-        of_classes: no run has it whose targets are numbers.
+        of_classes: a method of tasks, `losses` or `errors`, by which outputs are scores of classes, whose softmax are probabilities or
+            whose largest is the class that is predicted; no run has it of a task with one of its own, or whose targets are numbers.
+        version: raised by hand when it is measured otherwise, so that of runs that have it as it was before it is measured anew.
         examples: of a user's own metric: what it is measured on, in words that `measured_on` fills in.
     """
 
@@ -61,7 +63,8 @@ class Metric:
     across_runs: bool = False
     needs: tuple[str, object] | None = None
     not_across: Literal["dropout", None] = None
-    of_classes: bool = False
+    of_classes: Literal["losses", "errors", None] = None
+    version: int = 1
     examples: str | None = None
 
     @property
@@ -184,14 +187,17 @@ METRICS: dict[str, Metric] = {
     "mean_shrink": Metric(
         "mean of the gradient norm after clipping / before; 1: clipping never changed it", "ratio", None, "stability", True
     ),
-    "update_ratio": Metric("median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps", "ratio", None, "stability", True),
+    "update_ratio": Metric(
+        "median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps; θ is what trains or, where a module unfreezes "
+        "parameters later, all that it has", "ratio", None, "stability", True,
+    ),
     "spike_rate": Metric(
         "share of steps with loss > median + 6·MAD of the 100 steps before, or of all before where these are fewer; missing "
         "where none has 20 before it", "share of steps", "lower", "stability", True, not_across="dropout",
     ),
     "recovery_steps": Metric(
         "steps from a loss spike until the loss is back at the median of the steps before it, median over a run's spikes; one "
-        "that is not back by the end counts the steps that were left; missing without spikes", "steps", "lower", "stability",
+        "that is not back by the end of its run counts the steps that were left; missing without spikes", "steps", "lower", "stability",
         True, not_across="dropout",
     ),
     "explosion_rate": Metric(
@@ -239,12 +245,13 @@ METRICS: dict[str, Metric] = {
         "largest change of an output between two draws of dropout, eval mode", "output", None, "check"
     ),
     "brier": Metric(
-        "Brier score on the test split: mean of Σ (p − y)² over classes", "score", "lower", "generalization",
-        level="standard", of_classes=True,
+        "Brier score on the test split: mean of Σ (p − y)² over classes; missing where a task has `losses` of its own, by which outputs "
+        "may be anything", "score", "lower", "generalization", level="standard", of_classes="losses",
     ),
     "calibration_error": Metric(
-        "expected calibration error on the test split: mean |accuracy − confidence| over 15 bins of confidence",
-        "probability", "lower", "generalization", level="standard", of_classes=True,
+        "expected calibration error on the test split: mean |accuracy − confidence| over 15 bins of confidence; missing where a task "
+        "has `losses` of its own, by which outputs may be anything", "probability", "lower", "generalization", level="standard",
+        of_classes="losses",
     ),
     "noise_error": Metric(
         "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of the inputs", "error", "lower",
@@ -257,8 +264,8 @@ METRICS: dict[str, Metric] = {
     "churn": Metric(
         "share of test points that two seeds with the same settings predict differently: they differ in initial weights, order of "
         "batches, dropout noise and, but for resample=\"none\", in training examples, or in what the study's `differ` names "
-        "alone; of a run, its jackknife value",
-        "share of points", "lower", "generalization", level="standard", across_runs=True, of_classes=True,
+        "alone; of a run, its jackknife value; missing where a task has `errors` of its own, by which outputs may be anything",
+        "share of points", "lower", "generalization", level="standard", across_runs=True, of_classes="errors",
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
@@ -267,8 +274,9 @@ METRICS: dict[str, Metric] = {
         "largest singular value of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"
     ),
     "sharpness": Metric(
-        "largest eigenvalue of the Hessian of the training loss at the end", "loss per squared weight", None, "stability",
-        level="full",
+        "largest eigenvalue of the Hessian of the loss on training examples at the end, dropout off, to a thousandth of the largest "
+        "magnitude of an eigenvalue; missing where the loss cannot be differentiated twice", "loss per squared weight", None,
+        "stability", level="full", version=2,
     ),
     "gradient_noise_scale": Metric(
         "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike; missing where "

@@ -1,23 +1,27 @@
 """What the user of a study that can run should know of its data and models before it does."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from harness.engine.measuring import one_way
 from harness.engine.runs import build
 from harness.models.model import Model
 from harness.settings import Note, show
-from harness.settings.metrics import not_comparable
+from harness.settings.metrics import DETAIL, not_comparable
 from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
+from harness.study.second_derivatives import no_hessian
 from harness.study.statement import Estimated
-from harness.study.target_kinds import predicts_numbers
+from harness.study.target_kinds import own_methods, predicts_numbers
 from harness.study.unregistered import WAY_OUT as REGISTER
 from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
+
+NO_SHARPNESS = "sharpness will be missing: its loss cannot be differentiated twice"
 
 FEW_EXAMPLES = 3
 """A difference of errors of fewer is a matter of single examples."""
@@ -43,6 +47,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     setups = [study.setup(cell | lowest) for cell in study.cells()]
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
+    found += _no_classes_notes(study)
     models = {(type(setup.task), _shape(setup.model), setup.differ): setup for setup in reversed(setups)}
     for setup in models.values():
         data = setup.task.data(0)
@@ -52,11 +57,23 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(module)]
         if lost := unregistered(module):
             found.append(Note("model", f"{lost}; {REGISTER}"))
+        if setup.metrics.level == DETAIL[-1] and (why := no_hessian(setup, data)):
+            found.append(Note("model", f"{NO_SHARPNESS} ({why})"))
         if setup.differ == "noise":
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):
             found.append(Note("model", shared))
     return list(dict.fromkeys(found + _claim_notes(study)))
+
+
+def _no_classes_notes(study: Experiment) -> Iterator[Note]:
+    """Which metrics will be missing since outputs may be anything."""
+    if predicts_numbers(study):
+        return
+    for method in sorted(own_methods(study)):
+        if missing := [name for name, metric in study.metrics.metrics().items() if metric.of_classes == method]:
+            said = f"has `{method}` of its own, by which outputs may be anything: no {' and no '.join(missing)}"
+            yield Note("task", said)
 
 
 def _claim_notes(study: Experiment) -> list[Note]:

@@ -1,4 +1,4 @@
-"""What cannot be claimed of a study since its targets are numbers, not classes; known once its data are."""
+"""What cannot be claimed of a study since its targets are numbers, or its outputs no scores of classes; known once its data are."""
 
 from collections.abc import Iterator
 
@@ -7,6 +7,7 @@ from harness.settings.metrics import ERROR, METRICS
 from harness.study.experiment import Experiment
 from harness.study.scope import setups
 from harness.study.statement import Estimated, Statement
+from harness.tasks.task import Task
 
 
 def predicts_numbers(study: Experiment) -> bool:
@@ -19,18 +20,32 @@ def predicts_numbers(study: Experiment) -> bool:
 
 def target_problems(study: Experiment) -> Iterator[Problem]:
     """Claims on what is measured of classes alone, and on the mean of absolute errors, for which no interval holds."""
-    if not predicts_numbers(study):
-        return
     for name in ("claims", "published"):
         for i, each in enumerate(study.values().get(name) or ()):
             if isinstance(each, Statement):
-                yield from (problem.under(f"{name}[{i}]") for problem in _statement_problems(each))
+                yield from (problem.under(f"{name}[{i}]") for problem in _statement_problems(study, each))
 
 
-def _statement_problems(statement: Statement) -> Iterator[Problem]:
+def own_methods(study: Experiment) -> set[str]:
+    """Which of `losses` and `errors` any of its tasks has of its own, so that by these its outputs may be anything."""
+    tasks = {type(setup.task) for setup in setups(study)}
+    return {
+        name for name in ("losses", "errors") if any(getattr(task, name) is not getattr(Task, name) for task in tasks)
+    }
+
+
+def _statement_problems(study: Experiment, statement: Statement) -> Iterator[Problem]:
     for field, metric in statement.measured().items():
-        if METRICS[metric].of_classes:
+        method = METRICS[metric].of_classes
+        if method and predicts_numbers(study):
             yield Problem(field, "is measured of classes, and the targets are numbers", metric)
-        if isinstance(statement, Estimated) and METRICS[metric].unit == ERROR and statement.estimated() == "mean":
+        elif method in own_methods(study):
+            yield Problem(
+                field,
+                f"is measured of scores of classes, and by the task's own `{method}` outputs may be anything",
+                metric,
+            )
+        absolute = METRICS[metric].unit == ERROR and predicts_numbers(study)
+        if absolute and isinstance(statement, Estimated) and statement.estimated() == "mean":
             message = "no interval holds for the mean of what has no bound: targets are numbers, so that this is an absolute error"
             yield Problem("estimand", f'{message}; use "median" or "hodges_lehmann"', show("mean"))

@@ -86,11 +86,6 @@ def trial_run(setup: Setup) -> list[Problem]:
     if setup.differ == "data" and trained_alike(data, setup.task.data(1)):
         message = "needs a task that gives two seeds other training examples, and this one gives them the same"
         return [Problem("differ", f'{message}; see resample of the task, or use "noise"', show(setup.differ))]
-    if setup.metrics.level != "light" and not data.y.is_floating_point() and data.y.min() < 0:
-        message = (
-            'calibration needs a class ≥ 0 for every target, and this task marks some as not counting; use "light"'
-        )
-        return [Problem("metrics.level", message, show(setup.metrics.level))]
     if setup.batch_size > examples:
         message = f"must not exceed the {examples} training examples"
         return [Problem("batch_size", message, str(setup.batch_size))]
@@ -206,22 +201,28 @@ def _lives_on(setup: Setup, data: Data, x: Tensor, y: Tensor, earlier: PlainMemb
 
 
 def _output_problem(setup: Setup, output: Any, y: Tensor, sizes: dict[str, int]) -> str:
-    """How a model's output does not fit the targets, where the task scores it in the usual way; "" if it does."""
-    if type(setup.task).losses is not Task.losses:
+    """How a model's output does not fit the targets, where the task's loss or error of it is the usual one; "" if it does."""
+    task = type(setup.task)
+    if task.losses is not Task.losses and task.errors is not Task.errors:
         return ""
     if not isinstance(output, Tensor):
         kind = type(output).__name__
         return f"must return one tensor, not a {kind}, or its task must have `losses` and `errors` of its own that take a {kind}"
+    otherwise = (
+        "" if task.losses is Task.losses else "; where outputs are something else, the task needs `errors` of its own"
+    )
     shapes = f"its output {tuple(output.shape)} does not fit the targets {tuple(y.shape)}"
     if y.is_floating_point():
         shape = tuple(y.shape) if y.dim() > 1 else (*y.shape, 1)
-        return "" if fits(output, y) else f"{shapes}: one number for each is needed, in shape {shape}"
+        return "" if fits(output, y) else f"{shapes}: one number for each is needed, in shape {shape}{otherwise}"
     if output.shape[:-1] != y.shape:
         if issubclass(setup.model.module, SimpleRNN):
             return f"{shapes}: set readout='{'last' if output.dim() > y.dim() + 1 else 'every'}'"
-        return f"{shapes}: scores of all classes are needed for each, in shape {(*y.shape, sizes['outputs'])}"
+        return (
+            f"{shapes}: scores of all classes are needed for each, in shape {(*y.shape, sizes['outputs'])}{otherwise}"
+        )
     classes = int(y.max()) + 1
-    return "" if output.shape[-1] >= classes else f"has {output.shape[-1]} outputs for {classes} classes"
+    return "" if output.shape[-1] >= classes else f"has {output.shape[-1]} outputs for {classes} classes{otherwise}"
 
 
 def _is_users(model: Model) -> bool:

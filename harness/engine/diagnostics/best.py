@@ -27,7 +27,9 @@ def best_metrics(
     found = present
     if (best.step[runs] != measured_at[runs]).any():
         with unchanged(population):
-            best.put(runs)
-            found = generalization(population, feed)
+            found = {name: values.copy() for name, values in present.items()}
+            for whole in best.put(runs):
+                for name, values in generalization(population, feed).items():
+                    found[name][whole] = values[whole]
     measured = {f"best_{name}": found[name] for name in MEASURED if name in found}
     return {"best_step": best.step[runs], "best_validation_loss": best.loss[runs]} | measured

@@ -21,7 +21,8 @@ PREDICTIONS = "predictions"
 def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
     """The classes that each member predicts on the test split, under `PREDICTIONS`.
 
-    None of them where targets are no classes, and where a task of a user's own tests seeds on different examples.
+    None of them where targets are no classes, where a task has errors of its own, as its outputs may be anything, and where a task
+    of a user's own tests seeds on different examples.
     """
     differing = {run.setup.task for run in population.runs if run.setup.differ != "noise"}
     comparable = {task: _one_test_set(task) for task in differing}
@@ -32,12 +33,9 @@ def predictions(population: Members, feed: Feed) -> dict[str, list[bytes]]:
     parts = []
     for part in in_batches(population, indices):
         x, y = feed.gather(part)
-        if y.is_floating_point():
+        if y.is_floating_point() or type(population.task).errors is not Task.errors:
             return {}
-        output = population.outputs(x, train=False)
-        if not isinstance(output, torch.Tensor):
-            return {}
-        parts.append(output.argmax(-1))
+        parts.append(population.outputs(x, train=False).argmax(-1))
     classes = torch.cat(parts, 1).to(torch.int32).cpu().numpy()
     return {
         PREDICTIONS: [

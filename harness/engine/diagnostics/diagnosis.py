@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from harness.engine.diagnostics.churn import predictions
-from harness.engine.diagnostics.curvature import NoiseScale, sharpness
 from harness.engine.diagnostics.gradient_flow import PROFILE, GradientFlow
+from harness.engine.diagnostics.noise_scale import NoiseScale
 from harness.engine.diagnostics.predictions import calibration, memorization, noise_error
-from harness.engine.diagnostics.weights import recurrent_matrices, weight_rank
+from harness.engine.diagnostics.sharpness import sharpness
+from harness.engine.diagnostics.weights import matrices, recurrent_matrices, weight_rank
 from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array
@@ -69,14 +70,15 @@ class Diagnosis:
         if self._level == "light":
             return found
         with torch.no_grad():
-            found |= recurrent_matrices(self._population) | calibration(self._population, self._feed)
+            weights = matrices(self._population, self._feed)
+            found |= recurrent_matrices(weights, len(members)) | calibration(self._population, self._feed)
             found |= predictions(self._population, self._feed)
             found["memorization"] = memorization(self._population, self._feed)
             found["noise_error"] = noise_error(self._population, self._feed)
         found |= {name: values[members] for name, values in self._over_training.items()}
         if self._level == "full":
             found["sharpness"] = sharpness(self._population, self._feed)
-            found["weight_rank"] = weight_rank(self._population)
+            found["weight_rank"] = weight_rank(weights, len(members))
         return found
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import torch
 
-from harness.engine.diagnostics.curvature import sample
+from harness.engine.diagnostics.noise_scale import sample
 from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array

@@ -9,6 +9,7 @@ from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array
 from harness.settings.randomness import stream
+from harness.tasks.task import Task
 
 BINS = 15
 """Equal bins of confidence (Guo et al. 2017, arXiv:1706.04599, section 2)."""
@@ -21,7 +22,9 @@ SCALE_SAMPLE = 256
 
 
 def calibration(population: Members, feed: Feed) -> dict[str, Array]:
-    """`brier` and `calibration_error` on the test split, (member,) each; NaN where targets are no classes, or outputs no scores of them.
+    """`brier` and `calibration_error` on the test split, (member,) each; NaN where targets are no classes.
+
+    And where a task has losses of its own: the softmax of outputs are probabilities by the cross-entropy of `Task.losses`.
 
     Every step of a sequence that has a class of its own is a prediction of its own.
     """
@@ -29,10 +32,9 @@ def calibration(population: Members, feed: Feed) -> dict[str, Array]:
     parts = []
     for part in in_batches(population, indices):
         x, y = feed.gather(part)
-        output = population.outputs(x, train=False)
-        if y.is_floating_point() or not isinstance(output, Tensor):
+        if y.is_floating_point() or type(population.task).losses is not Task.losses:
             return dict.fromkeys(("brier", "calibration_error"), np.full(len(population), np.nan))
-        p = output.softmax(-1)
+        p = population.outputs(x, train=False).softmax(-1)
         confidence, chosen = p.max(-1)
         brier = p.square().sum(-1) - 2 * p.gather(-1, y.unsqueeze(-1)).squeeze(-1) + 1
         parts.append(torch.stack([brier, confidence, (chosen == y).to(p.dtype)]))
@@ -61,19 +63,28 @@ def noise_error(population: Members, feed: Feed) -> Array:
 
     Runs of one seed of the noise get the same, from its stream "input noise", scaled by σ.
     """
-    sample, _ = feed.gather(feed.split("train", SCALE_SAMPLE)[0])
+    chosen, sizes = feed.split("train", SCALE_SAMPLE)
+    sample, _ = feed.gather(chosen)
     if not sample.is_floating_point():
         return np.full(len(population), np.nan)
-    scale = sample.flatten(1).std(1).view(-1, *[1] * (sample.dim() - 1))
-    seeds = [run.noise_seed for run in population.runs]
-    streams = {seed: stream(seed, "input noise") for seed in seeds}
+    deviations = [own[:size].flatten().std() for own, size in zip(sample, sizes.tolist(), strict=True)]
+    scale = torch.stack(deviations).view(-1, *[1] * (sample.dim() - 1))
     indices, counts = feed.split("test")
-    parts = []
+    noises = [(run.noise_seed, count) for run, count in zip(population.runs, counts.tolist(), strict=True)]
+    streams = {(seed, count): stream(seed, "input noise") for seed, count in noises}
+    parts, start = [], 0
     for part in in_batches(population, indices):
         x, y = feed.gather(part)
-        drawn = {seed: torch.randn(x.shape[1:], generator=generator) for seed, generator in streams.items()}
-        noise = scale * torch.stack([drawn[seed] for seed in seeds]).to(x)
+        drawn = {key: torch.zeros(x.shape[1:]) for key in streams}
+        for (
+            seed,
+            count,
+        ), values in drawn.items():  # as many numbers as each alone would draw: torch's depend on how many
+            own = values[: max(0, count - start)]
+            own.copy_(torch.randn(own.shape, generator=streams[seed, count]))
+        noise = scale * torch.stack([drawn[key] for key in noises]).to(x)
         parts.append(torch.stack([population.scores(x + sigma * noise, y)[1] for sigma in SIGMAS]))
+        start += part.shape[1]
     errors: Tensor = torch.cat(parts, 2).mean(0)
     return mean(errors.double().cpu().numpy(), counts.cpu().numpy())
 

@@ -1,7 +1,4 @@
-"""What gradients beyond those of training tell: the sharpness of the loss, and how noisy its gradient is.
-
-All with dropout off. Gradients of training are left alone, and so are its random numbers.
-"""
+"""How noisy the gradient of a batch is. With dropout off; gradients of training are left alone, and so are its random numbers."""
 
 import numpy as np
 import torch
@@ -10,13 +7,6 @@ from torch import Tensor
 from harness.engine.feed import Feed
 from harness.engine.members import Members
 from harness.engine.stability import Array
-from harness.settings.randomness import stream
-
-SAMPLE = 256
-"""Training examples on which the sharpness is measured."""
-
-POWER_STEPS = 20
-"""Hessian-vector products of the power iteration."""
 
 BATCHES = 8
 """Batches that the gradient noise scale compares at each evaluation, as far as the training set has so many different ones."""
@@ -42,46 +32,6 @@ def gradient_on(population: Members, feed: Feed, indices: Tensor) -> Tensor:
         population.losses(*feed.gather(part), train=False)
         total.add_(population.gradient(slice(None)), alpha=part.shape[1] / indices.shape[1])
     return total
-
-
-def sharpness(population: Members, feed: Feed) -> Array:
-    """The Hessian's eigenvalue of largest magnitude, of the loss on training examples, by power iteration, (member,).
-
-    Cohen et al. 2021 (arXiv:2103.00065). H·v is the central difference of gradients along v: it serves every layer, also
-    those whose gradient cannot be differentiated again.
-    """
-    indices, weights = sample(feed, SAMPLE), population.parameters.clone()
-    reach = 2 * torch.finfo(weights.dtype).eps ** (1 / 3)
-    v = _unit(_directions(population))
-    eigenvalue = v[:, 0]
-    for _ in range(POWER_STEPS):
-        sides = []
-        for sign in (1, -1):
-            population.parameters.copy_(weights).add_(v, alpha=sign * reach)
-            sides.append(gradient_on(population, feed, indices))
-        product = (sides[0] - sides[1]) / (2 * reach)
-        eigenvalue = (v * product).sum(1)
-        v = _unit(product)
-    population.parameters.copy_(weights)
-    return eigenvalue.double().cpu().numpy()
-
-
-def _directions(population: Members) -> Tensor:
-    """A random vector for each member, from the stream of its noise, "sharpness"; zero between parameters."""
-    seeds = [run.noise_seed for run in population.runs]
-    width = population.parameters.shape[1]
-    drawn = {seed: torch.randn(width, generator=stream(seed, "sharpness")) for seed in dict.fromkeys(seeds)}
-    found = torch.zeros_like(population.parameters)
-    random = torch.stack([drawn[seed] for seed in seeds]).to(found)
-    for direction, values in zip(population.views(found).values(), population.views(random).values(), strict=True):
-        direction.copy_(values)
-    return found
-
-
-def _unit(v: Tensor) -> Tensor:
-    norm = torch.linalg.vector_norm(v, dim=1, keepdim=True)
-    unit: Tensor = v / norm.masked_fill(norm == 0, 1.0)
-    return unit
 
 
 class NoiseScale:
