@@ -232,6 +232,21 @@ def test_databases_and_servers_out_of_reach_are_refused_without_their_password(
     assert list(sound.parent.iterdir()) == [sound]
 
 
+@pytest.mark.parametrize("name", ["is it?", "50%20off"])
+def test_a_results_folder_that_no_address_of_a_database_can_name_is_refused(
+    name: str, sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sound.parent)
+    for options in ([], ["--dry-run"]):
+        refused(
+            sound, *options, results=Path(name) / "results", message="--results: MLflow's database cannot be kept in"
+        )
+    for line in (["report", "sound.py"], ["forget", "sound"]):
+        done = CliRunner().invoke(harness, [*line, "--results", name])
+        assert done.exit_code == 2
+    assert list(sound.parent.iterdir()) == [sound]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("option", ["--storage", "--tracking-uri"])
 def test_a_password_with_an_at_is_to_be_written_otherwise(option: str, sound: Path) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from harness.ledger.records import empty_database
 from harness.ledger.sqlite import is_sqlite, sqlite_file, sqlite_problem
+from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
 from harness.settings.patience import Unreachable
 
@@ -50,8 +51,19 @@ def default_tracking_uri(results: Path) -> str:
 
     >>> default_tracking_uri(Path("results"))
     'sqlite:///results/mlflow.db'
+
+    Raises:
+        InvalidStudy: an address of the database there is that of another file. MLflow makes folders by the letters of an
+            address, so that none can be written in another way.
     """
-    return f"sqlite:///{(results / 'mlflow.db').as_posix()}"
+    file = results / "mlflow.db"
+    address = f"sqlite:///{file.as_posix()}"
+    if sqlite_file(address) != file:
+        message = "MLflow's database cannot be kept in a folder whose path has ? or % with two digits in it"
+        raise InvalidStudy(
+            [Problem("--results", message, str(results))], "choose another --results, or give a --tracking-uri"
+        )
+    return address
 
 
 def ui_command(tracking_uri: str) -> str:
@@ -61,6 +73,8 @@ def ui_command(tracking_uri: str) -> str:
     'mlflow ui --backend-store-uri sqlite:///results/mlflow.db'
     >>> ui_command("sqlite:///my results #1/mlflow.db")
     "mlflow ui --backend-store-uri 'sqlite:///my results #1/mlflow.db'"
+    >>> ui_command("sqlite:////home/me@example.org/results/mlflow.db")
+    'mlflow ui --backend-store-uri sqlite:////home/me@example.org/results/mlflow.db'
     >>> ui_command("https://me:secret@mlflow.example.org")
     'https://***@mlflow.example.org'
     """
