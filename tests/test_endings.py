@@ -220,3 +220,17 @@ def test_a_report_is_of_what_is_recorded_and_of_the_claims_as_they_are(
     assert judged.exit_code == 0, judged.output
     assert "dropout helps a lot" in (results / "mine" / "report.html").read_text()
     assert len(pd.read_parquet(results / "mine" / "runs.parquet")) == 24
+
+
+@pytest.mark.slow
+def test_a_thread_that_a_module_left_behind_keeps_no_process(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(
+        MINE.replace("import torch\n", "import threading, time, torch\n", 1).replace(
+            "return self.net(x)",
+            "threading.Thread(target=time.sleep, args=(3600,)).start()\n        return self.net(x)",
+        )
+    )
+    command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(tmp_path / "results"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Report:" in done.stdout

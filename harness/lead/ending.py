@@ -5,21 +5,24 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
 from harness.lead.interruption import Interrupted
+from harness.lead.terminal.ctrl_c import INTERRUPTED, raised
 from harness.lead.terminal.events import Ended, Tell
 from harness.settings import InvalidStudy, Problem, first_line, printable
 from harness.settings.credentials import without_credentials
 
-DONE, SOME_FAILED, INVALID, BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, SOME_FAILED, INVALID, BROKEN = 0, 1, 2, 3
 
 
 def ending(
-    work: Callable[[], int], *, refused: str, interrupted: str = "Interrupted.", tell: Tell = lambda event: None
-) -> int:
+    work: Callable[[], int], *, refused: str, interrupted: str = "Interrupted.", tell: Tell = lambda event: None,
+    listens: bool = False,
+) -> int:  # fmt: skip
     """The exit code of a command's work.
 
     Args:
@@ -27,9 +30,11 @@ def ending(
         refused: what cannot be done of an invalid study, folder or option, such as "mine.py cannot run".
         interrupted: said after Ctrl-C.
         tell: is told how it ended, where something kept it.
+        listens: whether the work listens to Ctrl-C where it must be ended in order; elsewhere that ends it at once.
     """
     try:
-        return work()
+        with nullcontext() if listens else raised():
+            return work()
     except InvalidStudy as error:
         text = f"{refused}: {error.remedy or remedy(error.problems)}."
         ended = Ended(
@@ -37,7 +42,7 @@ def ending(
         )
     except Interrupted as stopped:
         ended = Ended(INTERRUPTED, printable(str(stopped)))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):  # at a question
         ended = Ended(INTERRUPTED, interrupted)
     except Exception as error:
         what = "Run the same command again, and report this if it comes again: an error that is no fault of the study"

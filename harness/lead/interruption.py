@@ -39,9 +39,10 @@ class Stop:
     def listening(self) -> Iterator[None]:
         """Within the block the first Ctrl-C only asks to stop. Beside the main thread there is no Ctrl-C to hear."""
 
-        def ask(*_: object) -> None:
+        def ask(number: int, _: object) -> None:
             if self.asked:
-                raise KeyboardInterrupt
+                signal.signal(number, before)
+                signal.raise_signal(number)
             self.asked = True
             self._progress.say("Finishing what is being trained; Ctrl-C again stops at once.")
 
