@@ -625,3 +625,16 @@ def test_a_password_inside_a_list_or_dictionary_is_refused() -> None:
         (found,) = problems(model=Model(Unannotated, width=value))
         assert found.startswith("model.width: must hold no password")
         assert "secret" not in found
+
+
+@pytest.mark.parametrize("what", ["raise SystemExit(0)", "raise BaseException('mine')"])
+def test_a_module_that_ends_its_process_is_refused(what: str, sound: Path) -> None:
+    source = SOUND.replace("model=DropoutNet(hidden=(4,))", "model=Model(Mine)").replace(
+        "import Study", "import Model, Study"
+    )
+    module = (
+        f"class Mine(torch.nn.Linear):\n    def __init__(self, inputs, outputs):\n"
+        f"        super().__init__(inputs, outputs)\n\n    def forward(self, x):\n        {what}\n"
+    )
+    sound.write_text(source.replace("study =", f"{module}study ="))
+    refused(sound, message="does not train on Images")
