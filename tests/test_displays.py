@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from harness.lead.terminal.live import Live
 from harness.ledger.records.finished import FinishedTrial
 from harness.models import DropoutNet
 from harness.optimizers import SGD
+from harness.reporting.tracking_page import _note
 from harness.settings import Problem
 from harness.settings.levels import in_short, sweep_in_short
 from harness.study.claim_forms import differences
@@ -496,8 +498,6 @@ def test_a_new_study_passes_the_doctor_and_a_quick_run(tmp_path: Path) -> None:
 
 
 def test_show_prints_the_verdicts_of_a_folder_and_runs_nothing_of_it(undisturbed: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = shutil.copytree(undisturbed / "mine", tmp_path / "mine")
     (folder / "study.py").write_text("raise SystemExit('it ran')")
     shown = CliRunner().invoke(everything, ["show", str(folder)])
@@ -535,6 +535,21 @@ def completed(shell: str, words: str, folder: Path) -> list[str]:
     )  # fmt: skip
     assert not done.stderr, done.stderr
     return done.stdout.split()
+
+
+@pytest.mark.slow
+def test_what_is_not_decided_is_called_undecided_wherever_people_read(undisturbed: Path, tmp_path: Path) -> None:
+    results = shutil.copytree(undisturbed, tmp_path / "results")
+    file = results / "mine" / "claims.json"
+    file.write_text(json.dumps([claim | {"verdict": "inconclusive"} for claim in json.loads(file.read_text())]))
+    said = [
+        CliRunner().invoke(everything, ["list", str(results)]).output,
+        CliRunner().invoke(everything, ["compare", str(undisturbed / "mine"), str(results / "mine")]).output,
+        repr(harness.load(results / "mine")),
+        _note("", [Verdict("dropout helps", "gap", "inconclusive", "", "")]),
+    ]
+    for text in said:
+        assert "undecided" in text and "inconclusive" not in text, text
 
 
 def test_the_help_on_completion_has_a_line_for_each_shell() -> None:
