@@ -353,7 +353,7 @@ def test_json_is_all_there_is_on_stdout_and_tells_all_of_a_run(study_file: Path)
 
     again = subprocess.run(command(study_file, "--quick"), capture_output=True, text=True, check=True)
     lines = again.stdout.splitlines()
-    complete = next(i for i, line in enumerate(lines) if line.startswith("Complete: nothing is left to train."))
+    complete = next(i for i, line in enumerate(lines) if line.startswith("Complete, unless records have got lost: "))
     assert "mine-quick/report.html" in lines[complete]
     assert complete < next(i for i, line in enumerate(lines) if line.startswith("Training on")), "it is said at once"
     assert "\x1b" not in again.stdout + again.stderr, "a pipe gets plain lines"
