@@ -48,6 +48,10 @@ def test_an_error_of_the_harness_itself_exits_with_3_and_keeps_its_traceback(
     text = kept.read_text()
     assert "in broken" in text and "secret" not in text
     kept.unlink()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    unkept = harness_run(study_file, results=tmp_path / "results")
+    assert unkept.exit_code == 3
+    assert "in broken" in unkept.output and "secret" not in unkept.output and "No such file" in unkept.output
 
 
 @pytest.mark.slow
@@ -70,6 +74,7 @@ def test_ctrl_c_while_the_report_is_written_is_called_so(
     ("error", "words"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/full"), "Stopped, /full: No space left on device"),
+        (OSError(errno.EFBIG, "File too large", "/kept", None, "/full"), "Stopped, /full: File too large"),
         (OSError("the pipe broke"), "Stopped, disk: the pipe broke"),
         (OSError(), "Stopped, disk: OSError"),
         (KeyboardInterrupt(), "Interrupted"),

@@ -19,6 +19,7 @@ from harness.ledger.records import empty_database
 from harness.ledger.sqlite import is_sqlite, sqlite_file, sqlite_problem
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
+from harness.settings.files import disk_error
 from harness.settings.patience import Unreachable
 
 if TYPE_CHECKING:  # imported at the first connection: it takes two seconds, which `--dry-run` should not pay
@@ -121,10 +122,16 @@ def own_errors() -> Iterator[None]:
             raise Unreachable(f"MLflow's database cannot be used: {said[0] if said else text}") from None
         raise RecordError(text) from None
     except (SQLAlchemyError, ImportError, OSError) as error:
-        text = without_credentials(str(getattr(error, "orig", None) or error))
+        text = without_credentials(_in_words(error))
         if _of_requests(error):
             raise Unreachable(f"MLflow's server does not answer: {text}") from None
         raise RecordError(text) from None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return disk_error(error)
+    return str(getattr(error, "orig", None) or error)
 
 
 def _of_requests(error: Exception) -> bool:
