@@ -1,7 +1,5 @@
 """`harness run STUDY`, or `python -m harness.run STUDY`: the command line of `harness.lead.command`."""
 
-import atexit
-import gc
 import sys
 import time
 from pathlib import Path
@@ -116,17 +114,23 @@ def main(
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
     from harness.lead.options import Options
+    from harness.lead.terminal.ctrl_c import INTERRUPTED, end_at_once
     from harness.lead.terminal.displays import display_for
+    from harness.lead.terminal.events import Ended
     from harness.study.changes import Changes
 
-    atexit.register(gc.freeze)  # or the interpreter ends with a search for garbage in all that was imported: a second
     display = display_for(as_lines_of_json=as_json, quiet=quiet)
     changes = Changes(settings, seeds, quick, widen)
 
     def work() -> int:
         return run_file(study_file, changes, Options(**options, display=display, started=started))
 
-    sys.exit(ending(work, refused=f"{study_file} cannot run", tell=display.tell))
+    def last_words() -> None:
+        display.__exit__(None, None, None)
+        display.tell(Ended(INTERRUPTED, "Interrupted."))
+
+    end_at_once(last_words)
+    sys.exit(ending(work, refused=f"{study_file} cannot run", tell=display.tell, listens=True))
 
 
 if __name__ == "__main__":

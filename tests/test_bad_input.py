@@ -229,7 +229,22 @@ def test_databases_and_servers_out_of_reach_are_refused_without_their_password(
     monkeypatch.chdir(sound.parent)
     refused(sound, option, uri, message=f"{option}: ")
     assert "secret" not in caplog.text
-    assert not list((sound.parent / "results").glob("*"))
+    assert list(sound.parent.iterdir()) == [sound]
+
+
+@pytest.mark.parametrize("name", ["is it?", "50%20off"])
+def test_a_results_folder_that_no_address_of_a_database_can_name_is_refused(
+    name: str, sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sound.parent)
+    for options in ([], ["--dry-run"]):
+        refused(
+            sound, *options, results=Path(name) / "results", message="--results: MLflow's database cannot be kept in"
+        )
+    for line in (["report", "sound.py"], ["forget", "sound"]):
+        done = CliRunner().invoke(harness, [*line, "--results", name])
+        assert done.exit_code == 2
+    assert list(sound.parent.iterdir()) == [sound]
 
 
 @pytest.mark.slow
@@ -610,3 +625,16 @@ def test_a_password_inside_a_list_or_dictionary_is_refused() -> None:
         (found,) = problems(model=Model(Unannotated, width=value))
         assert found.startswith("model.width: must hold no password")
         assert "secret" not in found
+
+
+@pytest.mark.parametrize("what", ["raise SystemExit(0)", "raise BaseException('mine')"])
+def test_a_module_that_ends_its_process_is_refused(what: str, sound: Path) -> None:
+    source = SOUND.replace("model=DropoutNet(hidden=(4,))", "model=Model(Mine)").replace(
+        "import Study", "import Model, Study"
+    )
+    module = (
+        f"class Mine(torch.nn.Linear):\n    def __init__(self, inputs, outputs):\n"
+        f"        super().__init__(inputs, outputs)\n\n    def forward(self, x):\n        {what}\n"
+    )
+    sound.write_text(source.replace("study =", f"{module}study ="))
+    refused(sound, message="does not train on Images")

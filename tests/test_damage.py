@@ -45,6 +45,7 @@ def test_damaged_and_missing_records_are_trained_again(results: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "3 records are missing or damaged" in done.output
     assert "They are trained again." in done.output
+    assert "Complete, unless records have got lost: " in done.output and "nothing is left" not in done.output
     assert tables(results / "mine") == before
     assert "are missing" not in again(results).output
 

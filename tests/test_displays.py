@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import struct
 import subprocess
 import sys
@@ -39,6 +40,7 @@ from harness.lead.terminal.live import Live
 from harness.ledger.records.finished import FinishedTrial
 from harness.models import DropoutNet
 from harness.optimizers import SGD
+from harness.reporting.tracking_page import _note
 from harness.settings import Problem
 from harness.settings.levels import in_short, sweep_in_short
 from harness.study.claim_forms import differences
@@ -351,7 +353,7 @@ def test_json_is_all_there_is_on_stdout_and_tells_all_of_a_run(study_file: Path)
 
     again = subprocess.run(command(study_file, "--quick"), capture_output=True, text=True, check=True)
     lines = again.stdout.splitlines()
-    complete = next(i for i, line in enumerate(lines) if line.startswith("Complete: nothing is left to train."))
+    complete = next(i for i, line in enumerate(lines) if line.startswith("Complete, unless records have got lost: "))
     assert "mine-quick/report.html" in lines[complete]
     assert complete < next(i for i, line in enumerate(lines) if line.startswith("Training on")), "it is said at once"
     assert "\x1b" not in again.stdout + again.stderr, "a pipe gets plain lines"
@@ -496,8 +498,6 @@ def test_a_new_study_passes_the_doctor_and_a_quick_run(tmp_path: Path) -> None:
 
 
 def test_show_prints_the_verdicts_of_a_folder_and_runs_nothing_of_it(undisturbed: Path, tmp_path: Path) -> None:
-    import shutil
-
     folder = shutil.copytree(undisturbed / "mine", tmp_path / "mine")
     (folder / "study.py").write_text("raise SystemExit('it ran')")
     shown = CliRunner().invoke(everything, ["show", str(folder)])
@@ -535,6 +535,21 @@ def completed(shell: str, words: str, folder: Path) -> list[str]:
     )  # fmt: skip
     assert not done.stderr, done.stderr
     return done.stdout.split()
+
+
+@pytest.mark.slow
+def test_what_is_not_decided_is_called_undecided_wherever_people_read(undisturbed: Path, tmp_path: Path) -> None:
+    results = shutil.copytree(undisturbed, tmp_path / "results")
+    file = results / "mine" / "claims.json"
+    file.write_text(json.dumps([claim | {"verdict": "inconclusive"} for claim in json.loads(file.read_text())]))
+    said = [
+        CliRunner().invoke(everything, ["list", str(results)]).output,
+        CliRunner().invoke(everything, ["compare", str(undisturbed / "mine"), str(results / "mine")]).output,
+        repr(harness.load(results / "mine")),
+        _note("", [Verdict("dropout helps", "gap", "inconclusive", "", "")]),
+    ]
+    for text in said:
+        assert "undecided" in text and "inconclusive" not in text, text
 
 
 def test_the_help_on_completion_has_a_line_for_each_shell() -> None:

@@ -48,6 +48,10 @@ def test_an_error_of_the_harness_itself_exits_with_3_and_keeps_its_traceback(
     text = kept.read_text()
     assert "in broken" in text and "secret" not in text
     kept.unlink()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    unkept = harness_run(study_file, results=tmp_path / "results")
+    assert unkept.exit_code == 3
+    assert "in broken" in unkept.output and "secret" not in unkept.output and "No such file" in unkept.output
 
 
 @pytest.mark.slow
@@ -70,6 +74,7 @@ def test_ctrl_c_while_the_report_is_written_is_called_so(
     ("error", "words"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/full"), "Stopped, /full: No space left on device"),
+        (OSError(errno.EFBIG, "File too large", "/kept", None, "/full"), "Stopped, /full: File too large"),
         (OSError("the pipe broke"), "Stopped, disk: the pipe broke"),
         (OSError(), "Stopped, disk: OSError"),
         (KeyboardInterrupt(), "Interrupted"),
@@ -224,3 +229,17 @@ def test_a_report_is_of_what_is_recorded_and_of_the_claims_as_they_are(
     assert judged.exit_code == 0, judged.output
     assert "dropout helps a lot" in (results / "mine" / "report.html").read_text()
     assert len(pd.read_parquet(results / "mine" / "runs.parquet")) == 24
+
+
+@pytest.mark.slow
+def test_a_thread_that_a_module_left_behind_keeps_no_process(study_file: Path, tmp_path: Path) -> None:
+    study_file.write_text(
+        MINE.replace("import torch\n", "import threading, time, torch\n", 1).replace(
+            "return self.net(x)",
+            "threading.Thread(target=time.sleep, args=(3600,)).start()\n        return self.net(x)",
+        )
+    )
+    command = [sys.executable, "-m", "harness.run", str(study_file), "--results", str(tmp_path / "results"), "--quick"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Report:" in done.stdout

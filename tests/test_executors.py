@@ -1,6 +1,7 @@
 """Where populations train: nothing is lost with a worker, with memory, with a device, or with a run that raises."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from harness.engine.devices import find_devices
 from harness.engine.planning import plan
 from harness.engine.runs import Run
 from harness.execution import workers as local
+from harness.execution.examination import examined
 from harness.execution.jobs import UNREADY_DEATHS
 from harness.execution.trainer import Trained, Trainer
 from harness.execution.workers import Workers
@@ -147,11 +149,13 @@ def test_each_part_that_trained_is_told_with_its_members_and_its_time(study_file
 
 @pytest.mark.parametrize(
     "what",
-    ["os.kill(os.getpid(), 9)", "sys.exit(3)",
+    ["os.kill(os.getpid(), 9)", "sys.exit(3)", "raise KeyboardInterrupt", "raise BaseException('CUDA error: mine')",
      "raise torch.AcceleratorError('CUDA error: device-side assert triggered')",
      "raise RuntimeError('CUDA error: an illegal memory access was encountered')"],
 )  # fmt: skip
-def test_what_ends_its_process_fails_alone_with_one_worker_as_well(what: str, tmp_path: Path) -> None:
+def test_what_ends_its_process_fails_alone_with_one_worker_as_well(
+    what: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """After a CUDA error the process can do nothing more: it ends, and others train what did not raise it."""
     (tmp_path / "fatal.py").write_text(FATAL.format(when=0.2, what=what))
     populations = populations_of(tmp_path / "fatal.py")
@@ -163,10 +167,20 @@ def test_what_ends_its_process_fails_alone_with_one_worker_as_well(what: str, tm
     assert sum(steps) == 8
     errors = {key: error for part in parts for key, error in part.errors.items()}
     assert sorted(errors) == [(1, 0), (1, 1)]
-    if "CUDA" in what:
-        assert all("CUDA error: " in error and "in forward" in error for error in errors.values())
+    if "os.kill" not in what:
+        name = re.search(r"KeyboardInterrupt|SystemExit|CUDA error: ", what.replace("sys.exit", "SystemExit"))
+        assert name and all(name[0] in error and "in forward" in error for error in errors.values())
+    assert "Traceback" not in capfd.readouterr().err
     trained = [members for part in parts for members in part.parts]
     assert sorted(key for members in trained for key in members) == [(0, 0), (0, 1)]
+
+
+def test_what_an_examination_dies_of_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "fatal.py").write_text(FATAL.format(when=0.2, what="raise KeyboardInterrupt"))
+    runs = [run for population in populations_of(tmp_path / "fatal.py") for run in population]
+    found = examined(loaded(tmp_path / "fatal.py"), runs, device=CPU, memory_bytes=2**30, remember=False)
+    assert {way.why for way in found.values()} == {"the process that took their first steps ended by KeyboardInterrupt"}
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_whole_populations_that_end_their_process_do_not_end_the_study(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_study_says_what_decided_the_results_and_what_ran_where(ran: Path) -> No
 def test_a_glance_tells_runs_and_verdicts(ran: Path) -> None:
     results = load(ran)
     assert repr(results).startswith(f"<Results in {ran}: 6 runs, 2 cells; ")
-    assert sum(repr(results).count(word) for word in ("supported", "refuted", "inconclusive")) >= 1
+    assert sum(repr(results).count(word) for word in ("supported", "refuted", "undecided")) >= 1
     assert "dropout acts in training only" in results._repr_html_()
 
 

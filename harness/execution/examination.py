@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import traceback
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,7 +15,7 @@ from harness.engine.population_width import plain_step_s
 from harness.engine.runs import Run
 from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
-from harness.execution.jobs import Message, received, sent
+from harness.execution.jobs import LastWords, Message, received, sent
 from harness.execution.processes import start
 from harness.execution.shipping import pack, unpack, users_modules
 from harness.settings import InvalidStudy, Problem, first_line, show
@@ -46,14 +47,21 @@ def examined(
     try:
         ours.send_bytes(pack(study))
         ours.send(sent(study, runs))
-        answer: dict[str, Way] | InvalidStudy = ours.recv()
+        answer: dict[str, Way] | InvalidStudy | LastWords = ours.recv()
     except (EOFError, OSError):
         process.join()
-        why = f"the process that took their first steps ended with exit code {process.exitcode}"
-        return dict.fromkeys(groups(runs), Way(1, UNKNOWN_STEP_S, why=why))
+        return _unknown(runs, f"with exit code {process.exitcode}")
+    if isinstance(answer, LastWords):
+        return _unknown(runs, answer.how)
     if isinstance(answer, InvalidStudy):
         raise answer
     return answer
+
+
+def _unknown(runs: list[Run], how: str) -> dict[str, Way]:
+    """How runs train whose process ended, in words how."""
+    why = f"the process that took their first steps ended {how}"
+    return dict.fromkeys(groups(runs), Way(1, UNKNOWN_STEP_S, why=why))
 
 
 def code() -> str:
@@ -117,12 +125,14 @@ def _examine(pipe: Connection, device: str, memory_bytes: int, code: str | None)
     try:
         study = unpack(pipe.recv_bytes(), "a process that trains")
         message: Message = pipe.recv()
-        answer: dict[str, Way] | InvalidStudy = examine(
+        answer: dict[str, Way] | InvalidStudy | LastWords = examine(
             study, received(study, message), torch.device(device), memory_bytes, code
         )
     except (EOFError, ConnectionError):  # the leader is gone, maybe killed
         return
     except InvalidStudy as error:
         answer = error
+    except BaseException:  # of the user's, whatever its name: Ctrl-C does not mean this process
+        answer = LastWords(traceback.format_exc())
     with contextlib.suppress(OSError):
         pipe.send(answer)

@@ -42,6 +42,15 @@ class LastWords:
 
     text: str
 
+    @property
+    def how(self) -> str:
+        """How the worker ended, in words.
+
+        >>> LastWords("RuntimeError: CUDA error.").how
+        'by RuntimeError: CUDA error'
+        """
+        return f"by {self.text.strip().splitlines()[-1].rstrip('.')}"
+
 
 Answer = Trained | tuple[int, int] | LastWords
 """What came of a job, or progress on the way: see `harness.execution.trainer.OnProgress`."""

@@ -93,7 +93,5 @@ class Remote:
             torch.set_num_threads(1)
             runs = received(self._study, message)
             self._answers.put(self._trainer.train(runs, lambda *done: self._answers.put(done)))
-        except Exception:
+        except BaseException:  # as of a process on the leader's host
             self._answers.put(LastWords(traceback.format_exc()))
-        except BaseException:
-            os._exit(1)  # as a process on the leader's host would

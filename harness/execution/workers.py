@@ -58,7 +58,7 @@ class Process(Worker):
 
 def lost(words: LastWords) -> Lost:
     """What last words say: the traceback's last line, and all of it as the cause."""
-    found = Lost(f"ended by {words.text.strip().splitlines()[-1].rstrip('.')}", raised=True)
+    found = Lost(f"ended {words.how}", raised=True)
     found.__cause__ = RuntimeError(words.text)
     return found
 
@@ -142,6 +142,6 @@ def _work(pipe: Connection, place: str, keeping: Keeping) -> None:
             return None
         try:
             say(trainer.train(received(study, message), lambda *done: say(done)))
-        except Exception:
+        except BaseException:  # of the user's, whatever its name: Ctrl-C means none of these processes
             say(LastWords(traceback.format_exc()))
             os._exit(1)  # to end in order would meet the error again

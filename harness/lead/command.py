@@ -61,7 +61,7 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
             return DONE
         report = options.results / study.name / "report.html"
         if report.exists() and is_complete(study, options):
-            options.say(f"Complete: nothing is left to train. Report: {report}, now written anew.")
+            options.say(f"Complete, unless records have got lost: {report} is written anew.")
         outcome = run_until_decided(study, run, options.display.tell) if options.until_decided else run(study)
     return _ended(study, outcome, options)
 

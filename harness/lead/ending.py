@@ -5,21 +5,24 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import nullcontext
 
 import click
 
 from harness.lead.interruption import Interrupted
+from harness.lead.terminal.ctrl_c import INTERRUPTED, raised
 from harness.lead.terminal.events import Ended, Tell
 from harness.settings import InvalidStudy, Problem, first_line, printable
 from harness.settings.credentials import without_credentials
+from harness.settings.files import disk_error
 
-DONE, SOME_FAILED, INVALID, BROKEN, INTERRUPTED = 0, 1, 2, 3, 130
+DONE, SOME_FAILED, INVALID, BROKEN = 0, 1, 2, 3
 
 
 def ending(
-    work: Callable[[], int], *, refused: str, interrupted: str = "Interrupted.", tell: Tell = lambda event: None
-) -> int:
+    work: Callable[[], int], *, refused: str, interrupted: str = "Interrupted.", tell: Tell = lambda event: None,
+    listens: bool = False,
+) -> int:  # fmt: skip
     """The exit code of a command's work.
 
     Args:
@@ -27,9 +30,11 @@ def ending(
         refused: what cannot be done of an invalid study, folder or option, such as "mine.py cannot run".
         interrupted: said after Ctrl-C.
         tell: is told how it ended, where something kept it.
+        listens: whether the work listens to Ctrl-C where it must be ended in order; elsewhere that ends it at once.
     """
     try:
-        return work()
+        with nullcontext() if listens else raised():
+            return work()
     except InvalidStudy as error:
         text = f"{refused}: {error.remedy or remedy(error.problems)}."
         ended = Ended(
@@ -37,11 +42,11 @@ def ending(
         )
     except Interrupted as stopped:
         ended = Ended(INTERRUPTED, printable(str(stopped)))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):  # at a question
         ended = Ended(INTERRUPTED, interrupted)
     except Exception as error:
         what = "Run the same command again, and report this if it comes again: an error that is no fault of the study"
-        kept = f"What was recorded is saved. The traceback is in {_kept_traceback(error)}: add it to the report."
+        kept = f"What was recorded is saved. {_kept_traceback(error)}"
         ended = Ended(BROKEN, printable(f"{what}, {first_line(error)}\n{kept}"))
     click.echo(ended.text, err=True)
     tell(ended)
@@ -60,10 +65,13 @@ def remedy(problems: list[Problem]) -> str:
     return f"mend {'this' if count == 1 else f'these {count} things'} and run the same command again"
 
 
-def _kept_traceback(error: Exception) -> Path:
-    """A new file with the traceback of an error, without passwords."""
+def _kept_traceback(error: Exception) -> str:
+    """Says which new file has the traceback of an error, without passwords; where none can be written, the traceback itself."""
     text = without_credentials("".join(traceback.format_exception(error)))
-    handle, name = tempfile.mkstemp(prefix=f"harness-error-{time.strftime('%Y%m%d-%H%M%S')}-", suffix=".txt")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    return Path(name)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f"harness-error-{time.strftime('%Y%m%d-%H%M%S')}-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as unwritten:
+        return f"Add this to the report, for which there is no room in a file ({disk_error(unwritten)}):\n{text}"
+    return f"The traceback is in {name}: add it to the report."

@@ -28,6 +28,7 @@ from harness.lead.placing import placing
 from harness.lead.preparation import preparing_report
 from harness.lead.progress.best import best_of, better
 from harness.lead.progress.progress import Progress
+from harness.lead.terminal.ctrl_c import raised
 from harness.lead.terminal.durations import duration
 from harness.lead.terminal.events import Phase
 from harness.lead.terminal.verdict_lines import said_of
@@ -110,7 +111,7 @@ def run(
         begin(design, options)
         checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
-            with preparing_report() as helpers:
+            with raised(), preparing_report() as helpers:
                 done = partial(count, study, progress, checkpoints)
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from harness.settings.files import disk_error
 from harness.settings.patience import Stopped
 
 if TYPE_CHECKING:  # a command that is refused at once does not wait for tables to be imported
@@ -39,9 +40,10 @@ class Stop:
     def listening(self) -> Iterator[None]:
         """Within the block the first Ctrl-C only asks to stop. Beside the main thread there is no Ctrl-C to hear."""
 
-        def ask(*_: object) -> None:
+        def ask(number: int, _: object) -> None:
             if self.asked:
-                raise KeyboardInterrupt
+                signal.signal(number, before)
+                signal.raise_signal(number)
             self.asked = True
             self._progress.say("Finishing what is being trained; Ctrl-C again stops at once.")
 
@@ -62,7 +64,7 @@ def why_stopped(error: BaseException, stop: Stop) -> str:
     if isinstance(error, MemoryError):
         return "Stopped, memory ran out"
     if isinstance(error, OSError):
-        return f"Stopped, {error.filename or 'disk'}: {error.strerror or str(error) or type(error).__name__}"
+        return f"Stopped, {disk_error(error)}"
     if str(error):
         return f"Stopped, {error}"
     return "Interrupted" if stop.asked else "Out of time"

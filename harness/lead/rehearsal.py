@@ -18,7 +18,7 @@ from harness.study import Study
 
 
 def is_complete(study: Study, options: Options) -> bool:
-    """Whether nothing is left to train. Nothing is written.
+    """Whether Optuna was told of all runs; whether MLflow still has their records is not looked at. Nothing is written.
 
     Raises:
         InvalidStudy: the storage cannot be used.

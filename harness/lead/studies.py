@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from harness.engine.keeping import forget as forget_kept
-from harness.lead.ending import DONE, INTERRUPTED
+from harness.lead.ending import DONE
+from harness.lead.terminal.ctrl_c import INTERRUPTED
 from harness.ledger.forgetting import Doomed, Forgetting
 from harness.ledger.listing import Listed, known, listed
 from harness.ledger.peek import file_of

@@ -10,6 +10,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
+from harness.inference.reading import READ_AS
 from harness.ledger.design import SUMMARY
 from harness.ledger.peek import looked_at
 from harness.ledger.spaces import entries_in, names, studies
@@ -24,7 +25,7 @@ class Listed:
         done: runs that are recorded and that it had a use for at its newest launch.
         wanted: runs that it consisted of then; 0 where that is not known.
         others: other recorded runs, as of earlier settings.
-        verdicts: verdict → how many claims have it; none where there is no report.
+        verdicts: verdict, as people read it → how many claims have it; none where there is no report.
         when: something of it was recorded last; None for never.
         size_bytes: of its report and of its records, as far as they are in the results folder.
     """
@@ -92,7 +93,7 @@ def _when(storage: BaseStorage, name: str) -> datetime | None:
 def _verdicts(claims: Path) -> dict[str, int]:
     """Of a report; nothing where it cannot be read."""
     try:
-        return dict(Counter(str(claim["verdict"]) for claim in json.loads(claims.read_text(encoding="utf-8"))))
+        return dict(Counter(READ_AS[claim["verdict"]] for claim in json.loads(claims.read_text(encoding="utf-8"))))
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -4,16 +4,19 @@ import sqlite3
 from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote
 
 
 def sqlite_file(uri: str) -> Path | None:
-    """The file that an address names; None where it is no SQLite database's, or that of one in memory.
+    """The file that an address names, to SQLAlchemy; None where it is no SQLite database's, or that of one in memory.
 
     >>> sqlite_file("sqlite:///results/mlflow.db?timeout=9"), sqlite_file("sqlite://"), sqlite_file("postgresql://h/d")
     (PosixPath('results/mlflow.db'), None, None)
+    >>> sqlite_file("sqlite:///my%20results/mlflow.db"), sqlite_file("sqlite:///50%/mlflow.db")
+    (PosixPath('my results/mlflow.db'), PosixPath('50%/mlflow.db'))
     """
     scheme, _, rest = uri.partition("://")
-    path = rest.partition("?")[0].removeprefix("/").removeprefix("file:")
+    path = unquote(rest.partition("?")[0]).removeprefix("/").removeprefix("file:")
     named = scheme.partition("+")[0] == "sqlite" and path not in ("", ":memory:")
     return Path(path) if named else None
 

@@ -35,7 +35,8 @@ def leadership(folder: Path) -> Iterator[None]:
     Raises:
         InvalidStudy: another process leads it, or the folder cannot be written or could be confused with another.
     """
-    lock, holder, is_new = filelock.FileLock(folder / ".lock"), folder / ".leader", not folder.exists()
+    lock, holder = filelock.FileLock(folder / ".lock"), folder / ".leader"
+    made = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
         _make(folder)
         lock.acquire(timeout=0)
@@ -48,11 +49,12 @@ def leadership(folder: Path) -> Iterator[None]:
     try:
         yield
     except InvalidStudy:
-        if is_new:  # nothing began
+        if made:  # nothing began
             with suppress(OSError):
                 holder.unlink(missing_ok=True)
                 Path(lock.lock_file).unlink(missing_ok=True)
-                folder.rmdir()
+                for place in made:
+                    place.rmdir()
         raise
     finally:
         with suppress(OSError):

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from harness.inference.reading import READ_AS
 from harness.reporting.comparison import STATUSES, VERDICT, Comparison
 from harness.reporting.page.content import Captioned, Table
 from harness.reporting.page.level_names import brief
@@ -101,7 +102,7 @@ def plain(value: float | None) -> str:
 def _verdict(found: dict[str, Any]) -> str:
     if found["verdict"] is None:
         return "–"
-    named = f"{found['verdict']}{': ' if found['label'] else ''}{found['label']}"
+    named = f"{READ_AS.get(found['verdict'], found['verdict'])}{': ' if found['label'] else ''}{found['label']}"
     return f"{named} {plain(found['estimate'])} [{plain(found['low'])}, {plain(found['high'])}]"
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from torch import Tensor
 
 from harness.engine import kept_weights
+from harness.inference.reading import READ_AS
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
 from harness.reporting.notebook import as_html
@@ -171,7 +172,7 @@ class Results:
 
     def __repr__(self) -> str:
         marks = self.verdicts["registered"].map(lambda registered: " (exploratory)" if registered is False else "")
-        counts = (self.verdicts["verdict"] + marks).value_counts(sort=False)
+        counts = (self.verdicts["verdict"].replace(READ_AS) + marks).value_counts(sort=False)
         words = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no claims"
         return (
             f"<Results in {self.folder}: {counted(len(self.runs), 'run')}, {counted(len(self.cells), 'cell')}; {words}>"

@@ -9,6 +9,7 @@ def without_credentials(text: str) -> str:
     """The text with user and password of every URI in it blanked, and what its query calls a password or key.
 
     What follows `://` goes up to the last `@` of the line: a password may itself hold any character, `@` and `/` included.
+    Only the address of a SQLite file has neither user nor password, and may have an `@` in the path.
     So may one in a query, which ends before `&`, `;`, a space, or a quote that ends the word.
 
     >>> without_credentials("cannot open postgresql://me:p@ss/word@db/runs?sslpassword=secret&x=1")
@@ -16,7 +17,7 @@ def without_credentials(text: str) -> str:
     >>> without_credentials("cannot open 'sqlite:///runs.db?password=it's secret', nor 'db://host?token=it's'.")
     "cannot open 'sqlite:///runs.db?password=*** secret', nor 'db://host?token=***'."
     """
-    text = re.sub(r"://.*@", "://***@", text)
+    text = re.sub(r"(?<!sqlite)://.*@", "://***@", text)
     return re.sub(
         rf"([?&;]{SECRET_NAMES}=)[^&;\s]+?(?=(['\"][^\w&;\s]*)?([&;\s]|$))", r"\1***", text, flags=re.IGNORECASE
     )

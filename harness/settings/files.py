@@ -24,3 +24,13 @@ def write_durably(content: bytes, path: Path) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def disk_error(error: OSError) -> str:
+    """Where the disk failed, and how: of two files the one that was written.
+
+    >>> disk_error(OSError(27, "File too large", "kept.db", None, "results/mlflow.db")), disk_error(OSError("the pipe broke"))
+    ('results/mlflow.db: File too large', 'disk: the pipe broke')
+    """
+    place = error.filename2 or error.filename or "disk"
+    return f"{place}: {error.strerror or str(error) or type(error).__name__}"

@@ -44,7 +44,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     r"""An exception in short.
 
     >>> first_line(ValueError("one\ntwo"))

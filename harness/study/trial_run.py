@@ -167,7 +167,9 @@ def _first_pass(
             raise
         except Untrainable as error:
             raise InvalidStudy([Problem("model", f"does not train: {error}", show(setup.model))]) from error
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a module may raise what it likes, and end the process so
             where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
             message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
             raise InvalidStudy([Problem("model", message, show(setup.model))]) from error
@@ -229,7 +231,7 @@ def _is_users(model: Model) -> bool:
     return model.module.__module__.partition(".")[0] != __name__.partition(".")[0]
 
 
-def _where(model: Model, error: Exception, x: Tensor, sizes: dict[str, int]) -> str:
+def _where(model: Model, error: BaseException, x: Tensor, sizes: dict[str, int]) -> str:
     """Where in a user's module an error arose, what came in there, and which arguments may have to do with it."""
     try:
         file = inspect.getfile(model.module)

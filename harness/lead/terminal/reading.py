@@ -1,4 +1,4 @@
-"""`Command`: what all commands have in common: how their lines are read, and that who reads their output may go.
+"""`Command`: what all commands have in common: how their lines are read, that who reads their output may go, and how they end.
 
 Nothing on a line is ignored since something else is there too.
 """
@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from harness.execution.streams import outlive_readers
+from harness.lead.terminal.ctrl_c import end_at_once
+from harness.lead.terminal.leaving import leaving
 
 
 class Command(click.Command):
@@ -24,8 +26,10 @@ class Command(click.Command):
 
     def __call__(self, *args: Any, **settings: Any) -> Any:
         """See `click.Command`."""
+        end_at_once()
         outlive_readers()
-        return super().__call__(*args, **settings)
+        with leaving():
+            return super().__call__(*args, **settings)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`.

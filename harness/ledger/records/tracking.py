@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 
 from harness.ledger.records import empty_database
 from harness.ledger.sqlite import is_sqlite, sqlite_file, sqlite_problem
+from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
+from harness.settings.files import disk_error
 from harness.settings.patience import Unreachable
 
 if TYPE_CHECKING:  # imported at the first connection: it takes two seconds, which `--dry-run` should not pay
@@ -50,8 +52,19 @@ def default_tracking_uri(results: Path) -> str:
 
     >>> default_tracking_uri(Path("results"))
     'sqlite:///results/mlflow.db'
+
+    Raises:
+        InvalidStudy: an address of the database there is that of another file. MLflow makes folders by the letters of an
+            address, so that none can be written in another way.
     """
-    return f"sqlite:///{(results / 'mlflow.db').as_posix()}"
+    file = results / "mlflow.db"
+    address = f"sqlite:///{file.as_posix()}"
+    if sqlite_file(address) != file:
+        message = "MLflow's database cannot be kept in a folder whose path has ? or % with two digits in it"
+        raise InvalidStudy(
+            [Problem("--results", message, str(results))], "choose another --results, or give a --tracking-uri"
+        )
+    return address
 
 
 def ui_command(tracking_uri: str) -> str:
@@ -61,6 +74,8 @@ def ui_command(tracking_uri: str) -> str:
     'mlflow ui --backend-store-uri sqlite:///results/mlflow.db'
     >>> ui_command("sqlite:///my results #1/mlflow.db")
     "mlflow ui --backend-store-uri 'sqlite:///my results #1/mlflow.db'"
+    >>> ui_command("sqlite:////home/me@example.org/results/mlflow.db")
+    'mlflow ui --backend-store-uri sqlite:////home/me@example.org/results/mlflow.db'
     >>> ui_command("https://me:secret@mlflow.example.org")
     'https://***@mlflow.example.org'
     """
@@ -107,10 +122,16 @@ def own_errors() -> Iterator[None]:
             raise Unreachable(f"MLflow's database cannot be used: {said[0] if said else text}") from None
         raise RecordError(text) from None
     except (SQLAlchemyError, ImportError, OSError) as error:
-        text = without_credentials(str(getattr(error, "orig", None) or error))
+        text = without_credentials(_in_words(error))
         if _of_requests(error):
             raise Unreachable(f"MLflow's server does not answer: {text}") from None
         raise RecordError(text) from None
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return disk_error(error)
+    return str(getattr(error, "orig", None) or error)
 
 
 def _of_requests(error: Exception) -> bool:

@@ -1,0 +1,68 @@
+"""Ctrl-C in a command, from its first moment on: "Interrupted.", exit code 130, and no traceback wherever it was heard."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+
+
+class AtOnce:
+    """What Ctrl-C does of itself: it says so and ends the process, as safely as a kill would.
+
+    An exception would be lost where it meets an import or a callback, or become another error there.
+
+    Args:
+        last_words: said before.
+    """
+
+    def __init__(self, last_words: Callable[[], None]) -> None:
+        self._last_words = last_words
+
+    def __call__(self, *_: object) -> None:
+        """See `signal.signal`."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with suppress(Exception):  # it may have interrupted the very code that says something
+            self._last_words()
+            sys.stdout.flush()
+        with suppress(OSError):
+            os.write(2, b"Interrupted.\n")
+        os._exit(INTERRUPTED)
+
+
+def end_at_once(last_words: Callable[[], None] = lambda: None) -> None:
+    """From now on Ctrl-C ends this process, see `AtOnce`."""
+    signal.signal(signal.SIGINT, AtOnce(last_words))
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Within the block the first Ctrl-C of a command raises, so that what is begun is ended in order; the second ends at once.
+
+    Raises:
+        KeyboardInterrupt: whatever became of it on the way, as in an import that it met.
+    """
+    before, heard = signal.getsignal(signal.SIGINT), False
+
+    def hear(*_: object) -> None:
+        nonlocal heard
+        signal.signal(signal.SIGINT, before)
+        heard = True
+        raise KeyboardInterrupt
+
+    if not isinstance(before, AtOnce) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, hear)
+    try:
+        yield
+    except Exception as error:
+        if heard:
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
