@@ -385,6 +385,16 @@ def test_sharpness_of_a_trained_net_of_kinks_is_exact_in_single_precision() -> N
     assert found["sharpness"] == pytest.approx(float(eigenvalues(POINTS, module.to(F64).eval())[-1]), rel=1e-3)
 
 
+@pytest.mark.parametrize("module", [Annealed, AnnealedByAFloat, AnnealedByAList])
+def test_sharpness_of_a_module_that_counts_is_that_of_the_module_as_training_left_it(module: type[nn.Module]) -> None:
+    setup = Setup(task=POINTS, model=Model(module), optimizer=SGD(0.1), batch_size=16, steps=40, metrics=Diagnostics("full"))  # fmt: skip
+    seeds = [Run(0, seed, setup) for seed in (0, 1)]
+    assert obstacle(seeds, CPU) == ""
+    together = train(seeds, evaluations=4, device=CPU)[0]["sharpness"]
+    alone = pd.concat([train([run], evaluations=4, device=CPU)[0] for run in seeds])["sharpness"]
+    np.testing.assert_allclose(together, alone, rtol=5e-3)
+
+
 class Saddle(Tensors):
     """The square of one output less three times that of the other: its Hessian is known by hand."""
 

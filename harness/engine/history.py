@@ -110,10 +110,6 @@ class History:
         until = [next((at for at in self.when.evaluated() if at >= found), step) for found in self.nonfinite_at]
         return int(np.where(self.nonfinite_at > 0, until, np.minimum(self.steps_done, step)).sum())
 
-    def taken(self) -> NDArray[np.int64]:
-        """How many steps each run took, (run,): up to the one at which it became non-finite, or stopped."""
-        return np.where(self.nonfinite_at > 0, self.nonfinite_at, self.steps_done)
-
     def state_dict(self, step: int) -> dict[str, Any]:
         """What is recorded up to an evaluated step, see `checkpoint`."""
         return {

@@ -238,7 +238,11 @@ class Members(ABC):
 
     @abstractmethod
     def alone(self, member: int) -> "PlainMember":
-        """One of them as the plain loop has it now; what is asked of it may change it."""
+        """One of them as the plain loop has it now; what is asked of it may change it.
+
+        Raises:
+            NotStorable: its module changes what nothing can stand for, see `module_state`.
+        """
 
     @abstractmethod
     def weights(self, member: int) -> dict[str, Tensor]:

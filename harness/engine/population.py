@@ -24,6 +24,7 @@ from harness.engine.functions.transforms import of_all, of_member, only_vmap, ov
 from harness.engine.gradients import Gradients
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members, Score
+from harness.engine.module_state import load_module_state
 from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
@@ -213,17 +214,24 @@ class Population(Members):
 
     def alone(self, member: int) -> PlainMember:
         """See `Members.alone`."""
-        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
-        found = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
-        with torch.no_grad():
-            for name, tensor in named_tensors(found.template).items():
-                tensor.copy_(tensors[name][member])
+        found = self._plain(member)
+        if self.changes:
+            load_module_state(found.template, self.module_state())
         found.clock.rows = self.clock.rows[member : member + 1].clone()
         return found
 
     def weights(self, member: int) -> dict[str, Tensor]:
         """See `Members.weights`."""
-        return self.alone(member).weights(0)
+        return self._plain(member).weights(0)
+
+    def _plain(self, member: int) -> PlainMember:
+        """One of them anew, with its tensors as they are now."""
+        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
+        found = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
+        with torch.no_grad():
+            for name, tensor in named_tensors(found.template).items():
+                tensor.copy_(tensors[name][member])
+        return found
 
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""

@@ -38,7 +38,7 @@ def run_table(runs: list[Run], training: Training, final: dict[str, Any]) -> pd.
         "status": np.select(
             [columns["diverged"] == 1, columns["collapsed"] == 1], ["diverged", "collapsed"], "finished"
         ),
-        "steps_done": history.taken(),
+        "steps_done": np.where(history.nonfinite_at > 0, history.nonfinite_at, history.steps_done),
     }
     table = pd.DataFrame(identity | {name: columns[name] for name in runs[0].setup.metrics.metrics()})
     finished = history.finite()
@@ -58,7 +58,7 @@ def _metrics(runs: list[Run], training: Training, final: dict[str, Any]) -> dict
         if name in metrics:
             columns[name][finite] = measured
     losses = np.vstack([history.at_start, history.validation[:, 0], loss])
-    parts = [stability(history.columns(part), history.taken()[part]) for part in history.blocks()]
+    parts = [stability(history.columns(part), history.steps_done[part]) for part in history.blocks()]
     columns |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["guess_loss"] = training.guess_loss
     columns |= ending(columns["train_loss"], training.guess_loss, losses, history.nonfinite_at > 0)

@@ -105,11 +105,11 @@ def rate(events: NDArray[np.bool_], values: Array, median: Array) -> Array:
     return np.where(count > 0, (events & judged).sum(0) / np.maximum(count, 1), np.nan)
 
 
-def recovery_steps(losses: Array, events: NDArray[np.bool_], median: Array, taken: NDArray[np.int64]) -> Array:
+def recovery_steps(losses: Array, events: NDArray[np.bool_], median: Array, ends: NDArray[np.int64]) -> Array:
     """Median over a run's spikes of the steps until the loss is back at the median before the spike, (member,); NaN without any.
 
     A spike that begins before another is recovered from belongs to that one. One that is not recovered from counts the steps that
-    its run, of `taken` steps (member,), still took, that of the spike included.
+    were left of `ends`, (member,), that of the spike included.
     """
     found = np.full(losses.shape[1], np.nan)
     for member in np.flatnonzero(events.any(0)):
@@ -117,7 +117,7 @@ def recovery_steps(losses: Array, events: NDArray[np.bool_], median: Array, take
         for start in np.flatnonzero(events[:, member]):
             if start >= free_from:
                 back = losses[start:, member] <= median[start, member]
-                waits.append(int(back.argmax()) if back.any() else int(taken[member]) - int(start))
+                waits.append(int(back.argmax()) if back.any() else int(ends[member]) - int(start))
                 free_from = int(start) + waits[-1]
         found[member] = np.median(waits)
     return found
@@ -140,13 +140,13 @@ def solving(errors: Array, steps: Sequence[int], target: Array, diverged: NDArra
     return {name: np.where(target > 0, values, np.nan) for name, values in found.items()}
 
 
-def stability(history: dict[str, Array], taken: NDArray[np.int64]) -> dict[str, Array]:
+def stability(history: dict[str, Array], ends: NDArray[np.int64]) -> dict[str, Array]:
     """The metrics of group `stability` that follow from what was logged at every step, (member,) each.
 
     Args:
         history: `loss`, `grad_norm`, `clipped_norm`, `clipped`, `clipped_units`, (step, member), and `update_ratio`, (logged step, member),
             NaN after a run became non-finite, or stopped.
-        taken: (member,) steps that each has taken.
+        ends: (member,) the step at which each stopped, the last one of the study where it did not or became non-finite.
     """
     losses, norms, after = history["loss"], history["grad_norm"], history["clipped_norm"]
     losses_before, norms_before = trailing_median(losses), trailing_median(norms)
@@ -169,6 +169,6 @@ def stability(history: dict[str, Array], taken: NDArray[np.int64]) -> dict[str, 
             "clipped_units": np.nanmean(history["clipped_units"], axis=0),
             "update_ratio": np.nanmedian(history["update_ratio"], axis=0),
             "spike_rate": rate(spiking, losses, losses_before),
-            "recovery_steps": recovery_steps(losses, spiking, losses_before, taken),
+            "recovery_steps": recovery_steps(losses, spiking, losses_before, ends),
             "explosion_rate": rate(explosions(norms, norms_before), norms, norms_before),
         }

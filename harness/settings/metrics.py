@@ -197,7 +197,7 @@ METRICS: dict[str, Metric] = {
     ),
     "recovery_steps": Metric(
         "steps from a loss spike until the loss is back at the median of the steps before it, median over a run's spikes; one "
-        "that is not back by the end of its run counts the steps that were left; missing without spikes", "steps", "lower", "stability",
+        "that is not back when patience ends its run, or by the last step of the study, counts the steps that were left; missing without spikes", "steps", "lower", "stability",
         True, not_across="dropout",
     ),
     "explosion_rate": Metric(
