@@ -114,7 +114,7 @@ def main(
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
     from harness.lead.options import Options
-    from harness.lead.terminal.ctrl_c import INTERRUPTED, end_at_once
+    from harness.lead.terminal.ctrl_c import INTERRUPTED, say_before_the_end
     from harness.lead.terminal.displays import display_for
     from harness.lead.terminal.events import Ended
     from harness.study.changes import Changes
@@ -129,7 +129,7 @@ def main(
         display.__exit__(None, None, None)
         display.tell(Ended(INTERRUPTED, "Interrupted."))
 
-    end_at_once(last_words)
+    say_before_the_end(last_words)
     sys.exit(ending(work, refused=f"{study_file} cannot run", tell=display.tell, listens=True))
 
 

@@ -34,9 +34,15 @@ class AtOnce:
         os._exit(INTERRUPTED)
 
 
-def end_at_once(last_words: Callable[[], None] = lambda: None) -> None:
+def end_at_once() -> None:
     """From now on Ctrl-C ends this process, see `AtOnce`."""
-    signal.signal(signal.SIGINT, AtOnce(last_words))
+    signal.signal(signal.SIGINT, AtOnce(lambda: None))
+
+
+def say_before_the_end(last_words: Callable[[], None]) -> None:
+    """Have this said where Ctrl-C ends the process; it does so in a command, not in a script or a notebook."""
+    if isinstance(signal.getsignal(signal.SIGINT), AtOnce):
+        signal.signal(signal.SIGINT, AtOnce(last_words))
 
 
 @contextmanager
