@@ -287,13 +287,18 @@ def test_an_interaction_is_told_truly_whatever_the_treatment_does(here: float, t
     change = runs.pivot_table(index="task", columns=P, values="test_loss").diff(axis=1)[0.5]
     assert (change["a"] < change["b"]) == (way == "is lower with")
     said = f"the change of test_loss from model.dropout = 0 to model.dropout = 0.5 {way} task = a than with task = b"
-    assert found.verdict == verdict and said in found.sentence
+    assert found.verdict == verdict and said in found.sentence.lower()
     assert (
         found.compared
         == "the change of the metric from model.dropout = 0 to model.dropout = 0.5, lower with task = a than with task = b"
     )
     (found,) = judge([given.replace(scale="ratio")], runs, Plan(sweeps, list(range(8)), [8], []))
-    assert "the ratio of test_loss with model.dropout = 0.5 to that with model.dropout = 0 is" in found.sentence
+    assert "the ratio of test_loss with model.dropout = 0.5 to that with model.dropout = 0 is" in found.sentence.lower()
+    (found,) = judge([given.replace(smallest_effect=5.0)], runs, Plan(sweeps, list(range(8)), [8], []))
+    assert found.sentence == (
+        "The change of test_loss from model.dropout = 0 to model.dropout = 0.5 differs between task = a and task = b in the median "
+        "seed by less than δ = 5 either way."
+    )
 
 
 def test_on_the_scale_of_ratios_it_is_one_of_logarithms():
@@ -403,7 +408,7 @@ def test_an_arm_against_a_number_is_told_by_what_is_estimated_and_not_of_every_r
         "test_loss is not lower than 2.5 in the median seed, in each of 2 cells, least so at width = 9 (−1)."
     )
     (found,) = judged(runs, given.replace(arm={"width": 8}, above=1.5, estimand="rate", value=0.5))
-    assert found.sentence.startswith("the rate of test_loss above 1.5 is lower than 0.5 with width = 8.")
+    assert found.sentence.startswith("The rate of test_loss above 1.5 is lower than 0.5 with width = 8.")
 
 
 def test_a_rate_over_cells_against_a_number():

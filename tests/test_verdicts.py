@@ -442,7 +442,7 @@ def test_above_makes_a_rate_of_a_share_and_diverged_runs_count():
     assert (found.low, found.high) == paired_rate_bounds(6, 1, 10)(0.05)
     assert found.per_seed[7] == 0.0, "0.01 is not above 0.01"
     assert (
-        "the rate of spike_rate above 0.01"
+        "The rate of spike_rate above 0.01"
         in verdict(runs, metric="spike_rate", above=0.01, smallest_effect=0.9).sentence
     )
 

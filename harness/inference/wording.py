@@ -1,6 +1,7 @@
 """The sentence of a verdict: its reason in plain English, and what a reader must know of the runs."""
 
 import math
+import re
 from collections.abc import Sequence
 
 from harness.inference.evidence import Evidence
@@ -18,6 +19,7 @@ NEAR = 0.1
 def sentence(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
     """Why a verdict is what it is, and what must be known of its runs."""
     why = (decision is None and evidence.failure) or _reason(verdict, evidence)
+    why = re.sub(r"^the\b", "The", why)  # a metric keeps its small letter
     later = f" Of all seeds it would now be said: “{evidence.failure}”" if decision and evidence.failure else ""
     return (
         why
@@ -60,7 +62,7 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
         return f"The opposite holds: {what} is {claim.opposite().in_words()}."
     if verdict.label:
         seed = " in the median seed" if claim.estimated() == "median" else ""
-        return f"{what} differs{seed} by less than δ = {claim.smallest_effect:g} either way."
+        return f"{what} differs{claim.between()}{seed} by less than δ = {claim.smallest_effect:g} either way."
     if verdict.verdict == "refuted":
         return f"{what} is not {claim.in_words()}{_by(claim)}{_in_each(evidence)}{_where_not(verdict)}."
     if barred := list(evidence.barred.values()):

@@ -173,6 +173,10 @@ class Interaction(Estimated):
             return f"the ratio of {what} with {treatment} to that with {baseline}"
         return f"the change of {what} from {baseline} to {treatment}"
 
+    def between(self) -> str:
+        """See `Estimated`."""
+        return f" between {in_words(self.here)} and {in_words(self.there)}"
+
     def compared(self) -> str:
         """See `Estimated`."""
         return f"{self.subject('the metric')}, {self.in_words()}"

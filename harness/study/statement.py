@@ -123,6 +123,10 @@ class Estimated(Statement):
         """What is claimed of its `subject`."""
         raise NotImplementedError
 
+    def between(self) -> str:
+        """Between what its subject would differ, where that does not go without saying: " between … and …", or ""."""
+        return ""
+
     def subject(self, what: str) -> str:
         """What it speaks of, in words: its metric, or the rate that is made of it, or a change of these.
 
