@@ -621,6 +621,13 @@ def test_errors_that_differ_by_just_the_smallest_effect_decide_nothing(estimand:
     assert abs(found.low) == 5 / EXAMPLES
 
 
+def test_what_is_small_beside_the_numbers_and_large_beside_the_smallest_effect_is_no_rounding():
+    """Of losses of ten million, 2 is less than a millionth, and four times δ."""
+    losses = 1e7 + np.arange(10.0)
+    found = verdict(make_runs({0.0: list(losses), 0.5: list(losses - 2.0)}), smallest_effect=0.5)
+    assert (found.verdict, found.estimate) == ("supported", 2.0)
+
+
 def test_averages_of_signed_ranks_that_are_just_the_smallest_effect_decide_nothing():
     """Of differences of 4 and 6 examples, half of each, the averages are 5."""
     wrong, fewer = np.arange(60, 80), np.repeat([4, 6], 10)

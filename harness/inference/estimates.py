@@ -70,7 +70,6 @@ def _ties(claim: Estimated, sample: Sample) -> Callable[[float], float]:
     delta, near = claim.smallest_effect, ARITHMETIC
     if not claim.counts_runs() and claim.estimated() != "mean":
         near = float(np.median(sample.rounding.mean(axis=1)))
-        near = min(near, delta / 4) if delta else near
     return lambda number: next((point for point in (0.0, delta, -delta) if abs(number - point) <= near), number)
 
 

@@ -60,7 +60,7 @@ class Sample:
         seeds: (seed,) those with a run in every cell of every arm, copies left out.
         cells: (cell,) names of the combinations of other factors that are averaged over.
         terms: (seed, cell, part) weighted differences, positive where they favour the claim; infinite where just one arm diverged.
-        rounding: (seed, cell) how far from 0 the sum of the terms may be for rounding alone.
+        rounding: (seed, cell) how far from 0, or from δ, the sum of the terms may be for rounding alone; less than δ.
         bad: (seed,) whether any of its runs diverged or collapsed.
         n_missing: seeds left out because a run is missing or has no value.
         n_copies: seeds left out because all their runs are those of an earlier seed.
@@ -143,9 +143,10 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
         one, other = _of(numbers, part.arm), _other(numbers, part)
         terms.append(part.weight * subtracted(one, other))
         sizes.append(abs(part.weight) * (_size(one, claim) + _size(other, claim)))
+    rounding, delta = ROUNDING * np.sum(sizes, axis=0), claim.smallest_effect
     return Sample(
         contrast.name, contrast.parts, arms, [int(seed) for seed in runs.seeds[kept]], [names[i] for i in chosen],
-        np.stack(terms, axis=2), ROUNDING * np.sum(sizes, axis=0), np.any([arm.bad.any(axis=1) for arm in arms], axis=0),
+        np.stack(terms, axis=2), np.minimum(rounding, delta / 4) if delta else rounding, np.any([arm.bad.any(axis=1) for arm in arms], axis=0),
         n_missing=len(np.unique(runs.row[anywhere])) - int(complete.sum()), n_copies=len(copied),
         n_cells_left_out=int(known.sum()) - len(chosen),
     )  # fmt: skip
