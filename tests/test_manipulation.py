@@ -1,6 +1,7 @@
 """Whether runs can speak to a claim at all: floor and ceiling, clipping and dropout that acted, baselines that train, rates inside their range."""
 
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -185,6 +186,15 @@ def test_a_best_rate_at_an_end_of_its_range_decides_nothing(chosen: list[float],
     (found,) = verdicts.judge([claim()], runs, plan_for(runs, rates=["optimizer.lr"], looks=[6]))
     assert found.verdict == ("inconclusive" if said else "supported")
     assert said in found.sentence
+
+
+def test_a_study_that_is_widened_already_is_not_told_to_be():
+    runs = swept_rates([1.0] * 6, [0.1, 0.3, 1.0])
+    plan = plan_for(runs, rates=["optimizer.lr"], looks=[6])
+    for widens in (False, True):
+        (found,) = verdicts.judge([claim()], runs, replace(plan, widens=widens))
+        assert "nobody knows what the arm can reach" in found.sentence
+        assert ("`--widen` goes on there" in found.sentence) == (not widens)
 
 
 def test_two_rates_have_no_inside():

@@ -55,7 +55,7 @@ class Evidence:
         samples = [sample(claim, contrast, confirm, plan.sweeps) for contrast in claim.contrasts(plan.sweeps)]
         tests = tests_of(claim, samples)
         failure = _no_verdict(claim, samples, confirm) or plan.too_early(runs)
-        if not failure and (failed := manipulation_failure(claim, samples, runs, plan.rates)):
+        if not failure and (failed := manipulation_failure(claim, samples, runs, plan)):
             failure = f"Not tested: {failed}."
         hidden = hidden_between_rates(claim, samples, runs, plan.rates)
         return cls(claim, samples, tests, [estimate(claim, each) for each in tests], failure, hidden)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.inference.plan import Plan
 from harness.inference.range_ends import end_reached, ends_of
 from harness.inference.resolution import is_of_rates_tried
 from harness.inference.samples import Arm, Sample
@@ -33,14 +34,14 @@ CHECKS = (
 )
 
 
-def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, rates: Sequence[str]) -> str:
+def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, plan: Plan) -> str:
     """Why the runs cannot speak to the claim, or "" if they can.
 
     Args:
         claim: what is claimed.
         samples: of each of its contrasts, at least one seed each.
         runs: all runs of the study, those that tuning chose from included.
-        rates: paths of learning rates that are tuned.
+        plan: of the study.
     """
     checks = (
         _floor_or_ceiling(claim, samples, runs),
@@ -48,7 +49,7 @@ def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.D
         _identical(claim, samples),
         _clipping(claim, samples),
         _dropout(claim, samples),
-        *(_at_an_end(claim, samples, runs, path) for path in rates),
+        *(_at_an_end(claim, samples, runs, path, widens=plan.widens) for path in plan.rates),
     )
     return next((found for found in checks if found), "")
 
@@ -177,7 +178,9 @@ def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
     return ""
 
 
-def _at_an_end(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, path: str) -> str:
+def _at_an_end(
+    claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, path: str, *, widens: bool
+) -> str:  # fmt: skip
     """Whether the best learning rate of an arm lies at an end of what was tried."""
     tried = runs.loc[runs["status"] != "failed", path].tolist()
     if len(set(tried)) < FEWEST_TRIED:
@@ -191,7 +194,7 @@ def _at_an_end(claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, 
             return (
                 f"the best {path} of {in_words(arm.levels)} lies at the {end} end of what was tried, {label(path, ends[end])}, in "
                 f"{chosen.count(ends[end])} of {counted(len(chosen), 'run')}{f' and at the other end in {others:,}' if others else ''}: "
-                "nobody knows what the arm can reach; `--widen` goes on there"
+                f"nobody knows what the arm can reach{'' if widens else '; `--widen` goes on there'}"
             )
     return ""
 

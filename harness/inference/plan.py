@@ -24,18 +24,20 @@ class Plan:
         seeds: of the confirm phase, in order.
         looks: numbers of these after which claims are judged, rising.
         rates: paths of learning rates that are tuned.
+        widens: whether more of their values are tried where a best one lies at an end.
     """
 
     sweeps: Mapping[str, Sweep]
     seeds: Sequence[int]
     looks: Sequence[int]
     rates: Sequence[str] = ()
+    widens: bool = False
 
     @classmethod
     def of(cls, study: Study) -> "Plan":
         """That of a study."""
         rates = [path for path in study.tunes() if tuple(path.split(".")[:2]) == RATE]
-        return cls(study.sweeps(), study.planned_seeds(), study.planned_looks(), rates)
+        return cls(study.sweeps(), study.planned_seeds(), study.planned_looks(), rates, study.widen)
 
     def reached(self, runs: pd.DataFrame) -> int:
         """How many looks can be taken: those all of whose seeds have run, and one at the least."""
