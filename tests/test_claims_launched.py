@@ -140,7 +140,7 @@ def test_a_change_after_the_data_is_said_on_the_command_line_and_in_all_that_is_
     assert [claim["seen"] for claim in same_everywhere(results)[1]["claims"]] == [16, 16]
     loaded = harness.load(results / "mine")
     assert list(loaded.verdicts["registered"]) == [False, True]
-    assert f"1 {first['verdict']} (exploratory)" in repr(loaded)
+    assert f"1 {READ_AS[first['verdict']]} (exploratory)" in repr(loaded)
 
 
 @pytest.mark.slow
