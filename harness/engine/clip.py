@@ -16,6 +16,7 @@ from harness.clipping import ClippingRule, Gradient
 from harness.engine.members import Members
 from harness.engine.runs import Run
 from harness.engine.scheduled import kind_of, settings_of
+from harness.settings.modules import owner_of
 
 LONG_ROW_BYTES = 2**18
 """Of a member whose gradient a CPU rather clips where it is, with its neighbours at most, than copy it to be clipped with others."""
@@ -26,7 +27,7 @@ Places = slice | Tensor
 
 def shares(rule: ClippingRule) -> bool:
     """Whether its members may share a population with those of other rules: what a user's own rule does is shown by itself."""
-    return type(rule).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return owner_of(type(rule)) == "harness"
 
 
 def by_kind(runs: list[Run]) -> list[list[int]]:

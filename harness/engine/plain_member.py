@@ -167,10 +167,9 @@ class PlainMember(Members):
             loss = self._mean_loss(self.output(x.clone(), train=False), y)
             gradients = torch.autograd.grad(loss, list(trained.values()), create_graph=True, materialize_grads=True)
             slope = sum(((g * along[n][0]).sum() for n, g in zip(trained, gradients, strict=True)), loss.new_zeros(()))
+            # `grad` would leave out, unsaid, what says that it can be differentiated once only.
             if slope.requires_grad:  # else the gradient is the same everywhere
-                torch.autograd.backward(
-                    slope
-                )  # `grad` would leave out, unsaid, what says that it can be differentiated once only
+                torch.autograd.backward(slope)
         for name, parameter in trained.items():
             if parameter.grad is not None:
                 places[name][0].copy_(parameter.grad)

@@ -39,7 +39,7 @@ def _statement_problems(study: Experiment, statement: Statement) -> Iterator[Pro
         method = METRICS[metric].of_classes
         if method and predicts_numbers(study):
             yield Problem(field, "is measured of classes, and the targets are numbers", metric)
-        elif method in own_methods(study):
+        elif method and method in own_methods(study):
             yield Problem(
                 field,
                 f"is measured of scores of classes, and by the task's own `{method}` outputs may be anything",

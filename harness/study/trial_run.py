@@ -22,6 +22,7 @@ from harness.models.rnn import SimpleRNN
 from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import one_thread
+from harness.settings.modules import owner_of
 from harness.settings.randomness import global_generators, stream_seed
 from harness.study.building import building_problem
 from harness.study.contrasts import Levels
@@ -228,7 +229,7 @@ def _output_problem(setup: Setup, output: Any, y: Tensor, sizes: dict[str, int])
 
 
 def _is_users(model: Model) -> bool:
-    return model.module.__module__.partition(".")[0] != __name__.partition(".")[0]
+    return owner_of(model.module) != "harness"
 
 
 def _where(model: Model, error: BaseException, x: Tensor, sizes: dict[str, int]) -> str:

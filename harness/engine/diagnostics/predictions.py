@@ -76,12 +76,11 @@ def noise_error(population: Members, feed: Feed) -> Array:
     for part in in_batches(population, indices):
         x, y = feed.gather(part)
         drawn = {key: torch.zeros(x.shape[1:]) for key in streams}
-        for (
-            seed,
-            count,
-        ), values in drawn.items():  # as many numbers as each alone would draw: torch's depend on how many
-            own = values[: max(0, count - start)]
-            own.copy_(torch.randn(own.shape, generator=streams[seed, count]))
+        for key, values in drawn.items():
+            own = values[
+                : max(0, key[1] - start)
+            ]  # as many as each alone would draw: torch's numbers depend on how many
+            own.copy_(torch.randn(own.shape, generator=streams[key]))
         noise = scale * torch.stack([drawn[key] for key in noises]).to(x)
         parts.append(torch.stack([population.scores(x + sigma * noise, y)[1] for sigma in SIGMAS]))
         start += part.shape[1]
