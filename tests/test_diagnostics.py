@@ -385,7 +385,15 @@ def test_sharpness_of_a_trained_net_of_kinks_is_exact_in_single_precision() -> N
     assert found["sharpness"] == pytest.approx(float(eigenvalues(POINTS, module.to(F64).eval())[-1]), rel=1e-3)
 
 
-@pytest.mark.parametrize("module", [Annealed, AnnealedByAFloat, AnnealedByAList])
+class AnnealedAndNormed(Annealed):
+    """Its running statistics are each member's own, what it counts is that of all."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.2) -> None:
+        super().__init__(inputs, outputs, dropout)
+        self.net.insert(1, nn.BatchNorm1d(16))
+
+
+@pytest.mark.parametrize("module", [Annealed, AnnealedByAFloat, AnnealedByAList, AnnealedAndNormed])
 def test_sharpness_of_a_module_that_counts_is_that_of_the_module_as_training_left_it(module: type[nn.Module]) -> None:
     setup = Setup(task=POINTS, model=Model(module), optimizer=SGD(0.1), batch_size=16, steps=40, metrics=Diagnostics("full"))  # fmt: skip
     seeds = [Run(0, seed, setup) for seed in (0, 1)]

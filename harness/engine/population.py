@@ -214,24 +214,29 @@ class Population(Members):
 
     def alone(self, member: int) -> PlainMember:
         """See `Members.alone`."""
-        found = self._plain(member)
+        found = self._anew(member)
         if self.changes:
             load_module_state(found.template, self.module_state())
+        self._fill(found, member)
         found.clock.rows = self.clock.rows[member : member + 1].clone()
         return found
 
     def weights(self, member: int) -> dict[str, Tensor]:
         """See `Members.weights`."""
-        return self._plain(member).weights(0)
+        found = self._anew(member)
+        self._fill(found, member)
+        return found.weights(0)
 
-    def _plain(self, member: int) -> PlainMember:
-        """One of them anew, with its tensors as they are now."""
-        run, tensors = self.runs[member], self.views(self.parameters) | self.others()
-        found = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
+    def _anew(self, member: int) -> PlainMember:
+        run = self.runs[member]
+        return PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
+
+    def _fill(self, plain: PlainMember, member: int) -> None:
+        """Give a plain member the tensors that one of these has now."""
+        tensors = self.views(self.parameters) | self.others()
         with torch.no_grad():
-            for name, tensor in named_tensors(found.template).items():
+            for name, tensor in named_tensors(plain.template).items():
                 tensor.copy_(tensors[name][member])
-        return found
 
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""
