@@ -272,7 +272,7 @@ def test_what_is_tuned_is_proven_at_both_ends(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(choice, "best_width", lambda runs, device, most: (len(runs), 1e-3))
     study = Study(name="x", task=Images(), model=Model(Scales, dropout=Tune(0.0, 0.5)), steps=5, seeds=4)
     (runs,) = groups(sample_runs(study)).values()
-    assert len(runs) == 4
+    assert len(runs) == study.tune_trials * 4, "as many as train at a time"
     assert {run.values["model.dropout"] for run in runs} == {0.0, 0.5}
     assert way(runs, CPU, memory_bytes=PLENTY).apart
 

@@ -11,10 +11,11 @@ import torch.nn.functional as F
 from test_train import CPU, normal, uniform
 from torch import Tensor
 
+from harness.engine import masks
 from harness.engine.functions.answers import Answers
 from harness.engine.functions.dropout import Dropout
 from harness.engine.member_float import MemberFloat
-from harness.engine.noise import Noise
+from harness.engine.noise import MASKS, Noise
 from harness.engine.obstacles import Unbatchable
 from harness.models.noise import gaussian_dropout, zoneout
 from harness.settings.randomness import stream
@@ -185,3 +186,27 @@ def test_within_another_transform_no_noise_is_known(batched: bool) -> None:
         torch.func.grad(loss)(X)
     with Answers(begun(4), batched=batched), pytest.raises(Unbatchable, match=r"within a transform of torch\.func"):
         torch.func.vmap(torch.func.grad(loss) if batched else loss)(X)
+
+
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("shape", [(), (5,), (3, 7)])
+def test_masks_of_all_seeds_at_once_as_on_a_gpu_are_those_of_one_seed_after_another(
+    kind: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drawn() -> list[Tensor]:
+        noise = Noise({3: slice(0, 2), 7: slice(2, 5)}, steps=10, device=CPU, dtype=torch.float32)
+        p, found = MemberFloat([0.1, 0.5, 0.0, 0.3, 0.9]), []
+        for _ in range(2):
+            noise.begin(train=True)
+            found.append(noise.mask(kind, p, shape).clone())
+            noise.end()
+        p.levels = [p.levels[i] for i in (0, 3, 4)]
+        noise.clock.compact(torch.tensor([0, 3, 4]))
+        noise.compact({3: slice(0, 1), 7: slice(1, 3)})
+        noise.begin(train=True)
+        return [*found, noise.mask(kind, p, shape).clone()]
+
+    one_by_one = drawn()
+    monkeypatch.setattr(masks, "at_once", lambda device: True)
+    for mask, oracle in zip(drawn(), one_by_one, strict=True):
+        assert torch.equal(mask, oracle)

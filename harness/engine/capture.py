@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.members import Members
+from harness.settings import first_line
 
 WARM_UP = 3
 """Steps before a capture, in which libraries choose their kernels and allocate what they keep."""
@@ -24,10 +25,13 @@ class Captured:
     Args:
         step: takes the indices of a batch, of constant shape, changes the population in place and returns tensors.
         population: draws the random numbers of the step.
+
+    Attributes:
+        failure: why the step is called as it is; "" where it is not.
     """
 
     def __init__(self, step: Callable[[Tensor], tuple[Tensor, ...]], population: Members) -> None:
-        self._step, self._population, self._possible = step, population, True
+        self._step, self._population, self.failure = step, population, ""
         self._graph: torch.cuda.CUDAGraph | None = None
         self._warm = 0
 
@@ -37,7 +41,7 @@ class Captured:
 
     def __call__(self, batch: Tensor) -> tuple[Tensor, ...]:
         """What the step returns; a graph's tensors are overwritten by the next call."""
-        if not self._possible:
+        if self.failure:
             return self._step(batch)
         if self._warm < WARM_UP:
             self._warm += 1
@@ -45,8 +49,8 @@ class Captured:
         if self._graph is None:
             try:
                 self._graph = self._capture(batch)
-            except RuntimeError:
-                self._possible = False
+            except RuntimeError as error:
+                self.failure = first_line(error)
                 return self._step(batch)
         self._batch.copy_(batch)
         self._graph.replay()

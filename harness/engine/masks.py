@@ -21,6 +21,15 @@ def inverted(p: Tensor) -> Tensor:
     return torch.where(p < 1, 1 / (1 - p), 0.0)
 
 
+def at_once(device: torch.device) -> bool:
+    """Whether masks are made of the noise of all seeds together.
+
+    Where what takes time is to launch an operation. On a CPU one seed goes after another, whose noise is still in the caches when
+    its members use it.
+    """
+    return device.type != "cpu"
+
+
 class Mask(ABC):
     """The masks of one call of dropout for all members.
 
@@ -45,19 +54,26 @@ class Mask(ABC):
 
     def _allocate(self) -> None:
         """Make what depends on the number of members."""
-        members = max(rows.stop for rows in self._rows.values())
-        self._values = torch.empty(members, *self._shape, device=self._device, dtype=self._dtype)
+        counts = torch.tensor([rows.stop - rows.start for rows in self._rows.values()], device=self._device)
+        self._seed_of = torch.arange(len(counts), device=self._device).repeat_interleave(counts)
+        self._values = torch.empty(len(self._seed_of), *self._shape, device=self._device, dtype=self._dtype)
+        self._at_once = at_once(self._device)
+        drawn, noise = self._new_noise(len(counts) if self._at_once else 1)
+        self._drawn, self._noise = drawn.unbind(), noise if self._at_once else noise.unbind()
 
     def draw(self, levels: Scheduled) -> Tensor:
-        """New masks, (member, …), overwritten by the next call.
-
-        One seed after another: its noise is still in the caches when its members use it.
-        """
+        """New masks, (member, …), overwritten by the next call."""
         if levels is not self._levels or levels.varies:
             self._set(levels.now(len(self._shape)).to(self._dtype))
             self._levels = levels
-        for seed, rows in self._rows.items():
-            self._draw(self.streams[seed], rows)
+        if self._at_once:
+            for seed, drawn in zip(self._rows, self._drawn, strict=True):
+                self._fill(drawn, self.streams[seed])
+            self._apply(self._noise[self._seed_of], slice(None))
+        else:
+            for seed, rows in self._rows.items():
+                self._fill(self._drawn[0], self.streams[seed])
+                self._apply(self._noise[0], rows)
         return self._values
 
     def compact(self, rows: Mapping[int, slice]) -> None:
@@ -79,8 +95,16 @@ class Mask(ABC):
         """Take over the members' p, (member, 1, …)."""
 
     @abstractmethod
-    def _draw(self, generator: torch.Generator, rows: slice) -> None:
-        """New values for the members of one seed."""
+    def _new_noise(self, seeds: int) -> tuple[Tensor, Tensor]:
+        """Room for the noise of so many seeds: as it is drawn, (seed, …), and the same as numbers of the shape of a mask."""
+
+    @abstractmethod
+    def _fill(self, drawn: Tensor, generator: torch.Generator) -> None:
+        """Draw the noise of one seed."""
+
+    @abstractmethod
+    def _apply(self, noise: Tensor, rows: slice) -> None:
+        """New values of some members, from the noise of their seed or from that of each one's seed, (member, …)."""
 
 
 class BernoulliMask(Mask):
@@ -95,19 +119,24 @@ class BernoulliMask(Mask):
         self, name: str, shape: tuple[int, ...], rows: Mapping[int, slice], device: torch.device, dtype: torch.dtype,
         scale: Callable[[Tensor], Tensor] = inverted,
     ) -> None:  # fmt: skip
-        self._scale_of, size = scale, math.prod(shape)
-        self._words = torch.empty(-(-size // 4), device=device, dtype=torch.int64)
-        self._noise = self._words.view(torch.int16)[:size].view(shape)
+        self._scale_of = scale
         super().__init__(name, shape, rows, device, dtype)
 
     def _set(self, p: Tensor) -> None:
         self._bound = ((p * 2**16).ceil() - 2**15).clamp(max=2**15 - 1).to(torch.int16)
         self._scale = self._scale_of(p)
 
-    def _draw(self, generator: torch.Generator, rows: slice) -> None:
-        self._words.random_(-(2**63), None, generator=generator)
+    def _new_noise(self, seeds: int) -> tuple[Tensor, Tensor]:
+        size = math.prod(self._shape)
+        words = torch.empty(seeds, -(-size // 4), device=self._device, dtype=torch.int64)
+        return words, words.view(torch.int16)[:, :size].view(seeds, *self._shape)
+
+    def _fill(self, drawn: Tensor, generator: torch.Generator) -> None:
+        drawn.random_(-(2**63), None, generator=generator)
+
+    def _apply(self, noise: Tensor, rows: slice) -> None:
         # Straight to 0.0 and 1.0: by way of booleans it took eight times as long on a CPU.
-        torch.ge(self._noise, self._bound[rows], out=self._values[rows]).mul_(self._scale[rows])
+        torch.ge(noise, self._bound[rows], out=self._values[rows]).mul_(self._scale[rows])
 
 
 class GaussianMask(Mask):
@@ -115,8 +144,13 @@ class GaussianMask(Mask):
 
     def _set(self, p: Tensor) -> None:
         self._deviation = (p / (1 - p)).sqrt()
-        self._noise = torch.empty(self._shape, device=p.device, dtype=torch.float32)
 
-    def _draw(self, generator: torch.Generator, rows: slice) -> None:
-        self._noise.normal_(generator=generator)
-        torch.mul(self._noise, self._deviation[rows], out=self._values[rows]).add_(1)
+    def _new_noise(self, seeds: int) -> tuple[Tensor, Tensor]:
+        normals = torch.empty(seeds, *self._shape, device=self._device, dtype=torch.float32)
+        return normals, normals
+
+    def _fill(self, drawn: Tensor, generator: torch.Generator) -> None:
+        drawn.normal_(generator=generator)
+
+    def _apply(self, noise: Tensor, rows: slice) -> None:
+        torch.mul(noise, self._deviation[rows], out=self._values[rows]).add_(1)

@@ -108,6 +108,10 @@ class Stepper:
             size = max(1, BLOCK_BYTES // self._update.bytes_per_member)
         return [slice(start, start + size) for start in range(0, count, size)]
 
+    def notes(self) -> list[str]:
+        """What the user should know of it."""
+        return [self._update.note] if self._update.note else []
+
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; call it after the population's own `compact`."""
         self._update.compact(survivors)

@@ -121,6 +121,7 @@ def _train(
             done = stop
             keeper.evaluated(training, stop)
         final = training.final_metrics()
+        keeper.notes += training.notes()
         keeper.finished(training)
     curves = curve_table(runs, training.history)
     table = run_table(runs, training, final)

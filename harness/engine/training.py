@@ -28,6 +28,7 @@ from harness.engine.population import Population
 from harness.engine.runs import Run, examples
 from harness.engine.stability import Array
 from harness.engine.step import Stepper, StepRecord
+from harness.settings import show
 from harness.settings.randomness import global_state_dict, load_global_state_dict
 from harness.tasks.task import Data
 
@@ -84,6 +85,16 @@ class Training:
 
     def _step(self, batch: Tensor) -> StepRecord:
         return self._stepper.step(*self._feed.gather(batch))
+
+    def notes(self) -> list[str]:
+        """What the user should know of how it trains."""
+        found = self._stepper.notes()
+        if self._captured is not None and self._captured.failure:
+            model, why = show(self._runs[0].setup.model), self._captured.failure
+            found.append(
+                f"model: {model} takes steps operation by operation, which is slower: no CUDA graph repeats them ({why})"
+            )
+        return found
 
     def log(self, step: int, record: StepRecord, before: Tensor | None) -> None:
         """Record a step; `before` are the parameters before it, where `parameters_before` gave them."""

@@ -1,12 +1,13 @@
 """The optimizer at work: its state, and the update of a block of members after another.
 
-By the optimizer's formula, with columns of per-member settings, all members of a block change at once. Where torch has a
-fused kernel, which knows one learning rate, members of equal settings change together (`FusedUpdate`): on a CPU one
-pass over memory for several is worth the calls. Weight decay is the same for all optimizers and stands here.
+By the optimizer's formula, with columns of per-member settings, all members of a block change at once; Adam's is one
+kernel on a CUDA device (`adam_kernel`). Where torch has a fused kernel, which knows one learning rate, members of equal
+settings change together (`FusedUpdate`): on a CPU one pass over memory for several is worth the calls. Weight decay is the
+same for all optimizers and stands here.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from harness.engine.members import Members
 from harness.engine.runs import Run
 from harness.engine.scheduled import Level, per_member, settings_of
 from harness.optimizers import Adam, AdamW, Columns, Optimizer
+from harness.settings import first_line, show
 from harness.settings.schedules import Schedule
 
 FUSED: dict[type[Optimizer], Callable[..., None]] = {Adam: torch._fused_adam_, AdamW: torch._fused_adamw_}
@@ -28,16 +30,39 @@ def update_of(runs: list[Run], population: Members) -> "Update":
     return FusedUpdate(runs, population) if fused else Update(runs, population)
 
 
+@cache
+def in_one_pass(device: torch.device) -> tuple[Callable[..., None] | None, str]:
+    """Adam's formula as one kernel, for settings that are columns, or None; and why there is none where one is expected."""
+    if device.type != "cuda":
+        return None, ""
+    try:
+        from harness.engine.adam_kernel import COEFFICIENTS, adam_update
+
+        column = torch.ones(1, 1, device=device)
+        adam_update(*(column.clone() for _ in range(4)), **dict.fromkeys(COEFFICIENTS, column))
+    except Exception as error:  # no Triton, or no compiler of C for it
+        return None, first_line(error)
+    return adam_update, ""
+
+
 class Update:
     """Updates members by their optimizer's formula.
 
     Args:
         runs: the members.
         population: their parameters, changed by every update.
+
+    Attributes:
+        note: what the user should know of it; "" for nothing.
     """
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         self._population, self._optimizer = population, runs[0].setup.optimizer
+        known = type(self._optimizer) in FUSED
+        self._in_one_pass, why = in_one_pass(population.device) if known else (None, "")
+        self.note = (
+            f"optimizer: {show(self._optimizer)} updates operation by operation, which is slower ({why})" if why else ""
+        )
         self._rates = settings_of([run.setup.optimizer for run in runs], population.clock)
         self._decayed = population.decayed() if self._optimizer.values().get("decay") == "weights" else [slice(None)]
         self._decay: Tensor | None = None  # this step's, (member, 1)
@@ -101,7 +126,9 @@ class Update:
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
         if self._decay is not None:
             self._shrink(changed[0], gradient, self._decay[rows])
-        self._optimizer.update(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
+        columns = self._step.shape[1] == 1
+        formula = (self._in_one_pass if columns else None) or self._optimizer.update
+        formula(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
 
     def _shrink(self, parameters: Tensor, gradient: Tensor, decay: Tensor) -> None:
         """Weight decay of some members: of all their parameters, or of those that the optimizer's `decay` says."""

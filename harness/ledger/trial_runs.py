@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from harness.engine.runs import Run
-from harness.ledger.trials import Trial
+from harness.engine.way import WIDEST
+from harness.ledger.trials import Trial, tune_batches
 from harness.settings import Sweep, Tune, show
 from harness.settings.levels import tabled
 from harness.study import Study
@@ -27,13 +28,24 @@ def runs_of(study: Study, trial: Trial, seeds: Collection[int] | None = None) ->
 
 
 def sample_runs(study: Study) -> list[Run]:
-    """The runs of a round: what populations may be cut from. What is tuned is at its lowest and its highest in turns."""
+    """As many runs as the largest round has: what populations may be cut from.
+
+    What is tuned is at its lowest and its highest in turns; of rounds that are larger than any population only so many.
+    """
     tunes, runs = study.tunes(), []
     for i, cell in enumerate(study.cells()):
         ends = ({path: getattr(tune, end) for path, tune in tunes.items()} for end in ("low", "high"))
         low, high = (runs_of(study, Trial(i, i, True, cell | tuned)) for tuned in ends)
         runs += [low[k] if k % 2 == 0 else high[k] for k in range(len(low))]
-    return runs
+    return runs * max(1, min(_trials_at_once(study), WIDEST // len(runs)))
+
+
+def _trials_at_once(study: Study) -> int:
+    """How many trials of all seeds a cell has in the largest round, about."""
+    if not study.tunes():
+        return 1
+    tried = max(last - first for first, last in tune_batches(study))
+    return tried if study.tunes_within() else tried * study.shared_tune_seeds() // len(study.confirm_seeds())
 
 
 def n_steps(study: Study) -> int:
