@@ -139,6 +139,20 @@ def test_the_first_tenth_of_a_single_population_tells_what_is_left() -> None:
         assert progress.left_s() == pytest.approx(20.0 - 2 * tenth)
 
 
+def test_nothing_is_said_of_the_time_left_from_a_slow_first_step_alone() -> None:
+    """A ten thousandth of the work after six seconds of start, which would be 17 hours; then 1 a second."""
+    clock = Clock()
+    progress = Progress(100, 1000, work=1000.0, clock=clock)
+    progress.together([50, 50])
+    clock.now_s = 6.0
+    progress.trained(taken=1, steps=1, work=0.1)
+    assert progress.left_s() is None
+    for second in range(1, 11):
+        clock.now_s = 6.0 + second
+        progress.trained(taken=10, steps=10, work=1.0)
+    assert progress.left_s() == pytest.approx(1000 - 10.1, rel=0.1)
+
+
 def test_training_tells_of_steps_between_evaluations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training_loop, "TELL_EVERY_S", 0.0)
     own = study(model=DropoutNet(hidden=(4,)))

@@ -12,6 +12,9 @@ EARLY = 0.25
 FEWEST = 4
 """Points that tell the rate, where there are so many."""
 
+TELLING = 0.02
+"""Of the work, the share that tells the rate by itself, from however few points: what is done first is done beside a start."""
+
 
 class Pace:
     """The rate at which work is done: the median of the slopes between any two points of time (Theil 1950, Sen 1968).
@@ -63,6 +66,8 @@ class Pace:
         return self._rate if self._rate is not None and self._rate > 0 else None
 
     def left_s(self, now_s: float, left: float) -> float | None:
-        """How many seconds what is left takes from now on; None where that is not known."""
-        rate = self.rate()
+        """How many seconds what is left takes from now on; None where that is not known, and where next to nothing tells it."""
+        rate, done = self.rate(), self._last[1] - (0.0 if self._begun is None else self._begun[1])
+        if self._noted < FEWEST and done < TELLING * (done + left):
+            return None
         return None if rate is None else max(0.0, left / rate - (now_s - self._last[0]))
