@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.audit.workloads import WORKLOADS
 from harness.engine.allocator import prepare_process
-from harness.engine.devices import cores_of
+from harness.engine.devices import cores_of, use
 from harness.engine.memory_budget import parse_memory
 from harness.engine.obstacles import measured_costs
 from harness.engine.population_width import best_width, bytes_per_member, most_members
@@ -53,6 +53,7 @@ def plain(name: str, device: torch.device, *, fused: bool) -> Callable[[], None]
 def _contend(pipe: Connection, name: str, who: tuple[str, ...], width: int, device: torch.device, threads: int) -> None:
     """What a process does: prepare contenders, run the one that is called, say how many seconds it took."""
     torch.set_num_threads(threads)
+    use(device)
     setup = WORKLOADS[name].setup()
     ready: dict[str, Callable[[], None]] = {}
     for contender in who:

@@ -61,6 +61,12 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def use(device: torch.device) -> None:
+    """From now on this process works on a device: streams, graphs and Triton's kernels are of the current one, wherever tensors lie."""
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
 def cores_of(device: torch.device) -> int:
     """How many processes a device has cores for: those of a CPU, one that drives a CUDA device."""
     return cores() if device.type == "cpu" else 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from harness.engine.choice import ways
+from harness.engine.devices import use
 from harness.engine.planning import groups
 from harness.engine.population_width import plain_step_s
 from harness.engine.runs import Run
@@ -125,6 +126,7 @@ def _examine(pipe: Connection, device: str, memory_bytes: int, code: str | None)
     try:
         study = unpack(pipe.recv_bytes(), "a process that trains")
         message: Message = pipe.recv()
+        use(torch.device(device))
         answer: dict[str, Way] | InvalidStudy | LastWords = examine(
             study, received(study, message), torch.device(device), memory_bytes, code
         )

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from harness.engine.allocator import prepare_process
+from harness.engine.devices import use
 from harness.engine.keeping import NOTHING, Keeper, Keeping
 from harness.engine.obstacles import Unbatchable
 from harness.engine.planning import cut
@@ -88,9 +89,8 @@ class Trainer:
 
     def __init__(self, device: torch.device, evaluations: int, keeping: Keeping = NOTHING) -> None:
         prepare_process()
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-            torch.zeros(1, device=device)  # a device that is broken says so before any run is blamed
+        use(device)
+        torch.zeros(1, device=device)  # a device that is broken says so before any run is blamed
         self._device, self._evaluations, self._keeping, self._most = device, evaluations, keeping, 2**62
 
     def train(self, runs: list[Run], report: OnProgress) -> Trained:
