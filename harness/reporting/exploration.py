@@ -65,12 +65,12 @@ def _swept(study: Study, importances: pd.DataFrame) -> Iterator[Captioned]:
 def _share(row: dict[Any, Any] | None) -> str:
     r"""Per cent, with the interval.
 
-    >>> _share({"share": 0.123, "low": 0.0, "high": 0.25})
+    >>> _share({"share": 0.123, "low": -0.0, "high": 0.25})
     '12.3 [0.0,\xa025.0]'
     """
     if row is None:
         return "–"
-    return f"{100 * row['share']:.1f} [{100 * row['low']:.1f},\u00a0{100 * row['high']:.1f}]".replace("-", "−")
+    return f"{100 * row['share']:z.1f} [{100 * row['low']:z.1f},\u00a0{100 * row['high']:z.1f}]".replace("-", "−")
 
 
 def _reasons(table: pd.DataFrame, column: str, head: str) -> str:
