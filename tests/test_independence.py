@@ -1,5 +1,6 @@
 """A run's numbers do not depend on its companions: whole curves, bit for bit, whatever the width, the order and the threads."""
 
+import math
 import os
 import random
 import subprocess
@@ -15,14 +16,17 @@ from torch import Tensor
 from harness.audit.workloads import NormNet, Workload
 from harness.clipping import AGC, ClippingRule, PerTensorNorm, Value
 from harness.engine.choice import way
+from harness.engine.diagnostics import Diagnostics
+from harness.engine.evaluation import mean
 from harness.engine.functions.transforms import only_vmap
 from harness.engine.independence import independent
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.models import DropoutNet, Model, SimpleRNN
-from harness.optimizers import SGD, AdamW
+from harness.optimizers import SGD, Adam, AdamW
 from harness.settings.machine import threads_restored
+from harness.tasks import Images
 
 CPU = torch.device("cpu")
 
@@ -104,6 +108,30 @@ def differing(setup: Setup) -> set[tuple[int, int]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_curves_are_the_same_whatever_the_width_the_order_and_the_companions(kind: str) -> None:
     assert differing(KINDS[kind].setup().replace(steps=12)) == set()
+
+
+@pytest.mark.parametrize("level", ["light", "standard", "full"])
+def test_no_bit_depends_on_how_many_examples_companions_have(level: str) -> None:
+    few = Setup(
+        Images(train_size=150), DropoutNet(hidden=(64,), dropout=0.2), optimizer=Adam(0.03), batch_size=32, steps=100,
+        metrics=Diagnostics(level),
+    )  # fmt: skip
+    many = few.replace(task=Images(train_size=700))
+    runs = [Run(0, seed, few) for seed in range(6)]
+    among_alike = trained(runs)
+    among_others = trained(sorted([*runs, *(Run(1, seed, many) for seed in range(6))], key=lambda run: run.seed))
+    assert {key: bits for key, bits in among_others.items() if key in among_alike} == among_alike
+
+
+@pytest.mark.parametrize("count", [5, 300, 2000])
+def test_a_mean_does_not_depend_on_what_stands_beside_the_examples_that_count(count: int) -> None:
+    """By how many zeros a sum is longer decides how numpy groups it, and so its last bit."""
+    losses = np.random.default_rng(0).lognormal(-8, 4, (2, 50, count))
+    beside = np.concatenate([losses, np.zeros((2, 50, 10_000 - count))], -1)
+    oracle = [[math.fsum(losses[i, m]) / count for m in range(50)] for i in range(2)]
+    found = mean(beside, np.array([count] * 49 + [10_000]))[:, :49]
+    np.testing.assert_array_equal(found, mean(losses, np.full(50, count))[:, :49])
+    np.testing.assert_allclose(found, np.array(oracle)[:, :49], rtol=1e-14)
 
 
 @pytest.mark.parametrize("count", [1, 2, 19])

@@ -64,6 +64,8 @@ def steps_worth(setup: Setup, data: Data, evaluations: int, *, confirm: bool) ->
 
 
 def mean(values: Array, counts: Array) -> Array:
-    """Mean over the first `counts` examples, (…, member) from (…, member, example)."""
-    inside = np.arange(values.shape[-1]) < counts[:, None]
-    return np.asarray(np.where(inside, values, 0.0).sum(-1) / counts)
+    """Mean over the first `counts` examples, (…, member) from (…, member, example).
+
+    Each member's by itself: among companions with more examples zeros would be added, and by how many decides how numpy groups a sum.
+    """
+    return np.stack([values[..., i, :count].sum(-1) / count for i, count in enumerate(counts.tolist())], -1)
