@@ -40,7 +40,8 @@ def test_intervals_of_paired_rates_keep_their_level_at_every_rate(n: int) -> Non
 
 
 @pytest.mark.parametrize(
-    ("b", "c", "n", "null"), [(5, 0, 10, 0.1), (5, 2, 7, -0.2), (12, 3, 20, 0.1), (30, 12, 100, 0.05)]
+    ("b", "c", "n", "null"),
+    [(5, 0, 10, 0.1), (5, 2, 7, -0.2), (12, 3, 20, 0.1), (30, 12, 100, 0.05), (9, 1, 200, 0.02)],
 )
 def test_the_p_value_is_that_of_the_worst_rate(b: int, c: int, n: int, null: float) -> None:
     """Of the null, or of a smaller difference; Tango's score orders the outcomes."""
@@ -80,12 +81,29 @@ def test_decisions_at_few_pairs_by_hand() -> None:
         assert high == 1.0
 
 
+@pytest.mark.slow
+def test_of_many_pairs_too_few_that_differ_decide_no_more_often_than_promised() -> None:
+    """At the boundary the score's asymptotic interval supports 5 % of 200 pairs falsely, where 2.5 % are allowed."""
+    n, first, second, alpha = 200, 0.023, 0.003, 0.05
+    b, c = np.mgrid[:20, :6].reshape(2, -1)  # all others together: 4e-5
+    p = probabilities(np.stack([b, c, n - b - c], 1), first - second, second)
+    low = np.array([paired_rate_bounds(int(one), int(other), n)(alpha)[0] for one, other in zip(b, c, strict=True)])
+    assert p.sum() > 1 - 1e-4 and 0 < p[low > first - second].sum() <= alpha / 2
+    z = stats.norm.ppf(1 - alpha / 2)
+    by_score = paired_rate_score(b, c, n, first - second) > z
+    assert p[by_score].sum() > alpha / 2, "where the normal distribution would decide"
+
+
 @pytest.mark.parametrize(("b", "c"), [(10, 40), (3, 3), (0, 0), (60, 1)])
-def test_beyond_a_hundred_pairs_the_interval_goes_on_where_the_exact_one_ends(b: int, c: int) -> None:
-    exact, asymptotic = (np.array(paired_rate_bounds(b, c, n)(0.05)) for n in (100, 101))
-    assert np.abs(exact - asymptotic).max() < 0.03
-    inside = asymptotic[np.abs(asymptotic) < 0.999]
-    assert np.abs(paired_rate_score(b, c, 101, inside)) == pytest.approx(stats.norm.ppf(0.975), rel=1e-6), "Tango's"
+def test_nothing_jumps_at_a_hundred_pairs(b: int, c: int) -> None:
+    one, more = (np.array(paired_rate_bounds(b, c, n)(0.05)) for n in (100, 101))
+    assert np.abs(one - more).max() < 0.012, "the values between which bounds lie are 0.005 apart"
+
+
+def test_a_thousand_pairs_have_about_the_interval_of_the_normal_distribution() -> None:
+    low, high = paired_rate_bounds(350, 150, 1000)(0.05)
+    inside = paired_rate_score(350, 150, 1000, np.array([low, high]))
+    assert low < 0.2 < high and np.abs(inside) == pytest.approx(stats.norm.ppf(0.975), abs=0.25)
 
 
 def test_no_pairs_say_nothing() -> None:

@@ -14,11 +14,11 @@ import scipy  # type: ignore[import-untyped]
 from harness.inference.intervals.hodges_lehmann import signed_rank, walsh_averages
 from harness.inference.intervals.interval import Array
 from harness.inference.intervals.median import decisive_count
-from harness.inference.intervals.paired_rates import EXACT_PAIRS, paired_rate_bounds
+from harness.inference.intervals.paired_rates import paired_rate_bounds
 
 POWER = 0.8
 DRAWS, MOST_DRAWN = 4000, 50
-MOST_SEEDS = 1000
+MOST_SEEDS, MOST_PAIRS = 1000, 100
 
 
 def median_effect(n: int, alpha: float, power: float = POWER) -> float:
@@ -125,4 +125,4 @@ def fewest_pairs(delta: float, alpha: float) -> int | None:
     if delta >= 1:
         return None
     least = math.ceil(math.log(alpha / 2) / math.log((1 + delta) / 2))  # ((1 + δ)/2)^n: that all favour the first
-    return next((n for n in range(least, EXACT_PAIRS + 1) if paired_rate_bounds(n, 0, n)(alpha)[0] > delta), None)
+    return next((n for n in range(least, MOST_PAIRS + 1) if paired_rate_bounds(n, 0, n)(alpha)[0] > delta), None)

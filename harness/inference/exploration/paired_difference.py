@@ -56,7 +56,7 @@ def paired_difference(
 
     A run that diverged ranks worst in what measures generalization, whatever its number, and in what it lacks: it is worse than
     any other, and two such tie. The interval of the median is exact (order statistics: the sign test inverted); that of rates
-    is Tango's score interval, exact up to 100 pairs.
+    is Tango's score interval, exact.
 
     Args:
         metric: a column of both.

@@ -1,15 +1,13 @@
 """Paired binary outcomes: the interval of the difference of two rates."""
 
-import math
 from functools import lru_cache
 
 import numpy as np
 import scipy  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike
 
-from harness.inference.intervals.interval import Array, Bounds, Interval
+from harness.inference.intervals.interval import Array, Bounds
 
-EXACT_PAIRS = 100
 DIFFERENCES: Array = np.round(np.linspace(-1.0, 1.0, 401), 6)
 """Exact tests are made of these; a bound between two of them is moved outwards."""
 JUST = 1e-9
@@ -17,8 +15,6 @@ FARTHEST = 6.0
 """Standard errors from the estimate down to which p-values are computed; they are about 1e-9 there."""
 SHARES, FINER = 32, 9
 """How many nuisance rates are tried over their range, and again about the worst of these."""
-LEAST_REST = 1e-4
-"""Stands for a smaller rate of "neither or both", so that no power overflows: a p-value rises by at most 1 % of itself."""
 
 
 def paired_rate_score(first_only: ArrayLike, second_only: ArrayLike, n: float, difference: ArrayLike) -> Array:
@@ -54,8 +50,8 @@ def signed_bounds(differences: ArrayLike) -> Bounds:
 def paired_rate_bounds(first_only: int, second_only: int, pairs: int) -> Bounds:
     """Intervals for "first rate − second rate" of paired binary outcomes, by inverting Tango's score test.
 
-    Up to 100 pairs the test is exact: its p-value is the largest over all rates with that difference (Tang, Tang & Chan
-    2003, Stat. Med. 22), since the asymptotic one exceeds its level at few pairs. Beyond it is the asymptotic one.
+    The test is exact: its p-value is the largest over all rates with that difference (Tang, Tang & Chan 2003, Stat. Med. 22). The
+    asymptotic one exceeds its level wherever few pairs differ: of 200 it found 5.2 % in place of 2.5 % to lie beyond δ = .02 that did not.
 
     Args:
         first_only: pairs in which only the first happened.
@@ -68,19 +64,9 @@ def paired_rate_bounds(first_only: int, second_only: int, pairs: int) -> Bounds:
     """
     if pairs == 0:
         return lambda alpha: (-1.0, 1.0)
-    if pairs <= EXACT_PAIRS:
-        lower, upper = _exact_p(first_only, second_only, pairs), _exact_p(second_only, first_only, pairs)
-        estimate = (first_only - second_only) / pairs
-        return lambda alpha: (
-            min(_accepted_from(lower, alpha), estimate),
-            -min(_accepted_from(upper, alpha), -estimate),
-        )
-
-    def asymptotic(alpha: float) -> Interval:
-        z = float(scipy.special.ndtri(1 - alpha / 2))
-        return _score_root(first_only, second_only, pairs, z), _score_root(first_only, second_only, pairs, -z)
-
-    return asymptotic
+    lower, upper = _exact_p(first_only, second_only, pairs), _exact_p(second_only, first_only, pairs)
+    estimate = (first_only - second_only) / pairs
+    return lambda alpha: (min(_accepted_from(lower, alpha), estimate), -min(_accepted_from(upper, alpha), -estimate))
 
 
 @lru_cache(maxsize=8192)
@@ -100,27 +86,17 @@ def _exact_p(first_only: int, second_only: int, n: int) -> Array:
 
 def _largest_p(first_only: int, second_only: int, n: int, differences: Array) -> Array:
     """P(score ≥ the one seen) under each difference and the rate of "only the second" that makes it largest. (difference,)."""
-    weights = _weights(n) * (np.arange(n + 1) <= _extreme(first_only, second_only, n, differences)[:, :, None])
+    extreme = _extreme(first_only, second_only, n, differences)[:, None, :]
 
     def p(angle: Array) -> Array:
         least, most = np.maximum(0.0, -differences)[:, None], ((1 - differences) / 2)[:, None]
-        return _probability(weights, least + (most - least) * np.sin(angle) ** 2, differences[:, None])
+        return _probability(extreme, least + (most - least) * np.sin(angle) ** 2, differences[:, None])
 
     angles = np.linspace(0.0, np.pi / 2, SHARES)  # evenly spaced in standard errors of the rate
     coarse = p(angles[None, :])
     about = angles[coarse.argmax(axis=1)][:, None] + np.linspace(-1, 1, FINER) * angles[1]
     largest: Array = np.maximum(coarse.max(axis=1), p(np.clip(about, 0.0, np.pi / 2)).max(axis=1))
     return largest
-
-
-@lru_cache(maxsize=16)
-def _weights(n: int) -> Array:
-    """The multinomial coefficient of b pairs "only the first" and c "only the second" out of `n`. (b, c), 0 where b + c > n."""
-    b, c = np.ogrid[: n + 1, : n + 1]
-    rest = n - b - c
-    ways = scipy.special.gammaln(n + 1) - scipy.special.gammaln(b + 1) - scipy.special.gammaln(c + 1)
-    found: Array = np.where(rest >= 0, np.exp(ways - scipy.special.gammaln(np.maximum(rest, 0) + 1)), 0.0)
-    return found
 
 
 def _extreme(first_only: int, second_only: int, n: int, differences: Array) -> Array:
@@ -138,35 +114,23 @@ def _extreme(first_only: int, second_only: int, n: int, differences: Array) -> A
     return low
 
 
-def _probability(weights: Array, second: Array, differences: Array) -> Array:
-    """P(b, c among those with a weight) at the rates `second` of "only the second" (difference, rate).
+def _probability(extreme: Array, second: Array, differences: Array) -> Array:
+    """P(c ≤ the extreme one) summed over b, at the rates `second` of "only the second". (difference, rate).
 
-    A sum of weight · x^b · y^c · z^(n − b − c), as products of matrices: powers are of x/z and y/z, each against the most
-    probable count, so that none overflows.
+    b is binomial, and c among the other pairs is binomial, too.
 
     Args:
-        weights: (difference, b, c).
+        extreme: for each b, (difference, 1, b); −1 for none.
         second: (difference, rate).
         differences: (difference, 1).
     """
-    n = weights.shape[1] - 1
-    x, y, z = second + differences, second, 1 - 2 * second - differences
-    log_x, log_y, log_z = (
-        np.log(np.maximum(rate, least)) for rate, least in ((x, 1e-300), (y, 1e-300), (z, LEAST_REST))
-    )
-    b, c = np.round(n * x), np.round(n * y)
-    sums = np.einsum("dbr,dbr->dr", _powers(log_x - log_z, b, n), weights @ _powers(log_y - log_z, c, n))
-    return np.asarray(sums * np.exp(b * log_x + c * log_y + (n - b - c) * log_z), dtype=float)
-
-
-def _powers(log_ratio: Array, centre: Array, n: int) -> Array:
-    """ratio^(k − centre) for k = 0 … n, each the product of two of few powers. (difference, k, rate)."""
-    base = math.isqrt(n) + 1
-    low, high = np.arange(base)[:, None], np.arange(0, n + 1, base)[:, None]
-    with np.errstate(over="ignore"):  # beyond n
-        steps = np.exp(low * log_ratio[:, None, :])[:, None, :, :]
-        found = np.exp((high - centre[:, None, :]) * log_ratio[:, None, :])[:, :, None, :] * steps
-    return found.reshape(len(log_ratio), -1, log_ratio.shape[1])[:, : n + 1]
+    n = extreme.shape[-1] - 1
+    b, first = np.arange(n + 1), np.clip(second + differences, 0.0, 1.0)[..., None]
+    ways = scipy.special.gammaln(n + 1) - scipy.special.gammaln(b + 1) - scipy.special.gammaln(n - b + 1)
+    of_b = np.exp(ways + scipy.special.xlogy(b, first) + scipy.special.xlog1py(n - b, -first))
+    among_others = np.clip(second[..., None] / np.maximum(1 - first, 1e-300), 0.0, 1.0)
+    up_to = scipy.special.bdtr(np.clip(extreme, 0, n - b), n - b, among_others)
+    return np.asarray(np.where(extreme < 0, 0.0, of_b * up_to).sum(-1))
 
 
 def _accepted_from(p: Array, alpha: float) -> float:
