@@ -182,7 +182,9 @@ def given_functions(draw: Draw) -> Iterator[None]:
         scores = q @ k.mT / math.sqrt(q.shape[-1])
         if causal:
             scores = scores + torch.full(scores.shape[-2:], -math.inf, dtype=q.dtype).triu(1)
-        return dropout((scores if mask is None else scores + mask).softmax(-1), p) @ v
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+        return dropout(torch._safe_softmax(scores, -1), p) @ v
 
     functions = {"dropout": dropout, "scaled_dot_product_attention": attention}
     with mock.patch.multiple(F, **functions):

@@ -23,12 +23,14 @@ from harness.engine.planning import groups, plan
 from harness.engine.population_width import bytes_per_member, most_members
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
+from harness.engine.train import train
 from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
 from harness.execution.costs import Costs
 from harness.execution.examination import examine
 from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model, SimpleRNN
+from harness.optimizers import SGD
 from harness.settings import InvalidStudy
 from harness.settings.beforehand import Beforehand
 from harness.settings.machine import one_thread, threads_restored
@@ -290,6 +292,24 @@ def test_what_no_population_can_train_trains_by_the_plain_loop_and_is_said_why()
     assert (found.width, found.apart) == (1, False)
     assert found.step_s > 0
     assert found.why == "its forward pass reads values of a tensor (`.item()`, `float()`, `int()`)"
+
+
+class Explodes(nn.Module):
+    """All its numbers overflow once a step was taken."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.a, self.d, self.b = nn.Linear(inputs, 16), nn.Dropout(dropout), nn.Linear(16, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(self.d(self.a(x).exp()))
+
+
+def test_runs_that_all_overflow_in_their_first_steps_are_data_as_others_are() -> None:
+    setup = Setup(task=Images(), model=Model(Explodes), optimizer=SGD(1e5), batch_size=8, steps=20)
+    runs = [Run(0, seed, setup) for seed in range(4)]
+    assert not way(runs, CPU, memory_bytes=PLENTY).why
+    assert set(train(runs, evaluations=2, device=CPU)[0]["status"]) == {"diverged"}
 
 
 def test_a_single_run_trains_by_the_plain_loop() -> None:

@@ -111,6 +111,21 @@ class Attentive(nn.Module):
         return self.b(self.block(x).mean(1))
 
 
+class Padded(nn.Module):
+    """Of some sequences nothing may be seen, of some the beginning is padding: queries there see no key."""
+
+    def __init__(self, dropout: float = 0.3) -> None:
+        super().__init__()
+        self.qkv, self.p, self.b = nn.Linear(6, 18), dropout, nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        there = (x[..., 0] > -0.5) & (x[:, :1, 1] > -1.0)
+        mask = there[:, None, None, :] & torch.ones(5, 5, dtype=torch.bool).tril()
+        q, k, v = (part.unflatten(-1, (2, 3)).transpose(1, 2) for part in self.qkv(x).chunk(3, -1))
+        seen = F.scaled_dot_product_attention(q, k, v, mask, self.p if self.training else 0.0)
+        return self.b(seen.transpose(1, 2).flatten(2).mean(1))
+
+
 def two_layers(p: float) -> dict[str, nn.Module]:
     return {"a": nn.Linear(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}
 
@@ -159,6 +174,7 @@ BATCHED = {
     "dropout as a function": (FLAT, Model(OwnDropout)),
     "tensor as an attribute": (FLAT, Model(RandomFeatures)),
     "attention": (TIME, Model(Attentive)),
+    "attention of queries that see nothing": (TIME, Model(Padded)),
 }  # fmt: skip
 
 

@@ -191,5 +191,6 @@ def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
     if not torch.equal(finite, other.isfinite()):
         return True
     like = truth.gradients[int(name.rpartition(" ")[2]) - 1] if name.startswith("the gradient of") else one
-    scale = like[like.isfinite()].abs().max() if like.numel() else 0.0
+    known = like[like.isfinite()].abs()
+    scale = known.max() if known.numel() else 0.0
     return bool(((one - other)[finite].abs() > tolerance * scale).any())

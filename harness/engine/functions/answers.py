@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from harness.engine.functions.attention import Attention
 from harness.engine.functions.autograd import of_autograd
 from harness.engine.functions.dropout import Dropout
+from harness.engine.functions.embedding import EMBEDDINGS
 from harness.engine.functions.linear import linear
 from harness.engine.functions.recurrent import Recurrent
 from harness.engine.member_float import MemberFloat
@@ -60,7 +61,7 @@ class Answers(TorchFunctionMode):
         self._batched = batched
         self._always = dropout.answers() | {F.scaled_dot_product_attention: Attention(dropout)}
         if batched:
-            self._always |= {F.linear: linear} | of_autograd()
+            self._always |= {F.linear: linear} | EMBEDDINGS | of_autograd()
         self._answers: dict[Callable[..., Any], Callable[..., Any]] = {}
         self.use_kernels(batched)
 

@@ -46,7 +46,10 @@ class Attention:
 def attention_weights(
     query: Tensor, key: Tensor, attn_mask: Tensor | None, is_causal: bool, scale: float | None = None, enable_gqa: bool = False
 ) -> Tensor:  # fmt: skip
-    """softmax(q kᵀ · scale + mask), (…, query, key), as torch documents it (Vaswani et al. 2017, arXiv:1706.03762)."""
+    """softmax(q kᵀ · scale + mask), (…, query, key), as torch documents it (Vaswani et al. 2017, arXiv:1706.03762).
+
+    Of a query that may see no key all weights are 0, as torch has it.
+    """
     key = grouped(key, query, enable_gqa)
     scores = query @ key.transpose(-2, -1) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
     if is_causal:
@@ -54,7 +57,10 @@ def attention_weights(
         scores = scores.masked_fill(later, -math.inf)
     if attn_mask is not None:
         scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
-    return scores.softmax(-1)
+    if attn_mask is None:
+        return scores.softmax(-1)
+    blind = scores.isneginf().all(-1, keepdim=True)
+    return scores.masked_fill(blind, 0.0).softmax(-1).masked_fill(blind, 0.0)
 
 
 def grouped(shared: Tensor, query: Tensor, enable_gqa: bool) -> Tensor:
