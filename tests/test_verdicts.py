@@ -219,6 +219,21 @@ def test_catastrophes_stand_beside_a_loss_with_their_exact_interval():
     assert (found.low, found.high) == paired_rate_bounds(3, 1, 10)(0.05)
 
 
+def test_catastrophes_are_counted_and_compared_over_the_same_runs_also_where_a_metric_is_missing():
+    """Of ten pairs five have no value; in two of these, and in no other, the treated run diverged."""
+    runs = make_runs({0.0: [2.0] * 10, 0.5: [1.0] * 5 + [math.nan] * 5})
+    runs.loc[18:19, "status"] = "diverged"
+    runs.loc[18:19, "test_loss"] = math.nan
+    runs.loc[8:9, "test_loss"] = math.nan
+    found = verdict(runs).catastrophes
+    assert found is not None and list(found.arms.values()) == [(2, 10), (0, 10)]
+    assert found.difference == pytest.approx(0.2) and found.pairs is None
+    runs.loc[0, "status"] = "failed"
+    found = verdict(runs).catastrophes
+    assert list(found.arms.values()) == [(2, 10), (0, 9)]
+    assert (found.difference, found.pairs) == (pytest.approx(2 / 9), 9)
+
+
 def test_all_diverged_is_inconclusive():
     found = verdict(make_runs({0.0: [INF] * 8, 0.5: [INF] * 8}))
     assert (found.verdict, found.per_seed) == ("inconclusive", dict.fromkeys(range(8), 0.0))
@@ -423,6 +438,14 @@ def test_binary_claim_of_ten_pairs():
     )  # all ten discordant pairs one way: ((1 + d)/2)¹⁰ = α/2
     assert verdict(runs[runs["seed"] < 3], metric="diverged").verdict == "inconclusive"
     assert found.catastrophes is None, "that is what it is about"
+
+
+def test_where_fewer_diverge_because_they_collapse_that_stands_beside_the_rate():
+    runs = make_runs({0.0: [1.0] * 10, 0.5: [0.0] * 10}, "diverged")
+    runs["status"] = ["diverged"] * 10 + ["collapsed"] * 10
+    found = verdict(runs, metric="diverged")
+    assert found.verdict == "supported" and found.catastrophes is not None
+    assert list(found.catastrophes.arms.values()) == [(10, 10), (10, 10)] and found.catastrophes.difference == 0
 
 
 def test_a_baseline_that_diverges_in_four_of_ten_against_none_is_found_with_twenty_seeds():

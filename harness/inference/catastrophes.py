@@ -19,14 +19,16 @@ class Catastrophes:
 
     Attributes:
         arms: arm in words → (of these, runs that did not fail).
-        difference: rate of the first arm − rate of the second, over seeds with both; None but for two arms.
+        difference: rate of the first arm − rate of the second, over seeds of which no run failed; None but for two arms.
         low, high: its exact 95 % interval.
+        pairs: how many seeds these are; None where they are all.
     """
 
     arms: Mapping[str, tuple[int, int]]
     difference: float | None = None
     low: float | None = None
     high: float | None = None
+    pairs: int | None = None
 
     @property
     def any(self) -> bool:
@@ -38,7 +40,7 @@ def catastrophes(samples: Sequence[Sample]) -> Catastrophes:
     """Those of every arm of a claim's samples; where these are two, they are paired by seed."""
     arms = {in_words(arm.levels): (arm.n_bad, arm.n) for sample in samples for arm in sample.arms}
     sample = samples[0]
-    if len(arms) != 2 or not sample.seeds:
+    if len(arms) != 2 or not len(sample.arms[0].bad):
         return Catastrophes(arms)
     first, second = (arm.bad for arm in sample.arms)
     differences = (first - second).mean(axis=1)
@@ -46,4 +48,9 @@ def catastrophes(samples: Sequence[Sample]) -> Catastrophes:
         bounds = signed_bounds(differences)
     else:
         bounds = bounded_mean_bounds(differences, -1.0, 1.0)
-    return Catastrophes(arms, float(differences.mean()), *bounds(ALPHA))
+    return Catastrophes(
+        arms,
+        float(differences.mean()),
+        *bounds(ALPHA),
+        pairs=len(differences) if len(differences) < sample.n_all else None,
+    )

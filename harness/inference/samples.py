@@ -32,7 +32,7 @@ class Arm:
     Attributes:
         levels: that make it.
         values: (number,) the metric of each seed and cell that has one, infinite where a run ranks worst.
-        bad: (seed, cell) the share of runs that diverged or collapsed, of the sample's seeds and cells.
+        bad: (pair, cell) the share of runs that diverged or collapsed, of the seeds of which no run failed, copies left out.
         n_diverged, n_bad, n: runs that diverged, that diverged or collapsed, and all that did not fail.
         clipped: (run,) share of clipped steps, as far as it is known.
         noise: (run,) change of an output by dropout noise, of the runs that trained: in one that did not, units may be dead or
@@ -129,14 +129,16 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
     ran = np.all([~np.isnan(values).all(axis=0) for values, _, _ in tables], axis=0)
     chosen = np.flatnonzero(ran[: len(names)])
     complete = np.all([~np.isnan(values[:, chosen]).any(axis=1) for values, _, _ in tables], axis=0) & (len(chosen) > 0)
+    ended = np.all([(counts[:, chosen] > 0).all(axis=1) for _, _, counts in tables], axis=0) & (len(chosen) > 0)
     anywhere = np.any(inside, axis=0)
     copied = copies(confirm[anywhere & complete[runs.row]])
-    kept = np.flatnonzero(complete & ~np.isin(runs.seeds, list(copied)))
+    kept, paired = (np.flatnonzero(which & ~np.isin(runs.seeds, list(copied))) for which in (complete, ended))
     where = np.ix_(kept, chosen)
     arms = [
-        runs.arm(levels, own, values[~np.isnan(values)], bad[where])
+        runs.arm(levels, own, values[~np.isnan(values)], bad[np.ix_(paired, chosen)])
         for levels, own, (values, bad, _) in zip(contrast.arms(), inside, tables, strict=True)
     ]
+    bad = np.any([(bad[where] > 0).any(axis=1) for _, bad, _ in tables], axis=0)
     numbers = [(levels, values[where]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)]
     terms, sizes = [], []
     for part in contrast.parts:
@@ -146,7 +148,7 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
     rounding, delta = ROUNDING * np.sum(sizes, axis=0), claim.smallest_effect
     return Sample(
         contrast.name, contrast.parts, arms, [int(seed) for seed in runs.seeds[kept]], [names[i] for i in chosen],
-        np.stack(terms, axis=2), np.minimum(rounding, delta / 4) if delta else rounding, np.any([arm.bad.any(axis=1) for arm in arms], axis=0),
+        np.stack(terms, axis=2), np.minimum(rounding, delta / 4) if delta else rounding, bad,
         n_missing=len(np.unique(runs.row[anywhere])) - int(complete.sum()), n_copies=len(copied),
         n_cells_left_out=int(known.sum()) - len(chosen),
     )  # fmt: skip

@@ -64,7 +64,7 @@ class Verdict:
         incomparable: seeds whose Δ may be anything, since runs diverged on both sides, and stands as a tie of 0.
         left_out: seeds that have no part in a mean, since a run of theirs diverged or collapsed.
         cells: its own Δ of each cell that is averaged over, or of each that must bear the claim out.
-        catastrophes: runs that diverged or collapsed, by arm; None where the claim is about rates.
+        catastrophes: runs that diverged or collapsed, by arm; None where the claim is about just these.
         n_diverged_treatment: diverged runs in the first arm.
         n_diverged_baseline: diverged runs in all others.
         n_missing: seeds without a number, since a run failed or has no value.

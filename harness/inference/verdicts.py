@@ -141,14 +141,19 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
     several = len(estimates) > 1
     value, low, high = _shown(evidence, alpha)
     first = evidence.samples[0]
-    counted = METRICS[claim.metric].kind == "rate" or claim.above is not None
     found = replace(
         base, estimate=value, low=low if np.isfinite(low) else None,
         high=high if np.isfinite(high) else None, p_value=evidence.p_zero, method=estimates[0].method,
         p_smallest_effect=None if evidence.failure else evidence.p,
-        cells=_cells(evidence, alpha), catastrophes=None if counted else catastrophes(evidence.samples),
+        cells=_cells(evidence, alpha), catastrophes=None if _of_all_catastrophes(evidence) else catastrophes(evidence.samples),
     )  # fmt: skip
     return found if several or len(evidence.samples) > 1 else _described(found, claim, first)
+
+
+def _of_all_catastrophes(evidence: Evidence) -> bool:
+    """Whether the claim is about all that went wrong: about which runs diverged, where none collapsed."""
+    about = evidence.claim.metric == "diverged" and evidence.claim.above is None
+    return about and all(arm.n_bad == arm.n_diverged for each in evidence.samples for arm in each.arms)
 
 
 def _shown(evidence: Evidence, alpha: float) -> tuple[float, float, float]:

@@ -62,9 +62,9 @@ def _catastrophes(verdict: Verdict) -> str:
     arms = "; ".join(f"{count} of {n} with {arm}" for arm, (count, n) in found.arms.items())
     difference = ""
     if found.difference is not None and found.low is not None and found.high is not None:
-        difference = (
-            f"; rates differ by {number(found.difference)} [{number(found.low)}, {number(found.high)}] (95 %, exact)"
-        )
+        over = "" if found.pairs is None else f" over the {counted(found.pairs, 'seed')} of which no run failed"
+        ends = f"[{number(found.low)}, {number(found.high)}] (95 %, exact)"
+        difference = f"; rates differ by {number(found.difference)} {ends}{over}"
     return f"Diverged or no better than guessing: {arms}{difference}."
 
 
