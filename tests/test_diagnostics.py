@@ -1,5 +1,6 @@
 """Every diagnostic against an independent computation; and that measuring changes nothing."""
 
+import contextlib
 import itertools
 import math
 from dataclasses import replace
@@ -24,7 +25,7 @@ from harness.engine.diagnostics.churn import churn, with_churn
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.diagnostics.predictions import calibration_error
 from harness.engine.history import LoggingSteps
-from harness.engine.obstacles import measured_costs
+from harness.engine.obstacles import Unbatchable, measured_costs
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -401,6 +402,26 @@ def test_sharpness_of_a_module_that_counts_is_that_of_the_module_as_training_lef
     together = train(seeds, evaluations=4, device=CPU)[0]["sharpness"]
     alone = pd.concat([train([run], evaluations=4, device=CPU)[0] for run in seeds])["sharpness"]
     np.testing.assert_allclose(together, alone, rtol=5e-3)
+
+
+class AnnealedAndLeft(Annealed):
+    """Counts, and leaves what it has computed behind."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.left = self.net[0](x).detach()
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("level", ["light", "standard", "full"])
+def test_of_a_module_that_no_run_can_be_taken_out_of_it_is_known_before_training(level: Any) -> None:
+    setup = Setup(task=POINTS, model=Model(AnnealedAndLeft), optimizer=SGD(0.1), batch_size=16, steps=4, metrics=Diagnostics(level))  # fmt: skip
+    seeds = [Run(0, seed, setup) for seed in (0, 1)]
+    why = f'Diagnostics("{level}") cannot measure a run of it by itself: `left` holds a Tensor'
+    assert obstacle(seeds, CPU) == ("" if level == "light" else why)
+    steps: list[int] = []
+    with contextlib.nullcontext() if level == "light" else pytest.raises(Unbatchable, match="`left` holds a Tensor"):
+        train(seeds, evaluations=2, device=CPU, progress=lambda taken, _: steps.append(taken))
+    assert sum(steps) == (8 if level == "light" else 0)
 
 
 class Saddle(Tensors):

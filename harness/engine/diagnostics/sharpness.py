@@ -11,7 +11,6 @@ from torch import Tensor
 
 from harness.engine.feed import Feed
 from harness.engine.members import Members
-from harness.engine.module_state import NotStorable
 from harness.engine.plain_member import PlainMember
 from harness.engine.stability import Array
 from harness.settings import first_line
@@ -38,7 +37,7 @@ def sharpness(population: Members, feed: Feed) -> Array:
     for i, (x, y, count) in enumerate(zip(*feed.gather(indices), counts.tolist(), strict=True)):
         try:
             found.append(largest_eigenvalue(population.alone(i), x[:count], y[:count]))
-        except (NoHessian, NotStorable):  # of the first it was said before training
+        except NoHessian:  # which was said before training
             found.append(np.nan)
     return np.array(found)
 
