@@ -4,6 +4,7 @@ import functools
 import math
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from test_train import CPU, textbook_model
 
-from harness import Diagnostics
+from harness import Diagnostics, Study, Tune
 from harness.clipping import GlobalNorm
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
+from harness.ledger.trials import Trial
 from harness.models import DropoutNet
 from harness.optimizers import SGD
 from harness.settings.metrics import BOUNDED, METRICS, RATE, Metric, not_comparable
@@ -25,8 +27,9 @@ from harness.tasks import Tensors
 X = torch.randn(240, 5, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long()
 OTHER = torch.randn(40, 5, generator=torch.Generator().manual_seed(1))
+POINTS = Tensors(X, Y, test=(OTHER, (OTHER[:, 0] > 0).long()), target_error=0.3, label_noise=0.2)
 SETUP = Setup(
-    task=Tensors(X, Y, test=(OTHER, (OTHER[:, 0] > 0).long()), target_error=0.3, label_noise=0.2),
+    task=POINTS,
     model=DropoutNet(hidden=(8,), dropout=0.2), clipping=GlobalNorm(0.5), optimizer=SGD(0.3), batch_size=16, steps=30,
     metrics=Diagnostics("full"),
 )  # fmt: skip
@@ -75,6 +78,14 @@ def test_losses_are_those_of_the_textbook_loop_on_their_own_examples(confirm: bo
         assert found[f"{split}_loss"][0] == pytest.approx(float(F.cross_entropy(scores, y)), rel=1e-9)
         assert found[f"{split}_error"][0] == pytest.approx(float((scores.argmax(1) != y).double().mean()), abs=1e-12)
     assert found["test_loss"].notna()[0] == confirm
+
+
+@pytest.mark.parametrize("tune", ["within", "shared"])
+def test_runs_are_untested_where_values_are_shared_and_there_alone(tune: Any) -> None:
+    """So that `train_loss` is of as many examples as `test_loss` wherever seeds are tuned by themselves."""
+    study = Study(name="x", task=POINTS, model=DropoutNet(hidden=(8,)), optimizer=SGD(Tune(0.1, 1.0)), batch_size=16, steps=2, tune=tune)  # fmt: skip
+    assert Trial(0, 0, False, {"optimizer.lr": 0.1}).tested(study) is (tune == "within")
+    assert "(256 in shared tuning)" in METRICS["train_loss"].meaning
 
 
 def test_of_a_run_that_became_non_finite_what_measures_generalization_is_infinite() -> None:

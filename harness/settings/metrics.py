@@ -123,7 +123,7 @@ def shipped() -> dict[str, Metric]:
 
 METRICS: dict[str, Metric] = {
     "train_loss": Metric(
-        "loss on training examples, the first ones, as many as there are test examples (256 in tuning), dropout off", "loss",
+        "loss on training examples, the first ones, as many as there are test examples (256 in shared tuning), dropout off", "loss",
         "lower", "generalization", True,
     ),
     "validation_loss": Metric("loss on the validation split", "loss", "lower", "generalization", True),
