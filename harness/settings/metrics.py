@@ -275,7 +275,7 @@ METRICS: dict[str, Metric] = {
     ),
     "sharpness": Metric(
         "largest eigenvalue of the Hessian of the loss on training examples at the end, dropout off, to a thousandth of the largest "
-        "magnitude of an eigenvalue; missing where the loss cannot be differentiated twice", "loss per squared weight", None,
+        "magnitude of an eigenvalue; missing where torch gives no Hessian: no second derivative, or one that is not symmetric", "loss per squared weight", None,
         "stability", level="full", version=2,
     ),
     "gradient_noise_scale": Metric(
