@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+import torch.nn.utils.prune
 from own_study import harness_run
 from test_measuring import POINTS, Normed, Restless, X
 from test_train import CPU
+from torch.nn.utils.parametrizations import orthogonal, spectral_norm, weight_norm
 
 import harness
 from harness import Diagnostics
@@ -108,6 +111,40 @@ class Turning(Normed):
         return super().forward(x) * self.turn.real.float().mean()
 
 
+class Parametrized(Annealed):
+    """Layers whose weights torch makes of others, one of them in a list as well; it counts its steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        weight_norm(self.first)
+        orthogonal(self.out)
+        self.layers = [self.first, self.out]
+
+
+class SpectrallyNormed(Normed):
+    """Moves vectors on in training, of which it makes its weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        spectral_norm(self.first)
+
+
+class WithHooks(Normed):
+    """Weights that hooks of torch's make before each forward pass; a step reads that of the one before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            nn.utils.weight_norm(self.first)
+        nn.utils.spectral_norm(self.out)
+        nn.utils.prune.l1_unstructured(self.norm, "weight", 0.3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        before = self.first.weight.detach().norm()
+        return super().forward(x) * before
+
+
 def setups() -> dict[str, list[Run]]:
     net = Setup(
         task=POINTS, model=DropoutNet(hidden=(16,), dropout=0.3), clipping=AutoClip(50.0), optimizer=Adam(0.01),
@@ -148,6 +185,10 @@ def setups() -> dict[str, list[Run]]:
         "alone": [Run(0, 0, net)],
         "alone, bf16": [Run(0, 0, net.replace(precision="bf16"))],
         "alone, early stopping": [Run(0, 0, patient)],
+        "weights made of others": [Run(0, seed, net.replace(model=Model(Parametrized))) for seed in (0, 1)],
+        "alone, weights made of others": [Run(0, 0, net.replace(model=Model(Parametrized)))],
+        "alone, weights divided by their norm": [Run(0, 0, net.replace(model=Model(SpectrallyNormed)))],
+        "alone, weights made by hooks": [Run(0, 0, net.replace(model=Model(WithHooks)))],
         "alone, changing all it has": [Run(0, 0, net.replace(model=Model(Restless)))],
     }
 

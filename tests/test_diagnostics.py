@@ -1,5 +1,6 @@
 """Every diagnostic against an independent computation; and that measuring changes nothing."""
 
+import contextlib
 import itertools
 import math
 from dataclasses import replace
@@ -24,7 +25,7 @@ from harness.engine.diagnostics.churn import churn, with_churn
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.engine.diagnostics.predictions import calibration_error
 from harness.engine.history import LoggingSteps
-from harness.engine.obstacles import measured_costs
+from harness.engine.obstacles import Unbatchable, measured_costs
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -403,6 +404,26 @@ def test_sharpness_of_a_module_that_counts_is_that_of_the_module_as_training_lef
     np.testing.assert_allclose(together, alone, rtol=5e-3)
 
 
+class AnnealedAndLeft(Annealed):
+    """Counts, and leaves what it has computed behind."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.left = self.net[0](x).detach()
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("level", ["light", "standard", "full"])
+def test_of_a_module_that_no_run_can_be_taken_out_of_it_is_known_before_training(level: Any) -> None:
+    setup = Setup(task=POINTS, model=Model(AnnealedAndLeft), optimizer=SGD(0.1), batch_size=16, steps=4, metrics=Diagnostics(level))  # fmt: skip
+    seeds = [Run(0, seed, setup) for seed in (0, 1)]
+    why = f'Diagnostics("{level}") cannot measure a run of it by itself: `left` holds a Tensor'
+    assert obstacle(seeds, CPU) == ("" if level == "light" else why)
+    steps: list[int] = []
+    with contextlib.nullcontext() if level == "light" else pytest.raises(Unbatchable, match="`left` holds a Tensor"):
+        train(seeds, evaluations=2, device=CPU, progress=lambda taken, _: steps.append(taken))
+    assert sum(steps) == (8 if level == "light" else 0)
+
+
 class Saddle(Tensors):
     """The square of one output less three times that of the other: its Hessian is known by hand."""
 
@@ -475,11 +496,23 @@ class HalfwaySquares(Squares):
         return self.last(self.drop(Halfway.apply(self.first(x))))
 
 
+class WeightNormed(nn.Module):
+    """A smooth function; what torch gives for the second derivative of its normed weights is not symmetric."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.first, self.last = nn.utils.parametrizations.weight_norm(nn.Linear(inputs, 8)), nn.Linear(8, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.tanh(self.first(x)))
+
+
 @pytest.mark.parametrize(
     ("module", "why"),
     [
         (Squares, "RuntimeError: trying to differentiate twice"),
-        (HalfwaySquares, "the derivative of its gradient is not symmetric"),
+        (HalfwaySquares, "the second derivative that it gives is not symmetric"),
+        (WeightNormed, "the second derivative that it gives is not symmetric"),
     ],
 )
 def test_sharpness_is_missing_and_that_is_said_where_a_loss_has_no_second_derivative(
@@ -487,7 +520,7 @@ def test_sharpness_is_missing_and_that_is_said_where_a_loss_has_no_second_deriva
 ) -> None:
     study = Study(name="x", task=POINTS, model=Model(module), batch_size=16, steps=2, metrics=Diagnostics("full"))
     (note,) = [note for note in study.notes if "sharpness" in note]
-    assert f"sharpness will be missing: its loss cannot be differentiated twice ({why}" in note
+    assert f"sharpness will be missing: torch gives no Hessian of its loss ({why}" in note
     runs, _ = train([Run(0, s, study.setup({})) for s in (0, 1)], evaluations=1, device=CPU)
     assert runs["sharpness"].isna().all() and runs["weight_rank"].notna().all()
     assert not any(

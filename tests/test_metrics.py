@@ -4,29 +4,34 @@ import functools
 import math
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from test_train import CPU, textbook_model
 
-from harness import Diagnostics
+from harness import Diagnostics, Study, Tune
 from harness.clipping import GlobalNorm
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
-from harness.models import DropoutNet
+from harness.ledger.trials import Trial
+from harness.models import DropoutNet, Model
 from harness.optimizers import SGD
 from harness.settings.metrics import BOUNDED, METRICS, RATE, Metric, not_comparable
+from harness.settings.randomness import stream_seed
 from harness.tasks import Tensors
 
 X = torch.randn(240, 5, generator=torch.Generator().manual_seed(0))
 Y = (X[:, 0] > 0).long()
 OTHER = torch.randn(40, 5, generator=torch.Generator().manual_seed(1))
+POINTS = Tensors(X, Y, test=(OTHER, (OTHER[:, 0] > 0).long()), target_error=0.3, label_noise=0.2)
 SETUP = Setup(
-    task=Tensors(X, Y, test=(OTHER, (OTHER[:, 0] > 0).long()), target_error=0.3, label_noise=0.2),
+    task=POINTS,
     model=DropoutNet(hidden=(8,), dropout=0.2), clipping=GlobalNorm(0.5), optimizer=SGD(0.3), batch_size=16, steps=30,
     metrics=Diagnostics("full"),
 )  # fmt: skip
@@ -75,6 +80,37 @@ def test_losses_are_those_of_the_textbook_loop_on_their_own_examples(confirm: bo
         assert found[f"{split}_loss"][0] == pytest.approx(float(F.cross_entropy(scores, y)), rel=1e-9)
         assert found[f"{split}_error"][0] == pytest.approx(float((scores.argmax(1) != y).double().mean()), abs=1e-12)
     assert found["test_loss"].notna()[0] == confirm
+
+
+@pytest.mark.parametrize("tune", ["within", "shared"])
+def test_runs_are_untested_where_values_are_shared_and_there_alone(tune: Any) -> None:
+    """So that `train_loss` is of as many examples as `test_loss` wherever seeds are tuned by themselves."""
+    study = Study(name="x", task=POINTS, model=DropoutNet(hidden=(8,)), optimizer=SGD(Tune(0.1, 1.0)), batch_size=16, steps=2, tune=tune)  # fmt: skip
+    assert Trial(0, 0, False, {"optimizer.lr": 0.1}).tested(study) is (tune == "within")
+    assert "(256 in shared tuning)" in METRICS["train_loss"].meaning
+
+
+class Embedded(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.embedding, self.last = nn.Embedding(inputs, 6, max_norm=1.0), nn.Linear(6, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.embedding(x).mean(1))
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_an_update_holds_what_the_forward_pass_renormalises(seeds: tuple[int, ...]) -> None:
+    """A rate of next to nothing moves no weight; of the first batch's tokens all rows that are too long get the norm 1."""
+    x = torch.stack([torch.roll(torch.arange(5), i % 5) for i in range(60)])
+    setup = Setup(task=Tensors(x, x[:, 0] % 2), model=Model(Embedded), optimizer=SGD(1e-300), batch_size=16, steps=1)
+    _, curves = train([Run(0, seed, setup) for seed in seeds], evaluations=1, device=CPU, dtype=torch.float64)
+    for seed, found in zip(seeds, curves["update_ratio"], strict=True):
+        torch.manual_seed(stream_seed(seed, "init"))
+        module = Embedded(5, 2).double()
+        excess = (module.embedding.weight.detach().norm(dim=1) - 1).clamp(min=0).norm()
+        whole = nn.utils.parameters_to_vector(module.parameters()).detach().norm()
+        assert found == pytest.approx(float(excess / whole), rel=1e-5) and found > 0.1
 
 
 def test_of_a_run_that_became_non_finite_what_measures_generalization_is_infinite() -> None:

@@ -3,10 +3,13 @@
 import inspect
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
+import torch
 
 import harness
 from harness import clipping, models, optimizers, tasks
@@ -75,6 +78,65 @@ def test_a_users_own_piece_has_a_signature_too_and_keeps_its_order() -> None:
     shown = inspect.signature(Own)
     assert shown.parameters["floor"].kind is inspect.Parameter.KEYWORD_ONLY
     assert list(shown.parameters) == ["peak", "end", "warmup", "floor"]
+
+
+def family(base: type, made: Callable[[type], type]) -> list[Any]:
+    """A class, and classes derived from it with a field more, made by a decorator."""
+
+    @made
+    class First(base):  # type: ignore[misc]
+        x: int
+        y: float = 1.0
+        _: KW_ONLY
+        size: int = 3
+
+    @made
+    class Own(First):
+        gamma: float = 0.0
+
+    @made
+    class Named(First):
+        _: KW_ONLY
+        gamma: float = 0.0
+
+    @made
+    class Changed(Own):
+        y: float = 2.0
+        delta: float = 0.5
+
+    return [First, Own, Named, Changed]
+
+
+def test_positions_are_those_of_dataclasses() -> None:
+    for piece, twin in zip(family(Component, lambda cls: cls), family(object, dataclass), strict=True):
+        mine, theirs = inspect.signature(piece), inspect.signature(twin)
+        assert [(p.name, p.default) for p in mine.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD] == [
+            (p.name, p.default) for p in theirs.parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+        assert mine.parameters.keys() == theirs.parameters.keys()
+        for values in ((7,), (7, 8.0), (7, 8.0, 9.0), (7, 8.0, 9.0, 10.0), (7, 8.0, 9.0, 10.0, 11.0)):
+            made = piece(*values)
+            try:
+                expected = vars(twin(*values))
+            except TypeError:
+                with pytest.raises(TypeError, match="too many positional"):
+                    mine.bind(*values)
+                assert "takes at most" in str(made.problems()[0])
+            else:
+                mine.bind(*values)
+                assert (made.problems(), made.values()) == ([], expected)
+
+
+def test_a_task_of_a_users_own_takes_examples_first() -> None:
+    """Its own settings are shown before those of all tasks, but come after the examples that every task of its kind is given."""
+
+    class Weighed(Tensors):
+        gamma: float = 0.0
+
+    x, y = torch.randn(100, 5), torch.arange(100) % 2
+    assert list(inspect.signature(Weighed).parameters)[:3] == ["x", "y", "gamma"]
+    for task in (Weighed(x, y, gamma=1.0), Weighed(x, y, 1.0)):
+        assert (task.problems(), task.gamma) == ([], 1.0) and task.x is x
 
 
 def test_names_of_metrics_and_settings_stand_in_tables() -> None:

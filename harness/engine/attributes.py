@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from harness.engine.functions.transforms import is_per_member
 from harness.engine.scheduled import Level
@@ -33,6 +34,11 @@ def own_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module | nn.Parameter
     """The layers and parameters of a module, by their names."""
     yield from module.named_modules()
     yield from module.named_parameters()
+
+
+def class_of(value: Any) -> type:
+    """The class of a value as it was written: of a layer that torch has parametrized not the one that it makes for this layer."""
+    return type_before_parametrizations(value) if isinstance(value, nn.Module) else type(value)
 
 
 def is_level(value: Any) -> bool:
@@ -66,7 +72,7 @@ def same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
     """
     if a is b or depth == 0:
         return True
-    if type(a) is not type(b):
+    if class_of(a) is not class_of(b):
         return False
     if isinstance(a, nn.Module | nn.Parameter) and id(a) in layers:
         return layers[id(a)] == layers.get(id(b))

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import torch
+import torch.nn as nn
 
+from harness.engine.attributes import attributes, is_level
 from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import Level
 
@@ -79,3 +81,18 @@ class MemberFloat:
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = _refuse
     __pow__ = __rpow__ = __mod__ = __rmod__ = __floordiv__ = __rfloordiv__ = __divmod__ = __rdivmod__ = _refuse
     __neg__ = __pos__ = __abs__ = _refuse
+
+
+def own_levels(module: nn.Module) -> dict[str, Level]:
+    """The numbers that a module holds and that may be each run's own, by name."""
+    return {name: store[key] for name, store, key in attributes(module) if is_level(store[key])}
+
+
+def put_levels(modules: list[nn.Module]) -> dict[str, MemberFloat]:
+    """Put in the first module, for each number in which the modules differ, one that stands for all; these by name."""
+    found = {}
+    values = [[store[key] for _, store, key in attributes(module)] for module in modules]
+    for (name, store, key), own in zip(attributes(modules[0]), zip(*values, strict=True), strict=True):
+        if is_level(own[0]) and any(level != own[0] for level in own[1:]):
+            found[name] = store[key] = MemberFloat(own)
+    return found

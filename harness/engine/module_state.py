@@ -16,8 +16,11 @@ import numpy as np
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
-from harness.engine.attributes import TORCHS, own_parts, same
+from harness.engine.attributes import TORCHS, class_of, own_parts, same
 from harness.engine.functions.transforms import is_per_member
 
 SCALARS = frozenset({type(None), bool, int, float, str})
@@ -89,10 +92,11 @@ class _Taken:
     def __init__(self, module: nn.Module, built: nn.Module) -> None:
         self._modules = module, built
         layers, others = list(module.named_modules()), list(built.named_modules())
-        if [(name, type(layer)) for name, layer in layers] != [(name, type(layer)) for name, layer in others]:
+        if [(name, class_of(layer)) for name, layer in layers] != [(name, class_of(layer)) for name, layer in others]:
             raise NotStorable("its layers are no longer those that it was built with")
         pairs = [(layer, other) for (_, layer), (_, other) in zip(layers, others, strict=True)]
         self._names = {id(part): name for found in (module, built) for name, part in own_parts(found)}
+        self._made = {f"{name}.{key}".lstrip(".") for name, layer in layers for key in _made(layer)}
         for (name, layer), (_, other) in zip(layers, others, strict=True):
             self._check_torchs(name, layer, other)
         ours, theirs = dict(module.named_parameters()), dict(built.named_parameters())
@@ -126,6 +130,8 @@ class _Taken:
         """A value as it is stored, where the module that was built has `built`."""
         if type(value) in SCALARS:
             return value
+        if name in self._made:
+            return AS_BUILT if is_per_member(value) else ["tensor", value.detach().clone()]
         if id(value) in self._seen or id(built) in self._met:
             if self._seen.get(id(value), self) is built:
                 return AS_BUILT
@@ -173,6 +179,15 @@ class _Taken:
         if not all(type(key) in SCALARS for key in store):
             raise NotStorable(f"`{name}` holds a dictionary whose keys are no texts or numbers")
         return [[key, self._take(value, built.get(key), f"{name}.{key}")] for key, value in store.items()]
+
+
+def _made(layer: nn.Module) -> Iterator[str]:
+    """The attributes of a layer that a hook of torch's makes anew before each forward pass: weights that are normed or pruned."""
+    for hook in layer._forward_pre_hooks.values():
+        if isinstance(hook, WeightNorm | SpectralNorm):
+            yield hook.name
+        elif isinstance(hook, BasePruningMethod):
+            yield hook._tensor_name
 
 
 def _is_stored(tensor: Tensor, built: Any) -> bool:

@@ -16,23 +16,24 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from harness.engine.aliasing import overlapping
-from harness.engine.attributes import attributes, differing, is_level
+from harness.engine.attributes import attributes, differing
 from harness.engine.functions.answers import Answers
 from harness.engine.functions.cross_entropy import example_losses, smoothed
 from harness.engine.functions.postponed import postponed
 from harness.engine.functions.transforms import of_all, of_member, only_vmap, over_members
 from harness.engine.gradients import Gradients
-from harness.engine.member_float import MemberFloat
+from harness.engine.measuring import unchanged
+from harness.engine.member_float import own_levels, put_levels
 from harness.engine.members import Members, Score
-from harness.engine.module_state import load_module_state
+from harness.engine.module_state import NotStorable, load_module_state
 from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
 from harness.engine.reached import reached
 from harness.engine.runs import Run, build
-from harness.engine.scheduled import Level
 from harness.engine.stacking import stack_others, stack_parameters
 from harness.engine.tensor_places import TensorPlaces, named_tensors, untrained
+from harness.settings.metrics import DETAIL
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
 
@@ -65,7 +66,7 @@ class Population(Members):
         module_placed(self.template, device, dtype)
         self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
-        self._levels = _put_levels(modules)
+        self._levels = put_levels(modules)
         smoothing = torch.tensor([run.setup.label_smoothing for run in runs], device=device, dtype=dtype)
         self._smoothing = smoothing if bool(smoothing.any()) else None
         self._first = runs, [level.levels for level in self._levels.values()], self._smoothing
@@ -83,13 +84,13 @@ class Population(Members):
         with global_generators(0, self.device):
             member = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
             before = {name: tensor.clone() for name, tensor in member.others().items()}
-            numbers = _levels(member.template)
+            numbers = own_levels(member.template)
             tensors = named_tensors(member.template)
             for train in (True, False):
                 with torch.set_grad_enabled(train):
                     member.output(x.clone(), train=train)
         now = named_tensors(member.template)
-        found = _levels(member.template)
+        found = own_levels(member.template)
         changed = differing(member.template, self.template) or next(
             (n for n in numbers if found.get(n) != numbers[n]), ""
         )
@@ -106,6 +107,18 @@ class Population(Members):
                 raise Unbatchable(f"it changes `{name}`, which shares memory with `{self._aliased[name]}`")
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
+        if self.changes and run.setup.metrics.level != DETAIL[0]:
+            self._check_alone(x)
+
+    def _check_alone(self, x: Tensor) -> None:
+        """Raises `Unbatchable` where diagnostics could have no member `alone` once it has trained."""
+        with torch.no_grad(), unchanged(self):
+            self.outputs(x.expand(len(self), *x.shape).clone(), train=True)
+            try:
+                self.module_state()
+            except NotStorable as error:
+                level = self.runs[0].setup.metrics.level
+                raise Unbatchable(f'Diagnostics("{level}") cannot measure a run of it by itself: {error}') from error
 
     def check(self) -> None:
         """See `Members.check`."""
@@ -281,18 +294,3 @@ def _aliased(module: nn.Module) -> dict[str, str]:
     tensors, everything = named_tensors(module), reached(module)
     others = {name: tensors[name] for name in untrained(module)}
     return {name: other for name, other in overlapping(others, everything) if others[name] is not everything[other]}
-
-
-def _levels(module: nn.Module) -> dict[str, Level]:
-    """The numbers that a module holds and that may be each run's own, by name."""
-    return {name: store[key] for name, store, key in attributes(module) if is_level(store[key])}
-
-
-def _put_levels(modules: list[nn.Module]) -> dict[str, MemberFloat]:
-    """Put in the first module, for each number in which the modules differ, one that stands for all; these by name."""
-    found = {}
-    values = [[store[key] for _, store, key in attributes(module)] for module in modules]
-    for (name, store, key), levels in zip(attributes(modules[0]), zip(*values, strict=True), strict=True):
-        if is_level(levels[0]) and any(level != levels[0] for level in levels[1:]):
-            found[name] = store[key] = MemberFloat(levels)
-    return found

@@ -14,8 +14,8 @@ from harness.settings.modules import owner_of
 from harness.settings.problems import Problem, closest, nearest
 from harness.settings.quantities import TupleOnly
 from harness.settings.roles import Sweep, Tune
-from harness.settings.show import show
-from harness.settings.signatures import FieldSignature
+from harness.settings.show import counted, show
+from harness.settings.signatures import FieldSignature, positional
 from harness.settings.source import Lines, identity_of, reached
 
 DERIVED = (
@@ -62,9 +62,11 @@ class Component:
         kinds, defaults = self.kinds(), self.defaults()
         problems: list[Problem] = []
         values: dict[str, Any] = {}
-        if len(args) > len(kinds):
-            problems.append(Problem("", f"takes at most {len(kinds)} positional values", str(len(args))))
-        given = dict(zip(kinds, args, strict=False))
+        first = positional(type(self), kinds, defaults) if args else []
+        if len(args) > len(first):
+            most = f"takes at most {counted(len(first), 'positional value')}"
+            problems.append(Problem("", most, str(len(args))))
+        given = dict(zip(first, args, strict=False))
         problems += [Problem(name, "given twice") for name in given if name in settings]
         unknown = [name for name in settings if name not in kinds]
         meant = {closest(name, list(kinds)) for name in unknown}

@@ -123,7 +123,7 @@ def shipped() -> dict[str, Metric]:
 
 METRICS: dict[str, Metric] = {
     "train_loss": Metric(
-        "loss on training examples, the first ones, as many as there are test examples (256 in tuning), dropout off", "loss",
+        "loss on training examples, the first ones, as many as there are test examples (256 in shared tuning), dropout off", "loss",
         "lower", "generalization", True,
     ),
     "validation_loss": Metric("loss on the validation split", "loss", "lower", "generalization", True),
@@ -188,8 +188,9 @@ METRICS: dict[str, Metric] = {
         "mean of the gradient norm after clipping / before; 1: clipping never changed it", "ratio", None, "stability", True
     ),
     "update_ratio": Metric(
-        "median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps; θ is what trains or, where a module unfreezes "
-        "parameters later, all that it has", "ratio", None, "stability", True,
+        "median of ‖Δθ‖ / ‖θ‖ over a hundred evenly spaced steps; Δθ holds what the forward pass changes, too, such as rows of "
+        "an embedding by `max_norm=`; θ is what trains or, where a module unfreezes parameters later, all that it has",
+        "ratio", None, "stability", True,
     ),
     "spike_rate": Metric(
         "share of steps with loss > median + 6·MAD of the 100 steps before, or of all before where these are fewer; missing "
@@ -275,8 +276,8 @@ METRICS: dict[str, Metric] = {
     ),
     "sharpness": Metric(
         "largest eigenvalue of the Hessian of the loss on training examples at the end, dropout off, to a thousandth of the largest "
-        "magnitude of an eigenvalue; missing where the loss cannot be differentiated twice", "loss per squared weight", None,
-        "stability", level="full", version=2,
+        "magnitude of an eigenvalue; missing where torch gives no Hessian: no second derivative, or one that is not symmetric",
+        "loss per squared weight", None, "stability", level="full", version=2,
     ),
     "gradient_noise_scale": Metric(
         "gradient noise scale trΣ / ‖G‖² over training: the batch size at which noise and gradient are alike; missing where "

@@ -2,8 +2,9 @@
 
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import KW_ONLY
+from itertools import takewhile
 from typing import Any, ParamSpec
 
 P = ParamSpec("P")
@@ -28,17 +29,31 @@ class FieldSignature:
 
 
 def _parameters(component: Any) -> Iterator[inspect.Parameter]:
-    """The fields in the order in which they are taken; by name alone those after `KW_ONLY` and what is required after a default."""
+    """The fields: those that may be given by position, then those by name alone."""
     blank = object.__new__(component)
     kinds, defaults = blank.kinds(), blank.defaults()
-    hints, by_name = typing.get_type_hints(component), _by_name(component)
-    parameters: list[inspect.Parameter] = []
-    for name in kinds:
+    hints, first = typing.get_type_hints(component), positional(component, kinds, defaults)
+    for name in dict.fromkeys([*first, *kinds]):
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD if name in first else inspect.Parameter.KEYWORD_ONLY
         default = defaults.get(name, inspect.Parameter.empty)
-        late = default is inspect.Parameter.empty and any(p.default is not p.empty for p in parameters)
-        kind = inspect.Parameter.KEYWORD_ONLY if name in by_name or late else inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters.append(inspect.Parameter(name, kind, default=default, annotation=hints.get(name, Any)))
-    return iter(sorted(parameters, key=lambda parameter: parameter.kind))
+        yield inspect.Parameter(name, kind, default=default, annotation=hints.get(name, Any))
+
+
+def positional(component: type, kinds: Collection[str], defaults: Collection[str]) -> list[str]:
+    """The fields that may be given by position, in this order: as in a dataclass those of bases first.
+
+    By name alone are given those after `KW_ONLY`, and what is required after one that is not.
+
+    Args:
+        component: a class.
+        kinds: all its fields.
+        defaults: those that are not required.
+    """
+    by_name = _by_name(component)
+    written = dict.fromkeys(name for cls in reversed(component.__mro__) for name in inspect.get_annotations(cls))
+    found = [name for name in written if name in kinds and name not in by_name]
+    required = list(takewhile(lambda name: name not in defaults, found))
+    return required + [name for name in found if name in defaults]
 
 
 def _by_name(component: type) -> set[str]:

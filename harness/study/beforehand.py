@@ -21,7 +21,7 @@ from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
 
-NO_SHARPNESS = "sharpness will be missing: its loss cannot be differentiated twice"
+NO_SHARPNESS = "sharpness will be missing: torch gives no Hessian of its loss"
 
 FEW_EXAMPLES = 3
 """A difference of errors of fewer is a matter of single examples."""

@@ -1,4 +1,4 @@
-"""Whether a loss can be differentiated twice, as its sharpness needs."""
+"""Whether torch gives the Hessian of a loss, as its sharpness needs."""
 
 import torch
 
@@ -12,7 +12,7 @@ from harness.tasks.task import Data
 
 
 def no_hessian(setup: Setup, data: Data) -> str:
-    """Why the loss of a setup on a training batch cannot be differentiated twice; "" where it can."""
+    """Why torch gives no Hessian of the loss of a setup on a training batch; "" where it does."""
     run, batch = Run(0, 0, setup), data.train[: setup.batch_size]
     with one_thread(), global_generators(stream_seed(run.noise_seed, "module")):
         member = PlainMember(run, data, device=torch.device("cpu"), dtype=torch.float32)

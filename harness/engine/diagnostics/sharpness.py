@@ -11,7 +11,6 @@ from torch import Tensor
 
 from harness.engine.feed import Feed
 from harness.engine.members import Members
-from harness.engine.module_state import NotStorable
 from harness.engine.plain_member import PlainMember
 from harness.engine.stability import Array
 from harness.settings import first_line
@@ -28,7 +27,7 @@ PRODUCTS = 200
 
 
 class NoHessian(Exception):
-    """A loss cannot be differentiated twice; the text says why."""
+    """Torch gives no Hessian of a loss; the text says why."""
 
 
 def sharpness(population: Members, feed: Feed) -> Array:
@@ -38,7 +37,7 @@ def sharpness(population: Members, feed: Feed) -> Array:
     for i, (x, y, count) in enumerate(zip(*feed.gather(indices), counts.tolist(), strict=True)):
         try:
             found.append(largest_eigenvalue(population.alone(i), x[:count], y[:count]))
-        except (NoHessian, NotStorable):  # of the first it was said before training
+        except NoHessian:  # which was said before training
             found.append(np.nan)
     return np.array(found)
 
@@ -49,7 +48,7 @@ def largest_eigenvalue(member: PlainMember, x: Tensor, y: Tensor) -> float:
     Without orthogonalising anew: rounding lets eigenvalues that were found appear again, but no other ones (Paige 1980).
 
     Raises:
-        NoHessian: torch has no second derivative of something, or not a symmetric one, as it would be.
+        NoHessian: torch has no second derivative of something, or one that is not symmetric.
     """
     v = _direction(member)
     before, beta = torch.zeros_like(v), 0.0
@@ -65,9 +64,7 @@ def largest_eigenvalue(member: PlainMember, x: Tensor, y: Tensor) -> float:
         values, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
         largest = np.abs(values).max()
         if asymmetry > ACCURACY * max(largest, previous):
-            raise NoHessian(
-                "the derivative of its gradient is not symmetric, so that the gradient is that of no function"
-            )
+            raise NoHessian("the second derivative that it gives is not symmetric, as a Hessian is")
         if beta * abs(vectors[-1, -1]) <= ACCURACY * largest:  # the norm of the residual bounds the error
             return float(values[-1])
         before, v = v, w / beta
