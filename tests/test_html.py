@@ -626,6 +626,28 @@ def test_more_data_is_no_advice():
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "levels"),
+    [("task", ("digits", "moons")), ("differ", ("all", "data")), ("task.train_size", (100, 1000)), ("steps", (9, 99))],
+)
+def test_what_is_given_is_no_choice_and_losses_under_it_are_not_ranked_against_each_other(
+    path: str, levels: tuple[object, object]
+):
+    """By hand: of all four cells the least loss is that of the second level without dropout, of the first level that with."""
+    easy, hard = levels
+    rows = [
+        ({path: level, "model.dropout": p}, [effect + i / 1000 for i in range(10)])
+        for level, p, effect in [(hard, 0.0, 3.0), (hard, 0.2, 2.0), (easy, 0.0, 0.5), (easy, 0.2, 1.0)]
+    ]
+    study = study_of(**{path: Sweep(*levels), "model.dropout": Sweep(0.0, 0.2)})
+    found = advice(study, make_cells(rows, "validation_loss").assign(guess_loss=9.0), [VERDICT], incomplete=False)
+    assert {(one.where, one.levels) for one in found.choices} == {
+        (f"{path} = {easy}", "model.dropout = 0"), (f"{path} = {hard}", "model.dropout = 0.2")
+    }  # fmt: skip
+    only = advice(study_of(**{path: Sweep(*levels)}), make_cells(rows), [VERDICT], incomplete=False)
+    assert only.none == "nothing was varied that one could choose."
+
+
 def test_advice_names_tuned_values_and_the_end_of_a_range():
     runs = chosen({0.0: [1.0] * 10, 0.2: [2.0] * 10}, **{"optimizer.lr": 5.692})
     tuning = runs.assign(**{"optimizer.lr": 0.1, "phase": "tune"})
