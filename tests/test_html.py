@@ -19,10 +19,12 @@ from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
 from matplotlib.figure import Figure
 from synthetic import FakeStudy, rnn_clip, simulate
 
-from harness import Equivalence
+from harness import Claim, Equivalence
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.models import SimpleRNN
 from harness.reporting import html
+from harness.reporting.exports.numbers import claim_numbers
+from harness.reporting.page import words
 from harness.reporting.page.advice import Advice, Choice, advice
 from harness.reporting.page.answers import Answer, against, answer, first_sentence
 from harness.reporting.page.compact_svg import compact_svg
@@ -388,6 +390,30 @@ def test_an_answer_on_what_holds_in_each_cell_says_of_which_its_number_is():
     same = Equivalence("e", metric="test_loss", smallest_effect=0.1, across="each", **DROPPED)
     (found,) = judged(runs, same)
     assert "at width = 2, the farthest from 0 of 5" in answer(found, runs, sweeps).said
+
+
+@pytest.mark.parametrize("kind", [Equivalence, Claim])
+def test_an_answer_on_cells_that_have_no_interval_together_shows_that_of_the_one_at_worst(kind: type):
+    """Six seeds: their range is the interval at 95 %, and they have none at the 97.5 % at which two cells cover together."""
+    loss = np.arange(6) / 10 + 2
+    effect = -0.2 + np.arange(6) / 100
+    cells = [
+        ({"model.dropout": p, "width": n}, list(loss + (p > 0) * n * effect)) for p in (0.0, 0.5) for n in (1.0, 2.0)
+    ]
+    runs = make_cells(cells)
+    sweeps = {path: Sweep(*dict.fromkeys(runs[path])) for path in ("model.dropout", "width")}
+    given = claim(across="each") if kind is Claim else Equivalence(
+        "e", metric="test_loss", smallest_effect=0.5, across="each", **DROPPED
+    )  # fmt: skip
+    (found,) = judged(runs, given)
+    assert (found.verdict, found.low, found.high) == ("supported", None, None)
+    expected = "[0.15, 0.2] by itself" if kind is Claim else "[−0.4, −0.3] by itself"
+    shown_at = "with model.dropout = 0.5 than with 0 at width = 1" if kind is Claim else "at width = 2"
+    assert f"{expected} {shown_at}" in answer(found, runs, sweeps).said
+    (drawn,) = forests([found])
+    assert drawn is not None and (drawn.low.beyond, drawn.high.beyond) == (0, 0)
+    assert expected in drawn.text and expected in words.interval(found)
+    assert claim_numbers(found)["low"] == ("0.15" if kind is Claim else "−0.4")
 
 
 def test_an_answer_says_that_arms_are_alike():

@@ -51,7 +51,10 @@ def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     high = math.inf if verdict.high is None else verdict.high
     if read(low, high, verdict.smallest_effect, evidence.claim.decides_by) == "supported":
         return ""
-    return f" Each bears it out by itself, at level {1 - decision.alpha:.1%}; the interval shown covers all of them together."
+    together = "the interval shown covers all of them together"
+    if verdict.stands_alone:
+        together = f"{_no_interval(verdict)} at which all would cover together"
+    return f" Each bears it out by itself, at level {1 - decision.alpha:.1%}; {together}."
 
 
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
@@ -67,14 +70,33 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
         return f"{what} is not {claim.in_words()}{_by(claim)}{_in_each(evidence)}{_where_not(verdict)}."
     if barred := list(evidence.barred.values()):
         return f"No verdict: {barred[0]}."
-    if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
-        return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval at this level."
     if verdict.level is not None and evidence.rests_on_what_is_hidden(1 - verdict.level):
         return f"{_hidden(evidence)}: a difference of δ = {claim.smallest_effect:g} could not be seen."
-    if claim.smallest_effect == 0:
-        return "The interval holds 0."
-    delta = f"{'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}"
-    return f"Undecided: estimate ≈ {delta}." if _is_near(verdict) else f"The interval holds {delta}."
+    if verdict.low is None and verdict.high is None:
+        return f"{_of_the_worst(verdict, claim) if verdict.stands_alone else f'{_no_interval(verdict)} at this level'}."
+    if claim.smallest_effect and _is_near(verdict):
+        return f"Undecided: estimate ≈ {_delta(claim)}."
+    return f"The interval holds {_delta(claim)}."
+
+
+def _of_the_worst(verdict: Verdict, claim: Estimated) -> str:
+    """What stands in the way of a claim on several, which have no interval together: the one whose own bears it out least."""
+    assert verdict.smallest_effect is not None
+    inside = claim.decides_by == "inside"
+    worst = max(verdict.cells, key=lambda cell: max(abs(cell.low), abs(cell.high)) if inside else -cell.low)
+    if read(worst.low, worst.high, verdict.smallest_effect, claim.decides_by) == "inconclusive":
+        return f"The interval at {worst.name} holds {_delta(claim)}"
+    where = f"{'beyond' if inside else 'below'} {_delta(claim)}"
+    return f"The interval at {worst.name} lies {where}, but {_no_interval(verdict)} at which all would cover together"
+
+
+def _no_interval(verdict: Verdict) -> str:
+    return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval"
+
+
+def _delta(claim: Estimated) -> str:
+    """What an interval lies beside or holds."""
+    return f"{'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}" if claim.smallest_effect else "0"
 
 
 def _hidden(evidence: Evidence) -> str:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.reporting.page.level_names import compact
-from harness.reporting.page.words import metric_of, number, word
+from harness.reporting.page.words import ends, metric_of, number, word
 from harness.reporting.plots.legends import counts_note
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
@@ -33,9 +33,7 @@ def data(verdict: Verdict) -> pd.DataFrame | None:
     if verdict.estimate is None or verdict.label == "exact":
         return None
     together = CellEstimate(
-        _together(verdict), verdict.estimate,
-        -math.inf if verdict.low is None else verdict.low, math.inf if verdict.high is None else verdict.high,
-        verdict.per_seed, verdict.incomparable, verdict.left_out,
+        _together(verdict), verdict.estimate, *ends(verdict), verdict.per_seed, verdict.incomparable, verdict.left_out,
     )  # fmt: skip
     about = {"metric": metric_of(verdict), "estimand": verdict.estimand, "kind": verdict.kind, "level": verdict.level,
              "smallest_effect": verdict.smallest_effect}  # fmt: skip
@@ -159,6 +157,13 @@ def title(verdict: Verdict, table: pd.DataFrame) -> str:
     return f"{said}."
 
 
+def _interval(verdict: Verdict) -> str:
+    level = f"{verdict.level:.1%}"
+    if verdict.stands_alone:
+        return f"its own {level} interval, as all together have none"
+    return f"the {level} interval at which all claims of the family cover together"
+
+
 def _of_cells(verdict: Verdict) -> str:
     return "; squares: Δ of each cell, with the interval of that level by itself" if verdict.cells else ""
 
@@ -172,8 +177,7 @@ def plots(verdicts: Sequence[Verdict]) -> Iterator[Plot]:
                 continue
             left_out = table["order"].max() + 1 - MOST_CELLS
             caption = (
-                f"{one.title.rstrip('.')}: {one.compared}. Dots: a seed's difference; diamond: Δ of the verdict, with the {one.level:.1%} interval "
-                f"at which all claims of the family cover together{_of_cells(one)}."
+                f"{one.title.rstrip('.')}: {one.compared}. Dots: a seed's difference; diamond: Δ of the verdict, with {_interval(one)}{_of_cells(one)}."
                 + (" Hollow dots: a run diverged or collapsed, no part of the mean." if (table["state"] == "left out").any() else "")
                 + (" Triangles at the edge: so many seeds lie beyond it, or a run of theirs diverged." if np.isinf(table["value"]).any() else "")
                 + (f" {left_out} more cells are in the table." if left_out > 0 else "")
