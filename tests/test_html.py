@@ -410,6 +410,10 @@ def test_an_answer_on_cells_that_have_no_interval_together_shows_that_of_the_one
     expected = "[0.15, 0.2] by itself" if kind is Claim else "[−0.4, −0.3] by itself"
     shown_at = "with model.dropout = 0.5 than with 0 at width = 1" if kind is Claim else "at width = 2"
     assert f"{expected} {shown_at}" in answer(found, runs, sweeps).said
+    title = claims.title(found, claims.data(found))
+    assert title.endswith(
+        "[0.15, 0.2], δ = 0.1; above δ in 2 of 2, all of which must be." if kind is Claim else "δ = 0.5."
+    )
     (drawn,) = forests([found])
     assert drawn is not None and (drawn.low.beyond, drawn.high.beyond) == (0, 0)
     assert expected in drawn.text and expected in words.interval(found)

@@ -143,18 +143,25 @@ def _estimate(ax: Axes, cell: "pd.Series[Any]", place: float, scale: Scale) -> N
 
 
 def title(verdict: Verdict, table: pd.DataFrame) -> str:
-    """The estimate beside δ, and how many seeds and cells favour the claim."""
+    """The estimate beside δ, and how many seeds and cells favour the claim, or lie above δ where all must."""
     estimates = table[table["state"] == "estimate"]
     whole = estimates.iloc[0]
     seeds = table[table["together"] & ~table["state"].isin(["estimate", "left out"])]["value"]
     said = f"{word(verdict)}: Δ of {metric_words(metric_of(verdict))} is {number(whole['value'])} [{number(whole['low'])}, "
     said += f"{number(whole['high'])}], δ = {number(whole['smallest_effect'])}"
-    if verdict.kind != "Equivalence" and len(seeds):
-        said += f"; above 0 in {int((seeds > 0).sum())} of {counted(len(seeds), 'seed')}"
-    cells = estimates.iloc[1:]
-    if verdict.kind != "Equivalence" and len(cells):
-        said += f", in {int((cells['value'] > 0).sum())} of {counted(len(cells), 'cell')}"
-    return f"{said}."
+    if verdict.kind == "Equivalence":
+        return f"{said}."
+    cells = estimates["value"].iloc[1:]
+    if verdict.at_worst is not None:
+        return (
+            f"{said}; above δ in {int((cells > whole['smallest_effect']).sum())} of {len(cells)}, all of which must be."
+        )
+    over = [
+        f"{int((values > 0).sum())} of {counted(len(values), what)}"
+        for values, what in ((seeds, "seed"), (cells, "cell"))
+        if len(values)
+    ]
+    return f"{said}; above 0 in {' and in '.join(over)}." if over else f"{said}."
 
 
 def _interval(verdict: Verdict) -> str:
