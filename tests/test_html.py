@@ -581,6 +581,13 @@ def test_each_family_of_claims_has_its_own_level():
 
     assert said(True, True).endswith("registered before the data; 5 % for a false verdict among all of them.")
     assert said(True, False, None).endswith("; 5 % for a false verdict among those of each kind by themselves.")
+    for estimand, words in (("mean", "a mean"), ("hodges_lehmann", "a Hodges–Lehmann estimate")):
+        (line,) = (
+            line
+            for line in trust(rnn_clip(), simulate(rnn_clip())[0], [VERDICT, replace(VERDICT, estimand=estimand)])
+            if "false verdict among" in line
+        )
+        assert line.endswith(f"among all of them; those on {words} may err more often, see below.")
     changed = replace(VERDICT, registered=False, registration="x", was=replace(VERDICT, registered=True))
     assert "among those of each kind" in next(
         line for line in trust(rnn_clip(), simulate(rnn_clip())[0], [changed]) if "false verdict" in line
