@@ -420,6 +420,12 @@ def test_an_answer_on_cells_that_have_no_interval_together_shows_that_of_the_one
     assert claim_numbers(found)["low"] == ("0.15" if kind is Claim else "−0.4")
 
 
+def test_an_answer_names_who_an_estimate_is_called_after():
+    base = np.arange(9) / 10 + 1
+    found = answered(make_runs({0.0: base, 0.5: base - 0.2}), estimand="hodges_lehmann")
+    assert "Hodges–Lehmann over 9 seeds" in found.rests_on
+
+
 def test_an_answer_says_that_arms_are_alike():
     base = np.arange(9) / 10 + 1
     found = answered(make_runs({0.0: base, 0.5: base + np.array([0, 0, 0, 0, 0, 0, 0, 0.1, -0.1])}))
@@ -581,13 +587,13 @@ def test_each_family_of_claims_has_its_own_level():
 
     assert said(True, True).endswith("registered before the data; 5 % for a false verdict among all of them.")
     assert said(True, False, None).endswith("; 5 % for a false verdict among those of each kind by themselves.")
-    for estimand, words in (("mean", "a mean"), ("hodges_lehmann", "a Hodges–Lehmann estimate")):
+    for estimand, called in (("mean", "a mean"), ("hodges_lehmann", "a Hodges–Lehmann estimate")):
         (line,) = (
             line
             for line in trust(rnn_clip(), simulate(rnn_clip())[0], [VERDICT, replace(VERDICT, estimand=estimand)])
             if "false verdict among" in line
         )
-        assert line.endswith(f"among all of them; those on {words} may err more often, see below.")
+        assert line.endswith(f"among all of them; those on {called} may err more often, see below.")
     changed = replace(VERDICT, registered=False, registration="x", was=replace(VERDICT, registered=True))
     assert "among those of each kind" in next(
         line for line in trust(rnn_clip(), simulate(rnn_clip())[0], [changed]) if "false verdict" in line

@@ -10,7 +10,7 @@ from harness.inference.manipulation import unlike
 from harness.inference.reading import read
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.settings.show import counted, digits
-from harness.study import Equivalence, Estimated
+from harness.study import Equivalence, Estimated, Trend
 
 NEAR = 0.1
 """Of the width of an interval, and twice this of δ: an estimate that lies nearer to δ is said to be about δ."""
@@ -154,7 +154,11 @@ def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
 
 def remarks(verdict: Verdict, evidence: Evidence) -> str:
     """What a reader must know of the runs."""
-    found = _signs(verdict.cells) if evidence.claim.across == "average" else ""
+    found = (
+        _signs(verdict.cells, "steps" if len(evidence.samples) > 1 else "cells")
+        if evidence.claim.across == "average"
+        else ""
+    )
     if verdict.n_diverged_treatment or verdict.n_diverged_baseline:
         found += f" Diverged: {_diverged(evidence)}."
     if verdict.n_missing:
@@ -169,19 +173,19 @@ def remarks(verdict: Verdict, evidence: Evidence) -> str:
 
 def _diverged(evidence: Evidence) -> str:
     arms = evidence.arms
-    if len(arms) == 2:
+    if len(arms) == 2 and not isinstance(evidence.claim, Trend):
         return f"{arms[0].n_diverged} treatment and {counted(arms[1].n_diverged, 'baseline run')}"
     return f"{sum(arm.n_diverged for arm in arms)} of {counted(sum(arm.n for arm in arms), 'run')}"
 
 
-def _signs(cells: Sequence[CellEstimate]) -> str:
-    """That cells which are averaged over disagree."""
+def _signs(cells: Sequence[CellEstimate], what: str) -> str:
+    """That cells which are averaged over, or steps, disagree."""
     for_it = [cell for cell in cells if cell.estimate > 0]
     against = [cell for cell in cells if cell.estimate < 0]
     if not for_it or not against:
         return ""
     best, worst = max(for_it, key=lambda cell: cell.estimate), min(against, key=lambda cell: cell.estimate)
-    return f" Its sign differs between cells: {_signed(best.estimate)} at {best.name}, {_signed(worst.estimate)} at {worst.name}."
+    return f" Its sign differs between {what}: {_signed(best.estimate)} at {best.name}, {_signed(worst.estimate)} at {worst.name}."
 
 
 def _signed(value: float) -> str:

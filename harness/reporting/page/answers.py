@@ -111,7 +111,7 @@ def _effect(verdict: Verdict, sweeps: Mapping[str, Sweep]) -> str:
 
 def _rests_on(verdict: Verdict) -> str:
     """By what estimate, over how many seeds, at which level, and δ."""
-    estimand = verdict.estimand.replace("_", "–").capitalize()
+    estimand = "–".join(part.capitalize() for part in verdict.estimand.split("_"))
     delta = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
     level = "" if verdict.level is None else f", {100 * verdict.level:.3g} % interval"
     return f"{estimand} over {counted(verdict.n, 'seed')}{level}{delta}."

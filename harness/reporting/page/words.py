@@ -141,7 +141,7 @@ def effect(verdict: Verdict) -> str:
     return (
         f"{metric_of(verdict)}: {what}"
         if verdict.label == "exact"
-        else f"Δ of {metric_of(verdict)} {what}{at_worst(verdict)}"
+        else f"Δ of {metric_of(verdict)}{':' if verdict.above is not None else ''} {what}{at_worst(verdict)}"
     )
 
 

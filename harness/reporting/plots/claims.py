@@ -187,6 +187,6 @@ def plots(verdicts: Sequence[Verdict]) -> Iterator[Plot]:
                 f"{one.title.rstrip('.')}: {one.compared}. Dots: a seed's difference; diamond: Δ of the verdict, with {_interval(one)}{_of_cells(one)}."
                 + (" Hollow dots: a run diverged or collapsed, no part of the mean." if (table["state"] == "left out").any() else "")
                 + (" Triangles at the edge: so many seeds lie beyond it, or a run of theirs diverged." if np.isinf(table["value"]).any() else "")
-                + (f" {left_out} more cells are in the table." if left_out > 0 else "")
+                + (f" {counted(left_out, 'more cell is', 'more cells are')} in the table." if left_out > 0 else "")
             )  # fmt: skip
             yield Plot(name, caption, table, draw, title=title(one, table))
