@@ -232,6 +232,11 @@ def test_what_reports_say_of_false_verdicts_is_the_table():
     for procedure, found in MEASURED.items():
         assert max(percent[world][0] for world in found.worlds) == found.false, procedure
         assert min(percent[world][1] for world in found.worlds) == found.covered, procedure
+    missed = 100 - percent["tuned once on one seed, Δ of arms equal in law"][1]
+    assert f"12 % at 20 and {missed:.0f} % at 50" in text and "tuned so in 5 % at most" in " ".join(text.split())
+    assert percent["tuned within the replicate, arms equal in law"][1] >= 95
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"measured on {len(WORLDS)} simulated worlds" in readme
     one, other = (Verdict("t", "test_loss", "refuted", "", "", kind="Claim", estimand=e) for e in ("median", "trimmed"))
     first, second = how_often_false([one, one, other])
     assert "at most 5.1 % had a verdict" in first and "not measured" in second

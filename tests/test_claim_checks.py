@@ -239,6 +239,14 @@ def test_what_each_step_or_cell_must_show_is_found_in_all_of_them_with_that_powe
     each = prospect_of(claim(across="each"), 20)
     assert "beyond δ in each of 2 cells" in each
     assert said(each) > said(prospect_of(claim(), 20))
+    made = study(trend(shape="monotone", across="each"), model=model["model"], seeds=20)
+    assert "beyond δ in each of 4 steps in each of 2 cells" in prospects(made.claims, Plan.of(made))[0]
+    assert "beyond δ in each of 2 cells" in prospect_of(trend(across="each"), 20)
+    assert "as many below δ in each of 2 cells at level" in prospect_of(equal(across="each"), 20)
+    mean = prospect_of(equal(across="each", metric="test_error", estimand="mean"), 20)
+    assert re.fullmatch(
+        r"needs a standard deviation of Δ between seeds below about [\d.]+ δ in each of 2 cells at level 95.0%", mean
+    )
 
 
 def test_of_rates_it_is_said_when_a_difference_is_found_with_that_power():

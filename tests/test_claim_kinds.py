@@ -219,6 +219,14 @@ def test_a_monotone_trend_rests_on_the_step_with_the_fewest_seeds():
     assert (found.n, found.n_missing, found.verdict) == (9, 1, "supported")
 
 
+def test_a_trend_over_two_levels_has_steps_and_no_treatment():
+    runs = make_runs({0.0: [1.0] * 8, 0.2: [2.0] * 7 + [INF]})
+    (found,) = judged(runs, along(levels=LEVELS[:2]))
+    assert "Diverged: 1 of 16 runs." in found.sentence
+    (found,) = judged(make_runs({0.0: [2.0] * 8, 0.2: [1.0] * 8, 0.5: [1.5] * 8}), along(shape="monotone"))
+    assert "Its sign differs between steps" in found.sentence
+
+
 def test_what_one_step_says_is_not_said_of_a_trend_whose_other_step_never_ran():
     (found,) = judged(
         make_runs({0.0: [3.0] * 10, 0.2: [2.0] * 10}), along(levels=LEVELS[:3], shape="monotone", across="each")

@@ -19,10 +19,12 @@ from made_runs import DROPPED, INF, claim, judged, make_cells, make_runs
 from matplotlib.figure import Figure
 from synthetic import FakeStudy, rnn_clip, simulate
 
-from harness import Equivalence
+from harness import Claim, Equivalence
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.models import SimpleRNN
 from harness.reporting import html
+from harness.reporting.exports.numbers import claim_numbers
+from harness.reporting.page import words
 from harness.reporting.page.advice import Advice, Choice, advice
 from harness.reporting.page.answers import Answer, against, answer, first_sentence
 from harness.reporting.page.compact_svg import compact_svg
@@ -390,6 +392,40 @@ def test_an_answer_on_what_holds_in_each_cell_says_of_which_its_number_is():
     assert "at width = 2, the farthest from 0 of 5" in answer(found, runs, sweeps).said
 
 
+@pytest.mark.parametrize("kind", [Equivalence, Claim])
+def test_an_answer_on_cells_that_have_no_interval_together_shows_that_of_the_one_at_worst(kind: type):
+    """Six seeds: their range is the interval at 95 %, and they have none at the 97.5 % at which two cells cover together."""
+    loss = np.arange(6) / 10 + 2
+    effect = -0.2 + np.arange(6) / 100
+    cells = [
+        ({"model.dropout": p, "width": n}, list(loss + (p > 0) * n * effect)) for p in (0.0, 0.5) for n in (1.0, 2.0)
+    ]
+    runs = make_cells(cells)
+    sweeps = {path: Sweep(*dict.fromkeys(runs[path])) for path in ("model.dropout", "width")}
+    given = claim(across="each") if kind is Claim else Equivalence(
+        "e", metric="test_loss", smallest_effect=0.5, across="each", **DROPPED
+    )  # fmt: skip
+    (found,) = judged(runs, given)
+    assert (found.verdict, found.low, found.high) == ("supported", None, None)
+    expected = "[0.15, 0.2] by itself" if kind is Claim else "[−0.4, −0.3] by itself"
+    shown_at = "with model.dropout = 0.5 than with 0 at width = 1" if kind is Claim else "at width = 2"
+    assert f"{expected} {shown_at}" in answer(found, runs, sweeps).said
+    title = claims.title(found, claims.data(found))
+    assert title.endswith(
+        "[0.15, 0.2], δ = 0.1; above δ in 2 of 2, all of which must be." if kind is Claim else "δ = 0.5."
+    )
+    (drawn,) = forests([found])
+    assert drawn is not None and (drawn.low.beyond, drawn.high.beyond) == (0, 0)
+    assert expected in drawn.text and expected in words.interval(found)
+    assert claim_numbers(found)["low"] == ("0.15" if kind is Claim else "−0.4")
+
+
+def test_an_answer_names_who_an_estimate_is_called_after():
+    base = np.arange(9) / 10 + 1
+    found = answered(make_runs({0.0: base, 0.5: base - 0.2}), estimand="hodges_lehmann")
+    assert "Hodges–Lehmann over 9 seeds" in found.rests_on
+
+
 def test_an_answer_says_that_arms_are_alike():
     base = np.arange(9) / 10 + 1
     found = answered(make_runs({0.0: base, 0.5: base + np.array([0, 0, 0, 0, 0, 0, 0, 0.1, -0.1])}))
@@ -551,6 +587,13 @@ def test_each_family_of_claims_has_its_own_level():
 
     assert said(True, True).endswith("registered before the data; 5 % for a false verdict among all of them.")
     assert said(True, False, None).endswith("; 5 % for a false verdict among those of each kind by themselves.")
+    for estimand, called in (("mean", "a mean"), ("hodges_lehmann", "a Hodges–Lehmann estimate")):
+        (line,) = (
+            line
+            for line in trust(rnn_clip(), simulate(rnn_clip())[0], [VERDICT, replace(VERDICT, estimand=estimand)])
+            if "false verdict among" in line
+        )
+        assert line.endswith(f"among all of them; those on {called} may err more often, see below.")
     changed = replace(VERDICT, registered=False, registration="x", was=replace(VERDICT, registered=True))
     assert "among those of each kind" in next(
         line for line in trust(rnn_clip(), simulate(rnn_clip())[0], [changed]) if "false verdict" in line
@@ -624,6 +667,28 @@ def test_more_data_is_no_advice():
         "nothing was varied"
         in advice(study_of(**{"task.train_size": Sweep(100, 1000)}), make_cells(rows), [], incomplete=False).none
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "levels"),
+    [("task", ("digits", "moons")), ("differ", ("all", "data")), ("task.train_size", (100, 1000)), ("steps", (9, 99))],
+)
+def test_what_is_given_is_no_choice_and_losses_under_it_are_not_ranked_against_each_other(
+    path: str, levels: tuple[object, object]
+):
+    """By hand: of all four cells the least loss is that of the second level without dropout, of the first level that with."""
+    easy, hard = levels
+    rows = [
+        ({path: level, "model.dropout": p}, [effect + i / 1000 for i in range(10)])
+        for level, p, effect in [(hard, 0.0, 3.0), (hard, 0.2, 2.0), (easy, 0.0, 0.5), (easy, 0.2, 1.0)]
+    ]
+    study = study_of(**{path: Sweep(*levels), "model.dropout": Sweep(0.0, 0.2)})
+    found = advice(study, make_cells(rows, "validation_loss").assign(guess_loss=9.0), [VERDICT], incomplete=False)
+    assert {(one.where, one.levels) for one in found.choices} == {
+        (f"{path} = {easy}", "model.dropout = 0"), (f"{path} = {hard}", "model.dropout = 0.2")
+    }  # fmt: skip
+    only = advice(study_of(**{path: Sweep(*levels)}), make_cells(rows), [VERDICT], incomplete=False)
+    assert only.none == "nothing was varied that one could choose."
 
 
 def test_advice_names_tuned_values_and_the_end_of_a_range():

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from harness.clipping import GlobalNorm
 from harness.inference.families import judge_registered
 from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
+from harness.lead.terminal.overview import power
 from harness.study.claim_chain import Chain, Declared, as_text, extended, from_text, joined, problems
 from harness.study.claim_forms import claim_of, form_of, malformed, obstacle, plain, planned_runs, reads
 from harness.study.claim_lines import Planned
@@ -118,6 +120,15 @@ def test_a_claim_that_changes_after_its_data_is_exploratory_and_its_former_form_
     assert (changed.was.state, changed.was.sentence) == REGISTERED
     assert changed.was.registered_at == chain[0]["at"]
     assert changed.was.planned_seeds == 4
+
+
+def test_what_seeds_can_decide_of_a_claim_is_said_at_the_level_of_its_family():
+    """By hand: 5 % of the one that was changed, 5 % / 2 of the other, since the changed one counts as it was registered."""
+    first, second = make(clips(0.1), drops()), make(clips(0.05), drops())
+    found = list(power(second, registrations(second, chain_of((first, 0), (second, 3)))))
+    assert [re.search(r"“(.*)”.*with 4 seeds at level ([\d.]+) ?%", line).groups() for line in found] == [
+        (second.claims[0].title, "95.0"), (second.claims[1].title, "97.5")
+    ]  # fmt: skip
 
 
 def test_only_runs_that_a_claim_reads_count():

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from scipy import stats
 
+from harness.inference.description import described
 from harness.inference.intervals.interval import t_bounds, t_interval
 from harness.inference.intervals.inversion import p_against
 from harness.inference.intervals.paired_rates import paired_rate_bounds, paired_rate_score
-from harness.inference.intervals.rates import wilson
+from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.intervals.robust import median, median_interval
 
 SIMULATIONS = 1000
@@ -53,17 +54,20 @@ def test_median_interval_holds_the_median_even_with_infinities(values: list[floa
 
 @settings(max_examples=40, deadline=None)
 @given(some.integers(0, 40), some.integers(1, 40), some.sampled_from([0.01, 0.05, 0.2]))
-def test_wilson_equals_scipy(k: int, n: int, alpha: float):
+def test_the_exact_interval_of_a_rate_equals_scipy(k: int, n: int, alpha: float):
     k = min(k, n)
-    theirs = stats.binomtest(k, n).proportion_ci(1 - alpha, "wilson")
-    assert wilson(k, n, alpha) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    theirs = stats.binomtest(k, n).proportion_ci(1 - alpha, "exact")
+    assert clopper_pearson_bounds(k, n)(alpha) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
-@pytest.mark.parametrize("n", range(1, 60))
-def test_a_rate_of_nothing_and_of_all_has_its_bound_exactly(n: int):
-    """Which rounding misses in the formula: 0 of 7 would begin at 3e-17."""
-    assert wilson(0, n)[0] == 0.0 < wilson(0, n)[1]
-    assert wilson(n, n)[1] == 1.0 > wilson(n, n)[0]
+@pytest.mark.parametrize("n", [6, 8, 12, 40])
+def test_what_describes_a_rate_covers_it_whatever_it_is(n: int):
+    """In 95 % at least, by the probabilities of all outcomes."""
+    found = [described("diverged", [1.0] * k + [0.0] * (n - k)) for k in range(n + 1)]
+    for rate in np.linspace(0.001, 0.999, 999):
+        covered = [k for k, each in enumerate(found) if each.low <= rate <= each.high]
+        assert stats.binom.pmf(covered, n, rate).sum() >= 0.95
+    assert (found[0].low, found[n].high) == (0.0, 1.0)
 
 
 def test_t_interval_and_p_value_equal_scipy():

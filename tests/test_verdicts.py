@@ -545,10 +545,35 @@ def test_an_interval_of_all_cells_that_does_not_show_what_each_bears_out_is_expl
     """Six seeds decide at 5 %, which each cell has for itself, and not at the 2.5 % at which both cover together."""
     found = verdict(two_cells([1.0] * 6, [0.6] * 6), across="each")
     assert (found.verdict, found.low) == ("supported", None)
-    assert (
-        "Each bears it out by itself, at level 95.0%; the interval shown covers all of them together." in found.sentence
+    assert found.sentence.endswith(
+        "Each bears it out by itself, at level 95.0%; 6 seeds have no interval at which all would cover together."
     )
     assert "by itself" not in verdict(two_cells([1.0] * 7, [0.6] * 7), across="each").sentence
+
+
+def test_seeds_whose_difference_may_be_anything_have_no_mean():
+    """Both runs of each diverged: a tie of 0 for the ranks, and no number that a mean could take."""
+    assert verdict(make_runs({0.0: [INF] * 8, 0.5: [INF] * 8})).mean is None
+
+
+def test_where_all_cells_together_have_no_interval_the_one_in_the_way_is_named():
+    """Six seeds, whose range is the interval at 95 %, and none at 97.5 %; the least estimate is not what stands in the way."""
+    steady, wide = [0.3, 0.31, 0.32, 0.33, 0.34, 0.35], [-0.2, 0.4, 0.5, 0.6, 0.7, 0.8]
+    found = verdict(two_cells(steady, wide), across="each")
+    assert (found.verdict, found.low, found.high) == ("inconclusive", None, None)
+    assert found.sentence.startswith("The interval at width = 9 holds δ = 0.1.")
+    below = verdict(two_cells(steady, [-0.2, -0.1, 0.0, 0.01, 0.02, 0.03]), across="each")
+    assert below.sentence.startswith(
+        "The interval at width = 9 lies below δ = 0.1, but 6 seeds have no interval at which all would cover together."
+    )
+    few = verdict(two_cells([1.0] * 5, [0.6] * 5), across="each")
+    assert few.sentence.startswith("5 seeds have no interval at this level.")
+    near = np.array([0.0, 0.01, 0.02, 0.03, 0.04, 0.05])
+    equal = Equivalence("e", metric="test_loss", smallest_effect=0.1, across="each", **DROPPED)
+    (found,) = judged(two_cells(list(near + 0.03), list(4 * (near - 0.03))), equal)
+    assert found.sentence.startswith("The interval at width = 9 holds ±δ = 0.1.")
+    (found,) = judged(two_cells(list(near + 0.2), list(near)), equal)
+    assert found.sentence.startswith("The interval at width = 8 lies beyond ±δ = 0.1, but 6 seeds have no interval")
 
 
 def test_one_cell_without_effect_is_not_said_of_all():

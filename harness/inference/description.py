@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from harness.inference.intervals.median import sign_rank
-from harness.inference.intervals.rates import wilson
+from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.intervals.robust import median, median_interval
 from harness.settings.metrics import METRICS
 
@@ -38,8 +38,8 @@ def statistic(metric: str) -> Statistic:
 def described(metric: str, values: ArrayLike) -> Described:
     """The statistic of some values with its interval.
 
-    A rate's is Wilson's, a median's that of the order statistics (the sign test inverted), from six values on: no fewer reach 95 %. The
-    mean of shares that are mostly 0 has no valid one.
+    A rate's is exact (Clopper & Pearson), and so is a median's: that of the order statistics (the sign test inverted), from six values
+    on, as no fewer reach 95 %. The mean of shares that are mostly 0 has no valid one.
 
     Args:
         metric: that they are of.
@@ -49,7 +49,7 @@ def described(metric: str, values: ArrayLike) -> Described:
     if not len(array):
         return Described(math.nan, *NO_INTERVAL)
     if METRICS[metric].kind == "rate":
-        return Described(float(array.mean()), *wilson(float(array.sum()), len(array)))
+        return Described(float(array.mean()), *clopper_pearson_bounds(round(array.sum()), len(array))(0.05))
     if statistic(metric) == "mean":
         return Described(float(array.mean()), *NO_INTERVAL)
     return Described(median(array), *interval_of_median(array))

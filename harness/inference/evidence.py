@@ -156,7 +156,7 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
             return f"Not tested: {why}."
         if missing > MOST_MISSING * each.n_all:
             of = counted(each.n_all, "seed")
-            return f"No verdict: {missing} of {of} lack a run or its value, more than one in ten, and nobody knows what these would say."
+            return f"No verdict: {missing} of {of} {'lacks' if missing == 1 else 'lack'} a run or its value, more than one in ten, and nobody knows what these would say."
         if claim.across == "each" and each.n_cells_left_out:
             return f"No verdict: {counted(each.n_cells_left_out, 'cell')} of those in each of which it is claimed never ran."
         bad = int(each.bad.sum())

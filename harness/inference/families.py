@@ -5,12 +5,13 @@ is said of registered ones; and a registered claim that was changed or withdrawn
 it had: whoever drops what failed has no easier test of the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from harness.inference.plan import Plan
+from harness.inference.prospects import prospects
 from harness.inference.verdict import Verdict
 from harness.inference.verdicts import judge_family, unjudged
 from harness.settings.levels import at
@@ -26,17 +27,39 @@ def judge_registered(study: Study, runs: pd.DataFrame, registrations: Sequence[R
         runs: its run table.
         registrations: of its claims, see `harness.study.registration.registrations`.
     """
-    present = [one for each in registrations for one in (each, each.was) if one is not None]
-    verdicts: dict[int, Verdict] = {}
+    verdicts = {id(one): _not_judged(one) for one in _present(registrations) if one.obstacle}
+    for plan, judged, others in _families(study, registrations):
+        found = judge_family([(one.claim, _runs(one, runs)) for one in judged], plan, others=others)
+        verdicts |= {id(one): verdict for one, verdict in zip(judged, found, strict=True)}
+    return [_with_registration(one, verdicts) for one in registrations]
+
+
+def prospects_registered(study: Study, registrations: Sequence[Registration]) -> list[str]:
+    """What the planned seeds can decide of each claim, at the level that it has in its family; "" where no statistics do.
+
+    Args:
+        study: that makes the claims.
+        registrations: of its claims.
+    """
+    said: dict[int, str] = {}
+    for plan, judged, others in _families(study, registrations):
+        found = prospects([one.claim for one in judged], plan, others=others)
+        said |= {id(one): prospect for one, prospect in zip(judged, found, strict=True)}
+    return [said.get(id(one), "") for one in registrations]
+
+
+def _present(registrations: Sequence[Registration]) -> list[Registration]:
+    """All forms that are judged."""
+    return [one for each in registrations for one in (each, each.was) if one is not None]
+
+
+def _families(study: Study, registrations: Sequence[Registration]) -> Iterator[tuple[Plan, list[Registration], int]]:
+    """The claims of each family that are judged by one plan, and how many more are tested in the family."""
     for state in ("registered", "unknown", "exploratory"):
-        family = [one for one in present if one.state == state]
+        family = [one for one in _present(registrations) if one.state == state]
         size = sum(isinstance(one.claim, Estimated) for one in family)
         for plan, judged in _by_plan(study, [one for one in family if not one.obstacle]):
-            others = size - sum(isinstance(one.claim, Estimated) for one in judged)
-            found = judge_family([(one.claim, _runs(one, runs)) for one in judged], plan, others=others)
-            verdicts |= {id(one): verdict for one, verdict in zip(judged, found, strict=True)}
-    verdicts |= {id(one): _not_judged(one) for one in present if one.obstacle}
-    return [_with_registration(one, verdicts) for one in registrations]
+            yield plan, judged, size - sum(isinstance(one.claim, Estimated) for one in judged)
 
 
 def _by_plan(study: Study, family: Sequence[Registration]) -> list[tuple[Plan, list[Registration]]]:

@@ -61,27 +61,38 @@ def _prospect(claim: Estimated, plan: Plan, first: float, last: float) -> str:
     n = plan.looks[-1]
     if claim.counts_runs():
         return _of_rates(claim, plan, n, first)
+    where = _in_each(claim, plan)
     if isinstance(claim, Equivalence):
-        return _of_equivalence(claim, n, first)
+        return _of_equivalence(claim, n, first, where)
     kind, tests = claim.estimated(), _tests(claim, plan)
     effect = _effect(kind, n, first, tests)
     count = decisive_count(n, first) if kind == "median" else None
-    where = f" each of {tests} {'steps' if isinstance(claim, Trend) else 'cells'}" if tests > 1 else ""
     needs = (
-        f"needs {count} of {n} seeds beyond δ{where and f' in{where}'} at level {1 - first:.1%}; "
+        f"needs {count} of {n} seeds beyond δ{where} at level {1 - first:.1%}; "
         if count
         else f"at level {1 - first:.1%} "
     )
     more = seeds_to_find(kind, LARGE, first, _power(tests)) if effect > 1.05 * LARGE else None
     return (
-        f"{needs}finds {effect:.1f} standard deviations (of Δ between seeds, beyond δ){where and f' in{where}'} with 80 % power"
+        f"{needs}finds {effect:.1f} standard deviations (of Δ between seeds, beyond δ){where} with 80 % power"
         f"{'' if more is None else f'; plan {more} seeds to find {LARGE:g}'}"
     )
 
 
+def _steps_and_cells(claim: Estimated, plan: Plan) -> tuple[int, int]:
+    """Each step of a trend, in each cell, must bear it out: how many these are."""
+    return len(claim.contrasts(plan.sweeps)), _cells(claim, plan) if claim.across == "each" else 1
+
+
 def _tests(claim: Estimated, plan: Plan) -> int:
-    """How many intervals must bear it out: of every step of a trend, of every cell."""
-    return len(claim.contrasts(plan.sweeps)) * (_cells(claim, plan) if claim.across == "each" else 1)
+    """How many intervals must bear it out."""
+    return math.prod(_steps_and_cells(claim, plan))
+
+
+def _in_each(claim: Estimated, plan: Plan) -> str:
+    """Where each must, in words; "" where it is one interval."""
+    named = zip(_steps_and_cells(claim, plan), ("steps", "cells"), strict=True)
+    return "".join(f" in each of {count} {what}" for count, what in named if count > 1)
 
 
 def _power(tests: int) -> float:
@@ -114,12 +125,12 @@ def _impossible(claim: Estimated, plan: Plan, alpha: float) -> str:
     return f"no verdict “supported” {seeds}{f': {least} at least' if least else ''}"
 
 
-def _of_equivalence(claim: Equivalence, n: int, alpha: float) -> str:
+def _of_equivalence(claim: Equivalence, n: int, alpha: float, where: str) -> str:
     if claim.estimated() == "median":
         count = decisive_count(n, alpha) or n
-        return f"needs {count} of {n} seeds above −δ and as many below δ at level {1 - alpha:.1%}"
+        return f"needs {count} of {n} seeds above −δ and as many below δ{where} at level {1 - alpha:.1%}"
     within = 1 / _effect("mean", n, alpha)
-    return f"needs a standard deviation of Δ between seeds below about {within:.2g} δ at level {1 - alpha:.1%}"
+    return f"needs a standard deviation of Δ between seeds below about {within:.2g} δ{where} at level {1 - alpha:.1%}"
 
 
 def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:

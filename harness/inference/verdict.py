@@ -135,6 +135,12 @@ class Verdict:
             return None
         return next((cell for cell in self.cells if cell.estimate == self.estimate), None)
 
+    @property
+    def stands_alone(self) -> bool:
+        """Whether seeds are too few for an interval of several cells or steps together, while each has one by itself."""
+        own = [math.isfinite(cell.low) or math.isfinite(cell.high) for cell in self.cells]
+        return self.at_worst is not None and self.low is None and self.high is None and all(own)
+
 
 OF_REGISTRATION = ("registered", "registration", "registered_at", "planned_seeds", "withdrawn", "was")
 """Fields that verdicts of before claims were registered lack."""

@@ -10,7 +10,7 @@ from harness.inference.manipulation import unlike
 from harness.inference.reading import read
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.settings.show import counted, digits
-from harness.study import Equivalence, Estimated
+from harness.study import Equivalence, Estimated, Trend
 
 NEAR = 0.1
 """Of the width of an interval, and twice this of δ: an estimate that lies nearer to δ is said to be about δ."""
@@ -51,7 +51,10 @@ def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     high = math.inf if verdict.high is None else verdict.high
     if read(low, high, verdict.smallest_effect, evidence.claim.decides_by) == "supported":
         return ""
-    return f" Each bears it out by itself, at level {1 - decision.alpha:.1%}; the interval shown covers all of them together."
+    together = "the interval shown covers all of them together"
+    if verdict.stands_alone:
+        together = f"{_no_interval(verdict)} at which all would cover together"
+    return f" Each bears it out by itself, at level {1 - decision.alpha:.1%}; {together}."
 
 
 def _reason(verdict: Verdict, evidence: Evidence) -> str:
@@ -67,14 +70,33 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
         return f"{what} is not {claim.in_words()}{_by(claim)}{_in_each(evidence)}{_where_not(verdict)}."
     if barred := list(evidence.barred.values()):
         return f"No verdict: {barred[0]}."
-    if all(verdict_end is None for verdict_end in (verdict.low, verdict.high)):
-        return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval at this level."
     if verdict.level is not None and evidence.rests_on_what_is_hidden(1 - verdict.level):
         return f"{_hidden(evidence)}: a difference of δ = {claim.smallest_effect:g} could not be seen."
-    if claim.smallest_effect == 0:
-        return "The interval holds 0."
-    delta = f"{'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}"
-    return f"Undecided: estimate ≈ {delta}." if _is_near(verdict) else f"The interval holds {delta}."
+    if verdict.low is None and verdict.high is None:
+        return f"{_of_the_worst(verdict, claim) if verdict.stands_alone else f'{_no_interval(verdict)} at this level'}."
+    if claim.smallest_effect and _is_near(verdict):
+        return f"Undecided: estimate ≈ {_delta(claim)}."
+    return f"The interval holds {_delta(claim)}."
+
+
+def _of_the_worst(verdict: Verdict, claim: Estimated) -> str:
+    """What stands in the way of a claim on several, which have no interval together: the one whose own bears it out least."""
+    assert verdict.smallest_effect is not None
+    inside = claim.decides_by == "inside"
+    worst = max(verdict.cells, key=lambda cell: max(abs(cell.low), abs(cell.high)) if inside else -cell.low)
+    if read(worst.low, worst.high, verdict.smallest_effect, claim.decides_by) == "inconclusive":
+        return f"The interval at {worst.name} holds {_delta(claim)}"
+    where = f"{'beyond' if inside else 'below'} {_delta(claim)}"
+    return f"The interval at {worst.name} lies {where}, but {_no_interval(verdict)} at which all would cover together"
+
+
+def _no_interval(verdict: Verdict) -> str:
+    return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval"
+
+
+def _delta(claim: Estimated) -> str:
+    """What an interval lies beside or holds."""
+    return f"{'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}" if claim.smallest_effect else "0"
 
 
 def _hidden(evidence: Evidence) -> str:
@@ -132,7 +154,11 @@ def _at_look(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
 
 def remarks(verdict: Verdict, evidence: Evidence) -> str:
     """What a reader must know of the runs."""
-    found = _signs(verdict.cells) if evidence.claim.across == "average" else ""
+    found = (
+        _signs(verdict.cells, "steps" if len(evidence.samples) > 1 else "cells")
+        if evidence.claim.across == "average"
+        else ""
+    )
     if verdict.n_diverged_treatment or verdict.n_diverged_baseline:
         found += f" Diverged: {_diverged(evidence)}."
     if verdict.n_missing:
@@ -147,19 +173,19 @@ def remarks(verdict: Verdict, evidence: Evidence) -> str:
 
 def _diverged(evidence: Evidence) -> str:
     arms = evidence.arms
-    if len(arms) == 2:
+    if len(arms) == 2 and not isinstance(evidence.claim, Trend):
         return f"{arms[0].n_diverged} treatment and {counted(arms[1].n_diverged, 'baseline run')}"
     return f"{sum(arm.n_diverged for arm in arms)} of {counted(sum(arm.n for arm in arms), 'run')}"
 
 
-def _signs(cells: Sequence[CellEstimate]) -> str:
-    """That cells which are averaged over disagree."""
+def _signs(cells: Sequence[CellEstimate], what: str) -> str:
+    """That cells which are averaged over, or steps, disagree."""
     for_it = [cell for cell in cells if cell.estimate > 0]
     against = [cell for cell in cells if cell.estimate < 0]
     if not for_it or not against:
         return ""
     best, worst = max(for_it, key=lambda cell: cell.estimate), min(against, key=lambda cell: cell.estimate)
-    return f" Its sign differs between cells: {_signed(best.estimate)} at {best.name}, {_signed(worst.estimate)} at {worst.name}."
+    return f" Its sign differs between {what}: {_signed(best.estimate)} at {best.name}, {_signed(worst.estimate)} at {worst.name}."
 
 
 def _signed(value: float) -> str:

@@ -31,6 +31,7 @@ from harness.lead.progress.progress import Progress
 from harness.lead.terminal.ctrl_c import raised
 from harness.lead.terminal.durations import duration
 from harness.lead.terminal.events import Phase
+from harness.lead.terminal.overview import power
 from harness.lead.terminal.verdict_lines import said_of
 from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
@@ -203,9 +204,10 @@ def beginning(design: Design) -> Iterator[str]:
 
 
 def enter(claims: ClaimRecord, study: Study, commits: Commits, options: Options) -> None:
-    """Enter the claims into their record, and say which are not registered as they are."""
+    """Enter the claims into their record; say which are not registered as they are, and what seeds can decide of each."""
     commits.patiently(claims.enter)
-    for line in said_of(registrations(study, claims.chain)):
+    found = registrations(study, claims.chain)
+    for line in (*said_of(found), *power(study, found)):
         options.say(line)
 
 

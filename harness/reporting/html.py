@@ -37,7 +37,7 @@ DELTA = (
 )
 """Below the verdicts."""
 
-CELLS = "Over seeds of the confirm phase: medians with exact 95 % intervals; of rates and shares the mean."
+CELLS = "Over seeds of the confirm phase: medians, of rates means, with exact 95 % intervals; of shares means without."
 """Below the table of cells."""
 
 SHARED = "Δ of each claim where both arms have the same tuned values (by its own estimate, over n seeds; positive favours the claim):"

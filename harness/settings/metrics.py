@@ -215,7 +215,7 @@ METRICS: dict[str, Metric] = {
     ),
     "diverged": Metric(
         "1 if nonfinite, or if the run ends with a train_loss above guess_loss by more than 5 % and a validation loss above its "
-        "least by more than 5 %: it rose above guessing and did not recover; where guess_loss is missing, nonfinite alone",
+        "least, that before the first step included, by more than 5 %: it rose above guessing and did not recover; where guess_loss is missing, nonfinite alone",
         RATE, "lower", "stability", True,
     ),
     "collapsed": Metric(

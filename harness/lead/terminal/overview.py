@@ -1,15 +1,16 @@
 """What a study consists of, in words, before it runs."""
 
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from harness.inference.plan import Plan
-from harness.inference.prospects import prospects
+from harness.inference.families import prospects_registered
 from harness.lead.options import Options
 from harness.lead.terminal.events import Began
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.settings.levels import in_short, label
 from harness.settings.show import counted
 from harness.study import Study
+from harness.study.registration import Registration, registrations
 from harness.study.scope import budget, scope, setups
 from harness.study.widening import MOST
 
@@ -19,6 +20,16 @@ def begin(study: Study, options: Options) -> None:
     factors = {path: [label(path, level) for level in sweep.levels] for path, sweep in study.sweeps().items()}
     options.display.tell(Began(study.name, factors, len(study.cells()), n_runs(study), n_steps(study)))
     options.say(overview(study, verbose=options.verbose))
+    if options.dry_run:  # a launch says it where it has entered the claims, by how these stand to their record
+        for line in power(study, registrations(study, ())):
+            options.say(line)
+
+
+def power(study: Study, claims: Sequence[Registration]) -> Iterator[str]:
+    """What the planned seeds can decide of each claim that the study makes, a line each."""
+    for one, prospect in zip(claims, prospects_registered(study, claims), strict=True):
+        if prospect and not one.withdrawn:
+            yield f"  power:   “{one.claim.title}”: {prospect}"
 
 
 def overview(study: Study, *, verbose: bool) -> str:
@@ -35,8 +46,6 @@ def overview(study: Study, *, verbose: bool) -> str:
         f"  seeds:   {seeds} a cell; {'at least ' * study.widen}{runs} in all, of {budget(study, chain(*ends))}"
     )
     lines += [f"  {sentence}" for sentence in scope(study)]
-    said = zip(study.claims, prospects(study.claims, Plan.of(study)), strict=True)
-    lines += [f"  power:   “{claim.title}”: {prospect}" for claim, prospect in said if prospect]
     lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
         lines += [f"  cell {i}: {cell}, {budget(study, ends[i])}" for i, cell in enumerate(cells)]

@@ -48,7 +48,7 @@ ESTIMANDS = {
 }  # fmt: skip
 """What a claim is about → the sources of its estimate and interval."""
 
-CELLS = ("student1908", "wilson1927")
+CELLS = ("thompson1936", "clopper1934")
 """Of the intervals in the tables of cells."""
 
 
@@ -100,6 +100,6 @@ def _is_on(value: Any) -> bool:
 def _of_statistics(study: Study) -> set[str]:
     claims = [claim for claim in study.claims if isinstance(claim, Estimated)]
     keys = {*TOOLS, *CELLS, *(key for claim in claims for key in ESTIMANDS[claim.estimated()])}
-    keys |= {"holm1979"} if claims else set()
+    keys |= {"holm1979", "student1908"} if claims else set()
     keys |= {"kim1987", "maurer2013"} if len(study.planned_looks()) > 1 else set()
     return keys | ({"benjamini1995"} if study.sweeps() else set())

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import interval, metric_of, number, word
+from harness.reporting.page.words import ends, interval, metric_of, number, word
 from harness.reporting.tables import tuned_columns
 from harness.settings.levels import Labels
 from harness.study import Study
@@ -64,7 +64,5 @@ def interval_ends(verdict: Verdict) -> tuple[str, str]:
     """As `html.interval` shows them."""
     if verdict.estimate is None or verdict.label == "exact":
         return "–", "–"
-    return (
-        "−∞" if verdict.low is None else number(verdict.low),
-        "∞" if verdict.high is None else number(verdict.high),
-    )
+    low, high = ends(verdict)
+    return number(low), number(high)

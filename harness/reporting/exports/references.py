@@ -74,7 +74,6 @@ REFERENCES = {
     "tango1998": Reference("Tango, Toshiro", "Equivalence test and confidence interval for the difference in proportions for the paired-sample design", 1998, "Statistics in Medicine", _pages("17", "891--908")),
     "student1908": Reference("Student", "The Probable Error of a Mean", 1908, "Biometrika", _pages("6", "1--25")),
     "hodges1963": Reference("Hodges, Joseph L. and Lehmann, Erich L.", "Estimates of Location Based on Rank Tests", 1963, "The Annals of Mathematical Statistics", _pages("34", "598--611")),
-    "wilson1927": Reference("Wilson, Edwin B.", "Probable Inference, the Law of Succession, and Statistical Inference", 1927, "Journal of the American Statistical Association", _pages("22", "209--212")),
     "clopper1934": Reference("Clopper, C. J. and Pearson, E. S.", "The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial", 1934, "Biometrika", _pages("26", "404--413")),
     "holm1979": Reference("Holm, Sture", "A Simple Sequentially Rejective Multiple Test Procedure", 1979, "Scandinavian Journal of Statistics", _pages("6", "65--70")),
     "kim1987": Reference("Kim, Kyungmann and DeMets, David L.", "Design and Analysis of Group Sequential Tests Based on the Type I Error Spending Rate Function", 1987, "Biometrika", _pages("74", "149--154")),

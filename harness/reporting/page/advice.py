@@ -31,8 +31,8 @@ from harness.settings.show import counted
 from harness.study import Study
 
 ALPHA = 0.05
-CONDITIONS = ("task.", "steps", "epochs")
-"""Beginnings of the paths of what is given rather than chosen: more data or longer training is no advice."""
+CONDITIONS = ("task", "steps", "epochs", "differ")
+"""Settings that are given rather than chosen: another task, more data, longer training or what seeds differ in is no advice."""
 
 MOST_PLACES = 4
 MOST_NAMED = 3
@@ -102,7 +102,7 @@ def advice(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict], *, inc
         incomplete: whether runs are missing.
     """
     objectives, factors = study.objectives(), [*study.sweeps(), *study.tunes()]
-    if not any(not path.startswith(CONDITIONS) for path in factors):
+    if all(map(_is_given, factors)):
         return Advice("nothing was varied that one could choose.")
     if len(objectives) > 1:
         return _front(study, runs, objectives)
@@ -159,11 +159,17 @@ def _by_condition(study: Study, runs: pd.DataFrame, objective: str) -> dict[str,
     for levels, inside in cells(study, runs):
         there = inside[inside["status"] != "failed"]
         if len(there):
-            where = levels_in_words({path: level for path, level in levels.items() if path.startswith(CONDITIONS)})
-            chosen = {path: level for path, level in levels.items() if not path.startswith(CONDITIONS)}
+            given = {path: level for path, level in levels.items() if _is_given(path)}
+            chosen = {path: level for path, level in levels.items() if path not in given}
+            where = levels_in_words(given, study.sweeps()) if given else ""
             values = rivals(there, objective).groupby(there["seed"]).mean()
-            found.setdefault("" if where == levels_in_words({}) else where, []).append(_Cell(chosen, there, values))
+            found.setdefault(where, []).append(_Cell(chosen, there, values))
     return {where: sorted(of_one, key=lambda cell: cell.median) for where, of_one in found.items()}
+
+
+def _is_given(path: str) -> bool:
+    """Whether a factor is a condition of the experiment, and no choice."""
+    return path.partition(".")[0] in CONDITIONS
 
 
 def _reason(objective: str, found: Sequence[_Cell]) -> str:

@@ -15,9 +15,11 @@ from harness.inference.samples import BAD
 from harness.inference.verdict import Verdict
 from harness.reporting.page.words import (
     NO_SWEEPS,
+    alone,
     at_worst,
     bracketed,
     ends,
+    interval,
     level_in_words,
     levels_in_words,
     metric_of,
@@ -63,7 +65,7 @@ def answer(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) ->
     if verdict.kind != "Claim":
         return Answer(
             verdict,
-            f"{reason} Δ = {bracketed(verdict.estimate, *ends(verdict))}{at_worst(verdict)}.",
+            f"{reason} Δ = {interval(verdict)}{at_worst(verdict)}.",
             _rests_on(verdict),
         )
     parts = {
@@ -103,13 +105,13 @@ def _effect(verdict: Verdict, sweeps: Mapping[str, Sweep]) -> str:
     if verdict.estimand == "rate":
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
     how, than = (f"{word} by", "than") if estimate else ("the same:", "as")
-    by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high)
+    by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high) + alone(verdict)
     return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}{at_worst(verdict)}."
 
 
 def _rests_on(verdict: Verdict) -> str:
     """By what estimate, over how many seeds, at which level, and δ."""
-    estimand = verdict.estimand.replace("_", "–").capitalize()
+    estimand = "–".join(part.capitalize() for part in verdict.estimand.split("_"))
     delta = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
     level = "" if verdict.level is None else f", {100 * verdict.level:.3g} % interval"
     return f"{estimand} over {counted(verdict.n, 'seed')}{level}{delta}."

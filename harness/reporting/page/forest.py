@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from harness.inference.verdict import Verdict
-from harness.reporting.page.words import at_worst, bracketed, ends, metric_of, number
+from harness.reporting.page.words import at_worst, ends, interval, metric_of, number
 
 WIDTH, MARGIN = 420.0, 22.0
 """Of the drawing, and of its sides, in its own units."""
@@ -109,7 +109,7 @@ def _ticks(least: float, most: float) -> list[float]:
 
 def _text(verdict: Verdict) -> str:
     """What is drawn, for those who do not see it."""
-    said = f"Δ of {metric_of(verdict)} {bracketed(verdict.estimate or 0.0, *ends(verdict))}{at_worst(verdict)}"
+    said = f"Δ of {metric_of(verdict)} {interval(verdict)}{at_worst(verdict)}"
     if deltas := _deltas(verdict):
         said += f"; δ {' and '.join(map(number, deltas))}"
     shown = verdict.cells[:12]

@@ -12,7 +12,7 @@ from harness.reporting.page.words import bracketed, levels_in_words, number
 from harness.study.published import Published
 
 CAPTION = (
-    "What others have published, and what our runs gave for the same: medians over n seeds with exact 95 % intervals (of rates the mean). "
+    "What others have published, and what our runs gave for the same: medians over n seeds, of rates means, with exact 95 % intervals. "
     "Nothing was tuned until they agree; where the protocol differs, so may the numbers."
 )
 HEAD = ("measured", "published", "ours", "n", "ours is", "source", "what differs")

@@ -12,6 +12,9 @@ from harness.settings.show import counted
 from harness.study import Study
 from harness.study.scope import budget, scope, setups
 
+MORE_OFTEN = {"mean": "a mean", "hodges_lehmann": "a Hodges–Lehmann estimate"}
+"""Estimands that hold 5 % only where runs are as they assume, in words."""
+
 MOST_LEVELS = 8
 PHASES = {"confirm": ("result", "results"), "tune": ("tuning run", "tuning runs")}
 ENDS = ("diverged", "collapsed", "failed")
@@ -58,7 +61,10 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
     text = ", ".join(said)
     families = {one.registered for verdict in verdicts for one in (verdict, verdict.was) if one is not None}
     among = "all of them" if len(families) == 1 else "those of each kind by themselves"
-    yield f"{text[0].upper()}{text[1:]}; 5 % for a false verdict among {among}."
+    found = {one.estimand for verdict in verdicts for one in (verdict, verdict.was) if one is not None}
+    more = " or ".join(words for estimand, words in MORE_OFTEN.items() if estimand in found)
+    but = f"; those on {more} may err more often, see below" if more else ""
+    yield f"{text[0].upper()}{text[1:]}; 5 % for a false verdict among {among}{but}."
 
 
 def still_improving(study: Study, runs: pd.DataFrame) -> tuple[int, int]:

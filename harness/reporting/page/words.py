@@ -121,12 +121,12 @@ def metric_of(verdict: Verdict) -> str:
 
 
 def interval(verdict: Verdict) -> str:
-    """Estimate and interval, a side without bound as ∞."""
+    """Estimate and interval, a side without bound as ∞; that of one of several by itself where all have none together."""
     if verdict.estimate is None:
         return "–"
     if verdict.label == "exact":
         return f"largest deviation {number(verdict.estimate)}"
-    return bracketed(verdict.estimate, *ends(verdict))
+    return bracketed(verdict.estimate, *ends(verdict)) + alone(verdict)
 
 
 def effect(verdict: Verdict) -> str:
@@ -141,7 +141,7 @@ def effect(verdict: Verdict) -> str:
     return (
         f"{metric_of(verdict)}: {what}"
         if verdict.label == "exact"
-        else f"Δ of {metric_of(verdict)} {what}{at_worst(verdict)}"
+        else f"Δ of {metric_of(verdict)}{':' if verdict.above is not None else ''} {what}{at_worst(verdict)}"
     )
 
 
@@ -159,8 +159,15 @@ def at_worst(verdict: Verdict) -> str:
     return f" at {brief(verdict.at_worst.name)}, {which} of {len(verdict.cells)} that must all bear the claim out"
 
 
+def alone(verdict: Verdict) -> str:
+    """What stands behind an interval that is not of all cells or steps together, but of one of them."""
+    return " by itself" * verdict.stands_alone
+
+
 def ends(verdict: Verdict) -> tuple[float, float]:
-    """Of its interval, infinite where it has none."""
+    """Of its interval, infinite where it has none; of that of the one at worst where several have none together."""
+    if verdict.stands_alone and verdict.at_worst is not None:
+        return verdict.at_worst.low, verdict.at_worst.high
     return (-math.inf if verdict.low is None else verdict.low), (math.inf if verdict.high is None else verdict.high)
 
 

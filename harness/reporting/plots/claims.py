@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.reporting.page.level_names import compact
-from harness.reporting.page.words import metric_of, number, word
+from harness.reporting.page.words import ends, metric_of, number, word
 from harness.reporting.plots.legends import counts_note
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
@@ -33,9 +33,7 @@ def data(verdict: Verdict) -> pd.DataFrame | None:
     if verdict.estimate is None or verdict.label == "exact":
         return None
     together = CellEstimate(
-        _together(verdict), verdict.estimate,
-        -math.inf if verdict.low is None else verdict.low, math.inf if verdict.high is None else verdict.high,
-        verdict.per_seed, verdict.incomparable, verdict.left_out,
+        _together(verdict), verdict.estimate, *ends(verdict), verdict.per_seed, verdict.incomparable, verdict.left_out,
     )  # fmt: skip
     about = {"metric": metric_of(verdict), "estimand": verdict.estimand, "kind": verdict.kind, "level": verdict.level,
              "smallest_effect": verdict.smallest_effect}  # fmt: skip
@@ -145,18 +143,32 @@ def _estimate(ax: Axes, cell: "pd.Series[Any]", place: float, scale: Scale) -> N
 
 
 def title(verdict: Verdict, table: pd.DataFrame) -> str:
-    """The estimate beside δ, and how many seeds and cells favour the claim."""
+    """The estimate beside δ, and how many seeds and cells favour the claim, or lie above δ where all must."""
     estimates = table[table["state"] == "estimate"]
     whole = estimates.iloc[0]
     seeds = table[table["together"] & ~table["state"].isin(["estimate", "left out"])]["value"]
     said = f"{word(verdict)}: Δ of {metric_words(metric_of(verdict))} is {number(whole['value'])} [{number(whole['low'])}, "
     said += f"{number(whole['high'])}], δ = {number(whole['smallest_effect'])}"
-    if verdict.kind != "Equivalence" and len(seeds):
-        said += f"; above 0 in {int((seeds > 0).sum())} of {counted(len(seeds), 'seed')}"
-    cells = estimates.iloc[1:]
-    if verdict.kind != "Equivalence" and len(cells):
-        said += f", in {int((cells['value'] > 0).sum())} of {counted(len(cells), 'cell')}"
-    return f"{said}."
+    if verdict.kind == "Equivalence":
+        return f"{said}."
+    cells = estimates["value"].iloc[1:]
+    if verdict.at_worst is not None:
+        return (
+            f"{said}; above δ in {int((cells > whole['smallest_effect']).sum())} of {len(cells)}, all of which must be."
+        )
+    over = [
+        f"{int((values > 0).sum())} of {counted(len(values), what)}"
+        for values, what in ((seeds, "seed"), (cells, "cell"))
+        if len(values)
+    ]
+    return f"{said}; above 0 in {' and in '.join(over)}." if over else f"{said}."
+
+
+def _interval(verdict: Verdict) -> str:
+    level = f"{verdict.level:.1%}"
+    if verdict.stands_alone:
+        return f"its own {level} interval, as all together have none"
+    return f"the {level} interval at which all claims of the family cover together"
 
 
 def _of_cells(verdict: Verdict) -> str:
@@ -172,10 +184,9 @@ def plots(verdicts: Sequence[Verdict]) -> Iterator[Plot]:
                 continue
             left_out = table["order"].max() + 1 - MOST_CELLS
             caption = (
-                f"{one.title.rstrip('.')}: {one.compared}. Dots: a seed's difference; diamond: Δ of the verdict, with the {one.level:.1%} interval "
-                f"at which all claims of the family cover together{_of_cells(one)}."
+                f"{one.title.rstrip('.')}: {one.compared}. Dots: a seed's difference; diamond: Δ of the verdict, with {_interval(one)}{_of_cells(one)}."
                 + (" Hollow dots: a run diverged or collapsed, no part of the mean." if (table["state"] == "left out").any() else "")
                 + (" Triangles at the edge: so many seeds lie beyond it, or a run of theirs diverged." if np.isinf(table["value"]).any() else "")
-                + (f" {left_out} more cells are in the table." if left_out > 0 else "")
+                + (f" {counted(left_out, 'more cell is', 'more cells are')} in the table." if left_out > 0 else "")
             )  # fmt: skip
             yield Plot(name, caption, table, draw, title=title(one, table))

@@ -14,6 +14,7 @@ from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import text_width, wrapped
 from harness.settings.metrics import not_comparable
+from harness.settings.show import counted
 
 WIDTH = 26
 """Characters of the name of a term in one line."""
@@ -96,6 +97,6 @@ def plots(shares: pd.DataFrame) -> Iterator[Plot]:
             "Shares of the variation of a metric between confirm runs, for each swept factor, interactions of two (×), the rest of the "
             "cells, the seed (what all its runs have in common) and the residual. Freed of what chance adds; lines: jackknife intervals "
             "over seeds, nominally of 95 %. Exploratory: a share has no direction, and depends on which levels are swept."
-            + (f" {more} more metrics are in the table." if more > 0 else "")
+            + (f" {counted(more, 'more metric is', 'more metrics are')} in the table." if more > 0 else "")
         )
         yield Plot("importance", caption, table, draw, title=title(table))

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.inference.intervals.rates import wilson
+from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import tried
 from harness.reporting.page.words import number
@@ -24,7 +24,7 @@ ALWAYS = 0.95
 
 
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
-    """One row per cell and rate: the share of runs that train, with Wilson's interval, and the cell's 50 % point.
+    """One row per cell and rate: the share of runs that train, with its exact interval, and the cell's 50 % point.
 
     The 50 % point is the median over seeds of the largest rate that trains, with its order-statistic interval.
     """
@@ -39,7 +39,7 @@ def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
         point = {"half": median(largest), "half_low": low, "half_high": high}
         for rate, inside in all_rates.groupby(RATE):
             count = int((inside["status"] == "finished").sum())
-            low, high = wilson(count, len(inside))
+            low, high = clopper_pearson_bounds(count, len(inside))(0.05)
             clipped = float((inside["clip_fraction"] > ALWAYS).mean())
             share = {
                 "rate": float(str(rate)),
@@ -101,7 +101,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             "and how large a rate may be is arithmetic."
         )
     caption = (
-        "Share of runs that end better than guessing, at every rate tried (all seeds; bands: 95 %, Wilson). Bars near one half: median over "
+        "Share of runs that end better than guessing, at every rate tried (all seeds; bands: 95 %, exact). Bars near one half: median over "
         f"seeds of the largest rate that trains, with its 95 % interval.{arithmetic}{roles.said(roles.lines)}"
     )
     yield Plot("learning_rates", caption, table, draw, title=title(table) + roles.where(roles.lines))

@@ -16,7 +16,7 @@ SHOWN = ("diverged", "collapsed", "spike_rate", "recovery_steps", "grad_norm_q99
 
 
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
-    """Rates with Wilson's intervals and means of the others, those of claims first."""
+    """Rates with exact intervals and means of the others, those of claims first."""
     claimed = [claim.metric for claim in roles.study.claims if METRICS[claim.metric].group == "stability"]
     return point_data(runs, roles, [*claimed, *SHOWN])
 
