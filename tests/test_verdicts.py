@@ -551,11 +551,6 @@ def test_an_interval_of_all_cells_that_does_not_show_what_each_bears_out_is_expl
     assert "by itself" not in verdict(two_cells([1.0] * 7, [0.6] * 7), across="each").sentence
 
 
-def test_seeds_whose_difference_may_be_anything_have_no_mean():
-    """Both runs of each diverged: a tie of 0 for the ranks, and no number that a mean could take."""
-    assert verdict(make_runs({0.0: [INF] * 8, 0.5: [INF] * 8})).mean is None
-
-
 def test_where_all_cells_together_have_no_interval_the_one_in_the_way_is_named():
     """Six seeds, whose range is the interval at 95 %, and none at 97.5 %; the least estimate is not what stands in the way."""
     steady, wide = [0.3, 0.31, 0.32, 0.33, 0.34, 0.35], [-0.2, 0.4, 0.5, 0.6, 0.7, 0.8]

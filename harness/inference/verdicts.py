@@ -225,7 +225,7 @@ def _described(base: Verdict, claim: Estimated, sample: Sample) -> Verdict:
     if base.estimand == "rate":
         return found
     found = replace(found, probability_of_improvement=probability_of_improvement(differences))
-    if found.incomparable or not np.isfinite(differences).all():
+    if not np.isfinite(differences).all():
         return found
     found = replace(found, mean=Described(float(differences.mean()), *t_interval(differences)))
     robust = len(differences) >= SEEDS_FOR_ROBUST_ESTIMATES

@@ -132,10 +132,10 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Of the work, how much is done: from 0 to 1, which it is only where all runs are recorded."""
+        """Of the work, how much is done: from 0 to 1."""
         if self.work <= 0 or self.done_runs >= self.runs:
             return 1.0
-        return min(0.99, self.done_work / self.work)
+        return min(1.0, self.done_work / self.work)
 
     @property
     def done_cells(self) -> int:
