@@ -144,6 +144,18 @@ def test_a_change_after_the_data_is_said_on_the_command_line_and_in_all_that_is_
 
 
 @pytest.mark.slow
+def test_another_search_after_the_data_is_said(file: Path, results: Path) -> None:
+    """Values are shared: which runs are confirmed is not known before the search has ended, and others were seen."""
+    done = harness_run(file, "--set", "tune_trials=3", results=results)
+    assert done.exit_code == 0, done.output
+    words = "exploratory: the search was changed from 2 to 3 trials after 16 of its runs were seen"
+    assert f"  claim:   “dropout helps”: {words}\n" in done.output and f"[{words}]" in done.output
+    assert [claim["registration"] for claim in claims(results)] == [words] * 2
+    assert all(claim["was"]["registered"] for claim in claims(results))
+    assert verified(results).exit_code == 0
+
+
+@pytest.mark.slow
 def test_back_to_what_was_registered(file: Path, results: Path) -> None:
     before = claims(results)[0]
     launched(file, CHANGED, results)

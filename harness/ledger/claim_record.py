@@ -9,10 +9,11 @@ from typing import Any
 
 import pandas as pd
 
+from harness.engine.content import trial_key
 from harness.ledger.design import Design
-from harness.ledger.entries import Entries, Wanted, held
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
+from harness.settings import InvalidStudy
 from harness.settings.levels import at
 from harness.study import Levels, Study
 from harness.study.claim_chain import Chain, Declared, as_text, extended, from_text, joined, problems
@@ -64,27 +65,27 @@ class ClaimRecord:
         self._recorder.write_documents({REGISTERED: as_text(self.chain)})
 
     def _recorded(self) -> Recorded:
-        """How many tested runs of each cell are trained, those that wait to be recorded and seeds that the study has no more included."""
+        """How many tested runs of each cell are trained, those that wait to be recorded included.
+
+        At whatever tuned values and seeds: another search, or a study of more seeds, may have shown results that this one has no more.
+        """
         trained: dict[str, set[int]] = {}
         for entry in self._design.entries():
             if entry.told or self._spool.load(entry.number) is not None:
                 trained.setdefault(entry.key, set()).update(entry.seeds)
-        cells, known = self._study.cells(), self._known()
+        tried = self._design.tried()
         counts = [
-            (wanted.trial.cell, len(trained.get(wanted.key, ())))
-            for wanted in known
-            if wanted.trial.tested(self._study)
+            (cell, sum(len(trained.get(key, ())) for key in {self._key(cell, values) for values in tried}))
+            for cell in self._study.cells()
         ]
-        return [(_plain(cells[cell]), count) for cell, count in counts if count]
+        return [(_plain(cell), count) for cell, count in counts if count]
 
-    def _known(self) -> list[Wanted]:
-        """The trials whose results may have been seen: also those tested before the range was widened, which others may replace."""
-        found = [wanted for wanted, _ in self._design.held()]
-        if not self._study.widen:
-            return found
-        keys = {wanted.key for wanted in found}
-        before = held(self._study.replace(widen=False), Entries(self._design.entries()))
-        return found + [wanted for wanted, _ in before if wanted.key not in keys]
+    def _key(self, cell: Levels, tuned: Levels) -> str:
+        """That of the tested runs of a cell; "" where the study takes no such values."""
+        try:
+            return trial_key(self._study.setup(cell | tuned), self._study.evaluations, confirm=True)
+        except InvalidStudy:
+            return ""
 
     def _put(self, chain: Chain) -> None:
         if chain != self.chain:
