@@ -641,6 +641,23 @@ def test_a_former_form_is_judged_at_the_levels_that_it_averaged_over():
     assert found.estimate == pytest.approx(np.mean([0.9, 1.1, 1.0, 0.95]) - 1.0)
 
 
+def test_a_former_form_has_the_seeds_of_its_own_levels_and_says_which_it_lacks():
+    """All its runs are there, in cells of which the study has more now; then a level or seeds of it are left out."""
+    first, grown = make(clips(metric="test_error")), make(clips(metric="test_error"), dropout=(0.0, 0.5, 0.8))
+    runs = runs_of(grown, {"test_error": [0.9, 1.1, 1.0, 0.95]}, 4)
+    (found,) = judge_registered(grown, runs, registrations(grown, chain_of((first, 0), (grown, 4))))
+    assert found.was is not None and (found.was.verdict, found.was.n) == ("supported", 4)
+    only = runs[runs["model.dropout"].isin([0.0, 0.5])]
+    (found,) = judge_registered(first, only, registrations(first, chain_of((grown, 0), (first, 4))))
+    assert found.was is not None
+    assert found.was.sentence == "Cannot be judged as it was: model.dropout = 0.8 is swept no more."
+    fewer = make(clips(metric="test_error"), seeds=3)
+    (found,) = judge_registered(fewer, only[only["seed"] < 3], registrations(fewer, chain_of((first, 0), (fewer, 4))))
+    assert found.was is not None
+    words = "1 of the 4 planned seeds was left out after they were seen"
+    assert found.was.sentence == f"Cannot be judged as it was: {words}."
+
+
 def test_a_former_form_that_the_runs_cannot_speak_to_has_no_numbers_but_counts():
     """Its metric is measured no more; Holm still counts it."""
     first = make(clips(0.1, "a", "test_error"), clips(0.1, "b", "brier"), level="standard")

@@ -13,6 +13,7 @@ import pandas as pd
 from harness.inference.plan import Plan
 from harness.inference.verdict import Verdict
 from harness.inference.verdicts import judge_family, unjudged
+from harness.settings import Sweep
 from harness.settings.levels import at
 from harness.study import Estimated, Study
 from harness.study.registration import Registration
@@ -40,13 +41,14 @@ def judge_registered(study: Study, runs: pd.DataFrame, registrations: Sequence[R
 
 
 def _by_plan(study: Study, family: Sequence[Registration]) -> list[tuple[Plan, list[Registration]]]:
-    """The claims of a family by the seeds and looks that they are judged after: Holm counts all, and none frees what is another's."""
+    """The claims of a family by the levels, seeds and looks that they are judged at: Holm counts all, and none frees what is another's."""
     now = Plan.of(study)
     found: list[tuple[Plan, list[Registration]]] = []
     for one in family:
-        plan = now
+        own = {path: Sweep(*levels) for path, levels in one.across.items()}
+        plan = replace(now, sweeps={path: own.get(path, sweep) for path, sweep in now.sweeps.items()})
         if one.planned is not None:
-            plan = replace(now, seeds=one.planned.seeds, looks=one.planned.looks or [len(one.planned.seeds)])
+            plan = replace(plan, seeds=one.planned.seeds, looks=one.planned.looks or [len(one.planned.seeds)])
         same = next((claims for known, claims in found if known == plan), None)
         if same is None:
             found.append((plan, same := []))

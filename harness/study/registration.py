@@ -155,7 +155,7 @@ def _former(line: Line, study: Study, planned: Planned) -> Registration:
     claim, across = claim_of(origin.title, origin.form, study), across_of(origin.form, study)
     return Registration(
         claim, origin.state, sentence, at, len(origin.planned.seeds), across=across, planned=origin.planned,
-        obstacle=obstacle(origin.form, study) or _other_search(origin.planned, planned),
+        obstacle=obstacle(origin.form, study) or _other_search(origin.planned, planned) or _seeds_left_out(line, planned),
     )  # fmt: skip
 
 
@@ -207,6 +207,18 @@ def _other_forms(line: Line) -> list[str]:
 def _widened(line: Line) -> list[str]:
     """That the range was widened by somebody who knew results."""
     return [f"the tuned range was widened after {_were_seen(line.widened)}"] if line.widened else []
+
+
+def _seeds_left_out(line: Line, now: Planned) -> str:
+    """That the study has some seeds no more without which not even the first planned look can be taken."""
+    assert line.origin is not None
+    was = line.origin.planned
+    left_out = set(was.seeds[: was.looks[0] if was.looks else None]) - set(now.seeds)
+    if not left_out:
+        return ""
+    seen = "after they were seen" if line.replanned is not None and line.replanned.whole else "since"
+    verb = "was" if len(left_out) == 1 else "were"
+    return f"{len(left_out)} of the {counted(len(was.seeds), 'planned seed')} {verb} left out {seen}"
 
 
 def _searched(line: Line, now: Planned) -> list[str]:
