@@ -7,6 +7,7 @@ it had: whoever drops what failed has no easier test of the rest.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -45,8 +46,8 @@ def _by_plan(study: Study, family: Sequence[Registration]) -> list[tuple[Plan, l
     now = Plan.of(study)
     found: list[tuple[Plan, list[Registration]]] = []
     for one in family:
-        own = {path: Sweep(*levels) for path, levels in one.across.items()}
-        plan = replace(now, sweeps={path: own.get(path, sweep) for path, sweep in now.sweeps.items()})
+        sweeps = {path: _within(sweep, one.across.get(path, sweep.levels)) for path, sweep in now.sweeps.items()}
+        plan = replace(now, sweeps=sweeps)
         if one.planned is not None:
             plan = replace(plan, seeds=one.planned.seeds, looks=one.planned.looks or [len(one.planned.seeds)])
         same = next((claims for known, claims in found if known == plan), None)
@@ -54,6 +55,10 @@ def _by_plan(study: Study, family: Sequence[Registration]) -> list[tuple[Plan, l
             found.append((plan, same := []))
         same.append(one)
     return found
+
+
+def _within(sweep: Sweep, levels: Sequence[Any]) -> Sweep:
+    return Sweep(*(level for level in sweep.levels if level in levels))
 
 
 def _runs(one: Registration, runs: pd.DataFrame) -> pd.DataFrame:
