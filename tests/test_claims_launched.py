@@ -17,6 +17,7 @@ from own_study import MINE, harness_run
 
 import harness
 from harness import report, verify
+from harness.__main__ import main
 from harness.inference.reading import READ_AS
 from harness.ledger.claim_record import REGISTERED
 from harness.ledger.records.recorder import Recorder
@@ -141,6 +142,18 @@ def test_a_change_after_the_data_is_said_on_the_command_line_and_in_all_that_is_
     loaded = harness.load(results / "mine")
     assert list(loaded.verdicts["registered"]) == [False, True]
     assert f"1 {READ_AS[first['verdict']]} (exploratory)" in repr(loaded)
+
+
+@pytest.mark.slow
+def test_another_search_after_the_data_is_said(file: Path, results: Path) -> None:
+    """Values are shared: which runs are confirmed is not known before the search has ended, and others were seen."""
+    done = harness_run(file, "--set", "tune_trials=3", results=results)
+    assert done.exit_code == 0, done.output
+    words = "exploratory: the search was changed from 2 to 3 trials after 16 of its runs were seen"
+    assert f"  claim:   “dropout helps”: {words}\n" in done.output and f"[{words}]" in done.output
+    assert [claim["registration"] for claim in claims(results)] == [words] * 2
+    assert all(claim["was"]["registered"] for claim in claims(results))
+    assert verified(results).exit_code == 0
 
 
 @pytest.mark.slow
@@ -272,6 +285,43 @@ def test_a_record_that_was_written_anew_in_one_place_proves_nothing(file: Path, 
     assert checked.exit_code == 1 and f"{REGISTERED}: says: {words}" in checked.output
     launched(file, CHANGED, results)
     assert len(same_everywhere(results)) == 2, "said once, and for good"
+
+
+@pytest.mark.slow
+def test_a_study_that_is_begun_anew_beside_its_results_goes_on_with_their_record(file: Path, results: Path) -> None:
+    """With Optuna's journal alone gone, or in another storage, the runs were seen all the same."""
+    first = in_folder(results)
+    (results / "optuna.journal").unlink()
+    stopped = harness_run(file, "--timeout", "0", results=results)
+    assert stopped.exit_code == 130 and optuna_study(results).user_attrs["claims"] == first, stopped.output
+    done = launched(file, CHANGED, results)
+    assert f"  claim:   “dropout helps”: {CHANGED_LATE}\n" in done.output
+    assert claims(results)[0]["was"]["registered_at"] == first[0]["at"]
+    assert same_everywhere(results)[:1] == first
+
+
+@pytest.mark.slow
+def test_of_a_study_that_is_begun_anew_beside_a_damaged_record_nobody_knows(file: Path, results: Path) -> None:
+    (results / "optuna.journal").unlink()
+    edit(results / "mine", lambda chain: chain[0].update(at="2020-01-01T00:00:00Z"))
+    done = launched(file, CHANGED, results)
+    words = "not known whether older than its data: the record of claims among the results entry 1 was changed"
+    assert f"  claim:   “dropout helps”: {words}" in done.output
+    assert claims(results)[0]["registered"] is None
+
+
+@pytest.mark.slow
+def test_a_study_that_was_forgotten_begins_a_new_record_beside_the_report_that_stays(file: Path, results: Path) -> None:
+    first = in_folder(results)
+    done = CliRunner().invoke(main, ["forget", "mine", "--yes", "--results", str(results)])
+    assert done.exit_code == 0, done.output
+    assert verified(results).exit_code == 0, "the report that stays is whole"
+    assert harness_run(file, "--timeout", "0", results=results).exit_code == 130
+    assert "claim:" not in launched(file, CHANGED, results).output
+    assert claims(results)[0]["registration"] == "registered"
+    assert same_everywhere(results)[0]["previous"] == "0" * 64 and in_folder(results)[:1] != first
+    (results / "optuna.journal").unlink()
+    assert "exploratory: changed after 16 of its runs were seen" in launched(file, MINE, results).output
 
 
 def file_of(path: Path, text: str) -> Path:

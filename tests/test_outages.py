@@ -171,7 +171,7 @@ def test_tables_do_not_pile_up_in_memory_while_a_server_is_away(tmp_path: Path) 
     away = Recorder("x", f"http://127.0.0.1:{free_port()}", identity=design.identity)
     stores, stop = Stores(design, away, Spool(tmp_path / "waiting", design.identity)), threading.Event()
     tables: list[weakref.ref[object]] = []
-    claims = ClaimRecord(design.study, *stores)
+    claims = ClaimRecord(design.study, *stores, folder=tmp_path / design.study.name)
     with Commits(stores, launch=Launch({}, {}, {}), claims=claims, say=print, stop=stop.is_set, done=print) as commits:
         for portion in design.ask(design.rounds()[0]).waves[0]:
             finished = finished_trial(portion.number)

@@ -15,12 +15,26 @@ import pytest
 from scipy import stats
 from small_net import Net, X, Y
 
-from harness import Claim, Diagnostics, Equivalence, Exact, Interaction, Model, Study, Sweep, Threshold, Trend
+from harness import (
+    Claim,
+    Diagnostics,
+    Equivalence,
+    Exact,
+    Interaction,
+    Measure,
+    Model,
+    Study,
+    Sweep,
+    Threshold,
+    Trend,
+    Tune,
+)
 from harness.clipping import GlobalNorm
 from harness.inference.families import judge_registered
 from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.lead.terminal.overview import power
+from harness.optimizers import SGD
 from harness.study.claim_chain import Chain, Declared, as_text, extended, from_text, joined, problems
 from harness.study.claim_forms import claim_of, form_of, malformed, obstacle, plain, planned_runs, reads
 from harness.study.claim_lines import Planned
@@ -289,8 +303,87 @@ def test_looks_that_are_planned_anew_after_data_came_are_exploratory():
     (found,) = registrations(second, chain)
     words = "planned one look; judged after looks at 10, 20 after 40 of its runs were seen"
     assert (found.state, found.sentence) == ("exploratory", f"exploratory: {words}")
-    assert found.was is not None and found.was.planned == (list(range(20)), [])
+    assert found.was is not None and found.was.planned == Planned(list(range(20)), [], {})
     assert of((first, 0), (second, 0), (second, 4)) == [REGISTERED]
+
+
+def tuned(claim: Claim, **search: Any) -> Study:
+    usual = {"optimizer": SGD(lr=Tune(0.01, 1.0, log=True)), "tune_trials": 7}
+    return make(claim).replace(**usual | search)
+
+
+def late_in(column: str) -> Callable[[pd.DataFrame], float]:
+    def late(curve: pd.DataFrame) -> float:
+        """The end of a curve."""
+        return float(curve[column].iloc[-1])
+
+    return late
+
+
+LATE = late_in("loss"), late_in("validation_loss")
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"tune_trials": 5}, "from 7 to 5 trials"),
+        ({"tune_trials": 1}, "from 7 to 1 trial"),
+        ({"objective": "validation_error"}, "from objective validation_loss to validation_error"),
+        ({"sampler": "random"}, "from sampler qmc to random"),
+        ({"tune": "shared"}, "from tune within to shared"),
+        ({"tune_trials": 5, "sampler": "random"}, "from 7 to 5 trials, from sampler qmc to random"),
+        ({"optimizer": SGD(lr=Tune(0.01, 2.0, log=True))},
+         "from optimizer.lr Tune(0.01, 1.0, log=True) to Tune(0.01, 2.0, log=True)"),
+    ],
+)  # fmt: skip
+def test_a_search_that_is_changed_after_results_were_seen_makes_a_claim_exploratory(other: dict[str, Any], words: str):
+    first, second = tuned(clips()), tuned(clips(), **other)
+    chain = chain_of((first, 0), (second, 4))
+    (found,) = registrations(second, chain)
+    changed = f"the search was changed {words}"
+    assert (found.state, found.sentence) == ("exploratory", f"exploratory: {changed} after 16 of its runs were seen")
+    assert found.was is not None
+    assert (found.was.state, found.was.sentence, found.was.registered_at) == (*REGISTERED, chain[0]["at"])
+    assert found.was.obstacle == f"{changed} since; run it with the former one for its verdict"
+    assert undeclared(first, chain)[0].startswith("is of another search than the study's: the search was changed from ")
+    assert of((first, 0), (second, 0), (second, 4)) == [REGISTERED], "before any result"
+    assert of((first, 0), (second, 4), (first, 4)) == [REGISTERED], "as planned after all"
+
+
+def test_the_function_of_an_objective_and_the_seeds_of_tuning_are_part_of_the_search():
+    first = tuned(clips(), tune="shared", tune_seeds=3)
+    assert of((first, 0), (first.replace(tune_seeds=5), 4))[0][1] == (
+        "exploratory: the search was changed from 3 to 5 seeds of tuning after 16 of its runs were seen"
+    )
+    one, other = (
+        tuned(clips(), objective="late", metrics=Diagnostics(measures=[Measure(f, unit="loss")])) for f in LATE
+    )
+    assert of((one, 0), (other, 4))[0][1] == (
+        "exploratory: the search was changed from one function of its objective to another after 16 of its runs were seen"
+    )
+
+
+def of_before_searches(chain: Chain) -> Chain:
+    """The entries as they were written before they had a search."""
+    found: Chain = []
+    for entry in chain:
+        old = {name: value for name, value in entry.items() if name not in ("search", "sha256")}
+        old["previous"] = found[-1]["sha256"] if found else "0" * 64
+        text = json.dumps(old, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        found.append(old | {"sha256": hashlib.sha256(text.encode()).hexdigest()})
+    return found
+
+
+def test_entries_that_do_not_say_the_search_are_read_and_it_counts_from_the_first_that_does():
+    first, second = tuned(clips()), tuned(clips(), tune_trials=5)
+    old = of_before_searches(chain_of((first, 0)))
+    assert (problems(old), undeclared(second, old)) == ([], [])
+    assert states(second, old) == [REGISTERED], "unknown, so not compared"
+    known = extended(old, Declared.of(first, recorded(first, 4), alpha=0.05))
+    assert states(first, known) == [REGISTERED]
+    later = extended(known, Declared.of(second, recorded(second, 4), alpha=0.05))
+    words = "exploratory: the search was changed from 7 to 5 trials after 16 of its runs were seen"
+    assert states(second, later) == [("exploratory", words)]
 
 
 def test_what_was_registered_is_judged_on_its_own_seeds_and_extensions_do_not_count_as_such():
@@ -557,6 +650,23 @@ def test_a_former_form_is_judged_at_the_levels_that_it_averaged_over():
     assert found.was is not None
     assert found.was.estimate == pytest.approx(np.mean([0.9, 1.1, 1.0, 0.95]))
     assert found.estimate == pytest.approx(np.mean([0.9, 1.1, 1.0, 0.95]) - 1.0)
+
+
+def test_a_former_form_has_the_seeds_of_its_own_levels_and_says_which_it_lacks():
+    """All its runs are there, in cells of which the study has more now; then a level or seeds of it are left out."""
+    first, grown = make(clips(metric="test_error")), make(clips(metric="test_error"), dropout=(0.0, 0.5, 0.8))
+    runs = runs_of(grown, {"test_error": [0.9, 1.1, 1.0, 0.95]}, 4)
+    (found,) = judge_registered(grown, runs, registrations(grown, chain_of((first, 0), (grown, 4))))
+    assert found.was is not None and (found.was.verdict, found.was.n) == ("supported", 4)
+    only = runs[runs["model.dropout"].isin([0.0, 0.5])]
+    (found,) = judge_registered(first, only, registrations(first, chain_of((grown, 0), (first, 4))))
+    assert found.was is not None
+    assert found.was.sentence == "Cannot be judged as it was: model.dropout = 0.8 is swept no more."
+    fewer = make(clips(metric="test_error"), seeds=3)
+    (found,) = judge_registered(fewer, only[only["seed"] < 3], registrations(fewer, chain_of((first, 0), (fewer, 4))))
+    assert found.was is not None
+    words = "1 of the 4 planned seeds was left out after they were seen"
+    assert found.was.sentence == f"Cannot be judged as it was: {words}."
 
 
 def test_a_former_form_that_the_runs_cannot_speak_to_has_no_numbers_but_counts():

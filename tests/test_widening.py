@@ -364,7 +364,12 @@ def test_runs_that_were_tested_before_the_range_was_widened_count_as_seen(how: s
     told(study(how, widen=False), tmp_path / "j", away_from(2.5))
     wide = study(how, claims=[CLAIM])
     with open_stores(wide, tmp_path, str(tmp_path / "j"), None) as stores:
-        recorded = pd.DataFrame([cell | {"runs": runs} for cell, runs in ClaimRecord(wide, *stores)._recorded()])
+        recorded = pd.DataFrame(
+            [
+                cell | {"runs": runs}
+                for cell, runs in ClaimRecord(wide, *stores, folder=tmp_path / wide.name)._recorded()
+            ]
+        )
     assert recorded.groupby("model.dropout")["runs"].sum().to_dict() == {0.0: seen, 0.5: seen}
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from harness.audit.recorded import Recorded
 from harness.inference.families import judge_registered
 from harness.inference.verdict import OF_REGISTRATION, as_json
-from harness.ledger.claim_record import REGISTERED
+from harness.ledger.claim_record import REGISTERED, chain_among
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import spelled, stored
 from harness.settings.show import counted
-from harness.study.claim_chain import from_text, problems
+from harness.study.claim_chain import problems
 from harness.study.registration import registrations, undeclared
 
 ROUNDING = 1e-6
@@ -36,7 +36,7 @@ def claims_that_differ(recorded: Recorded, folder: Path, *, exactly: bool) -> li
     for name, sweep in recorded.study.sweeps().items():
         levels = {spelled(level): stored(level) for level in sweep.levels}
         runs[name] = [levels[spelled(value)] for value in runs[name]]
-    registered = registrations(recorded.study, _chain(folder))
+    registered = registrations(recorded.study, chain_among(folder))
     again = [json.loads(json.dumps(as_json(v))) for v in judge_registered(recorded.study, runs, registered)]
     if _are_older(there, folder):
         again = [{name: value for name, value in claim.items() if name not in OF_REGISTRATION} for claim in again]
@@ -79,7 +79,7 @@ def chain_problems(recorded: Recorded, folder: Path) -> list[str]:
         recorded: the study.
         folder: with the record, or without one where the results are of before claims were registered.
     """
-    chain = _chain(folder)
+    chain = chain_among(folder)
     if chain == []:
         return [] if _are_older(_verdicts(folder / "claims.json"), folder) else ["is missing or empty"]
     return problems(chain) or _conflicts(chain) or undeclared(recorded.study, chain)
@@ -91,19 +91,10 @@ def _conflicts(chain: list[dict[str, Any]]) -> list[str]:
 
 def chain_in_words(folder: Path) -> str:
     """What there is to say of a record of claims in which nothing is wrong."""
-    chain = _chain(folder)
+    chain = chain_among(folder)
     if not chain:
         return "is missing: the results are of before claims were registered, and nobody knows whether these are older than their data"
     return f"{counted(len(chain), 'entry follows', 'entries follow')} one from another and from the study, the first of {chain[0]['at']}"
-
-
-def _chain(folder: Path) -> Any:
-    """The record of claims in a results folder, maybe damaged; an empty one where there is none."""
-    path = folder / REGISTERED
-    try:
-        return from_text(path.read_text(encoding="utf-8") if path.is_file() else None)
-    except (OSError, ValueError):
-        return None
 
 
 def _same(a: Any, b: Any, tolerance: float) -> bool:

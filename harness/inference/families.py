@@ -7,6 +7,7 @@ it had: whoever drops what failed has no easier test of the rest.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from harness.inference.plan import Plan
 from harness.inference.prospects import prospects
 from harness.inference.verdict import Verdict
 from harness.inference.verdicts import judge_family, unjudged
+from harness.settings import Sweep
 from harness.settings.levels import at
 from harness.study import Estimated, Study
 from harness.study.registration import Registration
@@ -63,18 +65,23 @@ def _families(study: Study, registrations: Sequence[Registration]) -> Iterator[t
 
 
 def _by_plan(study: Study, family: Sequence[Registration]) -> list[tuple[Plan, list[Registration]]]:
-    """The claims of a family by the seeds and looks that they are judged after: Holm counts all, and none frees what is another's."""
+    """The claims of a family by the levels, seeds and looks that they are judged at: Holm counts all, and none frees what is another's."""
     now = Plan.of(study)
     found: list[tuple[Plan, list[Registration]]] = []
     for one in family:
-        plan = now
+        sweeps = {path: _within(sweep, one.across.get(path, sweep.levels)) for path, sweep in now.sweeps.items()}
+        plan = replace(now, sweeps=sweeps)
         if one.planned is not None:
-            plan = replace(now, seeds=one.planned.seeds, looks=one.planned.looks or [len(one.planned.seeds)])
+            plan = replace(plan, seeds=one.planned.seeds, looks=one.planned.looks or [len(one.planned.seeds)])
         same = next((claims for known, claims in found if known == plan), None)
         if same is None:
             found.append((plan, same := []))
         same.append(one)
     return found
+
+
+def _within(sweep: Sweep, levels: Sequence[Any]) -> Sweep:
+    return Sweep(*(level for level in sweep.levels if level in levels))
 
 
 def _runs(one: Registration, runs: pd.DataFrame) -> pd.DataFrame:

@@ -114,7 +114,7 @@ def run(
         try:
             with raised(), preparing_report() as helpers:
                 done = partial(count, study, progress, checkpoints)
-                claims = ClaimRecord(study, *stores)
+                claims = ClaimRecord(study, *stores, folder=folder)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
                 enter(claims, study, commits, options)
                 leader = Leader(study, design, commits, executor, progress, planned, placement.costs.of, stop)

@@ -9,6 +9,7 @@ import click
 from harness.engine.keeping import forget as forget_kept
 from harness.lead.ending import DONE
 from harness.lead.terminal.ctrl_c import INTERRUPTED
+from harness.ledger.claim_record import forget_chain
 from harness.ledger.forgetting import Doomed, Forgetting
 from harness.ledger.listing import Listed, known, listed
 from harness.ledger.peek import file_of
@@ -88,6 +89,8 @@ def forget(name: str, *, results: Path, storage: str | None, tracking_uri: str |
         if entries is None:
             spool_of(name, results, identity).clear()
             forget_kept(folder)
+            if folder.is_dir():
+                forget_chain(folder)
 
     with (
         leadership(folder) if folder.is_dir() else nullcontext(),

@@ -23,12 +23,12 @@ from harness.ledger.asking import Asked, Retries, Round
 from harness.ledger.entries import Entries, Entry, There, Wanted, held, n_wanted, there, trials_of, wanted
 from harness.ledger.journal import journal_problem
 from harness.ledger.sampling import medians
-from harness.ledger.spaces import IDENTITY, WIDEN, Space, as_widened, entries_in
+from harness.ledger.spaces import IDENTITY, WIDEN, Space, as_widened, entries_in, params_in
 from harness.ledger.storage import StorageError, close_storage, leader_lock, open_storage, reachable, this_process
 from harness.ledger.together import together
 from harness.ledger.trials import Outcomes, Trial, rounds
 from harness.settings.patience import Stopped
-from harness.study import Study
+from harness.study import Levels, Study
 
 SUMMARY = "summary"
 """Attribute of a study: see `Design.keep_summary`."""
@@ -214,6 +214,16 @@ class Design:
     def held(self) -> list[tuple[Wanted, dict[int, Entry]]]:
         """What the study wants, trial by trial, and the entries that have it."""
         return held(self.study, Entries(self.entries()))
+
+    @reachable()
+    def tried(self) -> list[Levels]:
+        """The values of what the study tunes now at which runs were ever asked for, each combination once."""
+        found = {
+            tuple((path, params[path]) for path in self.study.tunes())
+            for params in params_in(self._storage, self.study.name)
+            if self.study.tunes().keys() <= params.keys()
+        }
+        return [dict(values) for values in sorted(found)]
 
     @reachable()
     def entries(self) -> list[Entry]:

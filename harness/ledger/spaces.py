@@ -45,6 +45,11 @@ def entries_in(storage: BaseStorage, name: str) -> list[Entry]:
     return [entry_of(t._trial_id, t.user_attrs, told=t.state == TrialState.COMPLETE) for t in there]
 
 
+def params_in(storage: BaseStorage, name: str) -> list[dict[str, Any]]:
+    """The levels and tuned values of all that was ever asked for of a study, by path."""
+    return [t.params for each in names(storage, name) for t in _trials(storage, each)]
+
+
 def _trials(storage: BaseStorage, name: str) -> list[FrozenTrial]:
     found = optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False)
     return [t for t in found if t.state in (TrialState.RUNNING, TrialState.COMPLETE) and "key" in t.user_attrs]

@@ -1,7 +1,7 @@
 """The record of a study's claims: a chain of entries, each with the hash of the one before.
 
 An entry says what was claimed from some time on: every claim's form (`claim_forms`), the planned seeds, whether the tuned
-range is widened, which claims are judged together and at which α, how many of a claim's own runs were recorded by then, and which claims were dropped with it. A new
+range is widened, the search that chooses results among runs (`harness.study.search`), which claims are judged together and at which α, how many of a claim's own runs were recorded by then, and which claims were dropped with it. A new
 entry is appended whenever something of this differs from the last one; none is ever changed.
 
 What this protects against: whoever changes, removes, inserts or moves an entry has to write all later ones anew, in every place
@@ -21,6 +21,7 @@ from pydantic import AfterValidator, ConfigDict, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from harness.study.claim_forms import Form, Recorded, form_of, malformed, planned_runs, seen
+from harness.study.search import Search, search_of
 from harness.study.study import Study
 
 BEFORE_THE_FIRST = "0" * 64
@@ -53,12 +54,13 @@ Claims = list[Annotated[Stated, AfterValidator(_is_claim)]]
 class Entry(TypedDict):
     """See the module. `at` is in UTC; `conflict` says why nothing is known from here on, mostly "" for nothing.
 
-    `widen` is there where the range of what is tuned is to be widened.
+    `widen` is there where the range of what is tuned is to be widened, `search` in all entries but those of before it was recorded.
     """
 
     at: str
     seeds: list[int]
     widen: NotRequired[Literal[True]]
+    search: NotRequired[Search]
     family: dict[str, Any]
     claims: Claims
     dropped: Claims
@@ -81,6 +83,7 @@ class Declared:
         claims: as in an entry.
         seeds: planned.
         widen: whether the range of what is tuned is to be widened.
+        search: what chooses results among runs.
         family: how the claims are judged together.
         at: the time.
         recorded: what was recorded of the study by then.
@@ -89,6 +92,7 @@ class Declared:
     claims: list[dict[str, Any]]
     seeds: list[int]
     widen: bool
+    search: Search
     family: dict[str, Any]
     at: str
     recorded: Recorded
@@ -102,7 +106,7 @@ class Declared:
             for claim, form in zip(study.claims, forms, strict=True)
         ]
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        return cls(claims, study.planned_seeds(), study.widen, family_of(study, alpha), now, recorded)
+        return cls(claims, study.planned_seeds(), study.widen, search_of(study), family_of(study, alpha), now, recorded)
 
 
 def family_of(study: Study, alpha: float) -> dict[str, Any]:
@@ -130,7 +134,8 @@ def extended(chain: Chain, declared: Declared, *, conflict: str = "") -> Chain:
     gone = _gone(last, declared.claims)
     entry = {
         "at": max(declared.at, last["at"]) if last else declared.at,
-        "seeds": declared.seeds, **({"widen": True} if declared.widen else {}), "family": declared.family, "claims": declared.claims,
+        "seeds": declared.seeds, **({"widen": True} if declared.widen else {}), "search": declared.search,
+        "family": declared.family, "claims": declared.claims,
         "dropped": [claim | {"seen": seen(form_in(claim), declared.recorded)} for claim in gone],
         "conflict": conflict, "previous": last["sha256"] if last else BEFORE_THE_FIRST,
     }  # fmt: skip
@@ -140,8 +145,8 @@ def extended(chain: Chain, declared: Declared, *, conflict: str = "") -> Chain:
 def stands(chain: Chain, declared: Declared) -> bool:
     """Whether the last entry says what is declared, in whatever order."""
     last = chain[-1]
-    said = (last["seeds"], is_widened(last), last["family"], _sorted(last["claims"]))
-    return said == (declared.seeds, declared.widen, declared.family, _sorted(declared.claims))
+    said = (last["seeds"], is_widened(last), last.get("search"), last["family"], _sorted(last["claims"]))
+    return said == (declared.seeds, declared.widen, declared.search, declared.family, _sorted(declared.claims))
 
 
 def is_widened(entry: dict[str, Any]) -> bool:

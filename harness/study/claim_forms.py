@@ -122,12 +122,26 @@ def obstacle(form: Form, study: Study) -> str:
         return f"{', '.join(gone)} is swept no more"
     if new := sorted(study.sweeps().keys() - known):
         return f"{', '.join(new)} was not swept then"
+    if without := [line for path, levels in _read_levels(form) if (line := _gone(path, levels, study))]:
+        return without[0]
     measured = study.metrics.metrics()
     lacking = [form[name] for name in ("metric", "unless") if form.get(name) is not None and form[name] not in measured]
     if lacking:
         return f"{', '.join(lacking)} is measured no more"
     now = [show(measure) for measure in study.metrics.measures]
     return "its metric was another function" if set(form.get("measured_by", ())) - set(now) else ""
+
+
+def _read_levels(form: Form) -> list[tuple[str, list[Any]]]:
+    """The levels whose runs a form needs, by path."""
+    arms = [(path, [level]) for name in ARMS for path, level in (form.get(name) or {}).items()]
+    return [*_over(form).items(), *arms, *([(form["factor"], form["levels"])] if "factor" in form else [])]
+
+
+def _gone(path: str, levels: Sequence[Any], study: Study) -> str:
+    """That the study has some of these levels no more, "" where it has all."""
+    gone = [level for level in levels if level not in _own_levels(path, study)]
+    return f"{path} = {_levels(path, gone)} is swept no more" if gone else ""
 
 
 def _over(form: Form) -> dict[str, list[Any]]:

@@ -3,21 +3,26 @@
 A claim is the same as one of the entry before if it has its form; else if it has its title; else if it has its metric and arms.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from harness.study.claim_chain import Chain, form_in, is_widened
 from harness.study.claim_forms import ARMS, Form
+from harness.study.search import Search
 
 Stated = dict[str, Any]
 
 
 class Planned(NamedTuple):
-    """The seeds on which a claim is to be judged, and the numbers of them after which; no looks: after all."""
+    """The seeds on which a claim is to be judged, the numbers of them after which (no looks: after all), and what chooses results.
+
+    The search is None where no entry says it.
+    """
 
     seeds: list[int]
     looks: list[int]
+    search: Search | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Line:
         left: its runs that were recorded when it was dropped.
         widened: its runs that were recorded when the tuned range began to be widened; 0 where none was.
         replanned: since when other seeds or looks are planned; None for no other ones.
+        searched: its runs that were recorded when the search began to be another one than planned; 0 where it is none.
         forms: all that it ever had.
     """
 
@@ -82,6 +88,7 @@ class Line:
     left: int = 0
     widened: int = 0
     replanned: Replanned | None = None
+    searched: int = 0
     forms: list[Form] = field(default_factory=list)
 
     def others(self) -> list[Form]:
@@ -109,6 +116,7 @@ SAME: Sequence[Callable[[Line, str, Form], bool]] = (
 def lines(chain: Chain) -> list[Line]:
     """The line of every claim that stands, in the order of the last entry, then those that were dropped after their data came."""
     found: list[Line] = []
+    chain = with_searches(chain)
     for i, entry in enumerate(chain):
         same, before = _matched(found, entry["claims"]), list(found)
         standing = []
@@ -124,7 +132,20 @@ def lines(chain: Chain) -> list[Line]:
 
 def planned_in(entry: dict[str, Any]) -> Planned:
     """What an entry of a chain plans."""
-    return Planned(entry["seeds"], entry["family"].get("looks", []))
+    return Planned(entry["seeds"], entry["family"].get("looks", []), entry.get("search"))
+
+
+def with_searches(chain: Chain) -> Chain:
+    """The entries, those that do not say what the search is with that of the next one that does, else of the last one: the rest is unknown."""
+    return _passed_on(reversed(_passed_on(reversed(chain))))
+
+
+def _passed_on(entries: Iterable[dict[str, Any]]) -> Chain:
+    found: Chain = []
+    for entry in entries:
+        known = found[-1].get("search") if found else None
+        found.append(entry if "search" in entry or known is None else entry | {"search": known})
+    return found
 
 
 def _matched(found: Sequence[Line], claims: Sequence[Stated]) -> list[Line | None]:
@@ -166,19 +187,21 @@ def _continued(line: Line, stated: Stated, entry: dict[str, Any]) -> Line:
             line.planned, line.of = line.origin.planned, line.origin.of
         else:
             line.planned, line.of = planned_in(entry), stated["of"]
-        line.replanned = None
+        line.replanned, line.searched = None, 0
     line.title, line.standing = stated["title"], True
     _plan(line, stated, entry)
     return line
 
 
 def _plan(line: Line, stated: Stated, entry: dict[str, Any]) -> None:
-    """Take note of the seeds that an entry plans: they are the line's as long as none of its runs is there."""
+    """Take note of the seeds and the search that an entry plans: they are the line's as long as none of its runs is there."""
     if not stated["seen"]:
         line.planned, line.of = planned_in(entry), stated["of"]
         if line.origin is not None and line.form == line.origin.form:
             line.origin = _origin(stated | {"title": line.origin.title}, entry | {"at": line.origin.at})
-    if planned_in(entry) == line.planned:
+    was, now = line.planned, planned_in(entry)
+    line.searched = (line.searched or stated["seen"]) if now.search != was.search else 0
+    if (now.seeds, now.looks) == (was.seeds, was.looks):
         line.replanned = None
     elif line.replanned is None:
         line.replanned = Replanned(stated["seen"], whole=stated["seen"] >= line.of)

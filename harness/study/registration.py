@@ -2,7 +2,7 @@
 
 A claim is *registered* if, in the form that it has, it stood in the record (`claim_chain`) when its data came: none of the runs
 that it reads was recorded when it was entered. What was added or changed later is *exploratory*, for good, unless it goes back to
-the form that was registered; and so it is while other seeds or looks are planned for it than before its data. A claim that was dropped after its data came stays here, as withdrawn. Where runs are older than
+the form that was registered; and so it is while other seeds or looks are planned for it than before its data, or another search chooses its results. A claim that was dropped after its data came stays here, as withdrawn. Where runs are older than
 the record, nobody can say: `unknown`.
 """
 
@@ -15,8 +15,9 @@ from harness.settings.levels import FEW
 from harness.settings.show import counted
 from harness.study.claim_chain import Chain, form_in, is_widened, problems
 from harness.study.claim_forms import across_of, claim_of, differences, form_of, obstacle
-from harness.study.claim_lines import Line, Planned, Replanned, lines, planned_in
+from harness.study.claim_lines import Line, Planned, Replanned, lines, planned_in, with_searches
 from harness.study.claims import AnyClaim
+from harness.study.search import changed, search_of
 from harness.study.study import Study
 
 State = Literal["registered", "exploratory", "unknown"]
@@ -68,7 +69,7 @@ def registrations(study: Study, chain: Any) -> list[Registration]:
         return _unknown(study, conflict)
     if others := undeclared(study, chain):
         return _unknown(study, f"the record of claims {others[0]}")
-    found, last = lines(chain), chain[-1]
+    found, last = lines(chain), with_searches(chain)[-1]
     standing = [(found[i], claim) for i, claim in zip(_places(study, last["claims"]), study.claims, strict=True)]
     return [_of_line(line, claim, study, planned_in(last)) for line, claim in standing] + [
         _withdrawn(line, study, planned_in(last)) for line in found if not line.standing
@@ -89,6 +90,8 @@ def undeclared(study: Study, chain: Chain) -> list[str]:
     found += [f"has “{title}”, which the study does not make" for title, _ in said]
     if is_widened(last) != study.widen:
         found.append(f"{'widens' if is_widened(last) else 'does not widen'} the tuned range, other than the study")
+    if "search" in last and last["search"] != search_of(study):
+        found.append(f"is of another search than the study's: {changed(last['search'], search_of(study))}")
     if last["seeds"] != study.planned_seeds():
         found.append(f"plans the seeds {show(last['seeds'])}, the study {show(study.planned_seeds())}")
     if planned_in(last).looks != list(study.looks):
@@ -114,8 +117,14 @@ def _places(study: Study, stated: Sequence[dict[str, Any]]) -> list[int]:
 def _of_line(line: Line, claim: AnyClaim, study: Study, planned: Planned) -> Registration:
     """A claim that the study makes."""
     origin = line.origin
-    notes = [*_replanned(line.planned, line.replanned, planned), *_other_forms(line), *_widened(line)]
-    if origin is not None and line.form == origin.form and (line.replanned is None or origin.state == "unknown"):
+    notes = [
+        *_replanned(line.planned, line.replanned, planned),
+        *_searched(line, planned),
+        *_other_forms(line),
+        *_widened(line),
+    ]
+    as_planned = line.replanned is None and not line.searched
+    if origin is not None and line.form == origin.form and (as_planned or origin.state == "unknown"):
         renamed = [f"its title was “{origin.title}”"] if origin.title != claim.title else []
         at = origin.at if origin.state == "registered" else None
         sentence = _sentence([_of_origin(line), *renamed, *notes])
@@ -139,15 +148,22 @@ def _former(line: Line, study: Study, planned: Planned) -> Registration:
     sentence = _sentence(
         [
             _of_origin(line),
-            f"judged on {_plan_in_words(origin.planned)}" if origin.planned != planned else "",
+            f"judged on {_plan_in_words(origin.planned)}" if origin.planned[:2] != planned[:2] else "",
             *_widened(line),
         ]
     )
     claim, across = claim_of(origin.title, origin.form, study), across_of(origin.form, study)
     return Registration(
         claim, origin.state, sentence, at, len(origin.planned.seeds), across=across, planned=origin.planned,
-        obstacle=obstacle(origin.form, study),
+        obstacle=obstacle(origin.form, study) or _other_search(origin.planned, planned) or _seeds_left_out(line, planned),
     )  # fmt: skip
+
+
+def _other_search(was: Planned, now: Planned) -> str:
+    """Why what was planned cannot be judged by the results that another search chose."""
+    if was.search is None or now.search is None or was.search == now.search:
+        return ""
+    return f"{changed(was.search, now.search)} since; run it with the former one for its verdict"
 
 
 def _plan_in_words(planned: Planned) -> str:
@@ -191,6 +207,26 @@ def _other_forms(line: Line) -> list[str]:
 def _widened(line: Line) -> list[str]:
     """That the range was widened by somebody who knew results."""
     return [f"the tuned range was widened after {_were_seen(line.widened)}"] if line.widened else []
+
+
+def _seeds_left_out(line: Line, now: Planned) -> str:
+    """That the study has some seeds no more without which not even the first planned look can be taken."""
+    assert line.origin is not None
+    was = line.origin.planned
+    left_out = set(was.seeds[: was.looks[0] if was.looks else None]) - set(now.seeds)
+    if not left_out:
+        return ""
+    seen = "after they were seen" if line.replanned is not None and line.replanned.whole else "since"
+    verb = "was" if len(left_out) == 1 else "were"
+    return f"{len(left_out)} of the {counted(len(was.seeds), 'planned seed')} {verb} left out {seen}"
+
+
+def _searched(line: Line, now: Planned) -> list[str]:
+    """That its results are chosen otherwise by somebody who knew some."""
+    was = line.planned.search
+    if not line.searched or was is None or now.search is None:
+        return []
+    return [f"{changed(was, now.search)} after {_were_seen(line.searched)}"]
 
 
 def _replanned(was: Planned, replanned: Replanned | None, now: Planned) -> list[str]:
