@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from own_study import MINE, harness_run
+from own_study import MINE, harness_run, without_digests
 from rich.console import Console
 
 import harness
@@ -512,7 +512,7 @@ def test_a_new_study_passes_the_doctor_and_a_quick_run(tmp_path: Path) -> None:
 
 
 def test_show_prints_the_verdicts_of_a_folder_and_runs_nothing_of_it(undisturbed: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(undisturbed / "mine", tmp_path / "mine")
+    folder = without_digests(shutil.copytree(undisturbed / "mine", tmp_path / "mine"))
     (folder / "study.py").write_text("raise SystemExit('it ran')")
     shown = CliRunner().invoke(everything, ["show", str(folder)])
     assert shown.exit_code == 0, shown.output

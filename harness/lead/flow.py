@@ -45,6 +45,7 @@ from harness.ledger.records.tracking import RecordError, ui_command
 from harness.ledger.run_table import run_table
 from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
+from harness.reporting.whole import making
 from harness.settings import InvalidStudy
 from harness.settings.beforehand import Beforehand
 from harness.settings.patience import Stopped, Unreachable
@@ -111,14 +112,14 @@ def run(
         begin(design, options)
         checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
-            with raised(), preparing_report() as helpers:
+            with raised(), preparing_report() as helpers, making(folder) as made:
                 done = partial(count, study, progress, checkpoints)
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
                 enter(claims, study, commits, options)
                 leader = Leader(study, design, commits, executor, progress, planned, placement.costs.of, stop)
                 with stop.listening(), commits:
-                    runs = train_all(leader, recorder, folder / CURVES_FILE)
+                    runs = train_all(leader, recorder, made / CURVES_FILE)
                 options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
                 options.say(trained(progress, time.monotonic() - options.started))
                 options.display.tell(Phase("report"))
@@ -127,7 +128,7 @@ def run(
 
                 told = Told(origin.doc, [*again(command, origin), ui_command(options.uri)])
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
-                verdicts = build_report(study, told, documents, runs, folder, helpers=tuple(helpers))
+                verdicts = build_report(study, told, documents, runs, made, folder, helpers=tuple(helpers))
                 failed = int((runs["status"] == "failed").sum())
                 page = tracking_page(study, origin.doc, verdicts, folder)
                 address = published(recorder, commits, folder, page, failed=failed)

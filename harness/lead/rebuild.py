@@ -23,6 +23,7 @@ from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import Told, build_report, recorded_changes
 from harness.reporting.results import Results, load
 from harness.reporting.tracking_page import tracking_page
+from harness.reporting.whole import making
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.patience import Unreachable
 from harness.study import Study
@@ -55,17 +56,17 @@ def rebuild(
         recorder, note = open_records(study.name, results, tracking_uri)
         if note:
             click.echo(note, err=True)
-        with leadership(folder):
+        with leadership(folder), making(folder) as made:
             study, origin = load_with_origin(study_file, recorded_changes(recorder).then(changes))
             command = _command(origin, results, tracking_uri)
-            runs = recorded_runs(study, recorder, folder / CURVES_FILE, command)
+            runs = recorded_runs(study, recorder, made / CURVES_FILE, command)
             documents = recorder.read_documents((*DOCUMENTS, REGISTERED))
             before = documents.get(REGISTERED)
             documents |= source_of(origin) | {REGISTERED: with_claims(study, runs, before)}
             if documents[REGISTERED] != before:
                 recorder.write_documents({REGISTERED: documents[REGISTERED]})
             verdicts = build_report(
-                study, Told(origin.doc, [command, ui_command(uri)], earlier), documents, runs, folder
+                study, Told(origin.doc, [command, ui_command(uri)], earlier), documents, runs, made, folder
             )
             recorder.log_report(folder)
             recorder.show(tracking_page(study, origin.doc, verdicts, folder))
