@@ -133,7 +133,7 @@ def run(
                 page = tracking_page(study, origin.doc, verdicts, folder)
                 address = published(recorder, commits, folder, page, failed=failed)
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, MemoryError, InvalidStudy) as error:
-            with suppress(RecordError, Unreachable):
+            with suppress(RecordError, Unreachable, OSError):
                 recorder.finish_launch("KILLED")
             if isinstance(error, InvalidStudy):  # a process that trains found another study
                 raise

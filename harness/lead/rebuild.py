@@ -8,6 +8,7 @@ import click
 import pandas as pd
 
 from harness.lead.ending import DONE
+from harness.lead.interruption import what_to_do
 from harness.lead.pages import lines, pages
 from harness.lead.terminal.command_line import run_command
 from harness.lead.terminal.verdict_lines import is_as_registered, verdict_lines
@@ -25,6 +26,7 @@ from harness.reporting.results import Results, load
 from harness.reporting.tracking_page import tracking_page
 from harness.reporting.whole import making
 from harness.settings import InvalidStudy, Problem, printable
+from harness.settings.files import disk_error
 from harness.settings.patience import Unreachable
 from harness.study import Study
 from harness.study.changes import Changes
@@ -73,6 +75,8 @@ def rebuild(
             page = recorder.page_address()
     except (RecordError, Unreachable) as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
+    except OSError as error:
+        raise InvalidStudy([Problem("--results", disk_error(error))], what_to_do(error)) from None
     for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
         click.echo(printable(line))
     click.echo("\n".join(lines(pages(study, folder, tracking_uri=uri, page=page, storage=None))))
