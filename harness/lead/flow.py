@@ -34,7 +34,7 @@ from harness.lead.terminal.events import Phase
 from harness.lead.terminal.verdict_lines import said_of
 from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
-from harness.ledger.entries import MACHINE
+from harness.ledger.entries import MACHINE, Entry
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
@@ -48,7 +48,7 @@ from harness.ledger.trial_runs import n_runs, n_steps
 from harness.reporting.whole import making
 from harness.settings import InvalidStudy
 from harness.settings.beforehand import Beforehand
-from harness.settings.patience import Stopped, Unreachable
+from harness.settings.patience import Patience, Stopped, Unreachable
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.origin import Origin
@@ -105,14 +105,15 @@ def run(
     )
     with leadership(folder), executor, opened as stores:
         design, recorder, _ = stores
-        study, origin = still_widened(design, study, origin, options)
-        keep_kind(design, placement, options)
-        planned = planner(design, placement)
-        launch = launched(study, origin, design, placement)
-        begin(design, options)
-        checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
             with raised(), preparing_report() as helpers, making(folder) as made:
+                patiently = Patience(progress.say, stop)
+                study, origin = patiently(partial(still_widened, design, study, origin, options))
+                patiently(partial(keep_kind, design, placement, options))
+                planned = patiently(partial(planner, design, placement, patiently))
+                launch = patiently(partial(launched, study, origin, design, placement))
+                begin(design, options, patiently)
+                checkpoints = Checkpoints(folder, recorded_keys(patiently(design.entries)))
                 done = partial(count, study, progress, checkpoints)
                 claims = ClaimRecord(study, *stores)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
@@ -150,6 +151,11 @@ def published(recorder: Recorder, commits: Commits, folder: Path, page: "Page", 
     return address
 
 
+def recorded_keys(entries: Sequence[Entry]) -> Iterator[str]:
+    """The keys of all runs that are recorded."""
+    return (key for entry in entries if entry.told for key in entry.run_keys())
+
+
 def saved(progress: Progress) -> str:
     """How much of a study that ends early is kept."""
     return f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
@@ -161,11 +167,11 @@ def launched(study: Study, origin: Origin, design: Design, placement: Placement)
     return launch_of(study, origin, plan=described(placement), environment=trained_on)
 
 
-def begin(design: Design, options: Options) -> None:
+def begin(design: Design, options: Options, patiently: Patience) -> None:
     """Say what a launch is about to do, and keep how much that is for those who list studies."""
-    for line in beginning(design):
+    for line in patiently(lambda: list(beginning(design))):
         options.say(line)
-    design.keep_summary()
+    patiently(design.keep_summary)
 
 
 def settle(stores: Stores, commits: Commits, checkpoints: Checkpoints) -> list[str]:
