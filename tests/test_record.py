@@ -695,6 +695,23 @@ def test_a_database_or_file_of_something_else_stays_as_it_was(tmp_path: Path) ->
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.parametrize("another", [False, True])
+def test_an_experiment_that_is_renamed_is_found_by_its_runs(another: bool, launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    client = connect(default_tracking_uri(results))
+    renamed = client.get_experiment_by_name("rnn_clip")
+    client.rename_experiment(renamed.experiment_id, "my nice name")
+    if another:
+        client.create_experiment("rnn_clip")
+    before = {each.name for each in client.search_experiments()}
+    later = recorder(results)
+    later.start_launch({})
+    later.keep_only({0})
+    later.record(trial(1))
+    assert {each.name for each in client.search_experiments()} == before
+    assert [share.entry for share in everything(recorder(results))] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("statement", "number", "words"),
     [

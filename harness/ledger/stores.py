@@ -170,7 +170,7 @@ def open_records(study_name: str, results: Path, tracking_uri: str | None) -> tu
     recorder = recorder_of(study_name, results, tracking_uri)
     known, own = recorder.identities(), identity_in(journal_in(results), study_name)
     if not known:
-        return recorder, ""
+        return recorder if own is None else recorder.of(own), ""
     chosen = own if own in known else known[0]
     note = ""
     if len(known) > 1:
