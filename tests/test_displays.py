@@ -343,7 +343,12 @@ def study_file(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_json_is_all_there_is_on_stdout_and_tells_all_of_a_run(study_file: Path) -> None:
+    loud = MINE.replace(
+        "    def forward(self, x):\n", "    def forward(self, x):\n        print('hello from the net')\n"
+    )
+    study_file.write_text(f"{loud}\nprint('hello from the file')\n")
     done = subprocess.run(command(study_file, "--quick", "--json"), capture_output=True, text=True, check=True)
+    assert "hello from the file" in done.stderr and "hello from the net" in done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [one["event"] for one in told]
     assert kinds[0] == "study" and kinds[-1] == "end"
