@@ -185,7 +185,7 @@ def test_while_what_has_trained_is_recorded_nothing_is_said_of_the_time_left() -
     for _ in range(4):
         clock.now_s += 1.0
         progress.trained(taken=10, steps=10, work=10.0)
-    assert progress.left_s() is None and progress.share == 1.0
+    assert progress.left_s() is None and f"{progress.share:.0%}" == "99%"
     progress.recorded(4, entry=0)
     assert progress.left_s() == 0.0
     short = Progress(runs=4, steps=40, work=50.0, cell_of={0: 0})  # less work than was planned
@@ -238,7 +238,7 @@ def test_populations_count_what_the_study_lacks_and_are_done_when_their_runs_are
     tally.arrived(0, back(runs[:2]))
     assert progress.done_steps == 12
     tally.arrived(0, back(runs[2:]))
-    assert (progress.done_steps, progress.share) == (20, 1.0)
+    assert (progress.done_steps, progress.done_work) == (20, 20.0)
 
 
 # --- Best so far

@@ -279,6 +279,14 @@ def test_a_folder_without_its_mark_says_that_its_writing_was_interrupted(ran: Pa
         assert done.exit_code == 2 and "has no counts.json, which is written last" in done.output, done.output
 
 
+def test_what_is_no_result_and_no_run_is_refused_in_words(ran: Path) -> None:
+    results = load(ran)
+    with pytest.raises(TypeError, match=r"compare takes Results, such as harness\.load"):
+        results.compare(str(ran))
+    with pytest.raises(TypeError, match="weights takes a row of runs, or trial and seed"):
+        results.weights(results.runs["key"].iloc[0])
+
+
 def test_a_pair_table_that_is_gone_is_missing(folder: Path) -> None:
     (folder / "pairs.csv").unlink()
     with pytest.raises(InvalidStudy, match=r"pairs\.csv: is missing; `harness report STUDY`"):

@@ -121,6 +121,7 @@ def run(
                 leader = Leader(study, design, commits, executor, progress, planned, placement.costs.of, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, made / CURVES_FILE)
+                stop.check()
                 options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
                 options.say(trained(progress, time.monotonic() - options.started))
                 options.display.tell(Phase("report"))
@@ -131,8 +132,9 @@ def run(
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
                 verdicts = build_report(study, told, documents, runs, made, folder, helpers=tuple(helpers))
                 failed = int((runs["status"] == "failed").sum())
-                page = tracking_page(study, origin.doc, verdicts, folder)
-                address = published(recorder, commits, folder, page, failed=failed)
+                address = published(
+                    recorder, commits, folder, tracking_page(study, origin.doc, verdicts, folder), failed=failed
+                )
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, MemoryError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable, OSError):
                 recorder.finish_launch("KILLED")

@@ -33,6 +33,11 @@ class Stop:
         """True from the deadline or the first Ctrl-C on."""
         return self.asked or time.monotonic() > self._deadline
 
+    def check(self) -> None:
+        """Raises `Stopped` where Ctrl-C asked while the last runs were finished: it ends a command at any moment."""
+        if self.asked:
+            raise Stopped
+
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Within the block the first Ctrl-C only asks to stop. Beside the main thread there is no Ctrl-C to hear."""

@@ -98,8 +98,11 @@ class Results:
             metrics: that are compared; None for those of both studies' claims, or test loss and error where there are none.
 
         Raises:
+            TypeError: `other` is no `Results`.
             InvalidStudy: both are one folder, a metric is not recorded by both, or a cell has several runs of a seed.
         """
+        if not isinstance(other, Results):
+            raise TypeError(f"compare takes Results, such as harness.load(folder) gives; got {type(other).__name__}")
         return compare(self, other, metrics).cells
 
     def weights(self, run: "pd.Series[Any] | tuple[int, int]") -> dict[str, Tensor]:
@@ -109,8 +112,11 @@ class Results:
             run: a row of `runs`, or trial and seed.
 
         Raises:
+            TypeError: it is neither.
             InvalidStudy: there is no such run, or there are no weights of it.
         """
+        if not isinstance(run, tuple | pd.Series):
+            raise TypeError(f"weights takes a row of runs, or trial and seed such as (0, 1); got {run!r}")
         trial, seed = (int(n) for n in (run if isinstance(run, tuple) else (run["trial"], run["seed"])))
         rows, name = (
             self.runs[(self.runs["trial"] == trial) & (self.runs["seed"] == seed)],
