@@ -115,9 +115,8 @@ def run(
                 begin(design, options, patiently)
                 checkpoints = Checkpoints(folder, recorded_keys(patiently(design.entries)))
                 done = partial(count, study, progress, checkpoints)
-                claims = ClaimRecord(study, *stores)
+                claims = entered(study, stores, patiently, options)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
-                enter(claims, study, commits, options)
                 leader = Leader(study, design, commits, executor, progress, planned, placement.costs.of, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, made / CURVES_FILE)
@@ -132,9 +131,8 @@ def run(
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
                 verdicts = build_report(study, told, documents, runs, made, folder, helpers=tuple(helpers))
                 failed = int((runs["status"] == "failed").sum())
-                address = published(
-                    recorder, commits, folder, tracking_page(study, origin.doc, verdicts, folder), failed=failed
-                )
+                page = tracking_page(study, origin.doc, verdicts, folder)
+                address = published(recorder, commits, folder, page, failed=failed)
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, MemoryError, InvalidStudy) as error:
             with suppress(RecordError, Unreachable, OSError):
                 recorder.finish_launch("KILLED")
@@ -211,11 +209,13 @@ def beginning(design: Design) -> Iterator[str]:
         yield f"{others} of the study as it is now and left alone; `harness list` shows such runs, `harness forget` deletes them."
 
 
-def enter(claims: ClaimRecord, study: Study, commits: Commits, options: Options) -> None:
-    """Enter the claims into their record, and say which are not registered as they are."""
-    commits.patiently(claims.enter)
+def entered(study: Study, stores: Stores, patiently: Patience, options: Options) -> ClaimRecord:
+    """The record of the claims, which are entered into it; says which are not registered as they are."""
+    claims = ClaimRecord(study, *stores)
+    patiently(claims.enter)
     for line in said_of(registrations(study, claims.chain)):
         options.say(line)
+    return claims
 
 
 def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
