@@ -2,12 +2,14 @@
 
 import sys
 import time
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 
 from harness.execution.processes import serve
+from harness.execution.streams import printing_to_stderr
 from harness.lead.terminal.arguments import StudyFile
 from harness.lead.terminal.help import Sections
 
@@ -110,7 +112,8 @@ def main(
     arguments, 3 an error of the harness itself, 130 interrupted and saved.
     """
     started = time.monotonic()
-    serve()
+    with printing_to_stderr() if as_json else nullcontext():
+        serve()
     from harness.lead.command import run_file  # takes seconds, in which the server of processes gets ready too
     from harness.lead.ending import ending
     from harness.lead.options import Options
@@ -130,7 +133,9 @@ def main(
         display.tell(Ended(INTERRUPTED, "Interrupted."))
 
     say_before_the_end(last_words)
-    sys.exit(ending(work, refused=f"{study_file} cannot run", tell=display.tell, listens=True))
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # what a user's code prints is no line of JSON
+        code = ending(work, refused=f"{study_file} cannot run", tell=display.tell, listens=True)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

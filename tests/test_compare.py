@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
-from own_study import no_drawing
+from own_study import no_drawing, without_digests
 from scipy import stats
 
 from harness import InvalidStudy, compare, load, report, run
@@ -124,7 +124,7 @@ def test_a_study_before_and_after_it_grew(results: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_runs_that_are_the_same_to_the_bit_are_counted(results: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(results / "before", tmp_path / "copy"))
+    copy = without_digests(shutil.copytree(results / "before", tmp_path / "copy"))
     assert set(load(results / "before").compare(load(copy))["n_same"]) == {8}
     table = pd.read_parquet(copy / "runs.parquet")
     table.loc[0, "test_loss"] = np.nextafter(table.loc[0, "test_loss"], 9.0)
@@ -151,7 +151,7 @@ def test_factors_and_cells_of_one_alone_are_named(results: Path) -> None:
 
 @pytest.mark.slow
 def test_a_factor_that_the_other_tunes_is_no_key(results: Path, tmp_path: Path) -> None:
-    other = Path(shutil.copytree(results / "before", tmp_path / "other"))
+    other = without_digests(shutil.copytree(results / "before", tmp_path / "other"))
     study = json.loads((other / "study.json").read_text())
     (other / "study.json").write_text(json.dumps(study | {"clipping.max_norm": "Tune(0.1, 1.0)"}))
     table = pd.read_parquet(other / "runs.parquet")
@@ -175,7 +175,7 @@ def test_a_factor_that_the_other_tunes_is_no_key(results: Path, tmp_path: Path) 
 def test_what_cannot_be_compared_is_refused(
     change: Callable[[Path], None], options: list[str], message: str, results: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(results / "before", tmp_path / "copy"))
+    folder = without_digests(shutil.copytree(results / "before", tmp_path / "copy"))
     change(folder)
     refused = compared(results / "grown", folder, *options)
     assert refused.exit_code == 2, refused.output
@@ -185,7 +185,7 @@ def test_what_cannot_be_compared_is_refused(
 
 @pytest.mark.slow
 def test_a_metric_of_one_alone_is_refused_and_so_is_the_same_folder(results: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(results / "before", tmp_path / "copy"))
+    folder = without_digests(shutil.copytree(results / "before", tmp_path / "copy"))
     pd.read_parquet(folder / "runs.parquet").drop(columns="test_error").to_parquet(folder / "runs.parquet", index=False)
     with pytest.raises(InvalidStudy, match=f"--metric: test_error is not recorded in {folder}"):
         load(results / "before").compare(load(folder), ["test_error"])
@@ -284,7 +284,7 @@ def test_a_baseline_that_is_none_is_refused_before_anything_is_written(results: 
 
 @pytest.mark.slow
 def test_a_baseline_with_several_runs_of_a_seed_is_said_to_be_beyond_comparison(results: Path, tmp_path: Path) -> None:
-    front = Path(shutil.copytree(results / "before", tmp_path / "front"))
+    front = without_digests(shutil.copytree(results / "before", tmp_path / "front"))
     runs = pd.read_parquet(front / "runs.parquet")
     pd.concat([runs, runs.assign(trial=99)]).to_parquet(front / "runs.parquet", index=False)
     done = reported(results, "--baseline", front)

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from own_study import MINE, harness_run
+from own_study import MINE, harness_run, without_digests
 from rich.console import Console
 
 import harness
@@ -185,7 +185,7 @@ def test_while_what_has_trained_is_recorded_nothing_is_said_of_the_time_left() -
     for _ in range(4):
         clock.now_s += 1.0
         progress.trained(taken=10, steps=10, work=10.0)
-    assert progress.left_s() is None and progress.share == 1.0
+    assert progress.left_s() is None and f"{progress.share:.0%}" == "99%"
     progress.recorded(4, entry=0)
     assert progress.left_s() == 0.0
     short = Progress(runs=4, steps=40, work=50.0, cell_of={0: 0})  # less work than was planned
@@ -238,7 +238,7 @@ def test_populations_count_what_the_study_lacks_and_are_done_when_their_runs_are
     tally.arrived(0, back(runs[:2]))
     assert progress.done_steps == 12
     tally.arrived(0, back(runs[2:]))
-    assert (progress.done_steps, progress.share) == (20, 1.0)
+    assert (progress.done_steps, progress.done_work) == (20, 20.0)
 
 
 # --- Best so far
@@ -343,7 +343,12 @@ def study_file(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_json_is_all_there_is_on_stdout_and_tells_all_of_a_run(study_file: Path) -> None:
+    loud = MINE.replace(
+        "    def forward(self, x):\n", "    def forward(self, x):\n        print('hello from the net')\n"
+    )
+    study_file.write_text(f"{loud}\nprint('hello from the file')\n")
     done = subprocess.run(command(study_file, "--quick", "--json"), capture_output=True, text=True, check=True)
+    assert "hello from the file" in done.stderr and "hello from the net" in done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [one["event"] for one in told]
     assert kinds[0] == "study" and kinds[-1] == "end"
@@ -512,7 +517,7 @@ def test_a_new_study_passes_the_doctor_and_a_quick_run(tmp_path: Path) -> None:
 
 
 def test_show_prints_the_verdicts_of_a_folder_and_runs_nothing_of_it(undisturbed: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(undisturbed / "mine", tmp_path / "mine")
+    folder = without_digests(shutil.copytree(undisturbed / "mine", tmp_path / "mine"))
     (folder / "study.py").write_text("raise SystemExit('it ran')")
     shown = CliRunner().invoke(everything, ["show", str(folder)])
     assert shown.exit_code == 0, shown.output

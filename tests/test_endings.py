@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ from harness.lead.as_begun import DEVICE_KIND
 from harness.lead.interruption import Stop, why_stopped
 from harness.lead.progress.progress import Progress
 from harness.ledger.design import Design
+from harness.settings import InvalidStudy
 from harness.settings.patience import Stopped
 from harness.study.changes import Changes
 from harness.study.load import load_study
@@ -70,6 +72,23 @@ def test_ctrl_c_while_the_report_is_written_is_called_so(
     assert "Out of time" not in done.output
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_the_last_runs_train_is_called_so(
+    study_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_all = flow.train_all
+
+    def interrupted(*of: Any) -> Any:
+        runs = train_all(*of)
+        signal.raise_signal(signal.SIGINT)
+        return runs
+
+    monkeypatch.setattr(flow, "train_all", interrupted)
+    done = harness_run(study_file, "--quick", results=tmp_path / "results")
+    assert done.exit_code == 130, done.output
+    assert "Interrupted: 20 of 20 runs are saved; the same command continues." in done.output
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
@@ -84,6 +103,13 @@ def test_ctrl_c_while_the_report_is_written_is_called_so(
 )
 def test_why_a_study_ended_is_said_in_words(error: BaseException, words: str) -> None:
     assert why_stopped(error, Stop(time.monotonic() - 1, Progress(0, 0))) == words
+
+
+def test_a_module_that_the_harness_hides_is_named(study_file: Path) -> None:
+    study_file.with_name("harness.py").write_text("def scale(x): return x\n")
+    study_file.write_text("from harness import scale\n")
+    with pytest.raises(InvalidStudy, match=r"harness\.py beside the study cannot be imported.*: rename it"):
+        load_study(study_file)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -23,6 +23,8 @@ from test_record import trial as finished_trial
 
 import harness.reporting.build
 from harness import report
+from harness.lead import flow
+from harness.lead.as_begun import still_widened
 from harness.ledger.claim_record import ClaimRecord
 from harness.ledger.design import Design
 from harness.ledger.records.commit import Commits
@@ -132,6 +134,41 @@ def test_a_study_outlives_its_database_and_its_server_and_moves_to_another_machi
     rebuilt = CliRunner().invoke(report.main, command)
     assert rebuilt.exit_code == 0, rebuilt.output
     assert tables(tmp_path / "third" / "mine") == whole
+
+
+def test_a_launch_waits_for_a_database_that_goes_away_as_it_begins(
+    team: Team, study_file: Path, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is away at each thing that is asked of it before, and as, the first round is planned."""
+    team = replace(team, postgres=Postgres())
+    met: set[str] = set()
+    back: list[threading.Timer] = []
+
+    def without_database(name: str) -> None:
+        function = getattr(Design, name)
+
+        def called(*args: object, **options: object) -> object:
+            if begun and name not in met and all(not timer.is_alive() for timer in back):
+                met.add(name)
+                team.postgres.stop()
+                back.append(threading.Timer(1, team.postgres.start))
+                back[-1].start()
+            return function(*args, **options)
+
+        monkeypatch.setattr(Design, name, called)
+
+    begun: list[bool] = []
+    monkeypatch.setattr(flow, "still_widened", lambda *of: begun.append(True) or still_widened(*of))
+    names = ["remembered", "collected", "changes", "there", "entries"]
+    for name in names:
+        without_database(name)
+    try:
+        done = harness_run(study_file, *team.options(), results=tmp_path / "results")
+    finally:
+        team.postgres.remove()
+    assert done.exit_code == 0, done.output
+    assert met == set(names) and "Waiting for it" in done.output
+    assert tables(tmp_path / "results" / "mine") == tables(undisturbed / "mine")
 
 
 def test_the_report_waits_for_a_server_that_goes_away_before_and_while_it_is_written(

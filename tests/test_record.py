@@ -32,6 +32,7 @@ from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.ledger.records.tracking import RecordError, connect, default_tracking_uri, own_errors
 from harness.ledger.stores import open_records
+from harness.settings.files import disk_error
 from harness.settings.patience import Unreachable
 
 FACTORS = {"clipping.max_norm": inf, "model.dropout": 0.2}
@@ -694,10 +695,52 @@ def test_a_database_or_file_of_something_else_stays_as_it_was(tmp_path: Path) ->
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
 
 
+@pytest.mark.parametrize("another", [False, True])
+def test_an_experiment_that_is_renamed_is_found_by_its_runs(another: bool, launched: Recorder, results: Path) -> None:
+    launched.record(trial(0))
+    client = connect(default_tracking_uri(results))
+    renamed = client.get_experiment_by_name("rnn_clip")
+    client.rename_experiment(renamed.experiment_id, "my nice name")
+    if another:
+        client.create_experiment("rnn_clip")
+    before = {each.name for each in client.search_experiments()}
+    later = recorder(results)
+    later.start_launch({})
+    later.keep_only({0})
+    later.record(trial(1))
+    assert {each.name for each in client.search_experiments()} == before
+    assert [share.entry for share in everything(recorder(results))] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("statement", "number", "words"),
+    [
+        ("max_page_count = 1", errno.ENOSPC, "MLflow's database: No space left on device"),
+        ("query_only = 1", errno.EROFS, "MLflow's database: it cannot be written"),
+    ],
+)
+def test_a_database_whose_disk_is_full_or_read_only_is_not_waited_for(
+    statement: str, number: int, words: str, launched: Recorder
+) -> None:
+    """SQLite itself says it, of a database that may not grow, or not be written."""
+    import sqlalchemy
+
+    def limited(connection: sqlite3.Connection, *_: object) -> None:
+        connection.execute(f"PRAGMA {statement}")
+
+    sqlalchemy.event.listen(sqlalchemy.pool.Pool, "checkout", limited)
+    try:
+        with pytest.raises(OSError, match="MLflow's database") as raised:
+            launched.record(trial(0, n_steps=3000))
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.pool.Pool, "checkout", limited)
+    assert raised.value.errno == number and disk_error(raised.value) == words
+
+
 def test_a_full_or_missing_disk_is_no_server_that_does_not_answer(tmp_path: Path) -> None:
     import requests
 
-    with pytest.raises(RecordError, match="No space left"), own_errors():
+    with pytest.raises(OSError, match="No space left"), own_errors():
         raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(RecordError, match="No such file"), own_errors():
         raise OSError("No such file: x")  # as MLflow says it, without errno

@@ -12,15 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from own_study import without_digests
 from synthetic import FakeStudy, rnn_clip, simulate
 
 import harness
-from harness import InvalidStudy, Results, Sweep, load, run
+from harness import InvalidStudy, Results, Sweep, compare, load, run, show, verify
 from harness.clipping import GlobalNorm, NoClipping, Value
 from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
-from harness.reporting.formats import claims_json, csv, parquet
+from harness.reporting.formats import claims_json, counts_json, csv, parquet
 from harness.reporting.reading import cells_of
+from harness.reporting.results import READ
 from harness.reporting.tables import sort_runs, summarize
 
 pytestmark = pytest.mark.slow
@@ -72,7 +74,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(ran: Path, tmp_path: Path) -> Path:
     """A copy of it, to be damaged."""
-    return Path(shutil.copytree(ran, tmp_path / "results" / "small"))
+    return without_digests(shutil.copytree(ran, tmp_path / "results" / "small"))
 
 
 def test_tables_are_those_that_the_study_left(ran: Path) -> None:
@@ -244,6 +246,53 @@ def test_a_level_that_no_run_has_yet_stays_what_it_is(tmp_path: Path) -> None:
         assert cells_of(tmp_path / name, pd.DataFrame({"x": [1, 1]}))["x"].tolist() == [1.0, 2.5]
 
 
+def all_of(folder: Path) -> tuple[pd.DataFrame, ...]:
+    results = load(folder)
+    return results.runs, results.curves, results.pairs
+
+
+def test_files_of_two_states_are_no_result(ran: Path, tmp_path: Path) -> None:
+    """Each file that is read is another one than was written with the rest: an older one, or one that was cut short."""
+    for name in READ:
+        folder = Path(shutil.copytree(ran, tmp_path / name))
+        results = load(folder)
+        content = (folder / name).read_bytes()
+        cut = content[: len(content) // 2].rpartition(b"\n")[0]
+        older = {"pairs.csv": cut, "curves.parquet": (folder / "runs.parquet").read_bytes()}.get(name, content + b"\n")
+        (folder / name).write_bytes(older)
+        with pytest.raises(InvalidStudy, match=f"{name}: is (not the file that was written with the others|damaged)"):
+            all_of(folder)
+        if name in ("curves.parquet", "pairs.csv"):
+            with pytest.raises(InvalidStudy, match="is not the file that was written with the others"):
+                _ = results.curves, results.pairs
+
+
+def test_a_folder_without_its_mark_says_that_its_writing_was_interrupted(ran: Path, folder: Path) -> None:
+    (folder / "counts.json").unlink()
+    for command in (
+        [show.main, folder],
+        [verify.main, folder],
+        [compare.main, folder, ran],
+        [compare.main, ran, folder],
+    ):
+        done = CliRunner().invoke(command[0], [str(each) for each in command[1:]])
+        assert done.exit_code == 2 and "has no counts.json, which is written last" in done.output, done.output
+
+
+def test_what_is_no_result_and_no_run_is_refused_in_words(ran: Path) -> None:
+    results = load(ran)
+    with pytest.raises(TypeError, match=r"compare takes Results, such as harness\.load"):
+        results.compare(str(ran))
+    with pytest.raises(TypeError, match="weights takes a row of runs, or trial and seed"):
+        results.weights(results.runs["key"].iloc[0])
+
+
+def test_a_pair_table_that_is_gone_is_missing(folder: Path) -> None:
+    (folder / "pairs.csv").unlink()
+    with pytest.raises(InvalidStudy, match=r"pairs\.csv: is missing; `harness report STUDY`"):
+        _ = load(folder).pairs
+
+
 def test_a_table_that_is_none_of_runs_is_refused(folder: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(folder / "runs.parquet")
     with pytest.raises(
@@ -265,6 +314,7 @@ def written(study: FakeStudy, folder: Path) -> Results:
     (folder / "claims.json").write_bytes(claims_json(judge(study.claims, runs, Plan.of(study))))
     for name in ("study.json", "environment.json"):
         (folder / name).write_text("{}")
+    (folder / "counts.json").write_bytes(counts_json(len(runs), len(runs), {}, {}))
     return load(folder)
 
 

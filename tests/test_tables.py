@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from harness.reporting import formats, report, tables
 from harness.reporting.page.run_table import run_table
 from harness.reporting.report import Subject, remove_stale, write_report
 from harness.reporting.tables import summarize
-from harness.settings import Sweep, Tune
+from harness.reporting.whole import check_marked, making, put_together
+from harness.settings import InvalidStudy, Sweep, Tune
 from harness.settings.levels import Labels, at, spelled, stored
 from harness.settings.measured_on import MEASURED_ON, measured_on
 from harness.settings.metrics import METRICS
@@ -33,11 +35,11 @@ from harness.tasks import Images
 def write(
     study: FakeStudy, runs: pd.DataFrame, curves: pd.DataFrame, folder: Path, *, expected_runs: int | None = None
 ) -> list:
-    folder.mkdir(exist_ok=True)
-    curves.to_parquet(folder / "curves.parquet", index=False)
     expected = len(runs) if expected_runs is None else expected_runs
     subject = Subject(study, "Why?", {"device": "cpu"}, ["python -m harness.run s.py"], expected)
-    return write_report(subject, runs, folder)
+    with making(folder) as made:
+        curves.to_parquet(made / "curves.parquet", index=False)
+        return write_report(subject, runs, made, folder)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -249,17 +251,45 @@ def test_figures_of_an_earlier_report_do_not_stay(tmp_path: Path):
     assert not (tmp_path / "figures" / "surface.svg").exists()
 
 
-def test_a_file_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    report.write(tmp_path / "x.csv", b"old")
+@pytest.mark.parametrize("ended", [OSError("no space left"), KeyboardInterrupt()])
+def test_a_report_that_is_cut_short_leaves_the_one_before(
+    ended: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    study = STUDIES["nothing swept or tuned"]
+    runs, curves = simulate(study, every=4)
+    write(study, runs, curves, tmp_path)
+    before = content(tmp_path)
 
-    def full_disk(self: Path, data: bytes) -> int:
-        raise OSError("no space left")
+    def cut_short(page: object) -> str:
+        raise ended
 
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        report.write(tmp_path / "x.csv", b"new")
-    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
-    assert (tmp_path / "x.csv").read_bytes() == b"old"
+    monkeypatch.setattr("harness.reporting.html.render", cut_short)  # the last that is made
+    with pytest.raises(type(ended)):
+        write(study, runs.assign(test_loss=runs["test_loss"] + 1), curves, tmp_path)
+    drawn = "figures/drawn.json"
+    assert {**content(tmp_path), drawn: b""} == {**before, drawn: b""}
+
+
+def test_a_result_has_its_mark_only_while_its_files_are_of_one_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    study = STUDIES["nothing swept or tuned"]
+    runs, curves = simulate(study, every=4)
+    write(study, runs, curves, tmp_path)
+    before, replace, n_files = content(tmp_path), os.replace, 0
+
+    def counting(source: Path, target: Path) -> None:
+        nonlocal n_files
+        n_files += 1
+        assert not (tmp_path / "counts.json").exists(), target
+        replace(source, target)
+
+    monkeypatch.setattr("harness.reporting.whole.os.replace", counting)
+    with making(tmp_path) as made:
+        for name in before:
+            report.write(made / name, b"another state")
+        put_together(made, tmp_path)
+    assert n_files == len(before) and set(content(tmp_path).values()) == {b"another state"}
+    with pytest.raises(InvalidStudy, match=r"has no counts\.json, which is written last"):
+        check_marked(tmp_path / "figures")
 
 
 def test_report_says_what_each_measured_metric_means_and_shows_diagnostics(tmp_path: Path):

@@ -21,6 +21,7 @@ from harness.ledger.records.populations import COLUMNS, POPULATIONS_FILE
 from harness.ledger.run_table import OUTCOME
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
+from harness.reporting.whole import check_marked
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import spelled
 from harness.study import Study
@@ -90,6 +91,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     absent = [name for name in wanted if not (folder / name).is_file() and not (name == "study.py" and study_file)]
     if absent:
         raise InvalidStudy([Problem(str(folder / name), ABSENT.get(name, WRITTEN_AGAIN)) for name in absent])
+    check_marked(folder)
     study = _study(folder, study_file)
     runs = read_table(folder / RUNS_FILE, (*IDENTITY, *OUTCOME), IDENTITY[:2])
     trials = _trials(study, runs, folder / RUNS_FILE)

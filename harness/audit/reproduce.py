@@ -62,7 +62,7 @@ def reproduce(
 
 def _changes(file: Path) -> Changes:
     """Those with which a study was published; none where nothing is said of them."""
-    return read(file, lambda path: parse_changes(json_of(path))) if file.exists() else NO_CHANGES
+    return read(file, lambda path: parse_changes(json_of(path)), {}) if file.exists() else NO_CHANGES
 
 
 def differences(published: Results, again: Results) -> tuple[bool, list[str]]:

@@ -4,6 +4,8 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -48,3 +50,15 @@ class _Descriptor(io.FileIO):
         os.dup2(nowhere, self.fileno())
         os.close(nowhere)
         return memoryview(content).nbytes
+
+
+@contextmanager
+def printing_to_stderr() -> Iterator[None]:
+    """Processes that are started within the block print to this one's stderr."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -12,6 +12,7 @@ from harness.lead.options import Options
 from harness.ledger.design import Design
 from harness.ledger.spaces import WIDEN
 from harness.settings import InvalidStudy, Problem
+from harness.settings.patience import Patience
 from harness.study import Study
 from harness.study.origin import Origin
 from harness.study.widening import widening_problems
@@ -51,13 +52,14 @@ def check_kind(begun_on: str, placement: Placement, options: Options) -> None:
         raise InvalidStudy([Problem(option, message, got)])
 
 
-def planner(design: Design, placement: Placement) -> Planner:
-    """How runs are put together: as when the study was begun, in the ways that were found then."""
+def planner(design: Design, placement: Placement, patiently: Patience) -> Planner:
+    """How runs are put together: as when the study was begun, in the ways that were found then; it waits for a storage that is away."""
     abreast = design.remembered("abreast", lambda: len(placement.places))
 
     def way_of(name: str, runs: list[Run]) -> Way:
         size = len(runs).bit_length()  # a study that was begun with one seed may have many now
-        return Way(**design.remembered(f"way {name} {size}", lambda: asdict(known_or_examined(name, runs))))
+        key = f"way {name} {size}"
+        return Way(**patiently(partial(design.remembered, key, lambda: asdict(known_or_examined(name, runs)))))
 
     def known_or_examined(name: str, runs: list[Run]) -> Way:
         return placement.ways[name] if name in placement.ways else placement.examine(runs)[name]

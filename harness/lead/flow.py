@@ -35,7 +35,7 @@ from harness.lead.terminal.overview import power
 from harness.lead.terminal.verdict_lines import said_of
 from harness.ledger.claim_record import REGISTERED, ClaimRecord
 from harness.ledger.design import Design
-from harness.ledger.entries import MACHINE
+from harness.ledger.entries import MACHINE, Entry
 from harness.ledger.environment import environment, joint
 from harness.ledger.records.commit import Commits
 from harness.ledger.records.finished import CURVES_FILE, FinishedTrial
@@ -46,9 +46,10 @@ from harness.ledger.records.tracking import RecordError, ui_command
 from harness.ledger.run_table import run_table
 from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
+from harness.reporting.whole import making
 from harness.settings import InvalidStudy
 from harness.settings.beforehand import Beforehand
-from harness.settings.patience import Stopped, Unreachable
+from harness.settings.patience import Patience, Stopped, Unreachable
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.origin import Origin
@@ -105,21 +106,22 @@ def run(
     )
     with leadership(folder), executor, opened as stores:
         design, recorder, _ = stores
-        study, origin = still_widened(design, study, origin, options)
-        keep_kind(design, placement, options)
-        planned = planner(design, placement)
-        launch = launched(study, origin, design, placement)
-        begin(design, options)
-        checkpoints = Checkpoints(folder, (key for entry in design.entries() if entry.told for key in entry.run_keys()))
         try:
-            with raised(), preparing_report() as helpers:
+            with raised(), preparing_report() as helpers, making(folder) as made:
+                patiently = Patience(progress.say, stop)
+                study, origin = patiently(partial(still_widened, design, study, origin, options))
+                patiently(partial(keep_kind, design, placement, options))
+                planned = patiently(partial(planner, design, placement, patiently))
+                launch = patiently(partial(launched, study, origin, design, placement))
+                begin(design, options, patiently)
+                checkpoints = Checkpoints(folder, recorded_keys(patiently(design.entries)))
                 done = partial(count, study, progress, checkpoints)
-                claims = ClaimRecord(study, *stores, folder=folder)
+                claims = entered(study, stores, patiently, options, folder)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
-                enter(claims, study, commits, options)
                 leader = Leader(study, design, commits, executor, progress, planned, placement.costs.of, stop)
                 with stop.listening(), commits:
-                    runs = train_all(leader, recorder, folder / CURVES_FILE)
+                    runs = train_all(leader, recorder, made / CURVES_FILE)
+                stop.check()
                 options.note([*settle(stores, commits, checkpoints), *left_to_know(study, runs, folder, options)])
                 options.say(trained(progress, time.monotonic() - options.started))
                 options.display.tell(Phase("report"))
@@ -128,12 +130,12 @@ def run(
 
                 told = Told(origin.doc, [*again(command, origin), ui_command(options.uri)])
                 documents = commits.patiently(partial(recorder.read_documents, (*DOCUMENTS, REGISTERED)))
-                verdicts = build_report(study, told, documents, runs, folder, helpers=tuple(helpers))
+                verdicts = build_report(study, told, documents, runs, made, folder, helpers=tuple(helpers))
                 failed = int((runs["status"] == "failed").sum())
                 page = tracking_page(study, origin.doc, verdicts, folder)
                 address = published(recorder, commits, folder, page, failed=failed)
         except (KeyboardInterrupt, Stopped, RecordError, Unreachable, OSError, MemoryError, InvalidStudy) as error:
-            with suppress(RecordError, Unreachable):
+            with suppress(RecordError, Unreachable, OSError):
                 recorder.finish_launch("KILLED")
             if isinstance(error, InvalidStudy):  # a process that trains found another study
                 raise
@@ -150,6 +152,11 @@ def published(recorder: Recorder, commits: Commits, folder: Path, page: "Page", 
     return address
 
 
+def recorded_keys(entries: Sequence[Entry]) -> Iterator[str]:
+    """The keys of all runs that are recorded."""
+    return (key for entry in entries if entry.told for key in entry.run_keys())
+
+
 def saved(progress: Progress) -> str:
     """How much of a study that ends early is kept."""
     return f"{progress.done_runs:,} of {counted(progress.runs, 'run is', 'runs are')} saved"
@@ -161,11 +168,11 @@ def launched(study: Study, origin: Origin, design: Design, placement: Placement)
     return launch_of(study, origin, plan=described(placement), environment=trained_on)
 
 
-def begin(design: Design, options: Options) -> None:
+def begin(design: Design, options: Options, patiently: Patience) -> None:
     """Say what a launch is about to do, and keep how much that is for those who list studies."""
-    for line in beginning(design):
+    for line in patiently(lambda: list(beginning(design))):
         options.say(line)
-    design.keep_summary()
+    patiently(design.keep_summary)
 
 
 def settle(stores: Stores, commits: Commits, checkpoints: Checkpoints) -> list[str]:
@@ -203,12 +210,14 @@ def beginning(design: Design) -> Iterator[str]:
         yield f"{others} of the study as it is now and left alone; `harness list` shows such runs, `harness forget` deletes them."
 
 
-def enter(claims: ClaimRecord, study: Study, commits: Commits, options: Options) -> None:
-    """Enter the claims into their record; say which are not registered as they are, and what seeds can decide of each."""
-    commits.patiently(claims.enter)
+def entered(study: Study, stores: Stores, patiently: Patience, options: Options, folder: Path) -> ClaimRecord:
+    """The record of the claims, which are entered into it; says which are not registered as they are, and what seeds can decide of each."""
+    claims = ClaimRecord(study, *stores, folder=folder)
+    patiently(claims.enter)
     found = registrations(study, claims.chain)
     for line in (*said_of(found), *power(study, found)):
         options.say(line)
+    return claims
 
 
 def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:

@@ -1,6 +1,5 @@
 """How a study ends early: at a deadline, at Ctrl-C, or by what kept it from going on."""
 
-import errno
 import signal
 import threading
 import time
@@ -8,13 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from harness.settings.files import disk_error
+from harness.settings.files import FULL, disk_error
 from harness.settings.patience import Stopped
 
 if TYPE_CHECKING:  # a command that is refused at once does not wait for tables to be imported
     from harness.lead.progress.progress import Progress
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Interrupted(Exception):
@@ -35,6 +32,11 @@ class Stop:
     def __call__(self) -> bool:
         """True from the deadline or the first Ctrl-C on."""
         return self.asked or time.monotonic() > self._deadline
+
+    def check(self) -> None:
+        """Raises `Stopped` where Ctrl-C asked while the last runs were finished: it ends a command at any moment."""
+        if self.asked:
+            raise Stopped
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -73,7 +75,7 @@ def why_stopped(error: BaseException, stop: Stop) -> str:
 def what_to_do(error: BaseException) -> str:
     """How a study that ended early goes on.
 
-    >>> what_to_do(OSError(errno.ENOSPC, "No space left on device")), what_to_do(KeyboardInterrupt())
+    >>> what_to_do(OSError(28, "No space left on device")), what_to_do(KeyboardInterrupt())
     ('make room there, and the same command continues', 'the same command continues')
     """
     if isinstance(error, MemoryError):

@@ -8,6 +8,7 @@ import click
 import pandas as pd
 
 from harness.lead.ending import DONE
+from harness.lead.interruption import what_to_do
 from harness.lead.pages import lines, pages
 from harness.lead.terminal.command_line import run_command
 from harness.lead.terminal.verdict_lines import is_as_registered, verdict_lines
@@ -23,7 +24,9 @@ from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import Told, build_report, recorded_changes
 from harness.reporting.results import Results, load
 from harness.reporting.tracking_page import tracking_page
+from harness.reporting.whole import making
 from harness.settings import InvalidStudy, Problem, printable
+from harness.settings.files import disk_error
 from harness.settings.patience import Unreachable
 from harness.study import Study
 from harness.study.changes import Changes
@@ -55,23 +58,25 @@ def rebuild(
         recorder, note = open_records(study.name, results, tracking_uri)
         if note:
             click.echo(note, err=True)
-        with leadership(folder):
+        with leadership(folder), making(folder) as made:
             study, origin = load_with_origin(study_file, recorded_changes(recorder).then(changes))
             command = _command(origin, results, tracking_uri)
-            runs = recorded_runs(study, recorder, folder / CURVES_FILE, command)
+            runs = recorded_runs(study, recorder, made / CURVES_FILE, command)
             documents = recorder.read_documents((*DOCUMENTS, REGISTERED))
             before = documents.get(REGISTERED)
             documents |= source_of(origin) | {REGISTERED: with_claims(study, runs, before)}
             if documents[REGISTERED] != before:
                 recorder.write_documents({REGISTERED: documents[REGISTERED]})
             verdicts = build_report(
-                study, Told(origin.doc, [command, ui_command(uri)], earlier), documents, runs, folder
+                study, Told(origin.doc, [command, ui_command(uri)], earlier), documents, runs, made, folder
             )
             recorder.log_report(folder)
             recorder.show(tracking_page(study, origin.doc, verdicts, folder))
             page = recorder.page_address()
     except (RecordError, Unreachable) as error:
         raise InvalidStudy([Problem("--tracking-uri", str(error))], f"{SEE_TO_IT} --tracking-uri") from None
+    except OSError as error:
+        raise InvalidStudy([Problem("--results", disk_error(error))], what_to_do(error)) from None
     for line in verdict_lines([verdict for verdict in verdicts if not is_as_registered(verdict)]):
         click.echo(printable(line))
     click.echo("\n".join(lines(pages(study, folder, tracking_uri=uri, page=page, storage=None))))

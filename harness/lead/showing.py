@@ -8,8 +8,9 @@ import click
 from harness.inference.verdict import Verdict
 from harness.lead.ending import DONE
 from harness.lead.terminal.verdict_lines import verdict_lines
-from harness.reporting.reading import REMEDY, verdict_of
+from harness.reporting.reading import verdict_of
 from harness.reporting.results import CLAIMS_FILE, Results, load
+from harness.reporting.whole import REMEDY
 from harness.settings import InvalidStudy, Problem, printable
 from harness.settings.levels import in_short
 from harness.settings.show import counted

@@ -89,6 +89,7 @@ class Design:
         self._lock.end()
         close_storage(self._storage)
 
+    @reachable()
     def changes(self) -> list[str]:
         """A line for each setting in which the study differs from that of the launch before; this is the one to come after."""
         before = self._optuna.user_attrs.get("study")
@@ -97,12 +98,14 @@ class Design:
             self._optuna.set_user_attr("study", now)
         return [] if before is None else self.study.differences(before)
 
+    @reachable()
     def remembered(self, key: str, choose: Callable[[], Any]) -> Any:
         """A choice that must stay the same when the study is continued: the stored one, or a new one, now stored."""
         if key not in self._optuna.user_attrs:
             self._optuna.set_user_attr(key, choose())
         return self._optuna.user_attrs[key]
 
+    @reachable()
     def collected(self, key: str, value: Any) -> list[Any]:
         """What the launches that trained something were: their distinct values, the one of this launch included."""
         stored: list[Any] = self._optuna.user_attrs.get(key, [])

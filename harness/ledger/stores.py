@@ -15,6 +15,7 @@ from harness.ledger.records.tracking import RecordError, default_tracking_uri
 from harness.ledger.storage import StorageError, this_process
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import ambiguous, without_credentials
+from harness.settings.files import disk_error
 from harness.settings.patience import Unreachable
 from harness.study import Study
 
@@ -169,7 +170,7 @@ def open_records(study_name: str, results: Path, tracking_uri: str | None) -> tu
     recorder = recorder_of(study_name, results, tracking_uri)
     known, own = recorder.identities(), identity_in(journal_in(results), study_name)
     if not known:
-        return recorder, ""
+        return recorder if own is None else recorder.of(own), ""
     chosen = own if own in known else known[0]
     note = ""
     if len(known) > 1:
@@ -200,6 +201,8 @@ def usable(option: str) -> Iterator[None]:
         raise InvalidStudy([Problem("study", f"this study is being run by {leader}")], WAIT) from None
     except (RecordError, Unreachable, StorageError) as error:
         raise InvalidStudy([Problem(option, str(error))], f"{SEE_TO_IT} {option}") from None
+    except OSError as error:
+        raise InvalidStudy([Problem(option, disk_error(error))], f"{SEE_TO_IT} {option}") from None
     except Exception as error:  # whatever a database's driver raises
         raise InvalidStudy(
             [Problem(option, without_credentials(f"{type(error).__name__}: {error}"))], f"{SEE_TO_IT} {option}"

@@ -49,6 +49,7 @@ def build_report(
     told: Told,
     documents: Mapping[str, str],
     runs: pd.DataFrame,
+    made: Path,
     folder: Path,
     *,
     helpers: Sequence[Connection] = (),
@@ -60,7 +61,8 @@ def build_report(
         told: what else it says.
         documents: what is recorded of its launches, from `Recorder.read_documents`.
         runs: all of them, from `Recorder.read`.
-        folder: results/<study>/, where it wrote the curves.
+        made: from `harness.reporting.whole.making`, where it wrote the curves.
+        folder: results/<study>/, in which all is put in place together at the end.
         helpers: processes that draw figures, see `harness.reporting.plots.render_all`.
 
     Returns:
@@ -71,13 +73,13 @@ def build_report(
     """
     environment = _json("environment.json", documents.get("environment.json"))
     for name, text in documents.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        (made / name).write_text(text, encoding="utf-8")
     runs = with_rates(study, selected(study, runs))
     study = up_to_its_look(study, runs)
     chain = from_text(documents.get(REGISTERED))
     expected = expected_runs(study, runs)
     subject = Subject(study, recordable(told.doc), environment, told.commands, expected, chain, told.baseline)
-    return write_report(subject, runs, folder, helpers=helpers)
+    return write_report(subject, runs, made, folder, helpers=helpers)
 
 
 def up_to_its_look(study: Study, runs: pd.DataFrame) -> Study:

@@ -13,7 +13,7 @@ FILES = {
     "populations.parquet": "Which runs trained together; `harness verify` reads it.",
     "pairs.csv": "All pairs of levels of every factor, by metric, with exact p-values and q-values: exploratory.",
     "claims.json": "The verdict on each claim, with estimate, interval, every seed's difference and how it stands to the record.",
-    "counts.json": "How many runs there are, by phase and how they ended, and how many the whole study has.",
+    "counts.json": "How many runs there are, by phase and how they ended, how many the whole study has, and digests by which `harness.load` knows that its files belong together.",
     "claims_registered.json": "The record of claims: when each was made, and what was known then.",
     "figures/*.svg": "Each figure.",
     "figures/*.png": "The same for slides.",

@@ -44,7 +44,7 @@ def claims_json(found: Iterable[Verdict]) -> bytes:
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def counts_json(n_runs: int, expected_runs: int, by_kind: Mapping[str, int]) -> bytes:
-    """How many runs there are, of how many, and of each kind."""
-    content = {"runs": n_runs, "expected runs": expected_runs, **by_kind}
+def counts_json(n_runs: int, expected_runs: int, by_kind: Mapping[str, int], digests: Mapping[str, str]) -> bytes:
+    """How many runs there are, of how many, and of each kind; and name → digest of the files that belong together."""
+    content = {"runs": n_runs, "expected runs": expected_runs, **by_kind, "digests": digests}
     return (json.dumps(content, indent=1) + "\n").encode()

@@ -11,9 +11,8 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
 from harness.reporting.tables import COUNTS
+from harness.reporting.whole import REMEDY, check_unchanged
 from harness.settings import InvalidStudy, Problem
-
-REMEDY = "`harness report STUDY` writes the folder anew from the records, `harness run STUDY` goes on with the study"
 
 RUN_COLUMNS = ("trial", "seed", "phase", "status")
 TEXTS = ("title", "metric", "verdict", "label", "sentence")
@@ -24,16 +23,25 @@ ESTIMATES = ("mean", "interquartile_mean", "probability_of_improvement")
 T = TypeVar("T")
 
 
-def read(path: Path, reader: Callable[[Path], T]) -> T:
+def read(path: Path, reader: Callable[[Path], T], noted: Mapping[str, str]) -> T:
     """What a reader makes of a file.
 
+    Args:
+        path: the file.
+        reader: reads it.
+        noted: name → digest of the files that it was written with, itself included.
+
     Raises:
-        InvalidStudy: the file is damaged.
+        InvalidStudy: the file is missing, damaged, or not of one state with the others.
     """
+    if not path.is_file():
+        raise InvalidStudy([Problem(str(path), f"is missing; {REMEDY}")])
     try:
-        return reader(path)
+        found = reader(path)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, pa.ArrowException) as error:
         raise InvalidStudy([Problem(str(path), f"is damaged; {REMEDY}", str(error))]) from None
+    check_unchanged(path, noted)
+    return found
 
 
 def runs_of(path: Path) -> pd.DataFrame:
@@ -120,6 +128,12 @@ def _row(claim: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
 def _levels(levels: dict[str, Any], runs: pd.DataFrame) -> dict[str, Any]:
     numeric = [path for path in levels if path in runs and pd.api.types.is_numeric_dtype(runs[path])]
     return levels | {path: float(levels[path]) for path in numeric if isinstance(levels[path], str)}
+
+
+def counts_of(path: Path) -> dict[str, Any]:
+    """How many runs there are and there should be, and digests of the files, which an older version did not note."""
+    content = json_of(path)
+    return content | {"expected runs": int(content["expected runs"]), "digests": dict(content.get("digests", {}))}
 
 
 def json_of(path: Path) -> dict[str, Any]:

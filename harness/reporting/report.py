@@ -32,18 +32,17 @@ from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors, run_counts, trust
 from harness.reporting.page.words import incompleteness
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
-from harness.reporting.results import COUNTS_FILE, Results, load
+from harness.reporting.results import CLAIMS_FILE, PAIRS_FILE, READ, Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.tuning import at_shared_values, remarks
+from harness.reporting.whole import MARK, digests, put_together
 from harness.settings import InvalidStudy
-from harness.settings.files import put_in_place
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.registration import registrations
 from harness.study.scope import budget, scope, setups
 
-PAIRS_FILE = "pairs.csv"
 FIGURES = "figures"
 BASELINE_FILE = "tables/baseline.csv"
 
@@ -72,14 +71,15 @@ class Subject:
 
 
 def write_report(
-    subject: Subject, runs: pd.DataFrame, folder: Path, *, helpers: Sequence[Connection] = ()
+    subject: Subject, runs: pd.DataFrame, made: Path, folder: Path, *, helpers: Sequence[Connection] = ()
 ) -> list[Verdict]:
     """Write all tables, figures, verdicts and reports of a study.
 
     Args:
         subject: the study and what is to be said of it.
         runs: one row per run, columns as in the public contract; left as it is.
-        folder: `results/<study>`, which has `curves.parquet`: one row per run and logged step.
+        made: where all files are made, with `curves.parquet`, one row per run and logged step, and the study's documents.
+        folder: `results/<study>`, where they are put in place together at the end.
         helpers: processes that draw figures, see `plots.render_all`.
 
     Returns:
@@ -90,7 +90,7 @@ def write_report(
     runs = sort_runs(study, runs)
     verdicts = judge_registered(study, runs, registrations(study, subject.chain))
     summary = summarize(study, runs)
-    drawn = list(plots.plots(runs, folder / CURVES_FILE, study, verdicts))
+    drawn = list(plots.plots(runs, made / CURVES_FILE, study, verdicts))
     images = plots.render_all(drawn, helpers, folder / FIGURES)
     pictures = [
         Picture(plot.name, plot.caption, image.svg, plot.title) for plot, image in zip(drawn, images, strict=True)
@@ -101,24 +101,25 @@ def write_report(
     shares = [plot.data for plot in drawn if plot.name == "importance"]
     importances = shares[0] if shares else importance(study, runs, metrics)
     found = explored(study, runs, importances, pairs)
-    page = page_of(subject, runs, summary, verdicts, pictures, found, curves_of(folder / CURVES_FILE, runs, study))
-    write(folder / RUNS_FILE, parquet(runs))
-    write(folder / "runs.csv", csv(runs))
+    page = page_of(subject, runs, summary, verdicts, pictures, found, curves_of(made / CURVES_FILE, runs, study))
+    write(made / RUNS_FILE, parquet(runs))
+    write(made / "runs.csv", csv(runs))
     for name, content in exports(study, summary, verdicts, counts(runs)).items():
-        write(folder / name, content)
-    write(folder / PAIRS_FILE, csv(pairs))
-    write(folder / "claims.json", claims_json(verdicts))
-    write(folder / COUNTS_FILE, counts_json(len(runs), subject.expected_runs, counts(runs)))
-    (folder / BASELINE_FILE).unlink(missing_ok=True)  # of a report that had one
+        write(made / name, content)
+    write(made / PAIRS_FILE, csv(pairs))
+    write(made / CLAIMS_FILE, claims_json(verdicts))
+    write(made / MARK, counts_json(len(runs), subject.expected_runs, counts(runs), digests(made, READ)))
     if subject.baseline is not None:
-        page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, folder))
+        page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, made))
     for plot, image in zip(drawn, images, strict=True):
-        write(folder / FIGURES / f"{plot.name}.csv", csv(plot.data))
+        write(made / FIGURES / f"{plot.name}.csv", csv(plot.data))
         for kind, content in image._asdict().items():
-            write(folder / FIGURES / f"{plot.name}.{kind}", content)
+            write(made / FIGURES / f"{plot.name}.{kind}", content)
+    write(made / "summary.md", html.markdown(page).encode())
+    write(made / "report.html", html.render(page).encode())
+    (folder / BASELINE_FILE).unlink(missing_ok=True)  # of a report that had one
+    put_together(made, folder)
     remove_stale(folder / FIGURES, {plot.name for plot in drawn})
-    write(folder / "summary.md", html.markdown(page).encode())
-    write(folder / "report.html", html.render(page).encode())
     return verdicts
 
 
@@ -160,13 +161,13 @@ def page_of(
     )
 
 
-def differences(baseline: Results, folder: Path) -> list[Captioned]:
-    """What a page says of an earlier result, once the tables of the study are in its folder; maybe why it cannot say more."""
+def differences(baseline: Results, made: Path) -> list[Captioned]:
+    """What a page says of an earlier result, once the tables of the study are made; maybe why it cannot say more."""
     try:
-        found = compare(baseline, load(folder))
+        found = compare(baseline, load(made))
     except InvalidStudy as error:
         return [Captioned(f"Not compared: {error}", Table([], []))]
-    write(folder / BASELINE_FILE, csv(found.cells.drop(columns="per_seed", errors="ignore")))
+    write(made / BASELINE_FILE, csv(found.cells.drop(columns="per_seed", errors="ignore")))
     return against(found)
 
 
@@ -194,9 +195,9 @@ def looked(study: Study, verdicts: Sequence[Verdict]) -> str:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Put a file in place whole."""
-    with put_in_place(path) as beside:
-        beside.write_bytes(content)
+    """Write a file, in a folder that is made if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def remove_stale(figures: Path, names: set[str]) -> None:

@@ -6,7 +6,7 @@ is a record, all that is read is data.
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
 from harness.reporting.notebook import as_html
 from harness.reporting.page.words import incompleteness
-from harness.reporting.reading import REMEDY, cells_of, json_of, pairs_of, read, runs_of, verdicts_of
+from harness.reporting.reading import cells_of, counts_of, json_of, pairs_of, read, runs_of, verdicts_of
+from harness.reporting.whole import MARK, REMEDY, check_marked
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.show import counted
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "claims.json", "study.json", "environment.json"
 SUMMARY_FILE, OLD_SUMMARY_FILE = "summary.parquet", "summary.csv"
 FILES = (RUNS_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
-PAIRS_FILE, COUNTS_FILE = "pairs.csv", "counts.json"
+PAIRS_FILE = "pairs.csv"
+READ = (*FILES, CURVES_FILE, PAIRS_FILE)
+"""What is read from a folder: of each file a digest is noted."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,6 +50,8 @@ class Results:
             last; `was`, `cells` and `catastrophes` are what `claims.json` has of the form that was registered, of each cell by itself,
             and of runs that diverged or collapsed.
         study: everything that decides the results, as text by path, and under `environment` what ran and where.
+        counts: how many runs there are, by phase and how they ended, of how many, and digests of the files, as in `counts.json`; empty where an older version wrote the
+            folder, which did not say.
     """
 
     folder: Path
@@ -54,29 +59,21 @@ class Results:
     cells: pd.DataFrame
     verdicts: pd.DataFrame
     study: dict[str, Any]
+    counts: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def curves(self) -> pd.DataFrame:
         """One row per run and logged step: `trial`, `seed`, levels of what is swept, `step`, values. Read when first asked for.
 
         Raises:
-            InvalidStudy: the file is damaged, or was left out as large files are.
+            InvalidStudy: the file was left out as large files are, is damaged, or is of another state than these results.
         """
-        path = self.folder / CURVES_FILE
-        if not self.has_curves:
-            raise InvalidStudy([Problem(str(path), f"is not there; {REMEDY}")])
-        return read(path, pd.read_parquet)
+        return read(self.folder / CURVES_FILE, pd.read_parquet, self.counts.get("digests", {}))
 
-    @cached_property
+    @property
     def incomplete(self) -> str:
-        """That runs of the study are missing, a sentence; "" for none, and where an older version wrote the folder, which did not say.
-
-        Raises:
-            InvalidStudy: the file that says it is damaged.
-        """
-        path = self.folder / COUNTS_FILE
-        expected = read(path, lambda file: int(json_of(file)["expected runs"])) if path.is_file() else 0
-        return incompleteness(len(self.runs), expected)
+        """That runs of the study are missing, a sentence; "" for none, and where an older version wrote the folder, which did not say."""
+        return incompleteness(len(self.runs), self.counts.get("expected runs", 0))
 
     @property
     def has_curves(self) -> bool:
@@ -88,9 +85,10 @@ class Results:
         """All pairs of levels of every swept factor, exploratory: one row per pair and metric, see `harness.inference.exploration.all_pairs`.
 
         Raises:
-            InvalidStudy: the file is missing, as in a folder that an older version wrote, or damaged.
+            InvalidStudy: the file is missing, as in a folder that an older version wrote, damaged, or of another state than
+                these results.
         """
-        return read(self.folder / PAIRS_FILE, pairs_of)
+        return read(self.folder / PAIRS_FILE, pairs_of, self.counts.get("digests", {}))
 
     def compare(self, other: "Results", metrics: Sequence[str] | None = None) -> pd.DataFrame:
         """How `other` differs from these, paired by cell and seed: `cells` of `harness.reporting.comparison.Comparison`.
@@ -100,8 +98,11 @@ class Results:
             metrics: that are compared; None for those of both studies' claims, or test loss and error where there are none.
 
         Raises:
+            TypeError: `other` is no `Results`.
             InvalidStudy: both are one folder, a metric is not recorded by both, or a cell has several runs of a seed.
         """
+        if not isinstance(other, Results):
+            raise TypeError(f"compare takes Results, such as harness.load(folder) gives; got {type(other).__name__}")
         return compare(self, other, metrics).cells
 
     def weights(self, run: "pd.Series[Any] | tuple[int, int]") -> dict[str, Tensor]:
@@ -111,8 +112,11 @@ class Results:
             run: a row of `runs`, or trial and seed.
 
         Raises:
+            TypeError: it is neither.
             InvalidStudy: there is no such run, or there are no weights of it.
         """
+        if not isinstance(run, tuple | pd.Series):
+            raise TypeError(f"weights takes a row of runs, or trial and seed such as (0, 1); got {run!r}")
         trial, seed = (int(n) for n in (run if isinstance(run, tuple) else (run["trial"], run["seed"])))
         rows, name = (
             self.runs[(self.runs["trial"] == trial) & (self.runs["seed"] == seed)],
@@ -189,17 +193,21 @@ def load(folder: str | Path) -> Results:
         folder: results/<study>.
 
     Raises:
-        InvalidStudy: it is missing, incomplete or damaged.
+        InvalidStudy: it is missing, incomplete, damaged, or being written.
     """
     folder = Path(folder)
     _check(folder)
-    runs = read(folder / RUNS_FILE, runs_of)
+    counts = {} if _is_old(folder) else read(folder / MARK, counts_of, {})  # before all else: it says what that must be
+    noted = counts.get("digests", {})
+    runs = read(folder / RUNS_FILE, runs_of, noted)
     return Results(
         folder=folder,
         runs=runs,
-        cells=read(_summary(folder), lambda path: cells_of(path, runs)),
-        verdicts=read(folder / CLAIMS_FILE, lambda path: verdicts_of(path, runs)),
-        study=read(folder / STUDY_FILE, json_of) | {"environment": read(folder / ENVIRONMENT_FILE, json_of)},
+        cells=read(_summary(folder), lambda path: cells_of(path, runs), noted),
+        verdicts=read(folder / CLAIMS_FILE, lambda path: verdicts_of(path, runs), noted),
+        study=read(folder / STUDY_FILE, json_of, noted)
+        | {"environment": read(folder / ENVIRONMENT_FILE, json_of, noted)},
+        counts=counts,
     )
 
 
@@ -220,6 +228,8 @@ def _check(folder: Path) -> None:
         raise InvalidStudy([Problem(str(folder), message)])
     if missing:
         raise InvalidStudy([Problem(str(folder), f"has no {' and no '.join(missing)}; {REMEDY}")])
+    if not _is_old(folder):
+        check_marked(folder)
 
 
 def _studies_in(folder: Path) -> list[str]:

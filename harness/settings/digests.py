@@ -16,6 +16,12 @@ def digest_of(parts: Iterable[str | bytes | Path]) -> str:
     return digest.hexdigest()
 
 
+def digest_of_file(path: Path) -> str:
+    """Of a file's bytes, of which never many are in memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _contents(part: str | bytes | Path) -> Iterable[bytes]:
     if isinstance(part, bytes):
         return [part]

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
-from harness.settings.modules import STUDY_FILE
+from harness.settings.modules import HARNESS, STUDY_FILE
 from harness.settings.source import forget_sources
 from harness.study.changes import NO_CHANGES, Changes, apply_changes
 from harness.study.study import Study
@@ -54,12 +54,20 @@ def _run(path: Path) -> ModuleType:
     except InvalidStudy:
         raise
     except (Exception, SystemExit) as error:
-        message = without_credentials(f"{type(error).__name__}: {error}")
+        message = without_credentials(f"{type(error).__name__}: {error}{_shadowed(error, path)}")
         raise InvalidStudy([Problem(f"{path}:{_line(error, path)}", message)]) from error
     finally:
         sys.path.pop(0)
     forget_sources()  # the file may have changed what its classes use after its study was made
     return module
+
+
+def _shadowed(error: BaseException, path: Path) -> str:
+    """Why a user's own module was not the one that was imported; "" where that is not it."""
+    own = path.resolve().with_name(f"{HARNESS}.py")
+    if not isinstance(error, ImportError | AttributeError) or HARNESS not in str(error) or not own.is_file():
+        return ""
+    return f"; {own.name} beside the study cannot be imported, its name is that of the harness itself: rename it"
 
 
 def _line(error: BaseException, path: Path) -> int:

@@ -132,10 +132,10 @@ class Progress:
 
     @property
     def share(self) -> float:
-        """Of the work, how much is done: from 0 to 1."""
-        if self.work <= 0 or self.done_runs >= self.runs:
+        """Of the work, how much is done: from 0 to 1, which it is once all runs are recorded, and at most 0.99 before."""
+        if self.done_runs >= self.runs:
             return 1.0
-        return min(1.0, self.done_work / self.work)
+        return min(0.99, self.done_work / self.work) if self.work > 0 else 0.0
 
     @property
     def done_cells(self) -> int:

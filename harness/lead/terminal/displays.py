@@ -112,9 +112,10 @@ class Lines:
 
 
 class Json:
-    """A line of JSON for each event, see `harness.lead.terminal.events`."""
+    """A line of JSON for each event on what is stdout when it is made, see `harness.lead.terminal.events`."""
 
     def __init__(self) -> None:
+        self._out = sys.stdout
         self._began_s, self._last_s = time.monotonic(), -JSON_EVERY_S
         self._waiting: Progress | None = None
         self._lock = threading.RLock()  # Ctrl-C is told by the thread that is telling something
@@ -142,4 +143,4 @@ class Json:
 
     def _write(self, event: Event, now_s: float) -> None:
         line = {"at_s": round(now_s - self._began_s, 3), **as_json(event)}
-        click.echo(json.dumps(line, allow_nan=False))
+        click.echo(json.dumps(line, allow_nan=False), file=self._out)

@@ -89,7 +89,7 @@ class Record:
 
 
 class Experiment:
-    """The experiment of a study's name, connected to at the first use: it takes seconds.
+    """The experiment of a study's name, or the one with the study's runs if it was renamed; connected to at the first use: it takes seconds.
 
     Args:
         name: of the study.
@@ -105,6 +105,7 @@ class Experiment:
         beside = None if artifact_folder is None else artifact_folder.absolute().parent
         self._one_folder = database is not None and database.absolute().parent == beside
         self._id: str | None = None
+        self._followed: str | None = None
 
     @cached_property
     def client(self) -> "MlflowClient":
@@ -130,6 +131,7 @@ class Experiment:
         conditions = [f"tags.`{KIND}` = '{kind}'", *([condition] if condition else [])]
         if identity is not None:
             conditions.append(f"tags.`{IDENTITY}` = '{identity}'")
+            self._follow(identity)
         client, records = self.client, list[Record]()
         token: str | None = None
         while self._id is not None:
@@ -139,6 +141,17 @@ class Experiment:
             if not token:
                 break
         return records
+
+    def _follow(self, identity: str) -> None:
+        """Take the experiment that has the study's runs, where somebody gave it another name."""
+        if identity == self._followed:
+            return
+        client, wanted = self.client, f"tags.`{IDENTITY}` = '{identity}'"
+        if self._id is None or not client.search_runs([self._id], wanted, max_results=1):
+            others = [each.experiment_id for each in client.search_experiments()]
+            if found := client.search_runs(others, wanted, max_results=1):
+                self._id = found[0].info.experiment_id
+        self._followed = identity
 
     def create(self, name: str, tags: Mapping[str, str], *, started_at_s: float | None = None) -> Record:
         """A new run; started now where it is not said when."""

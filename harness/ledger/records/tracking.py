@@ -3,6 +3,7 @@
 With `experiment`, which asks it, and `empty_database`, the only file that imports mlflow.
 """
 
+import errno
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from harness.ledger.records import empty_database
 from harness.ledger.sqlite import is_sqlite, sqlite_file, sqlite_problem
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
-from harness.settings.files import disk_error
+from harness.settings.files import FULL, disk_error
 from harness.settings.patience import Unreachable
 
 if TYPE_CHECKING:  # imported at the first connection: it takes two seconds, which `--dry-run` should not pay
@@ -41,6 +42,12 @@ TABLES = ("alembic_version", "experiments", "runs")
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
 """Of the addresses that MLflow knows without a plugin."""
+
+OF_DISK = {
+    "database or disk is full": (errno.ENOSPC, os.strerror(errno.ENOSPC)),
+    "attempt to write a readonly database": (errno.EROFS, "it cannot be written"),
+}
+"""What SQLite says of its disk, which does not mend itself as a server does that went away."""
 
 
 class RecordError(Exception):
@@ -104,7 +111,10 @@ def is_server(tracking_uri: str) -> bool:
 
 @contextmanager
 def own_errors() -> Iterator[None]:
-    """Raises what MLflow raises as `RecordError`, or as `Unreachable`: its messages repeat the URI, password and all."""
+    """Raises what MLflow raises as `RecordError`, or as `Unreachable`: its messages repeat the URI, password and all.
+
+    A disk that is full or cannot be written stays an `OSError`.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from mlflow.exceptions import MlflowException
@@ -115,6 +125,7 @@ def own_errors() -> Iterator[None]:
         yield
     except MlflowException as error:
         text = without_credentials(str(error))
+        _raise_of_disk(text)
         if silent := re.match(r"API request to (https?://[^/ ]+)", text):
             raise Unreachable(f"MLflow's server does not answer: {silent[1]}") from None
         if error.error_code == ErrorCode.Name(TEMPORARILY_UNAVAILABLE):
@@ -122,10 +133,20 @@ def own_errors() -> Iterator[None]:
             raise Unreachable(f"MLflow's database cannot be used: {said[0] if said else text}") from None
         raise RecordError(text) from None
     except (SQLAlchemyError, ImportError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (*FULL, errno.EROFS):
+            raise
         text = without_credentials(_in_words(error))
+        _raise_of_disk(text)
         if _of_requests(error):
             raise Unreachable(f"MLflow's server does not answer: {text}") from None
         raise RecordError(text) from None
+
+
+def _raise_of_disk(text: str) -> None:
+    """Raises the `OSError` that a message of SQLite's is, if it is one."""
+    for said, error in OF_DISK.items():
+        if said in text:
+            raise OSError(*error, "MLflow's database") from None
 
 
 def _in_words(error: Exception) -> str:
