@@ -12,13 +12,15 @@ import sys
 for absent in ("optuna", "mlflow", "click", "rich", "sqlalchemy", "matplotlib", "ray"):
     sys.modules[absent] = None  # from here on importing it, or a part of it, fails as if it were not installed
 
-import importlib
+import importlib.util
 import pkgutil
 from dataclasses import replace
 
 import harness.engine
 
 modules = [module.name for module in pkgutil.walk_packages(harness.engine.__path__, "harness.engine.")]
+if importlib.util.find_spec("triton") is None:  # comes with torch for CUDA
+    modules.remove("harness.engine.adam_kernel")
 for name in modules:
     importlib.import_module(name)
 assert "harness.engine.train" in modules and "harness.engine.functions.cells.lstm" in modules
