@@ -452,7 +452,10 @@ def test_an_answer_on_rates_counts_runs_and_untested_claims_have_no_effect():
     runs = make_runs({0.0: [1.0] * 7 + [0.0], 0.5: [0.0] * 8}, "diverged")
     found = answered(runs, metric="diverged")
     assert found.said.startswith("The rate of diverged runs is lower by 0.875 [")
-    assert "Runs: 0 of 8 against 7 of 8." in found.rests_on
+    assert "Runs: 0 of 8 against 7 of 8." in found.rests_on and "guessing" not in found.rests_on
+    runs["status"] = runs["diverged"].map({1.0: "diverged", 0.0: "collapsed"})
+    collapsed = answered(runs, metric="diverged").rests_on
+    assert "Runs: 0 of 8 against 7 of 8. Diverged or no better than guessing: 8 of 8 against 8 of 8." in collapsed
     none = answered(make_runs({0.0: [0.0] * 8, 0.5: [0.0] * 8}, "diverged"), metric="diverged")
     assert none.said == "Not tested: no run diverged."
 

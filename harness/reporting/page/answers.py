@@ -75,7 +75,8 @@ def answer(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) ->
     }  # fmt: skip
     said = parts[verdict.verdict] if not reason.startswith(UNTESTED) else [reason]
     arms = _arms(verdict, runs, sweeps)
-    return Answer(verdict, " ".join(filter(None, said)), " ".join(filter(None, (arms, _rests_on(verdict)))))
+    rests_on = arms, _with_collapsed(verdict), _rests_on(verdict)
+    return Answer(verdict, " ".join(filter(None, said)), " ".join(filter(None, rests_on)))
 
 
 REFUTED = {"reversed": "The opposite of the claim.", "no relevant effect": "Less than δ either way."}
@@ -166,6 +167,14 @@ def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> 
     said = {"rate": "Runs: ", "mean": "Means of runs that trained: "}.get(verdict.estimand, "Medians: ")
     of = [f" of {round(len(arm) / len(where))}" if verdict.estimand == "rate" else "" for arm in arms]
     return f"{said}{first}{of[0]} against {second}{of[1]}{_at(where, others)}."
+
+
+def _with_collapsed(verdict: Verdict) -> str:
+    """What a rate of runs that diverged leaves out: fewer diverge, too, where more stay finite and learn nothing."""
+    if verdict.metric not in ("diverged", "nonfinite") or verdict.above is not None or verdict.catastrophes is None:
+        return ""
+    counts = (f"{count} of {n}" for count, n in verdict.catastrophes.arms.values())
+    return f"Diverged or no better than guessing: {' against '.join(counts)}."
 
 
 def _at(where: Sequence[Mapping[str, Any]], sweeps: Mapping[str, Sweep]) -> str:
