@@ -559,7 +559,7 @@ def completed(shell: str, words: str, folder: Path) -> list[str]:
 @pytest.mark.slow
 def test_what_is_not_decided_is_called_undecided_wherever_people_read(undisturbed: Path, tmp_path: Path) -> None:
     results = shutil.copytree(undisturbed, tmp_path / "results")
-    file = results / "mine" / "claims.json"
+    file = without_digests(results / "mine") / "claims.json"
     file.write_text(json.dumps([claim | {"verdict": "inconclusive"} for claim in json.loads(file.read_text())]))
     said = [
         CliRunner().invoke(everything, ["list", str(results)]).output,

@@ -338,7 +338,7 @@ def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(result
     assert again.exit_code == 0, again.output
     assert "curves.parquet is not there: what a run came to is compared" in again.output
     assert len(load(folder).runs) and load(folder).study["name"]
-    with pytest.raises(InvalidStudy, match=r"curves\.parquet: is not there"):
+    with pytest.raises(InvalidStudy, match=r"curves\.parquet: is missing"):
         _ = load(folder).curves
     change(folder, "runs.parquet", lambda runs: runs.__setitem__("test_loss", runs["test_loss"] * 1.001))
     assert verified(folder, "--sample", "100").exit_code == 1
