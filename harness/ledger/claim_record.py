@@ -9,6 +9,7 @@ seen: a lost storage, or another one, makes no claim older than its data. `harne
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from harness.ledger.records.finished import RUNS_FILE
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.ledger.records.tables import read_table
+from harness.ledger.sampling import plain as plain_level
 from harness.settings import InvalidStudy
 from harness.settings.levels import at
 from harness.study import Levels, Study
@@ -90,21 +92,37 @@ class ClaimRecord:
 
         At whatever tuned values and seeds: another search, or a study of more seeds, may have shown results that this one has no more.
         """
-        trained: dict[str, set[int]] = {}
+        trained, ours = dict[str, set[int]](), set[str]()
         for entry in self._design.entries():
             if entry.told or self._spool.load(entry.number) is not None:
                 trained.setdefault(entry.key, set()).update(entry.seeds)
-        among, tuned = self._among_results(), list(self._study.tunes())
+                ours.update(entry.run_keys())
+        among = [each for each in self._among_results() if each["key"] not in ours]
         keys, seeds = {each["key"] for each in among}, {each["seed"] for each in among}
-        tried = {tuple(each[path] for path in tuned) for each in [*self._design.tried(), *among]}
+        values_at = self._values_tried(among)
 
         def count(cell: Levels) -> int:
-            of_cell = {self._key(cell, dict(zip(tuned, values, strict=True))) for values in tried}
+            of_cell = {
+                self._key(cell, dict(zip(self._study.tunes(), values, strict=True))) for values in values_at(cell)
+            }
             there = {key: {seed for seed in seeds if seed_key(key, seed) in keys} for key in of_cell}
             return sum(len(trained.get(key, set()) | there[key]) for key in of_cell)
 
         counts = [(_plain(cell), count(cell)) for cell in self._study.cells()]
         return [(cell, number) for cell, number in counts if number]
+
+    def _values_tried(self, among: list[dict[str, Any]]) -> Callable[[Levels], set[tuple[Any, ...]]]:
+        """The tuned values at which a cell may have been trained: its own, and those of which it is not known whose they are."""
+        sweeps, tunes = list(self._study.sweeps()), list(self._study.tunes())
+
+        def name(levels: Levels) -> tuple[Any, ...]:
+            return tuple(plain_level(levels[path]) if path in levels else () for path in sweeps)
+
+        own: dict[tuple[Any, ...], set[tuple[Any, ...]]] = {name(cell): set() for cell in self._study.cells()}
+        anyones = {tuple(each[path] for path in tunes) for each in among}
+        for each in self._design.tried():
+            own.get(name(each), anyones).add(tuple(each[path] for path in tunes))
+        return lambda cell: own[name(cell)] | anyones
 
     def _among_results(self) -> list[dict[str, Any]]:
         """Key, seed and tuned values of each run in the results folder; none of a study that was forgotten."""

@@ -220,13 +220,8 @@ class Design:
 
     @reachable()
     def tried(self) -> list[Levels]:
-        """The values of what the study tunes now at which runs were ever asked for, each combination once."""
-        found = {
-            tuple((path, params[path]) for path in self.study.tunes())
-            for params in params_in(self._storage, self.study.name)
-            if self.study.tunes().keys() <= params.keys()
-        }
-        return [dict(values) for values in sorted(found)]
+        """Levels and tuned values, by path, of all that was ever asked for with values of what the study tunes now."""
+        return [each for each in params_in(self._storage, self.study.name) if self.study.tunes().keys() <= each.keys()]
 
     @reachable()
     def entries(self) -> list[Entry]:
