@@ -156,6 +156,16 @@ def test_a_baseline_that_half_does_not_train_decides_nothing_about_a_loss(status
     assert (said in found.sentence) != decided
 
 
+def test_nothing_is_said_to_equal_what_does_not_train():
+    runs = make_runs({0.0: [3.3] * 12, 0.5: [3.3] * 11 + [3.301]})
+    runs.loc[:11, "status"] = "collapsed"
+    levels = {"treatment": {"model.dropout": 0.5}, "baseline": {"model.dropout": 0.0}}
+    found = judged(runs, Equivalence("same", metric="test_loss", smallest_effect=0.1, **levels))[0]
+    assert found.verdict == "inconclusive"
+    said = "the baseline diverged or ended no better than guessing in 12 of 12 runs: to be like runs that do not train says nothing"
+    assert said in found.sentence
+
+
 def test_a_treatment_that_does_not_train_is_a_result():
     runs = make_runs({0.0: [1.0] * 12, 0.5: [3.3] * 12})
     runs.loc[12:, "status"] = "collapsed"

@@ -174,7 +174,12 @@ def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
     for arm in baselines:
         if arm.n and arm.n_bad >= ENOUGH * arm.n:
             who = "the baseline" if isinstance(claim, Claim | Equivalence) else in_words(arm.levels)
-            return f"{who} diverged or ended no better than guessing in {arm.n_bad} of {counted(arm.n, 'run')}: whatever trains is better"
+            so = (
+                "to be like runs that do not train says nothing"
+                if isinstance(claim, Equivalence)
+                else "whatever trains is better"
+            )
+            return f"{who} diverged or ended no better than guessing in {arm.n_bad} of {counted(arm.n, 'run')}: {so}"
     return ""
 
 
