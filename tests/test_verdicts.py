@@ -191,6 +191,12 @@ def test_a_diverged_run_is_worse_than_any_and_nothing_is_imputed():
     assert (found.mean, found.interquartile_mean) == (None, None), "there is no mean of what is infinite"
 
 
+def test_two_runs_that_diverged_are_a_tie_without_a_mean():
+    found = verdict(make_runs({0.0: [2.0, INF, 1.9, 2.2, 2.0, 2.0], 0.5: [1.0, INF, 1.0, 1.1, 1.0, 1.0]}))
+    assert found.per_seed == pytest.approx({0: 1.0, 1: 0.0, 2: 0.9, 3: 1.1, 4: 1.0, 5: 1.0})
+    assert (found.mean, found.interquartile_mean) == (None, None)
+
+
 def test_two_diverged_runs_tie():
     found = verdict(make_runs({0.0: [2.0, INF, *TEN], 0.5: [1.0, INF, *[1.0] * 10]}))
     assert found.per_seed[1] == 0.0

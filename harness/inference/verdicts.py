@@ -225,8 +225,8 @@ def _described(base: Verdict, claim: Estimated, sample: Sample) -> Verdict:
     if base.estimand == "rate":
         return found
     found = replace(found, probability_of_improvement=probability_of_improvement(differences))
-    if not np.isfinite(differences).all():
-        return found
+    if not all(np.isfinite(values).all() for values in (differences, *(arm.values for arm in sample.arms))):
+        return found  # of two runs that diverged the difference is a tie, and no number
     found = replace(found, mean=Described(float(differences.mean()), *t_interval(differences)))
     robust = len(differences) >= SEEDS_FOR_ROBUST_ESTIMATES
     return replace(found, interquartile_mean=bootstrap(interquartile_mean, differences)) if robust else found
