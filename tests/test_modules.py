@@ -13,6 +13,7 @@ from test_train import CPU, curves_of, textbook, textbook_model
 from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from harness.engine import training
 from harness.engine.functions.answers import Answers
 from harness.engine.noise import Noise
 from harness.engine.planning import groups
@@ -313,6 +314,79 @@ def test_what_a_population_turns_out_to_be_unable_to_train_trains_as_alone(name:
     pd.testing.assert_frame_equal(
         together.loc[[0, 1]], pd.concat(map(curves_of, [[run] for run in runs])), check_exact=True
     )
+
+
+class Late(nn.Module):
+    """Does something else from the thirteenth call in training on, when no proof looks any more.
+
+    Args:
+        what: it does then.
+    """
+
+    def __init__(self, inputs: int, outputs: int, what: str = "") -> None:
+        super().__init__()
+        self.a, self.drop, self.b = nn.Linear(inputs, 16), nn.Dropout(0.3), nn.Linear(16, outputs)
+        self.what, self.calls = what, 0
+        self.register_buffer("tau", torch.ones(1))
+        self.register_buffer("gates", torch.ones(16))
+        self.held = [[self.gates], self.gates[:8]]
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += self.training
+        late = self.calls > 12
+        if late and self.training:
+            self.change()
+        hidden = self.drop(self.a(x).relu()) * self.gates / self.tau
+        if late and self.what == "by kind" and isinstance(self.b.weight, nn.Parameter):
+            hidden = 2 * hidden
+        if late and self.what == "in NumPy":
+            hidden = hidden + float(self.b.bias.detach().numpy().max())
+        return self.b(hidden)
+
+    def change(self) -> None:
+        """What it holds, in one of the ways that there are."""
+        if self.what == "in place":
+            self.tau *= 0.95
+        if self.what == "new":
+            self.tau = self.tau * 0.95
+        if self.what == "its data":
+            self.tau.detach().numpy()[:] *= 0.95
+        if self.what == "within a list":
+            self.held[0][0].fill_(0.5)
+        if self.what == "a view":
+            self.held[1].fill_(0.5)
+
+
+LATE = {
+    "in place": "changes `tau` after its first calls", "new": "changes `tau` after its first calls",
+    "its data": "changes `tau` after its first calls", "within a list": "changes `gates` after its first calls",
+    "a view": "changes `gates` after its first calls", "by kind": "its gradient has become another",
+    "in NumPy": "data pointer",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LATE)
+def test_what_a_module_does_otherwise_later_is_as_in_the_textbook(what: str) -> None:
+    task = Tensors(ROWS, (ROWS.sum(1) > 0).long(), validation_size=40, test_size=40)
+    setup = Setup(task=task, model=Model(Late, what=what), optimizer=SGD(0.1), batch_size=16, steps=40)
+    runs = [Run(0, seed, setup) for seed in (3, 4)]
+    assert obstacle(runs, CPU) == ""
+    trained = Trainer(CPU, evaluations=4).train(runs, lambda steps, diverged: None)
+    assert LATE[what] in trained.notes[0]
+    alone = [train([run], evaluations=4, device=CPU) for run in runs]
+    pd.testing.assert_frame_equal(trained.curves, pd.concat([c for _, c in alone], ignore_index=True), check_exact=True)
+    for run in runs:
+        losses, _ = textbook(setup, run.seed, torch.float64)
+        np.testing.assert_allclose(curves_of([run], dtype=torch.float64)["loss"], losses, rtol=1e-9)
+
+
+def test_a_look_on_the_way_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("batch norm", "nested and reused", "lstm"):
+        runs = runs_at(*BATCHED[name][:2], (0.3, 0.6))
+        looked = curves_of(runs)
+        with monkeypatch.context() as patched:
+            patched.setattr(training, "looked_at", lambda evaluation, evaluations: False)
+            pd.testing.assert_frame_equal(looked, curves_of(runs), check_exact=True)
 
 
 def test_tensors_that_differ_between_seeds_are_those_of_the_seed_whoever_trains_beside_it() -> None:

@@ -85,6 +85,14 @@ class History:
         ratio = torch.linalg.vector_norm(after - before, dim=1) / torch.linalg.vector_norm(before, dim=1)
         self._updates[self._logged[step], self.alive] = ratio
 
+    def evaluation(self, step: int) -> int:
+        """Which evaluation comes after a step, counted from 1."""
+        return self._evaluated[step] + 1
+
+    def first_norms(self) -> Tensor:
+        """(member,) of the gradients at the first step."""
+        return self._log[0, LOG.index("grad_norm"), self.alive]
+
     def evaluate(self, step: int, values: Array) -> None:
         """Record validation loss and error, (2, member)."""
         self.validation[self._evaluated[step]][:, self.alive.cpu().numpy()] = values

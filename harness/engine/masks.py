@@ -41,13 +41,14 @@ class Mask(ABC):
         dtype: of masks.
 
     Attributes:
+        shape: of one member's mask.
         streams: seed → where its noise comes from.
     """
 
     def __init__(
         self, name: str, shape: tuple[int, ...], rows: Mapping[int, slice], device: torch.device, dtype: torch.dtype
     ) -> None:
-        self._shape, self._rows, self._device, self._dtype = shape, rows, device, dtype
+        self.shape, self._rows, self._device, self._dtype = shape, rows, device, dtype
         self.streams = {seed: stream(seed, name, device) for seed in rows}
         self._levels: Scheduled | None = None
         self._allocate()
@@ -56,7 +57,7 @@ class Mask(ABC):
         """Make what depends on the number of members."""
         counts = torch.tensor([rows.stop - rows.start for rows in self._rows.values()], device=self._device)
         self._seed_of = torch.arange(len(counts), device=self._device).repeat_interleave(counts)
-        self._values = torch.empty(len(self._seed_of), *self._shape, device=self._device, dtype=self._dtype)
+        self._values = torch.empty(len(self._seed_of), *self.shape, device=self._device, dtype=self._dtype)
         self._at_once = at_once(self._device)
         drawn, noise = self._new_noise(len(counts) if self._at_once else 1)
         self._drawn, self._noise = drawn.unbind(), noise if self._at_once else noise.unbind()
@@ -64,7 +65,7 @@ class Mask(ABC):
     def draw(self, levels: Scheduled) -> Tensor:
         """New masks, (member, …), overwritten by the next call."""
         if levels is not self._levels or levels.varies:
-            self._set(levels.now(len(self._shape)).to(self._dtype))
+            self._set(levels.now(len(self.shape)).to(self._dtype))
             self._levels = levels
         if self._at_once:
             for seed, drawn in zip(self._rows, self._drawn, strict=True):
@@ -83,7 +84,7 @@ class Mask(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """Where the noise of the present members has come to, see `checkpoint`."""
-        return {"shape": list(self._shape), "streams": [self.streams[seed].get_state() for seed in self._rows]}
+        return {"shape": list(self.shape), "streams": [self.streams[seed].get_state() for seed in self._rows]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
@@ -127,9 +128,9 @@ class BernoulliMask(Mask):
         self._scale = self._scale_of(p)
 
     def _new_noise(self, seeds: int) -> tuple[Tensor, Tensor]:
-        size = math.prod(self._shape)
+        size = math.prod(self.shape)
         words = torch.empty(seeds, -(-size // 4), device=self._device, dtype=torch.int64)
-        return words, words.view(torch.int16)[:, :size].view(seeds, *self._shape)
+        return words, words.view(torch.int16)[:, :size].view(seeds, *self.shape)
 
     def _fill(self, drawn: Tensor, generator: torch.Generator) -> None:
         drawn.random_(-(2**63), None, generator=generator)
@@ -146,7 +147,7 @@ class GaussianMask(Mask):
         self._deviation = (p / (1 - p)).sqrt()
 
     def _new_noise(self, seeds: int) -> tuple[Tensor, Tensor]:
-        normals = torch.empty(seeds, *self._shape, device=self._device, dtype=torch.float32)
+        normals = torch.empty(seeds, *self.shape, device=self._device, dtype=torch.float32)
         return normals, normals
 
     def _fill(self, drawn: Tensor, generator: torch.Generator) -> None:

@@ -238,7 +238,7 @@ class Members(ABC):
 
     @abstractmethod
     def alone(self, member: int) -> "PlainMember":
-        """One of them as the plain loop has it now; what is asked of it may change it.
+        """One of them as the plain loop has it now, its noise too; what is asked of it may change it.
 
         Raises:
             NotStorable: its module changes what nothing can stand for, see `module_state`.

@@ -92,7 +92,7 @@ class Noise:
             return None
         key = f"{kind} {name}"
         if key not in self._masks:
-            self._masks[key] = MASKS[kind](name, shape, self._rows, self._device, self._dtype)
+            self._new(key, shape)
         return self._masks[key].draw(levels)
 
     def levels(self, p: Level) -> Scheduled:
@@ -115,6 +115,13 @@ class Noise:
     def restart(self, rows: Mapping[int, slice]) -> None:
         """Go on with other members, whose noise begins anew; their clock is set already."""
         self._rows, self._levels, self._member_levels, self._masks = rows, {}, {}, {}
+
+    def follow(self, other: "Noise") -> None:
+        """Go on from where another's noise of the same seeds, and more, has come to."""
+        for key, mask in other._masks.items():
+            own = self._new(key, mask.shape)
+            for seed, generator in own.streams.items():
+                generator.set_state(mask.streams[seed].get_state())
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -140,9 +147,12 @@ class Noise:
         """Go on from there."""
         self.clock.load_state_dict(state["clock"])
         for key, of_mask in state["masks"].items():
-            kind, _, name = key.partition(" ")
-            self._masks[key] = MASKS[kind](name, tuple(of_mask["shape"]), self._rows, self._device, self._dtype)
-            self._masks[key].load_state_dict(of_mask)
+            self._new(key, tuple(of_mask["shape"])).load_state_dict(of_mask)
+
+    def _new(self, key: str, shape: tuple[int, ...]) -> Mask:
+        kind, _, name = key.partition(" ")
+        self._masks[key] = MASKS[kind](name, shape, self._rows, self._device, self._dtype)
+        return self._masks[key]
 
     def generators(self) -> list[torch.Generator]:
         """Where the masks come from that were drawn so far."""

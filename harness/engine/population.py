@@ -37,6 +37,11 @@ from harness.settings.metrics import DETAIL
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
 
+OF_BATCHING = ("vmap", "functorch", "torch.func", "BatchedTensor", "Batching rule", "data pointer", "broadcast shape")
+"""Words of errors that the tensors of several members raise, and those of one do not."""
+
+CHANGES_LATE = "its forward pass changes `{}` after its first calls left it alone"
+
 
 class Population(Members):
     """Several runs as one network.
@@ -66,6 +71,7 @@ class Population(Members):
         module_placed(self.template, device, dtype)
         self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
+        self._at_first: list[tuple[str, Tensor, Tensor]] = []
         self._levels = put_levels(modules)
         smoothing = torch.tensor([run.setup.label_smoothing for run in runs], device=device, dtype=dtype)
         self._smoothing = smoothing if bool(smoothing.any()) else None
@@ -107,6 +113,9 @@ class Population(Members):
                 raise Unbatchable(f"it changes `{name}`, which shares memory with `{self._aliased[name]}`")
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
+        # The template's own tensors, too: what only they share memory with is written to, and read from, there.
+        fixed = [*self._shared.items(), *self._places.own()]
+        self._at_first = [(name, tensor, tensor.detach().clone()) for name, tensor in fixed]
         if self.changes and run.setup.metrics.level != DETAIL[0]:
             self._check_alone(x)
 
@@ -126,6 +135,9 @@ class Population(Members):
             raise Unbatchable(DRAWS)
         if _trained(self.template) != self._trains:
             raise Unbatchable("it changes which parameters train (`requires_grad`)")
+        for name, tensor, first in self._at_first:
+            if not _equal(tensor, first):
+                raise Unbatchable(CHANGES_LATE.format(name))
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -133,7 +145,7 @@ class Population(Members):
 
     def containers(self) -> list[Any]:
         """See `Members.containers`."""
-        return [self.parameters, self._stacked]
+        return [self.parameters, self._stacked, self._shared]
 
     def state(self) -> list[Tensor]:
         """See `Members.state`."""
@@ -151,13 +163,13 @@ class Population(Members):
         try:
             scores, changed = self._vmapped(score, x, y)
         except RuntimeError as error:
-            if not any(word in str(error) for word in ("vmap", "functorch", "torch.func")):
+            if not any(word in str(error) for word in OF_BATCHING):
                 raise
             raise Unbatchable(reason(error)) from error
         self._noise.end()
         for name, tensor in changed.items():
             if name in self._shared:
-                raise Unbatchable(f"its forward pass changes `{name}` after its first calls left it alone")
+                raise Unbatchable(CHANGES_LATE.format(name))
             self._stacked[name] = tensor
         return scores
 
@@ -232,6 +244,7 @@ class Population(Members):
             load_module_state(found.template, self.module_state())
         self._fill(found, member)
         found.clock.rows = self.clock.rows[member : member + 1].clone()
+        found._noise.follow(self._noise)
         return found
 
     def weights(self, member: int) -> dict[str, Tensor]:
@@ -245,11 +258,12 @@ class Population(Members):
         return PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
 
     def _fill(self, plain: PlainMember, member: int) -> None:
-        """Give a plain member the tensors that one of these has now."""
+        """Give a plain member the tensors that one of these has now; those that forward passes have made it may have already."""
         tensors = self.views(self.parameters) | self.others()
         with torch.no_grad():
             for name, tensor in named_tensors(plain.template).items():
-                tensor.copy_(tensors[name][member])
+                if name in tensors:
+                    tensor.copy_(tensors[name][member])
 
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""
@@ -287,6 +301,11 @@ def _check(modules: list[nn.Module]) -> None:
 def _trained(module: nn.Module) -> list[tuple[str, bool]]:
     """Which parameters of a module there are, and whether they train."""
     return [(name, parameter.requires_grad) for name, parameter in module.named_parameters()]
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same, NaN the same as NaN."""
+    return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())
 
 
 def _aliased(module: nn.Module) -> dict[str, str]:

@@ -29,6 +29,10 @@ class TensorPlaces:
             if isinstance(value, weakref.ref) and id(value()) in names
         ]
 
+    def own(self) -> list[tuple[str, Tensor]]:
+        """The module's own tensors, each with its name, which lie idle while it is filled with others."""
+        return [(name, tensor) for _, _, name, tensor in self._places]
+
     @contextmanager
     def filled(self, tensors: Mapping[str, Tensor]) -> Iterator[None]:
         """Within the block the module holds other tensors; afterwards its own again."""

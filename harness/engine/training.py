@@ -26,6 +26,7 @@ from harness.engine.own_measures import output_measures
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
+from harness.engine.spot_check import looked_at, spot_check
 from harness.engine.stability import Array
 from harness.engine.step import Stepper, StepRecord
 from harness.settings import show
@@ -116,6 +117,9 @@ class Training:
             Unbatchable: see `Members.check`.
         """
         self.population.check()
+        if looked_at(self.history.evaluation(step), len(self.history.validation)):
+            batch = self._feed.gather(self._feed.peek()[:, : self._runs[0].setup.batch_size])
+            spot_check(self.population, *batch, self.history.first_norms())
         with unchanged(self.population):
             validation = self._validation()
             self._diagnosis.evaluate()
