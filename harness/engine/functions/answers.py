@@ -16,8 +16,8 @@ from torch.overrides import TorchFunctionMode
 
 from harness.engine.functions.attention import Attention
 from harness.engine.functions.autograd import of_autograd
+from harness.engine.functions.batching_rules import put_rules
 from harness.engine.functions.dropout import Dropout
-from harness.engine.functions.embedding import EMBEDDINGS
 from harness.engine.functions.linear import linear
 from harness.engine.functions.recurrent import Recurrent
 from harness.engine.member_float import MemberFloat
@@ -61,7 +61,8 @@ class Answers(TorchFunctionMode):
         self._batched = batched
         self._always = dropout.answers() | {F.scaled_dot_product_attention: Attention(dropout)}
         if batched:
-            self._always |= {F.linear: linear} | EMBEDDINGS | of_autograd()
+            self._always |= {F.linear: linear} | of_autograd()
+            put_rules()
         self._answers: dict[Callable[..., Any], Callable[..., Any]] = {}
         self.use_kernels(batched)
 
