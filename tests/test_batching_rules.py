@@ -2,10 +2,12 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torch.func import grad, vmap
@@ -86,6 +88,17 @@ def unasked(tokens: Tensor, weight: Tensor) -> Tensor:
         return F.embedding(tokens, weight, 0)
 
 
+def complex_linear(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.view_as_real(F.linear(torch.complex(x, x.flip(0)), torch.complex(weight, weight.flip(0))))
+
+
+def last_without_gradient(x: Tensor, *weights: Tensor) -> Tensor:
+    states = torch.rnn_tanh(x, x.new_zeros(1, 4, 4), weights, False, 1, 0.0, True, False, True)[0]
+    with torch.no_grad():
+        last = states[:, -1]
+    return states.sum(1) * last
+
+
 CASES: dict[str, tuple[Any, ...]] = {
     "select_scatter": (lambda x, row: torch.select_scatter(x, row, 0, 2), MATRIX, ROW),
     "select_scatter from the end": (lambda x, row: torch.select_scatter(x, row[:4], -1, -1), MATRIX, ROW),
@@ -102,6 +115,10 @@ CASES: dict[str, tuple[Any, ...]] = {
     "embedding as an operation": (lambda i, w: torch.ops.aten.embedding(w, i, 0), TOKENS, VECTORS),
     "embedding scripted": (scripted, TOKENS, VECTORS),
     "embedding that is not asked": (unasked, TOKENS, VECTORS),
+    "complex linear": (complex_linear, MATRIX, normal(3, 5)),
+    "attention to shared keys": (F.scaled_dot_product_attention, normal(2, 4, 5), normal(4, 5), normal(4, 5)),
+    "attention of one query": (F.scaled_dot_product_attention, normal(4, 5), normal(2, 4, 5), normal(2, 4, 5)),
+    "last states without a gradient": (last_without_gradient, normal(4, 3, 5), normal(4, 5), normal(4, 4)),
 }  # fmt: skip
 
 
@@ -109,6 +126,13 @@ CASES: dict[str, tuple[Any, ...]] = {
 def test_of_one_of_several_members_it_is_what_torch_gives_that_one(name: str) -> None:
     function, *given = CASES[name]
     assert_as_alone(function, *(tensor.clone() for tensor in given))
+
+
+@pytest.mark.skipif(not hasattr(F, "linear_cross_entropy"), reason="this torch lacks it")
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_cross_entropy_in_chunks_has_a_gradient(reduction: str) -> None:
+    loss = partial(F.linear_cross_entropy, reduction=reduction, options=nn.LinearCrossEntropyOptions())
+    assert_as_alone(loss, MATRIX.clone(), normal(3, 5), torch.tensor([[0, 1, 2, 2]] * MEMBERS))
 
 
 def test_what_no_rule_can_give_is_refused() -> None:
