@@ -245,6 +245,14 @@ def squared(p: float) -> nn.Module:
     return layer
 
 
+def clipped(p: float) -> nn.Module:
+    """Many of its weights are .2, the largest."""
+    layer = nn.Linear(8, 4)
+    with torch.no_grad():
+        layer.weight.clamp_(max=0.2)
+    return layer
+
+
 def in_half_precision(layer: nn.Module, x: Tensor) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         return layer(x).float()
@@ -291,6 +299,8 @@ OTHERS: dict[str, Case] = {
     ),
     "half precision": (VECTOR, lambda p: nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)), in_half_precision),
     "pruned": (VECTOR, lambda p: prune.l1_unstructured(nn.Linear(8, 4), "weight", 0.5), directly),
+    "the largest of equals": (VECTOR, clipped, lambda l, x: l(x) / l.weight.max()),
+    "the median of equals": (VECTOR, clipped, lambda l, x: l(x) * (1 + l.weight.relu().median())),
     "a linear function": (VECTOR, lambda p: nn.Linear(8, 8), lambda l, x: F.linear(x, l.weight.t(), l.bias) @ l.weight),
 }
 """Layers by themselves, and what is built of layers."""

@@ -16,19 +16,22 @@ from torch.overrides import TorchFunctionMode
 
 from harness.engine.functions.attention import Attention
 from harness.engine.functions.autograd import of_autograd
+from harness.engine.functions.batching_rules import put_rules
 from harness.engine.functions.dropout import Dropout
-from harness.engine.functions.embedding import EMBEDDINGS
 from harness.engine.functions.linear import linear
 from harness.engine.functions.recurrent import Recurrent
 from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
 from harness.models.one_hot import on_tokens, on_vectors
 
+ASKS = "has_torch_function", "has_torch_function_variadic"
+"""Functions by which one of torch's asks whether it is answered."""
+
 
 def opened(torchs: Callable[..., Any]) -> Callable[..., Any]:
     """A function of torch's that does not ask for an answer to itself, so that what it calls can be answered."""
     assert isinstance(torchs, FunctionType)
-    names = vars(inspect.getmodule(torchs)) | {"has_torch_function": lambda tensors: False}
+    names = vars(inspect.getmodule(torchs)) | dict.fromkeys(ASKS, lambda *tensors: False)
     found = FunctionType(torchs.__code__, names, argdefs=torchs.__defaults__)
     found.__kwdefaults__ = torchs.__kwdefaults__
     return found
@@ -41,6 +44,9 @@ OPENED: dict[Callable[..., Any], Callable[..., Any]] = {
     on_tokens: on_vectors,
 }
 """Functions whose own calls of torch are answered, and what computes the same without asking for an answer to itself."""
+
+if hasattr(F, "linear_cross_entropy"):  # not in every torch; it asks what has a gradient
+    OPENED[F.linear_cross_entropy] = opened(F.linear_cross_entropy)
 
 
 class Answers(TorchFunctionMode):
@@ -61,7 +67,8 @@ class Answers(TorchFunctionMode):
         self._batched = batched
         self._always = dropout.answers() | {F.scaled_dot_product_attention: Attention(dropout)}
         if batched:
-            self._always |= {F.linear: linear} | EMBEDDINGS | of_autograd()
+            self._always |= {F.linear: linear} | of_autograd()
+            put_rules()
         self._answers: dict[Callable[..., Any], Callable[..., Any]] = {}
         self.use_kernels(batched)
 

@@ -35,8 +35,8 @@ class Attention:
         if vmap is None:
             return F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, **options)
         given = [None if t is None else stacked(t, vmap) for t in (query, key, value, attn_mask)]
-        if (mask := given[3]) is not None and (lacking := query.dim() - (mask.dim() - 1)) > 0:
-            given[3] = mask.view(len(mask), *[1] * lacking, *mask.shape[1:])
+        axes = max(t.dim() for t in given if t is not None)
+        given = [t if t is None else t.view(len(t), *[1] * (axes - t.dim()), *t.shape[1:]) for t in given]
         with beneath():
             query, key, value, attn_mask = given  # type: ignore[assignment]
             result = F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, **options)

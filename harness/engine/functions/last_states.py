@@ -5,6 +5,7 @@ Else it would have a gradient with respect to all states that is zero but for th
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from harness.engine.functions.transforms import version
@@ -31,7 +32,12 @@ def keep_last(sequence: Tensor, last: Tensor, *, batch_first: bool) -> None:
 
 
 def last_states(tensor: Tensor, index: Any) -> Any:
-    """`tensor[index]` where that is the states after the last step of a recurrent layer; else no answer."""
+    """`tensor[index]` where that is the states after the last step of a recurrent layer; else no answer.
+
+    Nor where no graph is made: the states kept have a gradient.
+    """
+    if not torch.is_grad_enabled():
+        return NotImplemented
     kept = getattr(tensor, "last_states", None)
     kinds = [slice, int] if type(index) is tuple else None  # what is compared below are no tensors
     if kept is None or type(index) is not type(kept.place) or (kinds and list(map(type, index)) != kinds):

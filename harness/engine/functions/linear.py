@@ -36,11 +36,11 @@ class Product(MemberFunction):
         (gradient,), (x, weight) = gradients, ctx.saved_tensors
         d_weight = None
         if ctx.needs_input_grad[1] and ctx.later is not None:
-            ctx.later.add(weight, gradient, x)
+            ctx.later.add(weight, gradient, x.conj())
         elif ctx.needs_input_grad[1]:
-            d_weight = torch.bmm(gradient.transpose(1, 2), x)
+            d_weight = torch.bmm(gradient.transpose(1, 2), x.conj())
         return (
-            torch.bmm(gradient, weight) if ctx.needs_input_grad[0] else None,
+            torch.bmm(gradient, weight.conj()) if ctx.needs_input_grad[0] else None,
             d_weight,
             gradient.sum(1) if ctx.needs_input_grad[2] else None,
         )

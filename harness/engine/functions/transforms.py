@@ -38,12 +38,17 @@ def over_members(members: int) -> Iterator[Vmap]:
 def only_vmap() -> Vmap | None:
     """The one `vmap` that is active; None where there is no transform, or another, or several."""
     if _ours is not None:
-        return _ours if functorch.maybe_current_level() == _ours.level else None
+        return _ours if only_ours() else None
     levels = functorch.get_interpreter_stack() or []
     if len(levels) == 1 and levels[0].key() == functorch.TransformType.Vmap:
         interpreter = functorch.CVmapInterpreterPtr(levels[0])
         return Vmap(interpreter.level(), interpreter.batchSize())
     return None
+
+
+def only_ours() -> bool:
+    """Whether the `vmap` of `over_members` is active, and no other transform."""
+    return _ours is not None and functorch.maybe_current_level() == _ours.level
 
 
 def transformed() -> bool:
