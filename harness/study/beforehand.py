@@ -11,6 +11,7 @@ from harness.settings.metrics import DETAIL, not_comparable
 from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
+from harness.study.into_the_loss import loss_notes
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.second_derivatives import no_hessian
@@ -57,6 +58,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(module)]
         if lost := unregistered(module):
             found.append(Note("model", f"{lost}; {REGISTER}"))
+        found += [Note("model", said) for said in loss_notes(setup, data)]
         if setup.metrics.level == DETAIL[-1] and (why := no_hessian(setup, data)):
             found.append(Note("model", f"{NO_SHARPNESS} ({why})"))
         if setup.differ == "noise":
