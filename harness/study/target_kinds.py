@@ -9,7 +9,6 @@ from harness.study.scope import setups
 from harness.study.statement import Estimated, Statement
 from harness.tasks.task import Task
 
-
 OF_GUESSING = "guess_loss", "collapsed"
 """Metrics that only a task tells which knows what guessing costs."""
 
