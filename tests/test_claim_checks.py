@@ -185,6 +185,34 @@ def test_of_numbers_no_mean_error_is_claimed_and_nothing_that_classes_have():
         assert said == [f"claims[1].metric: is measured of classes, and the targets are numbers (got {metric})"]
 
 
+class Doubled(Tensors):
+    """A loss of its own."""
+
+    def losses(self, output, y):
+        return 2 * super().losses(output, y)
+
+
+class Guessed(Doubled):
+    """What guessing costs, too."""
+
+    def guess_losses(self, y):
+        return 2 * super().guess_losses(y)
+
+
+@pytest.mark.parametrize("metric", ["collapsed", "guess_loss"])
+def test_of_a_task_that_knows_no_guess_nothing_is_claimed_beside_guessing(metric: str):
+    said = "cannot be known: the task has `losses` of its own and no `guess_losses`, which say what guessing costs; give it these"
+    unknown, known = ({"task": kind(X, (X.sum(1) > 0).long())} for kind in (Doubled, Guessed))
+    zero = Exact("e", metric=metric, equals=0.0)
+    assert problems(claim(), zero, **unknown) == [f"claims[1].metric: {said} (got {metric})"]
+    study(claim(), zero, **known)
+
+
+def test_of_a_task_that_knows_no_guess_runs_are_not_tuned_by_what_is_told_beside_guessing():
+    settings = {"task": Doubled(X, (X.sum(1) > 0).long()), "optimizer": SGD(Tune(0.1, 1.0)), "objective": "collapsed"}
+    assert [line.partition(":")[0] for line in problems(**settings)] == ["objective"]
+
+
 def test_examples_are_counted_where_an_error_is_a_share_of_them():
     fine = claim(metric="test_error", smallest_effect=0.01)
     assert any("test example" in note for note in study(fine).notes)

@@ -98,6 +98,27 @@ def test_an_undecided_equivalence_shows_the_interval_that_stands_in_its_way(sign
     assert found.sentence.startswith("The interval holds ±δ = 0.1.")
 
 
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        ([-0.26, -0.1, 0.0, 0.02, 0.05, 0.07], "The interval holds −δ = −0.1."),
+        ([-0.07, -0.05, -0.02, 0.0, 0.1, 0.26], "The interval holds δ = 0.1."),
+        ([-0.26, -0.1, -0.01, 0.01, 0.1, 0.26], "The interval holds ±δ = 0.1."),
+        ([-0.9, -0.4, -0.15, -0.05, 0.09, 0.5], "Undecided: estimate ≈ −δ = −0.1."),
+        ([-0.5, -0.09, 0.05, 0.15, 0.4, 0.9], "Undecided: estimate ≈ δ = 0.1."),
+    ],
+)
+def test_an_undecided_equivalence_names_the_end_that_its_interval_holds(differences: list[float], said: str):
+    """Of six seeds, whose range is the interval at 95 %, and the median the estimate."""
+    runs = make_runs({0.0: [2.0] * 6, 0.5: [2.0 + d for d in differences]})
+    (found,) = judged(runs, same())
+    assert (found.verdict, found.low, found.high) == (
+        "inconclusive",
+        *(pytest.approx(f(differences)) for f in (min, max)),
+    )
+    assert found.sentence.startswith(said)
+
+
 @given(some.lists(some.tuples(*[some.floats(-3, 3)] * 2).map(sorted), min_size=1, max_size=4), some.data())
 def test_the_number_farthest_from_nothing_lies_where_its_interval_says(intervals: list, data: some.DataObject):
     """Wherever the numbers lie; and both ends of the interval can be reached."""

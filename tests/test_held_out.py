@@ -340,6 +340,41 @@ def test_a_task_says_what_a_verdict_on_it_is_conditional_on(task, said):
     assert task_scope(task).startswith("Verdicts hold for tests on ") and task_scope(task).endswith(said)
 
 
+class Split(Task):
+    """A user's own split of one set of examples, in which only some parts depend on the seed."""
+
+    by_seed: tuple[str, ...] = ()
+
+    def draw(self, seed):
+        x = torch.randn(60, 2, generator=torch.Generator().manual_seed(1))
+        own = {name: torch.randperm(20, generator=stream(seed, name)) for name in self.by_seed}
+        train, validation = (own.get(name, torch.arange(20))[:15] for name in ("train", "validation"))
+        order = torch.randperm(15, generator=stream(seed, "order"))
+        return Data(x, torch.arange(60) % 2, train[order], 20 + validation, torch.arange(40, 60))
+
+
+class SplitPool(Split, Tensors):
+    """Likewise, of tensors."""
+
+
+@pytest.mark.parametrize("kind", [Split, lambda **by: SplitPool(torch.randn(60, 2), torch.arange(60) % 2, **by)])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "initial weights, order of batches and dropout, and train on the same 15 examples."),
+        ({"label_noise": 0.2}, "initial weights, order of batches, dropout and which labels are replaced."),
+        ({"by_seed": ("train",)}, "order of batches, dropout and the examples that they train on."),
+        ({"by_seed": ("validation",)}, "order of batches, dropout and the examples that they validate on."),
+        ({"by_seed": ("train", "validation")}, "dropout and the examples that they train and validate on."),
+    ],
+)
+def test_of_a_users_own_split_is_said_what_really_differs_between_seeds(kind, settings, said):
+    task = kind(**settings)
+    assert task_scope(task).endswith(said)
+    of_data = said.partition("dropout and ")[2] or "the order of their examples;"
+    assert f"seeds differ only in {of_data.removesuffix('.')}" in task_scope(task, "data")
+
+
 def test_several_test_sets_of_one_size_are_not_called_one():
     task = TemporalOrder(length=Sweep(10, 20), train_size=100, validation_size=20, test_size=20)
     study = Study(name="x", task=task, model=SimpleRNN(hidden=4), batch_size=5, steps=2)

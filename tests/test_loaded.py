@@ -144,4 +144,6 @@ def test_repeated_inputs_are_those_that_are_the_same_to_the_bit(kind: torch.dtyp
         x[250:, 0] = x[:50, 0]
         assert repeated_inputs(data) is None
     x[250:260] = x[:10]
-    assert "10 of 50 test examples" in repeated_inputs(data).sentence
+    assert "10 of 50 test examples have inputs" in repeated_inputs(data).sentence
+    x[200:203] = x[:3]  # what leaks into validation does not hide the other
+    assert "10 of 50 test examples and 3 of 50 validation examples have inputs" in repeated_inputs(data).sentence

@@ -23,6 +23,8 @@ from synthetic import rnn_clip, simulate
 from test_train import CPU, textbook_model
 
 from harness import Claim, Diagnostics, Exact, Measure, Study, Sweep, Tune, verify
+from harness.engine.evaluation import mean
+from harness.engine.own_measures import mean_of_present
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
@@ -269,6 +271,33 @@ def test_nan_is_a_missing_value() -> None:
     runs, _ = trained(setup_of(metrics=diagnostics(missing)))
     assert runs["test_missing"].isna().all()
     assert (runs["status"] == "finished").all()
+
+
+def missed_threes(outputs, targets):
+    """Share of threes that are taken for something else."""
+    return torch.where(targets == 3, (outputs.argmax(1) != 3).to(outputs.dtype), nan)
+
+
+def missed(outputs, targets):
+    return ((targets == 3) & (outputs.argmax(1) != 3)).to(outputs.dtype)
+
+
+def threes(outputs, targets):
+    return (targets == 3).to(outputs.dtype)
+
+
+def test_a_mean_is_over_the_examples_that_have_a_value() -> None:
+    """As in a recall; where all have one it is the plain mean to the bit."""
+    setup = setup_of(metrics=diagnostics(missed_threes, missed, threes), optimizer=SGD(0.05))
+    runs, _ = trained(setup)
+    for split in ("train", "validation", "test"):
+        of_threes = runs[f"{split}_missed"] / runs[f"{split}_threes"]
+        assert 0 < of_threes.iloc[0] <= 1
+        assert runs[f"{split}_missed_threes"].tolist() == pytest.approx(of_threes.tolist())
+    values = np.array([[[1.0, nan, 4.0, nan], [nan, nan, 3.0, 9.0], [1.0, 2.0, 4.0, inf]]])
+    np.testing.assert_array_equal(mean_of_present(values, np.array([3, 2, 4])), [[2.5, nan, inf]])
+    full = np.random.default_rng(0).normal(size=(2, 3, 700))
+    assert mean_of_present(full, np.array([700, 9, 333])).tolist() == mean(full, np.array([700, 9, 333])).tolist()
 
 
 def test_measuring_changes_nothing_and_draws_are_each_runs_own() -> None:

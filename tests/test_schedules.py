@@ -271,3 +271,41 @@ def test_a_module_sees_the_values_of_its_own_training() -> None:
     assert [build(setup, TASK.data(0), 0).drop is None for setup in modules] == [False, True]
     Study(name="x", task=TASK, steps=50, model=Model(Doubtful, dropout=steep))
     assert_textbook([setup_of(model=Model(Doubtful, dropout=steep), steps=6, optimizer=SGD(0.1))])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (Cosine(Tune(0.1, 1.0), warmup=20), "in its warm-up of 20 steps: it gets to 95 % of its peak"),
+        (Linear(1.0, 0.5, until=21), "before its end at step 21: it goes 95 % of the way"),
+        (Early(1.0, until=20, then=0.5), "and it would change after step 20: it keeps its first value"),
+        (Late(1.0, after=20, before=0.5), "and it would change after step 20: it keeps its first value"),
+        (Step(1.0, 0.5, every=20), "and it would change after step 20: it keeps its first value"),
+        (Cosine(1.0, warmup=Sweep(18, 19)), ""),
+        (Linear(1.0, 0.5, until=20), ""),
+        (Linear(1.0, 0.5), ""),
+        (Early(1.0, until=19, then=0.5), ""),
+        (Late(1.0, after=19, before=0.5), ""),
+        (Step(1.0, 0.5, every=19), ""),
+    ],
+    ids=str,
+)
+def test_what_of_a_schedule_training_ends_before_is_told_of_once(schedule: Schedule, said: str) -> None:
+    study = Study(
+        name="x",
+        task=TASK,
+        model=DropoutNet(hidden=(4,)),
+        optimizer=SGD(schedule),
+        steps=20,
+        clipping=GlobalNorm(Sweep(1.0, 2.0)),
+    )
+    assert study.notes == ([f"optimizer.lr: training ends with step 20, {said}"] if said else [])
+    if isinstance(schedule, Early | Late | Step):
+        assert (len(set(schedule.sequence(20))) == 1) == bool(said)
+
+
+def test_of_schedules_in_a_model_and_a_short_version_is_told_too() -> None:
+    study = Study(name="x", task=TASK, model=DropoutNet(hidden=(4, 4), dropout=(Early(0.5, until=300), 0.1)), steps=400)
+    assert study.notes == []
+    (note,) = apply_changes(study, Changes(quick=True)).notes
+    assert note.startswith("model.dropout[0]: training ends with step ") and "after step 300" in note

@@ -390,3 +390,10 @@ def test_tensors_may_be_marked_where_a_subclass_skips_the_marks():
     assert SkippingTensors(data.x, data.y).problems() == []
     nothing = SkippingTensors(data.x, torch.full_like(data.y, -100))
     assert "classes must be ≥ 0; 480 of 480 are not" in only_problem(nothing).message
+
+
+def test_whole_numbers_are_said_to_be_predicted_by_squared_error_where_they_are():
+    x, y = torch.randn(60, 3), (torch.arange(60) % 3).float()
+    (note,) = Tensors(x, y).data_notes()
+    assert "3 different numbers, all whole, are taken as numbers to predict, by squared error" in note.message
+    assert SkippingTensors(x, y).data_notes() == []

@@ -572,9 +572,9 @@ def test_where_all_cells_together_have_no_interval_the_one_in_the_way_is_named()
     near = np.array([0.0, 0.01, 0.02, 0.03, 0.04, 0.05])
     equal = Equivalence("e", metric="test_loss", smallest_effect=0.1, across="each", **DROPPED)
     (found,) = judged(two_cells(list(near + 0.03), list(4 * (near - 0.03))), equal)
-    assert found.sentence.startswith("The interval at width = 9 holds ±δ = 0.1.")
+    assert found.sentence.startswith("The interval at width = 9 holds δ = 0.1.")
     (found,) = judged(two_cells(list(near + 0.2), list(near)), equal)
-    assert found.sentence.startswith("The interval at width = 8 lies beyond ±δ = 0.1, but 6 seeds have no interval")
+    assert found.sentence.startswith("The interval at width = 8 lies beyond −δ = −0.1, but 6 seeds have no interval")
 
 
 def test_one_cell_without_effect_is_not_said_of_all():

@@ -72,7 +72,7 @@ class Members(ABC):
         return self._layout.views(flat)
 
     def decayed(self) -> list[slice]:
-        """Where the weights lie in a row of parameters: those with two axes or more, no biases or gains of a norm."""
+        """Where the weights lie in a row of parameters: the parameters with two axes or more."""
         return self._layout.weights()
 
     def advance(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from harness.engine.diagnostics import Diagnostics
-from harness.engine.evaluation import in_batches, mean
+from harness.engine.evaluation import in_batches
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import TRAIN_SAMPLE
 from harness.engine.members import Members
@@ -37,9 +37,23 @@ def output_measures(population: Members, feed: Feed) -> dict[str, Array]:
         indices, counts = feed.split(split, at_most)
         parts = in_batches(population, indices)
         values = [_of_batch(population, *feed.gather(part), measures, f"{split} {i}") for i, part in enumerate(parts)]
-        means = mean(np.concatenate(values, 2), counts.cpu().numpy())
+        means = mean_of_present(np.concatenate(values, 2), counts.cpu().numpy())
         found |= {f"{split}_{measure.name}": own for measure, own in zip(measures, means, strict=True)}
     return found
+
+
+def mean_of_present(values: Array, counts: Array) -> Array:
+    """Mean over those of the first `counts` examples that have a value, (…, member) from (…, member, example); NaN where none has.
+
+    Where all have one, to the bit `mean`.
+    """
+    found = []
+    for i, count in enumerate(counts.tolist()):
+        own = values[..., i, :count]
+        there = ~np.isnan(own)
+        number = there.sum(-1)
+        found.append(np.where(there, own, 0.0).sum(-1) / np.where(number == 0, np.nan, number))
+    return np.stack(found, -1)
 
 
 def _of_batch(population: Members, x: Tensor, y: Tensor, measures: list[Measure], place: str) -> Array:

@@ -47,9 +47,7 @@ def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
         or verdict.smallest_effect is None
     ):
         return ""
-    low = -math.inf if verdict.low is None else verdict.low
-    high = math.inf if verdict.high is None else verdict.high
-    if read(low, high, verdict.smallest_effect, evidence.claim.decides_by) == "supported":
+    if read(*_ends(verdict), verdict.smallest_effect, evidence.claim.decides_by) == "supported":
         return ""
     together = "the interval shown covers all of them together"
     if verdict.stands_alone:
@@ -75,8 +73,8 @@ def _reason(verdict: Verdict, evidence: Evidence) -> str:
     if verdict.low is None and verdict.high is None:
         return f"{_of_the_worst(verdict, claim) if verdict.stands_alone else f'{_no_interval(verdict)} at this level'}."
     if claim.smallest_effect and _is_near(verdict):
-        return f"Undecided: estimate ≈ {_delta(claim)}."
-    return f"The interval holds {_delta(claim)}."
+        return f"Undecided: estimate ≈ {_delta(claim, *_side(verdict.estimate or 0.0))}."
+    return f"The interval holds {_delta(claim, *_ends(verdict))}."
 
 
 def _of_the_worst(verdict: Verdict, claim: Estimated) -> str:
@@ -85,8 +83,8 @@ def _of_the_worst(verdict: Verdict, claim: Estimated) -> str:
     inside = claim.decides_by == "inside"
     worst = max(verdict.cells, key=lambda cell: max(abs(cell.low), abs(cell.high)) if inside else -cell.low)
     if read(worst.low, worst.high, verdict.smallest_effect, claim.decides_by) == "inconclusive":
-        return f"The interval at {worst.name} holds {_delta(claim)}"
-    where = f"{'beyond' if inside else 'below'} {_delta(claim)}"
+        return f"The interval at {worst.name} holds {_delta(claim, worst.low, worst.high)}"
+    where = f"{'beyond' if inside else 'below'} {_delta(claim, *_side(worst.low))}"
     return f"The interval at {worst.name} lies {where}, but {_no_interval(verdict)} at which all would cover together"
 
 
@@ -94,9 +92,24 @@ def _no_interval(verdict: Verdict) -> str:
     return f"{counted(verdict.n, 'seed has', 'seeds have')} no interval"
 
 
-def _delta(claim: Estimated) -> str:
-    """What an interval lies beside or holds."""
-    return f"{'±' * isinstance(claim, Equivalence)}δ = {claim.smallest_effect:g}" if claim.smallest_effect else "0"
+def _delta(claim: Estimated, low: float, high: float) -> str:
+    """What an interval from `low` to `high` lies beside or holds: δ; of an equivalence −δ, δ or both."""
+    delta = claim.smallest_effect
+    if not delta or claim.decides_by == "side":
+        return f"δ = {delta:g}" if delta else "0"
+    if low <= -delta and delta <= high:
+        return f"±δ = {delta:g}"
+    return f"−δ = −{delta:g}" if low <= -delta <= high else f"δ = {delta:g}"
+
+
+def _ends(verdict: Verdict) -> tuple[float, float]:
+    """Of the interval that is shown; without bound where it has none."""
+    return -math.inf if verdict.low is None else verdict.low, math.inf if verdict.high is None else verdict.high
+
+
+def _side(value: float) -> tuple[float, float]:
+    """All that lies on the side of 0 of a number."""
+    return (-math.inf, 0.0) if value < 0 else (0.0, math.inf)
 
 
 def _hidden(evidence: Evidence) -> str:

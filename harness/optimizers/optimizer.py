@@ -17,7 +17,7 @@ Columns = dict[str, Tensor | None]
 """Per-member numbers by name, (member, 1); None stands for a setting that is 0 for every member."""
 
 Decay = Literal["all", "weights"]
-"""What weight decay acts on: all parameters, as in `torch.optim`; or those with two axes or more, no biases and gains."""
+"""What weight decay acts on: all parameters, as in `torch.optim`; or those with two axes or more, not biases and gains with one."""
 
 
 class Optimizer(Component):

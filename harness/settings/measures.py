@@ -34,13 +34,14 @@ class Measure(Component):
     A function of two arguments, `(outputs, targets)`, gives a number for each example, in a tensor (batch,). Outputs are what
     the module returns for a batch in evaluation, targets the task's. It makes the metrics `train_NAME` (on the examples of
     `train_loss`), `validation_NAME` and, of runs that are tested, `test_NAME`: means over examples, of the weights that all
-    final metrics are of. What it gives an example must not depend on the others of its batch.
+    final metrics are of. What it gives an example must not depend on the others of its batch. An example for which it gives NaN
+    does not count, such as a negative one in a recall; a run none of whose examples has a value has none.
 
     A function of one argument is given the curve of a run, a table with the columns step, loss, grad_norm, clipped,
     update_ratio and validation_loss and a row for each logged step, and returns one number, the metric `NAME`.
 
-    NaN is a missing value. A run that became non-finite ranks worst, where one direction is good; but a function of the curve
-    whose answer does not depend on the steps from there on, as one of the first step, says of it what it says of any run.
+    NaN of a curve is a missing value. A run that became non-finite ranks worst, where one direction is good; but a function of
+    the curve whose answer does not depend on the steps from there on, as one of the first step, says of it what it says of any run.
 
     Args:
         function: the user's.

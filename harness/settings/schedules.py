@@ -36,6 +36,10 @@ class Schedule(Component):
         """
         raise NotImplementedError
 
+    def unreached(self, steps: int) -> str:
+        """What of it a training of so many steps ends before, and how far it gets, in words; "" for nothing, or if it does not tell."""
+        return ""
+
     def over(self, steps: int) -> "Schedule":
         """The same schedule, which compares by its values in a training of so many steps."""
         schedule = self.replace()
@@ -62,6 +66,16 @@ def extremes(schedule: Schedule, steps: int) -> tuple[tuple[float, int], tuple[f
         raise ValueError(f"must give one value for each of the {steps} steps, but has shape {values.shape}")
     ends = int(values.argmin()), int(values.argmax())
     return (float(values[ends[0]]), ends[0] + 1), (float(values[ends[1]]), ends[1] + 1)
+
+
+def _unchanged(last: int, steps: int) -> str:
+    """Of a schedule that changes first after step `last`."""
+    return f"and it would change after step {last:,}: it keeps its first value" if last >= steps else ""
+
+
+def _percent(part: int, whole: int) -> str:
+    """A share that is not all, in whole percent, rounded down."""
+    return f"{100 * part // whole} %"
 
 
 def numbered(steps: int) -> Sequence:
@@ -94,6 +108,10 @@ class Early(Schedule):
         """
         return np.where(numbered(steps) <= self.until, self.value, self.then)
 
+    def unreached(self, steps: int) -> str:
+        """See `Schedule.unreached`: that the first value is the only one."""
+        return _unchanged(self.until, steps)
+
 
 class Late(Schedule):
     """A value after the first steps, another one in them; dropout so is late dropout (Liu et al. 2023, arXiv:2303.01500).
@@ -115,6 +133,10 @@ class Late(Schedule):
         array([0. , 0. , 0.5, 0.5])
         """
         return np.where(numbered(steps) > self.after, self.value, self.before)
+
+    def unreached(self, steps: int) -> str:
+        """See `Schedule.unreached`: that the first value is the only one."""
+        return _unchanged(self.after, steps)
 
 
 class Linear(Schedule):
@@ -142,6 +164,16 @@ class Linear(Schedule):
         first = min(1, last - 1)
         share, way = np.clip((numbered(steps) - first) / (last - first), 0, 1), self.end - self.start
         return np.where(share < 0.5, self.start + share * way, self.end - (1 - share) * way)
+
+    def unreached(self, steps: int) -> str:
+        """See `Schedule.unreached`: how much of the line there is.
+
+        >>> Linear(5.0, 0.5, until=100).unreached(20), Linear(5.0, 0.5, until=20).unreached(20)
+        ('before its end at step 100: it goes 19 % of the way', '')
+        """
+        if self.until is None or self.until <= steps:
+            return ""
+        return f"before its end at step {self.until:,}: it goes {_percent(steps - 1, self.until - 1)} of the way"
 
 
 class Cosine(Schedule):
@@ -177,6 +209,16 @@ class Cosine(Schedule):
         """See `Component.check`."""
         return [Problem("warmup", "must be 0 or more steps", str(self.warmup))] if self.warmup < 0 else []
 
+    def unreached(self, steps: int) -> str:
+        """See `Schedule.unreached`: how much of the warm-up there is.
+
+        >>> Cosine(1.0, warmup=500).unreached(20), Cosine(1.0, warmup=19).unreached(20)
+        ('in its warm-up of 500 steps: it gets to 3 % of its peak', '')
+        """
+        if self.warmup < steps:
+            return ""
+        return f"in its warm-up of {self.warmup:,} steps: it gets to {_percent(steps, self.warmup + 1)} of its peak"
+
 
 class Step(Schedule):
     """A value that is multiplied by a factor every so many steps, as `torch.optim.lr_scheduler.StepLR`.
@@ -198,6 +240,10 @@ class Step(Schedule):
         array([1.  , 1.  , 0.5 , 0.5 , 0.25])
         """
         return self.start * self.factor ** ((numbered(steps) - 1) // self.every)
+
+    def unreached(self, steps: int) -> str:
+        """See `Schedule.unreached`: that the first value is the only one."""
+        return _unchanged(self.every, steps)
 
 
 class Function(Schedule):

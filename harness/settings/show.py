@@ -141,3 +141,17 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def the_first(names: Sequence[str]) -> str:
+    """Names one after another, of many the first and how many more there are.
+
+    >>> the_first(["a", "b"]), the_first(["a", "b", "c", "d", "e"])
+    ('a, b', 'a, b, c, 2 more')
+    """
+    more = [f"{len(names) - FIRST} more"] if len(names) > FIRST else []
+    return ", ".join([*names[:FIRST], *more])
+
+
+FIRST = 3
+"""Of many names that are shown."""

@@ -5,12 +5,15 @@ from typing import Any
 
 from harness.engine.measuring import one_way
 from harness.engine.runs import build
+from harness.engine.setup import Setup
 from harness.models.model import Model
 from harness.settings import Note, show
 from harness.settings.metrics import DETAIL, not_comparable
+from harness.settings.schedules import Schedule
 from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
+from harness.study.into_the_loss import loss_notes
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.second_derivatives import no_hessian
@@ -47,6 +50,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     setups = [study.setup(cell | lowest) for cell in study.cells()]
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
+    found += [note for setup in setups for note in _schedule_notes(setup)]
     found += _no_classes_notes(study)
     models = {(type(setup.task), _shape(setup.model), setup.differ): setup for setup in reversed(setups)}
     for setup in models.values():
@@ -57,6 +61,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         found += [Note("model", f"its `{name}` {ONE_WAY}") for name in one_way(module)]
         if lost := unregistered(module):
             found.append(Note("model", f"{lost}; {REGISTER}"))
+        found += [Note("model", said) for said in loss_notes(setup, data)]
         if setup.metrics.level == DETAIL[-1] and (why := no_hessian(setup, data)):
             found.append(Note("model", f"{NO_SHARPNESS} ({why})"))
         if setup.differ == "noise":
@@ -64,6 +69,13 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):
             found.append(Note("model", shared))
     return list(dict.fromkeys(found + _claim_notes(study)))
+
+
+def _schedule_notes(setup: Setup) -> Iterator[Note]:
+    """Which schedules training ends before."""
+    for path, part in setup.components():
+        if isinstance(part, Schedule) and (said := part.unreached(setup.steps)):
+            yield Note(path, f"training ends with step {setup.steps:,}, {said}")
 
 
 def _no_classes_notes(study: Experiment) -> Iterator[Note]:

@@ -1,4 +1,4 @@
-"""What cannot be claimed of a study since its targets are numbers, or its outputs no scores of classes; known once its data are."""
+"""What cannot be claimed of a study since its targets are numbers, its outputs no scores of classes or guessing has no known loss."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,11 @@ from harness.study.experiment import Experiment
 from harness.study.scope import setups
 from harness.study.statement import Estimated, Statement
 from harness.tasks.task import Task
+
+OF_GUESSING = "guess_loss", "collapsed"
+"""Metrics that only a task tells which knows what guessing costs."""
+
+NO_GUESS = "cannot be known: the task has `losses` of its own and no `guess_losses`, which say what guessing costs; give it these"
 
 
 def predicts_numbers(study: Experiment) -> bool:
@@ -19,7 +24,8 @@ def predicts_numbers(study: Experiment) -> bool:
 
 
 def target_problems(study: Experiment) -> Iterator[Problem]:
-    """Claims on what is measured of classes alone, and on the mean of absolute errors, for which no interval holds."""
+    """Claims on what is measured of classes alone or beside guessing, and on the mean of absolute errors, for which no interval holds."""
+    yield from (Problem("objective", NO_GUESS, name) for name in study.objectives() if _lacks_guess(study, name))
     for name in ("claims", "published"):
         for i, each in enumerate(study.values().get(name) or ()):
             if isinstance(each, Statement):
@@ -45,7 +51,13 @@ def _statement_problems(study: Experiment, statement: Statement) -> Iterator[Pro
                 f"is measured of scores of classes, and by the task's own `{method}` outputs may be anything",
                 metric,
             )
+        if _lacks_guess(study, metric):
+            yield Problem(field, NO_GUESS, metric)
         absolute = METRICS[metric].unit == ERROR and predicts_numbers(study)
         if absolute and isinstance(statement, Estimated) and statement.estimated() == "mean":
             message = "no interval holds for the mean of what has no bound: targets are numbers, so that this is an absolute error"
             yield Problem("estimand", f'{message}; use "median" or "hodges_lehmann"', show("mean"))
+
+
+def _lacks_guess(study: Experiment, metric: str) -> bool:
+    return metric in OF_GUESSING and not all(setup.task.can_guess() for setup in setups(study))

@@ -3,11 +3,9 @@
 import torch.nn as nn
 
 from harness.engine.reached import hidden
+from harness.settings.show import the_first
 
 WAY_OUT = "unless that is meant so, hold layers in nn.ModuleList or nn.ModuleDict and parameters in nn.ParameterList"
-
-SHOWN = 3
-"""Of their names."""
 
 
 def unregistered(module: nn.Module) -> str:
@@ -18,9 +16,8 @@ def unregistered(module: nn.Module) -> str:
     names = [f"`{name}`" for name, found in hidden(module).items() if _matters(found)]
     if not names:
         return ""
-    more = [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
     return (
-        f"holds {', '.join([*names[:SHOWN], *more])} where torch does not look, in a list, a dictionary or another object: "
+        f"holds {the_first(names)} where torch does not look, in a list, a dictionary or another object: "
         "what is there does not train, nor does it follow train() and eval()"
     )
 

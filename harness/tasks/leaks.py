@@ -32,15 +32,18 @@ def changing_test(task: Task) -> Doubt | None:
 
 
 def repeated_inputs(data: Data) -> Doubt | None:
-    """Whether more than a few inputs of validation or test examples occur, to the bit, in training examples."""
+    """Whether more than a few inputs of test or validation examples occur, to the bit, in training examples."""
     marks = _marks(data.x)
     known = torch.unique(marks[data.train])
-    for name, split in (("validation", data.validation), ("test", data.test)):
+    found = []
+    for name, split in (("test", data.test), ("validation", data.validation)):
         twice = int(torch.isin(marks[split], known).sum())
         if twice > FEW * len(split):
-            sentence = f"{twice} of {len(split)} {name} examples have inputs that occur in training too"
-            return Doubt(sentence, "remove duplicates before splitting, unless they are what new data look like")
-    return None
+            found.append(f"{twice} of {len(split)} {name} examples")
+    if not found:
+        return None
+    sentence = f"{' and '.join(found)} have inputs that occur in training too"
+    return Doubt(sentence, "remove duplicates before splitting, unless they are what new data look like")
 
 
 def _marks(x: Tensor) -> Tensor:

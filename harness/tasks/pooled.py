@@ -99,6 +99,8 @@ class Pooled(Task):
 
     def between_seeds(self, data: Data) -> str:
         """How the examples that are not tested on are split; see `Task.between_seeds`."""
+        if type(self).draw is not Pooled.draw:
+            return super().between_seeds(data)
         _, rest = self._held_out(len(data.x), len(data.test))
         return f"which of the other {len(rest):,} they train and validate on"
 

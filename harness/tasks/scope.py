@@ -26,7 +26,7 @@ def _of_seeds(task: Task, data: Data, differ: Differ) -> str:
         return f"seeds differ only in dropout and what else is drawn in training and measuring; examples, initial weights and order of batches {HELD}"
     of_data = _of_data(task, data)
     if differ == "data":
-        return f"seeds differ only in {_joined(of_data)}; initial weights, order of batches and dropout {HELD}"
+        return f"seeds differ only in {_joined(of_data or ['the order of their examples'])}; initial weights, order of batches and dropout {HELD}"
     differing = _joined(["initial weights", "order of batches", "dropout", *of_data])
     same = "" if of_data else f", and train on the same {counted(len(data.train), 'example')}"
     return f"seeds differ in {differing}{same}"
@@ -38,7 +38,8 @@ def _of_data(task: Task, data: Data) -> list[str]:
         return []
     if task.resample == "bootstrap":
         return [f"the bootstrap sample of one training set of {counted(len(data.train), 'example')}"]
-    return [task.between_seeds(data)] + (["which labels are replaced"] if task.label_noise else [])
+    drawn = task.between_seeds(data)
+    return [drawn] * bool(drawn) + ["which labels are replaced"] * bool(task.label_noise)
 
 
 def _joined(parts: list[str]) -> str:

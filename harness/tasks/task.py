@@ -17,7 +17,7 @@ from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
 from harness.settings.randomness import stream
 from harness.settings.reach import digest
-from harness.tasks.sameness import same_test
+from harness.tasks.sameness import Examples, same_examples, same_test
 
 Differ = Literal["all", "data", "noise"]
 """What differs between seeds: all that is drawn, only the examples, or only the noise of training."""
@@ -50,9 +50,13 @@ class Data:
         changed = self.y[self.train] != self.clean[self.train]
         return self.train[changed.reshape(len(changed), -1).any(1)]
 
-    def tested(self) -> tuple[Tensor, Tensor]:
+    def tested(self) -> Examples:
         """The test examples, x and y without label noise."""
-        return self.x[self.test], (self.y if self.clean is None else self.clean)[self.test]
+        return self.examples(self.test)
+
+    def examples(self, split: Tensor) -> Examples:
+        """The examples at these indices, x and y without label noise."""
+        return self.x[split], (self.y if self.clean is None else self.clean)[split]
 
     def problems(self, task: "type[Task] | None" = None) -> list[Problem]:
         """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets, or one alone.
@@ -135,12 +139,17 @@ class Task(Component):
         raise NotImplementedError
 
     def between_seeds(self, data: Data) -> str:
-        """What differs between the examples of two seeds where they are not resampled, in words.
+        """What differs between the examples of two seeds where they are not resampled, in words; "" for nothing.
+
+        As far as seeds 0 and 1 tell; their order counts for nothing.
 
         Args:
             data: of seed 0.
         """
-        return "the examples that they train and validate on"
+        other = self.data(1)
+        pairs = {"train": (data.train, other.train), "validate": (data.validation, other.validation)}
+        differing = [to for to, (a, b) in pairs.items() if not same_examples(data.examples(a), other.examples(b))]
+        return f"the examples that they {' and '.join(differing)} on" if differing else ""
 
     def fixes_test(self) -> bool:
         """Whether all seeds are tested on the same examples, as far as seeds 0 and 1 tell.

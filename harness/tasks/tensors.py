@@ -48,8 +48,13 @@ class Tensors(Pooled):
         return digest(self.x, self.y, *(self.test or ()))
 
     def data_notes(self) -> list[Note]:
-        """Whether targets are numbers that may be meant as classes."""
-        if not self.y.is_floating_point() or (self.y % 1).any() or len(kinds := torch.unique(self.y)) > MANY:
+        """Whether targets are numbers that may be meant as classes, where the loss is the usual one."""
+        if (
+            type(self).losses is not Pooled.losses
+            or not self.y.is_floating_point()
+            or (self.y % 1).any()
+            or len(kinds := torch.unique(self.y)) > MANY
+        ):
             return []
         seen = f"{len(kinds)} different numbers, all whole, are taken as numbers to predict, by squared error"
         return [Note("y", f"{seen}; y.long() makes classes of them, y.argmax(1) of rows with a single 1")]
