@@ -545,6 +545,8 @@ NOTED = {
     "set": "self.no_decay = {'bias', 'norm.weight', 'pos_embed', ('a', frozenset({'b', 'c', 'd'}))}",
     "all": "self.tag, self.made, self.uid = uuid.uuid4().hex, time.time(), id(self)",
     "lazy": "self.net[3] = nn.LazyLinear(outputs)",
+    "compiled": "self.net[0] = torch.compile(self.net[0])",
+    "compiles": "self.net.compile()",
 }
 
 
@@ -587,11 +589,13 @@ def test_the_name_of_a_group_is_the_same_in_every_process(noted: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # which the import of a compiler says too
 @pytest.mark.parametrize("noted", list(NOTED), indirect=True)
 def test_a_module_trains_whatever_its_constructor_notes(noted: Path) -> None:
     result = harness_run(noted, results=noted.parent / "results")
     assert result.exit_code == 0, result.output
-    assert ("trains by the plain loop" in result.output) is ("uuid4" in noted.read_text())
+    by_itself = any(word in noted.read_text() for word in ("uuid4", "torch.compile("))
+    assert ("trains by the plain loop" in result.output) is by_itself
     runs = pd.read_parquet(noted.parent / "results" / "mine" / "runs.parquet")
     assert len(runs) == 16 and "failed" not in set(runs["status"])
     plain = noted.with_name("plain.py")
@@ -620,3 +624,23 @@ def test_what_is_another_whenever_a_module_is_built_keeps_from_a_population_only
     assert (tagged.width, tagged.why) == (1, "`tag` is not the same in all runs")
     run = runs_of(Tagged)[0]
     assert_textbook(curves_of([run], dtype=torch.float64).loc[run.trial, run.seed], run)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # which the import of a compiler says too
+@pytest.mark.parametrize(
+    ("decorator", "said"),
+    [
+        ("@torch.compile", ""),
+        ("@torch.jit.script", "`act` is compiled by torch.jit.script; leave that out, and it trains as it is written"),
+    ],
+)
+def test_a_function_that_is_compiled_trains_as_it_is_written_or_the_way_out_is_said(
+    decorator: str, said: str, tmp_path: Path
+) -> None:
+    act = f"{decorator}\ndef act(x: torch.Tensor) -> torch.Tensor:\n    return x.tanh()\n\n\nclass Mine"
+    source = MINE.replace("class Mine", act).replace("return self.net(x)", "return self.net[1:](act(self.net[0](x)))")
+    (tmp_path / "mine.py").write_text(source)
+    result = harness_run(tmp_path / "mine.py", results=tmp_path / "results")
+    assert result.exit_code == (2 if said else 0), result.output
+    assert said in result.output

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.setup import Setup
+from harness.engine.uncompiled import uncompiled
 from harness.settings.randomness import global_generators
 from harness.tasks.task import Data
 
@@ -28,7 +29,7 @@ def mixes_examples(setup: Setup, data: Data) -> bool:
         data: of its task.
     """
     x = data.x[data.train[:EXAMPLES]]
-    with global_generators(0):
+    with global_generators(0), uncompiled():
         module = setup.model.build(setup.task.sizes(data), setup.steps)
         module.eval()
         try:
