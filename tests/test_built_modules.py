@@ -2,14 +2,22 @@
 
 import copy
 import functools
+import os
+import subprocess
+import sys
+import time
+import uuid
 import warnings
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from own_study import MINE, harness_run
 from test_as_written import Net, assert_textbook, runs_of
 from test_modules import FLAT, runs_at
 from test_train import CPU, curves_of
@@ -17,7 +25,9 @@ from torch import Tensor
 
 from harness import Study
 from harness.audit import checks
+from harness.engine.choice import way
 from harness.engine.obstacles import Unbatchable
+from harness.engine.planning import groups
 from harness.engine.proof import obstacle
 from harness.engine.runs import Untrainable
 from harness.models import Model
@@ -527,3 +537,110 @@ def test_layers_that_torch_does_not_find_are_told_of_before_training() -> None:
     assert told(Registered) == told(Net) == []
     finding = checks.registered(runs_of(PlainList)[0].setup)
     assert finding.level == "warning" and finding.sentence.startswith("the model holds `layers[0]`")
+
+
+# --- Attributes that are others in another process, or whenever a module is built
+
+NOTED = {
+    "set": "self.no_decay = {'bias', 'norm.weight', 'pos_embed', ('a', frozenset({'b', 'c', 'd'}))}",
+    "all": "self.tag, self.made, self.uid = uuid.uuid4().hex, time.time(), id(self)",
+    "lazy": "self.net[3] = nn.LazyLinear(outputs)",
+    "compiled": "self.net[0] = torch.compile(self.net[0])",
+    "compiles": "self.net.compile()",
+}
+
+
+NAMES = """
+import sys
+from pathlib import Path
+from harness.engine.planning import groups, levels_of
+from harness.ledger.trial_runs import sample_runs
+from harness.study.load import load_study
+
+for name, runs in groups(sample_runs(load_study(Path(sys.argv[1]))[0])).items():
+    print(name, sorted(set(map(levels_of, runs))))
+"""
+
+
+@pytest.fixture
+def noted(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A study of a net whose constructor also does what the parameter names."""
+    nothing_tuned = MINE.replace("Tune(0.05, 1.0, log=True)", "0.1").replace(
+        'tune="shared", tune_seeds=1, tune_trials=2, ', ""
+    )
+    source = nothing_tuned.replace("import torch\n", "import time, uuid\nimport torch\n")
+    own = f"\n        {NOTED[request.param]}\n\n    def forward"
+    (tmp_path / "mine.py").write_text(source.replace("\n\n    def forward", own))
+    return tmp_path / "mine.py"
+
+
+@pytest.mark.parametrize("noted", ["set", "all"], indirect=True)
+def test_the_name_of_a_group_is_the_same_in_every_process(noted: Path) -> None:
+    one, other = (
+        subprocess.run(
+            [sys.executable, "-c", NAMES, noted], env=os.environ | {"PYTHONHASHSEED": seed}, stdout=subprocess.PIPE, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    )  # fmt: skip
+    assert one == other
+    assert (
+        one.endswith(" [('net.2.p 0.0',), ('net.2.p 0.5',)]\n") and one.count("\n") == 1
+    )  # a single group, of both probabilities
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # which the import of a compiler says too
+@pytest.mark.parametrize("noted", list(NOTED), indirect=True)
+def test_a_module_trains_whatever_its_constructor_notes(noted: Path) -> None:
+    result = harness_run(noted, results=noted.parent / "results")
+    assert result.exit_code == 0, result.output
+    by_itself = any(word in noted.read_text() for word in ("uuid4", "torch.compile("))
+    assert ("trains by the plain loop" in result.output) is by_itself
+    runs = pd.read_parquet(noted.parent / "results" / "mine" / "runs.parquet")
+    assert len(runs) == 16 and "failed" not in set(runs["status"])
+    plain = noted.with_name("plain.py")
+    plain.write_text("".join(line for line in noted.read_text().splitlines(True) if line.strip() not in NOTED.values()))
+    assert harness_run(plain, results=noted.parent / "plain").exit_code == 0
+    truth = pd.read_parquet(noted.parent / "plain" / "mine" / "runs.parquet")
+    if "Lazy" not in noted.read_text():  # which draws other weights
+        pd.testing.assert_series_equal(runs["test_loss"], truth["test_loss"], rtol=1e-4)
+
+
+class Timed(Net):
+    def prepare(self) -> None:
+        self.made = time.time()
+
+
+class Tagged(Net):
+    def prepare(self) -> None:
+        self.made, self.tag = time.time(), uuid.uuid4().hex
+
+
+def test_what_is_another_whenever_a_module_is_built_keeps_from_a_population_only_where_it_is_no_number() -> None:
+    timed, tagged = (
+        way(next(iter(groups(runs_of(module)).values())), CPU, memory_bytes=2**30) for module in (Timed, Tagged)
+    )
+    assert timed.why == ""
+    assert (tagged.width, tagged.why) == (1, "`tag` is not the same in all runs")
+    run = runs_of(Tagged)[0]
+    assert_textbook(curves_of([run], dtype=torch.float64).loc[run.trial, run.seed], run)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # which the import of a compiler says too
+@pytest.mark.parametrize(
+    ("decorator", "said"),
+    [
+        ("@torch.compile", ""),
+        ("@torch.jit.script", "`act` is compiled by torch.jit.script; leave that out, and it trains as it is written"),
+    ],
+)
+def test_a_function_that_is_compiled_trains_as_it_is_written_or_the_way_out_is_said(
+    decorator: str, said: str, tmp_path: Path
+) -> None:
+    act = f"{decorator}\ndef act(x: torch.Tensor) -> torch.Tensor:\n    return x.tanh()\n\n\nclass Mine"
+    source = MINE.replace("class Mine", act).replace("return self.net(x)", "return self.net[1:](act(self.net[0](x)))")
+    (tmp_path / "mine.py").write_text(source)
+    result = harness_run(tmp_path / "mine.py", results=tmp_path / "results")
+    assert result.exit_code == (2 if said else 0), result.output
+    assert said in result.output

@@ -28,6 +28,7 @@ from harness.engine.way import Way
 from harness.engine.way_cache import cache_file
 from harness.execution.costs import Costs
 from harness.execution.examination import examine
+from harness.execution.jobs import sent
 from harness.ledger.trial_runs import sample_runs
 from harness.models import DropoutNet, Model, SimpleRNN
 from harness.optimizers import SGD
@@ -351,7 +352,7 @@ def test_the_level_that_cannot_train_is_named() -> None:
         InvalidStudy,
         match=r"model: cannot take a few steps on cpu.*: RuntimeError: boom \(got FailsAtTwo\(scale=2.0\)\)",
     ):
-        examine(own, sample_runs(own), CPU, PLENTY, None)
+        examine(own, {"a": sent(own, sample_runs(own))}, CPU, PLENTY, None)
 
 
 def test_cores_are_counted_whoever_draws_examples_on_one_of_them_meanwhile() -> None:

@@ -178,7 +178,7 @@ def test_what_ends_its_process_fails_alone_with_one_worker_as_well(
 def test_what_an_examination_dies_of_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "fatal.py").write_text(FATAL.format(when=0.2, what="raise KeyboardInterrupt"))
     runs = [run for population in populations_of(tmp_path / "fatal.py") for run in population]
-    found = examined(loaded(tmp_path / "fatal.py"), runs, device=CPU, memory_bytes=2**30, remember=False)
+    found = examined(loaded(tmp_path / "fatal.py"), {"a": runs}, device=CPU, memory_bytes=2**30, remember=False)
     assert {way.why for way in found.values()} == {"the process that took their first steps ended by KeyboardInterrupt"}
     assert "Traceback" not in capfd.readouterr().err
 

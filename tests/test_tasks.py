@@ -17,8 +17,10 @@ from sklearn.datasets import load_digits, make_friedman1
 from sklearn.utils import Bunch
 
 from harness import Study, tasks
-from harness.models import DropoutNet
+from harness.engine.setup import Setup
+from harness.models import DropoutNet, Model
 from harness.settings import InvalidStudy, Problem, Sweep
+from harness.study.trial_run import trial_run
 from harness.tasks import (
     AddingProblem,
     CharLM,
@@ -671,6 +673,33 @@ def test_features_tokens_classes_and_numbers_are_welcome(x, y):
 def test_unusable_tensors_are_one_problem_with_the_way_out(field, value, said):
     problem = only_problem(tensors(**{field: value}))
     assert problem.path == field and said in str(problem)
+
+
+class OwnScores(Tensors):
+    """Targets of another length than the inputs', as of a translation, and scored by the usual loss all the same."""
+
+    def losses(self, output, y):
+        return super().losses(output, y)
+
+    def errors(self, output, y):
+        return super().errors(output, y)
+
+
+def test_classes_of_other_shapes_need_losses_and_errors_of_ones_own():
+    x, y = torch.randint(0, 8, (500, 13)), torch.randint(0, 8, (500, 6))
+    assert "others need a subclass of Tensors with `losses` and `errors` of its own" in str(only_problem(Tensors(x, y)))
+    assert OwnScores(x, y).problems() == []
+    assert "as many examples as x" in str(only_problem(OwnScores(x, y[:9])))
+
+    class Reader(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = torch.nn.Embedding(8, 8)
+
+        def forward(self, x):
+            return self.table(x[:, :6])
+
+    assert trial_run(Setup(task=OwnScores(x, y), model=Model(Reader))) == []
 
 
 def test_a_scalar_is_a_problem():

@@ -20,7 +20,6 @@ from harness.audit import verify
 from harness.audit.agreement import moved, parting, until, within_tolerances
 from harness.audit.recorded import read_results
 from harness.engine.devices import device_name
-from harness.engine.planning import groups
 from harness.engine.runs import Run
 from harness.engine.way import Way
 from harness.execution import placement
@@ -73,7 +72,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert launch(place, "--set", "steps=30", "--seeds", "2,5,7").exit_code == 0
     with pytest.MonkeyPatch.context() as patch:
         cpu, way = torch.device("cpu"), Way(64, step_s=1e-3)
-        wide = Placement([cpu], {}, lambda runs: dict.fromkeys(groups(runs), way), Costs({}, 4), device_name(cpu))
+        wide = Placement([cpu], {}, lambda grouped: dict.fromkeys(grouped, way), Costs({}, 4), device_name(cpu))
         patch.setattr(placement, "place_on_host", lambda *_, **__: wide)
         plain = (f"{path}=0.1" for path in ("optimizer.lr", "optimizer.momentum"))
         settings = ["name=wide", *plain, "model.width=Sweep(7, 9)", "task.train_size=100", "claims=()"]

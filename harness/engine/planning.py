@@ -30,35 +30,58 @@ NARROWEST = 16
 """From this width on, launching operations costs a member little."""
 
 
-def structure(module: nn.Module) -> str:
+def structure(module: nn.Module, again: nn.Module) -> str:
     """What must agree between modules that are stacked: classes, plain attributes, shapes.
 
-    Numbers with a point, and schedules, may be each run's own: what that is worth shows the proof.
+    Numbers with a point, and schedules, may be each run's own: what that is worth shows the proof. So may what is another one
+    whenever a module is built, such as the time or an identifier.
+
+    Args:
+        module: of a run.
+        again: the same, built once more.
     """
-    lines = []
+    lines, twins = [], dict(again.named_modules())
     for name, layer in module.named_modules():
-        plain = {k: "its own" if is_level(v) else _without_values(v) for k, v in vars(layer).items() if k not in TORCHS}
+        twin = vars(twins[name]) if name in twins else {}
+        plain = {k: _without_values(v) for k, v in vars(layer).items() if k not in TORCHS}
+        for key, value in plain.items():
+            if is_level(vars(layer)[key]) or _said(value) != _said(_without_values(twin.get(key))):
+                plain[key] = "its own"
         lines.append(f"{name} {type(layer).__qualname__} {plain}")
     tensors = [*module.named_parameters(), *module.named_buffers()]
     text = "\n".join(lines + [f"{name} {tuple(t.shape)} {t.dtype} {t.requires_grad}" for name, t in tensors])
     return ADDRESS.sub("", text)  # of what the module has made itself
 
 
+def _said(value: Any) -> str:
+    return ADDRESS.sub("", repr(value))
+
+
 def _without_values(attribute: Any) -> Any:
-    """What an attribute holds, of tensors their shapes."""
+    """What an attribute holds, of tensors their shapes; a set in the order of its texts, since its own differs between processes."""
     if isinstance(attribute, Tensor):
         return tuple(attribute.shape)
     if isinstance(attribute, list | tuple):
         return [_without_values(item) for item in attribute]
     if isinstance(attribute, dict):
         return {key: _without_values(item) for key, item in attribute.items()}
+    if isinstance(attribute, set | frozenset):
+        return sorted(_said(_without_values(item)) for item in attribute)
     return attribute
 
 
 def levels_of(run: Run) -> tuple[str, ...]:
-    """The numbers of a run's module that may be its own, as text."""
-    module = build(run.setup, run.data(), run.init_seed)
-    return tuple(f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key]))
+    """The numbers of a run's module that may be its own, as text, but those that are others whenever it is built."""
+    texts, again = (
+        [f"{name} {show(store[key])}" for name, store, key in attributes(module) if is_level(store[key])]
+        for module in _built_twice(run)
+    )
+    return tuple(text for text in texts if text in again)
+
+
+def _built_twice(run: Run) -> list[nn.Module]:
+    data = run.data()
+    return [build(run.setup, data, run.init_seed) for _ in range(2)]
 
 
 def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = None) -> tuple[str, ...]:
@@ -70,7 +93,7 @@ def population_key(run: Run, structures: dict[tuple[Any, ...], str] | None = Non
     """
     setup, structures = run.setup, {} if structures is None else structures
     if (setup.task, setup.model) not in structures:
-        structures[setup.task, setup.model] = structure(build(setup, run.data(), run.init_seed))
+        structures[setup.task, setup.model] = structure(*_built_twice(run))
     return (
         kind_of(setup.task, setup.task.choice_of_examples),
         structures[setup.task, setup.model],

@@ -291,6 +291,8 @@ def _check(modules: list[nn.Module]) -> None:
         if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
             raise Unbatchable(f"it has a hook on the gradient of a parameter, `{name}`")
     for name, layer in modules[0].named_modules():
+        if "_torchdynamo_orig_callable" in vars(layer):
+            raise Unbatchable(f"its layer `{name}` is compiled (`torch.compile`), and trains as it is written instead")
         if layer._backward_hooks or layer._backward_pre_hooks:
             raise Unbatchable(f"it has a hook on the gradient of a layer, `{name}`")
     for module in modules[1:]:

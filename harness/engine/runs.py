@@ -8,6 +8,7 @@ import torch.nn as nn
 from torch.nn.parameter import is_lazy
 
 from harness.engine.setup import Setup
+from harness.engine.uncompiled import uncompiled
 from harness.settings.machine import one_thread
 from harness.settings.randomness import global_generators, stream_seed
 from harness.tasks.task import Data, Task
@@ -84,7 +85,8 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
         module = setup.model.build(setup.task.sizes(data), setup.steps)
         if any(map(is_lazy, module.parameters())):
             module.eval()
-            module(data.x[data.train[:1]])
+            with uncompiled():
+                module(data.x[data.train[:1]])
             module.train()
     for name, parameter in module.named_parameters():
         if parameter.dtype != torch.float32:

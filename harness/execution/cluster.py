@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError, RuntimeEnvSetu
 
 from harness.engine.keeping import NOTHING, Keeping
 from harness.engine.memory_budget import parse_memory
+from harness.engine.planning import groups
 from harness.engine.runs import Run
 from harness.engine.way import Way
 from harness.execution.costs import Costs
@@ -148,21 +149,22 @@ class Ray(Foreman[Place]):
             InvalidStudy: `memory` is no size, or no host of the cluster can train the study.
         """
         parse_memory(memory, torch.device("cpu"))
-        examine, runs = partial(self._examine, memory=memory), sample_runs(self._study)
-        ways, places = examine(runs), self._places()
+        examine = partial(self._examine, memory=memory)
+        ways, places = examine(groups(sample_runs(self._study))), self._places()
         kind = torch.device("cuda" if self._gpus else "cpu")
         worker = next(worker for worker in self._workers if worker.ready)
         devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
         return Placement([kind] * places, ways, examine, Costs(ways, self._study.evaluations), devices)
 
-    def _examine(self, runs: list[Run], *, memory: str | None) -> dict[str, Way]:
+    def _examine(self, grouped: Mapping[str, list[Run]], *, memory: str | None) -> dict[str, Way]:
         """See `examination.examine`, on an actor that does nothing else."""
         try:
             while not (able := [worker for worker in self._workers if worker.ready and worker.call is None]):
                 self._hire(1)
                 for worker in self._heard():
                     worker.receive()
-            found: dict[str, Way] = fetch(able[0].actor.examine.remote(sent(self._study, runs), memory, code()))
+            messages = {name: sent(self._study, runs) for name, runs in grouped.items()}
+            found: dict[str, Way] = fetch(able[0].actor.examine.remote(messages, memory, code()))
         except Lost as lost:
             raise InvalidStudy([Problem("--ray", f"a worker {lost} before it trained anything")]) from lost
         return found

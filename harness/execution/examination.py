@@ -3,7 +3,7 @@
 import contextlib
 import multiprocessing
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import torch
 
 from harness.engine.choice import ways
 from harness.engine.devices import use
-from harness.engine.planning import groups
 from harness.engine.population_width import plain_step_s
 from harness.engine.runs import Run
 from harness.engine.way import Way
@@ -28,13 +27,13 @@ UNKNOWN_STEP_S = 0.01
 
 
 def examined(
-    study: Study, runs: list[Run], *, device: torch.device, memory_bytes: int, remember: bool
+    study: Study, grouped: Mapping[str, list[Run]], *, device: torch.device, memory_bytes: int, remember: bool
 ) -> dict[str, Way]:  # fmt: skip
-    """How groups of runs train best, see `planning.groups`, from a process that has tried it.
+    """How groups of runs train best, from a process that has tried it.
 
     Args:
         study: whose runs they are.
-        runs: of the study.
+        grouped: runs of the study, see `planning.groups`; their names are sent along, as one may be another in another process.
         device: where they train.
         memory_bytes: bound on what a population takes.
         remember: whether what is found is kept for later studies, and what was found for earlier ones used.
@@ -47,22 +46,22 @@ def examined(
     theirs.close()
     try:
         ours.send_bytes(pack(study))
-        ours.send(sent(study, runs))
+        ours.send({name: sent(study, runs) for name, runs in grouped.items()})
         answer: dict[str, Way] | InvalidStudy | LastWords = ours.recv()
     except (EOFError, OSError):
         process.join()
-        return _unknown(runs, f"with exit code {process.exitcode}")
+        return _unknown(grouped, f"with exit code {process.exitcode}")
     if isinstance(answer, LastWords):
-        return _unknown(runs, answer.how)
+        return _unknown(grouped, answer.how)
     if isinstance(answer, InvalidStudy):
         raise answer
     return answer
 
 
-def _unknown(runs: list[Run], how: str) -> dict[str, Way]:
-    """How runs train whose process ended, in words how."""
+def _unknown(names: Iterable[str], how: str) -> dict[str, Way]:
+    """How groups of runs train whose process ended, in words how."""
     why = f"the process that took their first steps ended {how}"
-    return dict.fromkeys(groups(runs), Way(1, UNKNOWN_STEP_S, why=why))
+    return dict.fromkeys(names, Way(1, UNKNOWN_STEP_S, why=why))
 
 
 def code() -> str:
@@ -71,12 +70,14 @@ def code() -> str:
     return digest_of([torch.__version__, own_code(), *map(Path, filter(None, files))])
 
 
-def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: int, code: str | None) -> dict[str, Way]:
+def examine(
+    study: Study, messages: Mapping[str, Message], device: torch.device, memory_bytes: int, code: str | None
+) -> dict[str, Way]:
     """How groups of runs train best.
 
     Args:
         study: whose runs they are.
-        runs: of the study.
+        messages: groups of runs as they are sent, by name.
         device: where they train.
         memory_bytes: bound on what a population takes.
         code: what the results depend on besides the study; None to remember nothing.
@@ -86,7 +87,7 @@ def examine(study: Study, runs: list[Run], device: torch.device, memory_bytes: i
     """
     cache = None if code is None else cache_file()
     context = f"{code} {sorted(study.fingerprints().items())}"
-    found, grouped = dict[str, Way](), groups(runs)
+    found, grouped = dict[str, Way](), {name: received(study, message) for name, message in messages.items()}
     try:
         for name, way in ways(grouped.items(), device, memory_bytes=memory_bytes, cache=cache, context=context):
             found[name] = way
@@ -125,10 +126,10 @@ def _examine(pipe: Connection, device: str, memory_bytes: int, code: str | None)
     torch.set_num_threads(1)
     try:
         study = unpack(pipe.recv_bytes(), "a process that trains")
-        message: Message = pipe.recv()
+        messages: dict[str, Message] = pipe.recv()
         use(torch.device(device))
         answer: dict[str, Way] | InvalidStudy | LastWords = examine(
-            study, received(study, message), torch.device(device), memory_bytes, code
+            study, messages, torch.device(device), memory_bytes, code
         )
     except (EOFError, ConnectionError):  # the leader is gone, maybe killed
         return

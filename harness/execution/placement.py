@@ -24,14 +24,14 @@ class Placement:
     Attributes:
         places: devices, one named twice trains two populations at once.
         ways: how groups of runs train, by their names, see `planning.groups`.
-        examine: finds the ways of other runs of the study.
+        examine: finds the ways of other groups of runs of the study.
         costs: of runs.
         devices: what the places are, in words.
     """
 
     places: list[torch.device]
     ways: Mapping[str, Way]
-    examine: Callable[[list[Run]], Mapping[str, Way]]
+    examine: Callable[[Mapping[str, list[Run]]], Mapping[str, Way]]
     costs: Costs
     devices: str
 
@@ -68,11 +68,11 @@ def place_on_host(
     Raises:
         InvalidStudy: `memory` is no size or too little, or the first steps cannot be taken.
     """
-    cores, runs = cores_of(devices[0]), sample_runs(study)
+    cores, found = cores_of(devices[0]), groups(sample_runs(study))
     abreast = workers or cores
     memory_bytes = parse_memory(memory, devices[0]) // abreast
     examine = partial(examined, study, device=devices[0], memory_bytes=memory_bytes, remember=remember)
-    ways, found = examine(runs), groups(runs)
+    ways = examine(found)
     check_bound(memory, ways.values(), memory_bytes, abreast)
     places = places_of(found, ways, cores)
     populations = sum(parts(len(group), ways[name].width, places[name], cores) for name, group in found.items())

@@ -63,15 +63,14 @@ class Remote:
             said = str(error).strip() or type(error).__name__
             return Refusal(host, "; ".join(said.splitlines()))
 
-    def examine(self, message: list[Any], memory: str | None, code: str) -> Any:
+    def examine(self, messages: dict[str, list[Any]], memory: str | None, code: str) -> Any:
         """See `examination.examine`; `memory` bounds what all populations of this GPU, or of this host, take at a time."""
         from harness.engine.memory_budget import check_bound, parse_memory
         from harness.execution.examination import examine
-        from harness.execution.jobs import received
 
         abreast = round(1 / self._gpus) if self._gpus else os.cpu_count() or 1
         bound = parse_memory(memory, self._device) // abreast
-        found = examine(self._study, received(self._study, message), self._device, bound, code)
+        found = examine(self._study, messages, self._device, bound, code)
         check_bound(memory, found.values(), bound, abreast)
         return found
 

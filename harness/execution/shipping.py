@@ -12,7 +12,7 @@ import io
 import platform
 import sys
 from pathlib import Path
-from types import ModuleType, UnionType
+from types import FunctionType, ModuleType, UnionType
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -52,7 +52,8 @@ def pack(study: Study, *, here: bool = True) -> bytes:
                     namespaces[name] = {key: value for key, value in held.items() if _fits(value, modules, bare)}
             body = _dumps(content, modules, namespaces, memory)
     except Exception as error:
-        message = f"cannot be sent to the processes that train: {first_line(error)}"
+        why = str(error) if isinstance(error, _Scripted) else first_line(error)
+        message = f"cannot be sent to the processes that train: {why}"
         raise InvalidStudy([Problem("study", message)]) from error
     fingerprints: dict[str, str] = {}
     kept = kept_by(lambda: fingerprints.update(study.fingerprints()))  # once: of large tensors it takes a while
@@ -142,8 +143,15 @@ def _namespace(module: ModuleType) -> dict[str, Any]:
     return held
 
 
+class _Scripted(Exception):
+    """A function that TorchScript has compiled, which only torch could send, and without the defaults of its arguments."""
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Sends the user's modules as what they hold, functions with a cache without its content, and large tensors as shared memory."""
+    """Sends the user's modules as what they hold, functions with a cache without its content, and large tensors as shared memory.
+
+    Of a function that `torch.compile` has made the one that it was made of: nothing compiled runs here, see `engine.uncompiled`.
+    """
 
     def __init__(
         self,
@@ -166,6 +174,12 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             "__main__",
         }:
             return _cached, (obj.__wrapped__, obj.cache_parameters())
+        if isinstance(obj, FunctionType) and "_torchdynamo_orig_callable" in vars(obj):
+            return _itself, (vars(obj)["_torchdynamo_orig_callable"],)
+        if isinstance(obj, torch.jit.ScriptFunction):
+            raise _Scripted(
+                f"`{obj.name}` is compiled by torch.jit.script; leave that out, and it trains as it is written"
+            )
         return super().reducer_override(obj)
 
 
@@ -198,6 +212,10 @@ def _fits(value: Any, modules: dict[str, ModuleType], namespaces: dict[str, dict
 def _module(name: str) -> ModuleType:
     """The module of this name here, made if there is none; what it holds follows."""
     return sys.modules.setdefault(name, ModuleType(name))
+
+
+def _itself(function: Any) -> Any:
+    return function
 
 
 def _cached(function: Any, parameters: dict[str, Any]) -> Any:

@@ -62,7 +62,7 @@ def planner(design: Design, placement: Placement, patiently: Patience) -> Planne
         return Way(**patiently(partial(design.remembered, key, lambda: asdict(known_or_examined(name, runs)))))
 
     def known_or_examined(name: str, runs: list[Run]) -> Way:
-        return placement.ways[name] if name in placement.ways else placement.examine(runs)[name]
+        return placement.ways[name] if name in placement.ways else placement.examine({name: runs})[name]
 
     return partial(plan, way_of=way_of, abreast=abreast)
 

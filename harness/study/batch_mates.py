@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.setup import Setup
+from harness.engine.uncompiled import uncompiled
 from harness.settings.randomness import global_generators
 from harness.tasks.task import Data
 
@@ -28,13 +29,14 @@ def mixes_examples(setup: Setup, data: Data) -> bool:
         data: of its task.
     """
     x = data.x[data.train[:EXAMPLES]]
-    with global_generators(0):
+    with global_generators(0), uncompiled():
         module = setup.model.build(setup.task.sizes(data), setup.steps)
         module.eval()
-        for parameter in module.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.1)
         try:
-            plain = module(x.clone())  # which it may change
+            module(x.clone())  # which it may change; lazy layers find their sizes
+            for parameter in module.parameters():
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+            plain = module(x.clone())
             if len(x) < 2 or plain.shape[:1] != x.shape[:1] or not torch.equal(plain, module(x.clone())):
                 return False
             changed = torch.stack([module(_others_replaced(x, i))[i] for i in range(len(x))])

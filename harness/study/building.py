@@ -10,6 +10,7 @@ from harness.engine.aliasing import overlapping
 from harness.engine.reached import reached
 from harness.engine.runs import Untrainable, build
 from harness.engine.setup import Setup
+from harness.engine.uncompiled import uncompiled
 from harness.settings import first_line
 from harness.settings.allocations import CPU, TooLarge, WithinMemory
 from harness.settings.machine import free_memory
@@ -67,7 +68,7 @@ def aliasing_problem(module: nn.Module, x: Tensor) -> str:
 
 def _after_a_pass(module: nn.Module, x: Tensor) -> dict[str, Any]:
     """What a module reaches after it has passed an example forward; as before where it takes none alone."""
-    with suppress(Exception):
+    with suppress(Exception), uncompiled():
         module.eval()
         module(x.clone())
     return reached(module)

@@ -10,7 +10,7 @@ from torch import Tensor
 from harness.settings import Note, Problem
 from harness.tasks.features import MANY
 from harness.tasks.pooled import Pooled, digest
-from harness.tasks.task import target_problems
+from harness.tasks.task import Task, target_problems
 
 
 class Tensors(Pooled):
@@ -71,7 +71,12 @@ class Tensors(Pooled):
         """What is wrong with a pair of tensors, each name after `prefix`."""
         found = _problems("x", x) + _problems("y", y)
         found = found or _value_problems("x", x) + target_problems(y, type(self))
-        return [replace(problem, path=f"{prefix}{problem.path}") for problem in found or _shape_problems(x, y)]
+        found = found or _number_problems(x, y) or ([] if self._scores_itself() else _class_problems(x, y))
+        return [replace(problem, path=f"{prefix}{problem.path}") for problem in found]
+
+    def _scores_itself(self) -> bool:
+        """Whether losses and errors are a subclass's own, and with them what the shapes of targets mean."""
+        return type(self).losses is not Task.losses and type(self).errors is not Task.errors
 
 
 @lru_cache(maxsize=4)
@@ -80,15 +85,20 @@ def _joined(tensor: Tensor, test: Tensor) -> Tensor:
     return torch.cat([tensor, test])
 
 
-def _shape_problems(x: Tensor, y: Tensor) -> list[Problem]:
+def _number_problems(x: Tensor, y: Tensor) -> list[Problem]:
     if x.dim() < 2:
         return [Problem("x", "needs two axes or more, (n, features) or (n, time); use x.unsqueeze(1)", _shape(x))]
     if len(x) != len(y):
         return [Problem("y", f"needs as many examples as x, {len(x)}", str(len(y)))]
+    return []
+
+
+def _class_problems(x: Tensor, y: Tensor) -> list[Problem]:
     steps = x.shape[:-1] if x.is_floating_point() else x.shape
     if not y.is_floating_point() and y.shape not in (x.shape[:1], steps):
         shapes = " or ".join(dict.fromkeys(str(tuple(shape)) for shape in (x.shape[:1], steps)))
-        return [Problem("y", f"classes need the shape {shapes}, to go with this x", _shape(y))]
+        way_out = "others need a subclass of Tensors with `losses` and `errors` of its own"
+        return [Problem("y", f"classes need the shape {shapes}, to go with this x; {way_out}", _shape(y))]
     return []
 
 

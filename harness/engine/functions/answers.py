@@ -7,8 +7,9 @@ and for a population those that `vmap` batches badly or not at all.
 
 import inspect
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from types import FunctionType
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +23,7 @@ from harness.engine.functions.linear import linear
 from harness.engine.functions.recurrent import Recurrent
 from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
+from harness.engine.uncompiled import uncompiled
 from harness.models.one_hot import on_tokens, on_vectors
 
 ASKS = "has_torch_function", "has_torch_function_variadic"
@@ -50,7 +52,7 @@ if hasattr(F, "linear_cross_entropy"):  # not in every torch; it asks what has a
 
 
 class Answers(TorchFunctionMode):
-    """Active around a forward pass, and around its backward pass.
+    """Active around a forward pass, and around its backward pass; what is compiled runs as it is written meanwhile.
 
     Args:
         noise: of dropout.
@@ -70,7 +72,20 @@ class Answers(TorchFunctionMode):
             self._always |= {F.linear: linear} | of_autograd()
             put_rules()
         self._answers: dict[Callable[..., Any], Callable[..., Any]] = {}
+        self._uncompiled: list[AbstractContextManager[object]] = []
         self.use_kernels(batched)
+
+    def __enter__(self) -> Self:
+        """Also within itself."""
+        self._uncompiled.append(uncompiled())
+        self._uncompiled[-1].__enter__()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        """Leave the last one entered."""
+        super().__exit__(*raised)  # type: ignore[no-untyped-call]
+        self._uncompiled.pop().__exit__(*raised)
 
     def use_kernels(self, use: bool) -> None:
         """Answer recurrent layers by the kernels of a population, or by torch's own with the dropout in between."""
