@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -149,25 +150,28 @@ class Ray(Foreman[Place]):
             InvalidStudy: `memory` is no size, or no host of the cluster can train the study.
         """
         parse_memory(memory, torch.device("cpu"))
-        examine = partial(self._examine, memory=memory)
+        examine, worker = partial(self._examine, memory=memory), self._idle()
         ways, places = examine(groups(sample_runs(self._study))), self._places()
         kind = torch.device("cuda" if self._gpus else "cpu")
-        worker = next(worker for worker in self._workers if worker.ready)
         devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
         return Placement([kind] * places, ways, examine, Costs(ways, self._study.evaluations), devices)
 
     def _examine(self, grouped: Mapping[str, list[Run]], *, memory: str | None) -> dict[str, Way]:
         """See `examination.examine`, on an actor that does nothing else."""
-        try:
-            while not (able := [worker for worker in self._workers if worker.ready and worker.call is None]):
+        messages = {name: sent(self._study, runs) for name, runs in grouped.items()}
+        worker = self._idle()
+        with at_first():
+            found: dict[str, Way] = fetch(worker.actor.examine.remote(messages, memory, code()))
+        return found
+
+    def _idle(self) -> Place:
+        """A worker that can train and does nothing else."""
+        while not (able := [worker for worker in self._workers if worker.ready and worker.call is None]):
+            with at_first():
                 self._hire(1)
                 for worker in self._heard():
                     worker.receive()
-            messages = {name: sent(self._study, runs) for name, runs in grouped.items()}
-            found: dict[str, Way] = fetch(able[0].actor.examine.remote(messages, memory, code()))
-        except Lost as lost:
-            raise InvalidStudy([Problem("--ray", f"a worker {lost} before it trained anything")]) from lost
-        return found
+        return able[0]
 
     def _places(self) -> int:
         """How many populations the cluster has room for, if nobody else uses it."""
@@ -264,6 +268,15 @@ def fetch(call: Any) -> Any:
         if isinstance(error, RayActorError) and error.actor_init_failed:
             raise _unusable(error) from None
         raise Lost("was lost", killed=True) from error
+
+
+@contextmanager
+def at_first() -> Iterator[None]:
+    """In the block a worker that is lost ends the study: nothing has trained yet that could go on elsewhere."""
+    try:
+        yield
+    except Lost as lost:
+        raise InvalidStudy([Problem("--ray", f"a worker {lost} before it trained anything")]) from lost
 
 
 def _unusable(error: Exception) -> InvalidStudy:
