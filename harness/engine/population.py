@@ -15,13 +15,13 @@ import torch.nn as nn
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from harness.engine.aliasing import overlapping
 from harness.engine.attributes import attributes, differing
 from harness.engine.functions.answers import Answers
 from harness.engine.functions.cross_entropy import example_losses, smoothed
 from harness.engine.functions.postponed import postponed
 from harness.engine.functions.transforms import of_all, of_member, only_vmap, over_members
 from harness.engine.gradients import Gradients
+from harness.engine.left_alone import CHANGES_LATE, LeftAlone
 from harness.engine.measuring import unchanged
 from harness.engine.member_float import own_levels, put_levels
 from harness.engine.members import Members, Score
@@ -29,18 +29,16 @@ from harness.engine.module_state import NotStorable, load_module_state
 from harness.engine.obstacles import DRAWS, Unbatchable, reason
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
-from harness.engine.reached import reached
 from harness.engine.runs import Run, build
+from harness.engine.stackable import aliased, check_stackable
 from harness.engine.stacking import stack_others, stack_parameters
-from harness.engine.tensor_places import TensorPlaces, named_tensors, untrained
+from harness.engine.tensor_places import TensorPlaces, named_tensors
 from harness.settings.metrics import DETAIL
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
 
 OF_BATCHING = ("vmap", "functorch", "torch.func", "BatchedTensor", "Batching rule", "data pointer", "broadcast shape")
 """Words of errors that the tensors of several members raise, and those of one do not."""
-
-CHANGES_LATE = "its forward pass changes `{}` after its first calls left it alone"
 
 
 class Population(Members):
@@ -62,16 +60,16 @@ class Population(Members):
                 f"it computes in {runs[0].setup.precision}, and the kernels of a population round otherwise"
             )
         modules = [build(run.setup, examples, run.init_seed) for run, examples in zip(runs, data, strict=True)]
-        _check(modules)
+        check_stackable(modules)
         super().__init__(runs, modules[0], device, dtype)
         stack_parameters(modules, self.views(self.parameters))
         self._stacked = stack_others(modules, device, dtype)
-        self._aliased = _aliased(modules[0])
+        self._aliased = aliased(modules[0])
         # After the others are stacked with it: a stack is made of tensors of one place.
         module_placed(self.template, device, dtype)
         self._places = TensorPlaces(self.template)
         self._shared: dict[str, Tensor] = {}
-        self._at_first: list[tuple[str, Tensor, Tensor]] = []
+        self._left_alone = LeftAlone()
         self._levels = put_levels(modules)
         smoothing = torch.tensor([run.setup.label_smoothing for run in runs], device=device, dtype=dtype)
         self._smoothing = smoothing if bool(smoothing.any()) else None
@@ -114,8 +112,7 @@ class Population(Members):
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
                 self._shared[name] = self._stacked.pop(name)[0]
         # The template's own tensors, too: what only they share memory with is written to, and read from, there.
-        fixed = [*self._shared.items(), *self._places.own()]
-        self._at_first = [(name, tensor, tensor.detach().clone()) for name, tensor in fixed]
+        self._left_alone = LeftAlone([*self._shared.items(), *self._places.own()])
         if self.changes and run.setup.metrics.level != DETAIL[0]:
             self._check_alone(x)
 
@@ -135,9 +132,7 @@ class Population(Members):
             raise Unbatchable(DRAWS)
         if _trained(self.template) != self._trains:
             raise Unbatchable("it changes which parameters train (`requires_grad`)")
-        for name, tensor, first in self._at_first:
-            if not _equal(tensor, first):
-                raise Unbatchable(CHANGES_LATE.format(name))
+        self._left_alone.check()
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -285,33 +280,6 @@ class Population(Members):
             tensor.copy_(state["stacked"][name])
 
 
-def _check(modules: list[nn.Module]) -> None:
-    """Raises `Unbatchable` where a stack of these modules' tensors could not stand for them."""
-    for name, parameter in modules[0].named_parameters():
-        if parameter._backward_hooks or getattr(parameter, "_post_accumulate_grad_hooks", None):
-            raise Unbatchable(f"it has a hook on the gradient of a parameter, `{name}`")
-    for name, layer in modules[0].named_modules():
-        if "_torchdynamo_orig_callable" in vars(layer):
-            raise Unbatchable(f"its layer `{name}` is compiled (`torch.compile`), and trains as it is written instead")
-        if layer._backward_hooks or layer._backward_pre_hooks:
-            raise Unbatchable(f"it has a hook on the gradient of a layer, `{name}`")
-    for module in modules[1:]:
-        if name := differing(modules[0], module):
-            raise Unbatchable(f"`{name}` is not the same in all runs")
-
-
 def _trained(module: nn.Module) -> list[tuple[str, bool]]:
     """Which parameters of a module there are, and whether they train."""
     return [(name, parameter.requires_grad) for name, parameter in module.named_parameters()]
-
-
-def _equal(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors hold the same, NaN the same as NaN."""
-    return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())
-
-
-def _aliased(module: nn.Module) -> dict[str, str]:
-    """Of the tensors of a module that do not train those that share memory with another one, and the name of that."""
-    tensors, everything = named_tensors(module), reached(module)
-    others = {name: tensors[name] for name in untrained(module)}
-    return {name: other for name, other in overlapping(others, everything) if others[name] is not everything[other]}

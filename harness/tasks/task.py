@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Iterator
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
 from harness.settings.randomness import stream
 from harness.settings.reach import digest
+from harness.tasks.altered import bootstrap, with_label_noise
 from harness.tasks.sameness import Examples, same_examples, same_test
 
 Differ = Literal["all", "data", "noise"]
@@ -299,30 +300,3 @@ MOST_SHOWN = 4
 def _own_first(task: type) -> tuple[str, ...]:
     """Everything annotated in a class and then in its bases."""
     return tuple(dict.fromkeys(name for cls in task.__mro__ for name in inspect.get_annotations(cls)))
-
-
-def with_label_noise(data: Data, probability: float, classes: int, generator: torch.Generator) -> Data:
-    """The same examples, some of those to be trained on with other classes; see `Task`.
-
-    Every example of the pool has uniform numbers of its own: one that decides whether it is replaced, and one for each
-    of its classes that decides by which. So what is replaced is nested in `probability` and in the training set.
-
-    Args:
-        data: with int64 classes y, (examples,) or (examples, steps).
-        probability: of an example to be replaced.
-        classes: there are, at least 2.
-        generator: at the start of a stream.
-    """
-    y = data.y.reshape(len(data.y), -1)
-    uniform = torch.rand(len(y), 1 + y.shape[1], generator=generator)
-    trained = torch.zeros(len(y), dtype=torch.bool).index_fill_(0, data.train, True)
-    replaced = trained & (uniform[:, 0] < probability)
-    other = (y + 1 + (uniform[:, 1:] * (classes - 1)).long()) % classes
-    replaced = replaced[:, None] & (y >= 0)  # what is marked as not counting stays so
-    return replace(data, y=torch.where(replaced, other, y).view_as(data.y), clean=data.y)
-
-
-def bootstrap(data: Data, generator: torch.Generator) -> Data:
-    """The same examples, trained on a sample of `train` with replacement, as large as it."""
-    n = len(data.train)
-    return replace(data, train=data.train[torch.randint(n, (n,), generator=generator)])
