@@ -11,6 +11,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 XLINK_HREF = "{http://www.w3.org/1999/xlink}href"
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
 DECIMALS = re.compile(r"-?\d+\.\d+")
+AROUND = re.compile(r" ?([A-Za-z]) ?")
+"""A command of a path, and the spaces that it needs none of."""
+
 SHIFT = re.compile(r"translate\((-?[\d.]+) (-?[\d.]+)\)")
 LENGTHS = ("x", "y", "d")
 """Attributes that hold lengths only, of which hundredths are kept: of a point, or of a unit of a glyph, which is less."""
@@ -34,9 +37,8 @@ def compact_svg(svg: bytes) -> str:
         _name_shortly(attributes, names)
         for lengths in LENGTHS:
             if lengths in attributes:
-                attributes[lengths] = DECIMALS.sub(
-                    lambda found: _rounded(found[0]), " ".join(attributes[lengths].split())
-                )
+                text = " ".join(attributes[lengths].split())
+                attributes[lengths] = AROUND.sub(r"\1", DECIMALS.sub(lambda found: _rounded(found[0]), text))
         if element.tag == SVG + "use" and (shift := SHIFT.fullmatch(attributes.get("transform", ""))):
             del attributes["transform"]
             attributes.update({at: _rounded(by) for at, by in zip("xy", shift.groups(), strict=True) if float(by)})
@@ -48,7 +50,7 @@ def compact_svg(svg: bytes) -> str:
     sheet.text = rules.replace("; ", ";").replace(": ", ":")
     root.insert(0, sheet)
     ElementTree.register_namespace("", SVG[1:-1])
-    return ElementTree.tostring(root, encoding="unicode")
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")  # a text has no ">" of its own
 
 
 def _short_names(elements: list[Element]) -> dict[str, str]:
