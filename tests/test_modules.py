@@ -337,7 +337,8 @@ class Late(nn.Module):
         if late and self.training:
             self.change()
         hidden = self.drop(self.a(x).relu()) * self.gates / self.tau
-        if late and self.what == "by kind" and isinstance(self.b.weight, nn.Parameter):
+        kind = {"by kind": True, "by kind, in evaluation": not self.training}.get(self.what, False)
+        if late and kind and isinstance(self.b.weight, nn.Parameter):
             hidden = 2 * hidden
         if late and self.what == "in NumPy":
             hidden = hidden + float(self.b.bias.detach().numpy().max())
@@ -360,7 +361,7 @@ class Late(nn.Module):
 LATE = {
     "in place": "changes `tau` after its first calls", "new": "changes `tau` after its first calls",
     "its data": "changes `tau` after its first calls", "within a list": "changes `gates` after its first calls",
-    "a view": "changes `gates` after its first calls", "by kind": "its gradient has become another",
+    "a view": "changes `gates` after its first calls", "by kind": "has become another", "by kind, in evaluation": "its evaluation has become another",
     "in NumPy": "data pointer",
 }  # fmt: skip
 

@@ -14,10 +14,10 @@ from harness.engine.obstacles import Unbatchable
 from harness.engine.population import Population
 
 TOLERANCE = 0.01
-"""A difference that rounding does not explain, relative to the gradient's norm or the loss."""
+"""A difference that rounding does not explain, relative to what is compared."""
 
 LEAST = 0.01
-"""The same is relative to this share of what they were at first where they are smaller: near a minimum rounding is all there is."""
+"""Of the norm of the first gradient: what is smaller is compared by this, since near a minimum rounding is all there is."""
 
 
 def looked_at(evaluation: int, evaluations: int) -> bool:
@@ -30,7 +30,7 @@ def looked_at(evaluation: int, evaluations: int) -> bool:
 
 
 def spot_check(members: Members, x: Tensor, y: Tensor, first_norms: Tensor) -> None:
-    """Compare the gradient and loss of one member's next step with those of its module alone; leaves no trace.
+    """Compare how one member is evaluated, and its next step's loss and gradient, with its module alone; leaves no trace.
 
     Of the member with the smallest gradient, in whose steps rounding grows least.
 
@@ -46,12 +46,11 @@ def spot_check(members: Members, x: Tensor, y: Tensor, first_norms: Tensor) -> N
     if not isinstance(members, Population) or members.runs[0].setup.tf32:
         return
     with unchanged(members):
-        losses = members.losses(x.clone(), y, train=True)
-        gradients = members.gradient(slice(None))
+        evaluated, losses, gradients = _numbers(members, x, y)
         norms = torch.linalg.vector_norm(gradients, dim=1)
         calmest = int((norms + 0 * losses).nan_to_num(torch.inf).argmin())
-        gradient, loss = gradients[calmest].clone(), losses[calmest]
-    if not (norms[calmest] + loss).isfinite():
+        found = [each[calmest].clone() for each in (evaluated, losses, gradients)]
+    if not (norms[calmest] + losses[calmest]).isfinite():
         return
     rows = slice(calmest, calmest + 1)
     with unchanged(members):
@@ -59,10 +58,23 @@ def spot_check(members: Members, x: Tensor, y: Tensor, first_norms: Tensor) -> N
             alone = members.alone(calmest)
         except NotStorable:  # what it counts cannot be given to a module of its own
             return
-        true_loss = alone.losses(x[rows].clone(), y[rows], train=True)[0]
-        true = alone.gradient(slice(None))[0]
-    size = torch.maximum(torch.linalg.vector_norm(true), LEAST * first_norms[calmest])
-    if not bool(torch.linalg.vector_norm(gradient - true) <= TOLERANCE * size):
-        raise Unbatchable("in a population its gradient has become another")
-    if not bool((loss - true_loss).abs() <= TOLERANCE * torch.maximum(true_loss.abs(), size)):
-        raise Unbatchable("in a population its loss has become another")
+        true = [each[0] for each in _numbers(alone, x[rows], y[rows])]
+    least = LEAST * first_norms[calmest]
+    for what, number, one in zip(("evaluation", "loss", "gradient"), found, true, strict=True):
+        if _apart(number, one, least):
+            raise Unbatchable(f"in a population its {what} has become another")
+
+
+def _numbers(members: Members, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The loss of each example in evaluation, (member, batch), and of the next step loss, (member,), and gradient."""
+    evaluated = members.scores(x.clone(), y)[0]
+    losses = members.losses(x.clone(), y, train=True)
+    return evaluated, losses, members.gradient(slice(None))
+
+
+def _apart(number: Tensor, true: Tensor, least: Tensor) -> bool:
+    """Whether numbers differ by more than rounding; `least` is what they are compared by where they are smaller."""
+    finite = true.isfinite()
+    size = torch.maximum(torch.linalg.vector_norm(true[finite]), least)
+    difference = torch.linalg.vector_norm((number - true)[finite])
+    return not torch.equal(finite, number.isfinite()) or bool(difference > TOLERANCE * size)
