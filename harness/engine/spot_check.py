@@ -59,7 +59,7 @@ def spot_check(members: Members, x: Tensor, y: Tensor, first_norms: Tensor) -> N
         except NotStorable:  # what it counts cannot be given to a module of its own
             return
         true = [each[0] for each in _numbers(alone, x[rows], y[rows])]
-    least = LEAST * first_norms[calmest]
+    least = LEAST * first_norms[calmest].nan_to_num()  # none before the first step
     for what, number, one in zip(("evaluation", "loss", "gradient"), found, true, strict=True):
         if _apart(number, one, least):
             raise Unbatchable(f"in a population its {what} has become another")
