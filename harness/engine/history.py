@@ -89,9 +89,9 @@ class History:
         """Which evaluation comes after a step, counted from 1."""
         return self._evaluated[step] + 1
 
-    def first_norms(self) -> Tensor:
-        """(member,) of the gradients at the first step."""
-        return self._log[0, LOG.index("grad_norm"), self.alive]
+    def norms(self, step: int) -> Tensor:
+        """The gradient norm of each member at a step, (member,)."""
+        return self._log[step - 1, LOG.index("grad_norm"), self.alive]
 
     def evaluate(self, step: int, values: Array) -> None:
         """Record validation loss and error, (2, member)."""

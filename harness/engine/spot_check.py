@@ -29,7 +29,7 @@ def looked_at(evaluation: int, evaluations: int) -> bool:
     return evaluation & (evaluation - 1) == 0 or evaluation == evaluations
 
 
-def spot_check(members: Members, x: Tensor, y: Tensor, first_norms: Tensor) -> None:
+def spot_check(members: Members, x: Tensor, y: Tensor, norms: Tensor, first_norms: Tensor) -> None:
     """Compare how one member is evaluated, and its next step's loss and gradient, with its module alone; leaves no trace.
 
     Of the member with the smallest gradient, in whose steps rounding grows least.
@@ -38,38 +38,36 @@ def spot_check(members: Members, x: Tensor, y: Tensor, first_norms: Tensor) -> N
         members: at any step; one run that trains alone, or by products that tensor cores round, is not looked at.
         x: (member, batch, …) of the next training batch.
         y: likewise.
-        first_norms: (member,) of their gradients at the first step.
+        norms: (member,) of their last gradients.
+        first_norms: (member,) of their first ones.
 
     Raises:
         Unbatchable: they are no longer the same.
     """
     if not isinstance(members, Population) or members.runs[0].setup.tf32:
         return
-    with unchanged(members):
-        evaluated, losses, gradients = _numbers(members, x, y)
-        norms = torch.linalg.vector_norm(gradients, dim=1)
-        calmest = int((norms + 0 * losses).nan_to_num(torch.inf).argmin())
-        found = [each[calmest].clone() for each in (evaluated, losses, gradients)]
-    if not (norms[calmest] + losses[calmest]).isfinite():
+    calmest = int(norms.nan_to_num(torch.inf).argmin())
+    if not norms[calmest].isfinite():
         return
-    rows = slice(calmest, calmest + 1)
+    member = slice(calmest, calmest + 1)
+    with unchanged(members):
+        found = _numbers(members, x, y, member)
     with unchanged(members):
         try:
             alone = members.alone(calmest)
         except NotStorable:  # what it counts cannot be given to a module of its own
             return
-        true = [each[0] for each in _numbers(alone, x[rows], y[rows])]
-    least = LEAST * first_norms[calmest].nan_to_num()  # none before the first step
+        true = _numbers(alone, x[member], y[member], slice(1))
     for what, number, one in zip(("evaluation", "loss", "gradient"), found, true, strict=True):
-        if _apart(number, one, least):
+        if _apart(number, one, LEAST * first_norms[member]):
             raise Unbatchable(f"in a population its {what} has become another")
 
 
-def _numbers(members: Members, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The loss of each example in evaluation, (member, batch), and of the next step loss, (member,), and gradient."""
-    evaluated = members.scores(x.clone(), y)[0]
-    losses = members.losses(x.clone(), y, train=True)
-    return evaluated, losses, members.gradient(slice(None))
+def _numbers(members: Members, x: Tensor, y: Tensor, member: slice) -> list[Tensor]:
+    """One member's losses of examples in evaluation, and its loss and gradient of the next step."""
+    evaluated = members.scores(x.clone(), y)[0, member].clone()
+    losses = members.losses(x.clone(), y, train=True)[member].clone()
+    return [evaluated, losses, members.gradient(member).clone()]
 
 
 def _apart(number: Tensor, true: Tensor, least: Tensor) -> bool:

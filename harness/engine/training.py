@@ -119,7 +119,7 @@ class Training:
         self.population.check()
         if looked_at(self.history.evaluation(step), len(self.history.validation)):
             batch = self._feed.gather(self._feed.peek()[:, : self._runs[0].setup.batch_size])
-            spot_check(self.population, *batch, self.history.first_norms())
+            spot_check(self.population, *batch, self.history.norms(step), self.history.norms(1))
         with unchanged(self.population):
             validation = self._validation()
             self._diagnosis.evaluate()
