@@ -210,3 +210,16 @@ def test_masks_of_all_seeds_at_once_as_on_a_gpu_are_those_of_one_seed_after_anot
     monkeypatch.setattr(masks, "at_once", lambda device: True)
     for mask, oracle in zip(drawn(), one_by_one, strict=True):
         assert torch.equal(mask, oracle)
+
+
+@pytest.mark.parametrize("shapes", [((4, 5), (2, 4, 5)), ((2, 4, 5), (4, 5)), ((2, 4, 5), (2, 4, 5))])
+def test_what_comes_after_attention_drops_the_same_units_whatever_its_p(shapes: tuple[tuple[int, ...], ...]) -> None:
+    query, key = (torch.randn(shape) for shape in shapes)
+    found = []
+    for p in (0.0, 0.5):
+        noise = Noise({0: slice(0, 1)}, steps=1, device=torch.device("cpu"), dtype=torch.float32)
+        noise.begin(train=True)
+        with Answers(noise, batched=False):
+            F.scaled_dot_product_attention(query, key, key, dropout_p=p)
+            found.append(F.dropout(torch.ones(2, 4, 4), 0.5))
+    assert torch.equal(*found)

@@ -30,7 +30,7 @@ class Attention:
         if self._dropout.acts(dropout_p):
             weights = attention_weights(query, key, attn_mask, is_causal, **options)
             return self._dropout.dropout(weights, dropout_p) @ grouped(value, query, options.get("enable_gqa", False))
-        self._dropout.count(dropout_p, (*query.shape[:-1], key.shape[-2]))
+        self._dropout.count(dropout_p, weights_shape(query, key, attn_mask, **options))
         vmap = only_vmap()
         if vmap is None:
             return F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, **options)
@@ -41,6 +41,16 @@ class Attention:
             query, key, value, attn_mask = given  # type: ignore[assignment]
             result = F.scaled_dot_product_attention(query, key, value, attn_mask, is_causal=is_causal, **options)
         return of_member(result, vmap)
+
+
+def weights_shape(
+    query: Tensor, key: Tensor, attn_mask: Tensor | None, enable_gqa: bool = False, **_: Any
+) -> tuple[int, ...]:
+    """The shape of the attention weights, (…, query, key), of what may have fewer axes than the others."""
+    heads = [query] if enable_gqa else [query, key]
+    masks = [] if attn_mask is None else [attn_mask]
+    leading = torch.broadcast_shapes(*(each.shape[:-2] for each in [*heads, *masks]))  # type: ignore[no-untyped-call]
+    return (*leading, query.shape[-2], key.shape[-2])
 
 
 def attention_weights(
