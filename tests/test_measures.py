@@ -295,9 +295,12 @@ def test_a_mean_is_over_the_examples_that_have_a_value() -> None:
         assert 0 < of_threes.iloc[0] <= 1
         assert runs[f"{split}_missed_threes"].tolist() == pytest.approx(of_threes.tolist())
     values = np.array([[[1.0, nan, 4.0, nan], [nan, nan, 3.0, 9.0], [1.0, 2.0, 4.0, inf]]])
-    np.testing.assert_array_equal(mean_of_present(values, np.array([3, 2, 4])), [[2.5, nan, inf]])
-    full = np.random.default_rng(0).normal(size=(2, 3, 700))
-    assert mean_of_present(full, np.array([700, 9, 333])).tolist() == mean(full, np.array([700, 9, 333])).tolist()
+    counts, answered = np.array([3, 2, 4]), np.ones_like(values)
+    np.testing.assert_array_equal(mean_of_present(values, answered, counts), [[2.5, nan, inf]])
+    answered[0, 0, 1] = 0  # by outputs that are not finite: its NaN is no missing value
+    np.testing.assert_array_equal(mean_of_present(values, answered, counts), [[nan, nan, inf]])
+    full, counts = np.random.default_rng(0).normal(size=(2, 3, 700)), np.array([700, 9, 333])
+    assert mean_of_present(full, np.ones_like(full), counts).tolist() == mean(full, counts).tolist()
 
 
 def test_measuring_changes_nothing_and_draws_are_each_runs_own() -> None:

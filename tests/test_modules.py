@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from harness.engine import training
 from harness.engine.functions.answers import Answers
 from harness.engine.noise import Noise
+from harness.engine.obstacles import Unbatchable
 from harness.engine.planning import groups
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
@@ -379,6 +380,55 @@ def test_what_a_module_does_otherwise_later_is_as_in_the_textbook(what: str) -> 
     for run in runs:
         losses, _ = textbook(setup, run.seed, torch.float64)
         np.testing.assert_allclose(curves_of([run], dtype=torch.float64)["loss"], losses, rtol=1e-9)
+
+
+class KeptOrDead(Late):
+    """Keeps an activation, and may be dead from the start: all its hidden units give 0."""
+
+    def __init__(self, inputs: int, outputs: int, dead: float = 0.0) -> None:
+        super().__init__(inputs, outputs, "by kind")
+        with torch.no_grad():
+            self.a.bias.sub_(dead)
+            self.b.bias.requires_grad_(False)
+        self.kept: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept = self.a(x)
+        return super().forward(x)
+
+
+def test_a_dead_run_and_kept_activations_hide_nothing() -> None:
+    task = Tensors(ROWS, (ROWS.sum(1) > 0).long(), validation_size=40, test_size=40)
+    setups = [
+        Setup(task=task, model=Model(KeptOrDead, dead=dead), optimizer=SGD(0.1), batch_size=16, steps=40)
+        for dead in (0.0, 100.0)
+    ]
+    runs = [Run(0, 3, setups[0]), Run(1, 4, setups[1])]
+    with pytest.raises(Unbatchable, match="has become another"):
+        train(runs, evaluations=4, device=CPU)
+
+
+class Fitted(nn.Module):
+    """Begins with what there is to learn: its loss and gradient are rounding."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.a = nn.Linear(inputs, outputs)
+        with torch.no_grad():
+            self.a.weight.copy_(torch.tensor([-10.0, 10.0]).unsqueeze(1).expand(2, inputs))
+            self.a.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a(x)
+
+
+def test_rounding_is_no_difference() -> None:
+    far = ROWS[ROWS.sum(1).abs() > 0.8]
+    task = Tensors(far, (far.sum(1) > 0).long(), validation_size=20, test_size=20)
+    setup = Setup(task=task, model=Model(Fitted), optimizer=SGD(0.01), batch_size=16, steps=16)
+    runs = [Run(0, seed, setup) for seed in (3, 4, 5)]
+    table, _ = train(runs, evaluations=16, device=CPU)
+    assert (table["train_loss"] < 1e-4).all()
 
 
 def test_a_look_on_the_way_changes_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,8 +237,8 @@ class Members(ABC):
         """
 
     @abstractmethod
-    def alone(self, member: int) -> "PlainMember":
-        """One of them as the plain loop has it now, its noise too; what is asked of it may change it.
+    def alone(self, member: int, dtype: torch.dtype | None = None) -> "PlainMember":
+        """One of them as the plain loop has it now, its noise too, in `dtype` if it is one of several; what is asked of it may change it.
 
         Raises:
             NotStorable: its module changes what nothing can stand for, see `module_state`.

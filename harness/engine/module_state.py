@@ -113,7 +113,7 @@ class _Taken:
             [
                 [key, self._take(store[key], built.get(key), f"{name}.{key}".lstrip("."))]
                 for key in store
-                if key not in TORCHS
+                if key not in TORCHS and (key in built or not _left_behind(store[key]))
             ]
             for (name, store), (_, built) in pairs
         ]
@@ -130,8 +130,10 @@ class _Taken:
         """A value as it is stored, where the module that was built has `built`."""
         if type(value) in SCALARS:
             return value
+        if _left_behind(value):
+            return AS_BUILT
         if name in self._made:
-            return AS_BUILT if is_per_member(value) else ["tensor", value.detach().clone()]
+            return ["tensor", value.detach().clone()]
         if id(value) in self._seen or id(built) in self._met:
             if self._seen.get(id(value), self) is built:
                 return AS_BUILT
@@ -181,6 +183,11 @@ class _Taken:
         return [[key, self._take(value, built.get(key), f"{name}.{key}")] for key, value in store.items()]
 
 
+def _left_behind(value: Any) -> bool:
+    """Whether it is what a forward pass of a population has left, which no later one can read."""
+    return isinstance(value, Tensor) and is_per_member(value)
+
+
 def _made(layer: nn.Module) -> Iterator[str]:
     """The attributes of a layer that a hook of torch's makes anew before each forward pass: weights that are normed or pruned."""
     for hook in layer._forward_pre_hooks.values():
@@ -192,7 +199,7 @@ def _made(layer: nn.Module) -> Iterator[str]:
 
 def _is_stored(tensor: Tensor, built: Any) -> bool:
     """Whether the numbers of a tensor are all there is to it: no graph of a forward pass that is over."""
-    if is_per_member(tensor) or not tensor.is_leaf or tensor.layout != torch.strided:
+    if not tensor.is_leaf or tensor.layout != torch.strided:
         return False
     return not tensor.requires_grad or (isinstance(built, Tensor) and built.requires_grad)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from harness.engine.diagnostics import Diagnostics
 from harness.engine.evaluation import in_batches
@@ -37,27 +37,33 @@ def output_measures(population: Members, feed: Feed) -> dict[str, Array]:
         indices, counts = feed.split(split, at_most)
         parts = in_batches(population, indices)
         values = [_of_batch(population, *feed.gather(part), measures, f"{split} {i}") for i, part in enumerate(parts)]
-        means = mean_of_present(np.concatenate(values, 2), counts.cpu().numpy())
+        numbers, answered = np.concatenate(values, 3)
+        means = mean_of_present(numbers, answered, counts.cpu().numpy())
         found |= {f"{split}_{measure.name}": own for measure, own in zip(measures, means, strict=True)}
     return found
 
 
-def mean_of_present(values: Array, counts: Array) -> Array:
+def mean_of_present(values: Array, answered: Array, counts: Array) -> Array:
     """Mean over those of the first `counts` examples that have a value, (…, member) from (…, member, example); NaN where none has.
 
     Where all have one, to the bit `mean`.
+
+    Args:
+        values: NaN where there is none.
+        answered: whether the net gave finite outputs, the same shape; where it did not, NaN is not a missing value.
+        counts: (member,).
     """
     found = []
     for i, count in enumerate(counts.tolist()):
         own = values[..., i, :count]
-        there = ~np.isnan(own)
+        there = ~(np.isnan(own) & (answered[..., i, :count] == 1))
         number = there.sum(-1)
         found.append(np.where(there, own, 0.0).sum(-1) / np.where(number == 0, np.nan, number))
     return np.stack(found, -1)
 
 
 def _of_batch(population: Members, x: Tensor, y: Tensor, measures: list[Measure], place: str) -> Array:
-    """The numbers of the examples of a batch, (measure, member, batch).
+    """The numbers of the examples of a batch, and whether they were answered by finite outputs, (2, measure, member, batch).
 
     Args:
         population: the members.
@@ -74,7 +80,17 @@ def _of_batch(population: Members, x: Tensor, y: Tensor, measures: list[Measure]
             with global_generators(stream_seed(run.noise_seed, f"{measure.name} {place}"), population.device):
                 members.append(measure.of_examples(_of_member(outputs, i), y[i].clone()).cpu().numpy())
         rows.append(members)
-    return np.array(rows)
+    values = np.array(rows)
+    return np.stack([values, np.broadcast_to(_answered(outputs, x).cpu().numpy(), values.shape)])
+
+
+def _answered(outputs: Any, x: Tensor) -> Tensor:
+    """Of which examples all outputs are finite, (member, batch)."""
+    found = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    for each in tree_leaves(outputs):
+        if isinstance(each, Tensor) and each.shape[:2] == x.shape[:2]:
+            found &= each.isfinite().flatten(2).all(2) if each.dim() > 2 else each.isfinite()
+    return found
 
 
 def _of_member(outputs: Any, i: int) -> Any:

@@ -196,7 +196,7 @@ class PlainMember(Members):
         self.clock.set(steps)
         self._noise.restart(self._rows())
 
-    def alone(self, member: int) -> "PlainMember":
+    def alone(self, member: int, dtype: torch.dtype | None = None) -> "PlainMember":
         """See `Members.alone`."""
         return self
 

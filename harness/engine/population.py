@@ -73,6 +73,7 @@ class Population(Members):
         self._levels = put_levels(modules)
         smoothing = torch.tensor([run.setup.label_smoothing for run in runs], device=device, dtype=dtype)
         self._smoothing = smoothing if bool(smoothing.any()) else None
+        self._data = {id(run): examples for run, examples in zip(runs, data, strict=True)}
         self._first = runs, [level.levels for level in self._levels.values()], self._smoothing
         self._answers = Answers(self._noise, batched=True)
         self._gradients = Gradients(self.parameters, self._layout)
@@ -86,7 +87,7 @@ class Population(Members):
         """
         run = self.runs[0]
         with global_generators(0, self.device):
-            member = PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
+            member = self._anew(0, self.dtype)
             before = {name: tensor.clone() for name, tensor in member.others().items()}
             numbers = own_levels(member.template)
             tensors = named_tensors(member.template)
@@ -110,7 +111,7 @@ class Population(Members):
             if kept and not same and name in self._aliased:
                 raise Unbatchable(f"it changes `{name}`, which shares memory with `{self._aliased[name]}`")
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
-                self._shared[name] = self._stacked.pop(name)[0]
+                self._shared[name] = self._stacked.pop(name)[0].clone()
         # The template's own tensors, too: what only they share memory with is written to, and read from, there.
         self._left_alone = LeftAlone([*self._shared.items(), *self._places.own()])
         if self.changes and run.setup.metrics.level != DETAIL[0]:
@@ -232,9 +233,9 @@ class Population(Members):
         self.clock.set(steps)
         self._noise.restart(self._rows())
 
-    def alone(self, member: int) -> PlainMember:
+    def alone(self, member: int, dtype: torch.dtype | None = None) -> PlainMember:
         """See `Members.alone`."""
-        found = self._anew(member)
+        found = self._anew(member, dtype or self.dtype)
         if self.changes:
             load_module_state(found.template, self.module_state())
         self._fill(found, member)
@@ -244,13 +245,13 @@ class Population(Members):
 
     def weights(self, member: int) -> dict[str, Tensor]:
         """See `Members.weights`."""
-        found = self._anew(member)
+        found = self._anew(member, self.dtype)
         self._fill(found, member)
         return found.weights(0)
 
-    def _anew(self, member: int) -> PlainMember:
+    def _anew(self, member: int, dtype: torch.dtype) -> PlainMember:
         run = self.runs[member]
-        return PlainMember(run, run.data(), device=self.device, dtype=self.dtype)
+        return PlainMember(run, self._data[id(run)], device=self.device, dtype=dtype)
 
     def _fill(self, plain: PlainMember, member: int) -> None:
         """Give a plain member the tensors that one of these has now; those that forward passes have made it may have already."""
@@ -263,7 +264,7 @@ class Population(Members):
     def _built(self) -> nn.Module:
         """See `Members._built`: with the numbers of all members in their places."""
         run = self._first[0][0]
-        module = module_placed(build(run.setup, run.data(), run.init_seed), self.device, self.dtype)
+        module = module_placed(build(run.setup, self._data[id(run)], run.init_seed), self.device, self.dtype)
         for name, store, key in attributes(module):
             store[key] = self._levels.get(name, store[key])
         return module

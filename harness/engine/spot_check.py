@@ -14,10 +14,13 @@ from harness.engine.obstacles import Unbatchable
 from harness.engine.population import Population
 
 TOLERANCE = 0.01
-"""A difference that rounding does not explain, relative to what is compared."""
+"""A difference worth a closer look, relative to what is compared."""
 
 LEAST = 0.01
-"""Of the norm of the first gradient: what is smaller is compared by this, since near a minimum rounding is all there is."""
+"""Of the norm of a member's first gradient: one whose gradient is smaller has learned all or is dead, and rounding is all there is."""
+
+OF_ROUNDING = 30
+"""How often the plain loop's own error of rounding a difference may be that comes from rounding."""
 
 
 def looked_at(evaluation: int, evaluations: int) -> bool:
@@ -29,10 +32,10 @@ def looked_at(evaluation: int, evaluations: int) -> bool:
     return evaluation & (evaluation - 1) == 0 or evaluation == evaluations
 
 
-def spot_check(members: Members, x: Tensor, y: Tensor, norms: Tensor, first_norms: Tensor) -> None:
+def spot_check(members: Members, x: Tensor, y: Tensor, norms: Tensor, first_norms: Tensor) -> str:
     """Compare how one member is evaluated, and its next step's loss and gradient, with its module alone; leaves no trace.
 
-    Of the member with the smallest gradient, in whose steps rounding grows least.
+    Of the member with the smallest gradient of those that still learn: in its steps rounding grows least.
 
     Args:
         members: at any step; one run that trains alone, or by products that tensor cores round, is not looked at.
@@ -41,26 +44,37 @@ def spot_check(members: Members, x: Tensor, y: Tensor, norms: Tensor, first_norm
         norms: (member,) of their last gradients.
         first_norms: (member,) of their first ones.
 
+    Returns:
+        Why it cannot be compared, "" if it can.
+
     Raises:
         Unbatchable: they are no longer the same.
     """
     if not isinstance(members, Population) or members.runs[0].setup.tf32:
-        return
-    calmest = int(norms.nan_to_num(torch.inf).argmin())
-    if not norms[calmest].isfinite():
-        return
+        return ""
+    learning = torch.where((norms > 0) & (norms >= LEAST * first_norms), norms, torch.inf)
+    calmest = int(learning.argmin())
+    if not learning[calmest].isfinite():
+        return ""
     member = slice(calmest, calmest + 1)
     with unchanged(members):
-        found = _numbers(members, x, y, member)
-    with unchanged(members):
         try:
-            alone = members.alone(calmest)
-        except NotStorable:  # what it counts cannot be given to a module of its own
-            return
-        true = _numbers(alone, x[member], y[member], slice(1))
-    for what, number, one in zip(("evaluation", "loss", "gradient"), found, true, strict=True):
-        if _apart(number, one, LEAST * first_norms[member]):
-            raise Unbatchable(f"in a population its {what} has become another")
+            true = _numbers(members.alone(calmest), x[member], y[member], slice(1))
+        except NotStorable as error:  # what its module holds cannot be given to a module of its own
+            return str(error)
+    with unchanged(members):
+        found = _numbers(members, x, y, member)
+    apart = [what for what, number, one in zip(NAMES, found, true, strict=True) if _differ(number, one)]
+    if apart:
+        with unchanged(members):
+            exact = _exact(members, calmest, x[member], y[member])
+        for what, number, one, most in zip(NAMES, found, true, exact or true, strict=True):
+            if what in apart and not _rounded(number, one, most):
+                raise Unbatchable(f"in a population its {what} has become another")
+    return ""
+
+
+NAMES = "evaluation", "loss", "gradient"
 
 
 def _numbers(members: Members, x: Tensor, y: Tensor, member: slice) -> list[Tensor]:
@@ -70,9 +84,24 @@ def _numbers(members: Members, x: Tensor, y: Tensor, member: slice) -> list[Tens
     return [evaluated, losses, members.gradient(member).clone()]
 
 
-def _apart(number: Tensor, true: Tensor, least: Tensor) -> bool:
-    """Whether numbers differ by more than rounding; `least` is what they are compared by where they are smaller."""
+def _exact(members: Population, member: int, x: Tensor, y: Tensor) -> list[Tensor] | None:
+    """The same of its module alone in double precision; None where that does not work so."""
+    x, y = (each.double() if each.is_floating_point() else each for each in (x, y))
+    try:
+        return _numbers(members.alone(member, torch.float64), x, y, slice(1))
+    except Exception:  # a module of a user's
+        return None
+
+
+def _differ(number: Tensor, true: Tensor) -> bool:
     finite = true.isfinite()
-    size = torch.maximum(torch.linalg.vector_norm(true[finite]), least)
     difference = torch.linalg.vector_norm((number - true)[finite])
-    return not torch.equal(finite, number.isfinite()) or bool(difference > TOLERANCE * size)
+    return not torch.equal(finite, number.isfinite()) or bool(
+        difference > TOLERANCE * torch.linalg.vector_norm(true[finite])
+    )
+
+
+def _rounded(number: Tensor, true: Tensor, exact: Tensor) -> bool:
+    """Whether two numbers differ by no more than their rounding, as far as the exact one tells."""
+    ours, theirs = (torch.linalg.vector_norm(each.double() - exact) for each in (number, true))
+    return bool(ours <= OF_ROUNDING * theirs)

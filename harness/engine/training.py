@@ -70,6 +70,7 @@ class Training:
         self._last = Copies(self.population) if weights == "last" else None
         self._runs, self._kept = runs, {"best": self._best, "last": self._last, None: None}[weights]
         self._captured: Captured | None = None
+        self._unseen = ""
         self.population.learn(self._feed.gather(self._feed.peek()[:, : runs[0].setup.batch_size])[0][0])
         with unchanged(self.population):
             self.history.at_start = self._validation()[0]
@@ -95,6 +96,11 @@ class Training:
             found.append(
                 f"model: {model} takes steps operation by operation, which is slower: no CUDA graph repeats them ({why})"
             )
+        if self._unseen:
+            model = show(self._runs[0].setup.model)
+            found.append(
+                f"model: {model}: after its first steps it is not looked whether a population still equals the plain loop, since {self._unseen}"
+            )
         return found
 
     def log(self, step: int, record: StepRecord, before: Tensor | None) -> None:
@@ -119,7 +125,7 @@ class Training:
         self.population.check()
         if looked_at(self.history.evaluation(step), len(self.history.validation)):
             batch = self._feed.gather(self._feed.peek()[:, : self._runs[0].setup.batch_size])
-            spot_check(self.population, *batch, self.history.norms(step), self.history.norms(1))
+            self._unseen = spot_check(self.population, *batch, self.history.norms(step), self.history.norms(1))
         with unchanged(self.population):
             validation = self._validation()
             self._diagnosis.evaluate()

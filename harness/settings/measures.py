@@ -35,7 +35,7 @@ class Measure(Component):
     the module returns for a batch in evaluation, targets the task's. It makes the metrics `train_NAME` (on the examples of
     `train_loss`), `validation_NAME` and, of runs that are tested, `test_NAME`: means over examples, of the weights that all
     final metrics are of. What it gives an example must not depend on the others of its batch. An example for which it gives NaN
-    does not count, such as a negative one in a recall; a run none of whose examples has a value has none.
+    does not count, such as a negative one in a recall, unless the outputs are not finite; a run none of whose examples has a value has none.
 
     A function of one argument is given the curve of a run, a table with the columns step, loss, grad_norm, clipped,
     update_ratio and validation_loss and a row for each logged step, and returns one number, the metric `NAME`.
