@@ -18,7 +18,9 @@ from harness.models import Model
 from harness.study.into_the_loss import PROBABILITIES
 from harness.tasks import Tensors
 
-NO_LOSS = "no loss; what is to train must be returned, and added by `losses` of a task of your own"
+NO_LOSS = (
+    "no loss: if that is to train, return it and add it by `losses` of a task of your own; if not, `.detach()` says so"
+)
 
 
 def told(module: type[Net], task: Tensors = FLAT, **settings: Any) -> list[str]:
@@ -80,6 +82,21 @@ class Normed(Net):
         return super().hidden(self.attention(x, x, x)[0][:, 0])
 
 
+class KeepsBeside(Net):
+    """For plots and for the next call: nothing that is one number."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.rnn = nn.LSTM(6, 6, batch_first=True)
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        x, self.states = self.rnn(x[:, None])
+        x, self.weights = self.attention(x, x, x)
+        self.logits = self.a(x[:, 0]) * 2
+        return super().hidden(x[:, 0])
+
+
 class Adds(torch.autograd.Function):
     """A penalty that comes in at the output."""
 
@@ -113,7 +130,7 @@ def test_what_a_forward_pass_keeps_and_no_loss_has_is_told_of() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm` is deprecated:FutureWarning")
-@pytest.mark.parametrize("module", [Net, Keeps, Normed, AddsByItself, GoesBackward])
+@pytest.mark.parametrize("module", [Net, Keeps, KeepsBeside, Normed, AddsByItself, GoesBackward])
 def test_nothing_is_told_of_what_the_output_is_made_of(module: type[Net]) -> None:
     assert told(module) == []
 

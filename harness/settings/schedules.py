@@ -110,7 +110,7 @@ class Early(Schedule):
 
     def unreached(self, steps: int) -> str:
         """See `Schedule.unreached`: that the first value is the only one."""
-        return _unchanged(self.until, steps)
+        return "" if self.value == self.then else _unchanged(self.until, steps)
 
 
 class Late(Schedule):
@@ -136,7 +136,7 @@ class Late(Schedule):
 
     def unreached(self, steps: int) -> str:
         """See `Schedule.unreached`: that the first value is the only one."""
-        return _unchanged(self.after, steps)
+        return "" if self.value == self.before else _unchanged(self.after, steps)
 
 
 class Linear(Schedule):
@@ -171,7 +171,7 @@ class Linear(Schedule):
         >>> Linear(5.0, 0.5, until=100).unreached(20), Linear(5.0, 0.5, until=20).unreached(20)
         ('before its end at step 100: it goes 19 % of the way', '')
         """
-        if self.until is None or self.until <= steps:
+        if self.until is None or self.until <= steps or self.start == self.end:
             return ""
         return f"before its end at step {self.until:,}: it goes {_percent(steps - 1, self.until - 1)} of the way"
 
@@ -243,7 +243,7 @@ class Step(Schedule):
 
     def unreached(self, steps: int) -> str:
         """See `Schedule.unreached`: that the first value is the only one."""
-        return _unchanged(self.every, steps)
+        return "" if self.factor == 1 else _unchanged(self.every, steps)
 
 
 class Function(Schedule):

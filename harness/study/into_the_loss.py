@@ -56,22 +56,21 @@ def _uncalled(module: nn.Module) -> Iterator[str]:
 
 
 def _kept_apart(module: nn.Module, before: dict[str, Any], output: Any) -> Iterator[str]:
-    """That no loss has what a forward pass has kept in a layer and not made its output of, such as a penalty.
+    """That no loss has a number that a forward pass has kept in a layer and not made its output of, such as a penalty.
 
-    Of a module that goes backward itself this cannot be known.
+    What it keeps of each example is no loss. Of a module that goes backward itself this cannot be known.
     """
     if any(parameter.grad is not None for parameter in module.parameters()):
         return
     old, known = set(map(id, before.values())), _nodes(output)
-    kept = {
-        name: value for name, value in reached(module).items() if isinstance(value, Tensor) and id(value) not in old
-    }
+    numbers = {name: t for name, t in reached(module).items() if isinstance(t, Tensor) and t.numel() == 1}
+    kept = {name: value for name, value in numbers.items() if id(value) not in old}
     names = [f"`{name}`" for name, value in kept.items() if value.grad_fn is not None and value.grad_fn not in known]
     if names:
         reaches = (
             "is kept by its forward pass and reaches" if len(names) == 1 else "are kept by its forward pass and reach"
         )
-        yield f"{the_first(names)} {reaches} no loss; what is to train must be returned, and added by `losses` of a task of your own"
+        yield f"{the_first(names)} {reaches} no loss: if that is to train, return it and add it by `losses` of a task of your own; if not, `.detach()` says so"
 
 
 def _nodes(output: Any) -> set[Any]:

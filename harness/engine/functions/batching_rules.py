@@ -56,8 +56,11 @@ def _evenly(choose: Callable[..., tuple[Tensor, Tensor]], x: Tensor) -> Any:
 
 def _select_scatter(x: Tensor, values: Tensor, axis: int, index: int) -> Any:
     """By another function of torch's: its rule multiplies the gradient of the values."""
-    place = index % x.shape[axis]
-    return torch.slice_scatter(x, values.unsqueeze(axis), axis, place, place + 1)
+    size = x.shape[axis]
+    if not -size <= index < size:
+        return NotImplemented  # which raises
+    place = index % size
+    return torch.slice_scatter(x, values.to(x.dtype).unsqueeze(axis), axis, place, place + 1)
 
 
 def _index_fill(x: Tensor, axis: int, index: Tensor, value: Tensor) -> Any:
