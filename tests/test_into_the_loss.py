@@ -85,8 +85,8 @@ class Normed(Net):
 class KeepsBeside(Net):
     """For plots and for the next call: nothing that is one number."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs)
+    def __init__(self) -> None:
+        super().__init__()
         self.rnn = nn.LSTM(6, 6, batch_first=True)
         self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
 
