@@ -372,7 +372,7 @@ WHY_NOT = {
     "LSTMCell": "aten::lstm_cell", "RReLU": "aten::rrelu", "spectral norm": "aten::div.out",
     "half precision": "the gradient of `layer.0.weight` at step 1 would be another",
     "FractionalMaxPool2d": DRAWS, "FractionalMaxPool3d": DRAWS,
-    "a function of one's own": "without a rule for `vmap`", "compiled": "not the same in all runs",
+    "a function of one's own": "without a rule for `vmap`", "compiled": "is compiled (`torch.compile`)",
 }  # fmt: skip
 """The layers that train one by one, and what the reason says; all others train as a population."""
 
