@@ -248,13 +248,13 @@ class Members(ABC):
     def weights(self, member: int) -> dict[str, Tensor]:
         """The `state_dict` of a member's module, as that module alone has it; copies on the CPU."""
 
-    def module_state(self) -> dict[str, Any]:
-        """What the module is besides its trainable parameters, and its mode; see `harness.engine.module_state`.
+    def module_state(self, member: int | None = None) -> dict[str, Any]:
+        """What the module is besides its trainable parameters, of all or of one, and its mode; see `harness.engine.module_state`.
 
         Raises:
             NotStorable: it holds what no checkpoint can.
         """
-        return module_state(self.template, self._built()) | {"mode": self.mode}
+        return module_state(self.template, self._built(), member) | {"mode": self.mode}
 
     def load_module_state(self, state: dict[str, Any]) -> None:
         """Put the module into a state of before."""

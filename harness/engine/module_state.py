@@ -21,7 +21,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from harness.engine.attributes import TORCHS, class_of, own_parts, same
-from harness.engine.functions.transforms import is_per_member
+from harness.engine.functions.transforms import is_per_member, own_part
 
 SCALARS = frozenset({type(None), bool, int, float, str})
 LISTS = {"list": list, "tuple": tuple, "set": set, "deque": deque}
@@ -43,12 +43,14 @@ class NotStorable(Exception):
     """Something cannot be written to a checkpoint; the text says what."""
 
 
-def module_state(module: nn.Module, built: nn.Module) -> dict[str, Any]:
+def module_state(module: nn.Module, built: nn.Module, member: int | None = None) -> dict[str, Any]:
     """The state of a module as scalars, lists, dictionaries by text, tensors and arrays; these are copies.
 
     Args:
         module: in training.
         built: one as it was before training, of the same run and on the same device.
+        member: whose part is taken of what a forward pass of several members has left behind; None for a state of all, in which
+            that has no place.
 
     Raises:
         NotStorable: it holds what none of these can stand for.
@@ -56,7 +58,7 @@ def module_state(module: nn.Module, built: nn.Module) -> dict[str, Any]:
     return {
         "modes": [layer.training for layer in module.modules()],
         "trainable": [parameter.requires_grad for parameter in module.parameters()],
-        "stores": _Taken(module, built).stores(),
+        "stores": _Taken(module, built, member).stores(),
     }
 
 
@@ -89,8 +91,8 @@ def _stores(module: nn.Module) -> Iterator[tuple[str, dict[str, Any]]]:
 class _Taken:
     """Takes a module apart, beside one that is as it was built."""
 
-    def __init__(self, module: nn.Module, built: nn.Module) -> None:
-        self._modules = module, built
+    def __init__(self, module: nn.Module, built: nn.Module, member: int | None) -> None:
+        self._modules, self._member = (module, built), member
         layers, others = list(module.named_modules()), list(built.named_modules())
         if [(name, class_of(layer)) for name, layer in layers] != [(name, class_of(layer)) for name, layer in others]:
             raise NotStorable("its layers are no longer those that it was built with")
@@ -113,7 +115,7 @@ class _Taken:
             [
                 [key, self._take(store[key], built.get(key), f"{name}.{key}".lstrip("."))]
                 for key in store
-                if key not in TORCHS and (key in built or not _left_behind(store[key]))
+                if key not in TORCHS
             ]
             for (name, store), (_, built) in pairs
         ]
@@ -130,10 +132,10 @@ class _Taken:
         """A value as it is stored, where the module that was built has `built`."""
         if type(value) in SCALARS:
             return value
-        if _left_behind(value):
-            return AS_BUILT
         if name in self._made:
-            return ["tensor", value.detach().clone()]
+            return AS_BUILT if is_per_member(value) else ["tensor", value.detach().clone()]
+        if self._member is not None and isinstance(value, Tensor) and is_per_member(value):
+            return ["tensor", own_part(value, self._member).detach().clone()]
         if id(value) in self._seen or id(built) in self._met:
             if self._seen.get(id(value), self) is built:
                 return AS_BUILT
@@ -183,11 +185,6 @@ class _Taken:
         return [[key, self._take(value, built.get(key), f"{name}.{key}")] for key, value in store.items()]
 
 
-def _left_behind(value: Any) -> bool:
-    """Whether it is what a forward pass of a population has left, which no later one can read."""
-    return isinstance(value, Tensor) and is_per_member(value)
-
-
 def _made(layer: nn.Module) -> Iterator[str]:
     """The attributes of a layer that a hook of torch's makes anew before each forward pass: weights that are normed or pruned."""
     for hook in layer._forward_pre_hooks.values():
@@ -199,7 +196,7 @@ def _made(layer: nn.Module) -> Iterator[str]:
 
 def _is_stored(tensor: Tensor, built: Any) -> bool:
     """Whether the numbers of a tensor are all there is to it: no graph of a forward pass that is over."""
-    if not tensor.is_leaf or tensor.layout != torch.strided:
+    if is_per_member(tensor) or not tensor.is_leaf or tensor.layout != torch.strided:
         return False
     return not tensor.requires_grad or (isinstance(built, Tensor) and built.requires_grad)
 

@@ -209,7 +209,7 @@ class PlainMember(Members):
         module = build(self._first.setup, self._first.data(), self._first.init_seed)
         return module_placed(module, self.device, self.dtype)
 
-    def module_state(self) -> dict[str, Any]:
+    def module_state(self, member: int | None = None) -> dict[str, Any]:
         """See `Members.module_state`: with its parameters, which nobody else has."""
         return super().module_state() | {"parameters": self._row.clone()}
 

@@ -122,7 +122,7 @@ class Population(Members):
         with torch.no_grad(), unchanged(self):
             self.outputs(x.expand(len(self), *x.shape).clone(), train=True)
             try:
-                self.module_state()
+                self.module_state(0)
             except NotStorable as error:
                 level = self.runs[0].setup.metrics.level
                 raise Unbatchable(f'Diagnostics("{level}") cannot measure a run of it by itself: {error}') from error
@@ -237,7 +237,7 @@ class Population(Members):
         """See `Members.alone`."""
         found = self._anew(member, dtype or self.dtype)
         if self.changes:
-            load_module_state(found.template, self.module_state())
+            load_module_state(found.template, self.module_state(member))
         self._fill(found, member)
         found.clock.rows = self.clock.rows[member : member + 1].clone()
         found._noise.follow(self._noise)

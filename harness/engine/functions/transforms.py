@@ -97,6 +97,11 @@ def is_per_member(tensor: Tensor) -> bool:
     return bool(functorch.is_batchedtensor(tensor))
 
 
+def own_part(tensor: Tensor, member: int) -> Tensor:
+    """What a tensor that `vmap` has left behind holds of one member."""
+    return functorch.get_unwrapped(tensor).select(functorch.maybe_get_bdim(tensor), member)
+
+
 def version(tensor: Tensor) -> int:
     """How often a tensor was written into; one seen within transforms does not count that itself."""
     while functorch.is_functorch_wrapped_tensor(tensor):
