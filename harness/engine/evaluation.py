@@ -64,8 +64,13 @@ def steps_worth(setup: Setup, data: Data, evaluations: int, *, confirm: bool) ->
 
 
 def mean(values: Array, counts: Array) -> Array:
-    """Mean over the first `counts` examples, (…, member) from (…, member, example).
+    """Mean over the first `counts` examples, (…, member) from (…, member, example); see `total`."""
+    return total(values, counts) / counts
+
+
+def total(values: Array, counts: Array) -> Array:
+    """Sum over the first `counts` examples, (…, member) from (…, member, example).
 
     Each member's by itself: among companions with more examples zeros would be added, and by how many decides how numpy groups a sum.
     """
-    return np.stack([values[..., i, :count].sum(-1) / count for i, count in enumerate(counts.tolist())], -1)
+    return np.stack([values[..., i, :count].sum(-1) for i, count in enumerate(counts.tolist())], -1)

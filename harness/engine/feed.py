@@ -103,8 +103,8 @@ class Feed:
         return taken[:, [self._source[m] for m in self._members]].to(self._device)
 
     def peek(self) -> Tensor:
-        """The next training batch as (member, batch) indices; it stays the next one."""
-        coming = torch.stack([order.peek() for order in self._orders])
+        """The first batch of the next training step as (member, batch) indices; it stays the next one."""
+        coming = torch.stack([order.peek() for order in self._orders])[:, : self._runs[0].setup.batch_size]
         return coming[[self._source[m] for m in self._members]].to(self._device)
 
     def split(self, name: str, at_most: int | Sequence[int] | None = None) -> tuple[Tensor, Tensor]:

@@ -45,7 +45,7 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
     if not population.runs[0].confirm:
         train_loss, train_error = mean(*scores(population, feed, "train", TRAIN_SAMPLE))
         return {"train_loss": train_loss, "train_error": train_error}
-    batch = feed.peek()[:, : population.runs[0].setup.batch_size]
+    batch = feed.peek()
     noise = {
         f"{mode}_noise": _dropout_noise(population, feed, batch, train=mode == "train") for mode in ("train", "eval")
     }

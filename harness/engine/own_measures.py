@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harness.engine.diagnostics import Diagnostics
-from harness.engine.evaluation import in_batches
+from harness.engine.evaluation import in_batches, total
 from harness.engine.feed import Feed
 from harness.engine.final_metrics import TRAIN_SAMPLE
 from harness.engine.members import Members
@@ -53,13 +53,9 @@ def mean_of_present(values: Array, answered: Array, counts: Array) -> Array:
         answered: whether the net gave finite outputs, the same shape; where it did not, NaN is not a missing value.
         counts: (member,).
     """
-    found = []
-    for i, count in enumerate(counts.tolist()):
-        own = values[..., i, :count]
-        there = ~(np.isnan(own) & (answered[..., i, :count] == 1))
-        number = there.sum(-1)
-        found.append(np.where(there, own, 0.0).sum(-1) / np.where(number == 0, np.nan, number))
-    return np.stack(found, -1)
+    there = ~(np.isnan(values) & (answered == 1))
+    number = total(there, counts)
+    return total(np.where(there, values, 0.0), counts) / np.where(number == 0, np.nan, number)
 
 
 def _of_batch(population: Members, x: Tensor, y: Tensor, measures: list[Measure], place: str) -> Array:

@@ -22,6 +22,9 @@ LEAST = 0.01
 OF_ROUNDING = 30
 """How often the plain loop's own error of rounding a difference may be that comes from rounding."""
 
+NAMES = "evaluation", "loss", "gradient"
+"""What is compared."""
+
 
 def looked_at(evaluation: int, evaluations: int) -> bool:
     """Whether it is time for a look at an evaluation, counted from 1: at the first, second, fourth and so on, and at the last.
@@ -72,9 +75,6 @@ def spot_check(members: Members, x: Tensor, y: Tensor, norms: Tensor, first_norm
             if what in apart and not _rounded(number, one, most):
                 raise Unbatchable(f"in a population its {what} has become another")
     return ""
-
-
-NAMES = "evaluation", "loss", "gradient"
 
 
 def _numbers(members: Members, x: Tensor, y: Tensor, member: slice) -> list[Tensor]:

@@ -71,7 +71,7 @@ class Training:
         self._runs, self._kept = runs, {"best": self._best, "last": self._last, None: None}[weights]
         self._captured: Captured | None = None
         self._unseen = ""
-        self.population.learn(self._feed.gather(self._feed.peek()[:, : runs[0].setup.batch_size])[0][0])
+        self.population.learn(self._feed.gather(self._feed.peek())[0][0])
         with unchanged(self.population):
             self.history.at_start = self._validation()[0]
         if capture and device.type == "cuda" and self.population.repeats:
@@ -90,14 +90,13 @@ class Training:
 
     def notes(self) -> list[str]:
         """What the user should know of how it trains."""
-        found = self._stepper.notes()
+        found, model = self._stepper.notes(), show(self._runs[0].setup.model)
         if self._captured is not None and self._captured.failure:
-            model, why = show(self._runs[0].setup.model), self._captured.failure
+            why = self._captured.failure
             found.append(
                 f"model: {model} takes steps operation by operation, which is slower: no CUDA graph repeats them ({why})"
             )
         if self._unseen:
-            model = show(self._runs[0].setup.model)
             found.append(
                 f"model: {model}: after its first steps it is not looked whether a population still equals the plain loop, since {self._unseen}"
             )
@@ -124,8 +123,9 @@ class Training:
         """
         self.population.check()
         if looked_at(self.history.evaluation(step), len(self.history.validation)):
-            batch = self._feed.gather(self._feed.peek()[:, : self._runs[0].setup.batch_size])
-            self._unseen = spot_check(self.population, *batch, self.history.norms(step), self.history.norms(1))
+            norms = self.history.norms(step), self.history.norms(1)
+            found = spot_check(self.population, *self._feed.gather(self._feed.peek()), *norms)
+            self._unseen = self._unseen or found
         with unchanged(self.population):
             validation = self._validation()
             self._diagnosis.evaluate()
