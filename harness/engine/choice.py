@@ -18,7 +18,7 @@ from harness.engine.clip import by_kind
 from harness.engine.devices import device_name
 from harness.engine.independence import independent
 from harness.engine.obstacles import Unbatchable, reason
-from harness.engine.planning import levels_of, population_key
+from harness.engine.planning import apart, levels_of, population_key
 from harness.engine.population_width import best_width, bytes_per_member, most_members, plain_step_s
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run
@@ -67,7 +67,7 @@ def way(runs: list[Run], device: torch.device, *, memory_bytes: int) -> Way:
     one, other = map(levels_of, _pair(runs))
     if one != other:
         with suppress(Unbatchable):
-            alike = [run for run in runs if levels_of(run) == other]
+            alike = next(own for own in apart(runs) if levels_of(own[0]) == other)
             return _together(alike, device, memory_bytes=memory_bytes, apart=True)
     return _alone(runs[0], device, why=why)
 
