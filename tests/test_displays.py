@@ -211,12 +211,22 @@ def test_work_is_steps_times_members_times_what_a_step_was_measured_to_take() ->
     runs = sample_runs(own)
     small, large = groups(runs)
     costs = Costs({small: Way(16, 0.001), large: Way(16, 0.1)}, evaluations=0)
-    steps = 10 + steps_worth(runs[0].setup, runs[0].data(), 0, confirm=True)
+    steps = 10 + steps_worth(runs[0].setup, runs[0].data(), 0, tests=True)
     assert costs.of_study(own) == pytest.approx(3 * steps * (0.001 + 0.1))
     assert costs.of(runs[0]) == pytest.approx(0.001 * steps) and costs.of(runs[-1]) == pytest.approx(0.1 * steps)
     others = Costs({small: Way(16, 0.001)}, evaluations=0)
     assert others.of(runs[-1]) == pytest.approx(0.001 * steps), "of what is not known, what others cost"
     assert Costs({}, evaluations=0).of_study(own) == pytest.approx(6 * steps)
+
+
+def test_what_is_done_of_a_run_counts_its_evaluations_one_by_one_and_what_is_measured_at_its_end_last() -> None:
+    run = Run(0, 0, study(model=DropoutNet()).setup({}))
+    data, costs = run.data(), Costs({}, evaluations=2)
+    evaluation, end = (passed / 3 / run.setup.batch_size for passed in (len(data.validation), 4 * len(data.test)))
+    whole = 10 + 3 * evaluation + end  # one evaluation before the first step
+    assert costs.of(run) == pytest.approx(whole)
+    for steps, evaluations in ((0, 1), (4, 1), (5, 2), (9, 2), (10, 3)):
+        assert costs.share(run, steps) == pytest.approx((steps + evaluations * evaluation) / whole)
 
 
 def back(runs: list[Run]) -> Trained:
@@ -227,18 +237,21 @@ def test_populations_count_what_the_study_lacks_and_are_done_when_their_runs_are
     own = study(model=DropoutNet())
     setup = own.setup({})
     runs = [Run(0, seed, setup) for seed in range(4)]
-    progress = Progress(2, 20, work=20.0)
-    tally = Tally([runs], {(0, 0), (0, 1)}, lambda run: float(run.setup.steps), progress)
+    costs = Costs({}, evaluations=2)
+    work = 2 * costs.of(runs[0])
+    progress = Progress(2, 20, work=work)
+    tally = Tally([runs], {(0, 0), (0, 1)}, costs, progress)
     assert progress.members == (4, 4)
     tally.report(0, 20, 0)  # half of the 40 steps of all four
-    assert (progress.done_steps, progress.done_work, progress.trained_steps) == (10, 10.0, 20)
+    assert (progress.done_steps, progress.trained_steps) == (10, 20)
+    assert progress.done_work == pytest.approx(work * costs.share(runs[0], 5))
     tally.report(0, -20, 0)  # its worker died
     assert (progress.done_steps, progress.done_work) == (0, 0.0)
     tally.report(0, 25, 3)  # three have diverged: no more steps come
     tally.arrived(0, back(runs[:2]))
     assert progress.done_steps == 12
     tally.arrived(0, back(runs[2:]))
-    assert (progress.done_steps, progress.done_work) == (20, 20.0)
+    assert progress.done_steps == 20 and progress.done_work == pytest.approx(work)
 
 
 # --- Best so far

@@ -6,7 +6,10 @@ import pytest
 from test_displays import study
 
 from harness import InvalidStudy
+from harness.engine.planning import groups
 from harness.engine.runs import Run
+from harness.engine.way import Way
+from harness.execution.costs import Costs
 from harness.lead.progress.progress import Progress
 from harness.lead.progress.slowness import SEEN_S, Slowness
 from harness.lead.progress.tally import Tally
@@ -53,9 +56,10 @@ def test_two_populations_at_a_time_are_each_compared_with_their_own_steps() -> N
     for seconds, timed, expected in ((1.9, True, 0), (2.1, True, 1), (2.1, False, 0)):
         said.clear()
         progress = Progress(4, 4 * setup.steps, timed=timed, tell=tell, clock=lambda: now[0])
-        tally = Tally(
-            [runs[:2], runs[2:]], {(0, 0)}, lambda run: 50.0, progress
-        )  # 100 s a population, of which one run is missing
+        costs = Costs(
+            dict.fromkeys(groups(runs), Way(16, 5.0)), evaluations=0
+        )  # 50 s of steps a run, 100 s a population
+        tally = Tally([runs[:2], runs[2:]], {(0, 0)}, costs, progress)  # one run is missing
         for part in range(1, 11):
             for population in range(2):
                 now[0] = part * 10 * seconds + population

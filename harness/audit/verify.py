@@ -19,6 +19,7 @@ from harness.audit.recorded import Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.planning import apart, copy_of, cut, groups
 from harness.engine.runs import Run
+from harness.execution.costs import Costs
 from harness.execution.trainer import Executor
 from harness.execution.workers import Workers
 from harness.inference.outcomes import Outcome, in_bits
@@ -136,20 +137,20 @@ def train_and_judge(
     """
     before = {key: outcome(recorded.runs, recorded.curves, key) for key in chosen}
     display, companions = display_for(as_lines_of_json=False, quiet=False), dict.fromkeys(chosen, 0)
-    progress = Progress(0, 0, tell=display.tell)
+    progress, costs = Progress(0, 0, tell=display.tell), Costs({}, recorded.study.evaluations)
     undecided: set[Key] = set()  # their companions are no runs of the study any more, so that bits may differ
     populations = without_companions(recorded, chosen)
     with executor(recorded, places, len(populations)) as trainer, display:
         display.tell(Began(recorded.study.name, {}, 1, 0, 0))
         progress.begin("verify")
-        again = train(trainer, populations, chosen, progress)
+        again = train(trainer, populations, chosen, costs, progress)
         if exactly:
             among = {_key(run): population for population in populations for run in population}
             parts = {key: recorded.parts[recorded.part_of[key]] for key in chosen if in_bits(before[key], again[key])}
             undecided |= {key for key, part in parts.items() if not part.whole}
             parts = {key: part for key, part in parts.items() if part.whole and _keys(part.runs) != _keys(among[key])}
             whole = [recorded.parts[i].runs for i in sorted({recorded.part_of[key] for key in parts})]
-            again |= train(trainer, whole, set(parts), progress)
+            again |= train(trainer, whole, set(parts), costs, progress)
             companions |= {key: len(part.runs) - 1 for key, part in parts.items()}
     judged = [
         judge(
@@ -205,13 +206,12 @@ def executor(recorded: Recorded, places: list[torch.device], populations: int) -
 
 
 def train(
-    trainer: Executor, populations: list[list[Run]], wanted: set[Key], progress: Progress
+    trainer: Executor, populations: list[list[Run]], wanted: set[Key], costs: Costs, progress: Progress
 ) -> dict[Key, Outcome]:  # fmt: skip
     """Train populations; the outcome of those of their runs that are wanted."""
     every = [run for runs in populations for run in runs]
-    steps = sum(run.setup.steps for run in every)
-    progress.more(runs=len(every), steps=steps, work=steps)
-    tally = Tally(populations, {_key(run) for run in every}, lambda run: run.setup.steps, progress)
+    progress.more(runs=len(every), steps=sum(run.setup.steps for run in every), work=sum(map(costs.of, every)))
+    tally = Tally(populations, {_key(run) for run in every}, costs, progress)
     found: dict[Key, Outcome] = {}
     for index, trained in trainer.train(populations, tally.report, lambda: False):
         tally.arrived(index, trained)

@@ -50,16 +50,16 @@ def at_once(setup: Setup) -> int:
     return max(setup.batch_size, min(EXAMPLES, TIMES * setup.batch_size))
 
 
-def steps_worth(setup: Setup, data: Data, evaluations: int, *, confirm: bool) -> float:
-    """How many training steps take about as long as all evaluations of a run.
+def steps_worth(setup: Setup, data: Data, evaluations: int, *, tests: bool) -> float:
+    """How many training steps take about as long as evaluations do.
 
     Args:
-        setup: of the run.
+        setup: of a run.
         data: its examples.
-        evaluations: on the validation examples, while it trains.
-        confirm: whether it is tested.
+        evaluations: on the validation examples, besides the one before the first step.
+        tests: whether what a tested run is measured on at its end is among them.
     """
-    passed = (evaluations + 1) * len(data.validation) + AT_THE_END * len(data.test) * confirm
+    passed = (evaluations + 1) * len(data.validation) + AT_THE_END * len(data.test) * tests
     return FORWARD * passed / setup.examples_a_step
 
 

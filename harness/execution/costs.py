@@ -1,9 +1,11 @@
 """What training costs: the seconds that a step of each run takes, as they were measured, and its evaluations."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from statistics import fmean
 
 from harness.engine.evaluation import steps_worth
+from harness.engine.history import LoggingSteps
 from harness.engine.planning import group_name
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
@@ -32,13 +34,22 @@ class Costs:
         """Of all of a run."""
         key = run.setup, run.confirm
         if key not in self._known:
-            way = self._ways.get(group_name(run, self._structures))
-            if run.setup.task not in self._data:
-                self._data[run.setup.task] = run.data()
-            data = self._data[run.setup.task]
-            steps = run.setup.steps + steps_worth(run.setup, data, self._evaluations, confirm=run.confirm)
-            self._known[key] = steps * (self._usual_s if way is None else way.step_s)
+            way = self._ways.get(group_name(run, self._structures)) if self._ways else None
+            self._known[key] = self._in_steps(run, run.setup.steps, tests=run.confirm) * (
+                way.step_s if way else self._usual_s
+            )
         return self._known[key]
+
+    def share(self, run: Run, steps: int) -> float:
+        """Of all of a run, how much is done after so many of its steps: with the evaluations up to there, without what is measured at its end."""
+        return self._in_steps(run, steps, tests=False) / self._in_steps(run, run.setup.steps, tests=run.confirm)
+
+    def _in_steps(self, run: Run, steps: int, *, tests: bool) -> float:
+        """Of steps and the evaluations after them, in steps."""
+        if run.setup.task not in self._data:
+            self._data[run.setup.task] = run.data()
+        evaluated = LoggingSteps(run.setup.steps, self._evaluations).evaluated()
+        return steps + steps_worth(run.setup, self._data[run.setup.task], bisect_right(evaluated, steps), tests=tests)
 
     def of_study(self, study: Study) -> float:
         """Of all runs (with several objectives: at least); where what is tuned decides how many steps these take, about."""

@@ -118,7 +118,7 @@ def run(
                 done = partial(count, study, progress, checkpoints)
                 claims = entered(study, stores, patiently, options, folder)
                 commits = Commits(stores, launch=launch, claims=claims, say=progress.say, stop=stop, done=done)
-                leader = Leader(study, design, commits, executor, progress, planned, placement.costs.of, stop)
+                leader = Leader(study, design, commits, executor, progress, planned, placement.costs, stop)
                 with stop.listening(), commits:
                     runs = train_all(leader, recorder, made / CURVES_FILE)
                 stop.check()

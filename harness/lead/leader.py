@@ -14,6 +14,7 @@ import pandas as pd
 from harness.engine.content import trial_key
 from harness.engine.diagnostics.churn import PREDICTIONS, with_churn
 from harness.engine.runs import Run
+from harness.execution.costs import Costs
 from harness.execution.trainer import Executor, Trained
 from harness.lead.progress.progress import Progress
 from harness.lead.progress.tally import Tally
@@ -46,7 +47,7 @@ class Leader:
         executor: trains populations.
         progress: is kept up to date.
         plan: puts the runs of a round together, see `harness.engine.planning.plan`; the same whenever it is continued.
-        cost: the work that a run is, see `harness.execution.costs`.
+        costs: the work that runs are.
         stop: once it returns true, no population is begun any more.
     """
 
@@ -56,7 +57,7 @@ class Leader:
     executor: Executor
     progress: Progress
     plan: Planner
-    cost: Callable[[Run], float]
+    costs: Costs
     stop: Callable[[], bool]
 
     def lead(self, lost: Collection[int] = ()) -> None:
@@ -89,12 +90,12 @@ class Leader:
         wanted = [run for each in asked.trials for run in runs_of(self.study, each.trial, each.seeds)]
         missing = {(p.trial.number, seed) for wave in asked.waves for p in wave if not p.told for seed in p.seeds}
         if any(each.trial.widened(self.study) for each in asked.trials):
-            self.progress.more(runs=len(wanted), steps=_steps(wanted), work=sum(map(self.cost, wanted)))
+            self.progress.more(runs=len(wanted), steps=_steps(wanted), work=sum(map(self.costs.of, wanted)))
             self._say_widened(asked, new=len(missing))
         there = [run for run in wanted if (run.trial, run.seed) not in missing]
         cells = {each.trial.number: each.trial.cell for each in asked.trials}
         self.progress.of_cell.update(cells[run.trial] for run in there)
-        self.progress.there(runs=len(there), steps=_steps(there), work=sum(map(self.cost, there)))
+        self.progress.there(runs=len(there), steps=_steps(there), work=sum(map(self.costs.of, there)))
 
     def _say_widened(self, asked: Round, *, new: int) -> None:
         """Say beyond which end a round goes, where something of it must be trained."""
@@ -112,7 +113,7 @@ class Leader:
         for number in list(missing):
             if self.commits.resume(number):
                 del missing[number]
-                self.progress.there(runs=0, steps=_steps(runs[number]), work=sum(map(self.cost, runs[number])))
+                self.progress.there(runs=0, steps=_steps(runs[number]), work=sum(map(self.costs.of, runs[number])))
         return missing
 
     def _train(self, planned: list[list[Run]], runs: Mapping[int, list[Run]], missing: dict[int, Portion]) -> None:
@@ -125,7 +126,7 @@ class Leader:
         arrived: dict[int, list[Trained]] = {number: [] for number in missing}
         self.commits.begin()
         lacking = {run for run, number in portion_of.items() if number in missing}
-        tally = Tally(populations, lacking, self.cost, self.progress)
+        tally = Tally(populations, lacking, self.costs, self.progress)
         for index, trained in self.executor.train(populations, tally.report, self.stop):
             tally.arrived(index, trained)
             for note in trained.notes:
