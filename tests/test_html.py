@@ -653,7 +653,30 @@ def test_a_search_of_several_objectives_names_what_it_found_and_not_which_to_tak
     assert [choice.levels for choice in found.choices] == ["model.dropout = 0.2", "model.dropout = 0.5"]
     assert found.choices[0].reached == "validation_loss 1.4 [1.1, 1.7]; setback 0.3 [0.3, 0.3] (medians of 9 seeds)"
     text = html.render(page(first=replace(page().first, advice=found)))
-    assert "Of 2 combinations none is better than another in all" in text and "Validation prefers" not in text
+    assert "Of 2 combinations no other beats these in all" in text and "Validation prefers" not in text
+
+
+def test_what_another_combination_beats_in_all_objectives_is_on_no_front_but_that_of_other_conditions():
+    rows = [
+        ({"task.train_size": n, "model.dropout": p}, [loss + i / 100 for i in range(9)], [setback] * 9)
+        for n, p, loss, setback in [
+            (100, 0.0, 3.0, 0.3), (100, 0.2, 2.0, 0.3), (100, 0.5, 4.0, 0.1), (1000, 0.0, 1.0, 0.1), (1000, 0.2, 1.0, 0.1),
+            (1000, 0.5, INF, 0.1),
+        ]
+    ]  # fmt: skip
+    runs = make_cells([(levels, losses) for levels, losses, _ in rows], "validation_loss")
+    runs["setback"] = [value for *_, setbacks in rows for value in setbacks]
+    study = FakeStudy(
+        settings={"task.train_size": Sweep(100, 1000), "model.dropout": Sweep(0.0, 0.2, 0.5)},
+        objective=("validation_loss", "setback"),
+    )
+    METRICS["setback"] = METRICS["test_loss"]
+    found = advice(study, runs, [], incomplete=False)
+    assert found.before == "Of 6 combinations no other beats these in all under the same conditions:"
+    assert [(choice.where, choice.levels) for choice in found.choices] == [
+        ("task.train_size = 100", "model.dropout = 0.2"), ("task.train_size = 100", "model.dropout = 0.5"),
+        ("task.train_size = 1000", "model.dropout = 0"), ("task.train_size = 1000", "model.dropout = 0.2"),
+    ]  # fmt: skip
 
 
 def test_more_data_is_no_advice():

@@ -125,23 +125,33 @@ def advice(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict], *, inc
 
 
 def _front(study: Study, runs: pd.DataFrame, objectives: Sequence[str]) -> Advice:
-    """The combinations of which none is better in all objectives, by the first of these; which to take nobody can say here."""
+    """The combinations that no other beats in all objectives, by the first of these; which to take nobody can say here."""
     why = f"{' and '.join(objectives)} were minimised together, and nothing says what one is worth in the other"
     confirm = runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
-    found = []
+    found: dict[str, list[tuple[list[float], Choice]]] = {}
     for _, of_trial in confirm.groupby("trial"):
         levels = {path: of_trial[path].iloc[0] for path in [*study.sweeps(), *study.tunes()]}
-        medians = [described(name, rivals(of_trial, name)) for name in objectives]
-        shown = "; ".join(f"{name} {bracketed(*numbers)}" for name, numbers in zip(objectives, medians, strict=True))
-        found.append(
-            (
-                medians[0].estimate,
-                Choice("", in_words(levels), f"{shown} (medians of {counted(len(of_trial), 'seed')})"),
-            )
+        where, chosen = _parted(levels, study.sweeps())
+        numbers = [described(name, rivals(of_trial, name)) for name in objectives]
+        shown = "; ".join(f"{name} {bracketed(*each)}" for name, each in zip(objectives, numbers, strict=True))
+        reached = f"{shown} (medians of {counted(len(of_trial), 'seed')})"
+        found.setdefault(where, []).append(
+            ([each.estimate for each in numbers], Choice(where, in_words(chosen), reached))
         )
-    front = [choice for _, choice in sorted(found, key=itemgetter(0))]
-    before = f"Of {counted(len(front), 'combination')} none is better than another in all:"
-    return Advice(f"{why}.", front[:MOST_PLACES], max(0, len(front) - MOST_PLACES), before, "combinations")
+    fronts = [_unbeaten(sorted(of_one, key=itemgetter(0))) for of_one in found.values()]
+    choices = [choice for front in fronts for _, choice in front]
+    all_of_them = counted(sum(map(len, found.values())), "combination")
+    before = f"Of {all_of_them} no other beats these in all{' under the same conditions' if len(found) > 1 else ''}:"
+    return Advice(f"{why}.", choices[:MOST_PLACES], max(0, len(choices) - MOST_PLACES), before, "combinations")
+
+
+def _unbeaten(found: Sequence[tuple[list[float], Choice]]) -> list[tuple[list[float], Choice]]:
+    """Those than which no other is at most as large in all numbers and less in one."""
+    return [one for one in found if not any(_beats(other, one[0]) for other, _ in found)]
+
+
+def _beats(one: Sequence[float], other: Sequence[float]) -> bool:
+    return list(one) != list(other) and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _exploratory(verdicts: Sequence[Verdict]) -> str:
@@ -159,12 +169,17 @@ def _by_condition(study: Study, runs: pd.DataFrame, objective: str) -> dict[str,
     for levels, inside in cells(study, runs):
         there = inside[inside["status"] != "failed"]
         if len(there):
-            given = {path: level for path, level in levels.items() if _is_given(path)}
-            chosen = {path: level for path, level in levels.items() if path not in given}
-            where = levels_in_words(given, study.sweeps()) if given else ""
+            where, chosen = _parted(levels, study.sweeps())
             values = rivals(there, objective).groupby(there["seed"]).mean()
             found.setdefault(where, []).append(_Cell(chosen, there, values))
     return {where: sorted(of_one, key=lambda cell: cell.median) for where, of_one in found.items()}
+
+
+def _parted(levels: Mapping[str, Any], sweeps: Mapping[str, Sweep]) -> tuple[str, dict[str, Any]]:
+    """The conditions among some levels, in words, and the other levels."""
+    given = {path: level for path, level in levels.items() if _is_given(path)}
+    chosen = {path: level for path, level in levels.items() if path not in given}
+    return levels_in_words(given, sweeps) if given else "", chosen
 
 
 def _is_given(path: str) -> bool:
