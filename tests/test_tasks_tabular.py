@@ -272,6 +272,35 @@ def test_a_number_that_may_be_two_numbers_is_refused_unless_its_table_tells(tmp_
         np.testing.assert_allclose(data.x[:, :1], expected_numbers(numbers, data.train), rtol=1e-4)
 
 
+def test_categories_that_are_the_same_number_are_one_category(tmp_path):
+    grades = np.array([1, 2, 3] * 40)
+    written(tmp_path / "t.csv", NUMBERS.astype(str), grade=grades)
+    holed = pd.Series(grades, dtype=float).mask(np.arange(120) == 7)
+    written(tmp_path / "test.csv", NUMBERS.astype(str), grade=holed)
+    task = Tabular(tmp_path / "t.csv", target="y", categories=("grade",), test=tmp_path / "test.csv")
+    assert noted(task)[0] == (
+        "source: column 'grade': '1.0' and '1', '2.0' and '2', '3.0' and '3': taken as the same category, being the same number"
+    )
+    data = task.data(0)
+    expected = pd.get_dummies(holed.astype("Int64"), dtype=float)
+    np.testing.assert_array_equal(data.x[120:, 1:4].numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("texts", "inputs"),
+    [
+        (["1", "1.0", "?"] * 40, 2),
+        (["01", "1", "1.0"] * 40, 2),
+        (["1", "1.0", "one"] * 40, 3),
+        ([f"{2**53}", f"{2**53 + 1}", f"{2**53 + 1}.0"] * 40, 2),
+    ],
+    ids=["beside a word for none", "codes with a 0 before", "beside a text", "beyond floating point"],
+)
+def test_only_the_same_number_is_the_same_category(tmp_path, texts, inputs):
+    task = written(tmp_path / "t.csv", texts).replace(categories=("size",))
+    assert task.sizes(task.data(0))["inputs"] == inputs
+
+
 def test_half_numbers_half_texts_are_refused_with_both_ways_out(tmp_path):
     task = written(tmp_path / "t.csv", ["0", "1", "2", "3+"] * 30)
     assert "75% numbers, the others such as '3+'" in only_problem(task).got

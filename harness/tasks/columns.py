@@ -13,7 +13,7 @@ import pandas as pd
 from pandas.api import types
 
 from harness.settings import InvalidStudy
-from harness.tasks.numerals import Decimal, Numbers, Numerals
+from harness.tasks.numerals import Decimal, Numbers, Numerals, exact
 from harness.tasks.pooled import unusable
 
 MISSING = (
@@ -90,6 +90,21 @@ class Given:
         """The place of each value among all in order, float64 (n,), −1 where missing, and the values."""
         codes, levels = pd.factorize(self.cells, sort=True)
         return codes.astype(np.float64), list(levels)
+
+    def respelled(self, words: Sequence[str]) -> dict[str, str]:
+        """Texts that are the same number as one that comes before them in order, "1.0" as "1", each with that one.
+
+        Empty unless all texts are numbers but for these words. Whole numbers that begin with 0 are codes: "01" is not "1".
+        """
+        if self.numeric:
+            return {}
+        texts = sorted(self.texts[~_among(self.texts, words)].dropna().unique())
+        numbers = [exact(text) for text in texts]
+        if None in numbers:
+            return {}
+        first: dict[Any, str] = {}
+        spelled = {text: first.setdefault(number, text) for text, number in zip(texts, numbers, strict=True)}
+        return {text: other for text, other in spelled.items() if text != other}
 
     def check_type(self) -> None:
         """Refuse what is neither a number nor a text.

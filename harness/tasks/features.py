@@ -9,7 +9,7 @@ import numpy as np
 from harness.tasks.columns import HALF, NEARLY_ALL, Given, Mask, Mixture, ambiguous, decimal, samples, unit
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
-from harness.tasks.remarks import Remarks
+from harness.tasks.remarks import MOST, Remarks
 
 MOST_LEVELS = 256
 """Different values of a column of categories, at most: with more it is a name or a text."""
@@ -121,13 +121,17 @@ class Reader:
 
     def _of_levels(self, given: Given) -> Column:
         """A column of categories."""
+        chosen = given.name in self.categories
+        if chosen and (respelled := given.respelled(self.missing)):
+            seen = ", ".join(f"{text!r} and {first!r}" for text, first in sorted(respelled.items())[:MOST])
+            self.remarks.add(given.name, seen, "taken as the same category, being the same number")
+            given = Given(given.name, given.texts.replace(respelled))
         codes, levels = given.levels()
         if len(levels) > MOST_LEVELS:
             message = (
                 f"column {given.name!r} has {len(levels):,} different values, at most {MOST_LEVELS} are categories"
             )
             raise unusable("source", f"{message}; is it a name? Leave it out, without=({given.name!r},)")
-        chosen = given.name in self.categories
         if len(levels) > max(MANY, len(codes) / 2) and not chosen:
             seen = f"{len(levels)} different values in {len(codes)} rows"
             self.remarks.add(given.name, seen, "taken as categories; if it only names the row, `without` leaves it out")

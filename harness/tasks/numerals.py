@@ -1,5 +1,6 @@
 """Numbers that are written as texts: with a decimal point or a decimal comma, plain or with groups of thousands."""
 
+import decimal
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pandas as pd
 Numbers = npt.NDArray[np.float64]
 Decimal = Literal["point", "comma"]
 
+_PLAIN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SPACES = " '\u00a0\u2009\u202f"
 _GROUPED_POINT = rf"[+-]?[0-9]{{1,3}}(?:[,{_SPACES}][0-9]{{3}})+(?:\.[0-9]*)?"
 _COMMA = rf"[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:[.{_SPACES}][0-9]{{3}})+)(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?"
@@ -65,6 +67,17 @@ class Numerals:
     @cached_property
     def _signed(self) -> "pd.Series[Any]":
         return self.texts.str.replace("\u2212", "-", regex=False)
+
+
+def exact(text: str) -> decimal.Decimal | str | None:
+    """The number that a text is, of any size and precision, or a code that begins with 0 as it is; None for another text.
+
+    >>> exact("1.0") == exact("1"), exact("01") == exact("1"), exact("one")
+    (True, False, None)
+    """
+    if re.fullmatch("0[0-9]+", text):
+        return text
+    return decimal.Decimal(text) if re.fullmatch(_PLAIN, text) else None
 
 
 def _each(read: Callable[[str], float], texts: "pd.Series[Any]") -> Numbers:
