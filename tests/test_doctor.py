@@ -385,6 +385,14 @@ def test_what_had_to_be_decided_when_a_table_was_read_is_a_warning(tmp_path: Pat
     assert finding.level == "warning" and "column 'size': 5 of 100 values are '?'" in finding.sentence
 
 
+def test_categories_that_are_never_trained_on_are_a_warning(tmp_path: Path) -> None:
+    for name, kinds in (("t.csv", "ab"), ("test.csv", "cd")):
+        rows = [f"{i * 7919 % 97},{kinds[i % 2]},{'uv'[i % 3 % 2]}" for i in range(100)]
+        (tmp_path / name).write_text("\n".join(["size,kind,y", *rows]))
+    finding = data_checks.sane(Tabular(tmp_path / "t.csv", target="y", test=tmp_path / "test.csv"))
+    assert finding.level == "warning" and "100 of 100 test examples have in column 'kind'" in finding.sentence
+
+
 def test_a_check_that_raises_has_failed() -> None:
     def raises(task: Task) -> checks.Finding:
         raise RuntimeError("no data today\nmore")

@@ -793,6 +793,20 @@ def test_a_class_that_a_split_lacks_is_named():
     assert said(Tensors(X, y)) == ["class 0 is not in the validation examples of seed 0"]
 
 
+def test_categories_that_are_never_trained_on_are_said(tmp_path):
+    def told(cities, tested):
+        for name, kinds, sizes in (("t.csv", cities, X[:, 0]), ("test.csv", tested, X[:, 1])):
+            y = np.where(np.arange(len(kinds)) % 7 % 2, "a", "b")
+            pd.DataFrame({"size": sizes[: len(kinds)], "city": kinds, "y": y}).to_csv(tmp_path / name, index=False)
+        return said(Tabular(tmp_path / "t.csv", target="y", test=tmp_path / "test.csv"))
+
+    known, other = ["A", "B", "C"] * 100, ["X", "Y", "Z"] * 20
+    assert told(known, other) == ["60 of 60 test examples have in column 'city' what is never trained on"]
+    few = [*known[:58], "X", None]
+    assert told(known, few) == ["2 of 60 test examples have in column 'city' what is never trained on"]
+    assert told(known, known[:60]) == []
+
+
 def test_doubts_and_notes_about_data_are_said_before_a_study_trains(tmp_path):
     write_idx(tmp_path, names=("train",), n=300, labels=[*range(1, 7)] * 50)
     task = Images(f"idx:{tmp_path}", train_size=Sweep(20, 30), label_noise=Sweep(0.0, 0.1))

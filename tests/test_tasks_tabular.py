@@ -272,6 +272,37 @@ def test_a_number_that_may_be_two_numbers_is_refused_unless_its_table_tells(tmp_
         np.testing.assert_allclose(data.x[:, :1], expected_numbers(numbers, data.train), rtol=1e-4)
 
 
+def test_points_that_may_part_thousands_are_refused_unless_the_table_or_other_numbers_tell(tmp_path):
+    whole = np.random.default_rng(3).integers(200, 20_000, 120)
+    texts = [f"{v:_}".replace("_", ".") for v in whole]
+    problem = only_problem(written(tmp_path / "t.csv", texts))
+    first = next(v for v in whole if v > 999)
+    assert problem.got == f"'{first / 1000:.3f}', which may be {first / 1000:.10g} or {first}"
+    assert "without points between thousands, or whole ones with decimals too" in problem.message
+    told = written(tmp_path / "t.csv", texts, other=[f"{v:.2f}".replace(".", ",") for v in NUMBERS]).data(0)
+    np.testing.assert_allclose(told.x[:, :1], expected_numbers(whole, told.train), rtol=1e-4)
+    millions = written(tmp_path / "t.csv", [*texts[:-1], "1.234.567"]).data(0)
+    expected = expected_numbers([*whole[:-1], 1_234_567], millions.train)
+    np.testing.assert_allclose(millions.x, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [f"{v:.3f}" for v in NUMBERS],
+        [f"{abs(v) / 1000:.3f}" for v in NUMBERS],
+        [f"{v:g}" for v in NUMBERS.round(1) / 8],
+        ["992.0", "2.246", "17.125"] * 40,
+        ["0", "0.125", "2.250"] * 40,
+    ],
+    ids=["three decimals in all", "fractions", "eighths", "whole ones with decimals", "below one"],
+)
+def test_ordinary_decimals_are_read_as_python_reads_them(tmp_path, texts):
+    task = written(tmp_path / "t.csv", texts)
+    assert noted(task) == []
+    np.testing.assert_array_equal(task.pool()[0][:, 0], [float(text) for text in texts])
+
+
 def test_categories_that_are_the_same_number_are_one_category(tmp_path):
     grades = np.array([1, 2, 3] * 40)
     written(tmp_path / "t.csv", NUMBERS.astype(str), grade=grades)

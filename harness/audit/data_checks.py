@@ -5,7 +5,7 @@ from torch import Tensor
 
 from harness.audit.checks import Finding
 from harness.tasks.doubt import Doubt
-from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input
+from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input, unseen_categories
 from harness.tasks.leaks import WINDOW, changing_test, repeated_inputs, repeated_text, share_of_repeated_text
 from harness.tasks.scope import scope
 from harness.tasks.task import Data, Task, target_problems
@@ -85,7 +85,7 @@ def _finding(doubt: Doubt | None, otherwise: str) -> Finding:
 
 
 def sane(task: Task) -> Finding:
-    """Whether all numbers are finite, inputs and targets vary, and no class is nearly everything."""
+    """Whether all numbers are finite, inputs and targets vary, no class is nearly everything, and what is held out is trained on."""
     data = task.data(0)
     if wrong := data.x.numel() - int(data.x.isfinite().sum()):
         return Finding("failed", f"{wrong} of {data.x.numel()} numbers in x are NaN or infinite", "remove them")
@@ -95,7 +95,9 @@ def sane(task: Task) -> Finding:
         if bool((values[data.train] == values[data.train[:1]]).all()):
             return Finding("failed", f"{name} is the same in every training example", "nothing can be learned from it")
     sound = "all numbers are finite, inputs and targets vary"
-    return _balance(data) or _constant_inputs(data) or _finding(lacking_classes(data), sound)
+    return _balance(data) or _constant_inputs(data) or _finding(
+        lacking_classes(data) or unseen_categories(task, data), sound
+    )
 
 
 def _balance(data: Data) -> Finding | None:

@@ -188,11 +188,14 @@ def decimal(given: Given, table: set[Decimal]) -> Decimal:
         return "point"
     if len(table) == 1:
         return next(iter(table))
-    if not table and not given.texts.str.contains(",", regex=False).any():
+    if not table and not numerals.thousands and not given.texts.str.contains(",", regex=False).any():
         return "point"
     at = int(np.flatnonzero(~np.isnan(numerals.point) & (numerals.point != numerals.comma))[0])
     ways = f"{numerals.point[at]:.10g} or {numerals.comma[at]:.10g}"
-    raise ambiguous(given.name, f"{given.texts.iloc[at]!r}, which may be {ways}", "write its numbers plainly")
+    way_out = "write its numbers plainly"
+    if numerals.thousands:
+        way_out += ", without points between thousands, or whole ones with decimals too, such as 100.0"
+    raise ambiguous(given.name, f"{given.texts.iloc[at]!r}, which may be {ways}", way_out)
 
 
 def ambiguous(name: str, got: str, way_out: str) -> InvalidStudy:

@@ -34,7 +34,7 @@ def doubts(task: Task, data: Data) -> list[Doubt]:
     """
     found = (
         changing_test(task), repeated_inputs(data), repeated_text(data), told_by_one_input(task, data),
-        absent_classes(task, data), lacking_classes(data),
+        absent_classes(task, data), lacking_classes(data), unseen_categories(task, data),
     )  # fmt: skip
     return [doubt for doubt in found if doubt is not None]
 
@@ -143,6 +143,25 @@ def lacking_classes(data: Data) -> Doubt | None:
                 f"{named} not in the {name} examples of seed 0", "hold out more examples, or merge rare classes"
             )
     return None
+
+
+def unseen_categories(task: Task, data: Data) -> Doubt | None:
+    """Whether more than a few test or validation examples have in an input of categories what no training example has."""
+    if not data.x.is_floating_point():
+        return None  # tokens: each is the same in all places
+    found = []
+    for name, values in itertools.islice(task.named_inputs(data), MOST_INPUTS):
+        if not values.is_floating_point():
+            known = torch.unique(values[data.train])
+            for split, own in (("test", data.test), ("validation", data.validation)):
+                unseen = int((~torch.isin(values[own], known)).sum())
+                if unseen > FEW * len(own):
+                    found.append((unseen / len(own), f"{unseen} of {len(own)} {split} examples have in {name}"))
+    if not found:
+        return None
+    more = f"; the like holds {len(found) - 1} more times" if len(found) > 1 else ""
+    sentence = f"{max(found, key=lambda pair: pair[0])[1]} what is never trained on{more}"
+    return Doubt(sentence, "write what is the same in the same way, train on more examples, or leave the input out")
 
 
 def _classes(data: Data, examples: Tensor | None = None) -> Tensor:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from harness.tasks.columns import HALF, NEARLY_ALL, Given, Mask, Mixture, ambiguous, decimal, samples, unit
 from harness.tasks.numerals import Decimal, Numbers
@@ -36,6 +38,11 @@ class Column:
     def missing(self) -> Mask:
         """Where there is no value, (n,)."""
         return np.isnan(self.values) if self.levels is None else self.values < 0
+
+    def tensor(self) -> Tensor:
+        """Its numbers (n,), float64, or the places of its values, int64."""
+        values = torch.from_numpy(self.values)
+        return values if self.levels is None else values.long()
 
     def one_hot(self) -> Any:
         """A column of ones and zeros for each level, and one for what is missing, if any is; (n, levels)."""

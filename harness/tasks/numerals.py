@@ -16,6 +16,8 @@ Decimal = Literal["point", "comma"]
 
 _PLAIN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SPACES = " '\u00a0\u2009\u202f"
+_UNGROUPED = r"[+-]?(?:0|[1-9][0-9]{0,2})"
+_POINT_OR_GROUPS = r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}"
 _GROUPED_POINT = rf"[+-]?[0-9]{{1,3}}(?:[,{_SPACES}][0-9]{{3}})+(?:\.[0-9]*)?"
 _COMMA = rf"[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:[.{_SPACES}][0-9]{{3}})+)(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?"
 
@@ -54,6 +56,16 @@ class Numerals:
     def either(self) -> bool:
         """Whether both ways of writing give as many numbers, but other ones: `1,234`."""
         return self._marked and self.decimal is None and not np.array_equal(self.point, self.comma, equal_nan=True)
+
+    @property
+    def thousands(self) -> bool:
+        """Whether points may part thousands, since all numbers are whole and below 1,000, or have three digits after one: `992`, `2.246`.
+
+        Measurements to three decimals have them in all numbers: `1.250`, `2.000`.
+        """
+        numbers = self._signed[~np.isnan(self.point)]
+        ungrouped, grouped = numbers.str.fullmatch(_UNGROUPED), numbers.str.fullmatch(_POINT_OR_GROUPS)
+        return bool((ungrouped | grouped).all() and ungrouped.any() and grouped.any())
 
     def whole(self, decimal: Decimal) -> bool:
         """Whether all numbers are written without decimals and without an exponent."""

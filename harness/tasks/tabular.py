@@ -117,8 +117,8 @@ class Tabular(Pooled):
         return list(self._table().notes)
 
     def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
-        """The table's columns: numbers, NaN where missing, or the places of categories among all, −1 where missing."""
-        return ((f"column {column.name!r}", torch.from_numpy(column.values)) for column in self._table().columns)
+        """The table's columns: numbers, NaN where missing, or the places of categories among all, int64, −1 where missing."""
+        return ((f"column {column.name!r}", column.tensor()) for column in self._table().columns)
 
     def _table(self) -> "_Table":
         source = str(self.source)
@@ -199,11 +199,11 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
     reader = Reader(missing, asked.categories, decimals(of_texts), Remarks("source"))
     columns = tuple(reader.column(g) for g in given)
     remarks = Remarks("target")
-    y = target(label, asked.regression, missing, reader.table, remarks)
+    y = target(label, asked.regression, missing, reader.table, remarks).tensor()
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
     notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
     numeric = sum(column.levels is None for column in columns)
-    return _Table(x, _targets(y), numeric, tested, columns, tuple(notes))
+    return _Table(x, y, numeric, tested, columns, tuple(notes))
 
 
 def _frame(source: str, file: File | None) -> tuple[pd.DataFrame, str | None, list[Note]]:
@@ -259,12 +259,6 @@ def _features(columns: tuple[Column, ...]) -> list[Any]:
         if column.levels is not None or column.missing.any()
     ]
     return numbers + others
-
-
-def _targets(column: Column) -> Tensor:
-    """Classes (n,), int64, or numbers (n,), float64."""
-    values = torch.from_numpy(column.values)
-    return values.long() if column.levels is not None else values
 
 
 def _unmet(missing: tuple[str, ...], met: set[str]) -> list[Note]:

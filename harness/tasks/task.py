@@ -190,7 +190,7 @@ class Task(Component):
         return []
 
     def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
-        """Every input alone with its name: (examples,) each, numbers or tokens, NaN where missing."""
+        """Every input alone with its name: (examples,) each, floating-point numbers, NaN where missing, or int64 tokens or categories."""
         places = np.ndindex(tuple(data.x.shape[1:]))
         return ((f"input {', '.join(map(str, place))}", data.x[(..., *place)]) for place in places)
 
