@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 import sklearn.datasets
 import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 from sklearn.compose import make_column_transformer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from test_tasks import only_problem
@@ -139,6 +141,22 @@ def test_whole_numbers_beyond_those_of_floating_point_stay_different(tmp_path, e
     assert table(tmp_path / f"named{ending}", id=ids).replace(categories=("id",)).problems() == []
     even = table(tmp_path / f"even{ending}", id=2**53 + 2 * np.arange(20))
     assert even.data(0).x[:, 0].unique().numel() == 20
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint64"])
+def test_whole_numbers_of_parquet_stay_exact_where_some_are_missing(tmp_path, kind):
+    ids = pd.Series(2**53 + np.array([0, 1, 3, 4] * 5), dtype=kind.replace("i", "I").replace("u", "U"))
+    ids[7] = pd.NA
+    columns = {"id": pyarrow.array(ids, type=kind), "y": ["a", "b"] * 10, "z": range(20)}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "t.parquet")
+    task = Tabular(tmp_path / "t.parquet", target="y", without=("z",))
+    assert "too large to be told apart" in only_problem(task).message
+    x = task.replace(categories=("id",)).pool()[0].numpy()
+    np.testing.assert_array_equal(x, pd.get_dummies(ids, dummy_na=True, dtype=float))
+    small = ids - 2**53
+    parquet.write_table(pyarrow.table(columns | {"id": pyarrow.array(small, type=kind)}), tmp_path / "t.parquet")
+    x = Tabular(tmp_path / "t.parquet", target="y", without=("z",)).pool()[0].numpy()
+    np.testing.assert_array_equal(x, np.stack([small.to_numpy(float, na_value=np.nan), small.isna()], 1))
 
 
 def test_classes_and_numbers_follow_from_the_target_column(tmp_path):
@@ -418,6 +436,26 @@ def test_what_the_type_of_a_column_says_is_not_overruled_in_silence(tmp_path):
         "source: column 'kind': numbers such as '1', '2', '3': taken as categories, as its type says",
     ]
     assert task.sizes(task.data(0))["inputs"] == 4
+
+
+def test_what_pandas_knew_of_a_parquet_file_and_is_not_read_is_said(tmp_path):
+    frame = pd.DataFrame({"grade": pd.Categorical([10, 9, 100] * 40), "size": NUMBERS, "y": CLASSES})
+
+    def said(index):
+        frame.set_index(index).to_parquet(tmp_path / "t.parquet")
+        return noted(Tabular(tmp_path / "t.parquet", target="y"))
+
+    way_out = "`categories` takes columns as such, regression=False the target"
+    of_type = f"source: of categories in pandas, but numbers in the file: 'grade'; {way_out}"
+    assert said(pd.RangeIndex(120)) == said(pd.Index(np.arange(120)[::-1])) == [of_type]
+    for index, first in (
+        (pd.date_range("2020-01-01", periods=120), "2020-01-01 00:00:00"),
+        (pd.Index([f"p{i}" for i in range(120)]), "p0"),
+    ):
+        assert said(index) == [
+            f"source: the index without a name, {first!r} in the first row, is no input; reset_index() before to_parquet makes it a column",
+            of_type,
+        ]
 
 
 def test_nothing_is_said_of_a_table_that_is_clear(tmp_path):

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow  # type: ignore[import-untyped]
 from pandas.api import types
 from pandas.api.types import union_categoricals
+from pyarrow import parquet  # type: ignore[import-untyped]
 
 from harness.settings import Note, first_line
 from harness.tasks.pooled import File, read, unusable
@@ -130,12 +131,39 @@ def _unnamed(names: list[str]) -> list[str]:
     return [f"a column without a name is an input; row numbers that pandas wrote are left out by {without}"]
 
 
+NULLABLE = {
+    kind(): dtype
+    for kind, dtype in (
+        (pyarrow.int8, pd.Int8Dtype()), (pyarrow.int16, pd.Int16Dtype()), (pyarrow.int32, pd.Int32Dtype()),
+        (pyarrow.int64, pd.Int64Dtype()), (pyarrow.uint8, pd.UInt8Dtype()), (pyarrow.uint16, pd.UInt16Dtype()),
+        (pyarrow.uint32, pd.UInt32Dtype()), (pyarrow.uint64, pd.UInt64Dtype()),
+    )
+}  # fmt: skip
+"""Types of pandas in which whole numbers stay exact where some are missing; else they become floating-point ones."""
+
+
 def _parquet(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
-    frame: pd.DataFrame = pd.read_parquet(BytesIO(raw))
+    table = parquet.read_table(BytesIO(raw))
+    frame: pd.DataFrame = table.to_pandas(types_mapper=NULLABLE.get)
     texts = pyarrow.Table.from_pandas(frame.select_dtypes("str"))
     texts.validate(full=True)  # those of a damaged file need be no UTF-8
-    index: list[Any] = [name for name in frame.index.names if name is not None]
-    if not index:
-        return frame, []
-    message = f"the index {', '.join(map(repr, index))} is no input; reset_index() before to_parquet makes it a column"
-    return frame, [message]
+    return frame, [*_of_index(frame.index), *_of_categories(frame, table.schema.pandas_metadata or {})]
+
+
+def _of_index(index: "pd.Index[Any]") -> list[str]:
+    """That an index is no input: one with a name, or that holds more than numbers of rows."""
+    names: list[Any] = [name for name in index.names if name is not None]
+    if not names and (types.is_integer_dtype(index.dtype) or index.empty):
+        return []
+    called = ", ".join(map(repr, names)) or f"without a name, {str(index[0])!r} in the first row,"
+    return [f"the index {called} is no input; reset_index() before to_parquet makes it a column"]
+
+
+def _of_categories(frame: pd.DataFrame, metadata: dict[str, Any]) -> list[str]:
+    """Which columns of numbers were categories where pandas wrote them."""
+    declared = {column["name"] for column in metadata.get("columns", ()) if column["pandas_type"] == "categorical"}
+    found = [name for name, dtype in frame.dtypes.items() if str(name) in declared and types.is_numeric_dtype(dtype)]
+    if not found:
+        return []
+    way_out = "`categories` takes columns as such, regression=False the target"
+    return [f"of categories in pandas, but numbers in the file: {', '.join(map(repr, found))}; {way_out}"]
