@@ -438,6 +438,15 @@ def test_idx_files_of_every_type_are_read(tmp_path, code, dtype):
     assert data.y.tolist() == np.unique(labels, return_inverse=True)[1].tolist()
 
 
+def test_an_idx_file_of_another_scale_than_its_test_set_is_named(tmp_path):
+    write_idx(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    damage(tmp_path, path.name, lambda raw: raw[:16] + bytes(grey // 16 for grey in raw[16:]))
+    assert [str(note) for note in Images(f"idx:{tmp_path}").data_notes() if "grey" in str(note)] == [
+        f"source: the largest grey value of {path} is 15 of 255: inputs are between 0 and 0.059"
+    ]
+
+
 def test_grey_values_that_hardly_vary_are_said_and_those_out_of_range_refused(tmp_path):
     write_idx(tmp_path, names=("train",))
     damage(tmp_path, "train-images-idx3-ubyte", lambda raw: raw[:16] + bytes(i % 2 for i in range(len(raw) - 16)))

@@ -321,6 +321,35 @@ def test_ordinary_decimals_are_read_as_python_reads_them(tmp_path, texts):
     np.testing.assert_array_equal(task.pool()[0][:, 0], [float(text) for text in texts])
 
 
+def two_files(path, texts, tested):
+    """A task of a file with these texts, and of a test file with others."""
+    written(path / "test.csv", tested, y=CLASSES[: len(tested)])
+    return written(path / "t.csv", texts).replace(test=path / "test.csv")
+
+
+def test_each_file_writes_decimals_in_its_own_way(tmp_path):
+    points, commas = ([f"{v:.2f}".replace(".", mark) for v in NUMBERS] for mark in ".,")
+    task = two_files(tmp_path, points, commas[:20])
+    first = next(v for v in NUMBERS if v % 1)
+    assert noted(task) == [f"source: column 'size': '{commas[0]}' of the test file is {first:.10g}: read with a decimal comma"]
+    np.testing.assert_array_equal(task.pool()[0][:, 0], [*NUMBERS, *NUMBERS[:20]])
+    target = task.replace(target="size", without=("y",))
+    written(tmp_path / "t.csv", points, z=NUMBERS), written(tmp_path / "test.csv", commas[:20], CLASSES[:20], z=NUMBERS[:20])
+    np.testing.assert_array_equal(target.pool()[1], [*NUMBERS, *NUMBERS[:20]])
+    thousandths = [f"{v:.3f}" for v in NUMBERS % 9 + 1]
+    problem = only_problem(two_files(tmp_path, thousandths, [text.replace(".", ",") for text in thousandths[:20]]))
+    assert "write its numbers in both files alike" in problem.message and "of the source" in problem.got
+
+
+def test_in_each_file_nine_of_ten_are_numbers_and_counts_are_of_it(tmp_path):
+    texts = NUMBERS.astype(str)
+    problem = only_problem(two_files(tmp_path, texts, [*texts[:5], *["five"] * 5]))
+    assert problem.got == "50% numbers of the test file, the others such as 'five'"
+    assert noted(two_files(tmp_path, ["?", "NA", *texts[2:]], [*texts[:9], "?"])) == [
+        "source: column 'size': 2 of 120 values of the source are '?', 'NA', 'size': 1 of 10 values of the test file are '?': read as missing"
+    ]
+
+
 def test_categories_that_are_the_same_number_are_one_category(tmp_path):
     grades = np.array([1, 2, 3] * 40)
     written(tmp_path / "t.csv", NUMBERS.astype(str), grade=grades)

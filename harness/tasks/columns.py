@@ -40,10 +40,28 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Given:
-    """A column as the file gives it: its texts, or the numbers that it has by type."""
+    """A column as files give it: its texts, or the numbers that it has by type.
 
-    def __init__(self, name: str, values: "pd.Series[Any]") -> None:
-        self.name, self.values = name, values
+    Args:
+        name: of the column.
+        values: (n,) of the source, then those of the test file.
+        tested: how many are of the test file.
+        file: that holds all of them, in words; "" where it need not be named.
+    """
+
+    def __init__(self, name: str, values: "pd.Series[Any]", *, tested: int = 0, file: str = "") -> None:
+        self.name, self.values, self.tested, self.file = name, values, tested, file
+
+    @cached_property
+    def files(self) -> "list[Given]":
+        """The part of each file."""
+        if not self.tested:
+            return [self]
+        first = len(self.values) - self.tested
+        return [
+            Given(self.name, self.values.iloc[:first], file=" of the source"),
+            Given(self.name, self.values.iloc[first:], file=" of the test file"),
+        ]
 
     @property
     def numeric(self) -> bool:
@@ -150,6 +168,11 @@ class Mixture:
         filled = given.cells.notna().to_numpy(dtype=bool)
         return cls(np.where(known, np.nan, numbers), known, filled & ~known & np.isnan(numbers))
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Mixture]") -> "Mixture":
+        """The mixture of the parts one after another."""
+        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "words", "others")))
+
     @property
     def share(self) -> float:
         """Of numbers among what is neither missing nor a word for it; 0 where there is nothing else."""
@@ -171,8 +194,23 @@ def _mostly_numbers(given: Given) -> bool:
     return bool((~np.isnan(getattr(given.numerals, given.numerals.decimal or "point"))).sum() / filled >= HALF)
 
 
+def written(given: Given, table: set[Decimal]) -> list[tuple[Given, Decimal]]:
+    """The part of each file of a column, and how it writes decimals: for itself where that is sure, else as the whole column.
+
+    Raises:
+        InvalidStudy: its numbers may be read in two ways.
+    """
+    if given.numeric or given.declared:
+        return [(part, "point") for part in given.files]
+    for part, other in zip(given.files, reversed(given.files), strict=True):
+        marks = other.numerals.marks
+        if part.numerals.either and marks and not marks & part.numerals.marks:
+            raise _of_two(part, "write its numbers in both files alike")
+    return [(part, part.numerals.decimal or decimal(given, table)) for part in given.files]
+
+
 def decimal(given: Given, table: set[Decimal]) -> Decimal:
-    """How a column writes decimals.
+    """How a column of texts writes decimals.
 
     Args:
         given: a column of texts.
@@ -190,12 +228,16 @@ def decimal(given: Given, table: set[Decimal]) -> Decimal:
         return next(iter(table))
     if not table and not numerals.thousands and not given.texts.str.contains(",", regex=False).any():
         return "point"
-    at = int(np.flatnonzero(~np.isnan(numerals.point) & (numerals.point != numerals.comma))[0])
-    ways = f"{numerals.point[at]:.10g} or {numerals.comma[at]:.10g}"
-    way_out = "write its numbers plainly"
-    if numerals.thousands:
-        way_out += ", without points between thousands, or whole ones with decimals too, such as 100.0"
-    raise ambiguous(given.name, f"{given.texts.iloc[at]!r}, which may be {ways}", way_out)
+    thousands = ", without points between thousands, or whole ones with decimals too, such as 100.0"
+    raise _of_two(given, "write its numbers plainly" + thousands * numerals.thousands)
+
+
+def _of_two(given: Given, way_out: str) -> InvalidStudy:
+    """The exception for a column that has a number which may be another one."""
+    point, comma = given.numerals.point, given.numerals.comma
+    at = int(np.flatnonzero(~np.isnan(point) & (point != comma))[0])
+    ways = f"{point[at]:.10g} or {comma[at]:.10g}"
+    return ambiguous(given.name, f"{given.texts.iloc[at]!r}{given.file}, which may be {ways}", way_out)
 
 
 def ambiguous(name: str, got: str, way_out: str) -> InvalidStudy:

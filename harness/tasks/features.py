@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.tasks.columns import HALF, NEARLY_ALL, Given, Mask, Mixture, ambiguous, decimal, samples, unit
+from harness.tasks.columns import HALF, NEARLY_ALL, Given, Mask, Mixture, ambiguous, samples, unit, written
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import MOST, Remarks
@@ -87,16 +87,18 @@ class Reader:
 
     def _numbers(self, given: Given) -> Numbers | None:
         """The numbers of a column, NaN where missing; None where it holds texts."""
-        way = "point" if given.numeric else decimal(given, self.table)
-        mixture = Mixture.of(given, way, self.missing)
+        parts = written(given, self.table)
+        mixtures = [Mixture.of(part, way, self.missing) for part, way in parts]
+        mixture = Mixture.joined(mixtures)
         if mixture.share < HALF:
             return None
-        if mixture.share < NEARLY_ALL:
-            got = f"{mixture.share:.0%} numbers, the others such as {samples(given.texts[mixture.others])}"
-            way_out = (
-                f"categories=({given.name!r},) takes all as categories, missing=(…) names texts that mean no number"
-            )
-            raise ambiguous(given.name, got, way_out)
+        for (part, _), own in zip(parts, mixtures, strict=True):
+            if own.others.any() and own.share < NEARLY_ALL:
+                got = f"{own.share:.0%} numbers{part.file}, the others such as {samples(part.texts[own.others])}"
+                way_out = (
+                    f"categories=({given.name!r},) takes all as categories, missing=(…) names texts that mean no number"
+                )
+                raise ambiguous(given.name, got, way_out)
         numbers = mixture.numbers
         if endless := int(np.isinf(numbers).sum()):
             raise unusable("source", f"all numbers of column {given.name!r} must be finite", f"{endless} are not")
@@ -104,17 +106,19 @@ class Reader:
             message = f"column {given.name!r} holds whole numbers too large to be told apart as floating point"
             way_out = f"leave it out, without=({given.name!r},), or name it in `categories`"
             raise unusable("source", f"{message}; {way_out}", large)
-        absent = mixture.words | mixture.others
-        if absent.any():
-            self.met |= {same(text) for text in given.texts[absent].unique()}
-            seen = f"{absent.sum()} of {len(absent)} values are {samples(given.texts[absent])}"
-            self.remarks.add(given.name, seen, "read as missing")
-        self._remark_on_numbers(given, numbers, way)
+        for (part, way), own in zip(parts, mixtures, strict=True):
+            self._remark_on_missing(part, own.words | own.others)
+            remark_on_writing(part, own.numbers, way, self.remarks)
+        self._remark_on_whole(given, numbers, whole=all(part.whole(way) for part, way in parts))
         return numbers
 
-    def _remark_on_numbers(self, given: Given, numbers: Numbers, way: Decimal) -> None:
-        remark_on_writing(given, numbers, way, self.remarks)
-        whole = given.whole(way)
+    def _remark_on_missing(self, given: Given, absent: Mask) -> None:
+        if absent.any():
+            self.met |= {same(text) for text in given.texts[absent].unique()}
+            seen = f"{absent.sum()} of {len(absent)} values{given.file} are {samples(given.texts[absent])}"
+            self.remarks.add(given.name, seen, "read as missing")
+
+    def _remark_on_whole(self, given: Given, numbers: Numbers, *, whole: bool) -> None:
         if whole and len(numbers) >= MANY and len(np.unique(numbers)) == len(numbers):
             self.remarks.add(
                 given.name,
@@ -167,7 +171,7 @@ def _remark_on_spelling(given: Given, remarks: Remarks) -> None:
 def remark_on_writing(given: Given, numbers: Numbers, way: Decimal, remarks: Remarks) -> None:
     """Remark on numbers that Python would not read so."""
     if not given.numeric and (other := np.flatnonzero(~np.isnan(numbers) & (given.numerals.plain != numbers))).size:
-        seen = f"{given.texts.iloc[other[0]]!r} is {numbers[other[0]]:.10g}"
+        seen = f"{given.texts.iloc[other[0]]!r}{given.file} is {numbers[other[0]]:.10g}"
         remarks.add(given.name, seen, f"read with a decimal {way}")
 
 

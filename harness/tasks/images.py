@@ -213,7 +213,7 @@ def _idx(parts: tuple[_Part, ...]) -> _Pictures:
         classes,
         white=white,
         official_test=sum(map(len, labels[1:])),
-        notes=(*_class_notes(kinds.astype(float)), *_grey_notes(most, white)),
+        notes=(*_class_notes(kinds.astype(float)), *_grey_notes(parts, images, white)),
     )
 
 
@@ -224,15 +224,21 @@ def _class_notes(kinds: npt.NDArray[Any]) -> list[Note]:
     return [Note("source", f"{len(kinds)} classes, the labels {kinds[0]:g} … {kinds[-1]:g}{gaps}, in this order")]
 
 
-def _grey_notes(largest: float, white: int) -> list[Note]:
-    if 4 * largest >= white:
-        return []
+def _grey_notes(parts: tuple[_Part, ...], images: list[npt.NDArray[Any]], white: int) -> list[Note]:
+    """That all inputs are small, or those of one file alone."""
+    largest = [float(pixels.max()) for pixels in images]
+    small = [4 * grey < white for grey in largest]
+    if all(small):
+        return [Note("source", _of_grey("the largest grey value", max(largest), white))]
     return [
-        Note(
-            "source",
-            f"the largest grey value is {largest:g} of {white}: inputs are between 0 and {largest / white:.2g}",
-        )
+        Note("source", _of_grey(f"the largest grey value of {part.images.path}", grey, white))
+        for part, grey, low in zip(parts, largest, small, strict=True)
+        if low
     ]
+
+
+def _of_grey(which: str, largest: float, white: int) -> str:
+    return f"{which} is {largest:g} of {white}: inputs are between 0 and {largest / white:.2g}"
 
 
 def _read_idx(file: File, *, axes: int) -> npt.NDArray[Any]:

@@ -73,6 +73,12 @@ class Numerals:
         return not numbers.str.contains(r"[.eE]" if decimal == "point" else r"[,eE]").any()
 
     @cached_property
+    def marks(self) -> set[str]:
+        """Which of point and comma its numbers have."""
+        numbers = self._signed[~(np.isnan(self.point) & np.isnan(self.comma))]
+        return {mark for mark in ".," if numbers.str.contains(mark, regex=False).any()}
+
+    @cached_property
     def _marked(self) -> bool:
         return bool(self._signed.str.contains(r"[,.]").any())
 

@@ -190,10 +190,10 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
         rows, said = read_table(test, "test")
         frame, tested, notes = appended(frame, rows), len(rows), notes + said
     name = own if asked.target is None else asked.target
-    label = Given(str(name), _taken(frame, name, asked))
+    label = Given(str(name), _taken(frame, name, asked), tested=tested)
     if frame.empty:
         raise unusable("source", "the table needs rows, and columns besides the target", f"{len(label.values)} rows")
-    given = [Given(str(column), values) for column, values in frame.items()]
+    given = [Given(str(column), values, tested=tested) for column, values in frame.items()]
     of_texts = [g for g in (*given, label) if not (g.numeric or g.declared or g.name in asked.categories)]
     missing = MISSING if asked.missing is None else asked.missing
     reader = Reader(missing, asked.categories, decimals(of_texts), Remarks("source"))

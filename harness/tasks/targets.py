@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from harness.settings import InvalidStudy
-from harness.tasks.columns import HALF, Given, Mixture, decimal, samples
+from harness.tasks.columns import HALF, Given, Mixture, samples, written
 from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_writing
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
@@ -35,8 +35,8 @@ def target(
     if given.cells.nunique() < 2:
         message = f"column {given.name!r} has one value only: there is nothing to learn"
         raise unusable("target", message, str(given.texts.iloc[0]))
-    way = "point" if given.numeric or given.declared else decimal(given, table)
-    mixture = Mixture.of(given, way, missing)
+    parts = written(given, table)
+    mixture = Mixture.joined([Mixture.of(part, way, missing) for part, way in parts])
     numbers = None if given.declared else _numbers(given, mixture, regression)
     if numbers is None:
         if regression:
@@ -51,8 +51,12 @@ def target(
             return _classes(given, missing, remarks)
         message = f"column {given.name!r} holds whole numbers too large to be told apart as floating point"
         raise unusable("target", f"{message}; take a constant off them", large)
-    remark_on_writing(given, numbers, way, remarks)
-    return _of_numbers(given, numbers, regression, whole=given.whole(way), remarks=remarks)
+    first = 0
+    for part, way in parts:
+        remark_on_writing(part, numbers[first : first + len(part.values)], way, remarks)
+        first += len(part.values)
+    whole = all(part.whole(way) for part, way in parts)
+    return _of_numbers(given, numbers, regression, whole=whole, remarks=remarks)
 
 
 def _numbers(given: Given, mixture: Mixture, regression: bool | None) -> Numbers | None:
