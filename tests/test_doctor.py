@@ -382,7 +382,8 @@ def test_what_had_to_be_decided_when_a_table_was_read_is_a_warning(tmp_path: Pat
     rows = [f"{'?' if i % 20 == 0 else i / 7:},{'ab'[i % 2]}" for i in range(100)]
     (tmp_path / "t.csv").write_text("\n".join(["size,y", *rows]))
     finding = data_checks.as_read(Tabular(tmp_path / "t.csv", target="y"))
-    assert finding.level == "warning" and "column 'size': 5 of 100 values are '?'" in finding.sentence
+    assert finding.level == "warning" and finding.sentence.startswith("100 examples; ")
+    assert "column 'size': 5 of 100 values are '?'" in finding.sentence
 
 
 def test_categories_that_are_never_trained_on_are_a_warning(tmp_path: Path) -> None:

@@ -561,6 +561,17 @@ def test_damaged_csv_files_are_one_clear_problem(tmp_path, content, said):
     assert problem.path == "source" and said in str(problem)
 
 
+def test_rows_that_span_lines_are_counted_and_placed(tmp_path):
+    cells = {10: '"open', 40: 'shut"', 60: '"two\nlines"'}
+    rows = [f"{i},{'uv'[i % 2]},{cells.get(i, 'xyz'[i % 3])}" for i in range(100)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,y,note", *rows]))
+    task = Tabular(tmp_path / "t.csv", target="y", without=("a",))
+    assert noted(task) == [
+        "source: 2 of 70 rows are longer than a line, the first from line 12 to 42; a quote that is opened and not closed takes in what follows it"
+    ]
+    assert len(task.data(0).x) == 70
+
+
 def test_dates_are_a_problem(tmp_path):
     dates = pd.date_range("2020-01-01", periods=20)
     assert "column 'size' holds dates" in only_problem(table(tmp_path / "t.parquet", size=dates)).message

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from harness.audit.checks import Finding
+from harness.settings.show import counted
 from harness.tasks.doubt import Doubt
 from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input, unseen_categories
 from harness.tasks.leaks import WINDOW, changing_test, repeated_inputs, repeated_text, share_of_repeated_text
@@ -64,10 +65,12 @@ def text(task: Task) -> Finding:
 
 
 def as_read(task: Task) -> Finding:
-    """Whether there was anything to decide when a file was read."""
+    """How many examples there are, and whether there was anything to decide when a file was read."""
+    read = counted(len(task.data(0).x), "example")
     if notes := task.data_notes():
-        return Finding("warning", "; ".join(map(str, notes)), "read it as meant, or change the settings of the task")
-    return Finding("ok", "nothing about the data had to be decided")
+        way_out = "read it as meant, or change the settings of the task"
+        return Finding("warning", f"{read}; {'; '.join(map(str, notes))}", way_out)
+    return Finding("ok", f"{read}; nothing about the data had to be decided")
 
 
 def answer(task: Task) -> Finding:

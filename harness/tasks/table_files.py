@@ -85,7 +85,7 @@ def _csv(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
     text = _text(raw)
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), [])))
-    _check_widths(text, separator)
+    broken = _checked_rows(text, separator)
     lines = pd.read_csv(
         StringIO(text), sep=separator, header=None, dtype="str", keep_default_na=False,
         skipinitialspace=separator != "\t", low_memory=False,
@@ -95,23 +95,31 @@ def _csv(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
     frame.columns = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     frame = frame.where(frame != "")
     notes = [f"read as values that are parted by {separator!r}"] if separator != "," else []
-    return frame, notes + _unnamed(names)
+    return frame, notes + broken + _unnamed(names)
 
 
-def _check_widths(text: str, separator: str) -> None:
-    """Refuse rows that pandas would fill up.
+def _checked_rows(text: str, separator: str) -> list[str]:
+    """Refuse rows that pandas would fill up, and say which are longer than a line.
 
     Raises:
         ValueError: a row has more or fewer values than the header has names.
     """
     rows = csv.reader(StringIO(text), delimiter=separator, skipinitialspace=separator != "\t")
     names = next((len(row) for row in rows if row), 0)
+    n, last, broken = 0, rows.line_num, []
     for row in rows:
+        n += bool(row)
+        broken += [(last + 1, rows.line_num)] if rows.line_num > last + 1 else []
+        last = rows.line_num
         if row and len(row) != names:
             more = "more" if len(row) > names else "fewer"
             raise ValueError(
                 f"line {rows.line_num} has {more} values than the header has names, {len(row)} for {names}"
             )
+    if not broken:
+        return []
+    seen = f"{len(broken)} of {n:,} rows are longer than a line, the first from line {broken[0][0]} to {broken[0][1]}"
+    return [f"{seen}; a quote that is opened and not closed takes in what follows it"]
 
 
 def _text(raw: bytes) -> str:
