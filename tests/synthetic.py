@@ -42,6 +42,7 @@ class FakeStudy:
     sampler: str = "qmc"
     widen: bool = False
     evaluations: int = 10
+    notes: tuple[str, ...] = ()
 
     def shared_tune_seeds(self) -> int:
         return 5

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import html
 import io
 import re
 from pathlib import Path
@@ -331,10 +332,15 @@ def test_each_file_writes_decimals_in_its_own_way(tmp_path):
     points, commas = ([f"{v:.2f}".replace(".", mark) for v in NUMBERS] for mark in ".,")
     task = two_files(tmp_path, points, commas[:20])
     first = next(v for v in NUMBERS if v % 1)
-    assert noted(task) == [f"source: column 'size': '{commas[0]}' of the test file is {first:.10g}: read with a decimal comma"]
+    assert noted(task) == [
+        f"source: column 'size': '{commas[0]}' of the test file is {first:.10g}: read with a decimal comma"
+    ]
     np.testing.assert_array_equal(task.pool()[0][:, 0], [*NUMBERS, *NUMBERS[:20]])
     target = task.replace(target="size", without=("y",))
-    written(tmp_path / "t.csv", points, z=NUMBERS), written(tmp_path / "test.csv", commas[:20], CLASSES[:20], z=NUMBERS[:20])
+    (
+        written(tmp_path / "t.csv", points, z=NUMBERS),
+        written(tmp_path / "test.csv", commas[:20], CLASSES[:20], z=NUMBERS[:20]),
+    )
     np.testing.assert_array_equal(target.pool()[1], [*NUMBERS, *NUMBERS[:20]])
     thousandths = [f"{v:.3f}" for v in NUMBERS % 9 + 1]
     problem = only_problem(two_files(tmp_path, thousandths, [text.replace(".", ",") for text in thousandths[:20]]))
@@ -807,7 +813,7 @@ study = Study(
 
 @pytest.mark.slow
 def test_a_study_of_ones_own_table_runs_from_the_command_line(tmp_path):
-    table(tmp_path / "mine.csv")
+    table(tmp_path / "mine.csv", size=["?", *np.arange(19) * 1.5])
     (tmp_path / "study.py").write_text(STUDY.replace("FILE", str(tmp_path / "mine.csv")))
     command = [str(tmp_path / "study.py"), "--results", str(tmp_path / "results"), "--devices", "cpu", "-q"]
     done = CliRunner().invoke(run.main, command)
@@ -815,6 +821,9 @@ def test_a_study_of_ones_own_table_runs_from_the_command_line(tmp_path):
     runs = pd.read_parquet(tmp_path / "results/table/runs.parquet")
     assert len(runs) == 8 and runs.groupby(["task.train_size", "task.label_noise"]).size().eq(2).all()
     assert runs.nonfinite.eq(0).all()
+    noted = "Noted before it ran: task.source: column 'size': 1 of 20 values are '?': read as missing."
+    for name in ("summary.md", "report.html"):  # at the start it was said in a terminal, and is gone
+        assert noted in html.unescape((tmp_path / "results/table" / name).read_text())
     table(tmp_path / "mine.csv", size=np.ones(20))
     changed = CliRunner().invoke(run.main, command[:-1])
     assert changed.exit_code == 0 and "data of Tabular" in changed.output, changed.output

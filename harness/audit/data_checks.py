@@ -98,8 +98,10 @@ def sane(task: Task) -> Finding:
         if bool((values[data.train] == values[data.train[:1]]).all()):
             return Finding("failed", f"{name} is the same in every training example", "nothing can be learned from it")
     sound = "all numbers are finite, inputs and targets vary"
-    return _balance(data) or _constant_inputs(data) or _finding(
-        lacking_classes(data) or unseen_categories(task, data), sound
+    return (
+        _balance(data)
+        or _constant_inputs(data)
+        or _finding(lacking_classes(data) or unseen_categories(task, data), sound)
     )
 
 

@@ -29,7 +29,7 @@ from harness.reporting.page.content import Captioned, FirstScreen, Page, Picture
 from harness.reporting.page.curves import Curves, curves_of
 from harness.reporting.page.published import beside_published
 from harness.reporting.page.run_table import run_table
-from harness.reporting.page.trust import explored_factors, run_counts, trust
+from harness.reporting.page.trust import conditions, explored_factors, run_counts, trust
 from harness.reporting.page.words import incompleteness
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
 from harness.reporting.results import CLAIMS_FILE, PAIRS_FILE, READ, Results, load
@@ -41,7 +41,6 @@ from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 from harness.study import Study
 from harness.study.registration import registrations
-from harness.study.scope import budget, scope, setups
 
 FIGURES = "figures"
 BASELINE_FILE = "tables/baseline.csv"
@@ -141,7 +140,7 @@ def page_of(
         title=study.name,
         first=first_screen(subject, runs, verdicts),
         notice=incompleteness(len(runs), subject.expected_runs) or looked(study, verdicts),
-        scope=[*scope(study), f"Runs train for {budget(study, setups(study))}."],
+        scope=conditions(study),
         doc=subject.doc,
         verdicts=verdicts,
         curves=curves,

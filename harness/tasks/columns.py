@@ -171,7 +171,9 @@ class Mixture:
     @classmethod
     def joined(cls, parts: "Sequence[Mixture]") -> "Mixture":
         """The mixture of the parts one after another."""
-        return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "words", "others")))
+        return cls(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("numbers", "words", "others"))
+        )
 
     @property
     def share(self) -> float:

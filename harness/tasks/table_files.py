@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow  # type: ignore[import-untyped]
 from pandas.api import types
 from pandas.api.types import union_categoricals
-from pyarrow import parquet  # type: ignore[import-untyped]
+from pyarrow import parquet
 
 from harness.settings import Note, first_line
 from harness.tasks.pooled import File, read, unusable

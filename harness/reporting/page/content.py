@@ -97,7 +97,7 @@ class Page:
         title: name of the study.
         first: what stands on the first screen.
         notice: what a reader must know before all else; mostly nothing.
-        scope: sentences on what its numbers are conditional on: the examples, and how long runs train.
+        scope: sentences on what its numbers are conditional on, see `trust.conditions`.
         doc: its docstring.
         verdicts: on its claims.
         curves: of single runs.

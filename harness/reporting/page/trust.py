@@ -32,10 +32,15 @@ def trust(study: Study, runs: pd.DataFrame, verdicts: Sequence[Verdict]) -> list
         *_seeds(study),
         *_claims(verdicts),
         *how_often_false(verdicts),
-        *scope(study),
-        f"Runs train for {budget(study, setups(study))}.",
+        *conditions(study),
         *_unfinished(study, runs),
     ]
+
+
+def conditions(study: Study) -> list[str]:
+    """What numbers are conditional on: the examples, how long runs train, and what was noted of the task before they did."""
+    noted = [f"Noted before it ran: {note}." for note in study.notes if note.startswith(("task:", "task."))]
+    return [*scope(study), f"Runs train for {budget(study, setups(study))}.", *noted]
 
 
 def _seeds(study: Study) -> Iterator[str]:
