@@ -351,6 +351,12 @@ BROKEN_DATA = [
     (data_checks.splits, parts(train=slice(130)), "failed", "train and validation share 10 examples"),
     (data_checks.splits, parts(test=slice(0)), "failed", "test is empty"),
     (data_checks.splits, parts(x=torch.cat([X[:160], X[:40]])), "warning", "40 of 40 test examples"),
+    (
+        data_checks.splits,
+        parts(x=torch.cat([X[:180], X[160:180]]), y=torch.cat([Y[:180], Y[160:180]])),
+        "warning",
+        "each of 20 test examples is there 2 times",
+    ),
     (data_checks.sane, parts(x=torch.where(X > 3, torch.nan, X)), "failed", "in x are NaN or infinite"),
     (data_checks.sane, parts(y=torch.ones(200, dtype=torch.int64)), "failed", "y is the same"),
     (data_checks.sane, parts(x=torch.ones(200, 6)), "failed", "x is the same"),

@@ -432,6 +432,16 @@ def test_a_target_of_numbers_and_words_is_refused_until_it_is_clear(tmp_path):
     assert written(tmp_path / "t.csv", NUMBERS.astype(str), y=["0", "1", "2", "3+"] * 30).data(0).y.max() == 3
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_number_that_is_to_be_missing_and_a_class_is_a_problem_of_the_setting(tmp_path, ending):
+    path = tmp_path / f"t{ending}"
+    frame = pd.DataFrame({"size": NUMBERS, "y": [0, 1, 1] * 40})
+    frame.to_parquet(path) if ending == ".parquet" else frame.to_csv(path, index=False)
+    problem = only_problem(Tabular(path, target="y", missing=("0",)))
+    assert problem.path == "missing" and "holds for the target 'y' too" in problem.message
+    assert problem.got == "40 are '0'"
+
+
 def test_a_target_with_a_decimal_comma_is_a_number(tmp_path):
     task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=[f"{v:.2f}".replace(".", ",") for v in NUMBERS])
     assert "target: column 'y'" in noted(task)[0]
@@ -581,7 +591,17 @@ def test_rows_that_span_lines_are_counted_and_placed(tmp_path):
 def test_dates_are_a_problem(tmp_path):
     dates = pd.date_range("2020-01-01", periods=20)
     assert "column 'size' holds dates" in only_problem(table(tmp_path / "t.parquet", size=dates)).message
-    for written in (dates.astype(str), dates.strftime("%d.%m.%Y"), dates.strftime("%m/%d/%y %H:%M"), ["12:30"] * 20):
+    formats = (
+        "%Y-%m-%d",
+        "%d.%m.%Y",
+        "%m/%d/%y %H:%M",
+        "%d %b %Y",
+        "%d-%b-%y",
+        "%d %B %Y %H:%M",
+        "%B %d, %Y",
+        "%d%b%Y",
+    )
+    for written in (*map(dates.strftime, formats), ["12:30"] * 20):
         task = table(tmp_path / "t.csv", size=written)
         assert "column 'size' holds dates" in only_problem(task).message
         assert task.replace(categories=("size",)).problems() == []
@@ -770,6 +790,7 @@ class Endless(IterableDataset):
         (Squares(4, target=lambda i: "cat"), "found str"),
         (Squares(4, target=lambda i: {"a": 1}), "found dict"),
         (Squares(4, target=lambda i: 1 // (2 - i)), "item 2 is not a pair (x, y) that can be read: ZeroDivisionError"),
+        (TensorDataset(torch.zeros(4, 2, dtype=torch.uint8), torch.zeros(4)), "x is uint8: items must have numbers"),
         ([torch.zeros(2)] * 3 + [(1, 2, 3)], "item 3 is not a pair"),
     ],
 )

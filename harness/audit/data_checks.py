@@ -7,7 +7,14 @@ from harness.audit.checks import Finding
 from harness.settings.show import counted
 from harness.tasks.doubt import Doubt
 from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input, unseen_categories
-from harness.tasks.leaks import WINDOW, changing_test, repeated_inputs, repeated_text, share_of_repeated_text
+from harness.tasks.leaks import (
+    WINDOW,
+    changing_test,
+    repeated_inputs,
+    repeated_test,
+    repeated_text,
+    share_of_repeated_text,
+)
 from harness.tasks.scope import scope
 from harness.tasks.task import Data, Task, target_problems
 
@@ -30,7 +37,7 @@ def same_data(task: Task) -> Finding:
 
 
 def splits(task: Task) -> Finding:
-    """Whether training, validation and test share no example."""
+    """Whether training, validation and test share no example, and the test repeats none."""
     data = task.data(0)
     indices = {name: set(getattr(data, name).tolist()) for name in SPLITS}
     for name, own in indices.items():
@@ -41,7 +48,7 @@ def splits(task: Task) -> Finding:
             return Finding(
                 "failed", f"{a} and {b} share {shared} examples", "draw them with harness.tasks.splits.split"
             )  # fmt: skip
-    return _finding(repeated_inputs(data), "training, validation and test share no example")
+    return _finding(repeated_inputs(data) or repeated_test(data), "training, validation and test share no example")
 
 
 def test_set(task: Task) -> Finding:

@@ -58,6 +58,9 @@ def _tensors(name: str, dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
         message = f"its items must be pairs of tensors, arrays or numbers of one shape: {reason}"
         raise _unusable(name, message, dataset) from None
     x, y = (_in_float32(name, part, values, dataset) for part, values in (("x", x), ("y", y)))
+    if not x.is_floating_point() and x.dtype != torch.int64:
+        message = f"x is {str(x.dtype).removeprefix('torch.')}: items must have numbers, x.float(), or tokens, x.long()"
+        raise _unusable(name, f"{message}; let the data set give them so", dataset)
     return x, y if y.is_floating_point() else y.long()
 
 

@@ -46,6 +46,16 @@ def repeated_inputs(data: Data) -> Doubt | None:
     return Doubt(sentence, "remove duplicates before splitting, unless they are what new data look like")
 
 
+def repeated_test(data: Data) -> Doubt | None:
+    """Whether every test example, input and target, is there as often as every other one, and more than once."""
+    x, y = data.tested()
+    counts = torch.unique(torch.stack([_marks(x), _marks(y)], 1), dim=0, return_counts=True)[1]
+    times = int(counts[0])
+    if times < 2 or bool((counts != times).any()):
+        return None
+    return Doubt(f"each of {len(counts)} test examples is there {times} times", "remove what is there again")
+
+
 def _marks(x: Tensor) -> Tensor:
     """A number for each example, int64 (n,): the same for the same bytes, and for others almost surely another one."""
     rows = x.reshape(len(x), -1).contiguous()

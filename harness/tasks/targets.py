@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from harness.settings import InvalidStudy
 from harness.tasks.columns import HALF, Given, Mixture, samples, written
@@ -64,6 +65,14 @@ def _numbers(given: Given, mixture: Mixture, regression: bool | None) -> Numbers
     known = ~np.isnan(mixture.numbers)
     if known.all():
         return mixture.numbers
+    words = given.texts[mixture.words]
+    if (named := int(pd.to_numeric(words, errors="coerce").notna().sum())) and (
+        given.numeric or regression is not False
+    ):
+        message = f"holds for the target {given.name!r} too, which must have a value in every row"
+        raise unusable(
+            "missing", f"{message}; leave out the number, or remove these rows", f"{named} are {samples(words)}"
+        )
     if given.numeric or (regression and mixture.words.any() and not mixture.others.any()):
         raise _without_value(given, f"{mixture.words.sum()} are {samples(given.texts[mixture.words])}")
     whole = not (mixture.numbers[known] % 1).any()
