@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from harness.settings.show import counted
 from harness.tasks.doubt import Doubt
 from harness.tasks.leaks import changing_test, repeated_inputs, repeated_test, repeated_text
 from harness.tasks.task import Data, Task
@@ -159,7 +160,7 @@ def unseen_categories(task: Task, data: Data) -> Doubt | None:
                     found.append((unseen / len(own), f"{unseen} of {len(own)} {split} examples have in {name}"))
     if not found:
         return None
-    more = f"; the like holds {len(found) - 1} more times" if len(found) > 1 else ""
+    more = f"; {counted(len(found) - 1, 'more such case')}" if len(found) > 1 else ""
     sentence = f"{max(found, key=lambda pair: pair[0])[1]} what is never trained on{more}"
     return Doubt(sentence, "write what is the same in the same way, train on more examples, or leave the input out")
 

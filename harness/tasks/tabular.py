@@ -29,10 +29,10 @@ class Tabular(Pooled):
     What a column holds is found from its values, whatever type the file gives it, and what was not sure is said before
     anything trains:
 
-    - Numbers, if at least nine of ten texts are numbers, words for missing ones (`missing`) aside. They may be written with
-      a decimal comma or with groups of thousands. Other texts among them are missing numbers. Given in standard deviations
-      from their mean, both of the training examples alone; a column that is constant there is 0. A missing number is
-      replaced by the training mean, and one more column says so with a 1.
+    - Numbers, if at least nine of ten texts of each file are numbers, words for missing ones (`missing`) aside. They may be
+      written with a decimal comma or with groups of thousands, by each file in its own way. Other texts among them are
+      missing numbers. Given in standard deviations from their mean, both of the training examples alone; a column that is
+      constant there is 0. A missing number is replaced by the training mean, and one more column says so with a 1.
     - Categories: all other texts, words such as "NA" among them, booleans, and the columns named in `categories`. They become
       one-hot, with a place for each value that the whole table has, and one for empty cells if there are any. A value that
       no training example has is 0 everywhere, as a number that is constant there.
@@ -56,9 +56,9 @@ class Tabular(Pooled):
         without: columns to leave out, such as names, numbers that only identify, or what is known after the target.
         regression: whether the target is a number rather than a class; None: it is if its column holds numbers that are
             stored or written with decimals.
-        missing: words, or numbers such as "-999", that stand for a missing number, in small or capital letters; None:
-            `harness.tasks.columns.MISSING`, which are "?", "-", "NA", "nan", "null", "None", "missing", "unknown" and such.
-        categories: columns of numbers, dates or codes that are to be taken as categories.
+        missing: words, or numbers such as "-999", that stand for a missing number, in small or capital letters and in all
+            columns; None: `harness.tasks.columns.MISSING`, which are "?", "-", "NA", "nan", "null", "None", "missing", "unknown" and such.
+        categories: columns of numbers, dates or codes that are to be taken as categories; 1 and 1.0 are the same one.
         test: a file of rows to be tested on, with the same columns; None: some of the source's are kept for that.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
