@@ -776,6 +776,22 @@ def test_of_very_many_runs_the_first_seeds_of_every_cell_are_shown_and_it_is_sai
     )
 
 
+def test_what_is_said_of_the_curves_counts_the_runs_that_it_is_about(tmp_path):
+    runs = make_runs({0.0: [1.0, 1.0], 0.5: [1.0, 1.0]}).assign(trial=[0, 0, 1, 1])
+    runs[["trial", "seed"]].assign(step=0, loss=1.0, grad_norm=1.0, clipped=0.0, validation_loss=1.0).to_parquet(
+        tmp_path / "c.parquet"
+    )
+    tuning = runs.assign(phase="tune", trial=[2, 2, 3, 3])
+    failed = runs.assign(status=["failed", *runs["status"][1:]])
+    for table, said in (
+        (runs, "All 4 runs of the result."), (failed, "All 3 runs that did not fail."),
+        (pd.concat([runs, tuning]), "All 4 runs of the confirm phase."),
+        (pd.concat([failed, tuning]), "All 3 runs of the confirm phase that did not fail."),
+    ):  # fmt: skip
+        found = curves_of(tmp_path / "c.parquet", table, study_of(**{"model.dropout": Sweep(0.0, 0.5)}))
+        assert found.thinned.startswith(said)
+
+
 def test_the_table_of_runs_has_all_of_them_or_those_that_matter_most():
     study = study_of(**{"model.dropout": Sweep(0.0, 0.5)})
     runs = make_runs({0.0: [1.0, INF], 0.5: [2.0, np.nan]}).assign(steps_done=40)

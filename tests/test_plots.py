@@ -660,8 +660,8 @@ def points(*lines: list[float], half: float = 0.01, numeric: bool = True, metric
          "Along model.dropout, of 3 lines test loss rises in 2, falls in 1; lowest (1) at 2 of 6 points."),
         ([[2.0, 1.0, 3.0]], 0.01,
          "Test loss does not only rise or only fall with model.dropout; lowest at model.dropout = 1, clipping.max_norm = 0: 1 [0.99, 1.01]."),
-        ([[1.0, 1.0], [1.0, 1.0]], 0.01, "Test loss is the same along model.dropout at every clipping.max_norm."),
-        ([[math.inf, math.inf]], 0.01, "Test loss is the same along model.dropout; test loss is infinite everywhere."),
+        ([[1.0, 1.0], [1.0, 1.0]], 0.01, "Test loss is the same along model.dropout at every clipping.max_norm; 1 everywhere."),
+        ([[math.inf, math.inf]], 0.01, "Test loss is the same along model.dropout; ∞ everywhere."),
         ([[1.0, math.inf]], 0.01, "Test loss rises with model.dropout; lowest at model.dropout = 0, clipping.max_norm = 0: 1 [0.99, 1.01]."),
         ([[1.0, 2.0]], math.nan, "Test loss rises with model.dropout (no intervals); lowest at model.dropout = 0, clipping.max_norm = 0: 1."),
         ([[1.0]], 0.5, "Test loss is 1 [0.5, 1.5] (n = 5)."),
@@ -674,18 +674,31 @@ def test_a_title_says_what_is_so(lines: list[list[float]], half: float, expected
 def test_a_title_names_no_direction_along_levels_that_are_no_numbers_and_the_highest_where_that_is_good():
     assert (
         trend(points([1.0, 2.0], numeric=False))
-        == "Lowest at model.dropout = 0, clipping.max_norm = 0: 1 [0.99, 1.01]."
+        == "Test loss is lowest at model.dropout = 0, clipping.max_norm = 0: 1 [0.99, 1.01]."
     )
     solved = trend(points([0.1, 0.9], metric="solved"))
     assert solved.endswith("highest at model.dropout = 1, clipping.max_norm = 0: 0.9 [0.89, 0.91].")
     assert "lowest" not in trend(points([0.1, 0.9], metric="clip_fraction"))  # none is good
+    assert trend(points([0.2, 0.2], [0.5, 0.2], numeric=False)) == "Test loss is lowest (0.2) at 3 of 4 points."
+    assert trend(points([0.2, 0.2], numeric=False, metric="solved")) == "The share of runs that solved is 0.2 everywhere."
+    assert trend(points([0.1, 0.9], numeric=False, metric="clip_fraction")) == ""
+
+
+def test_the_title_on_stability_names_each_metric_and_leaves_out_one_of_which_nothing_is_said():
+    runs = RUNS.assign(status="finished")
+    solved = points([0.2, 0.0], numeric=False, metric="solved")
+    n = int((runs["phase"] == "confirm").sum())
+    said = f"None of {n} runs diverged or collapsed"
+    assert stability.title(solved, runs).startswith(f"{said}; the share of runs that solved is highest at")
+    assert stability.title(points([0.1, 0.9], numeric=False, metric="clip_fraction"), runs) == f"{said}."
+    assert stability.title(solved.iloc[:0], runs) == f"{said}."
 
 
 def test_a_title_names_long_levels_as_the_axis_does():
     several = points([2.0, 1.0, 3.0], numeric=False)
     nets = [SimpleRNN(hidden=64, cell="lstm", weight_dropout=p) for p in (0.0, 0.3, 0.5)]
     several["x"], several["x_factor"] = [label("model", net) for net in nets], "model"
-    assert trend(several).startswith("Lowest at model = SimpleRNN(weight_dropout=0.3), clipping")
+    assert trend(several).startswith("Test loss is lowest at model = SimpleRNN(weight_dropout=0.3), clipping")
 
 
 def test_factors_of_claims_come_first_and_then_those_that_explain_more():

@@ -83,7 +83,7 @@ def curves_of(file: Path, runs: pd.DataFrame, study: Study) -> Curves:
     constant = dict(_constant(table))
     titles = {name: title for name, title in QUANTITIES.items() if table[name].notna().any() and name not in constant}
     names = [_name(levels, study.sweeps()) for levels, _ in kept]
-    said = " ".join([_rule(kept, there, study), *constant.values()])
+    said = " ".join([_rule(kept, there, runs, study), *constant.values()])
     return Curves(steps, titles, names, _at_first(study, [levels for levels, _ in kept]), traces, said)
 
 
@@ -110,15 +110,26 @@ def _some(cells: list[tuple[dict[str, Any], pd.DataFrame]]) -> list[tuple[dict[s
     return [(levels, inside.sort_values(["seed", "trial"]).head(each)) for levels, inside in cells]
 
 
-def _rule(kept: list[tuple[dict[str, Any], pd.DataFrame]], there: pd.DataFrame, study: Study) -> str:
-    n = sum(len(inside) for _, inside in kept)
+def _rule(
+    kept: list[tuple[dict[str, Any], pd.DataFrame]], there: pd.DataFrame, runs: pd.DataFrame, study: Study
+) -> str:
+    n, which = sum(len(inside) for _, inside in kept), _which(there, runs)
     if n == len(there):
-        return f"All {counted(n, 'run')} of the result."
+        return f"All {counted(n, 'run')} {which or 'of the result'}."
     each, n_cells = max(len(inside) for _, inside in kept), len(study.cells())
     of_cells = (
         "each combination" if len(kept) == n_cells else f"{len(kept)} of {n_cells:,} combinations, evenly chosen,"
     )
-    return f"{n} of {counted(len(there), 'run')}: of {of_cells} the first {counted(each, 'run')} by seed."
+    of_all = f"{counted(len(there), 'run')}{which and f' {which}'}"
+    return f"{n} of {of_all}: of {of_cells} the first {counted(each, 'run')} by seed."
+
+
+def _which(there: pd.DataFrame, runs: pd.DataFrame) -> str:
+    """Which of all runs may be shown, in words; "" where all of them are."""
+    of_phase = runs[runs["phase"].isin(there["phase"])]
+    phase = f"of the {there['phase'].iloc[0]} phase" if len(of_phase) < len(runs) else ""
+    ended = "that did not fail" if len(there) < len(of_phase) else ""
+    return " ".join(filter(None, [phase, ended]))
 
 
 def _binned(file: Path, chosen: pd.DataFrame) -> pd.DataFrame:

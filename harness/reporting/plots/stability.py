@@ -42,10 +42,8 @@ def title(table: pd.DataFrame, runs: pd.DataFrame) -> str:
     said = f"{ends[0]} of {counted(len(chosen), 'run')} diverged and {ends[1]} collapsed"
     said = said if any(ends) else f"None of {counted(len(chosen), 'run')} diverged or collapsed"
     names = [name for name in dict.fromkeys(table["metric"]) if not across(name, table)]
-    if not names:
-        return f"{said}."
-    way = trend(table[table["metric"] == names[0]])
-    return f"{said}; {way[0].lower()}{way[1:]}"
+    way = trend(table[table["metric"] == names[0]]) if names else ""
+    return f"{said}; {way[0].lower()}{way[1:]}" if way else f"{said}."
 
 
 def _compared(table: pd.DataFrame) -> str:

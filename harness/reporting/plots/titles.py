@@ -13,7 +13,7 @@ from harness.settings.show import counted
 
 
 def trend(points: pd.DataFrame) -> str:
-    """How one metric goes along the x axis, line by line, and where it is best.
+    """How one metric goes along the x axis, line by line, and where it is best; "" where neither can be said.
 
     Args:
         points: one metric, a row per level of `x`, `group` and `facet`, with `estimate`, `low` and `high`; one number at least.
@@ -24,8 +24,9 @@ def trend(points: pd.DataFrame) -> str:
     if len(points) == 1:
         row = points.iloc[0]
         return f"{_upper(name)} is {_value(row)} (n = {row['n']})."
-    said = [part for part in (_direction(points, name), _best(points, metric, name)) if part]
-    return f"{_upper('; '.join(said))}."
+    direction, best = _direction(points, name), _best(points, metric)
+    said = [part for part in (direction or (best and f"{name} is"), best) if part]
+    return f"{_upper(('; ' if direction else ' ').join(said))}." if said else ""
 
 
 def _direction(points: pd.DataFrame, name: str) -> str:
@@ -88,24 +89,29 @@ def _apart(a: "pd.Series[float]", b: "pd.Series[float]") -> bool:
     return bool(a["high"] < b["low"] or b["high"] < a["low"])
 
 
-def _best(points: pd.DataFrame, metric: str, name: str) -> str:
-    """Where it is best, and how many other intervals overlap the one there."""
+def _best(points: pd.DataFrame, metric: str) -> str:
+    """Where it is best, and how many other intervals overlap the one there; "" where no value is better than another."""
     better = METRICS[metric].better
+    if points["estimate"].nunique() == 1:
+        return f"{number(points['estimate'].iloc[0])} everywhere"
     if better is None:
         return ""
     signed = points["estimate"] * (1 if better == "lower" else -1)
-    if signed.min() == np.inf:
-        return f"{name} is infinite everywhere"
     best = points[signed == signed.min()]
     word = {"lower": "lowest", "higher": "highest"}[better]
-    if len(best) == len(points):
-        return ""
-    if len(best) > 1:
-        return f"{word} ({number(best['estimate'].iloc[0])}) at {len(best)} of {len(points)} points"
     first = best.iloc[0]
+    if len(best) > 1:
+        return f"{word} ({number(first['estimate'])}) at {place_of(best, points)}"
     near = int(((points["low"] <= first["high"]) & (points["high"] >= first["low"])).sum()) - 1
     noise = f"; {counted(near, 'other interval overlaps it', 'other intervals overlap it')}" if near > 0 else ""
-    return f"{word} at {levels_of(first, points)}: {_value(first)}{noise}"
+    return f"{word} at {place_of(best, points)}: {_value(first)}{noise}"
+
+
+def place_of(
+    best: pd.DataFrame, table: pd.DataFrame, roles: tuple[str, ...] = ("x", "group", "facet"), of: str = "points"
+) -> str:
+    """Where the best of a table's rows are, which are equal: the levels of one alone, of several how many of how many."""
+    return levels_of(best.iloc[0], table, roles) if len(best) == 1 else f"{len(best)} of {len(table)} {of}"
 
 
 def levels_of(row: "pd.Series[Any]", table: pd.DataFrame, roles: tuple[str, ...] = ("x", "group", "facet")) -> str:
