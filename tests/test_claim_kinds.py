@@ -231,7 +231,7 @@ def test_runs_that_collapse_at_any_level_of_a_trend_are_counted():
     for shape in ("monotone", "linear"):
         (found,) = judged(runs, along(shape=shape))
         assert found.catastrophes is not None
-        assert (dict(found.catastrophes.arms), found.catastrophes.difference) == (expected, None)
+        assert (list(found.catastrophes.arms.items()), found.catastrophes.difference) == (list(expected.items()), None)
 
 
 def test_a_monotone_trend_rests_on_the_step_with_the_fewest_seeds():

@@ -385,6 +385,31 @@ def test_surface_is_the_paired_difference_to_the_best_cell():
         assert near == (not row["best"] and low <= 0 <= high)
 
 
+@pytest.mark.parametrize(
+    ("effects", "n", "said"),
+    [
+        ([0.0, 0.5, math.inf], 5, "1 at x = 0, y = 0; of differences to it no intervals, with fewer than six seeds."),
+        ([0.0, 0.5, math.inf], 8, "1 at x = 0, y = 0; the interval of the difference to it holds 0 in none of 2 other cells."),
+        ([0.0, 0.5, math.nan], 8, "1 at x = 0, y = 0; the interval of the difference to it holds 0 in none of 1 other cell that has one."),
+        ([0.0, 0.5, 0.0], 8, "1 at 2 of 3 cells; the interval of the difference to it holds 0 in none of 1 other cell."),
+        ([0.0, 0.0, 0.0], 8, "1 at 3 of 3 cells."),
+    ],
+)  # fmt: skip
+def test_the_title_of_a_surface_calls_no_cell_as_good_that_has_no_interval_and_names_no_best_of_equals(
+    effects: list[float], n: int, said: str
+):
+    known = [effect == effect and n > 5 for effect in effects]
+    table = pd.DataFrame(
+        {"metric": "test_loss", "x_factor": "x", "x": str(i), "y_factor": "y", "y": "0", "facet_factor": "", "facet": "",
+         "estimate": 1.0 + effect, "best": i == 0, "effect": effect, "effect_low": effect if there else math.nan,
+         "effect_high": effect if there else math.nan}
+        for i, (effect, there) in enumerate(zip(effects, known, strict=True))
+    )  # fmt: skip
+    assert surface.title(table) == f"Best test loss: {said}"
+    if n < 6:
+        assert not surface.near(table).any()
+
+
 def test_training_curves_count_a_diverged_run_as_infinite():
     data = training.data(RUNS, CURVES, ROLES)
     assert data is not None

@@ -9,6 +9,7 @@ from harness.inference.intervals.bounded_mean import bounded_mean_bounds
 from harness.inference.intervals.paired_rates import signed_bounds
 from harness.inference.samples import Sample
 from harness.settings.levels import in_words
+from harness.study.contrasts import arms_of
 
 ALPHA = 0.05
 
@@ -38,7 +39,9 @@ class Catastrophes:
 
 def catastrophes(samples: Sequence[Sample]) -> Catastrophes:
     """Those of every arm of a claim's samples; where these are two, they are paired by seed."""
-    arms = {in_words(arm.levels): (arm.n_bad, arm.n) for sample in samples for arm in sample.arms}
+    counts = {in_words(arm.levels): (arm.n_bad, arm.n) for sample in samples for arm in sample.arms}
+    in_order = map(in_words, arms_of([part for sample in samples for part in sample.parts]))
+    arms = {arm: counts[arm] for arm in in_order}
     sample = samples[0]
     if len(arms) != 2 or not len(sample.arms[0].bad):
         return Catastrophes(arms)

@@ -1,6 +1,7 @@
 """`Contrast`: what a claim compares, as one number per seed: a weighted sum of differences between arms."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +37,19 @@ class Contrast:
     parts: Sequence[Difference]
 
     def arms(self) -> list[Mapping[str, Any]]:
-        """Every arm once, in order."""
-        found: list[Mapping[str, Any]] = []
-        for part in self.parts:
-            for arm in (part.arm, part.other):
-                if isinstance(arm, Mapping) and arm not in found:
-                    found.append(arm)
-        return found
+        """See `arms_of`."""
+        return arms_of(self.parts)
+
+
+def arms_of(parts: Sequence[Difference]) -> list[Mapping[str, Any]]:
+    """Every arm of some differences once, in order: of steps, each from where the last one led to, from their beginning on."""
+    steps = len(parts) > 1 and all(after.other == before.arm for before, after in pairwise(parts))
+    found: list[Mapping[str, Any]] = []
+    for part in parts:
+        for arm in (part.other, part.arm) if steps else (part.arm, part.other):
+            if isinstance(arm, Mapping) and arm not in found:
+                found.append(arm)
+    return found
 
 
 def centred(n: int) -> list[float]:

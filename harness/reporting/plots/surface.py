@@ -22,7 +22,7 @@ from harness.reporting.plots.generalization import metrics
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import fences
 from harness.reporting.plots.texts import metric_name, metric_words, text_width, tick
-from harness.reporting.plots.titles import levels_of
+from harness.reporting.plots.titles import place_of
 from harness.settings.metrics import METRICS, RATE
 from harness.settings.show import counted
 
@@ -65,8 +65,8 @@ def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
 
 
 def near(data: pd.DataFrame) -> "pd.Series[bool]":
-    """Which cells may be as good as the best one: the interval of their difference holds 0, or there is none."""
-    return ~data["best"] & ~((data["effect_low"] > 0) | (data["effect_high"] < 0))
+    """Which cells may be as good as the best one: the interval of their difference is known and holds 0."""
+    return ~data["best"] & (data["effect_low"] <= 0) & (data["effect_high"] >= 0)
 
 
 def draw(data: pd.DataFrame) -> Figure:
@@ -112,14 +112,15 @@ def _worse(data: pd.DataFrame) -> "np.ndarray[tuple[int, ...], np.dtype[np.float
 
 
 def _heatmap(ax: Axes, panel: pd.DataFrame, norm: Normalize, cell: float) -> None:
-    shown = panel.assign(worse=np.minimum(_worse(panel), norm.vmax or 1.0).astype(float))
+    shown = panel.assign(worse=np.minimum(_worse(panel), norm.vmax or 1.0).astype(float), near=near(panel))
     shown.loc[~np.isfinite(_worse(panel)), "worse"] = np.nan
     table = shown.pivot(index="y_order", columns="x_order", values="worse")
     table = table.reindex(index=range(int(panel["y_order"].max()) + 1), columns=range(int(panel["x_order"].max()) + 1))
     edges = (np.arange(n + 1) - 0.5 for n in table.shape[::-1])
     mesh = ax.pcolormesh(*edges, table.to_numpy(float), norm=norm, cmap="cividis_r", edgecolors="white",
                          linewidth=1.2 if cell >= NUMERIC else 0.4)  # fmt: skip
-    for row, worse in zip(panel.to_dict("records"), shown["worse"], strict=True):
+    for row in shown.to_dict("records"):
+        worse = row["worse"]
         place = (row["x_order"] - 0.5, row["y_order"] - 0.5)
         colour = mesh.cmap(norm(worse)) if np.isfinite(worse) else (1.0, 1.0, 1.0, 1.0)
         if not np.isfinite(worse):
@@ -140,7 +141,7 @@ def _luminance(colour: tuple[float, ...]) -> float:
 
 def _text(row: dict[Any, Any], cell: float) -> str:
     """The difference with its interval, as far as there is room, and how many runs diverged; of the best cell what it has."""
-    mark = NEAR if not row["best"] and not (row["effect_low"] > 0 or row["effect_high"] < 0) else ""
+    mark = NEAR if row["near"] else ""
     if cell < NUMERIC:
         return "★" if row["best"] else mark
     parts = filter(None, [mark, _difference(row, cell), f"{row['n_diverged']}×" if row["n_diverged"] else ""])
@@ -190,15 +191,25 @@ def _axes(ax: Axes, panel: pd.DataFrame, data: pd.DataFrame) -> None:
 
 
 def title(table: pd.DataFrame) -> str:
-    """The best cell by the first metric, and how many may be as good."""
+    """The best cell by the first metric, or how many are equally good, and how many others may be as good."""
     metric = table["metric"].iloc[0]
     cells = table[table["metric"] == metric]
     if not np.isfinite(cells["estimate"]).any():
         return f"{metric_words(metric).capitalize()} is infinite in every cell."
-    best, others = cells[cells["best"]].iloc[0], int(near(cells).sum())
-    within = f"{others or 'none'} of {counted(len(cells) - 1, 'other cell is', 'other cells are')} within noise of it"
-    where = levels_of(best, cells, ("x", "y", "facet"))
-    return f"Best {metric_words(metric)}: {number(best['estimate'])} at {where}; {within}."
+    value = cells.loc[cells["best"], "estimate"].iloc[0]
+    best, others = cells[cells["estimate"] == value], cells[cells["estimate"] != value]
+    said = f"Best {metric_words(metric)}: {number(value)} at {place_of(best, cells, ('x', 'y', 'facet'), 'cells')}"
+    return f"{said}{_as_good(others)}."
+
+
+def _as_good(others: pd.DataFrame) -> str:
+    """Of how many cells with another estimate than the best one the difference to it may be 0."""
+    known = int(others["effect_low"].notna().sum())
+    if others.empty or not known:
+        return "; of differences to it no intervals, with fewer than six seeds" if len(others) else ""
+    has, have = (" that has one", " that have one") if known < len(others) else ("", "")
+    of = counted(known, f"other cell{has}", f"other cells{have}")
+    return f"; the interval of the difference to it holds 0 in {int(near(others).sum()) or 'none'} of {of}"
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
