@@ -726,6 +726,15 @@ def test_advice_names_tuned_values_and_the_end_of_a_range():
     assert choice.caveats == ["optimizer.lr lies at the upper end of what was tried: beyond it may be better."]
 
 
+@pytest.mark.parametrize(("levels", "caveats"), [((False, True), 0), ((1, 2), 1), ((True, 2), 0)])
+def test_what_is_true_or_false_is_at_no_end_of_a_range(levels: tuple[object, object], caveats: int):
+    rows = [({"optimizer.nesterov": level}, [loss] * 10) for level, loss in zip(levels, (2.0, 1.0), strict=True)]
+    runs = make_cells(rows, "validation_loss").assign(guess_loss=9.0)
+    study = study_of(**{"optimizer.nesterov": Sweep(*levels)})
+    (choice,) = advice(study, runs, [VERDICT], incomplete=False).choices
+    assert choice.levels == f"optimizer.nesterov = {levels[1]}" and len(choice.caveats) == caveats
+
+
 # --- Curves and runs, thinned
 
 

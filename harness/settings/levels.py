@@ -135,8 +135,12 @@ def ordered(levels: Iterable[Any]) -> list[Any]:
 
 
 def is_number(level: Any) -> bool:
-    """Whether a level has a place on an axis of numbers."""
-    return not isinstance(stored(level), str)
+    """Whether a level has a place on an axis of numbers; what is true or false has none.
+
+    >>> is_number(0.5), is_number(True), is_number("adam")
+    (True, False, False)
+    """
+    return not isinstance(stored(level), str | bool)
 
 
 def at(runs: pd.DataFrame, levels: Mapping[str, Any]) -> "pd.Series[bool]":
