@@ -1,7 +1,7 @@
 """Training curves: batch loss, validation loss and gradient norm over steps, per cell."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from harness.inference.intervals.robust import median
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_names, grid, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
@@ -17,7 +18,7 @@ from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale, scale_of
-from harness.reporting.plots.titles import levels_of
+from harness.reporting.plots.titles import place_of
 from harness.settings.show import counted
 
 QUANTITIES = {
@@ -30,16 +31,21 @@ POINTS = 150
 def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     """Median and quartiles over seeds of each quantity, per step and cell; steps binned to at most 150 points.
 
-    Once it has become non-finite a run counts as infinite, to the last step it would have taken. Where runs of one line train
+    Once it has become non-finite a run counts as infinite, to the last step it would have taken, at each at which some run has the
+    quantity. `end` is the median of what runs end with, infinite for all that diverged, as in tables of cells. Where runs of one line train
     for different numbers of steps, they are logged at different ones: in between each keeps its last value. Without confirm
     runs, the tune runs are shown.
     """
     binned = _binned(curves)
     rows: list[dict[str, Any]] = []
-    for names, inside in _lines(runs, roles):
-        chosen = binned.merge(inside[["trial", "seed", "status"]], on=["trial", "seed"])
-        for quantity in QUANTITIES:
-            rows += [names | {"quantity": quantity} | row for row in _bands(chosen, quantity)]
+    lines = [
+        (names, binned.merge(inside[["trial", "seed", "status"]], on=["trial", "seed"]))
+        for names, inside in _lines(runs, roles)
+    ]
+    for quantity in QUANTITIES:
+        measured = {step for _, chosen in lines for step in chosen.loc[chosen[quantity].notna(), "step"]}
+        for names, chosen in lines:
+            rows += [names | {"quantity": quantity} | row for row in _bands(chosen, quantity, measured)]
     return pd.DataFrame(rows) if rows else None
 
 
@@ -62,13 +68,21 @@ def _binned(curves: pd.DataFrame) -> pd.DataFrame:
     return curves.assign(step=bins).groupby(["trial", "seed", "step"])[list(QUANTITIES)].mean().reset_index()
 
 
-def _bands(curves: pd.DataFrame, quantity: str) -> list[dict[str, Any]]:
-    """Median and quartiles at each step that has the quantity, none where just one has it; curves with the `status` of their run."""
-    steps = curves.loc[curves[quantity].notna(), "step"].unique()
+def _bands(curves: pd.DataFrame, quantity: str, measured: Collection[int]) -> list[dict[str, Any]]:
+    """Median and quartiles at each step that has the quantity, none where just one has it.
+
+    Args:
+        curves: of one line, with the `status` of their run.
+        quantity: a column.
+        measured: steps at which some run of any line has it.
+    """
+    own = curves.loc[curves[quantity].notna(), "step"]
+    gone = curves["loss"].isna() & (curves["status"] == "diverged") & curves["step"].isin(measured)
+    steps = {*own, *curves.loc[gone, "step"]}
     if len(steps) < 2:
         return []
     curves = curves[curves["step"].isin(steps)]
-    lost = curves[quantity].isna() & (curves["status"] == "diverged")
+    lost = curves[quantity].isna() & (curves["status"] == "diverged") & (gone | curves["step"].isin(own))
     values = curves.assign(value=curves[quantity].mask(lost, math.inf)).pivot(
         index="step", columns=["trial", "seed"], values="value"
     )
@@ -83,7 +97,10 @@ def _bands(curves: pd.DataFrame, quantity: str) -> list[dict[str, Any]]:
     below, above = at_rank((n - 1) // 2), at_rank(n // 2)
     middle = np.where(below == above, below, (below + above) / 2)
     gone = np.isinf(ranked).sum(axis=1)
-    columns = {"step": values.index, "median": middle, "low": low, "high": high, "n": n, "n_diverged": gone}
+    diverged = curves.groupby(["trial", "seed"])["status"].first() == "diverged"
+    ends = values.ffill().iloc[-1].mask(diverged, math.inf)
+    columns = {"step": values.index, "median": middle, "low": low, "high": high, "n": n, "n_diverged": gone,
+               "end": median(ends.dropna())}  # fmt: skip
     return pd.DataFrame(columns).to_dict("records")  # type: ignore[return-value]  # keys are the names above
 
 
@@ -121,27 +138,33 @@ def _line(ax: Axes, line: pd.DataFrame, scale: Scale, *, marked: bool) -> None:
     ax.plot(
         seen["step"], scale.clipped(seen["median"]), **(kind | {"ms": 3.5 if marked else 0, "markevery": every}), lw=1.3
     )
-    if len(seen) and len(seen) < len(line):  # the median run has diverged
-        end = seen.iloc[-1:]
+    if len(seen) < len(line):  # the median run has diverged
+        end = seen.iloc[-1:] if len(seen) else line.iloc[:1]
         ax.plot(end["step"], scale.clipped(end["median"]), marker="X", ms=8, color=kind["color"], mec="black", mew=0.7,
                 zorder=5)  # fmt: skip
 
 
 def title(table: pd.DataFrame) -> str:
-    """Where the validation loss ends lowest, and in how many lines it still fell; of the training loss where it ends lowest."""
+    """Where the validation loss ends lowest, and in how many lines it still fell; of the training loss where it ends lowest.
+
+    A run that diverged ends infinite.
+    """
     quantity = "validation_loss" if (table["quantity"] == "validation_loss").any() else "loss"
+    name = {"validation_loss": "Validation loss", "loss": "The loss of training batches"}[quantity]
     found = table[table["quantity"] == quantity].sort_values("step")
-    lines = [line for _, line in found.groupby(["facet_order", "group_order"])]
-    ends = [(line["median"].iloc[-1], line) for line in lines]
-    if not ends or not np.isfinite([value for value, _ in ends]).any():
-        return ""
-    value, best = min(ends, key=lambda end: end[0])
-    where = f" at {levels_of(best.iloc[0], found)}" if len(lines) > 1 else ""
+    last = found.groupby(["facet_order", "group_order"]).tail(1)
+    finite, n = last[np.isfinite(last["end"])], table.groupby(["facet_order", "group_order"]).ngroups
+    if finite.empty:
+        return f"In {'each line' if n > 1 else 'the line'} half of the runs or more diverged."
+    best = finite[finite["end"] == finite["end"].min()]
+    where = f" at {place_of(best, last, of='lines')}" if n > 1 else ""
+    said = f"{name} ends lowest{where} (median {number(best['end'].iloc[0])})"
     if quantity == "loss":
-        return f"The loss of training batches ends lowest{where} (median {number(value)})."
-    falling = sum(line["median"].iloc[-1] == line["median"].min() for line in lines)
-    of = f"{falling} of {counted(len(lines), 'line')}" if len(lines) > 1 else "the line" if falling else "no line"
-    return f"Validation loss ends lowest{where} (median {number(value)}); its least value is the last one in {of}."
+        return f"{said}."
+    least = found.groupby(["facet_order", "group_order"])["median"].transform("min")
+    falling = int((finite["median"] == least[finite.index]).sum())
+    of = f"{falling} of {counted(n, 'line')}" if n > 1 else "the line" if falling else "no line"
+    return f"{said}; its least value is the last one in {of}."
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
