@@ -159,6 +159,19 @@ def test_the_sensitivity_is_how_far_a_line_lies_above_its_lowest_point():
     assert not list(sensitivity.plots(runs, pd.DataFrame(), roles_of(rnn_clip(), runs)))
 
 
+def test_the_title_on_sensitivity_names_no_level_where_equals_are():
+    lines = pd.DataFrame({"facet_factor": "", "facet": "", "facet_order": 0, "group_factor": "clipping", "group": list("aabb"),
+                          "group_order": [0, 0, 1, 1], "rate": [0.1, 1.0] * 2, "estimate": [2.0, 1.0, 2.0, 1.5],
+                          "sensitivity": [0.2, 0.2, 0.2, 0.2]})  # fmt: skip
+    said = "Lowest median validation loss: 1, at "
+    same = "; the rate matters the same everywhere (sensitivity 0.2)."
+    assert sensitivity.title(lines) == f"{said}lr 1 with clipping = a{same}"
+    assert sensitivity.title(lines.assign(estimate=[2.0, 1.0, 2.0, 1.0])) == f"{said}2 of 4 points{same}"
+    assert sensitivity.title(lines.iloc[:2]) == f"{said}lr 1."
+    apart = lines.assign(sensitivity=[0.1, 0.1, 0.2, 0.2])
+    assert "least at clipping = a (sensitivity 0.1), most at clipping = b (0.2)." in sensitivity.title(apart)
+
+
 def test_a_factor_with_more_levels_than_clipping_has_colours_of_its_own():
     noises, norms = Sweep(0.0, 0.2, 0.4, 0.6), Sweep(0.1, math.inf)
     settings = {"task.label_noise": noises, "clipping.max_norm": norms, "optimizer.lr": Tune(0.1, 10.0, log=True)}

@@ -66,6 +66,25 @@ def test_three_factors_have_all_interactions_of_two_and_the_rest(missing: int):
         assert found[term] == pytest.approx(expected[name], rel=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"a": (0.0, 0.0, 0.09)}, "Nothing that is swept explains a share of test loss that can be told from 0."),
+        ({"a": (0.4, math.nan, math.nan)}, "Nothing that is swept explains a share of test loss that can be told from 0."),
+        ({"a": (0.13, 0.05, 0.2)}, "Of what is swept, a explains a share of test loss: 13 % [5, 20]."),
+        ({"a": (0.5, 0.4, 0.6), "b": (0.1, 0.0, 0.2)}, "Of what is swept, a explains most of test loss: 50 % [40, 60]."),
+        ({"a": (0.4, -0.1, 0.8), "b": (0.3, 0.2, 0.4)},
+         "Of what is swept, b explains a share of test loss: 30 % [20, 40] (other intervals overlap it)."),
+    ],
+)  # fmt: skip
+def test_a_title_says_what_explains_most_of_what_can_be_told_from_none(
+    shares: dict[str, tuple[float, float, float]], said: str
+):
+    rows = [dict(zip(("term", "share", "low", "high"), (term, *of), strict=True)) for term, of in shares.items()]
+    rows.append({"term": RESIDUAL, "share": 0.9, "low": 0.8, "high": 1.0})
+    assert figure.title(pd.DataFrame(rows).assign(metric="test_loss", why="")) == said
+
+
 def test_a_cell_that_never_ran_takes_no_share_and_the_rest_is_that_of_the_others():
     random = np.random.default_rng(2)
     values = random.normal(size=(5, 2, 3))

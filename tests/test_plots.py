@@ -421,6 +421,34 @@ def test_training_curves_count_a_diverged_run_as_infinite():
         assert math.isinf(row["median"]) == (row["n_diverged"] * 2 >= row["n"])
 
 
+def test_what_diverged_ends_infinite_in_the_title_of_curves_and_no_line_is_left_out():
+    """Levels 0, .2 and .5 of dropout: level 0 is finite and ends at 2, .2 at 1 but diverged, .5 is not finite from the first step on."""
+    settings = {"model.dropout": Sweep(0.0, 0.2, 0.5), "steps": 40}
+    study = FakeStudy(settings=settings, seeds=2)
+    runs = pd.DataFrame(
+        {"trial": t, "seed": s, "phase": "confirm", "status": status, "model.dropout": p, "validation_loss": 1.0}
+        for t, (p, status) in enumerate([(0.0, "finished"), (0.2, "diverged"), (0.5, "diverged")]) for s in range(2)
+    )  # fmt: skip
+    ends = {0: [3.0, 2.0], 1: [2.0, 1.0], 2: [math.nan] * 2}
+    curves = pd.DataFrame(
+        {"trial": t, "seed": s, "step": step, "loss": loss, "validation_loss": loss, "grad_norm": loss}
+        for t, losses in ends.items() for s in range(2) for step, loss in zip((10, 20), losses, strict=True)
+    )  # fmt: skip
+    data = training.data(runs, curves, roles_of(study, runs))
+    assert data is not None and data.groupby("quantity")["group_order"].nunique().eq(3).all()
+    assert np.isinf(data.loc[data["group"] == "0.5", "median"]).all()
+    said = "Validation loss ends lowest at model.dropout = 0 (median 2); its least value is the last one in 1 of 3 lines."
+    assert training.title(data) == said
+    with plots.rendering.style():
+        training.draw(data)
+    alike = curves.assign(**{name: curves[name].mask(curves["trial"] == 1, curves["step"].map({10: 3.0, 20: 2.0}))
+                             for name in ("loss", "validation_loss", "grad_norm")})  # fmt: skip
+    data = training.data(runs.assign(status=["finished"] * 4 + ["diverged"] * 2), alike, roles_of(study, runs))
+    assert data is not None and "ends lowest at 2 of 3 lines (median 2)" in training.title(data)
+    data = training.data(runs.assign(status="diverged"), curves, roles_of(study, runs))
+    assert data is not None and training.title(data) == "In each line half of the runs or more diverged."
+
+
 def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
     """Against NumPy, with runs that diverged, that are logged at other steps, and that end earlier.
 
@@ -440,13 +468,15 @@ def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
         for _, run in curves.groupby(["trial", "seed"])
     ]
     steps = [step for step in range(0, 90, 10) if step != 60]
-    for row, step in zip(training._bands(curves, "loss"), steps, strict=True):
+    kept = curves[(curves["seed"] != 4) & (curves["step"] != 60)].groupby(["trial", "seed"])
+    survivors = kept["loss"].last().to_list()
+    for row, step in zip(training._bands(curves, "loss", steps), steps, strict=True):
         column = [run[max(s for s in run if s <= step and s != 60)] for run in runs if min(run) <= step <= max(run)]
         low, high = np.quantile(column, [0.25, 0.75], method="inverted_cdf")
         gone = int(np.isinf(column).sum())
         expected = {"median": np.median(column), "low": low, "high": high, "n": len(column), "n_diverged": gone}
-        assert row == {"step": step} | expected
-    assert training._bands(curves.assign(loss=math.nan), "loss") == []
+        assert row == {"step": step, "end": np.median([math.inf] * 2 + survivors)} | expected
+    assert training._bands(curves.assign(loss=math.nan), "loss", []) == []
 
 
 def test_gradient_flow_is_the_median_and_the_quartiles_at_each_time_step_counted_from_the_last():
@@ -717,6 +747,13 @@ def test_the_title_on_stability_names_each_metric_and_leaves_out_one_of_which_no
     assert stability.title(solved, runs).startswith(f"{said}; the share of runs that solved is highest at")
     assert stability.title(points([0.1, 0.9], numeric=False, metric="clip_fraction"), runs) == f"{said}."
     assert stability.title(solved.iloc[:0], runs) == f"{said}."
+
+
+def test_what_is_true_or_false_has_no_direction():
+    study = FakeStudy(settings={"optimizer.nesterov": Sweep(True, False)})
+    runs = pd.DataFrame({"optimizer.nesterov": [True, False], "seed": 0, "phase": "confirm", "status": "finished"})
+    roles = roles_of(study, runs)
+    assert [names["x_numeric"] for names, inside in roles.cells(runs, roles.panels) if len(inside)] == [False, False]
 
 
 def test_a_title_names_long_levels_as_the_axis_does():

@@ -77,15 +77,20 @@ def _colour(term: str) -> object:
 
 
 def title(table: pd.DataFrame) -> str:
-    """The factor or interaction that explains most of the first metric, with its interval."""
+    """The factor or interaction that explains most of the first metric, of those whose share can be told from 0, with its interval."""
     rows = table[table["metric"] == table.loc[table["why"] == "", "metric"].iloc[0]]
     factors = rows[~rows["term"].isin([SEED, RESIDUAL, SHARED])].sort_values("share", ascending=False, kind="stable")
     if factors.empty:
         return ""
-    first, metric = factors.iloc[0], str(rows["metric"].iloc[0]).replace("_", " ")
-    low, high, share = (number(round(100 * max(first[name], 0.0))) for name in ("low", "high", "share"))
-    unsure = " (other intervals overlap it)" if (factors["high"].iloc[1:] >= first["low"]).any() else ""
-    return f"Of what is swept, {first['term']} explains most of {metric}: {share} % [{low}, {high}]{unsure}."
+    metric, told = str(rows["metric"].iloc[0]).replace("_", " "), factors[factors["low"] > 0]
+    if told.empty:
+        return f"Nothing that is swept explains a share of {metric} that can be told from 0."
+    first = told.iloc[0]
+    others = factors.drop(first.name)
+    low, high, share = (number(round(100 * first[name])) for name in ("low", "high", "share"))
+    unsure = " (other intervals overlap it)" if (others["high"] >= first["low"]).any() else ""
+    most = "most" if len(others) and first["share"] == factors["share"].max() else "a share"
+    return f"Of what is swept, {first['term']} explains {most} of {metric}: {share} % [{low}, {high}]{unsure}."
 
 
 def plots(shares: pd.DataFrame) -> Iterator[Plot]:

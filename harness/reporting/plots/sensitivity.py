@@ -18,8 +18,11 @@ from harness.reporting.plots.looks import PALETTE, QUIET, look_of
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale
 from harness.reporting.plots.texts import factor_name
-from harness.reporting.plots.titles import least_and_most, levels_of
+from harness.reporting.plots.titles import least_and_most, levels_of, place_of
 from harness.study.experiment import RATE
+
+LINE = ["facet_order", "group_order"]
+"""Columns that tell lines apart."""
 
 ABOVE_GUESSING = 0.2
 """How far the axis goes on above the loss of guessing, as a part of what lies below."""
@@ -116,17 +119,28 @@ def title(table: pd.DataFrame) -> str:
     finite = table[np.isfinite(table["estimate"])]
     if finite.empty:
         return "No rate has a finite median loss."
-    best, _ = least_and_most(finite, "estimate")
-    said = f"Lowest median validation loss: {number(best['estimate'])}, at lr {number(best['rate'])}"
-    lines = table.drop_duplicates(["facet_order", "group_order"]).dropna(subset="sensitivity")
+    points = finite.drop_duplicates([*LINE, "rate"])
+    best = points[points["estimate"] == points["estimate"].min()]
+    n_lines = len(table.drop_duplicates(LINE))
+    said = f"Lowest median validation loss: {number(best['estimate'].iloc[0])}, at {_place(best, points, n_lines)}"
+    lines = table.drop_duplicates(LINE).dropna(subset="sensitivity")
     if len(lines) < 2:
         return f"{said}."
-    said += f" with {levels_of(best, finite, ('facet', 'group'))}"
     least, most = least_and_most(lines, "sensitivity")
+    if least["sensitivity"] == most["sensitivity"]:
+        return f"{said}; the rate matters the same everywhere (sensitivity {number(most['sensitivity'])})."
     return (
         f"{said}; the rate matters least at {levels_of(least, lines, ('facet', 'group'))} (sensitivity {number(least['sensitivity'])}), most at "
         f"{levels_of(most, lines, ('facet', 'group'))} ({number(most['sensitivity'])})."
     )
+
+
+def _place(best: pd.DataFrame, points: pd.DataFrame, n_lines: int) -> str:
+    """The rate and the line of the best point; of several equal ones how many."""
+    if len(best) > 1:
+        return place_of(best, points)
+    of_line = f" with {levels_of(best.iloc[0], points, ('facet', 'group'))}" if n_lines > 1 else ""
+    return f"lr {number(best['rate'].iloc[0])}{of_line}"
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
