@@ -18,6 +18,7 @@ from scipy import stats
 
 from harness import InvalidStudy, compare, load, report, run
 from harness.inference.exploration.paired_difference import paired_difference
+from harness.reporting import comparison_tables
 from harness.reporting.comparison import Comparison
 from harness.reporting.comparison_text import text
 
@@ -215,6 +216,9 @@ def test_failed_runs_are_missing_and_few_seeds_have_no_interval() -> None:
     assert found.per_seed == {1: 0.5, 2: 0.5, 3: 0.5, 4: 0.5}
     assert (found.difference, found.n_missing) == (0.5, 2)
     assert math.isnan(found.low) and math.isnan(found.high)
+    for ends, shown in (((math.nan, math.nan), "0.5"), ((None, 0.75), "0.5 [−∞, 0.75]"), ((None, None), "0.5")):
+        assert comparison_tables._with_interval(0.5, *ends) == shown
+    assert comparison_tables._with_interval(None, None, None) == "–"
 
 
 def test_rates_have_the_paired_score_interval() -> None:

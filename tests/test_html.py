@@ -34,6 +34,7 @@ from harness.reporting.page.forest import MARGIN, WIDTH, forests
 from harness.reporting.page.run_table import MOST_RUNS as MOST_ROWS
 from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import explored_factors, trust
+from harness.reporting.page.words import interval
 from harness.reporting.plots import claims
 from harness.reporting.plots.rendering import style
 from harness.settings import Sweep, Tune
@@ -651,7 +652,10 @@ def test_a_search_of_several_objectives_names_what_it_found_and_not_which_to_tak
     found = advice(study, runs, [], incomplete=False)
     assert "nothing says what one is worth in the other" in found.none and found.before.startswith("Of 2 combinations")
     assert [choice.levels for choice in found.choices] == ["model.dropout = 0.2", "model.dropout = 0.5"]
-    assert found.choices[0].reached == "validation_loss 1.4 [1.1, 1.7]; setback 0.3 [0.3, 0.3] (medians of 9 seeds)"
+    assert (
+        found.choices[0].reached
+        == "validation_loss 1.4 [1.1, 1.7]; setback 0.3 [0.3, 0.3] (medians of 9 seeds, 95 % intervals)"
+    )
     text = html.render(page(first=replace(page().first, advice=found)))
     assert "Of 2 combinations no other beats these in all" in text and "Validation prefers" not in text
 
@@ -724,6 +728,30 @@ def test_advice_names_tuned_values_and_the_end_of_a_range():
     (choice,) = advice(study, pd.concat([runs, tuning], ignore_index=True), [VERDICT], incomplete=False).choices
     assert choice.levels == "model.dropout = 0, optimizer.lr ≈ 5.7"
     assert choice.caveats == ["optimizer.lr lies at the upper end of what was tried: beyond it may be better."]
+
+
+def test_a_number_without_an_interval_stands_alone_and_it_is_said_why():
+    few = chosen({0.0: [1.0, 1.1, 1.2, 1.3, 1.4], 0.2: [3.0, 3.1, 3.2, 3.3, 3.4]})
+    (choice,) = advice(study_of(**{"model.dropout": Sweep(0.0, 0.2)}), few, [VERDICT], incomplete=False).choices
+    assert choice.reached.startswith("test_loss 1, test_error 0.1 (medians of 5 seeds, too few for 95 % intervals);")
+    METRICS["setback"] = METRICS["test_loss"]
+    study = FakeStudy(settings={"model.dropout": Sweep(0.0, 0.2)}, objective=("validation_loss", "setback"))
+    (front,) = advice(study, few.assign(setback=few["validation_loss"], trial=0), [], incomplete=False).choices
+    assert front.reached.endswith("(medians of 10 seeds, 95 % intervals)")
+    front = advice(study, few.assign(setback=few["validation_loss"], trial=few["model.dropout"]), [], incomplete=False)
+    assert (
+        front.choices[0].reached == "validation_loss 1.2; setback 1.2 (medians of 5 seeds, too few for 95 % intervals)"
+    )
+    assert interval(replace(VERDICT, low=None, high=None, cells=[])) == "−0.5"
+
+
+def test_advice_says_which_others_have_the_same_median():
+    runs = chosen({0.0: [1.0] * 10, 0.2: [1.0] * 10, 0.5: [3.0] * 10})
+    study = study_of(**{"model.dropout": LEVELS})
+    (choice,) = advice(study, runs, [VERDICT], incomplete=False).choices
+    assert choice.within_noise == "model.dropout = 0.2 with the same median"
+    alike = advice(study, runs.assign(validation_loss=1.0), [VERDICT], incomplete=False)
+    assert alike.none.endswith("from any other; validation_loss is least at 3 of them alike.")
 
 
 @pytest.mark.parametrize(("levels", "caveats"), [((False, True), 0), ((1, 2), 1), ((True, 2), 0)])

@@ -437,7 +437,9 @@ def test_what_diverged_ends_infinite_in_the_title_of_curves_and_no_line_is_left_
     data = training.data(runs, curves, roles_of(study, runs))
     assert data is not None and data.groupby("quantity")["group_order"].nunique().eq(3).all()
     assert np.isinf(data.loc[data["group"] == "0.5", "median"]).all()
-    said = "Validation loss ends lowest at model.dropout = 0 (median 2); its least value is the last one in 1 of 3 lines."
+    said = (
+        "Validation loss ends lowest at model.dropout = 0 (median 2); its least value is the last one in 1 of 3 lines."
+    )
     assert training.title(data) == said
     with plots.rendering.style():
         training.draw(data)
@@ -735,7 +737,9 @@ def test_a_title_names_no_direction_along_levels_that_are_no_numbers_and_the_hig
     assert solved.endswith("highest at model.dropout = 1, clipping.max_norm = 0: 0.9 [0.89, 0.91].")
     assert "lowest" not in trend(points([0.1, 0.9], metric="clip_fraction"))  # none is good
     assert trend(points([0.2, 0.2], [0.5, 0.2], numeric=False)) == "Test loss is lowest (0.2) at 3 of 4 points."
-    assert trend(points([0.2, 0.2], numeric=False, metric="solved")) == "The share of runs that solved is 0.2 everywhere."
+    assert (
+        trend(points([0.2, 0.2], numeric=False, metric="solved")) == "The share of runs that solved is 0.2 everywhere."
+    )
     assert trend(points([0.1, 0.9], numeric=False, metric="clip_fraction")) == ""
 
 

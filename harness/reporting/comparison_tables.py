@@ -7,7 +7,7 @@ from harness.inference.reading import READ_AS
 from harness.reporting.comparison import STATUSES, VERDICT, Comparison
 from harness.reporting.page.content import Captioned, Table
 from harness.reporting.page.level_names import brief
-from harness.reporting.page.words import number
+from harness.reporting.page.words import bracketed, number
 from harness.settings.levels import in_words, label
 from harness.settings.show import counted
 
@@ -55,7 +55,7 @@ def cells_table(found: Comparison, metric: str, names: Names) -> Table:
     rows = []
     for cell in cells.to_dict("records"):
         counts = (f"{cell[f'n_{status}_a']} → {cell[f'n_{status}_b']}" for status in STATUSES)
-        interval = f"{plain(cell['difference'])} [{plain(cell['low'])}, {plain(cell['high'])}]"
+        interval = _with_interval(cell["difference"], cell["low"], cell["high"])
         rows.append(
             [
                 *(brief(label(path, cell[path])) for path in paths), str(cell["n"]), str(cell["n_same"]), plain(cell["a"]),
@@ -103,7 +103,16 @@ def _verdict(found: dict[str, Any]) -> str:
     if found["verdict"] is None:
         return "–"
     named = f"{READ_AS.get(found['verdict'], found['verdict'])}{': ' if found['label'] else ''}{found['label']}"
-    return f"{named} {plain(found['estimate'])} [{plain(found['low'])}, {plain(found['high'])}]"
+    return f"{named} {_with_interval(found['estimate'], found['low'], found['high'])}"
+
+
+def _with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    """An estimate and its interval, where it has one; without bound at an end that is missing."""
+    return bracketed(_known(value, math.nan), _known(low, -math.inf), _known(high, math.inf))
+
+
+def _known(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None or math.isnan(value) else value
 
 
 BASELINE: Names = ("the baseline", "this study")

@@ -1,8 +1,8 @@
 """`Contrast`: what a claim compares, as one number per seed: a weighted sum of differences between arms."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 Levels = dict[str, Any]

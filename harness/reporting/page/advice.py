@@ -134,7 +134,7 @@ def _front(study: Study, runs: pd.DataFrame, objectives: Sequence[str]) -> Advic
         where, chosen = _parted(levels, study.sweeps())
         numbers = [described(name, rivals(of_trial, name)) for name in objectives]
         shown = "; ".join(f"{name} {bracketed(*each)}" for name, each in zip(objectives, numbers, strict=True))
-        reached = f"{shown} (medians of {counted(len(of_trial), 'seed')})"
+        reached = f"{shown} {_of_seeds(len(of_trial), shown)}"
         found.setdefault(where, []).append(
             ([each.estimate for each in numbers], Choice(where, in_words(chosen), reached))
         )
@@ -200,9 +200,11 @@ def _reason(objective: str, found: Sequence[_Cell]) -> str:
     if len(found[0].values) == 1:
         return "one seed says nothing of how seeds differ."
     if len(found) > 1 and not any(_is_beaten(found[0], other, len(found) - 1) for other in found[1:]):
+        alike = sum(cell.median == found[0].median for cell in found)
+        where = levels_in_words(found[0].levels) if alike == 1 else f"{alike} of them alike"
         return (
             f"{counted(len(found[0].values), 'seed')} cannot tell the best of {len(found)} combinations from any other; "
-            f"{objective} is least at {levels_in_words(found[0].levels)}."
+            f"{objective} is least at {where}."
         )
     return ""
 
@@ -218,8 +220,11 @@ def _choice(study: Study, runs: pd.DataFrame, objective: str, where: str, found:
     best, others = found[0], found[1:]
     tuned = [_tuned_in_words(path, best.runs[path]) for path in study.tunes()]
     named = [*([in_words(best.levels)] if best.levels else []), *tuned]
-    near = [cell for cell in others if not _is_beaten(best, cell, len(others))]
-    said = [_in_short(best.levels, cell.levels, study.sweeps()) for cell in near[:MOST_NAMED]]
+    near = [cell for cell in others if cell.median == best.median or not _is_beaten(best, cell, len(others))]
+    said = [
+        _in_short(best.levels, cell.levels, study.sweeps()) + " with the same median" * (cell.median == best.median)
+        for cell in near[:MOST_NAMED]
+    ]
     more = f" and {len(near) - MOST_NAMED} more" if len(near) > MOST_NAMED else ""
     within = f"{'; '.join(said)}{more}" if said else ("no other combination" if others else "")
     return Choice(where, ", ".join(named), _reached(objective, best), within, list(_caveats(study, runs, best)))
@@ -248,16 +253,20 @@ def _reached(objective: str, best: _Cell) -> str:
     low, high = clopper_pearson_bounds(bad, n)(ALPHA)
     ends = f"{100 * high:.0f} % not excluded" if not bad else f"{100 * low:.0f} to {100 * high:.0f} %"
     catastrophes = f"{bad or 'none'} of {counted(n, 'run')} diverged or collapsed ({ends})"
-    n_seeds = counted(len(best.values), "seed")
-    return f"{', '.join(parts)} (medians of {n_seeds}{', 95 % intervals' if '[' in parts[0] else ''}); {catastrophes}"
+    numbers = ", ".join(parts)
+    return f"{numbers} {_of_seeds(len(best.values), numbers)}; {catastrophes}"
+
+
+def _of_seeds(n: int, numbers: str) -> str:
+    """What numbers are, and why they have no intervals where they have none."""
+    intervals = "95 % intervals" if "[" in numbers else "too few for 95 % intervals"
+    return f"(medians of {counted(n, 'seed')}, {intervals})"
 
 
 def _median(values: "pd.Series[float]") -> str:
     """The median, with its interval where there are seeds enough for one."""
     numbers = values.to_numpy(float)
-    low, high = median_bounds(numbers, numbers)(ALPHA)
-    middle = median(numbers)
-    return number(middle) if math.isinf(low) and math.isinf(high) else bracketed(middle, low, high)
+    return bracketed(median(numbers), *median_bounds(numbers, numbers)(ALPHA))
 
 
 def _caveats(study: Study, runs: pd.DataFrame, best: _Cell) -> Iterator[str]:

@@ -1,14 +1,12 @@
 """Published numbers beside ours."""
 
-import math
 from collections.abc import Sequence
 
 import pandas as pd
 
-from harness.inference.description import Described
 from harness.inference.published import ours
 from harness.reporting.page.content import Captioned, Table
-from harness.reporting.page.words import bracketed, levels_in_words, number
+from harness.reporting.page.words import bracketed, levels_in_words
 from harness.study.published import Published
 
 CAPTION = (
@@ -31,12 +29,10 @@ def beside_published(runs: pd.DataFrame, published: Sequence[Published]) -> list
     rows = []
     for each in published:
         found, n = ours(confirm, each)
-        rows.append([each.title, each.theirs, _shown(found), str(n), _which(each), each.source, each.differs or "–"])
+        rows.append(
+            [each.title, each.theirs, bracketed(*found), str(n), _which(each), each.source, each.differs or "–"]
+        )
     return [Captioned(CAPTION, Table(HEAD, rows))]
-
-
-def _shown(found: Described) -> str:
-    return number(found.estimate) if math.isnan(found.low) else bracketed(*found)
 
 
 def _which(each: Published) -> str:

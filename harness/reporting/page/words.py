@@ -126,7 +126,8 @@ def interval(verdict: Verdict) -> str:
         return "–"
     if verdict.label == "exact":
         return f"largest deviation {number(verdict.estimate)}"
-    return bracketed(verdict.estimate, *ends(verdict)) + alone(verdict)
+    shown = bracketed(verdict.estimate, *ends(verdict))
+    return shown + alone(verdict) * shown.endswith("]")
 
 
 def effect(verdict: Verdict) -> str:
@@ -172,11 +173,13 @@ def ends(verdict: Verdict) -> tuple[float, float]:
 
 
 def bracketed(value: float, low: float, high: float) -> str:
-    """An estimate and its interval.
+    """An estimate and its interval; without it where there is none: its ends are no numbers, or it holds them all.
 
-    >>> bracketed(0.5, -0.25, math.inf)
-    '0.5 [−0.25, ∞]'
+    >>> bracketed(0.5, -0.25, math.inf), bracketed(0.5, math.nan, math.nan), bracketed(0.5, -math.inf, math.inf)
+    ('0.5 [−0.25, ∞]', '0.5', '0.5')
     """
+    if math.isnan(low) or math.isnan(high) or (math.isinf(low) and math.isinf(high) and low < high):
+        return number(value)
     return f"{number(value)} [{number(low)}, {number(high)}]"
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.verdict import CellEstimate, Verdict
 from harness.reporting.page.level_names import compact
-from harness.reporting.page.words import ends, metric_of, number, word
+from harness.reporting.page.words import bracketed, ends, metric_of, number, word
 from harness.reporting.plots.legends import counts_note
 from harness.reporting.plots.looks import PALETTE, QUIET
 from harness.reporting.plots.plot import Plot
@@ -147,8 +147,10 @@ def title(verdict: Verdict, table: pd.DataFrame) -> str:
     estimates = table[table["state"] == "estimate"]
     whole = estimates.iloc[0]
     seeds = table[table["together"] & ~table["state"].isin(["estimate", "left out"])]["value"]
-    said = f"{word(verdict)}: Δ of {metric_words(metric_of(verdict))} is {number(whole['value'])} [{number(whole['low'])}, "
-    said += f"{number(whole['high'])}], δ = {number(whole['smallest_effect'])}"
+    shown = bracketed(whole["value"], whole["low"], whole["high"])
+    said = (
+        f"{word(verdict)}: Δ of {metric_words(metric_of(verdict))} is {shown}, δ = {number(whole['smallest_effect'])}"
+    )
     if verdict.kind == "Equivalence":
         return f"{said}."
     cells = estimates["value"].iloc[1:]

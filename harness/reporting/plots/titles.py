@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.reporting.page.level_names import told_apart
-from harness.reporting.page.words import number
+from harness.reporting.page.words import bracketed, number
 from harness.reporting.plots.texts import metric_words
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
@@ -129,8 +129,7 @@ def least_and_most(table: pd.DataFrame, column: str) -> tuple["pd.Series[Any]", 
 
 
 def _value(row: "pd.Series[float]") -> str:
-    interval = f" [{number(row['low'])}, {number(row['high'])}]" if row["low"] < row["high"] else ""
-    return number(row["estimate"]) + interval
+    return bracketed(row["estimate"], row["low"], row["high"]) if row["low"] < row["high"] else number(row["estimate"])
 
 
 def _upper(text: str) -> str:
