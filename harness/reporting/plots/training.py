@@ -141,7 +141,7 @@ def _line(ax: Axes, line: pd.DataFrame, scale: Scale, *, marked: bool) -> None:
     if len(seen) < len(line):  # the median run has diverged
         end = seen.iloc[-1:] if len(seen) else line.iloc[:1]
         ax.plot(end["step"], scale.clipped(end["median"]), marker="X", ms=8, color=kind["color"], mec="black", mew=0.7,
-                zorder=5)  # fmt: skip
+                clip_on=False, zorder=5)  # fmt: skip
 
 
 def title(table: pd.DataFrame) -> str:
