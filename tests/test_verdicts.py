@@ -22,6 +22,9 @@ from harness.inference.intervals.paired_rates import paired_rate_bounds
 from harness.inference.reading import label_of, read
 from harness.inference.samples import sample
 from harness.inference.verdict import CellEstimate, Verdict, as_json
+from harness.lead.terminal.verdict_lines import interval_of
+from harness.reporting.exports.numbers import claim_numbers
+from harness.reporting.page import words
 from harness.settings import InvalidStudy, Sweep
 from harness.settings.levels import at, stored
 from harness.study import Equivalence
@@ -189,6 +192,20 @@ def test_a_diverged_run_is_worse_than_any_and_nothing_is_imputed():
     assert (found.n, found.n_diverged_baseline, found.n_diverged_treatment) == (6, 1, 1)
     assert (found.low, found.high, found.estimate) == (None, None, 1.0)
     assert (found.mean, found.interquartile_mean) == (None, None), "there is no mean of what is infinite"
+
+
+@pytest.mark.parametrize(("diverged", "end"), [(0.5, -INF), (0.0, INF)])
+def test_an_interval_all_of_which_is_infinite_is_not_shown_as_one_without_ends(diverged: float, end: float):
+    """Every seed's Δ is −∞, or ∞, and so are all order statistics; what has no end is None, also in JSON."""
+    found = verdict(make_runs({diverged: [INF] * 10, 0.5 - diverged: TEN}))
+    assert found.estimate == end
+    assert (found.low, found.high) == ((None, -INF) if end < 0 else (INF, None))
+    assert words.ends(found) == (end, end)
+    assert [as_json(found)[name] for name in ("low", "high")] == ([None, "-inf"] if end < 0 else ["inf", None])
+    shown = "−∞ [−∞, −∞]" if end < 0 else "∞ [∞, ∞]"
+    assert words.interval(found) == claim_numbers(found)["interval"] == shown
+    assert f"Δ {shown} at level" in interval_of(found)
+    assert words.ends(verdict(make_runs({0.0: TEN[:5], 0.5: TEN[:5]}))) == (-INF, INF)
 
 
 def test_two_runs_that_diverged_are_a_tie_without_a_mean():
@@ -769,8 +786,7 @@ def lower(found: Verdict) -> float:
 
 
 def upper(found: Verdict) -> float:
-    """Where there is no bound it is ∞, and −∞ where the estimate is."""
-    return found.high if found.high is not None else -INF if found.estimate == -INF else INF
+    return INF if found.high is None else found.high
 
 
 @settings(max_examples=15, deadline=None)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from harness.inference.catastrophes import Catastrophes
+from harness.inference.intervals.interval import EVERYTHING
 from harness.inference.intervals.resampling import Estimated
 from harness.inference.reading import Word
 from harness.settings.levels import stored
@@ -49,8 +50,8 @@ class Verdict:
         estimand: what is estimated: median, hodges_lehmann, mean or rate.
         estimate: of Δ, positive favours the claim; of several cells or steps, all of which must bear the claim out, the least, of
             an equivalence the one farthest from 0; None without data.
-        low: lower bound of the same at `level`; None where there is none.
-        high: upper bound.
+        low: lower bound of the same at `level`; None where there is none, infinite where even it is, since most runs diverged.
+        high: upper bound, likewise.
         level: confidence level of the interval that is shown: those of a family cover together.
         p_value: of no difference at all, by the method of the interval.
         p_smallest_effect: two-sided, of what the verdict turns on (Δ = δ), what Holm orders claims by; None where no verdict can be
@@ -138,7 +139,7 @@ class Verdict:
     @property
     def stands_alone(self) -> bool:
         """Whether seeds are too few for an interval of several cells or steps together, while each has one by itself."""
-        own = [math.isfinite(cell.low) or math.isfinite(cell.high) for cell in self.cells]
+        own = [(cell.low, cell.high) != EVERYTHING for cell in self.cells]
         return self.at_worst is not None and self.low is None and self.high is None and all(own)
 
 

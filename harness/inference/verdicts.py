@@ -19,6 +19,7 @@ Rules, for every claim but `Exact`, which needs no statistics:
    number of claims, which cover together.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -142,8 +143,8 @@ def _estimated(base: Verdict, evidence: Evidence, alpha: float) -> Verdict:
     value, low, high = _shown(evidence, alpha)
     first = evidence.samples[0]
     found = replace(
-        base, estimate=value, low=low if np.isfinite(low) else None,
-        high=high if np.isfinite(high) else None, p_value=evidence.p_zero, method=estimates[0].method,
+        base, estimate=value, low=None if low == -math.inf else low,
+        high=None if high == math.inf else high, p_value=evidence.p_zero, method=estimates[0].method,
         p_smallest_effect=None if evidence.failure else evidence.p,
         cells=_cells(evidence, alpha), catastrophes=None if _of_all_catastrophes(evidence) else catastrophes(evidence.samples),
     )  # fmt: skip

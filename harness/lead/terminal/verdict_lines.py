@@ -1,6 +1,5 @@
 """What the command line says of claims: before anything trains, of those that are not registered; at the end, their verdicts."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -35,12 +34,12 @@ def verdict_lines(verdicts: Sequence["Verdict"]) -> Iterator[str]:
 
 def interval_of(verdict: "Verdict") -> str:
     """What was estimated, in numbers; "" where nothing was."""
-    from harness.reporting.page.words import alone, at_worst, ends
+    from harness.inference.intervals.interval import EVERYTHING
+    from harness.reporting.page.words import at_worst, ends, interval
 
-    low, high = ends(verdict)
-    if verdict.estimate is None or verdict.level is None or not math.isfinite(high - low):
+    if verdict.estimate is None or verdict.level is None or ends(verdict) == EVERYTHING:
         return ""
-    between = f"{verdict.estimate:.3g} [{low:.3g}, {high:.3g}]{alone(verdict)}{at_worst(verdict)} at level {verdict.level:.1%}"
+    between = f"{interval(verdict)}{at_worst(verdict)} at level {verdict.level:.1%}"
     least = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
     return f"Δ {between}{least}, {counted(verdict.n, 'seed')}"
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.inference.intervals.interval import EVERYTHING
 from harness.inference.intervals.robust import median
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
@@ -106,7 +107,7 @@ def _effect(verdict: Verdict, sweeps: Mapping[str, Sweep]) -> str:
     if verdict.estimand == "rate":
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
     how, than = (f"{word} by", "than") if estimate else ("the same:", "as")
-    by = number(estimate) if math.isinf(low) and math.isinf(high) else bracketed(estimate, low, high) + alone(verdict)
+    by = number(estimate) if (low, high) == EVERYTHING else bracketed(estimate, low, high) + alone(verdict)
     return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}{at_worst(verdict)}."
 
 

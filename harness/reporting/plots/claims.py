@@ -134,8 +134,9 @@ def _estimate(ax: Axes, cell: "pd.Series[Any]", place: float, scale: Scale) -> N
     ax.plot(
         [low, high], [place] * 2, color="black", lw=2.2 if cell["together"] else 1.4, solid_capstyle="butt", zorder=3
     )
-    for end, mark in ((cell["low"], "<"), (cell["high"], ">")):
+    for end in (cell["low"], cell["high"]):
         if scale.beyond(end):
+            mark = "<" if end < scale.low else ">"
             ax.plot(scale.clipped(end), [place], ls="", marker=mark, ms=5, color="black", clip_on=False, zorder=3)
     mark = "D" if cell["together"] else "s"
     ax.plot(scale.clipped(cell["value"]), [place], ls="", marker=mark, ms=7 if cell["together"] else 5.5, color="black",
