@@ -177,6 +177,18 @@ def test_levels_of_a_trend_are_those_named_in_that_order():
     assert list(found.per_seed.values()) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("levels", [[0.8, 0.5, 0.0], []])
+def test_a_trend_says_from_which_level_to_which_it_goes(levels: list[float]):
+    """Δ of each seed is the change from the first level to the last, whichever is larger, also where the sweep gives them."""
+    there = {0.8: [1.0] * 8, 0.5: [2.0] * 8, 0.0: [3.0] * 8}
+    (found,) = judged(make_runs(there), along(better="higher", levels=levels))
+    assert (found.verdict, found.estimate) == ("supported", pytest.approx(2.0))
+    assert found.compared == f"higher along {P}, from 0.8 to 0"
+    assert f"test_loss is higher along {P}, from 0.8 to 0, by more than δ" in found.sentence
+    (found,) = judged(make_runs(there), along(levels=levels))
+    assert f"The opposite holds: test_loss is higher along {P}, from 0.8 to 0." in found.sentence
+
+
 def test_a_trend_at_a_level_of_another_factor():
     cells = [({P: p, "width": w}, [w + p] * 6) for w in (8.0, 9.0) for p in (0.0, 0.5)]
     runs = make_cells(cells)

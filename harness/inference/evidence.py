@@ -51,6 +51,7 @@ class Evidence:
             runs: of the study, those that tuning chose from included.
             plan: says what is swept and tuned.
         """
+        claim = claim.in_full(plan.sweeps)
         confirm = runs[runs["phase"] == "confirm"]
         samples = [sample(claim, contrast, confirm, plan.sweeps) for contrast in claim.contrasts(plan.sweeps)]
         tests = tests_of(claim, samples)

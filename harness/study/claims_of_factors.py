@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from harness.settings import Positive, Problem, Sweep, show
 from harness.settings.levels import in_words, label
@@ -89,10 +89,16 @@ class Trend(Estimated):
             for name, before, after in zip(names, arms, arms[1:], strict=False)
         ]
 
-    def in_words(self) -> str:
+    def in_full(self, sweeps: Mapping[str, Sweep]) -> Self:
         """See `Estimated`."""
+        return self.replace(levels=self.along(sweeps))
+
+    def in_words(self) -> str:
+        """See `Estimated`; which way it goes along the factor is said where its levels are known."""
+        ends = [label(self.factor, level) for level in (*self.levels[:1], *self.levels[-1:])]
+        way = f", from {' to '.join(ends)}" if ends else ""
         held = f" at {in_words(self.at)}" if self.at else ""
-        return f"{self.better} along {self.factor}{held}"
+        return f"{self.better} along {self.factor}{held}{way}"
 
 
 class Interaction(Estimated):

@@ -1,7 +1,7 @@
 """`Statement` and `Estimated`: what all claims have in common."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -118,6 +118,10 @@ class Estimated(Statement):
     def contrasts(self, sweeps: Mapping[str, Sweep]) -> list[Contrast]:
         """What it says something of: of one number per seed, or of several, all of which must bear it out."""
         raise NotImplementedError
+
+    def in_full(self, sweeps: Mapping[str, Sweep]) -> Self:  # noqa: ARG002
+        """The same claim, levels said that it leaves to the sweeps."""
+        return self
 
     def in_words(self) -> str:
         """What is claimed of its `subject`."""
