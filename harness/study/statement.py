@@ -119,7 +119,7 @@ class Estimated(Statement):
         """What it says something of: of one number per seed, or of several, all of which must bear it out."""
         raise NotImplementedError
 
-    def in_full(self, sweeps: Mapping[str, Sweep]) -> Self:  # noqa: ARG002
+    def in_full(self, sweeps: Mapping[str, Sweep]) -> Self:
         """The same claim, levels said that it leaves to the sweeps."""
         return self
 
