@@ -461,6 +461,24 @@ def test_an_answer_on_rates_counts_runs_and_untested_claims_have_no_effect():
     assert none.said == "Not tested: no run diverged."
 
 
+def test_an_answer_on_each_cell_counts_the_runs_that_its_estimate_is_of():
+    """A seed that failed in one cell has no part in the other either; a cell without a partner has none at all."""
+    cells = [
+        ({"model.dropout": p, "model.act": act}, [float(p == 0 or seed > 20) for seed in range(24)])
+        for p in (0.0, 0.5) for act in ("relu", "tanh")
+    ]  # fmt: skip
+    runs = make_cells(cells, "diverged")
+    failed = (runs["seed"] == 23) & (runs["model.dropout"] == 0.5) & (runs["model.act"] == "tanh")
+    runs.loc[failed, ["status", "diverged"]] = ["failed", np.nan]
+    inside = (runs["seed"] < 23) & (runs["model.act"] == "relu")
+    treated = int(runs[inside & (runs["model.dropout"] == 0.5)]["diverged"].sum())
+    told = f"Runs: {treated}/{treated} of 23 against 23/23 of 23 at model.act = relu/tanh."
+    for across in ("each", "average"):
+        assert told in answered(runs, metric="diverged", across=across).rests_on
+    alone = runs[(runs["model.act"] == "relu") | (runs["model.dropout"] == 0.0)]
+    assert "Runs: 3/0 of 24/0 against 24/0 of 24/0 at" in answered(alone, metric="diverged").rests_on
+
+
 def test_an_answer_on_errors_has_means_of_runs_that_trained():
     runs = make_runs({0.0: [0.2, 0.3, 0.4, 0.5, 0.6, 0.7] * 4, 0.5: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6] * 4}, "test_error")
     runs.loc[0, "status"] = "collapsed"

@@ -27,7 +27,7 @@ from harness.reporting.page.words import (
     number,
 )
 from harness.settings import Sweep
-from harness.settings.levels import at, stored
+from harness.settings.levels import at, places, stored
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 
@@ -153,21 +153,35 @@ def _wins(verdict: Verdict) -> str:
 def _arms(verdict: Verdict, runs: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> str:
     """What the runs of each arm reached, in each cell of what is averaged over, or in all where these are many."""
     others = {path: sweep for path, sweep in sweeps.items() if path not in {*verdict.treatment, *verdict.baseline}}
-    confirm = runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
-    if verdict.per_seed:
-        confirm = confirm[confirm["seed"].isin(verdict.per_seed)]
-    arms = [confirm[at(confirm, levels)] for levels in (verdict.treatment, verdict.baseline)]
+    arms = _compared(verdict, runs, others)
     if any(arm.empty for arm in arms):
         return ""
     where: list[Mapping[str, Any]] = [{}]
     if len(others) == 1 and len(next(iter(others.values())).levels) <= MOST_LEVELS:
         ((path, sweep),) = others.items()
         where = [{path: level} for level in sweep.levels]
-    found = [[_middle(verdict, arm[at(arm, levels)]) for levels in where] for arm in arms]
-    first, second = ("/".join(each) for each in found)
+    inside = [[arm[at(arm, levels)] for levels in where] for arm in arms]
+    first, second = ("/".join(_middle(verdict, cell) for cell in cells) for cells in inside)
     said = {"rate": "Runs: ", "mean": "Means of runs that trained: "}.get(verdict.estimand, "Medians: ")
-    of = [f" of {round(len(arm) / len(where))}" if verdict.estimand == "rate" else "" for arm in arms]
+    of = [f" of {_sizes(cells)}" if verdict.estimand == "rate" else "" for cells in inside]
     return f"{said}{first}{of[0]} against {second}{of[1]}{_at(where, others)}."
+
+
+def _compared(verdict: Verdict, runs: pd.DataFrame, others: Mapping[str, Sweep]) -> list[pd.DataFrame]:
+    """The runs of each arm that the estimate is of: of its seeds, in the cells that both arms have run in."""
+    confirm = runs[(runs["phase"] == "confirm") & (runs["status"] != "failed")]
+    seeds = verdict.per_seed or {seed for cell in verdict.cells for seed in cell.per_seed}
+    confirm = confirm[confirm["seed"].isin(seeds)]
+    cells = pd.Series(places(confirm, {path: sweep.levels for path, sweep in others.items()}), index=confirm.index)
+    inside = [at(confirm, levels) for levels in (verdict.treatment, verdict.baseline)]
+    both = cells.isin(cells[inside[0]]) & cells.isin(cells[inside[1]])
+    return [confirm[own & both] for own in inside]
+
+
+def _sizes(cells: Sequence[pd.DataFrame]) -> str:
+    """How many runs each cell has, said once where all have as many."""
+    sizes = [str(len(cell)) for cell in cells]
+    return sizes[0] if len(set(sizes)) == 1 else "/".join(sizes)
 
 
 def _with_collapsed(verdict: Verdict) -> str:
