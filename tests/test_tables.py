@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
 from harness import Published, Threshold
@@ -16,6 +18,7 @@ from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.inference.plan import Plan
 from harness.inference.published import ours
 from harness.inference.verdicts import judge
+from harness.ledger.records.naming import cell_key
 from harness.ledger.trial_runs import factor_values, swept_values
 from harness.ledger.trials import Trial
 from harness.models import SimpleRNN
@@ -25,7 +28,7 @@ from harness.reporting.report import Subject, remove_stale, write_report
 from harness.reporting.tables import summarize
 from harness.reporting.whole import check_marked, making, put_together
 from harness.settings import InvalidStudy, Sweep, Tune
-from harness.settings.levels import Labels, at, spelled, stored
+from harness.settings.levels import Labels, at, in_words, label, spelled, stored
 from harness.settings.measured_on import MEASURED_ON, measured_on
 from harness.settings.metrics import METRICS
 from harness.study import Claim, Study
@@ -380,6 +383,32 @@ def test_levels_that_are_whole_models_are_complete_in_tables_and_found_by_either
     assert named("optimizer.lr", 0.12345) == "0.12345", "in four digits it would read like the other one"
     rows = {tuple(row[:2]) for row in run_table(study, runs, []).table.rows}
     assert len(rows) == 4 and not any("…" in text for row in rows for text in row)
+
+
+@pytest.mark.parametrize(
+    ("level", "of_numpy"),
+    [(True, np.True_), (False, np.False_), (3, np.int64(3)), (0.1, np.float64(0.1)), ("tanh", np.str_("tanh"))],
+)
+def test_a_level_from_a_column_of_a_table_is_that_of_the_study(level: object, of_numpy: object):
+    """A column of booleans gives NumPy's, which are no numbers of Python's: one cell would have two names."""
+    assert type(stored(of_numpy)) is type(level) and stored(of_numpy) == level
+    assert spelled(of_numpy) == spelled(level) and label("a.b", of_numpy) == label("a.b", level)
+    assert cell_key({"a.b": of_numpy}) == cell_key({"a.b": level})
+
+
+@given(some.floats(0, 1e6), some.integers(1, 12))
+def test_a_level_that_somebody_wrote_is_shown_as_that_number(value: float, n: int):
+    level = float(f"{value:.{n}g}")
+    assert float(label("optimizer.lr", level)) == level
+
+
+@given(some.floats(1e-6, 1e6), some.integers(0, 30))
+def test_a_level_that_was_computed_is_not_shown_as_a_rounder_number(value: float, power: int):
+    """To four digits it is itself, also of what it lacks to 1: 1 − 2⁻ⁿ is never shown as 1."""
+    assert float(label("optimizer.lr", value)) == pytest.approx(value, rel=5e-4)
+    assert len(label("optimizer.lr", 0.05758123456789)) == len("0.05758")
+    assert label("optimizer.beta2", 1 - 2.0**-power) != "1"
+    assert in_words({"optimizer.beta2": 0.99999}) == "optimizer.beta2 = 0.99999"
 
 
 def test_trials_have_the_whole_level():

@@ -15,7 +15,7 @@ from harness.inference.exploration.paired_difference import paired_difference
 from harness.inference.outcomes import Outcome, in_bits
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.bits import same_bits
-from harness.settings.levels import in_words, spelled
+from harness.settings.levels import in_words, label, spelled
 from harness.settings.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def _side(results: "Results") -> Side:
     swept, tuned = results.swept, results.tuned
     confirm = results.runs[results.runs["phase"] == "confirm"]
     cells: dict[tuple[str, ...], list[Any]] = {}
-    for label, row in zip(confirm.index, confirm[swept].itertuples(index=False), strict=True):
-        cells.setdefault(tuple(map(spelled, row)), []).append(label)
+    for place, row in zip(confirm.index, confirm[swept].itertuples(index=False), strict=True):
+        cells.setdefault(tuple(map(spelled, row)), []).append(place)
     found = []
     for labels in cells.values():
         runs = confirm.loc[labels]
@@ -293,4 +293,4 @@ def _why(a: "pd.Series[Any] | None", b: "pd.Series[Any] | None") -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return in_words(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return label("", value) if isinstance(value, float) else str(value)

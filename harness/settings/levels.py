@@ -18,6 +18,9 @@ from harness.settings.show import abbreviated, whole
 
 Stored = float | int | str
 
+SHORT, WRITTEN = 4, 12
+"""Digits of a number in short, and up to how many it may have been written with."""
+
 FEW = 8
 """So many levels are all said to a reader; of more, how many there are and the first and the last."""
 
@@ -34,11 +37,13 @@ def stored(level: Any) -> Stored:
 
 def tabled(level: Any) -> Stored:
     """A level as tables of runs and cells hold it: likewise, whole however long it is."""
-    if isinstance(level, str):
-        return level
-    if isinstance(level, Real):
-        return level.item() if hasattr(level, "item") else level  # type: ignore[return-value]
-    return whole(level)
+    value = _of_python(level)
+    return value if isinstance(value, str | Real) else whole(value)  # type: ignore[return-value]
+
+
+def _of_python(value: Any) -> Any:
+    """A number, truth value or text of NumPy's, which columns of tables give, as the one of Python's that it is."""
+    return value.item() if isinstance(value, np.number | np.bool_ | np.str_) else value
 
 
 def spelled(value: Any) -> str:
@@ -47,8 +52,7 @@ def spelled(value: Any) -> str:
     >>> spelled(1), spelled("1.0"), spelled(True), spelled(None)
     ('1.0', '1.0', 'True', 'None')
     """
-    if isinstance(value, bool | np.bool_):
-        return str(value)
+    value = _of_python(value)
     text = abbreviated(value) if isinstance(value, str) else show(value)
     try:
         return str(float(text))
@@ -72,7 +76,24 @@ def label(path: str, level: Any) -> str:
         return str(value)
     if value == math.inf:
         return "∞ (no clipping)" if path.startswith("clipping") else "∞"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return _digits(value) if isinstance(value, float) else str(value)
+
+
+def _digits(value: float) -> str:
+    """A number of few digits, as people write them, whole; one that was computed in four, or as many as tell it from a rounder one.
+
+    >>> _digits(0.1), _digits(0.99999), _digits(0.05758123456789), _digits(1 - 2**-20)
+    ('0.1', '0.99999', '0.05758', '0.999999')
+    """
+    texts = [f"{value:.{n}g}" for n in range(SHORT, WRITTEN + 1)]
+    if whole := [text for text in (texts[0], texts[-1]) if float(text) == value]:
+        return whole[0]
+    return next((text for text in texts if len(_significant(text)) >= SHORT), texts[-1])
+
+
+def _significant(text: str) -> str:
+    """The digits of a number from the first that is not 0 on."""
+    return text.partition("e")[0].replace(".", "").lstrip("-0")
 
 
 class Labels:
