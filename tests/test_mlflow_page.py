@@ -22,11 +22,12 @@ from services import MlflowServer, Postgres, free_port
 from harness.engine.content import seed_key
 from harness.ledger.records.cells import Cell
 from harness.ledger.records.finished import FinishedTrial, curves_over_seeds
-from harness.ledger.records.naming import cell_key, cell_name
+from harness.ledger.records.naming import cell_key, cell_name, metric_name
 from harness.ledger.records.page import Page
 from harness.ledger.records.recorder import OURS, Recorder
 from harness.ledger.records.tracking import connect, default_tracking_uri
 from harness.ledger.records.view import View, view_key
+from harness.settings.metrics import METRICS
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(
@@ -147,6 +148,21 @@ def test_a_level_reads_the_same_wherever_it_comes_from(launched: Recorder, resul
     assert [before.runs[f"dropout={p}"].data.params for p in (0, 1)] == [{"model.dropout": "0"}, {"model.dropout": "1"}]
     launched.show(page(cell(0.0, 0), cell(1.0, 1)))
     assert Shown(results).ids() == before.ids()
+
+
+def test_what_ends_in_median_is_one_of_seeds_and_every_metric_has_its_group(launched: Recorder, results: Path) -> None:
+    """Also of metrics of a run that are medians themselves: what MLflow shows of these is the mean or the median of seeds."""
+    names = {(name, kind): metric_name(name, of_seeds=kind) for name in METRICS for kind in ("mean", "median")}
+    assert len(set(names.values())) == len(names)
+    for (name, kind), shown in names.items():
+        assert shown.startswith(f"{METRICS[name].group}/{name}") and shown.endswith("_median") == (kind == "median")
+    medians = {"grad_norm_median": [1.0, 2.0, 9.0]}
+    runs = pd.DataFrame({"trial": 0, "seed": [0, 1, 2], "status": "finished", **medians})
+    curves = pd.DataFrame({"trial": 0, "seed": [0, 1, 2], "step": 0, "loss": 1.0})
+    launched.record(dataclasses.replace(trial(0, 0.5, at_s=1), runs=runs, curves=curves))
+    found = Shown(results).runs["trial 0"].data.metrics
+    assert found["stability/grad_norm_median_mean"] == pytest.approx(4.0)
+    assert not any(name.endswith("grad_norm_median") for name in found)
 
 
 def test_a_cell_that_was_opened_with_other_words_is_made_anew(

@@ -117,8 +117,8 @@ def _metrics(row: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
     """Means over the seeds, and medians where these describe a metric; infinite ones are left out, as MLflow would show a number instead."""
     found = {"runs/seeds": float(row["n"]), "runs/failed": float(row["n_failed"])}
     for name in names:
-        kinds = {"mean": name} | ({"median": f"{name}_median"} if statistic(name) == "median" else {})
-        found |= {metric_name(shown): row.get(f"{name}_{kind}", math.nan) for kind, shown in kinds.items()}
+        kinds = dict.fromkeys(["mean", statistic(name)])
+        found |= {metric_name(name, of_seeds=kind): row.get(f"{name}_{kind}", math.nan) for kind in kinds}
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
@@ -150,7 +150,7 @@ def _view(varied: Sequence[str], metrics: Iterable[str], cells: Sequence[Cell]) 
     there = {name for cell in cells for name in cell.metrics}
     columns = list[str]()
     for name in metrics:
-        shown = metric_name(f"{name}_median" if statistic(name) == "median" else name)
+        shown = metric_name(name, of_seeds=statistic(name))
         columns += [shown] if shown in there else []
     curves = dict.fromkeys(name for cell in cells for name, curve in cell.curves.items() if len(curve) > 1)
     on_logs = [name for name in curves if _far_apart([cell.curves[name] for cell in cells if name in cell.curves])]

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
+from typing import Literal
 
 from harness.settings.levels import spelled, stored
 from harness.settings.metrics import METRICS
@@ -12,14 +13,19 @@ OVER_SEEDS = "curve"
 """Group of the curves; each name says what was taken over the seeds."""
 
 
-def metric_name(name: str) -> str:
-    """A column of a run table as a metric, in the group of the page that it belongs to.
+def metric_name(name: str, *, of_seeds: Literal["mean", "median"] = "mean") -> str:
+    """A column of a run table over seeds as a metric, in the group of the page that it belongs to.
 
-    >>> metric_name("test_loss"), metric_name("diverged"), metric_name("n_seeds"), metric_name("steps_done")
-    ('generalization/test_loss', 'stability/diverged', 'runs/seeds', 'runs/steps_done')
+    It ends in `_median` where it is the median of the seeds, and nowhere else.
+
+    >>> metric_name("test_loss"), metric_name("test_loss", of_seeds="median"), metric_name("grad_norm_median")
+    ('generalization/test_loss', 'generalization/test_loss_median', 'stability/grad_norm_median_mean')
+    >>> metric_name("n_seeds"), metric_name("steps_done")
+    ('runs/seeds', 'runs/steps_done')
     """
-    of = METRICS.get(name.removesuffix("_median"))
-    return f"{of.group}/{name}" if of else f"runs/{name.removeprefix('n_')}"
+    kind = f"_{of_seeds}" if of_seeds == "median" or name.endswith("_median") else ""
+    of = METRICS.get(name)
+    return f"{of.group}/{name}{kind}" if of else f"runs/{name.removeprefix('n_')}{kind}"
 
 
 def cell_key(levels: Mapping[str, object]) -> str:
