@@ -1,5 +1,6 @@
 """The design in a real Optuna journal: rounds, sampling, continuing, refusing a changed study."""
 
+import json
 import os
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ from harness import Study, Sweep, Tune
 from harness.ledger.asking import Portion
 from harness.ledger.design import AlreadyLed, Design
 from harness.ledger.forgetting import Forgetting, Records
+from harness.ledger.listing import listed
 from harness.ledger.records.finished import WORST
 from harness.ledger.storage import StorageError, open_storage
 from harness.ledger.stores import open_stores
@@ -146,6 +148,35 @@ def test_first_width_is_remembered(tmp_path: Path) -> None:
 
 
 # --- What is given as a storage is looked at first
+
+
+def test_a_list_of_studies_counts_the_seeds_that_the_newest_launch_wants(tmp_path: Path) -> None:
+    """Seeds 0 to 3 are there of each of two cells; of 2 to 5 these are two in each, and the other two are others."""
+    storage = str(tmp_path / "j")
+    settings = {"optimizer": SGD(lr=0.1), "model": DropoutNet(hidden=(8,), dropout=Sweep(0.0, 0.5))}
+    for seeds, done, others in (([0, 1, 2, 3], 8, 0), ([2, 3, 4, 5], 4, 4), ([0, 1], 4, 4)):
+        design = Design(make(seeds=seeds, **settings), storage)
+        if len(seeds) == 4 and others == 0:
+            tell_all(design)
+        design.keep_summary()
+        design.close()
+        (found,) = listed(tmp_path, storage)
+        assert (found.done, found.wanted, found.others) == (done, 2 * len(seeds), others)
+
+
+def test_a_list_of_studies_says_which_verdicts_are_on_claims_that_are_withdrawn_or_exploratory(tmp_path: Path) -> None:
+    storage = str(tmp_path / "j")
+    Design(make(name="mine"), storage).close()
+    (tmp_path / "mine").mkdir()
+    claims = [
+        {"verdict": "supported", "registered": True, "registration": "registered", "withdrawn": False},
+        {"verdict": "supported", "registered": True, "registration": "registered; withdrawn", "withdrawn": True},
+        {"verdict": "inconclusive", "registered": False, "registration": "exploratory: added", "withdrawn": False},
+        {"verdict": "supported"},  # as of before claims were registered
+    ]
+    (tmp_path / "mine" / "claims.json").write_text(json.dumps(claims))
+    (found,) = listed(tmp_path, storage)
+    assert found.verdicts == {"supported": 2, "supported (withdrawn)": 1, "undecided (exploratory)": 1}
 
 
 def sqlite_database(path: Path) -> None:

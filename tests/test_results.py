@@ -119,6 +119,8 @@ def test_a_glance_tells_runs_and_verdicts(ran: Path) -> None:
     assert repr(results).startswith(f"<Results in {ran}: 6 runs, 2 cells; ")
     assert sum(repr(results).count(word) for word in ("supported", "refuted", "undecided")) >= 1
     assert "dropout acts in training only" in results._repr_html_()
+    results.verdicts["withdrawn"] = True
+    assert repr(results).count("(withdrawn") >= 1 and "(withdrawn" not in repr(load(ran))
 
 
 def test_a_notebook_shows_question_verdicts_and_cells(ran: Path) -> None:

@@ -9,7 +9,35 @@ Word = Literal["supported", "refuted", "inconclusive"]
 DecidesBy = Literal["side", "inside"]
 
 READ_AS: dict[Word, str] = {"supported": "supported", "refuted": "refuted", "inconclusive": "undecided"}
+
 """A verdict as people read it."""
+
+
+def standing(registered: bool | None, registration: str, withdrawn: bool) -> str:
+    """What a reader must know of a claim with its verdict: that it is withdrawn, and not, or not known to be, older than its data.
+
+    Args:
+        registered: see `Verdict`.
+        registration: likewise.
+        withdrawn: likewise.
+
+    >>> standing(True, "registered", False), standing(True, "registered; withdrawn", True), standing(None, "not known", False)
+    ('', 'withdrawn', 'registration not known')
+    """
+    marks = ["withdrawn"] if withdrawn else []
+    if registration and not registered:
+        marks.append("registration not known" if registered is None else "exploratory")
+    return ", ".join(marks)
+
+
+def as_read(verdict: Word, registered: bool | None, registration: str, withdrawn: bool) -> str:
+    """A verdict as people read it, with how its claim stands.
+
+    >>> as_read("inconclusive", False, "exploratory: added later", False), as_read("supported", True, "registered", False)
+    ('undecided (exploratory)', 'supported')
+    """
+    said, mark = READ_AS.get(verdict, verdict), standing(registered, registration, withdrawn)
+    return f"{said} ({mark})" if mark else said
 
 
 def read(low: float, high: float, smallest_effect: float, by: DecidesBy = "side") -> Word:

@@ -10,6 +10,7 @@ study of the same name in another storage, or this one after it was forgotten, h
 
 import re
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -205,11 +206,20 @@ class Design:
 
     @reachable()
     def keep_summary(self) -> None:
-        """Keep how many runs are wanted and which entries hold none of them, for those who list and forget studies."""
-        entries, holdings = self.entries(), self.held()
-        used = {entry.number for _, holders in holdings for entry in holders.values()}
-        unused = sorted(entry.number for entry in entries if entry.told and entry.number not in used)
-        summary = {"wanted": n_wanted(self.study, holdings), "unused": unused}
+        """Keep how many runs are wanted, which entries hold none of them, and how many others the rest hold.
+
+        That is for those who list and forget studies.
+        """
+        holdings = self.held()
+        used = Counter(entry.number for _, holders in holdings for entry in holders.values())
+        told = [entry for entry in self.entries() if entry.told]
+        unused = sorted(entry.number for entry in told if not used[entry.number])
+        beside = {
+            str(entry.number): more
+            for entry in told
+            if 0 < (more := len(entry.seeds) - used[entry.number]) < len(entry.seeds)
+        }
+        summary = {"wanted": n_wanted(self.study, holdings), "unused": unused, "beside": beside}
         if self._optuna.user_attrs.get(SUMMARY) != summary:
             self._optuna.set_user_attr(SUMMARY, summary)
 

@@ -5,12 +5,13 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from harness.inference.reading import READ_AS
+from harness.inference.reading import as_read
 from harness.ledger.design import SUMMARY
 from harness.ledger.peek import looked_at
 from harness.ledger.spaces import entries_in, names, studies
@@ -25,7 +26,7 @@ class Listed:
         done: runs that are recorded and that it had a use for at its newest launch.
         wanted: runs that it consisted of then; 0 where that is not known.
         others: other recorded runs, as of earlier settings.
-        verdicts: verdict, as people read it → how many claims have it; none where there is no report.
+        verdicts: verdict, as people read it, and how the claim stands → how many claims have it; none where there is no report.
         when: something of it was recorded last; None for never.
         size_bytes: of its report and of its records, as far as they are in the results folder.
     """
@@ -69,11 +70,11 @@ def known(storage: str) -> list[str]:
         return [] if found is None else sorted(studies(found))
 
 
-def _listed(storage: BaseStorage, name: str, summary: dict[str, object], results: Path) -> Listed:
-    unused = set(summary.get("unused", ()))  # type: ignore[call-overload]
+def _listed(storage: BaseStorage, name: str, summary: dict[str, Any], results: Path) -> Listed:
+    unused, beside = set(summary.get("unused", ())), summary.get("beside", {})
     told = [entry for entry in entries_in(storage, name) if entry.told]
-    others = sum(len(entry.seeds) for entry in told if entry.number in unused)
-    done, wanted = sum(len(entry.seeds) for entry in told) - others, int(str(summary.get("wanted", 0)))
+    others = sum(len(entry.seeds) if entry.number in unused else beside.get(str(entry.number), 0) for entry in told)
+    done, wanted = sum(len(entry.seeds) for entry in told) - others, int(summary.get("wanted", 0))
     folders = (results / name, results / "mlartifacts" / name)
     return Listed(name, min(done, wanted or done), wanted, others, _verdicts(results / name / "claims.json"),
                   _when(storage, name), sum(map(_size, folders)))  # fmt: skip
@@ -93,8 +94,13 @@ def _when(storage: BaseStorage, name: str) -> datetime | None:
 def _verdicts(claims: Path) -> dict[str, int]:
     """Of a report; nothing where it cannot be read."""
     try:
-        return dict(Counter(READ_AS[claim["verdict"]] for claim in json.loads(claims.read_text(encoding="utf-8"))))
-    except (OSError, ValueError, KeyError, TypeError):
+        found = json.loads(claims.read_text(encoding="utf-8"))
+        said = (
+            (each["verdict"], each.get("registered"), each.get("registration", ""), each.get("withdrawn", False))
+            for each in found
+        )
+        return dict(Counter(as_read(*each) for each in said))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

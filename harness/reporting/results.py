@@ -5,6 +5,7 @@ is a record, all that is read is data.
 """
 
 import ast
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ import pandas as pd
 from torch import Tensor
 
 from harness.engine import kept_weights
-from harness.inference.reading import READ_AS
+from harness.inference.reading import as_read
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
 from harness.reporting.notebook import as_html
@@ -175,8 +176,8 @@ class Results:
         return self.folder / "report.html"
 
     def __repr__(self) -> str:
-        marks = self.verdicts["registered"].map(lambda registered: " (exploratory)" if registered is False else "")
-        counts = (self.verdicts["verdict"].replace(READ_AS) + marks).value_counts(sort=False)
+        rows = self.verdicts[["verdict", "registered", "registration", "withdrawn"]].itertuples(index=False)
+        counts = Counter(as_read(*row) for row in rows)
         words = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no claims"
         return (
             f"<Results in {self.folder}: {counted(len(self.runs), 'run')}, {counted(len(self.cells), 'cell')}; {words}>"

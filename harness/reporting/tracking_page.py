@@ -14,7 +14,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.inference.description import statistic
-from harness.inference.reading import READ_AS
+from harness.inference.reading import as_read
 from harness.inference.verdict import Verdict
 from harness.ledger.records.cells import SEEDS_FILE, Cell
 from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, curves_over_seeds
@@ -164,17 +164,16 @@ def _far_apart(curves: Sequence["pd.Series[float]"]) -> bool:
 
 def _note(doc: str, verdicts: Sequence[Verdict]) -> str:
     """The question and what came of it, in Markdown."""
-    claims = [f"- **{READ_AS[v.verdict]}**{_mark(v)}: {v.title}. {v.sentence}" for v in verdicts]
+    claims = [
+        f"- **{as_read(v.verdict, v.registered, v.registration, v.withdrawn)}**: {v.title}. {v.sentence}"
+        for v in verdicts
+    ]
     rows = (
         "One row for each cell: means over the seeds of its test runs; `_median` says where it is their median. A mean that is "
         "infinite, since a run diverged, is left out. Below each cell are its trials, of several seeds each."
     )
     question, _, more = doc.strip().partition("\n\n")
     return "\n\n".join(filter(None, [question, "\n".join(claims), more, rows]))
-
-
-def _mark(verdict: Verdict) -> str:
-    return " (exploratory)" if verdict.registered is False else ""
 
 
 def _note_of_cell(row: Mapping[str, Any], study: Study) -> str:

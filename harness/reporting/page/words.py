@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from harness.inference.intervals.resampling import Estimated
-from harness.inference.reading import READ_AS
+from harness.inference.reading import READ_AS, standing
 from harness.inference.verdict import Verdict
 from harness.reporting.page.level_names import LONGEST, brief, told_apart
 from harness.settings import Sweep
@@ -73,11 +73,8 @@ def _estimated(found: Estimated) -> str:
 
 
 def mark(verdict: Verdict) -> str:
-    """What a reader must know of a claim with its verdict: that it is not, or not known to be, older than its data."""
-    marks = ["withdrawn"] if verdict.withdrawn else []
-    if verdict.registration and not verdict.registered:
-        marks.append("registration not known" if verdict.registered is None else "exploratory")
-    return ", ".join(marks)
+    """See `standing`."""
+    return standing(verdict.registered, verdict.registration, verdict.withdrawn)
 
 
 def on_record(verdict: Verdict) -> str:
