@@ -39,7 +39,7 @@ def _head(results: Results) -> str:
     others = [f"{counts[status]:,} {status}" for status in STATUSES if counts.get(status)]
     return ", ".join(
         [
-            f"{results.folder.name}: {counted(len(results.runs), 'run')} in {counted(len(results.cells), 'cell')}",
+            f"{results.folder.name}: {counted(len(results.runs), 'run')} in {results.extent}",
             *others,
         ]
     )

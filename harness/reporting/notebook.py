@@ -32,7 +32,7 @@ def as_html(results: "Results") -> str:
     parts += [f"<ul>{''.join(lines)}</ul>"] if lines else []
     parts.append(_cells(results))
     more = len(results.cells) - MOST_CELLS
-    left_out = f"{counted(more, 'more cell')} in results.cells. " if more > 0 else ""
+    left_out = f"{counted(more, 'more row')} in results.cells. " if more > 0 else ""
     runs = counted(len(results.runs), "run")
     parts.append(f"<p><small>{left_out}{CELLS} {runs} in {escape(str(results.folder))}.</small></p>")
     return f"<div>{''.join(parts)}</div>"

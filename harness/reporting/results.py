@@ -175,13 +175,19 @@ class Results:
         """The page that shows all this."""
         return self.folder / "report.html"
 
+    @property
+    def extent(self) -> str:
+        """How many cells there are, in words; where a search confirms several combinations in a cell, these as well."""
+        rows = len(self.cells)
+        cells = self.cells.groupby(self.swept, dropna=False).ngroups if self.swept else min(rows, 1)
+        several = f" ({counted(rows, 'combination')})" if rows > cells else ""
+        return counted(cells, "cell") + several
+
     def __repr__(self) -> str:
         rows = self.verdicts[["verdict", "registered", "registration", "withdrawn"]].itertuples(index=False)
         counts = Counter(as_read(*row) for row in rows)
         words = ", ".join(f"{count} {word}" for word, count in counts.items()) or "no claims"
-        return (
-            f"<Results in {self.folder}: {counted(len(self.runs), 'run')}, {counted(len(self.cells), 'cell')}; {words}>"
-        )
+        return f"<Results in {self.folder}: {counted(len(self.runs), 'run')}, {self.extent}; {words}>"
 
     def _repr_html_(self) -> str:
         return as_html(self)

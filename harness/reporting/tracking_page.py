@@ -169,7 +169,7 @@ def _note(doc: str, verdicts: Sequence[Verdict]) -> str:
         for v in verdicts
     ]
     rows = (
-        "One row for each cell: means over the seeds of its test runs; `_median` says where it is their median. A mean that is "
+        "One row for each cell, or for each combination where several are confirmed in a cell: means over the seeds of its test runs; `_median` says where it is their median. A mean that is "
         "infinite, since a run diverged, is left out. Below each cell are its trials, of several seeds each."
     )
     question, _, more = doc.strip().partition("\n\n")
