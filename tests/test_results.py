@@ -120,10 +120,8 @@ def test_a_glance_tells_runs_and_verdicts(ran: Path) -> None:
     assert repr(results).startswith(f"<Results in {ran}: 6 runs, 2 cells; ")
     assert sum(repr(results).count(word) for word in ("supported", "refuted", "undecided")) >= 1
     assert "dropout acts in training only" in results._repr_html_()
-    results.cells = pd.concat(
-        [results.cells, results.cells.tail(1)]
-    )  # as where a search confirms two combinations in a cell
-    assert ": 6 runs, 2 cells (3 combinations); " in repr(results)
+    twice = pd.concat([results.cells, results.cells.tail(1)])  # as where a search confirms two in a cell
+    assert ": 6 runs, 2 cells (3 combinations); " in repr(dataclasses.replace(results, cells=twice))
     results.verdicts["withdrawn"] = True
     assert repr(results).count("(withdrawn") >= 1 and "(withdrawn" not in repr(load(ran))
 
