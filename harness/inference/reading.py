@@ -9,7 +9,6 @@ Word = Literal["supported", "refuted", "inconclusive"]
 DecidesBy = Literal["side", "inside"]
 
 READ_AS: dict[Word, str] = {"supported": "supported", "refuted": "refuted", "inconclusive": "undecided"}
-
 """A verdict as people read it."""
 
 
