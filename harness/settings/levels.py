@@ -18,8 +18,8 @@ from harness.settings.show import abbreviated, whole
 
 Stored = float | int | str
 
-SHORT, WRITTEN = 4, 12
-"""Digits of a number in short, and up to how many it may have been written with."""
+SHORT, WRITTEN, MOST = 4, 6, 12
+"""Digits of a number in short, up to how many it may have been written with, and in how many it is said at most."""
 
 FEW = 8
 """So many levels are all said to a reader; of more, how many there are and the first and the last."""
@@ -85,9 +85,9 @@ def _digits(value: float) -> str:
     >>> _digits(0.1), _digits(0.99999), _digits(0.05758123456789), _digits(1 - 2**-20)
     ('0.1', '0.99999', '0.05758', '0.999999')
     """
-    texts = [f"{value:.{n}g}" for n in range(SHORT, WRITTEN + 1)]
-    if whole := [text for text in (texts[0], texts[-1]) if float(text) == value]:
-        return whole[0]
+    texts = [f"{value:.{n}g}" for n in range(SHORT, MOST + 1)]
+    if written := [text for text in texts[: WRITTEN - SHORT + 1] if float(text) == value]:
+        return written[0]
     return next((text for text in texts if len(_significant(text)) >= SHORT), texts[-1])
 
 
