@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import binom, binomtest
 from small_net import Net, X, Y
 
@@ -222,6 +223,39 @@ def test_examples_are_counted_where_an_error_is_a_share_of_them():
 def prospect_of(claim: object, seeds: int) -> str:
     made = study(claim, seeds=seeds)
     return prospects(made.claims, Plan.of(made))[0]
+
+
+@pytest.mark.parametrize("numbers", [False, True], ids=["classes", "numbers"])
+def test_what_is_no_less_than_guessing_costs_is_said(numbers: bool):
+    """Against an answer that is best among many constants, by the tasks' own losses and errors."""
+    y = X[:, 0] * 3 if numbers else (X[:, 0] > 0.3).long()
+    task = Tensors(X, y)
+    trained = y[task.data(0).train]
+    if numbers:
+        constants = torch.linspace(-9, 9, 40_001)[:, None]
+        loss, error = ((trained - constants).abs().pow(power).mean(1).min() for power in (2, 1))
+    else:
+        p = torch.linspace(0.0001, 0.9999, 40_001)
+        share = trained.float().mean()
+        loss, error = (-share * p.log() - (1 - share) * (1 - p).log()).min(), min(share, 1 - share)
+
+    def said(*claims: object, **settings: object) -> list[str]:
+        given = {"task": task, "model": Model(Net, dropout=Sweep(0.0, 0.5))} | settings
+        return [note for note in study(*claims, **given).notes if "guessing costs" in note]
+
+    for metric, guess in (("test_loss", loss), ("validation_error", error)):
+        below, above = float(guess) * 0.999, float(guess) * 1.001
+        for make in (claim, equal, trend):
+            assert said(make(metric=metric, smallest_effect=below)) == []
+            (note,) = said(make(metric=metric, smallest_effect=above))
+            assert note.startswith(f"claims[0].smallest_effect: δ = {above:g} is no less than what guessing")
+        assert said(threshold(metric=metric, value=below)) == []
+        assert said(threshold(metric=metric, value=above, better="higher")) == []
+        assert said(threshold(metric=metric, value=above))[0].startswith("claims[0].value: ")
+    assert said(claim(metric="test_error", above=0.5, smallest_effect=0.9)) == []
+    assert said(task=task.replace(target_error=float(error) * 0.999)) == []
+    (note,) = said(task=task.replace(target_error=float(error) * 1.001))
+    assert note.startswith("task.target_error: ") and note.endswith("who has learned nothing has solved the task")
 
 
 def test_of_each_claim_on_rates_it_is_said_what_seeds_can_decide_or_that_it_is_not_known():

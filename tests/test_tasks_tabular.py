@@ -22,8 +22,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from test_tasks import only_problem
 from torch.utils.data import ConcatDataset, Dataset, IterableDataset, TensorDataset
 
-from harness import run
+from harness import Study, run
+from harness.models import DropoutNet
 from harness.settings import InvalidStudy
+from harness.study.scope import scope
 from harness.tasks import Images, Tabular, from_dataset
 from harness.tasks.numerals import Numerals
 
@@ -169,6 +171,21 @@ def test_classes_and_numbers_follow_from_the_target_column(tmp_path):
     assert y([1.0, 2.0] * 10).dtype == torch.float32
     assert y([1.0, 2.0] * 10, regression=False).tolist() == [0, 1] * 10
     assert y([10, 20] * 10, regression=True).dtype == torch.float32
+
+
+def test_in_what_unit_a_number_is_predicted_is_said_before_a_study_trains_and_with_its_verdicts(tmp_path):
+    prices = np.random.default_rng(0).normal(8000, 1500, 60).round(2)
+    (tmp_path / "t.csv").write_text("size,price\n" + "".join(f"{i},{price}\n" for i, price in enumerate(prices)))
+    task = Tabular(tmp_path / "t.csv", target="price", target_error=20.0)
+    known = np.delete(prices, task.data(0).test.numpy())
+    unit = f"losses and errors of 'price' are in its standard deviations, {known.std():,.0f} (squared for the loss)"
+    study = Study(name="unit", task=task, model=DropoutNet(hidden=(4,)), batch_size=5, steps=3)
+    (sentence,) = scope(study)
+    note = study.notes[-1]
+    assert (
+        sentence.endswith(f"; {unit}.") and note.startswith("task.target_error: 20 is no less") and note.endswith(unit)
+    )
+    assert table(tmp_path / "u.csv").unit() == ""
 
 
 def test_fingerprints_tell_contents_apart(tmp_path):

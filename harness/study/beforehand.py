@@ -14,6 +14,7 @@ from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
 from harness.study.into_the_loss import loss_notes
+from harness.study.out_of_reach import out_of_reach
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.second_derivatives import no_hessian
@@ -68,7 +69,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):
             found.append(Note("model", shared))
-    return list(dict.fromkeys(found + _claim_notes(study)))
+    return list(dict.fromkeys([*found, *_claim_notes(study), *out_of_reach(study)]))
 
 
 def _schedule_notes(setup: Setup) -> Iterator[Note]:

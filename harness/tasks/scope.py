@@ -7,7 +7,7 @@ HELD = "are those of seed 0, and verdicts conditional on these"
 
 
 def scope(task: Task, differ: Differ = "all") -> str:
-    """A sentence on the examples that are tested on, and on what differs between seeds.
+    """A sentence on the examples that are tested on, on what differs between seeds, and on a unit that needs saying.
 
     Args:
         task: what is learned.
@@ -17,7 +17,8 @@ def scope(task: Task, differ: Differ = "all") -> str:
     of_test = counted(len(data.test), "example")
     fixed = differ == "noise" or task.fixes_test()
     tested = f"one fixed test set of {of_test}" if fixed else f"{of_test}, other ones for each seed"
-    return f"Verdicts hold for tests on {tested}; {_of_seeds(task, data, differ)}."
+    unit = task.unit()
+    return f"Verdicts hold for tests on {tested}; {_of_seeds(task, data, differ)}{unit and f'; {unit}'}."
 
 
 def _of_seeds(task: Task, data: Data, differ: Differ) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.settings import InvalidStudy, Note, Problem, nearest
+from harness.settings.show import digits
 from harness.tasks.columns import MISSING, Given, decimals
 from harness.tasks.features import Column, Reader, same
 from harness.tasks.loaded import loader
@@ -116,6 +117,16 @@ class Tabular(Pooled):
         """How the table was understood where it was not sure."""
         return list(self._table().notes)
 
+    def unit(self) -> str:
+        """The standard deviation in which numbers are predicted, in the unit of the table; see `Task.unit`."""
+        x, y = self.pool()
+        if not y.is_floating_point():
+            return ""
+        _, rest = self._held_out(len(x), self._sizes(len(x)).test)
+        magnitude, _, deviation = _spread(y[rest])
+        name = self._table().target
+        return f"losses and errors of {name!r} are in its standard deviations, {digits(float(magnitude * deviation))} (squared for the loss)"
+
     def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
         """The table's columns: numbers, NaN where missing, or the places of categories among all, int64, −1 where missing."""
         return ((f"column {column.name!r}", column.tensor()) for column in self._table().columns)
@@ -139,12 +150,19 @@ def _is_file(source: str) -> bool:
 
 def _standardised(values: Tensor, train: Tensor) -> Tensor:
     """Columns in standard deviations from the mean of the rows `train`; 0 if missing, or constant there but for rounding."""
-    values = values / _magnitude(values[train])  # of about 1, so that no square is too large or too small for a number
-    mean = values[train].nanmean(0)
-    deviation = (values[train] - mean).square().nanmean(0).sqrt()
+    magnitude, mean, deviation = _spread(values[train])
+    values = values / magnitude
     low, high = values[train].nan_to_num(nan=torch.inf).amin(0), values[train].nan_to_num(nan=-torch.inf).amax(0)
     varies = high - low > ROUNDING
     return torch.where(varies & ~values.isnan(), (values - mean) / deviation, 0.0)
+
+
+def _spread(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each column a magnitude, and in units of it the mean and the standard deviation."""
+    magnitude = _magnitude(values)
+    values = values / magnitude  # of about 1, so that no square is too large or too small for a number
+    mean = values.nanmean(0)
+    return magnitude, mean, (values - mean).square().nanmean(0).sqrt()
 
 
 def _magnitude(values: Tensor) -> Tensor:
@@ -165,13 +183,14 @@ class _Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class _Table:
-    """Features x (n, features), the first `numeric` of them numbers, targets y (n,), and the columns x was made of.
+    """Features x (n, features), the first `numeric` of them numbers, targets y (n,) of the column `target`, and the columns x was made of.
 
     The last `official_test` rows are those of the test file.
     """
 
     x: Tensor
     y: Tensor
+    target: str
     numeric: int
     official_test: int
     columns: tuple[Column, ...]
@@ -203,7 +222,7 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
     notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
     numeric = sum(column.levels is None for column in columns)
-    return _Table(x, y, numeric, tested, columns, tuple(notes))
+    return _Table(x, y, label.name, numeric, tested, columns, tuple(notes))
 
 
 def _frame(source: str, file: File | None) -> tuple[pd.DataFrame, str | None, list[Note]]:

@@ -189,6 +189,10 @@ class Task(Component):
         """What a user should know about the data before anything trains, such as how a file was understood."""
         return []
 
+    def unit(self) -> str:
+        """In what unit losses and errors are, a clause for a user; "" where it is that of the targets as they were given."""
+        return ""
+
     def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
         """Every input alone with its name: (examples,) each, floating-point numbers, NaN where missing, or int64 tokens or categories."""
         places = np.ndindex(tuple(data.x.shape[1:]))
