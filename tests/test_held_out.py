@@ -1,6 +1,7 @@
 """Test examples are fixed first: the same for every seed, seen by none in training, the official ones where there are any."""
 
 import functools
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,64 @@ def test_the_t10k_files_of_an_idx_folder_are_what_is_tested_on(tmp_path):
     alone.mkdir()
     write_idx(alone, names=("train",))
     assert Images(f"idx:{alone}").official_test() == 0
+
+
+class Grouped(Tensors):
+    """Three examples of each of twenty patients; ten more examples, of patients 3, 4 and new ones, are what is tested on."""
+
+    names: ClassVar[object] = torch.cat([torch.arange(60) // 3, torch.tensor([3, 3, 4, 4, 20, 20, 20, 21, 21, 21])])
+
+    def groups(self):
+        return self.names
+
+
+def grouped(names=Grouped.names, **settings):
+    x = torch.arange(140.0).view(70, 2)
+    y = torch.arange(70) % 3
+    kind = type("Grouped", (Grouped,), {"names": names, "__module__": __name__})
+    return kind(x[:60], y[:60], test=(x[60:], y[60:]), **settings)
+
+
+def test_nobody_trains_on_a_group_of_which_the_official_test_set_has_examples():
+    task = grouped()
+    assert list(map(str, task.data_notes())) == [
+        "groups: 6 examples are left out: the test set has others of their groups"
+    ]
+    for seed in range(5):
+        data = task.data(seed)
+        of = {name: set(Grouped.names[getattr(data, name)].tolist()) for name in ("train", "validation", "test")}
+        assert of["test"] == {3, 4, 20, 21} and of["test"].isdisjoint(of["train"] | of["validation"])
+        assert of["train"].isdisjoint(of["validation"])
+        assert len(data.validation) == 12 and len(data.train) == 40  # two more may be left over of a patient
+    assert "which of the other 54 they train and validate on" in task_scope(task)
+    assert "at most 40" in str(only_problem(grouped(train_size=41)))
+    every = torch.cat([torch.arange(60) % 10, torch.arange(10)])
+    assert "besides those of groups that are tested on" in str(only_problem(grouped(every)))
+
+
+def test_groups_may_have_any_names():
+    names = Grouped.names
+    expected = grouped().data(3)
+    for same in (names * 10**12, names - 30, names.double() / 2, names.numpy(), names.int(), names.tolist(),
+                 [f"patient {i:02}" for i in names.tolist()]):  # fmt: skip
+        data = grouped(same).data(3)
+        assert torch.equal(data.train, expected.train) and torch.equal(data.validation, expected.validation)
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (Grouped.names[:60], "must name a group for each of the 70 examples, those of a test set last, in shape (70,) (got shape (60,))"),
+        (Grouped.names[:, None], "(got shape (70, 1))"),
+        (torch.where(Grouped.names == 3, torch.nan, Grouped.names.float()), "(got 5 NaN)"),
+        ([None] * 70, "must be numbers or texts, in a tensor on the CPU, an array or a list (got list)"),
+        ([[1], [2, 3]], "must be numbers or texts"),
+        (Grouped.names.to("meta"), "must be numbers or texts"),
+    ],
+)  # fmt: skip
+def test_what_names_no_groups_is_one_clear_problem(names, said):
+    problem = only_problem(grouped(names))
+    assert problem.path == "groups" and said in str(problem)
 
 
 @bundled

@@ -79,7 +79,7 @@ class Images(Pooled):
 
     def data_notes(self) -> list[Note]:
         """Which labels of an IDX folder became which classes, where these differ; and grey values that hardly vary."""
-        return list(self._pictures().notes)
+        return [*self._pictures().notes, *super().data_notes()]
 
     def _pictures(self) -> "_Pictures":
         kind, _, name = self.source.partition(":")

@@ -4,13 +4,15 @@ import hashlib
 import os
 import stat
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from harness.settings import Count, InvalidStudy, Problem
+from harness.settings import Count, InvalidStudy, Note, Problem
 from harness.settings.randomness import ALL_SEEDS, stream
+from harness.settings.show import counted
+from harness.tasks.groups import numbered
 from harness.tasks.splits import split
 from harness.tasks.task import Data, Task
 
@@ -60,8 +62,11 @@ class Pooled(Task):
         """How many of the pool's last examples are the test set that the data come with; 0: they come with none."""
         return 0
 
-    def groups(self) -> Tensor | None:
-        """The number of the group of each example, int64 (n,), of which all stay in one split; None: there are none."""
+    def groups(self) -> Any:
+        """The group of each example, (n,), of which all stay in one split: numbers or texts; None: there are none.
+
+        Of a group in a test set that the data come with, nothing is trained or validated on.
+        """
         return None
 
     def identity(self) -> str:
@@ -72,9 +77,9 @@ class Pooled(Task):
         """The pool can be had and is large enough, and has classes for label noise to replace."""
         try:
             x, y = self.pool()
+            return self._size_problems(len(x)) + self.label_noise_problems(y)
         except InvalidStudy as error:
             return error.problems
-        return self._size_problems(len(x)) + self.label_noise_problems(y)
 
     def prepared(self, x: Tensor, y: Tensor, train: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """The pool's x and y as networks see them.
@@ -93,7 +98,7 @@ class Pooled(Task):
         sizes = self._sizes(len(x))
         test, rest = self._held_out(len(x), sizes.test)
         parts = (sizes.validation, sizes.train)
-        places = split(len(rest), parts, stream(seed, "split"), groups=self._groups_of(rest))
+        places = split(len(rest), parts, stream(seed, "split"), groups=self._groups_of(rest, len(x)))
         validation, train = (rest[at] for at in places)
         return Data(*self.prepared(x, y, train, rest), train, validation, test)
 
@@ -104,6 +109,16 @@ class Pooled(Task):
         _, rest = self._held_out(len(data.x), len(data.test))
         return f"which of the other {len(rest):,} they train and validate on"
 
+    def data_notes(self) -> list[Note]:
+        """How many examples are left out since the test set that the data come with has others of their groups."""
+        official = self.official_test()
+        if not official or self.groups() is None:
+            return []
+        n = len(self.pool()[0])
+        out = n - official - len(self._held_out(n, self._sizes(n).test)[1])
+        said = f"left out: the test set has {'others' if out > 1 else 'another'} of {'their groups' if out > 1 else 'its group'}"
+        return [Note("groups", f"{counted(out, 'example is', 'examples are')} {said}")] if out else []
+
     def fixes_test(self) -> bool:
         """Whether all seeds are tested on the same examples: as they are drawn here, they are."""
         return type(self).draw is Pooled.draw or super().fixes_test()
@@ -112,18 +127,23 @@ class Pooled(Task):
         """The test examples, so many, and all that may be trained and validated on, in order: int64 indices of `n`."""
         official = self.official_test()
         first = n - official if official else 0
-        (places,) = split(n - first, (size,), stream(ALL_SEEDS, "test"), groups=self._groups_of(torch.arange(first, n)))
+        own = self._groups_of(torch.arange(first, n), n)
+        (places,) = split(n - first, (size,), stream(ALL_SEEDS, "test"), groups=own)
         test = first + places
-        if official:
-            return test, torch.arange(first)
-        groups = self.groups()
         free = torch.ones(n, dtype=torch.bool).index_fill_(0, test, False)
-        if groups is not None:
-            free = ~torch.isin(groups, groups[test])
+        free[n - official :] = False
+        if (groups := self._numbered(n)) is not None:
+            free &= ~torch.isin(groups, groups[test])
         return test, free.nonzero()[:, 0]
 
-    def _groups_of(self, examples: Tensor) -> Tensor | None:
+    def _numbered(self, n: int) -> Tensor | None:
+        """The groups of all `n` examples as numbers from 0, int64 (n,), if there are any; see `numbered`."""
         groups = self.groups()
+        return None if groups is None else numbered(groups, n)
+
+    def _groups_of(self, examples: Tensor, n: int) -> Tensor | None:
+        """The groups of some of all `n` examples as numbers from 0, int64 (examples,), if there are any."""
+        groups = self._numbered(n)
         return None if groups is None else torch.unique(groups[examples], return_inverse=True)[1]
 
     def _sizes(self, n: int) -> Sizes:
@@ -138,8 +158,8 @@ class Pooled(Task):
 
     def _most_trained(self, n: int, validation: int, test: int) -> int:
         """Training examples that every seed has at least, whatever is left over of groups; below 1 if there are none."""
-        official, groups = self.official_test(), self.groups()
-        if groups is None or test > n:
+        official, groups = self.official_test(), self._numbered(n)
+        if groups is None or test > (official or n):
             return n - (official or test) - validation
         _, rest = self._held_out(n, test)
         if not len(rest):
@@ -153,10 +173,11 @@ class Pooled(Task):
             return [Problem("test_size", f"at most {official}, which the data come with", str(sizes.test))]
         most, held = self._most_trained(n, sizes.validation, sizes.test), f"{sizes.validation} + {sizes.test}"
         if most < 1:
-            message = f"validation_size + test_size must leave at least one of the {n} examples to train on"
+            besides = "" if self.groups() is None else ", besides those of groups that are tested on"
+            message = f"validation_size + test_size must leave at least one of the {n} examples to train on{besides}"
             return [Problem("validation_size", message, held)]
         if sizes.train > most:
-            whole = "" if self.groups() is None else ", and of those that stay together what is left over"
+            whole = "" if self.groups() is None else ", and of those that stay together what is left over or tested on"
             message = (
                 f"at most {most}: {n} examples less {sizes.validation} for validation and {sizes.test} for the test"
             )

@@ -115,7 +115,7 @@ class Tabular(Pooled):
 
     def data_notes(self) -> list[Note]:
         """How the table was understood where it was not sure."""
-        return list(self._table().notes)
+        return [*self._table().notes, *super().data_notes()]
 
     def unit(self) -> str:
         """The standard deviation in which numbers are predicted, in the unit of the table; see `Task.unit`."""

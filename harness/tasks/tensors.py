@@ -48,16 +48,17 @@ class Tensors(Pooled):
         return digest(self.x, self.y, *(self.test or ()))
 
     def data_notes(self) -> list[Note]:
-        """Whether targets are numbers that may be meant as classes, where the loss is the usual one."""
+        """Whether targets are numbers that may be meant as classes, where the loss is the usual one; see `Pooled` as well."""
         if (
             type(self).losses is not Pooled.losses
             or not self.y.is_floating_point()
             or (self.y % 1).any()
             or len(kinds := torch.unique(self.y)) > MANY
         ):
-            return []
+            return super().data_notes()
         seen = f"{len(kinds)} different numbers, all whole, are taken as numbers to predict, by squared error"
-        return [Note("y", f"{seen}; y.long() makes classes of them, y.argmax(1) of rows with a single 1")]
+        said = f"{seen}; y.long() makes classes of them, y.argmax(1) of rows with a single 1"
+        return [Note("y", said), *super().data_notes()]
 
     def check(self) -> list[Problem]:
         """Tensors that a network can be trained on, with an example for each split."""
