@@ -348,8 +348,8 @@ BROKEN_DATA = [
         "failed",
         "other",
     ),
-    (data_checks.splits, parts(train=slice(130)), "failed", "train and validation share 10 examples"),
-    (data_checks.splits, parts(test=slice(0)), "failed", "test is empty"),
+    (data_checks.splits, parts(train=slice(130)), "failed", "validation: must share no example with train"),
+    (data_checks.splits, parts(test=slice(0)), "failed", "test: must hold at least one example"),
     (data_checks.splits, parts(x=torch.cat([X[:160], X[:40]])), "warning", "40 of 40 test examples"),
     (
         data_checks.splits,

@@ -676,6 +676,7 @@ def test_features_tokens_classes_and_numbers_are_welcome(x, y):
         ("x", torch.arange(80).view(40, 2) - 1, "tokens must be ≥ 0"),
         ("x", torch.zeros(40, 2, requires_grad=True), "x.detach()"),
         ("x", torch.zeros(40, 2).to_sparse(), "x.to_dense()"),
+        ("x", torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged), "must not be nested"),
         ("x", torch.zeros(40, 2, device="meta"), "x.cpu()"),
     ],
 )

@@ -1,5 +1,9 @@
 """What all tasks share: label noise, resampled training sets, and that runs which differ in them train together."""
 
+import math
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -16,6 +20,7 @@ from harness.models import DropoutNet, SimpleRNN
 from harness.settings import InvalidStudy
 from harness.settings.randomness import stream
 from harness.tasks import CharLM, CopyMemory, Data, Friedman, Images, Tabular, Task, TemporalOrder, Tensors
+from harness.tasks.usable import data_problems
 
 CPU = torch.device("cpu")
 
@@ -269,20 +274,72 @@ def test_unusable_data_of_a_task_of_ones_own_are_refused(change, path, said):
     assert problem.path == path and said in problem.message
 
 
+def given(x=None, y=None, train=(0, 1), validation=(2,), test=(3,)):
+    """Four examples, and some of all that they are made of."""
+    splits = (torch.tensor(part) if isinstance(part, tuple) else part for part in (train, validation, test))
+    return Data(torch.zeros(4, 1) if x is None else x, torch.arange(4.0) if y is None else y, *splits)
+
+
+MASK = torch.arange(4) > 2
+
+
 @pytest.mark.parametrize(
-    ("data", "paths"),
+    ("data", "said"),
     [
-        (Data(torch.zeros(3, 1), torch.zeros(3), torch.tensor([0]), torch.tensor([1]), torch.tensor([3])), ["test"]),
-        (Data(torch.zeros(3, 1), torch.zeros(3), torch.tensor([-1]), torch.tensor([1]), torch.tensor([2])), ["train"]),
-        (Data(torch.zeros(3, 1), torch.zeros(2), torch.tensor([0]), torch.tensor([1]), torch.tensor([2])), ["test"]),
-        (Data(torch.zeros(3, 1), torch.full((3,), float("nan")), *torch.arange(3).split(1)), ["y"]),
-        (Data(torch.zeros(3, 1), torch.arange(3.0), *torch.arange(3).split(1)), []),
-        (Data(torch.zeros(3, 1), torch.zeros(3), *torch.arange(3).split(1)), ["y"]),
-        (Data(torch.zeros(3, 1), torch.full((3, 4), 7), *torch.arange(3).split(1)), ["y"]),
+        (given(), ""),
+        (given(train=(0, 0, 1)), ""),
+        (given(train=torch.tensor([0, 1]).int()), ""),
+        (given(y=torch.arange(4.0).double()), ""),
+        (given(test=(4,)), "test: must be indices of the examples, 0 to 3 (got 4 to 4)"),
+        (given(train=(-1, 0)), "train: must be indices of the examples, 0 to 3 (got -1 to 0)"),
+        (given(validation=torch.arange(0)), "validation: must hold at least one example (got none)"),
+        (given(test=torch.tensor([[3]])), "test: must be one row of indices (got shape (1, 1))"),
+        (given(validation=(2, 3)), "test: must share no example with validation, see harness.tasks.splits.split (got 1 of 1 in both)"),
+        (given(train=(0, 1, 1, 2)), "validation: must share no example with train"),
+        (given(y=torch.arange(3.0), test=(2,), validation=(1,), train=(0,)), "y: needs as many examples as x, 4 (got 3)"),
+        (given(y=torch.full((4,), math.nan)), "y: all targets must be finite"),
+        (given(y=torch.zeros(4)), "y: the targets of all examples are the same"),
+        (given(y=torch.full((4, 4), 7)), "y: the targets of all examples are the same"),
+        (given(y=torch.tensor(1)), "y: must have an axis of examples"),
+        *[(given(y=(torch.arange(4) % 2).to(kind)), "y: must be float32 or int64; use y.float() for numbers, y.long() for classes")
+          for kind in (torch.uint8, torch.bool, torch.int32)],
+        *[(given(x=torch.zeros(4, 1, dtype=kind)), "x: must be float32 or int64; use x.float() for numbers, x.long() for tokens")
+          for kind in (torch.float64, torch.float16, torch.uint8)],
+        (given(x=np.zeros((4, 1))), "x: must be a tensor; use torch.as_tensor (got ndarray)"),
+        (given(y=[0, 1, 0, 1]), "y: must be a tensor; use torch.as_tensor (got list)"),
+        (given(test=[3]), "test: must be a tensor; use torch.as_tensor (got list)"),
+        (given(test=MASK), "test: must be int64 or int32; use torch.as_tensor(…) of a list of indices, mask.nonzero()[:, 0] of a mask (got bool)"),
+        (given(test=torch.tensor([3.0])), "test: must be int64 or int32"),
+        (given(x=torch.nested.nested_tensor([torch.zeros(1), torch.zeros(2)], layout=torch.jagged)), "x: must not be nested: examples have one shape; use"),
+        (given(x=torch.zeros(4, 1).to_sparse()), "x: must not be sparse; use x.to_dense()"),
     ],
-)
-def test_data_say_what_is_wrong_with_them(data, paths):
-    assert [problem.path for problem in data.problems()] == paths
+)  # fmt: skip
+def test_data_say_what_is_wrong_with_them(data, said):
+    problems = list(map(str, data_problems(data)))
+    assert len(problems) == bool(said) and all(line.startswith(said) for line in problems)
+
+
+class Gives(Task):
+    """Whatever is given."""
+
+    what: Any
+
+    def draw(self, seed):
+        return self.what
+
+
+def test_data_that_are_none_are_one_clear_problem_and_what_is_wrong_with_others_is_said_before_a_model_is_tried():
+    def said(what):
+        with pytest.raises(InvalidStudy) as raised:
+            Study(name="gives", task=Gives(what), model=DropoutNet(hidden=(4,)), batch_size=2, steps=3)
+        return str(raised.value)
+
+    assert said(None) == "task.draw: must return `harness.tasks.Data` (got NoneType)"
+    assert said((1, 2)) == "task.draw: must return `harness.tasks.Data` (got tuple)"
+    for wrong, path in (({"test": MASK}, "test"), ({"train": [0, 1]}, "train"), ({"test": (2, 3)}, "test"),
+                        ({"x": torch.zeros(4, 1).double()}, "x"), ({"y": (torch.arange(4) % 2).byte()}, "y"),
+                        ({"x": np.zeros((4, 1))}, "x")):  # fmt: skip
+        assert said(given(**wrong)).startswith(f"task.{path}: must ")
 
 
 def test_copy_memory_noise_replaces_the_whole_sequence():

@@ -16,9 +16,9 @@ from harness.tasks.leaks import (
     share_of_repeated_text,
 )
 from harness.tasks.scope import scope
-from harness.tasks.task import Data, Task, target_problems
+from harness.tasks.task import Data, Task
+from harness.tasks.usable import SPLITS, data_problems, target_problems
 
-SPLITS = ("train", "validation", "test")
 MOST = 0.9
 """Share of one class above which an error says little."""
 
@@ -39,15 +39,8 @@ def same_data(task: Task) -> Finding:
 def splits(task: Task) -> Finding:
     """Whether training, validation and test share no example, and the test repeats none."""
     data = task.data(0)
-    indices = {name: set(getattr(data, name).tolist()) for name in SPLITS}
-    for name, own in indices.items():
-        if not own or min(own) < 0 or max(own) >= len(data.x):
-            return Finding("failed", f"{name} is empty or names examples that do not exist", "mend `data` of the task")
-    for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        if shared := len(indices[a] & indices[b]):
-            return Finding(
-                "failed", f"{a} and {b} share {shared} examples", "draw them with harness.tasks.splits.split"
-            )  # fmt: skip
+    if found := data_problems(data, type(task)):
+        return Finding("failed", str(found[0]), "mend `draw` of the task")
     return _finding(repeated_inputs(data) or repeated_test(data), "training, validation and test share no example")
 
 

@@ -17,6 +17,7 @@ from harness.study.claims import AnyClaim
 from harness.study.contrasts import Levels
 from harness.study.published import Published
 from harness.study.statement import Estimated
+from harness.tasks.usable import SPLITS
 
 MOST_SEEDS = 10**6
 
@@ -199,8 +200,6 @@ def steps_of(epochs: float, examples: int, examples_a_step: int) -> int:
     as_written = Fraction(str(float(epochs)))  # 1.1 · 100 / 10 is 11 in decimals, and more in floats
     return math.ceil(as_written * examples / examples_a_step)
 
-
-SPLITS = ("train", "validation", "test")
 
 SETUP_FIELDS = (*(name for name in Setup.__annotations__ if name != "metrics"), "epochs")
 """Settings that decide how a run trains: those that may be swept and tuned."""

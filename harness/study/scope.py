@@ -8,10 +8,11 @@ from harness.settings import show
 from harness.settings.levels import in_words
 from harness.settings.show import digits
 from harness.study.contrasts import Levels
-from harness.study.experiment import SPLITS, Experiment
+from harness.study.experiment import Experiment
 from harness.tasks.sameness import Examples, same_test
 from harness.tasks.scope import scope as of_task
 from harness.tasks.task import Task
+from harness.tasks.usable import SPLITS
 
 
 def scope(study: Experiment) -> list[str]:

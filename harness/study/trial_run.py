@@ -30,6 +30,7 @@ from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
 from harness.study.replicates import trained_alike
 from harness.tasks.task import Data, Task, fits
+from harness.tasks.usable import data_problems
 
 CPU = torch.device("cpu")
 
@@ -77,13 +78,16 @@ def trial_run(setup: Setup) -> list[Problem]:
         return found
     try:
         data = setup.task.data(0)
-        sizes, examples = setup.task.sizes(data), len(data.train)
     except InvalidStudy as error:
         return [problem.under("task") for problem in error.problems]
     except Exception as error:
         return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
-    if unusable := data.problems(type(setup.task)):
+    if unusable := data_problems(data, type(setup.task)):
         return [problem.under("task") for problem in unusable]
+    try:
+        sizes, examples = setup.task.sizes(data), len(data.train)
+    except Exception as error:
+        return [Problem("task", f"its `sizes` cannot be used: {first_line(error)}", show(setup.task))]
     if setup.differ == "data" and trained_alike(data, setup.task.data(1)):
         message = "needs a task that gives two seeds other training examples, and this one gives them the same"
         return [Problem("differ", f'{message}; see resample of the task, or use "noise"', show(setup.differ))]

@@ -32,7 +32,7 @@ def numbered(groups: Any, n: int) -> Tensor:
         raise _unusable(said, f"shape {names.shape}")
     if names.dtype.kind == "f" and (nan := int(np.isnan(names).sum())):
         raise _unusable("must name a group for each example; give one that is alone a number of its own", f"{nan} NaN")
-    if names.dtype == np.int64 and names.min() >= 0 and names.max() < n:
+    if n and names.dtype == np.int64 and names.min() >= 0 and names.max() < n:
         return torch.from_numpy(names)  # as they are: to sort many takes long
     return torch.from_numpy(np.unique(names, return_inverse=True)[1]).long()
 

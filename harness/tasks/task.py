@@ -29,7 +29,7 @@ class Data:
     """The examples one seed sees.
 
     Attributes:
-        x: (examples, …) floating-point inputs, or int64 tokens. Seeds may share one tensor.
+        x: (examples, …) float32 inputs, or int64 tokens. Seeds may share one tensor.
         y: (examples, …) int64 classes or floating-point targets, as the network is given them. Negative classes and NaN
             are for tasks with `losses` and `errors` of their own.
         train, validation, test: int64 indices of examples, none in two of them; a bootstrap repeats some in `train`.
@@ -58,23 +58,6 @@ class Data:
     def examples(self, split: Tensor) -> Examples:
         """The examples at these indices, x and y without label noise."""
         return self.x[split], (self.y if self.clean is None else self.clean)[split]
-
-    def problems(self, task: "type[Task] | None" = None) -> list[Problem]:
-        """Why a network cannot be trained on them, if it cannot: empty splits, no such example, unusable targets, or one alone.
-
-        Args:
-            task: that scores the outputs; None for one with the losses and errors of `Task`.
-        """
-        found = []
-        for name in ("train", "validation", "test"):
-            split = getattr(self, name)
-            if not len(split):
-                found.append(Problem(name, "must hold at least one example", "none"))
-            elif split.min() < 0 or split.max() >= min(len(self.x), len(self.y)):
-                message = f"must be indices of the examples, 0 to {min(len(self.x), len(self.y)) - 1}"
-                found.append(Problem(name, message, f"{split.min()} to {split.max()}"))
-        found += target_problems(self.y, task or Task)
-        return found or _constant_problems(self.y if self.clean is None else self.clean, task or Task)
 
 
 class Task(Component):
@@ -124,6 +107,8 @@ class Task(Component):
             raise InvalidStudy(found)
         origin = seed if self.resample == "split" else 0
         data = self.draw(origin)
+        if not isinstance(data, Data):
+            raise InvalidStudy([Problem("draw", "must return `harness.tasks.Data`", type(data).__name__)])
         if found := self.label_noise_problems(data.y):
             raise InvalidStudy(found)
         if self.label_noise:
@@ -263,41 +248,6 @@ def fits(output: Tensor, y: Tensor) -> bool:
     """
     rows = output.shape == (len(y), y[:1].numel())
     return rows or [n for n in output.shape if n > 1] == [n for n in y.shape if n > 1]
-
-
-def target_problems(y: Tensor, task: type[Task]) -> list[Problem]:
-    """Why a task cannot score outputs by these targets, if it cannot.
-
-    Negative classes, such as torch's −100, and NaN often mark what does not count. Only losses and errors of a task's own
-    can leave it out.
-
-    Args:
-        y: (examples, …) classes or numbers.
-        task: whose `losses` and `errors` are used.
-    """
-    numbers = y.is_floating_point()
-    marked = ~y.isfinite() if numbers else y < 0
-    shared = [name for name in ("losses", "errors") if getattr(task, name) is getattr(Task, name)]
-    count = int(marked.sum())
-    if not count or not (shared or count == y.numel()):
-        return []
-    nan = int(y.isnan().sum())
-    got = f"{nan} NaN, {count - nan} infinite" if numbers else f"smallest {int(y.min())}"
-    wanted = "all targets must be finite" if numbers else "classes must be ≥ 0"
-    way_out = f", or the task's own `{'` and `'.join(shared)}` must leave the others out" if shared else ""
-    return [Problem("y", f"{wanted}{way_out}; {count} of {y.numel()} are not", got)]
-
-
-def _constant_problems(y: Tensor, task: type[Task]) -> list[Problem]:
-    """That all targets are the same, (examples, …), where a task scores outputs as `Task` does."""
-    if task.losses is not Task.losses or (y != y[:1]).any():
-        return []
-    got = str(y[0].tolist()) if y[0].numel() <= MOST_SHOWN else f"{y[0].numel()} numbers"
-    return [Problem("y", "the targets of all examples are the same: there is nothing to learn", got)]
-
-
-MOST_SHOWN = 4
-"""Numbers of a target that a message names."""
 
 
 @functools.cache

@@ -10,7 +10,8 @@ from torch import Tensor
 from harness.settings import Note, Problem
 from harness.tasks.features import MANY
 from harness.tasks.pooled import Pooled, digest
-from harness.tasks.task import Task, target_problems
+from harness.tasks.task import Task
+from harness.tasks.usable import kind_problems, target_problems
 
 
 class Tensors(Pooled):
@@ -115,16 +116,8 @@ def _unlike(test: Tensor, tensor: Tensor, name: str) -> list[Problem]:
 
 def _problems(name: str, tensor: Tensor) -> list[Problem]:
     """Why `tensor`, seen alone, cannot be trained on: where it is, its kind of number, its size."""
-    ways_out = [
-        (tensor.layout != torch.strided, "must not be sparse", "to_dense()"),
-        (tensor.device.type != "cpu", "must be on the CPU, from where each device takes its share", "cpu()"),
-        (tensor.requires_grad, "must not require a gradient", "detach()"),
-    ]
-    found = [Problem(name, f"{message}; use {name}.{way}") for wrong, message, way in ways_out if wrong]
-    if not found and tensor.dtype not in (torch.float32, torch.int64):
-        whole = "tokens" if name == "x" else "classes"
-        message = f"must be float32 or int64; use {name}.float() for numbers, {name}.long() for {whole}"
-        found.append(Problem(name, message, str(tensor.dtype).removeprefix("torch.")))
+    way_out = f"{name}.float() for numbers, {name}.long() for {'tokens' if name == 'x' else 'classes'}"
+    found = kind_problems(name, tensor, (torch.float32, torch.int64), way_out)
     if not found and not (tensor.dim() and tensor.numel()):
         found.append(Problem(name, "must hold at least one example", _shape(tensor)))
     return found
