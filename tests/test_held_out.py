@@ -17,9 +17,10 @@ from harness.models import DropoutNet, SimpleRNN
 from harness.settings import InvalidStudy
 from harness.settings.randomness import ALL_SEEDS, stream
 from harness.settings.show import show
-from harness.study.scope import scope
+from harness.study.scope import budget, examples_in_words, scope, setups
 from harness.tasks import CharLM, Data, Friedman, Images, Tabular, Task, TemporalOrder, Tensors, from_dataset
 from harness.tasks.doubts import doubts
+from harness.tasks.leaks import repeated_inputs
 from harness.tasks.pooled import Pooled
 from harness.tasks.scope import scope as task_scope
 
@@ -377,6 +378,15 @@ def test_test_inputs_that_are_trained_on_too_are_said_before_a_study_trains():
     assert data_checks.splits(Twice()).level == "warning"
 
 
+def test_inputs_may_begin_anywhere_in_their_memory():
+    """Such as numbers after a header of one."""
+    x = torch.randn(801, generator=stream(0, "own"))[1:].view(200, 4)
+    x[190:] = x[:10]
+    splits = torch.arange(200).split([150, 20, 30])
+    found, same = (repeated_inputs(Data(inputs, torch.arange(200) % 2, *splits)) for inputs in (x, x.clone()))
+    assert found == same and "10 of 30 test examples" in found.sentence
+
+
 # ---------------------------------------------------------------- what a verdict is conditional on
 
 
@@ -397,6 +407,30 @@ def test_test_inputs_that_are_trained_on_too_are_said_before_a_study_trains():
 )  # fmt: skip
 def test_a_task_says_what_a_verdict_on_it_is_conditional_on(task, said):
     assert task_scope(task).startswith("Verdicts hold for tests on ") and task_scope(task).endswith(said)
+
+
+class Folds(Task):
+    """Folds of unequal size."""
+
+    def draw(self, seed):
+        x = torch.randn(300, 2, generator=stream(seed, "own"))
+        sizes = [60, 200, 100][seed % 3], 20, [40, 10, 20][seed % 3]
+        return Data(x, torch.arange(300) % 2, *torch.arange(sum(sizes)).split(sizes))
+
+
+def test_where_seeds_differ_in_the_sizes_of_their_splits_the_least_and_the_most_are_said():
+    study = Study(name="folds", task=Folds(), model=DropoutNet(hidden=(4,)), batch_size=6, steps=20, seeds=3)
+    assert scope(study)[0].startswith("Verdicts hold for tests on 10 to 40 examples, other ones for each seed")
+    assert examples_in_words(study) == {"train": "60 to 200", "validation": "20", "test": "10 to 40", "gap": "10 to 40"}
+    assert budget(study, setups(study)) == "20 steps, 0.6 to 2 epochs"
+
+
+def test_data_of_all_seeds_are_not_drawn_where_sizes_cannot_differ(monkeypatch):
+    study = Study(name="x", task=tensors(60), model=DropoutNet(hidden=(4,)), batch_size=6, steps=20, seeds=9)
+    seen, data = set(), Tensors.data
+    monkeypatch.setattr(Tensors, "data", lambda task, seed: seen.add(seed) or data(task, seed))
+    assert scope(study) and examples_in_words(study)["train"] == "36" and "epoch" in budget(study, setups(study))
+    assert seen <= {0}
 
 
 class Split(Task):

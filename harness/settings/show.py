@@ -112,6 +112,17 @@ THOUSAND, MILLION = 999.5, 1e6
 """Numbers from the one to below the other are written whole."""
 
 
+def spread(numbers: Iterable[float]) -> str:
+    """One number, or the least and the most.
+
+    >>> spread([5, 5]), spread([1000, 64, 300]), spread([0.1234, 10.0])
+    ('5', '64 to 1,000', '0.123 to 10')
+    """
+    found = list(numbers)
+    low, high = (f"{n:,}" if isinstance(n, int) else digits(n) for n in (min(found), max(found)))
+    return low if low == high else f"{low} to {high}"
+
+
 def counted(n: int, one: str, several: str | None = None) -> str:
     """So many of something, in the words for one or for several; these are the word for one and an s where not given.
 

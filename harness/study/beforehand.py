@@ -109,7 +109,7 @@ def _too_fine(study: Experiment, claim: Estimated) -> str:
     )
     if not split or claim.above is not None or claim.smallest_effect == 0 or predicts_numbers(study):
         return ""
-    examples = min(count[split] for count in map(study.examples, setups(study)))
+    examples = min(count[split] for setup in setups(study) for count in study.examples_of_seeds(setup))
     many = claim.smallest_effect * examples
     if many >= FEW_EXAMPLES:
         return ""

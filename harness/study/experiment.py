@@ -17,6 +17,7 @@ from harness.study.claims import AnyClaim
 from harness.study.contrasts import Levels
 from harness.study.published import Published
 from harness.study.statement import Estimated
+from harness.tasks.split_sizes import split_sizes
 from harness.tasks.usable import SPLITS
 
 MOST_SEEDS = 10**6
@@ -170,14 +171,25 @@ class Experiment(Setup):
         Args:
             setup: of one of the study's trials.
         """
-        counts: dict[Any, dict[str, int]] = self.__dict__.setdefault("_counts", {})
-        if setup.task not in counts:
-            try:
-                data = setup.task.data(0)
-                counts[setup.task] = {name: len(getattr(data, name)) for name in SPLITS}
-            except Exception:  # of a user's task too
-                return dict.fromkeys(SPLITS, 1)
-        return counts[setup.task]
+        try:
+            return self._counted(setup.task, [0])[0]
+        except Exception:  # of a user's task too
+            return dict.fromkeys(SPLITS, 1)
+
+    def examples_of_seeds(self, setup: Setup) -> list[dict[str, int]]:
+        """The different numbers of examples that the seeds of the confirm phase have in each split, by its name.
+
+        Args:
+            setup: of one of the study's trials, which can be run.
+        """
+        return self._counted(setup.task, [0] if setup.differ == "noise" else self.confirm_seeds())
+
+    def _counted(self, task: Any, seeds: list[int]) -> list[dict[str, int]]:
+        counts: dict[Any, list[dict[str, int]]] = self.__dict__.setdefault("_counts", {})
+        key = task, tuple(seeds)
+        if key not in counts:
+            counts[key] = split_sizes(task, seeds)
+        return counts[key]
 
     def _setup(self, values: Levels) -> Setup:
         made: dict[Any, Setup] = self.__dict__.setdefault("_setups", {})

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from harness.engine.setup import Setup
 from harness.settings import show
 from harness.settings.levels import in_words
-from harness.settings.show import digits
+from harness.settings.show import spread
 from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.tasks.sameness import Examples, same_test
@@ -18,7 +18,7 @@ from harness.tasks.usable import SPLITS
 def scope(study: Experiment) -> list[str]:
     """What verdicts are conditional on, a sentence for all cells, or one with the levels that decide it for each that differs."""
     kinds = [(setup.task, setup.differ) for setup in setups(study)]
-    scopes = {kind: of_task(*kind) for kind in dict.fromkeys(kinds)}
+    scopes = {kind: of_task(*kind, study.confirm_seeds()) for kind in dict.fromkeys(kinds)}
     said = [(cell, scopes[kind]) for cell, kind in zip(study.cells(), kinds, strict=True)]
     tested = _test_sets([task for task, _ in kinds])
     deciding = [path for path in study.sweeps() if _decides(path, said)]
@@ -60,11 +60,11 @@ def setups(study: Experiment, *, end: Literal["low", "high"] = "low") -> list[Se
 
 
 def examples_in_words(study: Experiment) -> dict[str, str]:
-    """How many examples numbers are measured on, for `measured_on`: of each split one number, or those of all cells.
+    """How many examples numbers are measured on, for `measured_on`: of each split one number, or those of all cells and seeds.
 
     Under `gap` the training examples on which the training loss is measured: as many as there are test examples, if there are.
     """
-    counts = [study.examples(setup) for setup in setups(study)]
+    counts = [count for setup in setups(study) for count in study.examples_of_seeds(setup)]
     found = {name: spread(count[name] for count in counts) for name in SPLITS}
     return found | {"gap": spread(min(count["test"], count["train"]) for count in counts)}
 
@@ -73,17 +73,10 @@ def budget(study: Experiment, trained: Iterable[Setup]) -> str:
     """How long runs train, in steps and epochs: of each one number, or the least and the most of some setups."""
     each = list(trained)
     steps = [setup.steps for setup in each]
-    epochs = [setup.steps * setup.examples_a_step / study.examples(setup)["train"] for setup in each]
+    epochs = [
+        setup.steps * setup.examples_a_step / count["train"]
+        for setup in each
+        for count in study.examples_of_seeds(setup)
+    ]
     several = ["" if set(numbers) == {1} else "s" for numbers in (steps, epochs)]
     return f"{spread(steps)} step{several[0]}, {spread(epochs)} epoch{several[1]}"
-
-
-def spread(numbers: Iterable[float]) -> str:
-    """One number, or the least and the most.
-
-    >>> spread([5, 5]), spread([1000, 64, 300]), spread([0.1234, 10.0])
-    ('5', '64 to 1,000', '0.123 to 10')
-    """
-    found = list(numbers)
-    low, high = (f"{n:,}" if isinstance(n, int) else digits(n) for n in (min(found), max(found)))
-    return low if low == high else f"{low} to {high}"

@@ -78,11 +78,12 @@ def trial_run(setup: Setup) -> list[Problem]:
         return found
     try:
         data = setup.task.data(0)
+        unusable = data_problems(data, type(setup.task))
     except InvalidStudy as error:
         return [problem.under("task") for problem in error.problems]
     except Exception as error:
         return [Problem("task", f"gives no data: {first_line(error)}", show(setup.task))]
-    if unusable := data_problems(data, type(setup.task)):
+    if unusable:
         return [problem.under("task") for problem in unusable]
     try:
         sizes, examples = setup.task.sizes(data), len(data.train)

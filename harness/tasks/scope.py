@@ -1,22 +1,28 @@
 """What a verdict on a task is conditional on, in words: which examples are fixed, and what differs between seeds."""
 
-from harness.settings.show import counted
+from collections.abc import Sequence
+
+from harness.settings.show import counted, spread
+from harness.tasks.split_sizes import split_sizes
 from harness.tasks.task import Data, Differ, Task
 
 HELD = "are those of seed 0, and verdicts conditional on these"
 
 
-def scope(task: Task, differ: Differ = "all") -> str:
+def scope(task: Task, differ: Differ = "all", seeds: Sequence[int] = (0, 1)) -> str:
     """A sentence on the examples that are tested on, on what differs between seeds, and on a unit that needs saying.
 
     Args:
         task: what is learned.
         differ: see `harness.engine.setup.Setup`.
+        seeds: that are tested.
     """
     data = task.data(0)
-    of_test = counted(len(data.test), "example")
-    fixed = differ == "noise" or task.fixes_test()
-    tested = f"one fixed test set of {of_test}" if fixed else f"{of_test}, other ones for each seed"
+    if differ == "noise" or task.fixes_test():
+        tested = f"one fixed test set of {counted(len(data.test), 'example')}"
+    else:
+        most = [sizes["test"] for sizes in split_sizes(task, seeds)]
+        tested = f"{spread(most)} example{'s' * (max(most) > 1)}, other ones for each seed"
     unit = task.unit()
     return f"Verdicts hold for tests on {tested}; {_of_seeds(task, data, differ)}{unit and f'; {unit}'}."
 
