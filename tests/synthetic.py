@@ -84,8 +84,8 @@ class FakeStudy:
             task=DIGITS, model=DropoutNet(), **{name: found[name] for name in ("steps", "batch_size") if name in found}
         )
 
-    def examples(self, setup: Setup) -> dict[str, int]:
-        return {"train": 1079, "validation": 359, "test": 359}
+    def examples_of_seeds(self, setup: Setup) -> list[dict[str, int]]:
+        return [{"train": 1079, "validation": 359, "test": 359}]
 
 
 def rnn_clip(**changes: Any) -> FakeStudy:
