@@ -35,7 +35,7 @@ def kind_problems(name: str, value: Any, kinds: tuple[torch.dtype, ...], otherwi
     Args:
         name: of it.
         value: a tensor, if it is one.
-        kinds: of numbers that it may have, the first ones named.
+        kinds: of numbers that it may have, of which a sentence names the first two.
         otherwise: what to do about other kinds.
     """
     if not isinstance(value, Tensor):
@@ -57,7 +57,8 @@ FLOATS = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 def _kind_problems(data: Data) -> Iterator[Problem]:
-    yield from kind_problems("x", data.x, (torch.float32, torch.int64), "x.float() for numbers, x.long() for tokens")
+    wide = (torch.float32, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+    yield from kind_problems("x", data.x, wide, "x.float() for numbers, x.long() for tokens")
     kinds = (torch.float32, torch.int64, *FLOATS)
     yield from kind_problems("y", data.y, kinds, "y.float() for numbers, y.long() for classes")
     for name in SPLITS:
