@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 pytest.importorskip("ray")
 
 from click.testing import CliRunner
-from own_study import MINE, tables
+from own_study import MINE, harness_run, tables
 from ray.cluster_utils import Cluster
 from test_executors import loaded, populations_of, trained_here, whole
 
@@ -132,6 +133,18 @@ def test_same_bytes_as_on_this_host(tmp_path: Path, cluster: Cluster) -> None:
         )
         assert done.exit_code == 0, done.output
     assert tables(tmp_path / "ray" / "mine-quick") == tables(tmp_path / "here" / "mine-quick")
+
+
+def test_a_cluster_of_its_own_trains_a_study_and_ends_with_it(tmp_path: Path) -> None:
+    """Ray ends what it starts on this host with the thread that started it: by the command, and by a script."""
+    (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "script.py").write_text(MINE + "\nstudy.run(ray='local', results='script')\n")
+    assert harness_run(tmp_path / "mine.py", "--workers", "1", results=tmp_path / "here").exit_code == 0
+    for command in (["-m", "harness.run", "mine.py", "--ray", "local", "--results", "command"], ["script.py"]):
+        done = subprocess.run([sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    for results in ("command", "script"):
+        assert tables(tmp_path / results / "mine") == tables(tmp_path / "here" / "mine")
 
 
 def test_a_host_that_cannot_train_is_left_out_and_that_is_said_once(

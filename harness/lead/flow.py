@@ -24,7 +24,7 @@ from harness.lead.as_begun import described, keep_kind, planner, still_widened
 from harness.lead.interruption import Interrupted, Stop, what_to_do, why_stopped
 from harness.lead.leader import Leader
 from harness.lead.options import Options
-from harness.lead.placing import placing
+from harness.lead.placing import Placing, placing
 from harness.lead.preparation import preparing_report
 from harness.lead.progress.best import best_of, better
 from harness.lead.progress.progress import Progress
@@ -48,7 +48,6 @@ from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.reporting.whole import making
 from harness.settings import InvalidStudy
-from harness.settings.beforehand import Beforehand
 from harness.settings.patience import Patience, Stopped, Unreachable
 from harness.settings.show import counted
 from harness.study import Study
@@ -271,9 +270,7 @@ def trained(progress: Progress, seconds: float) -> str:
     return f"Trained {counted(progress.trained_runs, 'run')} in {duration(seconds)}; writing the report."
 
 
-def place(
-    study: Study, options: Options, begun: Beforehand[tuple[Executor, Placement]] | None = None
-) -> tuple[Executor, Placement]:
+def place(study: Study, options: Options, begun: Placing | None = None) -> tuple[Executor, Placement]:
     """What trains the study, and where and how it does; says what is no population and why.
 
     Args:
@@ -285,7 +282,7 @@ def place(
         InvalidStudy: it cannot train there, or options contradict each other.
     """
     options.display.tell(Phase("prepare"))
-    executor, placement = (begun or placing(study, options)).result()
+    executor, placement = (begun or placing(study, options))()
     options.note(notes(placement.ways))
     options.say(f"Training on {placement.devices}{placement.words}.")
     return executor, placement

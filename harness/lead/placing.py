@@ -1,5 +1,7 @@
 """How a study is going to train, found out by another process while this one does something else."""
 
+from collections.abc import Callable
+
 from harness.execution.placement import Placement
 from harness.execution.selection import on_cluster, on_host
 from harness.execution.trainer import Executor
@@ -9,9 +11,18 @@ from harness.settings.beforehand import Beforehand
 from harness.study import Study
 
 
-def placing(study: Study, options: Options) -> Beforehand[tuple[Executor, Placement]]:
-    """Begin to find out for `place`, in another process, how the study trains."""
-    return Beforehand(lambda: _placed(study, options))
+Placing = Callable[[], tuple[Executor, Placement]]
+"""What trains a study and how it does, once that is known."""
+
+
+def placing(study: Study, options: Options) -> Placing:
+    """Begin to find out for `place`, in another process, how the study trains.
+
+    A cluster is connected by who asks for the result: Linux ends what Ray starts on this host with the thread that started it.
+    """
+    if options.ray is not None:
+        return lambda: _placed(study, options)
+    return Beforehand(lambda: _placed(study, options)).result
 
 
 def _placed(study: Study, options: Options) -> tuple[Executor, Placement]:

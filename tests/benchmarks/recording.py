@@ -82,7 +82,7 @@ def main() -> None:
     led: dict[str, float] = {}
 
     def place(*arguments: object) -> object:
-        _, placement = placing(*arguments[:2]).result()  # type: ignore[arg-type]
+        _, placement = placing(*arguments[:2])()  # type: ignore[arg-type]
         ways = {name: replace(way, width=chosen.width) for name, way in placement.ways.items()}
         return Answers(study.evaluations), replace(placement, ways=ways)
 
