@@ -4,9 +4,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -36,6 +39,7 @@ study = Study(name="small", task=Images(), model=Model(Net, dropout=Sweep(0.0, 0
 
 BESIDE = """
 import os, signal, time
+from functools import cache
 from pathlib import Path
 from torch import nn
 
@@ -145,6 +149,36 @@ def test_a_cluster_of_its_own_trains_a_study_and_ends_with_it(tmp_path: Path) ->
         assert done.returncode == 0, done.stdout + done.stderr
     for results in ("command", "script"):
         assert tables(tmp_path / results / "mine") == tables(tmp_path / "here" / "mine")
+
+
+def test_a_cluster_that_is_lost_is_said_and_what_is_finished_is_saved(tmp_path: Path) -> None:
+    """The head of it is killed while a worker trains."""
+    (tmp_path / "mine.py").write_text(MINE)
+    command = [sys.executable, "-m", "harness.run", "mine.py", "--ray", "local", "--set", "steps=1000000"]
+    with (tmp_path / "said").open("w") as file:  # a pipe Ray's own processes would hold open for a while
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=file, stderr=subprocess.STDOUT)
+    while "Training begins" not in (tmp_path / "said").read_text():
+        assert process.poll() is None
+        time.sleep(0.1)
+    (head,) = [child for child in psutil.Process(process.pid).children() if child.name() == "gcs_server"]
+    head.kill()
+    exit_code, said = process.wait(), (tmp_path / "said").read_text()
+    assert exit_code == 130, said
+    assert "Stopped, the cluster is lost: " in said
+    assert "0 of 24 runs are saved; once that is mended, the same command continues." in said
+
+
+def test_without_a_cluster_on_this_host_it_is_said_how_to_start_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", cache(set))
+    monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda *_: None)
+    (tmp_path / "mine.py").write_text(MINE)
+    refused = CliRunner().invoke(run.main, [str(tmp_path / "mine.py"), "--results", str(tmp_path), "--ray", "auto"])
+    assert refused.exit_code == 2
+    message = "--ray: there is no cluster here; start one with `ray start --head`, or give host:port (got auto)"
+    assert message in refused.output
 
 
 def test_a_host_that_cannot_train_is_left_out_and_that_is_said_once(

@@ -5,11 +5,9 @@ process with its GPU task. Actors are asked for as long as jobs wait, so that ho
 cannot train they stay without being used, so that no others are started there.
 """
 
-import logging
 import math
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -30,6 +28,7 @@ from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import groups
 from harness.engine.runs import Run
 from harness.engine.way import Way
+from harness.execution.connection import Connection, hosts
 from harness.execution.costs import Costs
 from harness.execution.examination import code
 from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Worker, sent
@@ -42,9 +41,6 @@ from harness.ledger.trial_runs import sample_runs
 from harness.settings import InvalidStudy, Problem, first_line
 from harness.settings.patience import Stopped
 from harness.study import Study
-
-REACHED_IN_S = 5
-"""How long an address may take to answer."""
 
 ASKED_AHEAD = 64
 """Actors that are asked for and have no room yet, at most."""
@@ -95,13 +91,13 @@ class Ray(Foreman[Place]):
     """Trains on a Ray cluster. It is connected when it is made, until the block or the process ends.
 
     Args:
-        address: see `connect`.
+        address: see `Connection`.
         gpus: of a population: with a fraction several share one, 0 is a core; None is 1 if the cluster has GPUs, else 0.
         study: what is trained; sent to each actor when it starts.
         keeping: what is kept of training besides its numbers; checkpoints only where its folder is that of the leader.
 
     Raises:
-        InvalidStudy: the study cannot be sent, or the cluster cannot be reached or has no room for a population.
+        InvalidStudy: the study cannot be sent, or the cluster cannot be reached.
     """
 
     def __init__(self, address: str, gpus: float | None, study: Study, keeping: Keeping = NOTHING) -> None:
@@ -110,13 +106,10 @@ class Ray(Foreman[Place]):
         with TemporaryDirectory() as folder:
             source = Path(__file__).parents[1]
             shutil.copytree(source, Path(folder, "harness"), ignore=shutil.ignore_patterns("__pycache__"))
-            connect(address, folder)
+            self._connection = Connection(address, folder)
         self._packed = ray.put(packed)
         self._gpus = float(any("GPU" in host for host in hosts())) if gpus is None else gpus
         self._left_out: set[str] = set()
-        if not self._places():
-            wanted = f"a core and {self._gpus:g} GPU" if self._gpus else "a core"
-            raise InvalidStudy([Problem("--ray", f"no host of the cluster has {wanted} for a population")])
 
     def __enter__(self) -> Self:
         """Nothing to start before there are jobs."""
@@ -147,11 +140,18 @@ class Ray(Foreman[Place]):
                 share of what is free.
 
         Raises:
-            InvalidStudy: `memory` is no size, or no host of the cluster can train the study.
+            InvalidStudy: `memory` is no size, or no host of the cluster has room for a population or can train the study.
         """
         parse_memory(memory, torch.device("cpu"))
-        examine, worker = partial(self._examine, memory=memory), self._idle()
-        ways, places = examine(groups(sample_runs(self._study))), self._places()
+        if not self._places():
+            wanted = f"a core and {self._gpus:g} GPU" if self._gpus else "a core"
+            raise InvalidStudy([Problem("--ray", f"no host of the cluster has {wanted} for a population")])
+        examine = partial(self._examine, memory=memory)
+        try:
+            worker = self._idle()
+            ways, places = examine(groups(sample_runs(self._study))), self._places()
+        except Stopped as lost:
+            raise InvalidStudy([Problem("--ray", str(lost))]) from None
         kind = torch.device("cuda" if self._gpus else "cpu")
         devices = f"{places} places on a Ray cluster, such as {worker.place}: {worker.device}"
         return Placement([kind] * places, ways, examine, Costs(ways, self._study.evaluations), devices)
@@ -160,8 +160,11 @@ class Ray(Foreman[Place]):
         """See `examination.examine`, on an actor that does nothing else."""
         messages = {name: sent(self._study, runs) for name, runs in grouped.items()}
         worker = self._idle()
+        call = worker.actor.examine.remote(messages, memory, code())
+        while not self._answered([call]):
+            pass
         with at_first():
-            found: dict[str, Way] = fetch(worker.actor.examine.remote(messages, memory, code()))
+            found: dict[str, Way] = fetch(call)
         return found
 
     def _idle(self) -> Place:
@@ -206,47 +209,16 @@ class Ray(Foreman[Place]):
 
     def _heard(self) -> list[Place]:
         calls = {worker.call: worker for worker in self._workers if worker.call is not None}
-        return [calls[call] for call in ray.wait(list(calls), timeout=HEARD_WITHIN_S)[0]]
+        return [calls[call] for call in self._answered(list(calls))]
 
+    def _answered(self, calls: list[Any]) -> list[Any]:
+        """The first of some calls that is answered, within a while.
 
-def connect(address: str, folder: str) -> None:
-    """Connect this process to a Ray cluster.
-
-    Args:
-        address: `auto` (the cluster that this host is part of, or `RAY_ADDRESS`), `host:port`, `ray://host:port`, or
-            `local` for one that is started on this host and ends with the process.
-        folder: what every process of the cluster shall find in its working directory.
-
-    Raises:
-        InvalidStudy: there is no such cluster, or it refuses.
-    """
-    settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    if address not in ("auto", "local"):
-        host, colon, port = address.removeprefix("ray://").rpartition(":")
-        if not (colon and port.isdigit()):
-            raise InvalidStudy([Problem("--ray", "needs auto, local, host:port or ray://host:port", address)])
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), REACHED_IN_S).close()
-        except OSError as error:
-            raise _unreachable(address, error) from None
-    if address != "local":  # else Ray waits for minutes
-        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")
-        os.environ.setdefault("RAY_py_gcs_connect_timeout_s", str(REACHED_IN_S))
-    environment = {"working_dir": folder}
-    try:
-        ray.init(address, runtime_env=environment, logging_level=logging.ERROR, log_to_driver=False, **settings)
-    except Exception as error:
-        raise _unreachable(address, error, "; if the cluster asks for a token, set RAY_AUTH_MODE=token") from None
-
-
-def hosts() -> list[dict[str, float]]:
-    """What each host of the cluster has: `CPU` and `GPU`, in numbers."""
-    return [host["Resources"] for host in ray.nodes() if host["Alive"]]  # type: ignore[no-untyped-call]
-
-
-def _unreachable(address: str, error: Exception, hint: str = "") -> InvalidStudy:
-    text = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-    return InvalidStudy([Problem("--ray", f"cannot connect: {text.splitlines()[0]}{hint}", address)])
+        Raises:
+            Stopped: the cluster is lost.
+        """
+        self._connection.check()
+        return ray.wait(calls, timeout=HEARD_WITHIN_S)[0]
 
 
 def fetch(call: Any) -> Any:

@@ -39,7 +39,11 @@ def on_cluster(
         raise InvalidStudy([Problem("--ray", "needs the extra: pip install 'ablation-harness[cluster]'")]) from None
     cluster = Ray(address, gpus, study, keeping)
     say("Measuring populations on the cluster, as soon as it has room for one.")
-    placed = cluster.placement(memory)
+    try:
+        placed = cluster.placement(memory)
+    except BaseException:
+        cluster.__exit__()
+        raise
     for note in cluster.notes():
         say(note)
     return cluster, placed

@@ -10,7 +10,6 @@ from harness.settings import InvalidStudy, Problem
 from harness.settings.beforehand import Beforehand
 from harness.study import Study
 
-
 Placing = Callable[[], tuple[Executor, Placement]]
 """What trains a study and how it does, once that is known."""
 
