@@ -54,7 +54,7 @@ SECTIONS = {
 )
 @click.option(
     "--workers",
-    type=click.IntRange(min=1),
+    type=int,
     metavar="N",
     help="Processes on each device [one; on a CPU one for each core].",
 )
@@ -62,7 +62,7 @@ SECTIONS = {
 @click.option("--ray", metavar="ADDRESS", help="Train on a Ray cluster: auto, host:port, ray://host:port, or local.")
 @click.option(
     "--gpus-per-population",
-    type=click.FloatRange(min=0, max=1),
+    type=float,
     metavar="SHARE",
     help="With --ray; a fraction lets several share a GPU, 0 is a core [1 if the cluster has GPUs, else 0].",
 )
@@ -84,13 +84,13 @@ SECTIONS = {
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=float,
     metavar="SECONDS",
     help="Begin no more work after this time; the same command continues.",
 )
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(min=0),
+    type=float,
     default=300.0,
     show_default=True,
     metavar="SECONDS",

@@ -566,7 +566,7 @@ def test_weights_of_a_study_are_found_from_its_results(tmp_path: Path) -> None:
         found.weights((7, 0))
 
 
-@pytest.mark.parametrize(("options", "message"), [({"keep_weights": "bst"}, "--keep-weights: must be best or last .got bst."), ({"checkpoint_every": -1.0}, "--checkpoint-every: must be 0 s or more .got -1.0.")])  # fmt: skip
+@pytest.mark.parametrize(("options", "message"), [({"keep_weights": "bst"}, "--keep-weights: input should be 'best' or 'last' .got 'bst'."), ({"checkpoint_every": -1.0}, "--checkpoint-every: input should be greater than or equal to 0 .got -1.0.")])  # fmt: skip
 def test_options_from_python_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidStudy, match=message):
         Options(**options)

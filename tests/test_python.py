@@ -5,13 +5,17 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from own_study import MINE, harness_run, tables
 
 import harness
+from harness import Study
+from harness.models import DropoutNet
 from harness.settings import InvalidStudy
+from harness.tasks import Images
 
 SCRIPT = (
     MINE
@@ -78,13 +82,50 @@ def test_loaded_results_are_tidy_frames(ran: Path) -> None:
     assert isinstance(found.runs, pd.DataFrame)
 
 
-def test_devices_may_be_numbers_and_are_checked() -> None:
-    from harness import Study
-    from harness.models import DropoutNet
-    from harness.tasks import Images
+def small() -> Study:
+    return Study(name="x", task=Images(), model=DropoutNet(hidden=(8,)), steps=2, evaluations=1)
 
-    study = Study(name="x", task=Images(), model=DropoutNet(hidden=(8,)), steps=2)
+
+def test_devices_may_be_numbers_and_are_checked() -> None:
     with pytest.raises(InvalidStudy, match="no such device here"):
-        study.run(devices=[0, 99], quiet=True)
-    with pytest.raises(TypeError, match="widht"):
-        study.run(widht=3)
+        small().run(devices=[0, 99], quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"workers": 0}, r"^--workers: input should be greater than or equal to 1 \(got 0\)$"),
+        ({"workers": 1.5}, "^--workers: input should be a valid integer"),
+        ({"timeout": -1}, r"^--timeout: input should be greater than or equal to 0 \(got -1\)$"),
+        ({"timeout": float("nan")}, r"^--timeout: must be a number \(got nan\)$"),
+        ({"memory": 4}, r"^--memory: input should be a valid string; such as '4G' \(got 4\)$"),
+        ({"checkpoint_every": "x"}, "^--checkpoint-every: input should be a valid number"),
+        (
+            {"gpus_per_population": 5.0, "ray": "local"},
+            "^--gpus-per-population: input should be less than or equal to 1",
+        ),
+        ({"results": 3}, "^--results: input"),
+        ({"storage": 3}, "^--storage: input should be a valid string"),
+        ({"verbose": "yes"}, "^--verbose: input should be a valid boolean"),
+        ({"quick": "yes"}, "^--quick: input should be a valid boolean"),
+        ({"workers": 0, "timeout": -1}, "^--workers: .*\n--timeout: "),
+        ({"device": "cpu"}, r"^device: unknown option; did you mean devices\? \(got 'cpu'\)$"),
+        ({"set": {"steps": 3}}, "^set: unknown option; valid names: devices, workers, "),
+        ({"started": 0.0}, "^started: unknown option"),
+        ({"verbose": True, "quiet": True}, "^--verbose: contradicts --quiet; give one of them$"),
+        ({"seeds": "9-5"}, "^seeds: 9-5 ends before it begins; write 5-9"),
+        ({"seeds": 2.5}, "^seeds: needs a number of seeds"),
+    ],
+    ids=str,
+)
+def test_options_are_checked_as_those_of_the_command(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InvalidStudy, match=message):
+        small().run(**{"results": tmp_path / "results"} | options)
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_says_what_would_run_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert small().run(dry_run=True, seeds="5-6", devices="cpu", results=tmp_path / "results") is None
+    assert "2 seeds a cell; 2 runs in all" in (said := capsys.readouterr().out)
+    assert "Nothing was run." in said
+    assert not list(tmp_path.iterdir())

@@ -55,9 +55,7 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     with options.display:
         begin(study, options)
         if options.dry_run:
-            _, placement = place(study)
-            options.say(rehearse(study, options, placement))
-            options.display.tell(Ended(DONE))
+            rehearse(study, options, place(study))
             return DONE
         report = options.results / study.name / "report.html"
         if report.exists() and is_complete(study, options):

@@ -2,10 +2,12 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import Field
 
 from harness.engine.keeping import Keeping
 from harness.engine.kept_weights import Which
@@ -13,6 +15,13 @@ from harness.lead.terminal.displays import Display, Lines
 from harness.lead.terminal.events import Said
 from harness.ledger.records.tracking import default_tracking_uri
 from harness.settings import InvalidStudy, Problem
+from harness.settings.checking import check_value
+from harness.settings.quantities import Hint
+
+Seconds = Annotated[float, Field(ge=0)]
+
+ADDRESSES = ("storage", "tracking_uri")
+"""May hold a password, since they are not recorded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +49,17 @@ class Options:
     """
 
     devices: str = "auto"
-    workers: int | None = None
-    memory: str | None = None
+    workers: Annotated[int, Field(ge=1)] | None = None
+    memory: Annotated[str, Hint("such as '4G'")] | None = None
     ray: str | None = None
-    gpus_per_population: float | None = None
+    gpus_per_population: Annotated[float, Field(ge=0, le=1)] | None = None
     storage: str | None = None
     tracking_uri: str | None = None
     results: Path = Path("results")
-    timeout: float | None = None
+    timeout: Seconds | None = None
     until_decided: bool = False
     retry_failed: bool = False
-    checkpoint_every: float = 300.0
+    checkpoint_every: Seconds = 300.0
     keep_weights: Which | None = None
     dry_run: bool = False
     verbose: bool = False
@@ -58,17 +67,12 @@ class Options:
     started: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        """Look at what the command line has looked at already.
+        """Check every value, wherever it comes from.
 
         Raises:
-            InvalidStudy: a value is none that there is.
+            InvalidStudy: with every one that is none.
         """
-        found = []
-        if not self.checkpoint_every >= 0:
-            found.append(Problem("--checkpoint-every", "must be 0 s or more", str(self.checkpoint_every)))
-        if self.keep_weights not in (None, *get_args(Which)):
-            found.append(Problem("--keep-weights", "must be best or last", str(self.keep_weights)))
-        if found:
+        if found := list(misfits(KINDS, vars(self))):
             raise InvalidStudy(found)
 
     def keeping(self, study: str) -> Keeping:
@@ -93,3 +97,18 @@ class Options:
         """Tell what the user should know, a line each."""
         for note in notes:
             self.say(f"  note:    {note}")
+
+
+KINDS = {
+    name: kind
+    for name, kind in get_type_hints(Options, include_extras=True).items()
+    if name not in ("display", "started")  # of the command or the call itself
+}
+"""What each option may be, by its name."""
+
+
+def misfits(kinds: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with values of options, by the annotation of each."""
+    for name, kind in kinds.items():
+        _, problems = check_value(kind, values[name], (str,) if name in ADDRESSES else ())
+        yield from (problem.under(f"--{name.replace('_', '-')}") for problem in problems)

@@ -1,13 +1,17 @@
 """A dry run: what a study would cost, what of it is done, and whether it would be refused. Nothing is written."""
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 from harness.execution.placement import Placement
+from harness.execution.trainer import Executor
 from harness.lead.as_begun import DEVICE_KIND, check_kind
+from harness.lead.ending import DONE
 from harness.lead.looks import check_looks
 from harness.lead.options import Options
 from harness.lead.terminal.durations import about
+from harness.lead.terminal.events import Ended
 from harness.ledger.entries import There
 from harness.ledger.peek import look
 from harness.ledger.records.tracking import RecordError, check
@@ -26,12 +30,21 @@ def is_complete(study: Study, options: Options) -> bool:
     return _look(study, options)[0].complete
 
 
-def rehearse(study: Study, options: Options, placement: Placement) -> str:
-    """What a run with these options would do, in words.
+def rehearse(study: Study, options: Options, placed: tuple[Executor, Placement]) -> None:
+    """Say what a run with these options would do; what would train it is stopped.
 
     Raises:
         InvalidStudy: what the run itself would be refused for.
     """
+    executor, placement = placed
+    with ExitStack() as unused:
+        unused.push(executor)
+        options.say(_would_do(study, options, placement))
+    options.display.tell(Ended(DONE))
+
+
+def _would_do(study: Study, options: Options, placement: Placement) -> str:
+    """What a run would do, in words."""
     if options.until_decided:
         check_looks(study)
     check_addresses(options.storage, options.tracking_uri)

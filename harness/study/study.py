@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch.nn as nn
 
@@ -89,32 +89,41 @@ class Study(Experiment):
             raise InvalidStudy(found)
         self.__dict__["_notes"] = [str(note) for note in notes_beforehand(self) + tried]
 
+    @overload
+    def run(self, *, dry_run: Literal[True], **options: Any) -> None: ...
+
+    @overload
     def run(
-        self, *, seeds: int | Sequence[int] | None = None, devices: str | Sequence[int | str] = "auto",
+        self, *, seeds: int | str | Sequence[int] | None = None, devices: str | Sequence[int | str] = "auto",
         results: str | Path = "results", **options: Any,
-    ) -> "Results":  # fmt: skip
+    ) -> "Results": ...  # fmt: skip
+
+    def run(
+        self, *, seeds: int | str | Sequence[int] | None = None, devices: str | Sequence[int | str] = "auto",
+        results: str | Path = "results", **options: Any,
+    ) -> "Results | None":  # fmt: skip
         """Run this study from Python, with the command's engine, records, progress and resume.
 
         The same call again goes on where the last one stopped; of a finished study it trains nothing, of one that has grown
         what it lacks.
 
         Args:
-            seeds: of the confirm phase, how many or which; None for those of the study.
+            seeds: of the confirm phase, how many or which, as numbers or as `"5-9"`; None for those of the study.
             devices: `auto`, `cpu`, or CUDA devices such as `[0, 1]`.
             results: folder of all results.
             **options: the other ones of the command, by name: `workers`, `memory`, `ray`, `gpus_per_population`, `storage`,
-                `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `until_decided`, `verbose`, `quiet`; see
-                `harness.lead.options.Options`; and `widen=True`, as in `Study(widen=True)`.
+                `tracking_uri`, `timeout`, `checkpoint_every`, `keep_weights`, `retry_failed`, `until_decided`, `dry_run`, `verbose`,
+                `quiet`, `quick`; see `harness.lead.options.Options`; and `widen=True`, as in `Study(widen=True)`.
 
         Returns:
-            What `harness.load` reads from the study's folder; runs that failed are among its `runs`.
+            What `harness.load` reads from the study's folder; runs that failed are among its `runs`. None of a dry run.
 
         Raises:
             InvalidStudy: it cannot run so.
             Interrupted: by Ctrl-C, at `timeout`, or by a disk or database; what is done is saved.
         """
         api = import_module("harness.lead.api")  # by name, the one way up: what a user has in hand is the study
-        found: Results = api.run(self, seeds=seeds, devices=devices, results=results, **options)
+        found: Results | None = api.run(self, seeds=seeds, devices=devices, results=results, **options)
         return found
 
     def description(self) -> dict[str, str]:
