@@ -81,8 +81,11 @@ class Postgres:
         self.start()
         self._server.psql("ALTER SYSTEM SET fsync = off")  # it need not survive a power failure
         self._server.psql("SELECT pg_reload_conf()")
-        self._server.psql("CREATE DATABASE trials")
-        self._server.psql("CREATE DATABASE tracking")
+        self.create("trials")
+        self.create("tracking")
+
+    def create(self, database: str) -> None:
+        self._server.psql(f"CREATE DATABASE {database}")
 
     def uri(self, database: str) -> str:
         return str(self._server.get_uri(database))

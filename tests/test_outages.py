@@ -222,3 +222,29 @@ def test_tables_do_not_pile_up_in_memory_while_a_server_is_away(tmp_path: Path) 
         with pytest.raises(Stopped):
             commits.wait()
     design.close()
+
+
+OPENS = """
+import sys, time
+from pathlib import Path
+from harness.ledger.storage import open_storage
+
+Path(sys.argv[2]).touch()
+while not Path("go").exists():
+    time.sleep(0.001)
+open_storage(sys.argv[1])
+"""
+
+
+def test_leaders_that_make_the_tables_of_a_database_at_once_all_find_them(team: Team, tmp_path: Path) -> None:
+    team.postgres.create("fresh")
+    command = [sys.executable, "-c", OPENS, team.postgres.uri("fresh")]
+    leaders = [
+        subprocess.Popen([*command, f"ready{i}"], cwd=tmp_path, stderr=subprocess.PIPE, text=True) for i in range(3)
+    ]
+    while len(list(tmp_path.iterdir())) < len(leaders):
+        assert all(leader.poll() is None for leader in leaders)
+        time.sleep(0.01)
+    (tmp_path / "go").touch()
+    said = [leader.communicate()[1] for leader in leaders]
+    assert [leader.returncode for leader in leaders] == [0] * len(leaders), said

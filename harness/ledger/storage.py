@@ -5,7 +5,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -27,6 +27,10 @@ TABLES = ("studies", "version_info")
 """Of every database that Optuna uses."""
 
 
+RETRIES, BETWEEN_S = 2, 1.0
+"""How often a database is opened again whose tables could not be made, and the pause before."""
+
+
 class StorageError(Exception):
     """What was given as a storage is none, or none that one process can lead alone; the message says why."""
 
@@ -40,7 +44,7 @@ def open_storage(storage: str) -> BaseStorage:
     if "://" in storage:
         if problem := sqlite_problem(storage, "Optuna", TABLES):
             raise StorageError(problem)
-        return RDBStorage(storage, engine_kwargs={"pool_pre_ping": True})  # broken connections are replaced unseen
+        return _database(storage)
     path = Path(storage).resolve()  # whatever links lead there, it has one lock
     if problem := journal_problem(path):
         raise StorageError(problem)
@@ -52,6 +56,18 @@ def open_storage(storage: str) -> BaseStorage:
         number = damaged_line(path)
         where = f" in line {number}" if number else f": {error}"
         raise StorageError(f"{path} is damaged{where}") from error
+
+
+def _database(url: str) -> RDBStorage:
+    """The storage in a database. Who makes its tables while another process does is refused, and finds them a moment later."""
+    from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    pool = {"pool_pre_ping": True}  # broken connections are replaced unseen
+    for _ in range(RETRIES):
+        with suppress(IntegrityError, ProgrammingError):
+            return RDBStorage(url, engine_kwargs=pool)
+        time.sleep(BETWEEN_S)
+    return RDBStorage(url, engine_kwargs=pool)
 
 
 class LeaderLock(Protocol):
