@@ -13,7 +13,7 @@ from harness import Claim, Exact, InvalidStudy, Model, Study, Sweep, Tune
 from harness.clipping import GlobalNorm, Value
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Adam
-from harness.study.changes import Changes, parse_seeds
+from harness.study.changes import Changes, apply_changes, parse_seeds
 from harness.study.expressions import parse_value
 from harness.study.load import load_study
 from harness.tasks import CharLM, Images
@@ -190,3 +190,14 @@ def test_any_set_value_parses_or_is_refused_by_value_error(text: str) -> None:
 def test_any_value_of_a_field_is_taken_or_reported(value: object) -> None:
     for component in (GlobalNorm(value), SGD(value), Adam(weight_decay=Sweep(value, value)), Value(Tune(value, value))):  # type: ignore
         assert all(str(problem) for problem in component.problems())
+
+
+def test_settings_that_change_nothing_are_named_and_those_that_are_given_by_nobody_are_not() -> None:
+    fixed = {"name": "x", "task": Images(), "model": DropoutNet(hidden=(4,)), "steps": 5}
+    search = {"tune": "shared", "tune_trials": 3, "tune_seeds": 3, "sampler": "random"}
+    idle = Study(**fixed, **search, objective="validation_error", evaluations=100)
+    assert [note.partition(":")[0] for note in idle.notes] == [*search, "evaluations"]
+    assert "nothing is tuned" in idle.notes[1] and idle.notes[-1].endswith("a run of 5 steps has 5, one after each")
+    tuned = Study(**fixed, **search, optimizer=SGD(Tune(0.1, 1.0)))
+    assert tuned.notes == Study(**fixed).notes == []
+    assert apply_changes(Study(**fixed), Changes(quick=True)).notes == []

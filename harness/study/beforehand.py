@@ -35,6 +35,9 @@ ONE_WAY = (
     "how it trains; count in a number instead"
 )
 
+OF_THE_SEARCH = ("tune", "tune_trials", "tune_seeds", "sampler")
+"""Settings that nothing asks for where nothing is tuned; by the objective the report advises all the same."""
+
 NO_GUESS = (
     "has `losses` of its own and no `guess_losses`: what guessing costs is not known, so that of runs that fail only those are told "
     "whose loss or weights become non-finite, and none that collapsed"
@@ -52,7 +55,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
     found += [note for setup in setups for note in _schedule_notes(setup)]
-    found += _no_classes_notes(study)
+    found += [*_no_classes_notes(study), *_idle_notes(study, setups)]
     models = {(type(setup.task), _shape(setup.model), setup.differ): setup for setup in reversed(setups)}
     for setup in models.values():
         data = setup.task.data(0)
@@ -77,6 +80,24 @@ def _schedule_notes(setup: Setup) -> Iterator[Note]:
     for path, part in setup.components():
         if isinstance(part, Schedule) and (said := part.unreached(setup.steps)):
             yield Note(path, f"training ends with step {setup.steps:,}, {said}")
+
+
+def _idle_notes(study: Experiment, setups: list[Setup]) -> Iterator[Note]:
+    """Which settings, other than they are by default, change nothing."""
+    given = study.notable()
+    if not study.tunes():
+        for name in OF_THE_SEARCH:
+            if name in given:
+                yield Note(
+                    name,
+                    f"{show(given[name])} has no effect: nothing is tuned; a setting is where its value is a Tune(…)",
+                )
+    fewest = min(setup.steps for setup in setups)
+    if "evaluations" in given and study.evaluations > fewest:
+        yield Note(
+            "evaluations",
+            f"{study.evaluations:,} are asked for; a run of {counted(fewest, 'step')} has {fewest:,}, one after each",
+        )
 
 
 def _no_classes_notes(study: Experiment) -> Iterator[Note]:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.settings import Component, InvalidStudy, Problem, Sweep, Tune, nearest, show
 from harness.settings.component import part_at
 from harness.study.claims_of_factors import Trend
-from harness.study.experiment import MOST_SEEDS
+from harness.study.experiment import MOST_SEEDS, Experiment
 from harness.study.expressions import NO_NAMES, parse_value
 from harness.study.rules import LONGEST_NAME
 from harness.study.statement import Statement
@@ -190,14 +190,15 @@ def _quick(settings: dict[str, Any], given: set[str]) -> dict[str, Any]:
         settings: of the study, as the command line changes them.
         given: settings that stay as large as they are.
     """
-    by_default = settings["tune_seeds"] is None and settings["tune"] == "shared"  # only then it has a meaning
     few = {
         "evaluations": _at_most(QUICK_EVALUATIONS, settings["evaluations"]),
         "seeds": QUICK_SEEDS if settings["seeds"] is None else _at_most(QUICK_SEEDS, settings["seeds"]),
         "looks": (),
-        "tune_trials": _at_most(QUICK_TRIALS, settings["tune_trials"]),
-        "tune_seeds": 1 if by_default else _at_most(1, settings["tune_seeds"]),
     }
+    if Experiment(**settings).tunes():  # elsewhere neither has a meaning
+        by_default = settings["tune_seeds"] is None and settings["tune"] == "shared"  # nor has this one elsewhere
+        few["tune_trials"] = _at_most(QUICK_TRIALS, settings["tune_trials"])
+        few["tune_seeds"] = 1 if by_default else _at_most(1, settings["tune_seeds"])
     short = {} if "steps" in given else _short(settings)
     return {"name": _quick_name(settings["name"])} | short | {n: few[n] for n in few.keys() - given}
 
