@@ -511,9 +511,10 @@ def test_a_new_study_asks_nothing_is_short_and_replaces_no_file(
     again = CliRunner().invoke(everything, ["new", "first.py"])
     assert again.exit_code == 2 and again.output.splitlines()[0] == "first.py cannot be written: choose another name."
     assert (tmp_path / "first.py").read_text() == text
-    for name in ("a b", "no/such/folder", "con"):
+    for name in ("a b", "no/such/folder", "con", "torch", "random", "harness", "mlflow.py"):
         refused = CliRunner().invoke(everything, ["new", name])
         assert refused.exit_code == 2 and "Traceback" not in refused.output, name
+    assert list(tmp_path.iterdir()) == [tmp_path / "first.py"]
 
 
 @pytest.mark.slow

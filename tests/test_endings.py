@@ -105,11 +105,23 @@ def test_why_a_study_ended_is_said_in_words(error: BaseException, words: str) ->
     assert why_stopped(error, Stop(time.monotonic() - 1, Progress(0, 0))) == words
 
 
-def test_a_module_that_the_harness_hides_is_named(study_file: Path) -> None:
-    study_file.with_name("harness.py").write_text("def scale(x): return x\n")
-    study_file.write_text("from harness import scale\n")
-    with pytest.raises(InvalidStudy, match=r"harness\.py beside the study cannot be imported.*: rename it"):
+@pytest.mark.parametrize(("name", "whose"), [("harness", "the harness itself"), ("queue", "a module of Python")])
+@pytest.mark.parametrize("line", ["from {} import scale", "import {0}; {0}.scale"])
+def test_a_module_that_another_hides_is_named(name: str, whose: str, line: str, study_file: Path) -> None:
+    study_file.with_name(f"{name}.py").write_text("def scale(x): return x\n")
+    study_file.write_text(f"{line.format(name)}\n")
+    with pytest.raises(
+        InvalidStudy, match=rf"{name}\.py beside the study cannot be imported.*that of {whose}.*: rename it"
+    ):
         load_study(study_file)
+
+
+def test_a_module_of_the_users_own_is_not_called_hidden(study_file: Path) -> None:
+    study_file.with_name("helpers_of_mine.py").write_text("def scale(x): return x\n")
+    study_file.write_text("from helpers_of_mine import sclae\n")
+    with pytest.raises(InvalidStudy) as refused:
+        load_study(study_file)
+    assert "cannot import name 'sclae'" in str(refused.value) and "rename" not in str(refused.value)
 
 
 @pytest.mark.slow

@@ -54,6 +54,17 @@ def test_where_no_server_can_fork_processes_are_started_anew(monkeypatch: pytest
     assert (here, folder) == ("anew", tmp_path)
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_files_with_names_of_pythons_modules_are_none_of_its_processes(method: str, tmp_path: Path) -> None:
+    """Beside a study there may be a random.py; a process that imported it ended, which was called a fault of the harness."""
+    for name in ("random", "types", "queue", "torch"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')\n")
+    code = f"import sys; sys.path.remove(''); from harness.execution import processes; processes.METHOD = {method!r}; " \
+           "started = processes.start(print, 'done'); started.join(); print(started.exitcode)"  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("done\n0\n", "")
+
+
 def test_a_command_answers_before_torch_is_imported() -> None:
     code = "import sys, harness.run; print(sorted({'torch', 'pandas', 'optuna', 'mlflow'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.process import BaseProcess
 from threading import Lock
 from types import ModuleType
@@ -24,7 +24,8 @@ IMPORTED_BY_SERVER = ["harness.execution.workers", "harness.execution.reload"]
 METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How processes are started, in the words of `multiprocessing`."""
 
-_main_in_place = Lock()
+_starting = Lock()
+"""Who starts something changes what all threads of this process see."""
 
 
 def serve() -> None:
@@ -34,13 +35,14 @@ def serve() -> None:
     from multiprocessing import forkserver, resource_tracker
 
     forkserver.set_forkserver_preload(IMPORTED_BY_SERVER)
-    resource_tracker.ensure_running()  # it would unblock Ctrl-C
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        with huge_pages(), short_addresses():
-            forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with _starting, own_modules():
+        resource_tracker.ensure_running()  # it would unblock Ctrl-C
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            with huge_pages(), short_addresses():
+                forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
@@ -48,10 +50,11 @@ def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     serve()
     context: Any = multiprocessing.get_context(METHOD)
     process: BaseProcess = context.Process(target=_run, args=(dict(os.environ), target, *arguments), daemon=True)
-    with _main_in_place:
+    with _starting:
         main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
         try:
-            process.start()
+            with own_modules():
+                process.start()
         finally:
             sys.modules["__main__"] = main
     return process
@@ -91,10 +94,23 @@ def huge_pages() -> Iterator[None]:
     A matrix then takes a few entries of the processor's table of pages, not hundreds (1 to 5 % of a training step).
     """
     before = os.environ.get("GLIBC_TUNABLES")
-    os.environ["GLIBC_TUNABLES"] = ":".join(filter(None, ("glibc.malloc.hugetlb=1", before)))  # of two, the last counts
+    with _environment("GLIBC_TUNABLES", ":".join(filter(None, ("glibc.malloc.hugetlb=1", before)))):  # the last counts
+        yield
+
+
+def own_modules() -> AbstractContextManager[None]:
+    """Processes that are started in the block import Python's own modules, whatever files like random.py lie in the working directory."""
+    return _environment("PYTHONSAFEPATH", "1")
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """In the block an environment variable has a value."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
-        del os.environ["GLIBC_TUNABLES"]
+        del os.environ[name]
         if before is not None:
-            os.environ["GLIBC_TUNABLES"] = before
+            os.environ[name] = before

@@ -6,6 +6,7 @@ import click
 
 from harness.lead.ending import DONE
 from harness.settings import InvalidStudy, Problem
+from harness.settings.modules import is_taken
 from harness.study.rules import name_problems
 
 TEMPLATE = '''\
@@ -79,6 +80,9 @@ def write_study(name: str) -> int:
     path = Path(name if name.endswith(".py") else f"{name}.py")
     if problems := name_problems(path.stem):
         raise InvalidStudy([Problem("NAME", problem.message, problem.got) for problem in problems])
+    if is_taken(path.stem):
+        message = "is the name of a module of Python, or of what is installed: who imports that beside the file would get the file"
+        raise InvalidStudy([Problem("NAME", message, path.stem)], "choose another name")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.replace("FILE", str(path)).replace("NAME", path.stem))

@@ -4,6 +4,7 @@ import importlib.metadata
 import sys
 import sysconfig
 from functools import lru_cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Literal
@@ -68,6 +69,18 @@ def is_installed(path: Path) -> bool:
         return True
     path, folders = path.resolve(), (Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib"))
     return {"site-packages", "dist-packages"} & set(path.parts) != set() or any(map(path.is_relative_to, folders))
+
+
+def is_taken(name: str) -> bool:
+    """Whether the harness, Python, or what is installed has a module of that name: a file so named would hide it, or be hidden.
+
+    >>> is_taken("harness"), is_taken("random"), is_taken("torch"), is_taken("my_study"), is_taken("my.torch")
+    (True, True, True, False, False)
+    """
+    if name == HARNESS or name in sys.stdlib_module_names:
+        return True
+    found = PathFinder.find_spec(name, [path for path in sys.path if is_installed(Path(path))])
+    return name.isidentifier() and found is not None and found.origin is not None
 
 
 @lru_cache(maxsize=1024)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import without_credentials
-from harness.settings.modules import HARNESS, STUDY_FILE
+from harness.settings.modules import HARNESS, STUDY_FILE, place
 from harness.settings.source import forget_sources
 from harness.study.changes import NO_CHANGES, Changes, apply_changes
 from harness.study.study import Study
@@ -64,10 +64,15 @@ def _run(path: Path) -> ModuleType:
 
 def _shadowed(error: BaseException, path: Path) -> str:
     """Why a user's own module was not the one that was imported; "" where that is not it."""
-    own = path.resolve().with_name(f"{HARNESS}.py")
-    if not isinstance(error, ImportError | AttributeError) or HARNESS not in str(error) or not own.is_file():
+    if not isinstance(error, ImportError | AttributeError):
         return ""
-    return f"; {own.name} beside the study cannot be imported, its name is that of the harness itself: rename it"
+    module = error.name if isinstance(error, ImportError) else getattr(error.obj, "__name__", None)
+    name = str(module).partition(".")[0]
+    own, imported = path.resolve().with_name(f"{name}.py"), sys.modules.get(name)
+    if not own.is_file() or imported is None or place(imported) == own:
+        return ""
+    whose = "the harness itself" if name == HARNESS else "a module of Python, or of what is installed"
+    return f"; {own.name} beside the study cannot be imported, its name is that of {whose}: rename it"
 
 
 def _line(error: BaseException, path: Path) -> int:
