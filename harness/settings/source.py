@@ -16,7 +16,7 @@ Lines = dict[str, str]
 
 _found: MutableMapping[Any, Lines] = WeakIdKeyDictionary()
 _remembered: MutableMapping[Any, Lines] = WeakIdKeyDictionary()
-_asked: list[list[tuple[Any, Lines]]] = []
+_asked: dict[int, list[tuple[Any, Lines]]] = {}
 
 
 def reached(code: Any) -> Lines:
@@ -28,7 +28,7 @@ def reached(code: Any) -> Lines:
         known = _remembered.get(code) or _found.get(code) or _found.setdefault(code, _reached(code))
     except TypeError:  # an object that nothing can refer to weakly
         known = _reached(code)
-    for asked in _asked:
+    for asked in list(_asked.values()):
         asked.append((code, known))
     return known
 
@@ -67,11 +67,11 @@ def identity_of(code: Any) -> str:
 def asked_for() -> Iterator[list[tuple[Any, Lines]]]:
     """The code that is asked for within the block and what it reaches, for `remember_sources` in another process."""
     asked: list[tuple[Any, Lines]] = []
-    _asked.append(asked)
+    _asked[id(asked)] = asked
     try:
         yield asked
     finally:
-        _asked.remove(asked)
+        del _asked[id(asked)]
 
 
 def remember_sources(sources: Iterable[tuple[Any, Lines]]) -> None:
