@@ -638,3 +638,25 @@ def test_a_module_that_ends_its_process_is_refused(what: str, sound: Path) -> No
     )
     sound.write_text(source.replace("study =", f"{module}study ="))
     refused(sound, message="does not train on Images")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "paths"),
+    [
+        (
+            ["--set", "stepss=10", "--seeds", "0", "--devices", "gpu", "--memory", "x"],
+            ["stepss", "seeds", "--devices", "--memory"],
+        ),
+        (
+            ["--until-decided", "--memory", "x", "--storage", "nonsense://x", "--tracking-uri", "foo://bar"],
+            ["--until-decided", "--memory", "--storage", "--tracking-uri"],
+        ),
+        (["--storage", "postgresql+none://me:secret@h/x", "--tracking-uri", "a://b@c@d"], ["--storage", "--tracking-uri"]),
+    ],
+)  # fmt: skip
+def test_problems_of_every_kind_are_named_at_once(arguments: list[str], paths: list[str], sound: Path) -> None:
+    refused = CliRunner().invoke(run.main, [str(sound), *arguments, "--results", str(sound.parent / "results")])
+    first, *problems = refused.output.splitlines()
+    assert refused.exit_code == 2 and f"these {len(paths)} " in first and "secret" not in refused.output
+    assert [problem.split(": ")[0].strip() for problem in problems] == paths
+    assert not (sound.parent / "results").exists()

@@ -132,6 +132,9 @@ def test_a_finished_study_says_that_nothing_was_trained(study_file: Path, tmp_pa
     assert again.exit_code == 0
     assert "Nothing to train: 20 of 20 runs are recorded" in again.output
     assert "Trained" not in again.output
+    for option in (["--memory", "1K"], ["--until-decided"]):
+        refused = harness_run(study_file, "--quick", *option, results=tmp_path / "results")
+        assert refused.exit_code == 2 and "written anew" not in refused.output
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import gc
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from harness.lead.looks import run_until_decided
 from harness.lead.options import Options
 from harness.lead.pages import pages
 from harness.lead.placing import placing
+from harness.lead.refusals import loaded
 from harness.lead.rehearsal import is_complete, rehearse
 from harness.lead.terminal.command_line import run_command
 from harness.lead.terminal.events import Ended, Judged
@@ -38,10 +40,11 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
     """
     gc.freeze()  # what is imported is no garbage: to search it takes a tenth of the time of what follows
     again = Reload(study_file, changes)
-    study, origin = load_with_origin(study_file, changes)
+    study, origin = loaded(partial(load_with_origin, study_file, changes), options)
     again.begin(study)
 
     begun = placing(study, options)
+    report = options.results / study.name / "report.html"
 
     def place(part: Study) -> tuple[Executor, Placement]:
         placed = flow.place(part, options, begun if part is study else None)
@@ -50,6 +53,8 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
 
     def run(part: Study) -> flow.Outcome:
         placed = place(part)
+        if part is study and report.exists() and is_complete(study, options):  # said where nothing was refused
+            options.say(f"Complete, unless records have got lost: {report} is written anew.")
         return flow.run(part, origin, options, placed, command=run_command(sys.argv[1:]))
 
     with options.display:
@@ -57,9 +62,6 @@ def run_file(study_file: Path, changes: Changes, options: Options) -> int:
         if options.dry_run:
             rehearse(study, options, place(study))
             return DONE
-        report = options.results / study.name / "report.html"
-        if report.exists() and is_complete(study, options):
-            options.say(f"Complete, unless records have got lost: {report} is written anew.")
         outcome = run_until_decided(study, run, options.display.tell) if options.until_decided else run(study)
     return _ended(study, outcome, options)
 

@@ -8,14 +8,13 @@ from harness.execution.placement import Placement
 from harness.execution.trainer import Executor
 from harness.lead.as_begun import DEVICE_KIND, check_kind
 from harness.lead.ending import DONE
-from harness.lead.looks import check_looks
 from harness.lead.options import Options
 from harness.lead.terminal.durations import about
 from harness.lead.terminal.events import Ended
 from harness.ledger.entries import There
 from harness.ledger.peek import look
 from harness.ledger.records.tracking import RecordError, check
-from harness.ledger.stores import SEE_TO_IT, check_addresses, check_free, journal_in
+from harness.ledger.stores import SEE_TO_IT, check_free, journal_in
 from harness.settings import InvalidStudy, Problem
 from harness.settings.show import counted
 from harness.study import Study
@@ -45,9 +44,6 @@ def rehearse(study: Study, options: Options, placed: tuple[Executor, Placement])
 
 def _would_do(study: Study, options: Options, placement: Placement) -> str:
     """What a run would do, in words."""
-    if options.until_decided:
-        check_looks(study)
-    check_addresses(options.storage, options.tracking_uri)
     check_free(options.results / study.name)
     try:
         check(options.uri)

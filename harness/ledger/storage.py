@@ -16,6 +16,7 @@ from optuna.storages import BaseStorage, RDBStorage
 
 from harness.ledger.journal import Journal, JournalStore, damaged_line, journal_problem
 from harness.ledger.sqlite import sqlite_file, sqlite_problem
+from harness.settings.credentials import without_credentials
 from harness.settings.patience import Unreachable
 
 if TYPE_CHECKING:  # imported when a database is used: it takes a seventh of a second, which a journal should not pay
@@ -42,7 +43,7 @@ def open_storage(storage: str) -> BaseStorage:
         StorageError: it is something else, which is left as it is, or damaged, and not only at its end.
     """
     if "://" in storage:
-        if problem := sqlite_problem(storage, "Optuna", TABLES):
+        if problem := address_problem(storage):
             raise StorageError(problem)
         return _database(storage)
     path = Path(storage).resolve()  # whatever links lead there, it has one lock
@@ -68,6 +69,20 @@ def _database(url: str) -> RDBStorage:
             return RDBStorage(url, engine_kwargs=pool)
         time.sleep(BETWEEN_S)
     return RDBStorage(url, engine_kwargs=pool)
+
+
+def address_problem(storage: str) -> str:
+    """Why there can be no storage at an address, "" if there may be one, or if it is the path of a journal. Connects to nothing."""
+    if "://" not in storage:
+        return ""
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(storage).get_dialect()
+    except (ArgumentError, ValueError) as error:
+        return f"no database is known at such an address: {without_credentials(str(error))}"
+    return sqlite_problem(storage, "Optuna", TABLES)
 
 
 class LeaderLock(Protocol):

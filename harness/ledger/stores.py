@@ -11,8 +11,8 @@ import filelock
 from harness.ledger.design import AlreadyLed, Design, identity_in
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
-from harness.ledger.records.tracking import RecordError, default_tracking_uri
-from harness.ledger.storage import StorageError, this_process
+from harness.ledger.records.tracking import RecordError, default_tracking_uri, tracking_problem
+from harness.ledger.storage import StorageError, address_problem, this_process
 from harness.settings import InvalidStudy, Problem
 from harness.settings.credentials import ambiguous, without_credentials
 from harness.settings.files import disk_error
@@ -143,10 +143,17 @@ def open_stores(
 
 
 def check_addresses(storage: str | None, tracking_uri: str | None) -> None:
-    """Raises `InvalidStudy` where one could be understood in two ways."""
-    addresses = {"--storage": storage, "--tracking-uri": tracking_uri}
-    if unclear := [option for option, uri in addresses.items() if uri and ambiguous(uri)]:
-        raise InvalidStudy([Problem(option, "has several @; write one in a password as %40") for option in unclear])
+    """Raises `InvalidStudy` for what cannot be a storage, or MLflow's, or could be understood in two ways, without connecting."""
+    found = []
+    for option, address, problem_of in (
+        ("--storage", storage, address_problem), ("--tracking-uri", tracking_uri, tracking_problem),
+    ):  # fmt: skip
+        if address and (
+            message := "has several @; write one in a password as %40" if ambiguous(address) else problem_of(address)
+        ):
+            found.append(Problem(option, message))
+    if found:
+        raise InvalidStudy(found, f"{SEE_TO_IT} {found[0].path}" if len(found) == 1 else "")
 
 
 def spool_of(study_name: str, results: Path, identity: str) -> Spool:

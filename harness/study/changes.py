@@ -138,9 +138,14 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
         settings["widen"] = True
     if changes.quick:
         settings |= _quick(settings, _given(changes))
+    try:
+        changed = study if changes == NO_CHANGES else Study(**settings)
+    except InvalidStudy as error:  # of what could be changed
+        known = {problem.path for problem in problems}
+        problems += [problem for problem in error.problems if problem.path not in known]
     if problems:
         raise InvalidStudy(problems)
-    return study if changes == NO_CHANGES else Study(**settings)
+    return changed
 
 
 def _set(settings: dict[str, Any], text: str, names: Mapping[str, Any]) -> None:

@@ -165,13 +165,17 @@ def _of_requests(error: Exception) -> bool:
 
 
 def check(tracking_uri: str) -> None:
-    """Raises `RecordError` for what cannot be MLflow's, as a file or the database of something else, without connecting."""
-    problem = sqlite_problem(tracking_uri, "MLflow", TABLES) or _scheme_problem(tracking_uri)
+    """Raises `RecordError` for what cannot be MLflow's, see `tracking_problem`."""
+    if problem := tracking_problem(tracking_uri):
+        raise RecordError(problem)
+
+
+def tracking_problem(tracking_uri: str) -> str:
+    """Why an address, such as that of a file or of the database of something else, cannot be MLflow's; "" if it may be. Connects to nothing."""
     if "://" not in tracking_uri and Path(tracking_uri).is_file():
         way_out = "" if is_sqlite(Path(tracking_uri)) else " of a SQLite database"
-        problem = f"{tracking_uri} is a file; give the address{way_out}, sqlite:///{tracking_uri}, or that of a server"
-    if problem:
-        raise RecordError(problem)
+        return f"{tracking_uri} is a file; give the address{way_out}, sqlite:///{tracking_uri}, or that of a server"
+    return sqlite_problem(tracking_uri, "MLflow", TABLES) or _scheme_problem(tracking_uri)
 
 
 def _scheme_problem(tracking_uri: str) -> str:
