@@ -25,6 +25,7 @@ class Commands(Command, click.Group):
 
 
 @click.group(cls=Commands)
+@click.version_option(package_name="ablation-harness", prog_name="harness")
 def main() -> None:
     """Ablations of dropout and gradient clipping that can be trusted.
 

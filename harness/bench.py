@@ -37,7 +37,7 @@ def main(
 ) -> None:
     """Measure training steps on this machine, against plain loops.
 
-    For all WORKLOADS, or for those named.
+    Of all the workloads above, or of those named.
     """
     from harness.audit.bench import bench
     from harness.lead.ending import ending

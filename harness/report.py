@@ -23,7 +23,7 @@ from harness.lead.terminal.reading import Command
 @click.option("--quick", is_flag=True, help="The report of the --quick version.")
 @click.option("--results", type=click.Path(path_type=Path, file_okay=False), default="results", show_default=True,
               help="Folder of all results.")  # fmt: skip
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [results/mlflow.db].")
+@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow database or server [RESULTS/mlflow.db].")
 @click.option("--baseline", metavar="OTHER", type=click.Path(path_type=Path),
               help="Set it beside an earlier result, or another study: a folder results/<study>.")  # fmt: skip
 def main(study_file: Path, settings: tuple[str, ...], seeds: str | None, quick: bool, **stores: Any) -> None:

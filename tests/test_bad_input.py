@@ -660,3 +660,17 @@ def test_problems_of_every_kind_are_named_at_once(arguments: list[str], paths: l
     assert refused.exit_code == 2 and f"these {len(paths)} " in first and "secret" not in refused.output
     assert [problem.split(": ")[0].strip() for problem in problems] == paths
     assert not (sound.parent / "results").exists()
+
+
+def test_a_place_given_in_place_of_another_is_told_from_it(sound: Path, tmp_path: Path) -> None:
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "claims.json").write_text("[]")
+    for arguments, said in (
+        (["verify", str(tmp_path / "results")], "is the folder of all results; give that of one study in it: mine"),
+        (["verify", str(sound)], "is a file; give the folder results/<study>"),
+        (["list", str(tmp_path / "results" / "mine")], "is the folder of one study; give that of all results"),
+        (["run", str(sound.with_suffix(""))], "no such study file; did you mean"),
+        (["doctor", str(sound.with_suffix(""))], f"did you mean {sound}?"),
+    ):
+        refused = CliRunner().invoke(harness, arguments)
+        assert refused.exit_code == 2 and said in refused.output, refused.output

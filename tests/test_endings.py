@@ -166,7 +166,10 @@ def test_a_dry_run_says_what_is_done_refuses_what_the_run_would_and_writes_nothi
     study_file: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    assert "Training would take " in harness_run(study_file, "--dry-run", results=results).output
+    assert (
+        ", besides the start, the records and the report."
+        in harness_run(study_file, "--dry-run", results=results).output
+    )
     assert not results.exists() and not (tmp_path / "cache" / "ablation-harness").exists()
     shutil.copytree(undisturbed, results)
     before = files(tmp_path)

@@ -450,7 +450,7 @@ def test_a_damaged_folder_is_refused(damage: Callable[[Path], None], file: str, 
 
 
 def test_arguments_that_do_not_serve(small: Path, tmp_path: Path) -> None:
-    assert "no such results folder" in verified(tmp_path / "nowhere").output
+    assert "no such folder" in verified(tmp_path / "nowhere").output
     assert verified(small, "--sample", "0").exit_code == 2
     refused = verified(small, "--devices", "tpu")
     assert refused.exit_code == 2

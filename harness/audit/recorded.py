@@ -21,6 +21,7 @@ from harness.ledger.records.populations import COLUMNS, POPULATIONS_FILE
 from harness.ledger.run_table import OUTCOME
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
+from harness.reporting.results import check_place
 from harness.reporting.whole import check_marked
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import spelled
@@ -85,8 +86,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     Raises:
         InvalidStudy: with what is missing, damaged or at odds; paths are files.
     """
-    if not folder.is_dir():
-        raise InvalidStudy([Problem(str(folder), "no such results folder")])
+    check_place(folder)
     wanted = (RUNS_FILE, POPULATIONS_FILE, *DOCUMENTS)
     absent = [name for name in wanted if not (folder / name).is_file() and not (name == "study.py" and study_file)]
     if absent:

@@ -47,7 +47,7 @@ class Stop:
                 signal.signal(number, before)
                 signal.raise_signal(number)
             self.asked = True
-            self._progress.say("Finishing what is being trained; Ctrl-C again stops at once.")
+            self._progress.say("Finishing what is being trained and recorded; Ctrl-C again stops at once.")
 
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -59,7 +59,7 @@ def _would_do(study: Study, options: Options, placement: Placement) -> str:
     more = [f"{new:,} new"] * (new > 0) + [f"{there.tried_again:,} failed and tried again"] * (there.tried_again > 0)
     left = about(placement.seconds(study) * missing / there.wanted)
     so_far = f"{', '.join([done, *more])}. " if there.done else ""
-    return f"{so_far}Training would take {'at most ' * options.until_decided}{left}. Nothing was run."
+    return f"{so_far}Training would take {'at most ' * options.until_decided}{left}, besides the start, the records and the report. Nothing was run."
 
 
 def _look(study: Study, options: Options) -> tuple[There, Mapping[str, Any]]:

@@ -8,6 +8,7 @@ import click
 
 from harness.engine.keeping import forget as forget_kept
 from harness.lead.ending import DONE
+from harness.lead.terminal.arguments import OF_RESULTS
 from harness.lead.terminal.ctrl_c import INTERRUPTED
 from harness.ledger.claim_record import forget_chain
 from harness.ledger.forgetting import Doomed, Forgetting
@@ -29,6 +30,9 @@ def say_list(results: Path, storage: str | None) -> int:
     check_addresses(storage, None)
     if storage is None and not results.is_dir():
         raise InvalidStudy([Problem(str(results), "no such folder")], "give the folder of all results")
+    if storage is None and (results / OF_RESULTS).is_file():
+        message = f"is the folder of one study; give that of all results: {results.resolve().parent}"
+        raise InvalidStudy([Problem(str(results), message)])
     if storage is not None and (file := file_of(storage)) is not None and not file.is_file():
         raise InvalidStudy([Problem("--storage", "no such file", storage)])
     found = listed(results, storage or str(journal_in(results)))
@@ -43,7 +47,14 @@ def _row(study: Listed) -> tuple[str, ...]:
     runs = f"{study.done:,} of {study.wanted:,}" if study.wanted else f"{study.done:,}"
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in study.verdicts.items())
     when = "never" if study.when is None else f"{study.when:%Y-%m-%d %H:%M}"
-    return study.name, runs, f"{study.others:,}", verdicts or "–", when, _size(study.size_bytes)
+    return (
+        study.name,
+        runs,
+        f"{study.others:,}",
+        verdicts or "–",
+        when,
+        _size(study.size_bytes) if study.size_bytes else "–",
+    )
 
 
 def _size(size_bytes: int) -> str:

@@ -219,24 +219,29 @@ def load(folder: str | Path) -> Results:
 
 
 def _check(folder: Path) -> None:
-    """Refuse what is not the folder of a study's results, with the one that may be meant."""
+    """Refuse what is not the whole folder of a study's results."""
+    check_place(folder)
+    missing = [
+        name for name in FILES if not (folder / name).is_file() and not (name == SUMMARY_FILE and _is_old(folder))
+    ]
+    if missing:
+        raise InvalidStudy([Problem(str(folder), f"has no {' and no '.join(missing)}; {REMEDY}")])
+    if not _is_old(folder):
+        check_marked(folder)
+
+
+def check_place(folder: Path) -> None:
+    """Raises `InvalidStudy` for what is not the folder of one study, with the one that may be meant."""
     if folder.is_file():
         raise InvalidStudy([Problem(str(folder), "is a file; give the folder results/<study>")])
     if not folder.is_dir():
         siblings = _studies_in(folder.parent)
         hint = nearest(folder.name, siblings) if siblings else "; a study leaves its results in results/<study>"
         raise InvalidStudy([Problem(str(folder), f"no such folder{hint}")])
-    missing = [
-        name for name in FILES if not (folder / name).is_file() and not (name == SUMMARY_FILE and _is_old(folder))
-    ]
-    inside = _studies_in(folder) if missing else []
-    if inside:
+    inside = _studies_in(folder)
+    if inside and not (folder / CLAIMS_FILE).is_file():
         message = f"is the folder of all results; give that of one study in it: {', '.join(inside)}"
         raise InvalidStudy([Problem(str(folder), message)])
-    if missing:
-        raise InvalidStudy([Problem(str(folder), f"has no {' and no '.join(missing)}; {REMEDY}")])
-    if not _is_old(folder):
-        check_marked(folder)
 
 
 def _studies_in(folder: Path) -> list[str]:

@@ -138,6 +138,8 @@ def apply_changes(study: Study, changes: Changes, names: Mapping[str, Any] = NO_
         settings["widen"] = True
     if changes.quick:
         settings |= _quick(settings, _given(changes))
+    if changes.contradictions():  # what follows from one of two is not what is meant
+        raise InvalidStudy(problems)
     try:
         changed = study if changes == NO_CHANGES else Study(**settings)
     except InvalidStudy as error:  # of what could be changed
