@@ -610,3 +610,7 @@ def test_shells_complete_commands_options_study_files_and_folders_of_results(she
     for words, offered in list(expected.items())[:: 1 if shell == "bash" else 3]:
         found = ",".join(completed(shell, words, tmp_path))
         assert offered in found and "mine.txt" not in found, (words, found)
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(everything, ["--version"]).output.startswith("harness, version ")

@@ -32,6 +32,7 @@ from harness.ledger.records.launch import Launch
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.ledger.stores import Stores
+from harness.settings import patience
 from harness.settings.patience import Stopped
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
@@ -248,3 +249,15 @@ def test_leaders_that_make_the_tables_of_a_database_at_once_all_find_them(team: 
     (tmp_path / "go").touch()
     said = [leader.communicate()[1] for leader in leaders]
     assert [leader.returncode for leader in leaders] == [0] * len(leaders), said
+
+
+def test_that_there_is_no_answer_is_said_once_before_the_attempt_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "SLOW_S", 0.05)
+    said: list[str] = []
+    patiently = patience.Patience(said.append)
+    for _ in range(2):
+        assert patiently(lambda: time.sleep(0.3) or len(said)) == 1
+    assert len(said) == 1 and "Records wait" in said[0]
+    monkeypatch.setattr(patience, "SLOW_S", 5.0)
+    quick = patience.Patience(said.append)
+    assert quick(lambda: len(said)) == 1
