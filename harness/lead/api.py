@@ -8,6 +8,7 @@ from typing import Any
 from harness.lead import flow
 from harness.lead.looks import run_until_decided
 from harness.lead.options import KINDS, Options, misfits
+from harness.lead.refusals import loaded
 from harness.lead.rehearsal import rehearse
 from harness.lead.terminal.displays import display_for
 from harness.lead.terminal.overview import begin
@@ -36,7 +37,7 @@ def run(study: Study, *, seeds: Any, devices: Any, results: Any, **given: Any) -
     folder = Path(results) if isinstance(results, str | os.PathLike) else results
     settings = Options(devices=_as_written(devices), results=folder, display=display, **options)
     changes = Changes(seeds=None if seeds is None else _as_written(seeds), quick=flags["quick"], widen=flags["widen"])
-    study = apply_changes(study, changes)
+    study, changes = loaded(lambda: (apply_changes(study, changes), changes), settings)
     forget_sources()  # a notebook may have changed what its classes use since it was made
 
     def run_part(part: Study) -> flow.Outcome:
