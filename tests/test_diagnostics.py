@@ -725,6 +725,48 @@ def test_gradient_flow_is_missing_where_a_loss_of_a_users_own_mixes_the_steps() 
     assert math.isnan(row["gradient_flow"])
 
 
+class PackedOrProjected(nn.Module):
+    def __init__(self, inputs: int, outputs: int, kind: str) -> None:
+        super().__init__()
+        self.kind, self.out = kind, nn.Linear(4, outputs)
+        self.rnn = (
+            nn.LSTM(inputs, 6, batch_first=True, proj_size=4)
+            if kind == "projected"
+            else nn.GRU(inputs, 4, batch_first=True)
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind != "packed":
+            return self.out(self.rnn(x)[0][:, -1])
+        lengths = torch.full((len(x),), x.shape[1])
+        return self.out(self.rnn(nn.utils.rnn.pack_padded_sequence(x, lengths, batch_first=True))[1][0])
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+@pytest.mark.parametrize(
+    ("kind", "precision", "why"),
+    [
+        ("packed", "fp32", "its forward pass runs a recurrent layer on packed sequences"),
+        ("projected", "fp32", "an LSTM has projections (proj_size)"),
+        ("plain", "bf16", "its forward pass runs a recurrent layer under autocast"),
+    ],
+)
+def test_gradient_flow_is_missing_and_that_is_said_where_no_kernel_computes_a_layer(
+    kind: str, precision: Any, why: str
+) -> None:
+    study = Study(
+        name="x", task=SMALL_SUM, model=Model(PackedOrProjected, kind=kind), precision=precision, batch_size=16, steps=4,
+        metrics=Diagnostics("full"),
+    )  # fmt: skip
+    assert f"model: gradient_flow will be missing: {why}" in study.notes
+    light, full = (study.setup({}).replace(metrics=Diagnostics(level)) for level in ("light", "full"))
+    runs, curves = train([Run(0, 1, full)], evaluations=2, device=CPU)
+    expected, at_light = train([Run(0, 1, light)], evaluations=2, device=CPU)
+    pd.testing.assert_frame_equal(runs[expected.columns], expected, check_exact=True)
+    pd.testing.assert_frame_equal(curves, at_light, check_exact=True)
+    assert runs["gradient_flow"].isna().all() and runs["gradient_noise_scale"].notna().all()
+
+
 NOISY_POINTS = POINTS.replace(label_noise=0.3)
 
 

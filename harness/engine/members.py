@@ -201,6 +201,9 @@ class Members(ABC):
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
+
+        Raises:
+            NoKernel: of one of its layers these cannot be had.
         """
 
         def last(output: Any, target: Tensor) -> Tensor:

@@ -21,6 +21,10 @@ class Unbatchable(Exception):
     """Members cannot train as one population; the text says why, as in `its forward pass …`."""
 
 
+class NoKernel(Unbatchable):
+    """No kernel of a population computes what a recurrent layer does."""
+
+
 @contextmanager
 def measured_costs() -> Iterator[None]:
     """In the block torch does not warn of what our own arrangement of tensors costs, since that is measured.

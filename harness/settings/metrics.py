@@ -285,7 +285,8 @@ METRICS: dict[str, Metric] = {
     ),
     "gradient_flow": Metric(
         "slope of ln ‖∂L/∂h‖ over the time steps of recurrent layers, L the loss of the last time step alone, mean over "
-        "evaluations; above 0 gradients shrink on their way back", "per step", None, "stability", level="full",
+        "evaluations; above 0 gradients shrink on their way back; missing where a layer runs on packed sequences, in bf16 or with "
+        "projections", "per step", None, "stability", level="full",
     ),
     "weight_rank": Metric(
         "effective rank of a weight matrix as a share of its full rank, mean over matrices", "share of rank", None,

@@ -17,15 +17,13 @@ from harness.study.into_the_loss import loss_notes
 from harness.study.out_of_reach import out_of_reach
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
-from harness.study.second_derivatives import no_hessian
 from harness.study.statement import Estimated
 from harness.study.target_kinds import own_methods, predicts_numbers
+from harness.study.unmeasurable import unmeasurable
 from harness.study.unregistered import WAY_OUT as REGISTER
 from harness.study.unregistered import unregistered
 from harness.tasks.doubts import doubts
 from harness.tasks.task import Task
-
-NO_SHARPNESS = "sharpness will be missing: torch gives no Hessian of its loss"
 
 FEW_EXAMPLES = 3
 """A difference of errors of fewer is a matter of single examples."""
@@ -56,7 +54,9 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
     found += [note for setup in setups for note in _schedule_notes(setup)]
     found += [*_no_classes_notes(study), *_idle_notes(study, setups)]
-    models = {(type(setup.task), _shape(setup.model), setup.differ): setup for setup in reversed(setups)}
+    models = {
+        (type(setup.task), _shape(setup.model), setup.differ, setup.precision): setup for setup in reversed(setups)
+    }
     for setup in models.values():
         data = setup.task.data(0)
         if mixes_examples(setup, data):
@@ -66,8 +66,8 @@ def notes_beforehand(study: Experiment) -> list[Note]:
         if lost := unregistered(module):
             found.append(Note("model", f"{lost}; {REGISTER}"))
         found += [Note("model", said) for said in loss_notes(setup, data)]
-        if setup.metrics.level == DETAIL[-1] and (why := no_hessian(setup, data)):
-            found.append(Note("model", f"{NO_SHARPNESS} ({why})"))
+        if setup.metrics.level == DETAIL[-1]:
+            found += [Note("model", said) for said in unmeasurable(setup, data)]
         if setup.differ == "noise":
             found.append(Note("differ", f"{show(setup.differ)} {NOISE_ALONE}"))
         elif setup.differ == "all" and (shared := what_seeds_share(setup)):

@@ -12,6 +12,7 @@ import torch
 from harness.engine.diagnostics.noise_scale import sample
 from harness.engine.feed import Feed
 from harness.engine.members import Members
+from harness.engine.obstacles import NoKernel
 from harness.engine.stability import Array
 
 PROFILE = "gradient_profile"
@@ -35,7 +36,11 @@ class GradientFlow:
         population = self._population
         x, y = feed.gather(sample(feed, population.runs[0].setup.batch_size))
         slopes, logarithms = [np.full(len(population), np.nan)], list[Array]()
-        for gradient in population.state_gradients(x, y):
+        try:
+            gradients = population.state_gradients(x, y)
+        except NoKernel:  # which was said before training
+            gradients = []
+        for gradient in gradients:
             norms = gradient.double().square().sum((-2, -1)).sqrt().cpu().numpy()  # (member, time)
             slopes.append(slope(norms))
             with np.errstate(divide="ignore"):  # vanished
@@ -61,7 +66,7 @@ class GradientFlow:
         self._slopes, self._logarithms = state["slopes"], state.get("logarithms", [])  # as older checkpoints are
 
     def value(self) -> Array:
-        """Mean over evaluations and recurrent layers, (member,); NaN without any."""
+        """Mean over evaluations and recurrent layers, (member,); NaN without any, or where no kernel computes one."""
         return np.asarray(np.mean(self._slopes, axis=0))
 
     def profile(self) -> Array | None:

@@ -17,7 +17,7 @@ from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.last_states import keep_last, last_states
 from harness.engine.functions.recurrence import Recurrence
 from harness.engine.functions.transforms import beneath, of_member, only_vmap
-from harness.engine.obstacles import Unbatchable
+from harness.engine.obstacles import NoKernel
 from harness.engine.scheduled import Level
 from harness.models.noisy_recurrent import Noises, noisy_recurrence
 from harness.models.one_hot import on_tokens
@@ -109,13 +109,13 @@ class Recurrent:
     def _kernel(self, mode: str, *arguments: Any) -> tuple[Tensor, ...]:
         """Torch's function of the mode; its arguments are those of torch's, see `Call`."""
         if is_packed(arguments):
-            raise Unbatchable("its forward pass runs a recurrent layer on packed sequences")
+            raise NoKernel("its forward pass runs a recurrent layer on packed sequences")
         x, hx, weights, biased, layers, dropout, train, both, batch_first = Call(*arguments)
         directions = 1 + bool(both)
         if len(weights) != layers * directions * (4 if biased else 2):
-            raise Unbatchable("an LSTM has projections (proj_size)")
+            raise NoKernel("an LSTM has projections (proj_size)")
         if torch.is_autocast_enabled(weights[0].device.type):
-            raise Unbatchable("its forward pass runs a recurrent layer under autocast")
+            raise NoKernel("its forward pass runs a recurrent layer under autocast")
         first = [hx] if isinstance(hx, Tensor) else list(hx)
         per_direction = len(weights) // (layers * directions)
         sequence, last = x.transpose(0, 1) if batch_first else x, []
