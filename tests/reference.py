@@ -187,7 +187,7 @@ def given_functions(draw: Draw) -> Iterator[None]:
         return dropout(torch._safe_softmax(scores, -1), p) @ v
 
     functions = {"dropout": dropout, "scaled_dot_product_attention": attention}
-    with mock.patch.multiple(F, **functions):
+    with mock.patch.multiple(F, **functions), mock.patch.object(torch, "dropout", dropout):
         yield
 
 

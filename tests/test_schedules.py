@@ -1,11 +1,13 @@
 """Numbers that change over training: against torch's schedulers, and in populations against the textbook loop."""
 
+import copy
 from collections.abc import Callable
 from math import inf
 from typing import Any
 
 import cloudpickle
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn as nn
@@ -23,6 +25,7 @@ from harness.optimizers import SGD, Adam, AdamW, Lion, Optimizer, RMSprop
 from harness.settings import InvalidStudy
 from harness.settings.schedules import Cosine, Early, Function, Late, Linear, Schedule, Step
 from harness.study.changes import Changes, apply_changes
+from harness.study.trial_run import trial_run
 from harness.tasks import Images
 
 TASK = Images(train_size=200)
@@ -144,6 +147,84 @@ def test_a_recurrent_nets_p_may_be_any_schedule() -> None:
     rows = Images(train_size=200, layout="rows")
     net = SimpleRNN(hidden=8, layers=2, dropout=Cosine(0.5), zoneout=Step(0.5, 0.5, every=3))
     assert_textbook([setup_of(task=rows, model=net, optimizer=SGD(0.1), steps=8)])
+
+
+class OfTorch(nn.Module):
+    """A layer of torch's that has dropout inside, and a readout of its last step."""
+
+    def __init__(self, inputs: int, outputs: int, kind: str, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.kind, self.p, self.out = kind, dropout, nn.Linear(inputs, outputs)
+        if kind in ("LSTM", "GRU", "RNN"):
+            self.layer = getattr(nn, kind)(inputs, inputs, 2, batch_first=True, dropout=dropout)
+        elif kind == "TransformerEncoderLayer":
+            self.layer = nn.TransformerEncoderLayer(inputs, 2, 16, dropout=dropout, batch_first=True)
+        elif kind.startswith("MultiheadAttention"):
+            self.layer = nn.MultiheadAttention(inputs, 2, dropout=dropout, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "torch.dropout":
+            return self.out(torch.dropout(x[:, -1], self.p, self.training))
+        if self.kind.startswith("MultiheadAttention"):
+            return self.out(self.layer(x, x, x, need_weights="with weights" in self.kind)[0][:, -1])
+        if self.kind == "TransformerEncoderLayer":
+            return self.out(self.layer(x)[:, -1])
+        return self.out(self.layer(x)[0][:, -1])
+
+
+OF_TORCH = (
+    "LSTM",
+    "GRU",
+    "RNN",
+    "TransformerEncoderLayer",
+    "MultiheadAttention",
+    "MultiheadAttention with weights",
+    "torch.dropout",
+)
+
+
+@pytest.mark.parametrize("kind", OF_TORCH)
+def test_p_of_torchs_own_layers_may_be_a_schedule(kind: str) -> None:
+    rows = Images(train_size=200, layout="rows")
+    models = [Model(OfTorch, kind=kind, dropout=p) for p in (Linear(0.5, 0.0), 0.3, Early(0.4, until=3))]
+    setups = [setup_of(task=rows, model=model, optimizer=SGD(0.1), steps=8) for model in models]
+    assert_textbook(setups)
+    assert trial_run(setups[0]) == []
+    assert obstacle([Run(0, 0, setups[0]), Run(1, 1, setups[2])], CPU) == ""
+
+
+def test_what_stands_for_a_float_is_a_schedule_everywhere_else() -> None:
+    given, plain = Linear(0.5, 0.0).over(10), Linear(0.5, 0.0)
+    assert isinstance(given, float) and not isinstance(plain, float)
+    for each in (given, plain):
+        for same in (cloudpickle.loads(cloudpickle.dumps(each)), copy.deepcopy(each)):
+            assert type(same) is Linear and same == plain and isinstance(same, float) == (each is given)
+    with pytest.raises(TypeError):
+        float(given)
+    with pytest.raises(ValueError, match="dropout should be a number in range"):
+        Model(OfTorch, kind="LSTM", dropout=Linear(0.5, 1.5)).build({"inputs": 2, "outputs": 2}, 10)
+
+
+class Lazy(nn.Module):
+    """Its layers find their sizes, or are given them."""
+
+    def __init__(self, outputs: int, lazy: bool, dropout: float) -> None:
+        super().__init__()
+        sizes = ((64, 8), (8, outputs))
+        self.layers = nn.ModuleList(nn.LazyLinear(o) if lazy else nn.Linear(i, o) for i, o in sizes)
+        self.p = dropout
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers[1](torch.dropout(self.layers[0](x).relu(), self.p, self.training))
+
+
+def test_a_lazy_layer_may_stand_beside_a_p_that_is_a_schedule() -> None:
+    lazy, known = (
+        setup_of(model=Model(Lazy, lazy=lazy, dropout=Linear(0.5, 0.0)), optimizer=SGD(0.1), steps=8)
+        for lazy in (True, False)
+    )
+    assert_textbook([known])
+    pd.testing.assert_frame_equal(*(curves_of([Run(0, 0, setup)]) for setup in (lazy, known)), check_exact=True)
 
 
 def test_a_rate_of_0_moves_nothing() -> None:

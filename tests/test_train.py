@@ -68,7 +68,9 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
     begin(stream_seed(seed, "init"))
     model = setup.model.build(setup.task.sizes(data), setup.steps)
     drops = with_given_noise(model)
-    levels = {name: layer.p for name, layer in drops.items()}
+    scheduled = [
+        (own, key, p) for own in map(vars, model.modules()) for key, p in own.items() if isinstance(p, Schedule)
+    ]
     if dtype == torch.float64:
         model._apply(
             lambda t: t.to(torch.promote_types(t.dtype, dtype)) if t.is_floating_point() or t.is_complex() else t
@@ -82,8 +84,8 @@ def textbook_model(setup: Setup, seed: int, dtype: torch.dtype) -> tuple[nn.Modu
         layer.draw = noise.normal if isinstance(layer, GivenGaussian) else noise.uniform
 
     def before_step(step: int) -> None:
-        for name, layer in drops.items():
-            layer.p = value_at(levels[name], step + 1, setup.steps)
+        for own, key, p in scheduled:
+            own[key] = value_at(p, step + 1, setup.steps)
         for name, level in setup.clipping.values().items():
             bounds[name] = value_at(level, step + 1, setup.steps)
         for group in optimizer.param_groups:

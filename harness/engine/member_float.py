@@ -8,16 +8,12 @@ dictionaries read past all operators; but `isinstance` says that it is one.
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import torch
 import torch.nn as nn
 
 from harness.engine.attributes import attributes, is_level
 from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import Level
-
-
-class _Class(float, torch.SymFloat):  # type: ignore[misc]
-    """What `isinstance` takes a `MemberFloat` for: a float, and torch's number that is not known yet, which its functions accept."""
+from harness.settings.like_a_float import LikeAFloat
 
 
 class MemberFloat:
@@ -35,7 +31,7 @@ class MemberFloat:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        return _Class
+        return LikeAFloat
 
     def __reduce__(self) -> tuple[type["MemberFloat"], tuple[list[Level]]]:
         return MemberFloat, (self.levels,)

@@ -8,7 +8,7 @@ import torch.nn as nn
 from torch.nn.parameter import is_lazy
 
 from harness.engine.setup import Setup
-from harness.engine.uncompiled import uncompiled
+from harness.engine.untrained_pass import untrained_pass
 from harness.settings.machine import one_thread
 from harness.settings.randomness import global_generators, stream_seed
 from harness.tasks.task import Data, Task
@@ -84,9 +84,7 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
     with one_thread(), global_generators(stream_seed(seed, "init")):
         module = setup.model.build(setup.task.sizes(data), setup.steps)
         if any(map(is_lazy, module.parameters())):
-            module.eval()
-            with uncompiled():
-                module(data.x[data.train[:1]])
+            untrained_pass(module, data.x[data.train[:1]], steps=setup.steps)
             module.train()
     for name, parameter in module.named_parameters():
         if parameter.dtype != torch.float32:

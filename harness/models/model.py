@@ -9,6 +9,7 @@ import torch.nn as nn
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from harness.models.kept_schedules import schedules_kept
 from harness.settings import Component, Problem, show
 from harness.settings.schedules import USUAL, Schedule
 
@@ -104,7 +105,9 @@ class Model(Component):
         wanted = inspect.signature(self.module).parameters
         from_task = {name: sizes[name] for name in FROM_TASK if name in wanted and name in sizes}
         # A module may change a list that it is given, and the next one must get it as it was.
-        return self.module(**(from_task | {name: _own(value, steps) for name, value in self.values().items()}))
+        given = from_task | {name: _own(value, steps) for name, value in self.values().items()}
+        with schedules_kept(steps):
+            return self.module(**given)
 
 
 def _own(argument: Any, steps: int) -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.settings import Component, Count, Problem, show
+from harness.settings.like_a_float import LikeAFloat
 
 Sequence = NDArray[np.float64]
 """The values of a number over training, (steps,)."""
@@ -25,8 +26,17 @@ USUAL = 1000
 class Schedule(Component):
     """Base of all schedules. One of a user's own has its numbers as fields, annotated `float`, and a `sequence`.
 
-    Layers such as `nn.Dropout` take one for p, since it compares as its values do: below a bound if one of them is.
+    Layers such as `nn.Dropout` take one for p, since it compares as its values do: below a bound if one of them is. That which
+    a module is given also passes for a float, see `LikeAFloat`.
     """
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        return LikeAFloat if "_steps" in self.__dict__ else type(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As of any object, but by its own class: pickle would ask for `__class__`."""
+        return object.__new__, (type(self),), self.__getstate__()
 
     def sequence(self, steps: int) -> Sequence:
         """Its value at the steps t = 1, 2, … of training: (steps,).
@@ -51,6 +61,12 @@ class Schedule(Component):
 
     def __gt__(self, bound: float) -> bool:
         return extremes(self, self.__dict__.get("_steps", USUAL))[1][0] > bound
+
+    def __le__(self, bound: float) -> bool:
+        return not self > bound
+
+    def __ge__(self, bound: float) -> bool:
+        return not self < bound
 
 
 @lru_cache(maxsize=1024)

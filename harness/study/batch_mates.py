@@ -1,10 +1,12 @@
 """Whether a model mixes the examples of a batch: what it says of one must not depend on which others there are."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from harness.engine.setup import Setup
-from harness.engine.uncompiled import uncompiled
+from harness.engine.untrained_pass import untrained_pass
 from harness.settings.randomness import global_generators
 from harness.tasks.task import Data
 
@@ -29,17 +31,17 @@ def mixes_examples(setup: Setup, data: Data) -> bool:
         data: of its task.
     """
     x = data.x[data.train[:EXAMPLES]]
-    with global_generators(0), uncompiled():
+    with global_generators(0):
         module = setup.model.build(setup.task.sizes(data), setup.steps)
-        module.eval()
+        output = partial(untrained_pass, module, steps=setup.steps)
         try:
-            module(x.clone())  # which it may change; lazy layers find their sizes
+            output(x.clone())  # which it may change; lazy layers find their sizes
             for parameter in module.parameters():
                 parameter.add_(torch.randn_like(parameter), alpha=0.1)
-            plain = module(x.clone())
-            if len(x) < 2 or plain.shape[:1] != x.shape[:1] or not torch.equal(plain, module(x.clone())):
+            plain = output(x.clone())
+            if len(x) < 2 or plain.shape[:1] != x.shape[:1] or not torch.equal(plain, output(x.clone())):
                 return False
-            changed = torch.stack([module(_others_replaced(x, i))[i] for i in range(len(x))])
+            changed = torch.stack([output(_others_replaced(x, i))[i] for i in range(len(x))])
         except Exception:  # of a user's module that wants another batch
             return False
     off, size = (torch.linalg.vector_norm(t.double().reshape(len(t), -1), dim=1) for t in (changed - plain, plain))

@@ -10,7 +10,7 @@ from harness.engine.aliasing import overlapping
 from harness.engine.reached import reached
 from harness.engine.runs import Untrainable, build
 from harness.engine.setup import Setup
-from harness.engine.uncompiled import uncompiled
+from harness.engine.untrained_pass import untrained_pass
 from harness.settings import first_line
 from harness.settings.allocations import CPU, TooLarge, WithinMemory
 from harness.settings.machine import free_memory
@@ -38,14 +38,14 @@ def building_problem(setup: Setup, data: Data) -> str:
         return f"cannot be built: {first_line(error)}"
     if name := shared_parameter(one, other):
         return f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
-    return aliasing_problem(one, data.x[data.train[:1]])
+    return aliasing_problem(one, data.x[data.train[:1]], setup.steps)
 
 
 def _too_large(size: int, free: int) -> str:
     return f"needs {COPIES * size / 2**30:,.0f} GiB of memory, {free / 2**30:.0f} GiB are free; make it smaller"
 
 
-def aliasing_problem(module: nn.Module, x: Tensor) -> str:
+def aliasing_problem(module: nn.Module, x: Tensor, steps: int) -> str:
     """Which tensor of a module shares the memory of one that trains; "" for none.
 
     It would be cut off in training, as moving a module to another device does. One that the forward pass makes anew does no harm.
@@ -53,24 +53,24 @@ def aliasing_problem(module: nn.Module, x: Tensor) -> str:
     Args:
         module: just built; passes forward.
         x: an example, (1, …).
+        steps: of its training.
     """
     before = reached(module)
     parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
     pairs = [(name, other) for name, other in overlapping(parameters, before) if name != other]
     if not pairs:
         return ""
-    after = _after_a_pass(module, x)
+    after = _after_a_pass(module, x, steps)
     for name, other in pairs:
         if after.get(name) is before[name] and after.get(other) is before[other]:
             return _shares(name, other, both_train=other in parameters)
     return ""
 
 
-def _after_a_pass(module: nn.Module, x: Tensor) -> dict[str, Any]:
+def _after_a_pass(module: nn.Module, x: Tensor, steps: int) -> dict[str, Any]:
     """What a module reaches after it has passed an example forward; as before where it takes none alone."""
-    with suppress(Exception), uncompiled():
-        module.eval()
-        module(x.clone())
+    with suppress(Exception):
+        untrained_pass(module, x.clone(), steps=steps)
     return reached(module)
 
 

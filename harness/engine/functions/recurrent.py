@@ -88,13 +88,14 @@ class Recurrent:
         x, batch_sizes, hx, weights, biased, layers, p, train, both = (
             arguments if packed else (arguments[0], None, *arguments[1:8])
         )
+        without = *arguments[: 5 + packed], 0.0, *arguments[6 + packed :]
         if layers == 1 or not train:
-            return torchs(*arguments)
+            return torchs(*without)
         if not self._dropout.acts(p):
             units = weights[1].shape[1] * (1 + both)
             for _ in range(layers - 1):
                 self._dropout.count(p, (*x.shape[:-1], units))
-            return torchs(*arguments)
+            return torchs(*without)
         states, per_layer, finals = [hx] if isinstance(hx, Tensor) else list(hx), len(weights) // layers, []
         for k in range(layers):
             x = self._dropout.dropout(x, p) if k else x
