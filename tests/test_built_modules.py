@@ -232,6 +232,42 @@ def test_a_module_in_which_nothing_can_train_is_refused_in_one_sentence(module: 
     assert problem_of(module) == f"{said} (got {module.__name__}(dropout=0.3))"
 
 
+class OnlyInTraining(Net):
+    """A layer that evaluation leaves out, made last, so that its weights are drawn last in any case."""
+
+    lazy = False
+
+    def prepare(self) -> None:
+        self.norm = nn.LazyBatchNorm1d(affine=False) if self.lazy else nn.BatchNorm1d(16, affine=False)
+        self.more = nn.LazyLinear(16) if self.lazy else nn.Linear(6, 16)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(self.drop(x))
+        return hidden + self.norm(self.more(x)) if self.training else hidden
+
+
+class LazyInTraining(OnlyInTraining):
+    lazy = True
+
+
+class NeverUsed(Net):
+    def prepare(self) -> None:
+        self.spare = nn.LazyLinear(3)
+
+
+def test_a_lazy_layer_finds_its_size_in_training_where_evaluation_leaves_it_out() -> None:
+    known, lazy = (runs_of(module) for module in (OnlyInTraining, LazyInTraining))
+    assert problem_of(LazyInTraining) == ""
+    assert obstacle([lazy[0], lazy[-1]], CPU) == ""
+    pd.testing.assert_frame_equal(curves_of(known), curves_of(lazy), check_exact=True)
+    assert_textbook(curves_of(lazy[:1], dtype=torch.float64), known[0])
+
+
+def test_a_lazy_layer_that_nothing_uses_is_refused() -> None:
+    said = "model: no forward pass uses its lazy `spare.weight`, whose size is so not known: use it, or leave it out"
+    assert problem_of(NeverUsed).startswith(said)
+
+
 class Unfreezes(Net):
     """Gradual unfreezing (Howard & Ruder 2018)."""
 

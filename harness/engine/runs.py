@@ -79,13 +79,12 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
     start of the seed's `init` stream.
 
     Raises:
-        Untrainable: nothing in it trains, or its parameters are no single-precision numbers: training would change them silently.
+        Untrainable: nothing in it trains, a lazy layer finds no size, or its parameters are no single-precision numbers: training
+            would change them silently.
     """
     with one_thread(), global_generators(stream_seed(seed, "init")):
         module = setup.model.build(setup.task.sizes(data), setup.steps)
-        if any(map(is_lazy, module.parameters())):
-            untrained_pass(module, data.x[data.train[:1]], steps=setup.steps)
-            module.train()
+        _find_sizes(module, setup, data)
     for name, parameter in module.named_parameters():
         if parameter.dtype != torch.float32:
             kind = str(parameter.dtype).removeprefix("torch.")
@@ -97,3 +96,26 @@ def build(setup: Setup, data: Data, seed: int) -> nn.Module:
             raise Untrainable("does not train: all its parameters are frozen when it is built; leave some as they are")
         raise Untrainable("does not train: it has no parameters when it is built; make them in the constructor")
     return module
+
+
+def _find_sizes(module: nn.Module, setup: Setup, data: Data) -> None:
+    """Let lazy layers find their sizes: by a forward pass in evaluation, which leaves the least behind, else by one in training.
+
+    Raises:
+        Untrainable: neither uses some of them.
+    """
+    for train in (False, True):
+        if _unsized(module):
+            batch = data.train[: setup.batch_size if train else 1]
+            untrained_pass(module, data.x[batch], steps=setup.steps, train=train)
+            module.train()
+    if name := _unsized(module):
+        raise Untrainable(
+            f"no forward pass uses its lazy `{name}`, whose size is so not known: use it, or leave it out"
+        )
+
+
+def _unsized(module: nn.Module) -> str:
+    """The name of a parameter or buffer of a lazy layer that has no size yet; "" for none."""
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return next((name for name, tensor in tensors if is_lazy(tensor)), "")

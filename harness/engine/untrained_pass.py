@@ -19,7 +19,7 @@ def untrained_pass(module: nn.Module, x: Tensor, *, steps: int, train: bool = Fa
         steps: of its training.
         train: the mode.
     """
-    noise = Noise({0: slice(1)}, steps=steps, device=torch.device("cpu"), dtype=torch.float32)
+    noise = Noise({0: slice(0, 1)}, steps=steps, device=torch.device("cpu"), dtype=torch.float32)
     noise.begin(train=train)
     with Answers(noise, batched=False):
         return module.train(train)(x)
