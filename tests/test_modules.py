@@ -142,6 +142,20 @@ def recurrent(kind: type[nn.RNNBase], **options: Any) -> Model:
     )
 
 
+def masked(s: Any, x: Tensor) -> Tensor:
+    hidden = s.drop(s.a(x))
+    hidden[hidden < 0] = 0.1
+    hidden[hidden.sum(1) > 2] = s.a.bias.max()
+    return s.b(hidden)
+
+
+def cell_by_cell(s: Any, x: Tensor) -> Tensor:
+    state = None
+    for step in x.unbind(1):
+        state = s.a(s.drop(step), state)
+    return s.b(state[0])
+
+
 BATCHED = {
     "alpha dropout": (FLAT, module(
         lambda p: {"a": nn.Linear(6, 16), "drop": nn.AlphaDropout(p), "b": nn.Linear(16, 2)},
@@ -157,6 +171,12 @@ BATCHED = {
         lambda s, x: s.b(s.drop(s.norm(s.a(x))).flatten(1)))),
     "nested and reused": (FLAT, module(nested, in_turn)),
     "tied": (FLAT, Model(Tied)),
+    "spectral norm": (FLAT, module(
+        lambda p: two_layers(p) | {"a": nn.utils.parametrizations.spectral_norm(nn.Linear(6, 16))},
+        lambda s, x: s.b(s.drop(s.a(x))))),
+    "masks assigned to": (FLAT, module(two_layers, masked)),
+    "a cell": (TIME, module(
+        lambda p: {"a": nn.LSTMCell(6, 16), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}, cell_by_cell)),
     "large weights used thrice": (FLAT, module(
         lambda p: {"a": nn.Linear(6, 256), "drop": nn.Dropout(p), "big": nn.Linear(256, 256), "b": nn.Linear(256, 2)},
         lambda s, x: s.b(s.big(s.drop(s.big(s.a(x)).relu()))) * (1 + s.big.weight.square().mean()))),
@@ -283,9 +303,6 @@ ALONE = {
     "packed sequences": (TIME, module(
         lambda p: {"a": nn.LSTM(6, 16, batch_first=True), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}, packed),
         "torch.func.vmap says"),
-    "spectral norm": (FLAT, module(
-        lambda p: two_layers(p) | {"a": nn.utils.parametrizations.spectral_norm(nn.Linear(6, 16))},
-        lambda s, x: s.b(s.drop(s.a(x)))), "Batching rule not implemented"),
 }  # fmt: skip
 
 

@@ -253,6 +253,19 @@ def clipped(p: float) -> nn.Module:
     return layer
 
 
+def assigned_by_mask(layer: nn.Module, x: Tensor) -> Tensor:
+    h = layer(x)
+    h[h < 0] = 0.1
+    h[h > 0.5] = layer.bias.max()  # type: ignore[operator,union-attr]
+    return h
+
+
+def assigned_by_rows(layer: nn.Module, x: Tensor) -> Tensor:
+    h = layer(x)
+    h[h.sum(-1) < 0] = 1
+    return h
+
+
 def in_half_precision(layer: nn.Module, x: Tensor) -> Tensor:
     with torch.autocast("cpu", torch.bfloat16):
         return layer(x).float()
@@ -287,6 +300,8 @@ OTHERS: dict[str, Case] = {
     "weight norm": (VECTOR, lambda p: parametrizations.weight_norm(nn.Linear(8, 4)), directly),
     "weight norm of a convolution": (IMAGE, lambda p: parametrizations.weight_norm(nn.Conv2d(4, 4, 3)), directly),
     "spectral norm": (VECTOR, lambda p: parametrizations.spectral_norm(nn.Linear(8, 4)), directly),
+    "spectral norm of a convolution": (IMAGE, lambda p: parametrizations.spectral_norm(nn.Conv2d(4, 4, 3)), directly),
+    "spectral norm by a hook": (VECTOR, lambda p: nn.utils.spectral_norm(nn.Linear(8, 4)), directly),
     "orthogonal": (VECTOR, lambda p: parametrizations.orthogonal(nn.Linear(8, 8)), directly),
     "a parametrization of one's own": (VECTOR, squared, directly),
     "a function of one's own": (VECTOR, lambda p: nn.Linear(8, 4), lambda l, x: l(x) + Flipped.apply(l(x).tanh())),
@@ -301,6 +316,8 @@ OTHERS: dict[str, Case] = {
     "pruned": (VECTOR, lambda p: prune.l1_unstructured(nn.Linear(8, 4), "weight", 0.5), directly),
     "the largest of equals": (VECTOR, clipped, lambda l, x: l(x) / l.weight.max()),
     "the median of equals": (VECTOR, clipped, lambda l, x: l(x) * (1 + l.weight.relu().median())),
+    "a mask assigned to": (VECTOR, lambda p: nn.Linear(8, 4), assigned_by_mask),
+    "a mask of rows assigned to": (SEQUENCE, lambda p: nn.Linear(8, 4), assigned_by_rows),
     "a linear function": (VECTOR, lambda p: nn.Linear(8, 8), lambda l, x: F.linear(x, l.weight.t(), l.bias) @ l.weight),
 }
 """Layers by themselves, and what is built of layers."""
@@ -369,7 +386,7 @@ WHY_NOT = {
     **{f"BatchNorm{n}d own statistics": OTHERS for n in (1, 2, 3)},
     **{f"BatchNorm{n}d cumulative": READS for n in (1, 2, 3)},
     "LSTM projected": "projections", "LSTM projected time first": "projections", "LSTM packed": "equal size",
-    "LSTMCell": "aten::lstm_cell", "RReLU": "aten::rrelu", "spectral norm": "aten::div.out",
+    "RReLU": "aten::rrelu",
     "half precision": "the gradient of `layer.0.weight` at step 1 would be another",
     "FractionalMaxPool2d": DRAWS, "FractionalMaxPool3d": DRAWS,
     "a function of one's own": "without a rule for `vmap`", "compiled": "is compiled (`torch.compile`)",

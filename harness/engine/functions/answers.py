@@ -21,6 +21,7 @@ from harness.engine.functions.batching_rules import put_rules
 from harness.engine.functions.dropout import Dropout
 from harness.engine.functions.linear import linear
 from harness.engine.functions.recurrent import Recurrent
+from harness.engine.functions.without_rule import of_others
 from harness.engine.member_float import MemberFloat
 from harness.engine.noise import Noise
 from harness.engine.uncompiled import uncompiled
@@ -69,7 +70,7 @@ class Answers(TorchFunctionMode):
         self._batched = batched
         self._always = dropout.answers() | {F.scaled_dot_product_attention: Attention(dropout)}
         if batched:
-            self._always |= {F.linear: linear} | of_autograd()
+            self._always |= {F.linear: linear} | of_autograd() | of_others()
             put_rules()
         self._answers: dict[Callable[..., Any], Callable[..., Any]] = {}
         self._uncompiled: list[AbstractContextManager[object]] = []
