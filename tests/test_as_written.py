@@ -1,5 +1,6 @@
 """Modules that hold, change and draw more than layers do: every run is the textbook's, in a population or by the plain loop."""
 
+import itertools
 import math
 import random
 import warnings
@@ -210,10 +211,22 @@ class AsksAutograd(Net):
         return hidden
 
 
+class GeneratorsOfItsOwn(Net):
+    """Of the same state in all runs, one of which it draws from as it trains."""
+
+    def prepare(self) -> None:
+        self.chance, self.others = np.random.default_rng(3), [random.Random(3), np.random.RandomState(3)]
+        self.held = torch.Generator().manual_seed(3)
+        self.a.bias.data = torch.rand(16, generator=self.held)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) * (1 + float(self.chance.random()))
+
+
 BATCHED = (
     DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
     BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
-    AsksAutograd,
+    AsksAutograd, GeneratorsOfItsOwn,
 )  # fmt: skip
 
 
@@ -306,6 +319,30 @@ class SizeOfTheSeed(Net):
         return super().hidden(x).index_fill(1, torch.tensor(self.units), 0.0)
 
 
+class GeneratorOfTheSeed(Net):
+    def prepare(self) -> None:
+        self.chance = random.Random(random.random())
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) * (1 + self.chance.random())
+
+
+class DrawsByItsGenerator(Net):
+    def prepare(self) -> None:
+        self.held = {"generator": torch.Generator().manual_seed(3)}
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x + torch.randn(x.shape, generator=self.held["generator"]))
+
+
+class TakesTurns(Net):
+    def prepare(self) -> None:
+        self.turns = [itertools.cycle((0.5, 1.0))]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return super().hidden(x) * (next(self.turns[0]) if self.training else 1.0)
+
+
 class Collects(Net):
     """Its activations, in a list."""
 
@@ -364,6 +401,9 @@ ALONE = {
     PythonsNoise: "draws random numbers itself",
     NumberOfTheSeed: "computes with a number that differs between runs",
     SizeOfTheSeed: "`units` is not the same in all runs",
+    GeneratorOfTheSeed: "`chance` is not the same in all runs",
+    DrawsByItsGenerator: "draws random numbers itself",
+    TakesTurns: "`turns` cannot be compared between runs",
     Collects: "`collected` changes from call to call",
     RemembersWhich: "`active` after step 1 is of another kind",
     ComputesWithP: "computes with a number that differs between runs",

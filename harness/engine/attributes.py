@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.utils.parametrize import type_before_parametrizations
 
 from harness.engine.functions.transforms import is_per_member
+from harness.engine.generators import GENERATORS, generator_state
 from harness.engine.scheduled import Level
 
 TORCHS = frozenset(vars(nn.Module()))
@@ -62,7 +63,7 @@ def differing(a: nn.Module, b: nn.Module) -> str:
 
 
 def same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
-    """Whether two values are the same as far as can be seen: containers and objects by what they hold.
+    """Whether two values are the same as far as can be seen: containers and objects by what they hold, generators by their state.
 
     Args:
         a: one of them.
@@ -82,12 +83,22 @@ def same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, np.ndarray):
         return bool(np.array_equal(a, b))
+    if isinstance(a, GENERATORS):
+        return same(generator_state(a), generator_state(b), layers)
     if isinstance(a, weakref.ref) and (a() is None or b() is None):
         return True
     parts = _parts(a), _parts(b)
     if None in parts:
         return bool("__eq__" in vars(type(a)) and a == b)
     return all(same(x, y, layers, depth - 1) for x, y in zip_longest(*parts))  # type: ignore[arg-type]
+
+
+def comparable(value: Any, depth: int = DEPTH) -> bool:
+    """Whether `same` can tell that such a value is the same as another one that was made in the same way."""
+    if depth == 0 or isinstance(value, GENERATORS):
+        return True
+    parts = _parts(value)
+    return "__eq__" in vars(type(value)) if parts is None else all(comparable(part, depth - 1) for part in parts)
 
 
 def _parts(value: Any) -> list[Any] | None:

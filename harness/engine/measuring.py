@@ -16,9 +16,9 @@ from torch import Tensor
 
 from harness.engine.attributes import DEPTH, TORCHS, attributes
 from harness.engine.functions.transforms import is_per_member
+from harness.engine.generators import GENERATORS, generator_state, set_generator
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members
-from harness.engine.module_state import GENERATORS, generator_state, set_generator
 from harness.settings.randomness import global_generators_kept
 
 Restore = Callable[[], None]

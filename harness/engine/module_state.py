@@ -6,7 +6,6 @@ other objects) must be as it was built. Whatever else a module holds is `NotStor
 """
 
 import copyreg
-import random
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from itertools import chain, repeat
@@ -22,15 +21,13 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from harness.engine.attributes import TORCHS, class_of, own_parts, same
 from harness.engine.functions.transforms import is_per_member, own_part
+from harness.engine.generators import GENERATORS, generator_state, set_generator
 
 SCALARS = frozenset({type(None), bool, int, float, str})
 LISTS = {"list": list, "tuple": tuple, "set": set, "deque": deque}
 DICTS = {"dict": dict, "ordered": OrderedDict, "default": defaultdict, "counter": Counter}
 MADE_ANEW = ("list", "tuple", "dict")
 """Containers that may come to be in training; others are filled where the module that was built has them."""
-
-GENERATORS = torch.Generator, np.random.Generator, np.random.RandomState, random.Random
-"""Of random numbers, whose state is kept."""
 
 AS_BUILT = ["built"]
 """Stands for what is as it was when the module was built, or is put back elsewhere."""
@@ -213,29 +210,6 @@ def _is_its_attributes(value: Any) -> bool:
     state = rest[0] if rest and rest[0] is not None else {}
     whole = type(state) is dict and list(state) == list(held) and all(state[key] is held[key] for key in held)
     return how is copyreg.__newobj__ and of == (type(value),) and whole and not any(rest[1:])  # type: ignore[attr-defined]
-
-
-def generator_state(generator: Any) -> Any:
-    """The state of one of `GENERATORS`."""
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, np.random.RandomState):
-        return generator.get_state(legacy=False)
-    return generator.bit_generator.state
-
-
-def set_generator(generator: Any, state: Any) -> None:
-    """Put one of `GENERATORS` into a state."""
-    if isinstance(generator, torch.Generator):
-        generator.set_state(state)
-    elif isinstance(generator, random.Random):
-        generator.setstate((state[0], tuple(state[1]), state[2]))
-    elif isinstance(generator, np.random.RandomState):
-        generator.set_state(state)
-    else:
-        generator.bit_generator.state = state
 
 
 def _fill(store: dict[Any, Any], saved: list[list[Any]], but: frozenset[str] = frozenset()) -> None:

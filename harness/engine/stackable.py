@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn as nn
 
 from harness.engine.aliasing import overlapping
-from harness.engine.attributes import differing
+from harness.engine.attributes import attributes, comparable, differing
 from harness.engine.obstacles import Unbatchable
 from harness.engine.reached import reached
 from harness.engine.tensor_places import named_tensors, untrained
@@ -27,7 +27,9 @@ def check_stackable(modules: Sequence[nn.Module]) -> None:
             raise Unbatchable(f"it has a hook on the gradient of a layer, `{name}`")
     for module in modules[1:]:
         if name := differing(modules[0], module):
-            raise Unbatchable(f"`{name}` is not the same in all runs")
+            held = {key: store[own] for key, store, own in attributes(modules[0])}
+            told = "is not the same in all runs" if comparable(held.get(name)) else "cannot be compared between runs"
+            raise Unbatchable(f"`{name}` {told}")
 
 
 def aliased(module: nn.Module) -> dict[str, str]:
