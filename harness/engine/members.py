@@ -196,14 +196,11 @@ class Members(ABC):
         """∂L/∂h_t in evaluation, (member, time, batch, units) for each recurrent layer, L each member's mean loss of the last step.
 
         Of its forward direction, by all effects of a state; layers that run over a whole sequence, in the order of their calls. None
-        of them where the loss of the last time step cannot be told from that of others.
+        of them where the loss of the last time step cannot be told from that of others; raises `NoKernel` where no kernel has them.
 
         Args:
             x: (member, batch, …).
             y: (member, batch, …).
-
-        Raises:
-            NoKernel: of one of its layers these cannot be had.
         """
 
         def last(output: Any, target: Tensor) -> Tensor:
