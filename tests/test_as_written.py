@@ -623,6 +623,43 @@ class ReadsPLater(Net):
         return hidden * math.sqrt(self.drop.p) if self.steps >= 10 else hidden
 
 
+class CatchesLater(Net):
+    """An operation that fails for one run at a time, whose module goes on otherwise."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.steps < 10:
+            return hidden
+        try:
+            return hidden * torch.linalg.cholesky(x.mean().view(1, 1))
+        except torch.linalg.LinAlgError:
+            return hidden / 2
+
+
+class CatchesInEvaluationLater(Net):
+    """What no population can do, which the module takes for a failure of its own."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.training or self.steps < 10:
+            return hidden
+        try:
+            return hidden if hidden.mean() > 0 else -hidden
+        except RuntimeError:
+            return hidden / 2
+
+
+class CatchesThatPDiffersLater(Net):
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.steps < 10:
+            return hidden
+        try:
+            return hidden * math.sqrt(self.drop.p)
+        except Exception:
+            return hidden / 2
+
+
 class RaisesLater(Net):
     """In a population alone, by no word of torch's."""
 
@@ -639,6 +676,9 @@ LATER = {
     ChangesABufferInPlaceLater: "doesn't match the broadcast shape",
     NumPysNoiseLater: "draws random numbers itself",
     ClampsAGradientLater: "puts a hook on a gradient",
+    CatchesLater: "an operation fails for some run",
+    CatchesInEvaluationLater: "an operation fails for some run",
+    CatchesThatPDiffersLater: "an operation fails for some run",
     RaisesLater: "no such place",
 }
 """Modules that share a population to begin with, and what is said when they no longer can."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import torch.nn as nn
 
 from harness.engine.attributes import attributes, is_level
+from harness.engine.caught import note_error
 from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import Level
 from harness.settings.like_a_float import LikeAFloat
@@ -49,6 +50,7 @@ class MemberFloat:
         return found.pop()
 
     def _refuse(self, *_: object) -> NoReturn:
+        note_error()
         raise Unbatchable("it computes with a number that differs between runs, or decides by it, outside of dropout")
 
     def __lt__(self, other: Any) -> bool:

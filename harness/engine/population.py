@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from harness.engine.attributes import attributes, differing
+from harness.engine.caught import none_caught
 from harness.engine.functions.answers import Answers
 from harness.engine.functions.cross_entropy import example_losses, smoothed
 from harness.engine.functions.postponed import postponed
@@ -175,7 +176,7 @@ class Population(Members):
             own = self._gradients.leaves | self._stacked
             filled = {name: of_member(tensor, vmap) for name, tensor in own.items()} | self._shared
             with self._places.filled(filled):
-                with self._answers:
+                with none_caught(), self._answers:
                     output = self.template(of_member(x, vmap))
                 changed = self._places.changed(filled)
             found = score(output, of_member(y, vmap))

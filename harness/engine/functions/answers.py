@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
+from harness.engine.caught import note_error
 from harness.engine.functions.attention import Attention
 from harness.engine.functions.autograd import of_autograd
 from harness.engine.functions.batching_rules import put_rules
@@ -95,19 +96,23 @@ class Answers(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """The answer to `func`, or what torch itself computes."""
-        answer = self._answers.get(func)
-        if answer is not None:
-            answered = answer(*args, **kwargs) if kwargs else answer(*args)
-            if answered is not NotImplemented:
-                return answered
-        if func in OPENED:
-            with self:
-                return OPENED[func](*args, **(kwargs or {}))
-        if self._batched:
-            _refuse_levels(args)
-            _refuse_levels(kwargs.values() if kwargs else ())
-        return func(*args, **kwargs) if kwargs else func(*args)
+        """The answer to `func`, or what torch itself computes; of what fails note is taken."""
+        try:
+            answer = self._answers.get(func)
+            if answer is not None:
+                answered = answer(*args, **kwargs) if kwargs else answer(*args)
+                if answered is not NotImplemented:
+                    return answered
+            if func in OPENED:
+                with self:
+                    return OPENED[func](*args, **(kwargs or {}))
+            if self._batched:
+                _refuse_levels(args)
+                _refuse_levels(kwargs.values() if kwargs else ())
+            return func(*args, **kwargs) if kwargs else func(*args)
+        except Exception:
+            note_error()
+            raise
 
 
 def _refuse_levels(arguments: Iterable[Any]) -> None:
