@@ -60,6 +60,23 @@ class DoublesByAHook(Net):
         self.a.register_forward_hook(lambda layer, inputs, output: 2 * output)
 
 
+class ShrinksParameters(Net):
+    """Shrink and perturb (Ash & Adams 2020), without noise; which ones is asked in three ways."""
+
+    def prepare(self) -> None:
+        self.a.weight.shrinks = True  # type: ignore[assignment]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.training and self.steps == 10:
+            assert type(self.a.weight) is nn.Parameter
+            assert [name for name, _ in self.named_parameters()] == ["a.weight", "a.bias", "b.weight", "b.bias"]
+            with torch.no_grad():
+                for parameter in self.parameters():
+                    if getattr(parameter, "shrinks", False) or isinstance(parameter, nn.Parameter):
+                        parameter.mul_(0.5)
+        return super().hidden(x)
+
+
 class FrozenLayer(Net):
     def prepare(self) -> None:
         self.a.requires_grad_(False)
@@ -224,7 +241,7 @@ class GeneratorsOfItsOwn(Net):
 
 
 BATCHED = (
-    DoublesByAHook, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
+    DoublesByAHook, ShrinksParameters, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
     BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
     AsksAutograd, GeneratorsOfItsOwn,
 )  # fmt: skip
@@ -343,6 +360,22 @@ class TakesTurns(Net):
         return super().hidden(x) * (next(self.turns[0]) if self.training else 1.0)
 
 
+class NotesTheSeed(Net):
+    """On a parameter: which is the largest weight to begin with."""
+
+    def prepare(self) -> None:
+        self.a.weight.largest = int(self.a.weight.detach().argmax())  # type: ignore[assignment]
+
+
+class CountsOnAParameter(Net):
+    def prepare(self) -> None:
+        self.a.weight.uses = 0  # type: ignore[assignment]
+
+    def hidden(self, x: Tensor) -> Tensor:
+        self.a.weight.uses += 1  # type: ignore[operator]
+        return super().hidden(x)
+
+
 class Collects(Net):
     """Its activations, in a list."""
 
@@ -404,6 +437,8 @@ ALONE = {
     GeneratorOfTheSeed: "`chance` is not the same in all runs",
     DrawsByItsGenerator: "draws random numbers itself",
     TakesTurns: "`turns` cannot be compared between runs",
+    NotesTheSeed: "what is noted on `a.weight` as an attribute is not the same in all runs",
+    CountsOnAParameter: "changes what is noted on `a.weight` as an attribute",
     Collects: "`collected` changes from call to call",
     RemembersWhich: "`active` after step 1 is of another kind",
     ComputesWithP: "computes with a number that differs between runs",

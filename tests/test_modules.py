@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from harness.engine import training
 from harness.engine.functions.answers import Answers
+from harness.engine.functions.transforms import is_per_member
 from harness.engine.noise import Noise
 from harness.engine.obstacles import Unbatchable
 from harness.engine.planning import groups
@@ -356,7 +357,7 @@ class Late(nn.Module):
             self.change()
         hidden = self.drop(self.a(x).relu()) * self.gates / self.tau
         kind = {"by kind": True, "by kind, in evaluation": not self.training}.get(self.what, False)
-        if late and kind and isinstance(self.b.weight, nn.Parameter):
+        if late and kind and not is_per_member(self.b.weight):
             hidden = 2 * hidden
         if late and self.what == "in NumPy":
             hidden = hidden + float(self.b.bias.detach().numpy().max())

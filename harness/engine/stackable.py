@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch.nn as nn
 
 from harness.engine.aliasing import overlapping
-from harness.engine.attributes import attributes, comparable, differing
+from harness.engine.attributes import attributes, comparable, differing, same
 from harness.engine.obstacles import Unbatchable
 from harness.engine.reached import reached
 from harness.engine.tensor_places import named_tensors, untrained
@@ -30,6 +30,10 @@ def check_stackable(modules: Sequence[nn.Module]) -> None:
             held = {key: store[own] for key, store, own in attributes(modules[0])}
             told = "is not the same in all runs" if comparable(held.get(name)) else "cannot be compared between runs"
             raise Unbatchable(f"`{name}` {told}")
+        others = named_tensors(module)
+        for name, tensor in named_tensors(modules[0]).items():
+            if not same(vars(tensor), vars(others.get(name, tensor)), {}):
+                raise Unbatchable(f"what is noted on `{name}` as an attribute is not the same in all runs")
 
 
 def aliased(module: nn.Module) -> dict[str, str]:

@@ -35,8 +35,10 @@ class TensorPlaces:
 
     @contextmanager
     def filled(self, tensors: Mapping[str, Tensor]) -> Iterator[None]:
-        """Within the block the module holds other tensors; afterwards its own again."""
-        for store, key, name, _ in self._places:
+        """Within the block the module holds other tensors, seen as its own are; afterwards its own again."""
+        for store, key, name, own in self._places:
+            tensors[name].__class__ = own.__class__  # a parameter for whoever asks, with what was noted on it
+            vars(tensors[name]).update(vars(own))
             store[key] = tensors[name]
         for store, key, name, _ in self._references:
             store[key] = weakref.ref(tensors[name])
@@ -50,10 +52,12 @@ class TensorPlaces:
         """What the module has put in place of tensors that it was filled with.
 
         Raises:
-            Unbatchable: in place of a parameter, or a tensor of another shape or kind.
+            Unbatchable: in place of a parameter, or a tensor of another shape or kind; or one has other attributes now.
         """
         found = {}
         for store, key, name, own in self._places:
+            if list(map(id, vars(tensors[name]).values())) != list(map(id, vars(own).values())):
+                raise Unbatchable(f"its forward pass changes what is noted on `{name}` as an attribute")
             now = store.get(key) if isinstance(store, dict) else store[key]
             if now is not tensors[name]:
                 if isinstance(own, nn.Parameter) and own.requires_grad:
