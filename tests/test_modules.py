@@ -347,6 +347,7 @@ class Late(nn.Module):
         self.a, self.drop, self.b = nn.Linear(inputs, 16), nn.Dropout(0.3), nn.Linear(16, outputs)
         self.what, self.calls = what, 0
         self.register_buffer("tau", torch.ones(1))
+        self.register_buffer("unused", torch.ones(1))
         self.register_buffer("gates", torch.ones(16))
         self.held = [[self.gates], self.gates[:8]]
 
@@ -359,6 +360,9 @@ class Late(nn.Module):
         kind = {"by kind": True, "by kind, in evaluation": not self.training}.get(self.what, False)
         if late and kind and not is_per_member(self.b.weight):
             hidden = 2 * hidden
+        if self.training and self.calls % 10 == 0 and self.what in ROUND and not is_per_member(self.b.weight):
+            with torch.no_grad():
+                ROUND[self.what](self).mul_(0.5)
         if late and self.what == "in NumPy":
             hidden = hidden + float(self.b.bias.detach().numpy().max())
         return self.b(hidden)
@@ -377,11 +381,16 @@ class Late(nn.Module):
             self.held[1].fill_(0.5)
 
 
+ROUND: dict[str, Callable[[Any], Tensor]] = {
+    "weights at round steps": lambda module: module.a.weight,
+    "a buffer at round steps": lambda module: module.unused,
+}
+
 LATE = {
     "in place": "changes `tau` after its first calls", "new": "changes `tau` after its first calls",
     "its data": "changes `tau` after its first calls", "within a list": "changes `gates` after its first calls",
     "a view": "changes `gates` after its first calls", "by kind": "has become another", "by kind, in evaluation": "its evaluation has become another",
-    "in NumPy": "data pointer",
+    "in NumPy": "data pointer", "weights at round steps": "its set of weights has become another", "a buffer at round steps": "its `unused` has become another",
 }  # fmt: skip
 
 

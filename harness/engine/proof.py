@@ -178,13 +178,14 @@ def _companions_matter(truth: Account, tolerance: float) -> bool:
     )
 
 
-def _real(numbers: Tensor) -> Tensor:
+def in_double(numbers: Tensor) -> Tensor:
+    """Numbers of any kind as real ones; complex ones in two parts."""
     return (torch.view_as_real(numbers) if numbers.is_complex() else numbers).double()
 
 
 def _apart(truth: Account, found: Account, name: str, tolerance: float) -> bool:
     """Whether a number is another one; a gradient is compared in the size of the largest."""
-    one, other = _real(truth.numbers[name]), _real(found.numbers[name])
+    one, other = in_double(truth.numbers[name]), in_double(found.numbers[name])
     if one.shape != other.shape:
         return True
     finite = one.isfinite()

@@ -110,6 +110,8 @@ def _train(
             if stop <= done or not len(population):
                 continue
             for step, batch in enumerate(training.draw_batches(stop - done), start=done + 1):
+                if step == stop:
+                    training.look(stop, batch, done=step - 1)
                 before = training.parameters_before(step)
                 record = training.step(batch)  # forward, backward, clip, update: `Stepper.step`
                 training.log(step, record, before)

@@ -112,6 +112,22 @@ class Training:
         """A copy of the parameters, (member, parameters), if the update of the step to come is to be logged."""
         return self.population.parameters.clone() if self.history.logs(step) else None
 
+    def look(self, step: int, batch: Tensor, done: int) -> None:
+        """Compare a step to come with the plain loop's, where it is time for that at the evaluation after it.
+
+        Args:
+            step: the evaluated one.
+            batch: of the step to come, (member, batch) indices.
+            done: the last step before that; 0 for none, whose next one the proof has seen.
+
+        Raises:
+            Unbatchable: they are not the same.
+        """
+        if done and looked_at(self.history.evaluation(step), len(self.history.validation)):
+            norms = self.history.norms(done), self.history.norms(1)
+            found = spot_check(self.population, *self._feed.gather(batch), *norms)
+            self._unseen = self._unseen or found
+
     def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
         """Measure the weights after a step on the validation split.
 
@@ -122,10 +138,7 @@ class Training:
             Unbatchable: see `Members.check`.
         """
         self.population.check()
-        if looked_at(self.history.evaluation(step), len(self.history.validation)):
-            norms = self.history.norms(step), self.history.norms(1)
-            found = spot_check(self.population, *self._feed.gather(self._feed.peek()), *norms)
-            self._unseen = self._unseen or found
+        self.look(step, self._feed.peek(), done=step)
         with unchanged(self.population):
             validation = self._validation()
             self._diagnosis.evaluate()
