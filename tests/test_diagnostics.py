@@ -273,6 +273,25 @@ def test_best_weights_are_those_that_a_shorter_training_ends_with(level: str) ->
     assert early["best_gap"] == pytest.approx(at_end["gap"], abs=1e-6)
 
 
+class DropsAlways(nn.Module):
+    """Also in evaluation (Gal & Ghahramani 2016), which therefore gives something else each time."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(inputs, 16), nn.Linear(16, outputs)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(nn.functional.dropout(self.a(x).tanh(), 0.3))
+
+
+def test_weights_that_are_the_best_in_the_end_are_measured_once_whoever_else_has_better_ones_before() -> None:
+    setup = Setup(task=POINTS, model=Model(DropsAlways), optimizer=SGD(1.0), batch_size=16, steps=60)
+    runs, _ = train([Run(0, seed, setup) for seed in range(6)], evaluations=6, device=CPU)
+    at_the_end = runs["best_step"] == 60
+    assert at_the_end.any() and not at_the_end.all()
+    assert runs[at_the_end]["best_test_loss"].equals(runs[at_the_end]["test_loss"].rename("best_test_loss"))
+
+
 class Annealed(nn.Module):
     """Logits that grow with the steps taken, which evaluation reads, too."""
 

@@ -24,12 +24,12 @@ def best_metrics(
         present: what was measured of the weights that they have now, which are often the best ones.
         measured_at: (run,) the steps of these.
     """
-    found = present
-    if (best.step[runs] != measured_at[runs]).any():
+    found, other = present, best.step[runs] != measured_at[runs]
+    if other.any():
         with unchanged(population):
             found = {name: values.copy() for name, values in present.items()}
             for whole in best.put(runs):
                 for name, values in generalization(population, feed).items():
-                    found[name][whole] = values[whole]
+                    found[name][whole & other] = values[whole & other]
     measured = {f"best_{name}": found[name] for name in MEASURED if name in found}
     return {"best_step": best.step[runs], "best_validation_loss": best.loss[runs]} | measured
