@@ -1,5 +1,6 @@
 """Modules that hold, change and draw more than layers do: every run is the textbook's, in a population or by the plain loop."""
 
+import copy
 import itertools
 import math
 import random
@@ -166,6 +167,35 @@ class MonteCarlo(Net):
         return self
 
 
+class KeepsWeightsSmall(Net):
+    """In place, each layer's just before it is used."""
+
+    def prepare(self) -> None:
+        self.between = nn.Linear(16, 16)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        for layer in (self.between, self.b):
+            with torch.no_grad():
+                layer.weight.clamp_(-0.2, 0.2)
+            hidden = hidden if layer is self.b else layer(hidden)
+        return hidden
+
+
+class AveragesWeights(Net):
+    """In a copy, of which the part that begins with zeros seems to stay as it is (Tarvainen & Valpola 2017)."""
+
+    def prepare(self) -> None:
+        nn.init.zeros_(self.a.bias)
+        self.average = copy.deepcopy(self.a).requires_grad_(False)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            for own, averaged in zip(self.a.parameters(), self.average.parameters(), strict=True):
+                averaged.lerp_(own, 0.1)
+        return super().hidden(x) + self.average(x)
+
+
 class FrozenNorm(Net):
     """Its statistics stay those of the beginning, in training too."""
 
@@ -242,7 +272,7 @@ class GeneratorsOfItsOwn(Net):
 
 BATCHED = (
     DoublesByAHook, ShrinksParameters, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
-    BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
+    BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, KeepsWeightsSmall, AveragesWeights, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
     AsksAutograd, GeneratorsOfItsOwn,
 )  # fmt: skip
 
@@ -658,6 +688,15 @@ class ReadsPLater(Net):
         return hidden * math.sqrt(self.drop.p) if self.steps >= 10 else hidden
 
 
+class PrunesLater(Net):
+    """Gradual pruning: a weight goes on under another name."""
+
+    def hidden(self, x: Tensor) -> Tensor:
+        if self.training and self.steps == 10:
+            torch.nn.utils.prune.l1_unstructured(self.a, "weight", amount=0.5)
+        return super().hidden(x)
+
+
 class CatchesLater(Net):
     """An operation that fails for one run at a time, whose module goes on otherwise."""
 
@@ -711,6 +750,7 @@ LATER = {
     ChangesABufferInPlaceLater: "doesn't match the broadcast shape",
     NumPysNoiseLater: "draws random numbers itself",
     ClampsAGradientLater: "puts a hook on a gradient",
+    PrunesLater: "replaces a parameter, `a.weight`",
     CatchesLater: "an operation fails for some run",
     CatchesInEvaluationLater: "an operation fails for some run",
     CatchesThatPDiffersLater: "an operation fails for some run",

@@ -21,7 +21,8 @@ class Gradients:
 
     def __init__(self, parameters: Tensor, layout: ParameterLayout) -> None:
         self._parameters, self._layout = parameters, layout
-        self.leaves = {name: view.detach().requires_grad_() for name, view in layout.views(parameters).items()}
+        # With versions of their own, so that a forward pass may write into one and the backward pass uses another.
+        self.leaves = {name: view.data.requires_grad_() for name, view in layout.views(parameters).items()}
         self.unused: tuple[str, ...] = ()
         self._by_leaf: list[Tensor | None] = []
         self._postponed = Postponed()

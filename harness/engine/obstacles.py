@@ -17,6 +17,10 @@ WHY = {
 """What `torch.func.vmap` complains of, in plain words."""
 
 
+OF_BATCHING = ("vmap", "functorch", "torch.func", "BatchedTensor", "Batching rule", "data pointer", "broadcast shape")
+"""Words of errors that the tensors of several members raise, and those of one do not."""
+
+
 class Unbatchable(Exception):
     """Members cannot train as one population; the text says why, as in `its forward pass …`."""
 
@@ -48,3 +52,14 @@ def reason(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     said = re.split(r"[.;:] |\.?$", text.removeprefix("vmap: ").splitlines()[0])[0]
     return next((words for part, words in WHY.items() if part in text), f"torch.func.vmap says: {said}")
+
+
+@contextmanager
+def batching() -> Iterator[None]:
+    """Raises `Unbatchable` for an error in the block that the tensors of one member do not raise."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not any(word in str(error) for word in OF_BATCHING):
+            raise
+        raise Unbatchable(reason(error)) from error

@@ -69,8 +69,9 @@ class PlainMember(Members):
 
     def check(self) -> None:
         """See `Members.check`: whatever got a gradient is updated."""
+        trained = set(self._parameters.values())  # whatever their names are by now
         for name, parameter in self.template.named_parameters():
-            if parameter.grad is None or parameter is self._parameters.get(name):
+            if parameter.grad is None or parameter in trained:
                 continue
             if parameter in self._built_with:
                 raise Unfrozen(f"`{name}` was frozen when it was built")

@@ -27,7 +27,7 @@ from harness.engine.measuring import unchanged
 from harness.engine.member_float import own_levels, put_levels
 from harness.engine.members import Members, Score
 from harness.engine.module_state import NotStorable, load_module_state
-from harness.engine.obstacles import DRAWS, Unbatchable, reason
+from harness.engine.obstacles import DRAWS, Unbatchable, batching
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
 from harness.engine.runs import Run, build
@@ -37,9 +37,6 @@ from harness.engine.tensor_places import TensorPlaces, named_tensors
 from harness.settings.metrics import DETAIL
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data
-
-OF_BATCHING = ("vmap", "functorch", "torch.func", "BatchedTensor", "Batching rule", "data pointer", "broadcast shape")
-"""Words of errors that the tensors of several members raise, and those of one do not."""
 
 
 class Population(Members):
@@ -92,6 +89,7 @@ class Population(Members):
             before = {name: tensor.clone() for name, tensor in member.others().items()}
             numbers = own_levels(member.template)
             tensors = named_tensors(member.template)
+            versions = {name: tensor._version for name, tensor in tensors.items()}
             for train in (True, False):
                 with torch.set_grad_enabled(train):
                     member.output(x.clone(), train=train)
@@ -108,7 +106,8 @@ class Population(Members):
         self.repeats = not self.changes and all(now.get(n) is t for n, t in tensors.items())
         for name, tensor in member.others().items():
             kept = name in before and now.get(name) is tensors[name]
-            same = kept and torch.equal(tensor, before[name])
+            # Not by its value alone: that of an average of weights is still theirs.
+            same = kept and tensor._version == versions[name] and torch.equal(tensor, before[name])
             if kept and not same and name in self._aliased:
                 raise Unbatchable(f"it changes `{name}`, which shares memory with `{self._aliased[name]}`")
             if same and name in self._stacked and bool((self._stacked[name] == self._stacked[name][:1]).all()):
@@ -157,12 +156,8 @@ class Population(Members):
         """See `Members._each`."""
         self.set_mode(train=train)
         self._noise.begin(train=train)
-        try:
+        with batching():
             scores, changed = self._vmapped(score, x, y)
-        except RuntimeError as error:
-            if not any(word in str(error) for word in OF_BATCHING):
-                raise
-            raise Unbatchable(reason(error)) from error
         self._noise.end()
         for name, tensor in changed.items():
             if name in self._shared:
@@ -195,7 +190,8 @@ class Population(Members):
 
     def backward(self, losses: Tensor) -> None:
         """See `Members.backward`."""
-        self._gradients.backward(losses)
+        with batching():
+            self._gradients.backward(losses)
         self.unused = self._gradients.unused
 
     def gradient(self, rows: slice) -> Tensor:
