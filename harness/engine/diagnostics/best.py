@@ -29,7 +29,9 @@ def best_metrics(
         with unchanged(population):
             found = {name: values.copy() for name, values in present.items()}
             for whole in best.put(runs):
-                for name, values in generalization(population, feed).items():
+                with unchanged(population):  # the noise of evaluation is the same, however many steps are measured
+                    measured = generalization(population, feed)
+                for name, values in measured.items():
                     found[name][whole & other] = values[whole & other]
-    measured = {f"best_{name}": found[name] for name in MEASURED if name in found}
-    return {"best_step": best.step[runs], "best_validation_loss": best.loss[runs]} | measured
+    of_best = {f"best_{name}": found[name] for name in MEASURED if name in found}
+    return {"best_step": best.step[runs], "best_validation_loss": best.loss[runs]} | of_best
