@@ -11,6 +11,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from test_train import CPU, uniform
+from torch import Tensor
+from torch.nn.utils import prune
 
 from harness import Diagnostics, Study
 from harness.engine.history import LoggingSteps
@@ -153,9 +155,24 @@ def test_what_is_measured_depends_neither_on_the_level_nor_on_how_often(
     pd.testing.assert_frame_equal(often[1][steps], light[1][steps], check_exact=True)
 
 
-def test_the_best_step_is_that_of_a_hidden_average_too() -> None:
+class PrunedLate(nn.Module):
+    """Gradual pruning, too much of it: a hook of torch's makes the weight from then on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.out, self.steps = nn.Linear(5, 12), nn.Linear(12, 3), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.steps += self.training
+        if self.steps == 9 and self.training:
+            prune.l1_unstructured(self.first, "weight", amount=0.99)
+        return self.out(self.first(x).relu())
+
+
+@pytest.mark.parametrize("module", [Hidden, PrunedLate])
+def test_the_best_step_is_that_of_a_hidden_average_and_of_a_layer_before_it_is_pruned(module: type[nn.Module]) -> None:
     """What is measured of the best step is what a run that ends there has."""
-    (run,) = runs_of(Hidden, [1], "light")
+    (run,) = runs_of(module, [1], "light")
     whole, _ = train([run], evaluations=12, device=CPU)
     best = int(whole["best_step"].iloc[0])
     assert 0 < best < 12

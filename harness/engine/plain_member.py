@@ -84,7 +84,11 @@ class PlainMember(Members):
 
     def containers(self) -> list[Any]:
         """See `Members.containers`."""
-        return [store for layer in self.template.modules() for store in (layer._parameters, layer._buffers)]
+        return [
+            store
+            for layer in self.template.modules()
+            for store in (layer._parameters, layer._buffers, layer._forward_pre_hooks, layer._forward_hooks)
+        ]
 
     def _each(self, score: Score, x: Tensor, y: Tensor, *, train: bool) -> Any:
         """See `Members._each`."""
