@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from numbers import Real
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -234,6 +235,23 @@ class CarriesAState(Net):
         return hidden if before is None else hidden + 0.5 * before
 
 
+class CarriesABuffer(CarriesAState):
+    """That no run has to begin with, and that is written in place."""
+
+    def prepare(self) -> None:
+        self.register_buffer("state", None)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = Net.hidden(self, x)
+        if not self.training:
+            return hidden
+        if self.state is None:
+            self.state = hidden.detach().clone()
+        carried = hidden + 0.5 * self.state
+        self.state.copy_(hidden.detach())
+        return carried
+
+
 class EveryOtherStep(Net):
     """A layer takes part in every other step, another never."""
 
@@ -272,7 +290,7 @@ class GeneratorsOfItsOwn(Net):
 
 BATCHED = (
     DoublesByAHook, ShrinksParameters, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
-    BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, KeepsWeightsSmall, AveragesWeights, FrozenNorm, Remembers, CarriesAState, EveryOtherStep,
+    BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, KeepsWeightsSmall, AveragesWeights, FrozenNorm, Remembers, CarriesAState, CarriesABuffer, EveryOtherStep,
     AsksAutograd, GeneratorsOfItsOwn,
 )  # fmt: skip
 
@@ -587,7 +605,7 @@ def test_runs_of_equal_p_share_a_population_where_the_module_computes_with_it() 
         assert_textbook(curves.loc[run.trial, run.seed], run)
 
 
-@pytest.mark.parametrize("module", [Net, ReassignedBuffer, EveryOtherStep])
+@pytest.mark.parametrize("module", [Net, ReassignedBuffer, Remembers, CarriesAState, CarriesABuffer, EveryOtherStep])
 def test_runs_keep_what_is_theirs_when_one_between_them_diverges(module: type[Net]) -> None:
     runs = runs_of(module)
     wild = [
@@ -598,6 +616,31 @@ def test_runs_keep_what_is_theirs_when_one_between_them_diverges(module: type[Ne
     assert curves.loc[9]["loss"].isna().any()
     for run in runs:
         assert_textbook(curves.loc[run.trial, run.seed], run)
+
+
+class CarriesInAnObject(Net):
+    """From one forward pass to the next, where nobody else writes."""
+
+    def prepare(self) -> None:
+        self.objects = SimpleNamespace(state=None)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        hidden = super().hidden(x)
+        if self.training:
+            before, self.objects.state = self.objects.state, hidden.detach()
+            hidden = hidden if before is None else hidden + 0.5 * before
+        return hidden
+
+
+def test_what_cannot_be_taken_from_all_runs_for_those_that_stay_ends_the_population() -> None:
+    runs = runs_of(CarriesInAnObject)
+    wild = Run(9, 4, runs[0].setup.with_value("optimizer.lr", 1e30))
+    trained = Trainer(CPU, evaluations=4).train([*runs, wild], lambda steps, diverged: None)
+    assert not trained.errors
+    assert "it keeps a tensor of all runs, `objects.state`, and some of them end" in trained.notes[0]
+    curves = trained.curves.set_index(["trial", "seed", "step"])
+    for run in runs:
+        assert_textbook(curves.loc[run.trial, run.seed], run, torch.float32, rtol=1e-4)
 
 
 def test_evaluation_is_random_where_dropout_acts_in_it_and_training_stays_as_it_was() -> None:

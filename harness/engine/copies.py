@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from harness.engine.left_behind import compact_attributes
 from harness.engine.measuring import Restore, attributes_kept, kept, unchanged
 from harness.engine.members import Members
 from harness.engine.plain_member import PlainMember
@@ -57,6 +58,13 @@ class Copies:
     def compact(self, survivors: Tensor) -> None:
         """Go on with the members at these indices only; the copies of the others stay here."""
         self._alive = self._alive[survivors.cpu().numpy()]
+        if isinstance(self._population, PlainMember):
+            return
+        with unchanged(self._population):
+            for step, restore in self._modules.items():
+                restore()
+                compact_attributes(self._population.template, survivors)
+                self._modules[step] = attributes_kept(self._population)
 
     def put(self, runs: list[int]) -> Iterator[NDArray[np.bool_]]:
         """Put copies in the place of the members that there are, each at the step it was copied.

@@ -15,7 +15,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from harness.engine.attributes import DEPTH, TORCHS, attributes
-from harness.engine.functions.transforms import is_per_member
+from harness.engine.functions.transforms import unwrapped
 from harness.engine.generators import GENERATORS, generator_state, set_generator
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members
@@ -56,7 +56,8 @@ def _members_kept(members: Members, containers: list[Any]) -> Restore:
     training = {layer: layer.training for layer in members.template.modules()}
     seen: dict[int, Restore] = {id(layer): _nothing for layer in training}
     stores = [_items_kept(vars(layer), seen, DEPTH, TORCHS) for layer in training]
-    state = [_kept(container, seen, DEPTH) for container in containers]
+    buffers = [layer._buffers for layer in training]  # of several members, too: one may come to be in a forward pass
+    state = [_kept(container, seen, DEPTH) for container in (*containers, *buffers)]
 
     def restore() -> None:
         for each in (*stores, *state):
@@ -111,6 +112,8 @@ def _kept_content(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
                 each()
 
         return restore
+    if isinstance(value, tuple | frozenset):
+        return _all([_kept(item, seen, depth - 1) for item in value])
     if isinstance(value, nn.Module):
         return _module_kept(value, seen)
     parts = [_slots_kept(value, seen, depth - 1)]
@@ -168,7 +171,8 @@ def one_way(module: nn.Module) -> Iterator[str]:
 
 
 def _tensor_kept(tensor: Tensor) -> Restore:
-    if is_per_member(tensor) or (tensor.requires_grad and not tensor.is_leaf):  # of a forward pass that is over
+    tensor = unwrapped(tensor)
+    if tensor.requires_grad and not tensor.is_leaf:  # of a forward pass that is over
         return _nothing
     place, values = tensor.data, tensor.detach().clone()
 

@@ -23,6 +23,7 @@ from harness.engine.functions.postponed import postponed
 from harness.engine.functions.transforms import of_all, of_member, only_vmap, over_members
 from harness.engine.gradients import Gradients
 from harness.engine.left_alone import CHANGES_LATE, LeftAlone
+from harness.engine.left_behind import compact_attributes
 from harness.engine.measuring import unchanged
 from harness.engine.member_float import own_levels, put_levels
 from harness.engine.members import Members, Score
@@ -210,6 +211,7 @@ class Population(Members):
         self._smoothing = None if self._smoothing is None else self._smoothing[survivors]
         for level in self._levels.values():
             level.levels = [level.levels[i] for i in kept]
+        compact_attributes(self.template, survivors)
         self._gradients = Gradients(self.parameters, self._layout)
         self.clock.compact(survivors)
         if kept:

@@ -102,8 +102,21 @@ def own_part(tensor: Tensor, member: int) -> Tensor:
     return functorch.get_unwrapped(tensor).select(functorch.maybe_get_bdim(tensor), member)
 
 
-def version(tensor: Tensor) -> int:
-    """How often a tensor was written into; one seen within transforms does not count that itself."""
+def of_some(tensor: Tensor, members: Tensor) -> Tensor:
+    """One that holds only what a tensor that `vmap` has left behind holds of some members, int64 indices; without its graph."""
+    axis, level = functorch.maybe_get_bdim(tensor), functorch.maybe_get_level(tensor)
+    inner = functorch.get_unwrapped(tensor).detach()
+    found: Tensor = functorch._add_batch_dim(inner.index_select(axis, members.to(inner.device)), axis, level)
+    return found
+
+
+def unwrapped(tensor: Tensor) -> Tensor:
+    """The tensor behind one that is seen within transforms, or was left behind by them; any other is itself."""
     while functorch.is_functorch_wrapped_tensor(tensor):
         tensor = functorch.get_unwrapped(tensor)
-    return tensor._version
+    return tensor
+
+
+def version(tensor: Tensor) -> int:
+    """How often a tensor was written into; one seen within transforms does not count that itself."""
+    return unwrapped(tensor)._version
