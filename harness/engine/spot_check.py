@@ -78,10 +78,10 @@ def spot_check(members: Members, x: Tensor, y: Tensor, norms: Tensor, first_norm
 
 def _numbers(members: Members, x: Tensor, y: Tensor, member: slice) -> dict[str, Tensor]:
     """By name one member's losses and gradients of a step's batches, its weights and buffers after them, and its scores then."""
-    batches = [torch.split(each.clone(), members.runs[0].setup.batch_size, 1) for each in (x, y)]
+    batches = [torch.split(each, members.runs[0].setup.batch_size, 1) for each in (x, y)]
     losses, gradients = [], []
     for batch in zip(*batches, strict=True):
-        losses.append(members.losses(*batch)[member].clone())
+        losses.append(members.losses(*(part.clone() for part in batch))[member].clone())  # it may change its inputs
         gradients.append(members.gradient(member).clone())
     found = {"loss": torch.stack(losses), "gradient": torch.stack(gradients)}
     left = {"set of weights": members.parameters} | {f"`{name}`": other for name, other in members.others().items()}
