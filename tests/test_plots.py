@@ -388,10 +388,10 @@ def test_surface_is_the_paired_difference_to_the_best_cell():
 @pytest.mark.parametrize(
     ("effects", "n", "said"),
     [
-        ([0.0, 0.5, math.inf], 5, "1 at x = 0, y = 0; of differences to it no intervals, with fewer than six seeds."),
-        ([0.0, 0.5, math.inf], 8, "1 at x = 0, y = 0; the interval of the difference to it holds 0 in none of 2 other cells."),
-        ([0.0, 0.5, math.nan], 8, "1 at x = 0, y = 0; the interval of the difference to it holds 0 in none of 1 other cell that has one."),
-        ([0.0, 0.5, 0.0], 8, "1 at 2 of 3 cells; the interval of the difference to it holds 0 in none of 1 other cell."),
+        ([0.0, 0.5, math.inf], 5, "1 at x = 0, y = 0; fewer than six seeds give no interval that tells others from it."),
+        ([0.0, 0.5, math.inf], 8, "1 at x = 0, y = 0; none of 2 other cells may be as good, by the intervals of differences."),
+        ([0.0, 0.5, math.nan], 8, "1 at x = 0, y = 0; none of 1 other cell that has an interval may be as good, by the intervals of differences."),
+        ([0.0, 0.5, 0.0], 8, "1 at 2 of 3 cells; none of 1 other cell may be as good, by the intervals of differences."),
         ([0.0, 0.0, 0.0], 8, "1 at 3 of 3 cells."),
     ],
 )  # fmt: skip

@@ -206,10 +206,10 @@ def _as_good(others: pd.DataFrame) -> str:
     """Of how many cells with another estimate than the best one the difference to it may be 0."""
     known = int(others["effect_low"].notna().sum())
     if others.empty or not known:
-        return "; of differences to it no intervals, with fewer than six seeds" if len(others) else ""
-    has, have = (" that has one", " that have one") if known < len(others) else ("", "")
+        return "; fewer than six seeds give no interval that tells others from it" if len(others) else ""
+    has, have = (" that has an interval", " that have intervals") if known < len(others) else ("", "")
     of = counted(known, f"other cell{has}", f"other cells{have}")
-    return f"; the interval of the difference to it holds 0 in {int(near(others).sum()) or 'none'} of {of}"
+    return f"; {int(near(others).sum()) or 'none'} of {of} may be as good, by the intervals of differences"
 
 
 def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
