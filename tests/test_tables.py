@@ -28,7 +28,7 @@ from harness.reporting.report import Subject, remove_stale, write_report
 from harness.reporting.tables import summarize
 from harness.reporting.whole import check_marked, making, put_together
 from harness.settings import InvalidStudy, Sweep, Tune
-from harness.settings.levels import Labels, at, in_words, label, spelled, stored
+from harness.settings.levels import SHORT, WRITTEN, Labels, at, in_words, label, spelled, stored
 from harness.settings.measured_on import MEASURED_ON, measured_on
 from harness.settings.metrics import METRICS
 from harness.study import Claim, Study
@@ -396,10 +396,20 @@ def test_a_level_from_a_column_of_a_table_is_that_of_the_study(level: object, of
     assert cell_key({"a.b": of_numpy}) == cell_key({"a.b": level})
 
 
-@given(some.floats(0, 1e6), some.integers(1, 12))
+@given(some.floats(0, 1e6), some.integers(1, WRITTEN))
 def test_a_level_that_somebody_wrote_is_shown_as_that_number(value: float, n: int):
     level = float(f"{value:.{n}g}")
     assert float(label("optimizer.lr", level)) == level
+
+
+@given(some.floats(1e-6, 1e6))
+def test_a_level_of_more_digits_is_shown_as_no_number_that_somebody_writes(level: float):
+    shown = label("optimizer.lr", level)
+    assert (
+        float(shown) == level
+        or len(shown.partition("e")[0].replace(".", "").strip("0")) >= SHORT
+        or abs(level - float(shown)) < 1e-11 * level
+    )
 
 
 @given(some.floats(1e-6, 1e6), some.integers(0, 30))

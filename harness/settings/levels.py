@@ -18,7 +18,7 @@ from harness.settings.show import abbreviated, whole
 
 Stored = float | int | str
 
-SHORT, WRITTEN, MOST = 4, 6, 12
+SHORT, WRITTEN, MOST = 4, 8, 12
 """Digits of a number in short, up to how many it may have been written with, and in how many it is said at most."""
 
 FEW = 8
@@ -92,8 +92,8 @@ def _digits(value: float) -> str:
 
 
 def _significant(text: str) -> str:
-    """The digits of a number from the first that is not 0 on."""
-    return text.partition("e")[0].replace(".", "").lstrip("-0")
+    """The digits of a number from the first to the last that is not 0."""
+    return text.partition("e")[0].replace(".", "").strip("-0")
 
 
 class Labels:
