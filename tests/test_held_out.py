@@ -23,6 +23,7 @@ from harness.tasks.doubts import doubts
 from harness.tasks.leaks import repeated_inputs
 from harness.tasks.pooled import Pooled
 from harness.tasks.scope import scope as task_scope
+from harness.tasks.windows import overlapping_windows
 
 SEEDS = (0, 1, 2, 999_999, TUNE_SEEDS, TUNE_SEEDS + 1)
 RESAMPLES = ("split", "bootstrap", "none")
@@ -385,6 +386,40 @@ def test_inputs_may_begin_anywhere_in_their_memory():
     splits = torch.arange(200).split([150, 20, 30])
     found, same = (repeated_inputs(Data(inputs, torch.arange(200) % 2, *splits)) for inputs in (x, x.clone()))
     assert found == same and "10 of 30 test examples" in found.sentence
+
+
+@pytest.mark.parametrize("features", [0, 3])
+@pytest.mark.parametrize("order", ["drawn", "later"])
+def test_windows_of_a_series_that_overlap_are_said_where_one_is_tested_on_and_another_is_trained_on(
+    features: int, order: str
+):
+    generator = stream(0, "own")
+    series = torch.randn(2000, *[features] * (features > 0), generator=generator)
+    x = torch.stack([series[start : start + 20] for start in range(0, 1980, 5)])
+    places = torch.randperm(len(x), generator=generator) if order == "drawn" else torch.arange(len(x))
+    train, _, validation, _, test = places.split([250, 4, 60, 4, len(x) - 318])  # what lies between is left out
+    known = set(train.tolist())
+    alike = sum(any(i + k in known for k in (-2, -1, 1, 2)) for i in test.tolist())  # 10 of 20 steps, or 15
+    found = overlapping_windows(Data(x, torch.arange(len(x)) % 2, train, validation, test))
+    if order == "later":
+        assert found is None
+    else:
+        assert f"{alike} of {len(test)} test examples" in found.sentence and "5 apart" in found.sentence
+
+
+@pytest.mark.parametrize(
+    "task",
+    [Images("digits"), CharLM(), Images("digits", layout="rows"), TemporalOrder()],
+    ids=["digits", "text", "rows", "symbols"],
+)
+def test_what_is_no_window_of_a_series_is_not_taken_for_one(task):
+    assert overlapping_windows(task.data(0)) is None
+
+
+def test_rows_of_zeros_and_ones_and_examples_that_repeat_are_no_windows():
+    ones = torch.randint(0, 2, (300, 12), generator=stream(0, "own")).float()
+    for x in (ones, ones[:1].expand(300, 12), torch.zeros(300, 12), torch.tensor([0.0, 1.0]).repeat(300, 6)):
+        assert overlapping_windows(Data(x, torch.arange(300) % 2, *torch.arange(300).split([200, 50, 50]))) is None
 
 
 # ---------------------------------------------------------------- what a verdict is conditional on

@@ -18,6 +18,7 @@ from harness.tasks.leaks import (
 from harness.tasks.scope import scope
 from harness.tasks.task import Data, Task
 from harness.tasks.usable import SPLITS, data_problems, target_problems
+from harness.tasks.windows import overlapping_windows
 
 MOST = 0.9
 """Share of one class above which an error says little."""
@@ -41,7 +42,10 @@ def splits(task: Task) -> Finding:
     data = task.data(0)
     if found := data_problems(data, type(task)):
         return Finding("failed", str(found[0]), "mend `draw` of the task")
-    return _finding(repeated_inputs(data) or repeated_test(data), "training, validation and test share no example")
+    return _finding(
+        repeated_inputs(data) or overlapping_windows(data) or repeated_test(data),
+        "training, validation and test share no example",
+    )
 
 
 def test_set(task: Task) -> Finding:

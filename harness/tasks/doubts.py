@@ -12,6 +12,7 @@ from harness.settings.show import counted
 from harness.tasks.doubt import Doubt
 from harness.tasks.leaks import changing_test, repeated_inputs, repeated_test, repeated_text
 from harness.tasks.task import Data, Task
+from harness.tasks.windows import overlapping_windows
 
 ALMOST = 0.99
 """Share of the errors, or of the variance, of the best constant answer that one input takes away if it holds the answer."""
@@ -34,7 +35,7 @@ def doubts(task: Task, data: Data) -> list[Doubt]:
     Test inputs and targets are looked at only for which classes there are, and whether they are found elsewhere.
     """
     found = (
-        changing_test(task), repeated_inputs(data), repeated_test(data), repeated_text(data), told_by_one_input(task, data),
+        changing_test(task), repeated_inputs(data), repeated_test(data), repeated_text(data) or overlapping_windows(data), told_by_one_input(task, data),
         absent_classes(task, data), lacking_classes(data), unseen_categories(task, data),
     )  # fmt: skip
     return [doubt for doubt in found if doubt is not None]
