@@ -32,7 +32,10 @@ def overlapping_windows(data: Data) -> Doubt | None:
     if not found:
         return None
     sentence = f"{' and '.join(found)} share half of their steps or more with training examples: they are windows of a series, {stride} apart"
-    return Doubt(sentence, "keep what overlaps in one split, by `groups`, or test on what comes later")
+    return Doubt(
+        sentence,
+        "keep what overlaps in one split, by `groups` (see harness/tasks/README.md), or test on what comes later",
+    )
 
 
 def _stride(x: Tensor) -> int:
