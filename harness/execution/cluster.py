@@ -188,7 +188,12 @@ class Ray(Foreman[Place]):
         self._leave_out()
         able = [worker for worker in self._workers if worker.refusal is None]
         asked = sum(not worker.ready for worker in able)
-        for _ in range(min(jobs - len(able), ASKED_AHEAD - asked)):
+        wanted = min(jobs - len(able), ASKED_AHEAD - asked)
+        if (
+            wanted <= 0 or not self._connection.there()
+        ):  # to ask for an actor waits for the cluster's head, however long
+            return
+        for _ in range(wanted):
             actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Remote).remote(Path.cwd(), self._gpus)
             self._workers.append(Place(actor, self._packed, asdict(self._keeping)))
 

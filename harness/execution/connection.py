@@ -65,13 +65,17 @@ class Connection:
         if time.monotonic() - self._asked_s < ASKED_EVERY_S:
             return
         self._asked_s = time.monotonic()
+        self._missed = 0 if self.there() else self._missed + 1
+        if self._missed >= MISSES:
+            raise Stopped(f"the cluster is lost: {self.address} does not answer")
+
+    def there(self) -> bool:
+        """Whether somebody answers now."""
         try:
             socket.create_connection(_host_and_port(self.address), REACHED_IN_S).close()
-            self._missed = 0
-        except OSError as error:
-            self._missed += 1
-            if self._missed >= MISSES:
-                raise Stopped(f"the cluster is lost: {self.address} does not answer: {_said(error)}") from None
+        except OSError:
+            return False
+        return True
 
 
 def hosts() -> list[dict[str, float]]:
