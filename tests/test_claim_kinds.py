@@ -119,7 +119,10 @@ def test_an_undecided_equivalence_names_the_end_that_its_interval_holds(differen
     assert found.sentence.startswith(said)
 
 
-@given(some.lists(some.tuples(*[some.floats(-3, 3)] * 2).map(sorted), min_size=1, max_size=4), some.data())
+@given(
+    some.lists(some.tuples(*[some.floats(-3, 3).map(lambda end: end + 0.0)] * 2).map(sorted), min_size=1, max_size=4),
+    some.data(),
+)
 def test_the_number_farthest_from_nothing_lies_where_its_interval_says(intervals: list, data: some.DataObject):
     """Wherever the numbers lie; and both ends of the interval can be reached."""
     low, high = _farthest(intervals)
