@@ -9,22 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.inference.intervals.interval import EVERYTHING
 from harness.inference.intervals.robust import median
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
 from harness.inference.verdict import Verdict
 from harness.reporting.page.words import (
     NO_SWEEPS,
-    alone,
     at_worst,
-    bracketed,
     ends,
     interval,
     level_in_words,
     levels_in_words,
     metric_of,
     number,
+    told,
 )
 from harness.settings import Sweep
 from harness.settings.levels import at, places, stored
@@ -107,7 +105,7 @@ def _effect(verdict: Verdict, sweeps: Mapping[str, Sweep]) -> str:
     if verdict.estimand == "rate":
         what = f"The rate of {what} runs" if verdict.above is None else f"The rate of runs with {what}"
     how, than = (f"{word} by", "than") if estimate else ("the same:", "as")
-    by = number(estimate) if (low, high) == EVERYTHING else bracketed(estimate, low, high) + alone(verdict)
+    by = told(verdict, estimate, low, high)
     return f"{what} is {how} {by} with {against(verdict.treatment, verdict.baseline, than, sweeps)}{at_worst(verdict)}."
 
 

@@ -123,7 +123,12 @@ def interval(verdict: Verdict) -> str:
         return "–"
     if verdict.label == "exact":
         return f"largest deviation {number(verdict.estimate)}"
-    shown = bracketed(verdict.estimate, *ends(verdict))
+    return told(verdict, verdict.estimate, *ends(verdict))
+
+
+def told(verdict: Verdict, value: float, low: float, high: float) -> str:
+    """An estimate of a verdict and its interval where it has one, with what must be known of that; the other way round, too."""
+    shown = bracketed(value, low, high)
     return shown + alone(verdict) * shown.endswith("]")
 
 
