@@ -1,6 +1,7 @@
 """Studies on a real Ray cluster of this machine: hosts and workers come and go, and the tables stay the same."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -151,8 +152,9 @@ def test_a_cluster_of_its_own_trains_a_study_and_ends_with_it(tmp_path: Path) ->
         assert tables(tmp_path / results / "mine") == tables(tmp_path / "here" / "mine")
 
 
-def test_a_cluster_that_is_lost_is_said_and_what_is_finished_is_saved(tmp_path: Path) -> None:
-    """The head of it is killed while a worker trains."""
+@pytest.mark.parametrize("lost", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_cluster_that_is_lost_is_said_and_what_is_finished_is_saved(tmp_path: Path, lost: signal.Signals) -> None:
+    """The head of it is killed, or answers no more, while a worker trains."""
     (tmp_path / "mine.py").write_text(MINE)
     command = [sys.executable, "-m", "harness.run", "mine.py", "--ray", "local", "--set", "steps=1000000"]
     with (tmp_path / "said").open("w") as file:  # a pipe Ray's own processes would hold open for a while
@@ -161,7 +163,7 @@ def test_a_cluster_that_is_lost_is_said_and_what_is_finished_is_saved(tmp_path: 
         assert process.poll() is None
         time.sleep(0.1)
     (head,) = [child for child in psutil.Process(process.pid).children() if child.name() == "gcs_server"]
-    head.kill()
+    head.send_signal(lost)
     exit_code, said = process.wait(), (tmp_path / "said").read_text()
     assert exit_code == 130, said
     assert "Stopped, the cluster is lost: " in said

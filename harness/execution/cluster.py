@@ -28,7 +28,7 @@ from harness.engine.memory_budget import parse_memory
 from harness.engine.planning import groups
 from harness.engine.runs import Run
 from harness.engine.way import Way
-from harness.execution.connection import Connection, hosts
+from harness.execution.connection import Connection
 from harness.execution.costs import Costs
 from harness.execution.examination import code
 from harness.execution.jobs import Answer, Foreman, LastWords, Lost, Message, Worker, sent
@@ -108,7 +108,7 @@ class Ray(Foreman[Place]):
             shutil.copytree(source, Path(folder, "harness"), ignore=shutil.ignore_patterns("__pycache__"))
             self._connection = Connection(address, folder)
         self._packed = ray.put(packed)
-        self._gpus = float(any("GPU" in host for host in hosts())) if gpus is None else gpus
+        self._gpus = float(any("GPU" in host for host in self._connection.hosts())) if gpus is None else gpus
         self._left_out: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class Ray(Foreman[Place]):
 
     def __exit__(self, *_: object) -> None:
         """End the connection, and with it the actors: they hold nothing that could be lost."""
-        ray.shutdown()
+        self._connection.end()
 
     def train(
         self, populations: list[list[Run]], report: OnPopulation, stop: Callable[[], bool]
@@ -143,11 +143,11 @@ class Ray(Foreman[Place]):
             InvalidStudy: `memory` is no size, or no host of the cluster has room for a population or can train the study.
         """
         parse_memory(memory, torch.device("cpu"))
-        if not self._places():
-            wanted = f"a core and {self._gpus:g} GPU" if self._gpus else "a core"
-            raise InvalidStudy([Problem("--ray", f"no host of the cluster has {wanted} for a population")])
         examine = partial(self._examine, memory=memory)
         try:
+            if not self._places():
+                wanted = f"a core and {self._gpus:g} GPU" if self._gpus else "a core"
+                raise InvalidStudy([Problem("--ray", f"no host of the cluster has {wanted} for a population")])
             worker = self._idle()
             ways, places = examine(groups(sample_runs(self._study))), self._places()
         except Stopped as lost:
@@ -182,20 +182,19 @@ class Ray(Foreman[Place]):
         def on(host: dict[str, float]) -> int:
             return int(min(host.get("CPU", 0), host.get("GPU", 0) / self._gpus if self._gpus else math.inf))
 
-        return sum(map(on, hosts()))
+        return sum(map(on, self._connection.hosts()))
 
     def _hire(self, jobs: int) -> None:
         self._leave_out()
         able = [worker for worker in self._workers if worker.refusal is None]
         asked = sum(not worker.ready for worker in able)
         wanted = min(jobs - len(able), ASKED_AHEAD - asked)
-        if (
-            wanted <= 0 or not self._connection.there()
-        ):  # to ask for an actor waits for the cluster's head, however long
-            return
         for _ in range(wanted):
-            actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Remote).remote(Path.cwd(), self._gpus)
-            self._workers.append(Place(actor, self._packed, asdict(self._keeping)))
+            self._workers.append(self._connection.ask(self._actor))
+
+    def _actor(self) -> Place:
+        actor = ray.remote(num_cpus=1, num_gpus=self._gpus)(Remote).remote(Path.cwd(), self._gpus)
+        return Place(actor, self._packed, asdict(self._keeping))
 
     def _leave_out(self) -> None:
         """Say once of each host that cannot train that it is left out.

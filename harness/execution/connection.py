@@ -1,15 +1,22 @@
 """The connection to a Ray cluster: how it is made, and whether there is still somebody at its other end."""
 
+import atexit
 import logging
 import os
 import socket
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+from typing import Any, TypeVar
 
 import ray
 
 from harness.settings import InvalidStudy, Problem
 from harness.settings.patience import Stopped
+
+T = TypeVar("T")
 
 REACHED_IN_S = 5
 """How long an address may take to answer."""
@@ -17,8 +24,8 @@ REACHED_IN_S = 5
 ASKED_EVERY_S = 5.0
 """How often to ask whether the cluster is there."""
 
-MISSES = 6
-"""So many times in a row nobody answers before the cluster is lost: hosts train on for a minute without its head."""
+LOST_AFTER_S = 30.0
+"""Seconds without an answer of the cluster's head after which it is lost: hosts train on for a minute without it."""
 
 
 class Connection:
@@ -54,33 +61,51 @@ class Connection:
                 raise InvalidStudy([Problem("--ray", message, address)]) from None
             raise _unreachable(address, error, "; if the cluster asks for a token, set RAY_AUTH_MODE=token") from None
         self.address = address if address.startswith(CLIENT) else ray.get_runtime_context().gcs_address
-        self._asked_s, self._missed = time.monotonic(), 0
+        self._asked_s = time.monotonic()
+
+    def ask(self, request: Callable[[], T]) -> T:
+        """The cluster's answer to a request, for which Ray itself would wait however long.
+
+        Raises:
+            Stopped: there is none in half a minute; the request waits on, in a thread of its own.
+        """
+        answer: Future[T] = Future()
+
+        def wait() -> None:
+            try:
+                answer.set_result(request())
+            except BaseException as error:
+                answer.set_exception(error)
+
+        Thread(target=wait, daemon=True).start()
+        try:
+            return answer.result(LOST_AFTER_S)
+        except TimeoutError:
+            raise Stopped(f"the cluster is lost: {self.address} does not answer") from None
 
     def check(self) -> None:
         """Look now and then whether the cluster is there.
 
         Raises:
-            Stopped: nobody has answered for half a minute.
+            Stopped: it does not answer.
         """
-        if time.monotonic() - self._asked_s < ASKED_EVERY_S:
-            return
-        self._asked_s = time.monotonic()
-        self._missed = 0 if self.there() else self._missed + 1
-        if self._missed >= MISSES:
-            raise Stopped(f"the cluster is lost: {self.address} does not answer")
+        if time.monotonic() - self._asked_s >= ASKED_EVERY_S:
+            self.hosts()
+            self._asked_s = time.monotonic()
 
-    def there(self) -> bool:
-        """Whether somebody answers now."""
-        try:
-            socket.create_connection(_host_and_port(self.address), REACHED_IN_S).close()
-        except OSError:
-            return False
-        return True
+    def hosts(self) -> list[dict[str, float]]:
+        """What each host of the cluster has: `CPU` and `GPU`, in numbers.
 
+        Raises:
+            Stopped: the cluster does not answer.
+        """
+        return [host["Resources"] for host in self.ask(ray.nodes) if host["Alive"]]
 
-def hosts() -> list[dict[str, float]]:
-    """What each host of the cluster has: `CPU` and `GPU`, in numbers."""
-    return [host["Resources"] for host in ray.nodes() if host["Alive"]]  # type: ignore[no-untyped-call]
+    def end(self) -> None:
+        """End it, and with it all that was asked of the cluster; one that does not answer is not waited for."""
+        atexit.unregister(ray.shutdown)
+        with suppress(Stopped):
+            self.ask(ray.shutdown)
 
 
 CLIENT = "ray://"
