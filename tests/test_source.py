@@ -436,3 +436,28 @@ def test_a_tensor_that_was_changed_in_place_is_read_again() -> None:
     before = show(tensor)
     tensor += 1
     assert show(tensor) == show(torch.ones(3)) != before
+
+
+@pytest.mark.filterwarnings("ignore")  # what the import of a compiler says
+def test_what_is_compiled_is_known_by_what_was_compiled() -> None:
+    """Not by what the compiler keeps beside it, which is another after a call."""
+
+    def double(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+    def net(function: Any) -> type[nn.Module]:
+        class Net(nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return function(x)  # type: ignore[no-any-return]
+
+        return Net
+
+    compiled = torch.compile(double, backend="eager")
+    made, module = net(compiled), torch.compile(nn.Tanh(), backend="eager")
+    before = source_digest(net(compiled)), show(compiled), show(module)
+    made()(torch.ones(3)), module(torch.ones(3))
+    again = source_digest(net(torch.compile(double, backend="eager"))), show(compiled), show(module)
+    assert (source_digest(made), *again[1:]) == again == before
+    other = torch.compile(mine, backend="eager")
+    assert source_digest(net(other)) != before[0] and show(other) != before[1]
+    assert show(torch.compile(nn.ReLU(), backend="eager")) != before[2]

@@ -75,6 +75,8 @@ class Reach:
         """Of a class, function or module; "" of anything else."""
         if isinstance(value, type):
             return self._class(value)
+        if (written := as_written(value)) is not None:
+            return f"compiled {self.of(written, None)}"
         if isinstance(value, FunctionType):
             return self._function(value)
         if isinstance(value, ModuleType):
@@ -218,6 +220,18 @@ class Reach:
         name = f"{name} #{same + 1}" if same else name
         self.lines[name] = ""
         return name
+
+
+def as_written(compiled: Any) -> Any:
+    """The function or module that `torch.compile` was given, for what it made of that; None for all else.
+
+    What the compiler keeps beside it is another whenever it is loaded or called; and it trains as it is written.
+    """
+    if isinstance(compiled, FunctionType):
+        return vars(compiled).get("_torchdynamo_orig_callable")
+    if isinstance(compiled, torch.nn.Module) and type(compiled).__name__ == "OptimizedModule":
+        return compiled._orig_mod
+    return None
 
 
 SLOTS = ("member_descriptor", "getset_descriptor")
