@@ -142,11 +142,88 @@ def test_nobody_trains_on_a_group_of_which_the_official_test_set_has_examples():
     assert "besides those of groups that are tested on" in str(only_problem(grouped(every)))
 
 
+def test_groups_are_a_setting_of_tensors():
+    task, x, y = grouped(), torch.arange(140.0).view(70, 2), torch.arange(70) % 3
+    told = Tensors(x[:60], y[:60], test=(x[60:], y[60:]), group=Grouped.names)
+    assert list(map(str, told.data_notes())) == list(map(str, task.data_notes()))
+    for seed in SEEDS:
+        assert torch.equal(told.data(seed).train, task.data(seed).train)
+        assert torch.equal(told.data(seed).validation, task.data(seed).validation)
+    assert str(only_problem(told.replace(group=[1, 2]))).startswith(
+        "group: must name a group for each of the 70 examples"
+    )
+    assert (
+        str(only_problem(grouped(group=Grouped.names)))
+        == "group: the class says groups of its own; leave one of them out"
+    )
+
+
+def of_patients(path, *, n=90, named=str, shift=0):
+    """A table of three visits a patient, in any order; the name of a patient tells the target."""
+    patients = np.random.default_rng(n).permutation(np.arange(n) // 3 + shift)
+    columns = {
+        "age": patients % 7 + 20.5,
+        "patient": list(map(named, patients)),
+        "sick": np.where(patients % 2, "yes", "no"),
+    }
+    pd.DataFrame(columns).to_csv(path, index=False)
+    return patients
+
+
+def test_rows_of_a_table_stay_together_by_a_column_that_is_no_input(tmp_path):
+    patients = of_patients(tmp_path / "visits.csv")
+    task = Tabular(tmp_path / "visits.csv", target="sick", group="patient", validation_size=15, test_size=15)
+    assert task.data(0).x.shape == (90, 1) and Tabular(task.source, target="sick").data(0).x.shape == (90, 2)
+    for seed in SEEDS:
+        data = task.data(seed)
+        train, validation, test = (set(patients[split]) for split in (data.train, data.validation, data.test))
+        assert not (train & validation or train & test or validation & test)
+        assert len(data.validation) == len(data.test) == 15
+    assert task.replace(without=("patient",)).data(0).x.shape == (90, 1)
+
+
+def test_patients_of_a_test_file_are_known_again_however_it_writes_them(tmp_path):
+    """1 in the one file and 1.0 in the other: nobody trains on another visit of whom is tested."""
+    patients = of_patients(tmp_path / "visits.csv")
+    of_patients(tmp_path / "test.csv", n=12, named=lambda patient: f"{patient}.0", shift=28)
+    task = Tabular(tmp_path / "visits.csv", target="sick", test=tmp_path / "test.csv", group="patient")
+    seen = {
+        int(patients[row])
+        for seed in SEEDS
+        for split in (task.data(seed).train, task.data(seed).validation)
+        for row in split
+    }
+    assert seen == set(range(28))
+    assert [str(note) for note in task.data_notes() if note.path == "groups"] == [
+        "groups: 6 examples are left out: the test set has others of their groups"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"group": "sick"}, "group: cannot be the column to predict (got sick)"),
+        ({"group": "patent"}, "group: no such column; did you mean patient? (got patent)"),
+        ({"group": "patient", "categories": ("patient",)}, "categories: cannot name the column of groups, which is no input (got patient)"),
+        ({"group": "patient", "missing": ("3", "NA")}, "group: column 'patient' must have a value in every row; give a row that is alone a name of its own (got 3 without)"),
+    ],
+)  # fmt: skip
+def test_a_column_that_names_no_groups_is_one_clear_problem(settings, said, tmp_path):
+    of_patients(tmp_path / "visits.csv")
+    assert str(only_problem(Tabular(tmp_path / "visits.csv", target="sick", **settings))) == said
+
+
+def test_a_task_without_groups_is_known_by_what_it_was_known_by_before_there_was_the_setting():
+    task = Tabular("wine", validation_size=20)
+    assert "group" not in dict(task.walk()) and "group" not in repr(task)
+    assert dict(Tabular("wine", group="hue").walk())["group"] == "hue"
+
+
 def test_groups_may_have_any_names():
     names = Grouped.names
     expected = grouped().data(3)
     for same in (names * 10**12, names - 30, names.double() / 2, names.numpy(), names.int(), names.tolist(),
-                 [f"patient {i:02}" for i in names.tolist()]):  # fmt: skip
+                 [f"patient {i:02}" for i in names.tolist()], pd.Series([f"patient {i:02}" for i in names.tolist()])):  # fmt: skip
         data = grouped(same).data(3)
         assert torch.equal(data.train, expected.train) and torch.equal(data.validation, expected.validation)
 

@@ -1,7 +1,7 @@
 """`Setup`: everything that decides how one trial trains, with no sweep or search left in it."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -53,14 +53,12 @@ class Setup(Component):
     differ: Differ = "all"
     metrics: Diagnostics = Diagnostics()
 
+    later: ClassVar[frozenset[str]] = frozenset({"differ"})
+
     @property
     def examples_a_step(self) -> int:
         """Training examples that a step sees."""
         return self.batch_size * self.accumulate
-
-    def walk(self, prefix: str = "") -> Iterator[tuple[str, Any]]:
-        """See `Component.walk`; a setup whose seeds differ in all is what it was before there was `differ`."""
-        return ((path, value) for path, value in super().walk(prefix) if (path, value) != (f"{prefix}differ", "all"))
 
     def check(self) -> list[Problem]:
         """See `Component.check`: the values of schedules, as far as these are known, are what their places ask for."""

@@ -53,6 +53,10 @@ class Component:
     """Classes whose values may stand where a field wants a number. Where there are any, a number in a sequence may be one,
     or a `Sweep` or `Tune`, too; it is the factor `<field>.<index>`."""
 
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Settings that the class has been given since studies with it were recorded: at its default none is written, so that what
+    was described before is the same."""
+
     __signature__ = FieldSignature()
 
     _problems: list[Problem]
@@ -94,7 +98,7 @@ class Component:
         raise AttributeError(f"{type(self).__name__} is frozen; use `replace({name}=…)`")
 
     def __repr__(self) -> str:
-        shown = (f"{name}={show(value)}" for name, value in self.values().items())
+        shown = (f"{name}={show(value)}" for name, value in self.written().items())
         return f"{self.class_name()}({', '.join(shown)})"
 
     def __eq__(self, other: object) -> bool:
@@ -124,6 +128,11 @@ class Component:
     def values(self) -> dict[str, Any]:
         """Field names and values, in the order of the class; fields with no value (a problem) left out."""
         return dict(self._values)
+
+    def written(self) -> dict[str, Any]:
+        """`values`, without those of `later` that are as if there were none."""
+        defaults = self.defaults()
+        return {n: v for n, v in self.values().items() if n not in self.later or show(v) != show(defaults[n])}
 
     def notable(self) -> dict[str, Any]:
         """The settings that a reader wants to see: the first one, and those that differ from their default."""
@@ -167,7 +176,7 @@ class Component:
 
         So are sequences that hold components, `Sweep` or `Tune`.
         """
-        for name, value in self.values().items():
+        for name, value in self.written().items():
             yield from _walk(prefix + name, value)
 
     def components(self, prefix: str = "") -> Iterator[tuple[str, "Component"]]:

@@ -51,6 +51,11 @@ def owner_of(code: Any) -> Owner:
     return "user" if typed_in else owner(code.__module__)
 
 
+def class_with(name: str, cls: type) -> type:
+    """The class that an attribute of `cls` comes from: its own, or one of its bases."""
+    return next(base for base in cls.__mro__ if name in vars(base))
+
+
 def place(module: ModuleType) -> Path | None:
     """The file of a module, or the folder of a package without one; None where it was made by no file."""
     file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)

@@ -6,7 +6,7 @@ import math
 import typing
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -52,6 +52,8 @@ class Experiment(Setup):
     objective: str | list[str] | tuple[str, ...] = "validation_loss"
     evaluations: Count = 10
 
+    later: ClassVar[frozenset[str]] = Setup.later | {"widen"}
+
     def __init__(self, /, *args: Any, **settings: Any) -> None:
         if settings.get("steps") is None and settings.get("epochs") is None:
             settings["steps"] = Setup.steps
@@ -71,10 +73,8 @@ class Experiment(Setup):
         return dict(self.__dict__["_factors"])
 
     def _walked(self) -> dict[str, Any]:
-        training = {name: value for name, value in self.values().items() if name in SETUP_FIELDS}
+        training = {name: value for name, value in self.written().items() if name in SETUP_FIELDS}
         training = {n: value for n, value in training.items() if value is not None or n not in ("steps", "epochs")}
-        if training.get("differ") == "all":  # what was described before there was this setting is the same study
-            del training["differ"]
         found: dict[str, Any] = {}
         for name, value in training.items():
             found |= dict(value.walk(f"{name}.")) if isinstance(value, Component) else {name: value}

@@ -136,10 +136,8 @@ class Study(Experiment):
         parts = [(path, part) for path, part in self.components() if re.split(r"[.[]", path)[0] not in DECIDE_NOTHING]
         kinds = {path: part.identity() for path, part in parts}
         reached = {f"{path} reaches {name}": line for path, part in parts for name, line in part.reached().items()}
-        planned = self.values() | {"seeds": self.seeds if self.seeds is not None else len(self.planned_seeds())}
+        planned = self.written() | {"seeds": self.seeds if self.seeds is not None else len(self.planned_seeds())}
         plan = {name: show(value) for name, value in planned.items() if name not in (*SETUP_FIELDS, *DECIDE_NOTHING)}
-        if not self.widen:  # what was described before there was this setting is the same study
-            del plan["widen"]
         return kinds | shown | reached | plan
 
     def digest(self) -> str:

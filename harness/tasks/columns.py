@@ -111,6 +111,21 @@ class Given:
         codes, levels = pd.factorize(self.cells, sort=True)
         return codes.astype(np.float64), list(levels)
 
+    def groups(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
+        """The place of each value among all in order, (n,), where every row has one; 1 and 1.0 are the same.
+
+        Args:
+            words: that stand for no value.
+
+        Raises:
+            InvalidStudy: a row has none; the problem's path is `group`.
+        """
+        if absent := int((self.cells.isna() | _among(self.texts, words)).sum()):
+            message = f"column {self.name!r} must have a value in every row; give a row that is alone a name of its own"
+            raise unusable("group", message, f"{absent} without")
+        cells = self.cells.replace(self.respelled(words))
+        return pd.factorize(cells, sort=True)[0].astype(np.int64)
+
     def respelled(self, words: Sequence[str]) -> dict[str, str]:
         """Texts that are the same number as one that comes before them in order, "1.0" as "1", each with that one.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.settings import Count, InvalidStudy, Note, Problem
+from harness.settings.modules import class_with, owner_of
 from harness.settings.randomness import ALL_SEEDS, stream
 from harness.settings.show import counted
 from harness.tasks.groups import numbered
@@ -63,7 +64,7 @@ class Pooled(Task):
         return 0
 
     def groups(self) -> Any:
-        """The group of each example, (n,), of which all stay in one split: numbers or texts; None: there are none.
+        """The group of each example of the pool, (n,), of which all stay in one split: numbers or texts; None: there are none.
 
         Of a group in a test set that the data come with, nothing is trained or validated on.
         """
@@ -75,6 +76,8 @@ class Pooled(Task):
 
     def check(self) -> list[Problem]:
         """The pool can be had and is large enough, and has classes for label noise to replace."""
+        if self.values().get("group") is not None and owner_of(class_with("groups", type(self))) == "user":
+            return [Problem("group", "the class says groups of its own; leave one of them out")]
         try:
             x, y = self.pool()
             return self._size_problems(len(x)) + self.label_noise_problems(y)
@@ -139,7 +142,8 @@ class Pooled(Task):
     def _numbered(self, n: int) -> Tensor | None:
         """The groups of all `n` examples as numbers from 0, int64 (n,), if there are any; see `numbered`."""
         groups = self.groups()
-        return None if groups is None else numbered(groups, n)
+        path = "groups" if self.values().get("group") is None else "group"
+        return None if groups is None else numbered(groups, n, path)
 
     def _groups_of(self, examples: Tensor, n: int) -> Tensor | None:
         """The groups of some of all `n` examples as numbers from 0, int64 (examples,), if there are any."""

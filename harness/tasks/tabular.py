@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -61,6 +61,8 @@ class Tabular(Pooled):
             columns; None: `harness.tasks.columns.MISSING`, which are "?", "-", "NA", "nan", "null", "None", "missing", "unknown" and such.
         categories: columns of numbers, dates or codes that are to be taken as categories; 1 and 1.0 are the same one.
         test: a file of rows to be tested on, with the same columns; None: some of the source's are kept for that.
+        group: a column whose rows stay in one split where its values are the same, such as the name of a patient; it is no input.
+            Of groups in `test` nothing is trained on. None: each row is its own.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
@@ -71,6 +73,9 @@ class Tabular(Pooled):
     missing: tuple[str, ...] | None = None
     categories: tuple[str, ...] = ()
     test: str | Path | None = None
+    group: str | None = None
+
+    later: ClassVar[frozenset[str]] = Pooled.later | {"group"}
 
     def pool(self) -> tuple[Tensor, Tensor]:
         """Columns x (n, features), float64, numeric ones first, NaN where missing; y (n,), int64 classes or float64 numbers.
@@ -83,6 +88,10 @@ class Tabular(Pooled):
     def official_test(self) -> int:
         """Rows of the test file."""
         return self._table().official_test
+
+    def groups(self) -> Any:
+        """See `group`."""
+        return self._table().groups
 
     def prepared(self, x: Tensor, y: Tensor, train: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
         """Columns in float32, numbers standardised by the examples `train`, missing ones 0; numbers to predict by `rest`.
@@ -134,7 +143,7 @@ class Tabular(Pooled):
     def _table(self) -> "_Table":
         source = str(self.source)
         file = find(source, "source") if _is_file(source) else None
-        asked = _Asked(self.target, self.without, self.regression, self.missing, self.categories)
+        asked = _Asked(self.target, self.without, self.regression, self.missing, self.categories, self.group)
         if self.test is not None and not _is_file(str(self.test)):
             raise unusable("test", f"must be a file that ends in {' or '.join(ENDINGS)}", str(self.test))
         return _load(source, file, None if self.test is None else find(str(self.test), "test"), asked)
@@ -179,13 +188,19 @@ class _Asked(NamedTuple):
     regression: bool | None
     missing: tuple[str, ...] | None
     categories: tuple[str, ...]
+    group: str | None
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """The columns besides the target that each setting names."""
+        group = () if self.group is None else (self.group,)
+        return {"without": self.without, "categories": self.categories, "group": group}
 
 
 @dataclass(frozen=True)
 class _Table:
     """Features x (n, features), the first `numeric` of them numbers, targets y (n,) of the column `target`, and the columns x was made of.
 
-    The last `official_test` rows are those of the test file.
+    The last `official_test` rows are those of the test file. Groups are int64 (n,), None where there are none.
     """
 
     x: Tensor
@@ -194,6 +209,7 @@ class _Table:
     numeric: int
     official_test: int
     columns: tuple[Column, ...]
+    groups: Tensor | None
     notes: tuple[Note, ...]
 
 
@@ -210,11 +226,14 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
         frame, tested, notes = appended(frame, rows), len(rows), notes + said
     name = own if asked.target is None else asked.target
     label = Given(str(name), _taken(frame, name, asked), tested=tested)
+    missing = MISSING if asked.missing is None else asked.missing
+    groups = None
+    if asked.group is not None:
+        groups = torch.from_numpy(Given(asked.group, frame.pop(asked.group), tested=tested).groups(missing))
     if frame.empty:
         raise unusable("source", "the table needs rows, and columns besides the target", f"{len(label.values)} rows")
     given = [Given(str(column), values, tested=tested) for column, values in frame.items()]
     of_texts = [g for g in (*given, label) if not (g.numeric or g.declared or g.name in asked.categories)]
-    missing = MISSING if asked.missing is None else asked.missing
     reader = Reader(missing, asked.categories, decimals(of_texts), Remarks("source"))
     columns = tuple(reader.column(g) for g in given)
     remarks = Remarks("target")
@@ -222,7 +241,7 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
     notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
     numeric = sum(column.levels is None for column in columns)
-    return _Table(x, y, label.name, numeric, tested, columns, tuple(notes))
+    return _Table(x, y, label.name, numeric, tested, columns, groups, tuple(notes))
 
 
 def _frame(source: str, file: File | None) -> tuple[pd.DataFrame, str | None, list[Note]]:
@@ -254,18 +273,20 @@ def _taken(frame: pd.DataFrame, target: str | None, asked: _Asked) -> "pd.Series
         message = "must name the column to predict" if target is None else "no such column"
         got = "" if target is None else target
         raise unusable("target", f"{message}{nearest(target or '', list(frame.columns))}", got)
+    if target == asked.group:
+        raise unusable("group", "cannot be the column to predict", target)
     if target in asked.categories:
         raise unusable("categories", "cannot name the target; use regression=False", target)
     y = frame.pop(target)
-    lacking = [
-        (field, name) for field in ("without", "categories") for name in getattr(asked, field) if name not in frame
-    ]
+    lacking = [(field, name) for field, names in asked.columns().items() for name in names if name not in frame]
     if lacking:
         raise InvalidStudy([Problem(f, f"no such column{nearest(n, list(frame.columns))}", n) for f, n in lacking])
-    for name in dict.fromkeys(asked.without):
+    for name in set(asked.without) - {asked.group}:
         del frame[name]
     if both := sorted(set(asked.without) & set(asked.categories)):
         raise unusable("categories", "is left out by `without`", both[0])
+    if asked.group in asked.categories:
+        raise unusable("categories", "cannot name the column of groups, which is no input", asked.group)
     return y
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from harness.settings import Component, Fraction, InvalidStudy, NonNegative, Note, Problem
 from harness.settings.arrays import array_text
 from harness.settings.machine import one_thread
-from harness.settings.modules import owner_of
+from harness.settings.modules import class_with, owner_of
 from harness.settings.randomness import stream
 from harness.settings.reach import digest
 from harness.tasks.altered import bootstrap, with_label_noise
@@ -162,7 +162,7 @@ class Task(Component):
         Raises:
             Exception: the data cannot be had.
         """
-        whose = next(cls for cls in type(self).__mro__ if "fingerprint" in vars(cls))
+        whose = class_with("fingerprint", type(self))
         if owner_of(type(self)) != "user" or owner_of(whose) == "user":
             return self.fingerprint()
         if "_data_digest" not in self.__dict__:

@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, replace
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ class Tensors(Pooled):
         y: targets; int64 classes from 0, (n,) or one for every step of x, or float32 numbers (n, …). There are as many
             classes as the largest says, 1 … 4 are five; torch's −100 needs a subclass with `losses` and `errors` that skip it.
         test: a test set of its own, inputs and targets like x and y; None: some of x and y are kept for the test.
+        group: what must stay in one split, such as all examples of a patient: a number or text for each example, those of the
+            test set last, in a tensor, an array or a list. Of groups in `test` nothing is trained on. None: each is its own.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
@@ -30,7 +32,9 @@ class Tensors(Pooled):
 
     _: KW_ONLY
     test: tuple[Tensor, Tensor] | None = None
+    group: Any = None
 
+    later: ClassVar[frozenset[str]] = Pooled.later | {"group"}
     most_held_out: ClassVar[int] = 2**63
 
     def pool(self) -> tuple[Tensor, Tensor]:
@@ -43,6 +47,10 @@ class Tensors(Pooled):
     def official_test(self) -> int:
         """Examples of `test`."""
         return 0 if self.test is None else len(self.test[0])
+
+    def groups(self) -> Any:
+        """See `group`."""
+        return self.group
 
     def fingerprint(self) -> str:
         """SHA-256 of the bytes of all tensors."""

@@ -34,7 +34,7 @@ def overlapping_windows(data: Data) -> Doubt | None:
     sentence = f"{' and '.join(found)} share half of their steps or more with training examples: they are windows of a series, {stride} apart"
     return Doubt(
         sentence,
-        "keep what overlaps in one split, by `groups` (see harness/tasks/README.md), or test on what comes later",
+        "keep what overlaps in one split, by `group` (see harness/tasks/README.md), or test on what comes later",
     )
 
 
