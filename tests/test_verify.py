@@ -17,7 +17,7 @@ from own_study import no_drawing
 from harness import InvalidStudy, load, run
 from harness import verify as command
 from harness.audit import verify
-from harness.audit.agreement import moved, parting, until, within_tolerances
+from harness.audit.agreement import moved, parting, unknown, until, within_tolerances
 from harness.audit.recorded import read_results
 from harness.engine.devices import device_name
 from harness.engine.runs import Run
@@ -341,6 +341,13 @@ def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(result
         _ = load(folder).curves
     change(folder, "runs.parquet", lambda runs: runs.__setitem__("test_loss", runs["test_loss"] * 1.001))
     assert verified(folder, "--sample", "100").exit_code == 1
+    elsewhere(folder)
+    change(folder, "runs.parquet", lambda runs: runs.__setitem__("grad_norm_median", runs["grad_norm_median"] * 1.1))
+    nobody = verified(folder, "--sample", "3", "--seed", "1")
+    assert nobody.exit_code == 3, nobody.output
+    assert nobody.output.splitlines()[-1] == (
+        "OPEN: 0 of 3 runs agree, 0 of them in every bit; of 3 nobody can say without a curve."
+    )
 
 
 def test_obstacles_ignore_threads_and_the_number_of_devices() -> None:
@@ -361,13 +368,14 @@ def test_comparison_of_outcomes() -> None:
     assert str(in_bits(outcome, Outcome(row, late.curve))) == "loss at step 2: 0.5 recorded, 0.6 again"
     assert parting(outcome.curve, late.curve) == 2
     assert within_tolerances(outcome, late) is None
-    assert moved([(outcome, late)] * 2 + [(outcome, outcome)]) == {"test_loss": pytest.approx(8.5 / 9)}
-    assert moved([(outcome, late)] + [(outcome, outcome)] * 2) == {}
+    assert moved([(outcome, late)] * 14 + [(outcome, outcome)] * 9) == {"test_loss": (14, 14)}
+    assert moved([(late, outcome)] * 14) == {"test_loss": (0, 14)}
+    assert moved([(outcome, late)] * 8) == moved([(outcome, late), (late, outcome)] * 40) == {}
     assert until(outcome, late) == " until it parts at step 2" and until(outcome, outcome) == ""
     bare = Outcome(row, None)
     assert in_bits(bare, outcome) is None and str(in_bits(bare, late)) == "test_loss: 0.5 recorded, 9.0 again"
-    assert within_tolerances(bare, late) is None and until(bare, outcome) == ""
-    assert until(bare, late).startswith(" or has parted, which nobody can say without its curve (test_loss: 0.5")
+    assert within_tolerances(bare, late) is None and unknown(bare, outcome) is None
+    assert str(unknown(bare, late)) == "test_loss: 0.5 recorded, 9.0 again" and unknown(outcome, late) is None
     assert within_tolerances(outcome, Outcome(row | {"gap": 0.02, "test_error": 0.04}, curve)) is None
     assert within_tolerances(outcome, Outcome(row | {"gap": 0.04}, curve)) is not None
     early = Outcome(row, curve.assign(loss=[1.001, 0.5, np.nan]))

@@ -13,7 +13,7 @@ import click
 import pandas as pd
 import torch
 
-from harness.audit.agreement import TOLERANCES, moved, until, within_tolerances
+from harness.audit.agreement import TOLERANCES, moved, unknown, until, within_tolerances
 from harness.audit.claims_again import chain_in_words, chain_problems, claims_that_differ
 from harness.audit.recorded import Key, Recorded, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
@@ -34,7 +34,8 @@ from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
 from harness.settings.show import aligned, counted
 
-AGREE, DIFFER = 0, 1
+AGREE, DIFFER, OPEN = 0, 1, 3
+WORDS = {AGREE: "AGREES", DIFFER: "DIFFERS", OPEN: "OPEN"}
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,12 @@ class Judged:
     """A sampled run, whether it agrees, whether it does so in every bit, and how or where not.
 
     Attributes:
+        agrees: None where nobody can say.
         companions: with how many others it had to be trained, all that it was recorded with; 0 where it was trained without.
     """
 
     run: Run
-    agrees: bool
+    agrees: bool | None
     exactly: bool
     words: str
     companions: int = 0
@@ -82,21 +84,25 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     judged, pairs = train_and_judge(recorded, chosen, places, exactly=not why)
     click.echo("\n".join(table(judged)))
     off = {} if not why else moved(pairs)
-    for name, median in off.items():
-        click.echo(f"{name}: the median difference is {median:.0%}")
+    for name, (higher, differing) in off.items():
+        click.echo(
+            f"{name}: of {counted(differing, 'run')} in which it is off {higher} are higher again, which is no chance"
+        )
     wrong = claims_that_differ(recorded, folder, exactly=not why)
     click.echo("\n".join(f"claims.json: {line}" for line in wrong or ["every verdict follows from the runs"]))
     broken = chain_problems(recorded, folder)
     click.echo("\n".join(f"{REGISTERED}: {line}" for line in broken or [chain_in_words(folder)]))
-    agreeing, bits = sum(found.agrees for found in judged), sum(found.exactly for found in judged)
-    good = agreeing == len(judged) and not off and not wrong and not broken
+    agreeing, bits = sum(found.agrees is True for found in judged), sum(found.exactly for found in judged)
+    open_, good = sum(found.agrees is None for found in judged), not (off or wrong or broken)
+    outcome = DIFFER if not good or any(found.agrees is False for found in judged) else AGREE if agreeing else OPEN
     among = sum(found.exactly and found.companions > 0 for found in judged)
-    click.echo(f"{'AGREES' if good else 'DIFFERS'}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
+    click.echo(f"{WORDS[outcome]}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
                + (f", {among} of these only with all companions" if among else "")
-               + (f"; the medians of {', '.join(off)} do not" if off else "")
+               + (f"; of {open_} nobody can say without a curve" if open_ else "")
+               + (f"; {', '.join(off)} moved to one side" if off else "")
                + ("; the record of claims is not sound" if broken else "")
                + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
-    return AGREE if good else DIFFER
+    return outcome
 
 
 def _places(recorded: Recorded, devices: str | None) -> list[torch.device]:
@@ -197,6 +203,8 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool, companion
     difference = within_tolerances(before, again)
     if difference is not None:
         return Judged(run, False, False, str(difference))
+    if (off := unknown(before, again)) is not None:
+        return Judged(run, None, False, f"may have parted, which nobody can say without its curve ({off})")
     return Judged(run, True, False, f"agrees within tolerances{until(before, again)}")
 
 
