@@ -21,7 +21,7 @@ def main(results: Path, sample: int, seed: int | None, devices: str | None, stud
 
     What was recorded of a random sample is compared with what comes now, and the claims are judged again.
     The study file in the folder is Python and runs as yours: look at it before you verify what a stranger gave you.
-    Exit codes: 0 all agree, 1 some differ, 2 invalid folder or arguments.
+    Exit codes: 0 none differs, 1 some differ, 2 invalid folder or arguments, 3 of no sampled run it can be said.
     """
     from harness.audit.verify import verify
     from harness.lead.ending import ending
