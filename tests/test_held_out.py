@@ -180,6 +180,7 @@ def test_rows_of_a_table_stay_together_by_a_column_that_is_no_input(tmp_path):
         assert not (train & validation or train & test or validation & test)
         assert len(data.validation) == len(data.test) == 15
     assert task.replace(without=("patient",)).data(0).x.shape == (90, 1)
+    assert "one fixed test set of 15 examples of 5 groups;" in task_scope(task)
 
 
 def test_patients_of_a_test_file_are_known_again_however_it_writes_them(tmp_path):

@@ -112,6 +112,11 @@ class Pooled(Task):
         _, rest = self._held_out(len(data.x), len(data.test))
         return f"which of the other {len(rest):,} they train and validate on"
 
+    def together(self, examples: Tensor) -> int:
+        """See `Task.together`."""
+        groups = self._numbered(len(self.pool()[0])) if type(self).draw is Pooled.draw else None
+        return 0 if groups is None else len(torch.unique(groups[examples]))
+
     def data_notes(self) -> list[Note]:
         """How many examples are left out since the test set that the data come with has others of their groups."""
         official = self.official_test()
