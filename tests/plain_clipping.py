@@ -69,7 +69,7 @@ def agc(model: nn.Module, clip_factor: float) -> None:
     """Brock et al. 2021, Eq. 3, row by row; all layers but the one that holds the last parameter."""
     last = [name for name, _ in model.named_parameters()][-1].rpartition(".")[0]
     for name, p in model.named_parameters():
-        if name.rpartition(".")[0] == last:
+        if name.rpartition(".")[0] == last or p.grad is None:
             continue
         matrix = p.ndim > 1
         for w, g in zip(p.detach(), p.grad, strict=True) if matrix else [(p.detach(), p.grad)]:

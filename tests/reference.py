@@ -177,14 +177,19 @@ def given_functions(draw: Draw) -> Iterator[None]:
         return given_dropout(x, p, draw(x.shape)) if training else x
 
     def attention(
-        q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, p: float = 0.0, causal: bool = False
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
     ) -> Tensor:
         scores = q @ k.mT / math.sqrt(q.shape[-1])
-        if causal:
+        if is_causal:
             scores = scores + torch.full(scores.shape[-2:], -math.inf, dtype=q.dtype).triu(1)
-        if mask is not None:
-            scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
-        return dropout(torch._safe_softmax(scores, -1), p) @ v
+        if attn_mask is not None:
+            scores = scores.masked_fill(~attn_mask, -math.inf) if attn_mask.dtype == torch.bool else scores + attn_mask
+        return dropout(torch._safe_softmax(scores, -1), dropout_p) @ v
 
     functions = {"dropout": dropout, "scaled_dot_product_attention": attention}
     with mock.patch.multiple(F, **functions), mock.patch.object(torch, "dropout", dropout):

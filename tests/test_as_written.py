@@ -288,10 +288,20 @@ class GeneratorsOfItsOwn(Net):
         return super().hidden(x) * (1 + float(self.chance.random()))
 
 
+class NormsOfNorms(Net):
+    """A linear bottleneck (Sandler et al. 2018): the running mean of what was centred is 0, but for rounding."""
+
+    def prepare(self) -> None:
+        self.norms = nn.Sequential(nn.BatchNorm1d(16, affine=False), nn.Linear(16, 16, bias=False), nn.BatchNorm1d(16))
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return self.norms(self.a(x)).relu()
+
+
 BATCHED = (
     DoublesByAHook, ShrinksParameters, FrozenLayer, WeightsByNumPy, WeightsByPython, WeightNorm, OldWeightNorm, Pruned, ReassignedBuffer, ReassignedTensor,
     BufferInPlace, ComplexBuffer, SetsP, MonteCarlo, KeepsWeightsSmall, AveragesWeights, FrozenNorm, Remembers, CarriesAState, CarriesABuffer, EveryOtherStep,
-    AsksAutograd, GeneratorsOfItsOwn,
+    AsksAutograd, GeneratorsOfItsOwn, NormsOfNorms,
 )  # fmt: skip
 
 

@@ -99,6 +99,10 @@ def last_without_gradient(x: Tensor, *weights: Tensor) -> Tensor:
     return states.sum(1) * last
 
 
+def channels_last_pooling(x: Tensor) -> Tensor:
+    return F.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), 1)
+
+
 CASES: dict[str, tuple[Any, ...]] = {
     "select_scatter": (lambda x, row: torch.select_scatter(x, row, 0, 2), MATRIX, ROW),
     "select_scatter from the end": (lambda x, row: torch.select_scatter(x, row[:4], -1, -1), MATRIX, ROW),
@@ -118,6 +122,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "complex linear": (complex_linear, MATRIX, normal(3, 5)),
     "attention to shared keys": (F.scaled_dot_product_attention, normal(2, 4, 5), normal(4, 5), normal(4, 5)),
     "attention of one query": (F.scaled_dot_product_attention, normal(4, 5), normal(2, 4, 5), normal(2, 4, 5)),
+    "pooling of channels that come last": (channels_last_pooling, normal(2, 4, 4, 3)),
+    "a view of what stays as it is": (lambda x: (2 * x).as_strided_((4, 5), (5, 1)), MATRIX),
     "last states without a gradient": (last_without_gradient, normal(4, 3, 5), normal(4, 5), normal(4, 4)),
 }  # fmt: skip
 

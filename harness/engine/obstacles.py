@@ -21,6 +21,14 @@ OF_BATCHING = ("vmap", "functorch", "torch.func", "BatchedTensor", "Batching rul
 """Words of errors that the tensors of several members raise, and those of one do not."""
 
 
+COSTS = (
+    "There is a performance drop",
+    r"torch\.searchsorted\(\): (input value|boundary) tensor is non-contiguous",
+    "RNN module weights are not part of single contiguous chunk",
+)
+"""How torch's warnings of them begin."""
+
+
 class Unbatchable(Exception):
     """Members cannot train as one population; the text says why, as in `its forward pass …`."""
 
@@ -33,10 +41,11 @@ class NoKernel(Unbatchable):
 def measured_costs() -> Iterator[None]:
     """In the block torch does not warn of what our own arrangement of tensors costs, since that is measured.
 
-    Operations that `vmap` repeats for each member, and on CUDA weights of a recurrent layer that cuDNN gathers at every call.
+    Operations that `vmap` repeats for each member, arguments that it makes non-contiguous, and on CUDA weights of a recurrent
+    layer that cuDNN gathers at every call.
     """
     with warnings.catch_warnings():
-        for beginning in ("There is a performance drop", "RNN module weights are not part of single contiguous chunk"):
+        for beginning in COSTS:
             warnings.filterwarnings("ignore", message=beginning, category=UserWarning)
         yield
 
