@@ -103,6 +103,18 @@ def channels_last_pooling(x: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(x.permute(0, 3, 1, 2), 1)
 
 
+def sampled(x: Tensor, weight: Tensor, turn: Tensor) -> Tensor:
+    """Members are the second axis behind what a convolution returns."""
+    image = F.conv2d(x, weight)
+    with measured_costs():
+        grid = F.affine_grid(turn.expand(len(x), 2, 3), list(image.shape), align_corners=False)
+    return F.grid_sample(image, grid, align_corners=False)
+
+
+def windows(x: Tensor, weight: Tensor) -> Tensor:
+    return F.conv2d(x, weight).contiguous().as_strided((2, 3, 3, 2, 2), (32, 4, 1, 4, 1))
+
+
 CASES: dict[str, tuple[Any, ...]] = {
     "select_scatter": (lambda x, row: torch.select_scatter(x, row, 0, 2), MATRIX, ROW),
     "select_scatter from the end": (lambda x, row: torch.select_scatter(x, row[:4], -1, -1), MATRIX, ROW),
@@ -124,6 +136,8 @@ CASES: dict[str, tuple[Any, ...]] = {
     "attention of one query": (F.scaled_dot_product_attention, normal(4, 5), normal(2, 4, 5), normal(2, 4, 5)),
     "pooling of channels that come last": (channels_last_pooling, normal(2, 4, 4, 3)),
     "a view of what stays as it is": (lambda x: (2 * x).as_strided_((4, 5), (5, 1)), MATRIX),
+    "an image turned behind a convolution": (sampled, normal(2, 3, 5, 5), normal(2, 3, 2, 2), normal(2, 3)),
+    "windows behind a convolution": (windows, normal(2, 3, 5, 5), normal(2, 3, 2, 2)),
     "last states without a gradient": (last_without_gradient, normal(4, 3, 5), normal(4, 5), normal(4, 4)),
 }  # fmt: skip
 

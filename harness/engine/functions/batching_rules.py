@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.library import Library, get_kernel
 
-from harness.engine.functions.transforms import is_per_member, only_ours
+from harness.engine.functions.transforms import Vmap, behind, is_per_member, of_member, only_ours, only_vmap, stacked
 from harness.engine.obstacles import Unbatchable
 
 
@@ -88,6 +88,20 @@ def _as_strided_(x: Tensor, size: Sequence[int], strides: Sequence[int], offset:
     raise Unbatchable("its forward pass calls `as_strided_`")
 
 
+def _members_first(operation: Callable[..., Any], *args: Any) -> Any:
+    """Torch's rule is right only where members are the first axis behind each tensor, and behind a convolution they are the second."""
+    vmap = only_vmap()
+    assert vmap is not None
+    given = [_with_members_first(value, vmap) if isinstance(value, Tensor) else value for value in args]
+    return NotImplemented if all(one is other for one, other in zip(given, args, strict=True)) else operation(*given)
+
+
+def _with_members_first(tensor: Tensor, vmap: Vmap) -> Tensor:
+    if not is_per_member(tensor) or stacked(tensor, vmap) is behind(tensor, vmap):
+        return tensor
+    return of_member(stacked(tensor, vmap).contiguous(), vmap)
+
+
 RULES: dict[str, Callable[..., Any]] = {
     "embedding": _embedding,
     "max": partial(_evenly, torch.max),
@@ -99,5 +113,8 @@ RULES: dict[str, Callable[..., Any]] = {
     "roll": _roll,
     "index_select": _index_select,
     "as_strided_": _as_strided_,
+    "as_strided": partial(_members_first, torch.as_strided),
+    "grid_sampler_2d": partial(_members_first, torch.grid_sampler_2d),
+    "grid_sampler_3d": partial(_members_first, torch.grid_sampler_3d),
 }
 """By torch's name of an operation what is computed for one of several members; `NotImplemented` where torch's rule is right."""
