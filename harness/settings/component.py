@@ -131,8 +131,8 @@ class Component:
 
     def written(self) -> dict[str, Any]:
         """`values`, without those of `later` that are as if there were none."""
-        defaults = self.defaults()
-        return {n: v for n, v in self.values().items() if n not in self.later or show(v) != show(defaults[n])}
+        values = self.values()  # of the class no types are asked, which are not there yet where it is being unpickled
+        return {n: v for n, v in values.items() if n not in self.later or show(v) != show(getattr(type(self), n))}
 
     def notable(self) -> dict[str, Any]:
         """The settings that a reader wants to see: the first one, and those that differ from their default."""
