@@ -4,8 +4,8 @@ In another environment sums are taken in another order. Such rounding errors, 1e
 trains calmly; where the learning rate is near the edge of stability they reach the size of the numbers themselves after
 a dozen steps, and a run may even diverge or not. Measured on `studies/rnn_clip.py`, float32 against float64: at step 1
 2e-7; where the whole curve agreed to 1 %, every metric to 0.4 %. What a run comes to that has parted is as good a draw as
-the recorded one: which of the two is higher, chance decides. Hence the rules in `TOLERANCES`. Differences are relative to the larger number; those of errors and shares absolute where both are below
-1; those of `gap` relative to the test loss; a number against none, or a finite one against an infinite one, differs by 1.
+the recorded one: which of the two is higher, chance decides. Hence the rules in `TOLERANCES`. Differences are relative to
+the larger number; those of errors and shares absolute where both are below 1; those of `gap` relative to the test loss; a number against none, or a finite one against an infinite one, differs by 1.
 """
 
 import math

@@ -84,25 +84,25 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     judged, pairs = train_and_judge(recorded, chosen, places, exactly=not why)
     click.echo("\n".join(table(judged)))
     off = {} if not why else moved(pairs)
-    for name, (higher, differing) in off.items():
+    for name, (higher, several) in off.items():
         click.echo(
-            f"{name}: of {counted(differing, 'run')} in which it is off {higher} are higher again, which is no chance"
+            f"{name}: of {counted(several, 'run')} in which it is off {higher} are higher again, which is no chance"
         )
     wrong = claims_that_differ(recorded, folder, exactly=not why)
     click.echo("\n".join(f"claims.json: {line}" for line in wrong or ["every verdict follows from the runs"]))
     broken = chain_problems(recorded, folder)
     click.echo("\n".join(f"{REGISTERED}: {line}" for line in broken or [chain_in_words(folder)]))
     agreeing, bits = sum(found.agrees is True for found in judged), sum(found.exactly for found in judged)
-    open_, good = sum(found.agrees is None for found in judged), not (off or wrong or broken)
-    outcome = DIFFER if not good or any(found.agrees is False for found in judged) else AGREE if agreeing else OPEN
+    unsaid, differing = (sum(found.agrees is agrees for found in judged) for agrees in (None, False))
+    code = DIFFER if differing or off or wrong or broken else AGREE if agreeing else OPEN
     among = sum(found.exactly and found.companions > 0 for found in judged)
-    click.echo(f"{WORDS[outcome]}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
+    click.echo(f"{WORDS[code]}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
                + (f", {among} of these only with all companions" if among else "")
-               + (f"; of {open_} nobody can say without a curve" if open_ else "")
+               + (f"; of {unsaid} nobody can say without a curve" if unsaid else "")
                + (f"; {', '.join(off)} moved to one side" if off else "")
                + ("; the record of claims is not sound" if broken else "")
                + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
-    return outcome
+    return code
 
 
 def _places(recorded: Recorded, devices: str | None) -> list[torch.device]:

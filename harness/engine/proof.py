@@ -181,6 +181,14 @@ def _companions_matter(truth: Account, tolerance: float) -> bool:
     )
 
 
+def least(name: str, dtype: torch.dtype) -> float:
+    """By how much rounding may change a number whatever its size: `OF_ZERO` of what modules keep, nothing of all else.
+
+    Whatever else a change of that decides, losses and gradients show.
+    """
+    return OF_ZERO[dtype] if name.startswith("`") else 0.0
+
+
 def in_double(numbers: Tensor) -> Tensor:
     """Numbers of any kind as real ones; complex ones in two parts."""
     return (torch.view_as_real(numbers) if numbers.is_complex() else numbers).double()
@@ -197,5 +205,4 @@ def _apart(truth: Account, found: Account, name: str, dtype: torch.dtype) -> boo
     like = truth.gradients[int(name.rpartition(" ")[2]) - 1] if name.startswith("the gradient of") else one
     known = like[like.isfinite()].abs()
     scale = known.max() if known.numel() else 0.0
-    least = OF_ZERO[dtype] if name.startswith("`") else 0.0  # whatever else that changes, losses and gradients show
-    return bool(((one - other)[finite].abs() > TOLERANCE[dtype] * scale + least).any())
+    return bool(((one - other)[finite].abs() > TOLERANCE[dtype] * scale + least(name, dtype)).any())

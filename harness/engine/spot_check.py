@@ -13,7 +13,7 @@ from harness.engine.members import Members
 from harness.engine.module_state import NotStorable
 from harness.engine.obstacles import Unbatchable
 from harness.engine.population import Population
-from harness.engine.proof import OF_ZERO, in_double
+from harness.engine.proof import in_double, least
 
 TOLERANCE = 0.01
 """A difference worth a closer look, relative to what is compared."""
@@ -66,7 +66,7 @@ def spot_check(members: Members, x: Tensor, y: Tensor, norms: Tensor, first_norm
             return str(error)
     with unchanged(members):
         found = _numbers(members, x, y, member)
-    apart = [what for what in true if what in found and _differ(found[what], true[what], _least(what, members))]
+    apart = [what for what in true if what in found and _differ(found[what], true[what], least(what, members.dtype))]
     if apart:
         with unchanged(members):
             exact = _exact(members, calmest, x[member], y[member])
@@ -98,19 +98,14 @@ def _exact(members: Population, member: int, x: Tensor, y: Tensor) -> dict[str, 
         return {}
 
 
-def _least(what: str, members: Members) -> float:
-    """By how much rounding may change any number of a kind: as in the proof, of what a module keeps by more than 0."""
-    return OF_ZERO[members.dtype] if what.startswith("`") else 0.0
-
-
-def _differ(number: Tensor, true: Tensor, least: float) -> bool:
+def _differ(number: Tensor, true: Tensor, by_rounding: float) -> bool:
     if number.shape != true.shape:
         return True
     number, true = in_double(number), in_double(true)
     finite = true.isfinite()
     difference = torch.linalg.vector_norm((number - true)[finite])
     return not torch.equal(finite, number.isfinite()) or bool(
-        difference > TOLERANCE * torch.linalg.vector_norm(true[finite]) + least * true[finite].numel() ** 0.5
+        difference > TOLERANCE * torch.linalg.vector_norm(true[finite]) + by_rounding * true[finite].numel() ** 0.5
     )
 
 

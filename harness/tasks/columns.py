@@ -123,8 +123,7 @@ class Given:
         if absent := int((self.cells.isna() | _among(self.texts, words)).sum()):
             message = f"column {self.name!r} must have a value in every row; give a row that is alone a name of its own"
             raise unusable("group", message, f"{absent} without")
-        cells = self.cells.replace(self.respelled(words))
-        return pd.factorize(cells, sort=True)[0].astype(np.int64)
+        return Given(self.name, self.cells.replace(self.respelled(words))).levels()[0].astype(np.int64)
 
     def respelled(self, words: Sequence[str]) -> dict[str, str]:
         """Texts that are the same number as one that comes before them in order, "1.0" as "1", each with that one.

@@ -97,9 +97,10 @@ def _members_first(operation: Callable[..., Any], *args: Any) -> Any:
 
 
 def _with_members_first(tensor: Tensor, vmap: Vmap) -> Tensor:
-    if not is_per_member(tensor) or stacked(tensor, vmap) is behind(tensor, vmap):
+    if not is_per_member(tensor):
         return tensor
-    return of_member(stacked(tensor, vmap).contiguous(), vmap)
+    first = stacked(tensor, vmap)
+    return tensor if first is behind(tensor, vmap) else of_member(first.contiguous(), vmap)
 
 
 RULES: dict[str, Callable[..., Any]] = {
