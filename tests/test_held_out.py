@@ -181,6 +181,9 @@ def test_rows_of_a_table_stay_together_by_a_column_that_is_no_input(tmp_path):
         assert len(data.validation) == len(data.test) == 15
     assert task.replace(without=("patient",)).data(0).x.shape == (90, 1)
     assert "one fixed test set of 15 examples of 5 groups;" in task_scope(task)
+    text = CharLM(length=20, train_size=60, validation_size=30, test_size=40)
+    tested = len(text.groups()[text.data(0).test].unique())
+    assert f"one fixed test set of 40 examples of {tested} passage" in task_scope(text)
 
 
 def test_patients_of_a_test_file_are_known_again_however_it_writes_them(tmp_path):

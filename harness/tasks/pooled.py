@@ -50,6 +50,8 @@ class Pooled(Task):
     choice_of_examples: ClassVar[frozenset[str]] = Task.choice_of_examples | {"train_size"}
     most_held_out: ClassVar[int] = 10_000
     """Upper limit of the default validation and test sizes."""
+    word_for_group: ClassVar[str] = "group"
+    """What one of `groups` is called."""
 
     def pool(self) -> tuple[Tensor, Tensor]:
         """All examples, x (n, …) and y (n, …), the same tensor objects at every call.
@@ -112,10 +114,10 @@ class Pooled(Task):
         _, rest = self._held_out(len(data.x), len(data.test))
         return f"which of the other {len(rest):,} they train and validate on"
 
-    def together(self, examples: Tensor) -> int:
+    def together(self, examples: Tensor) -> str:
         """See `Task.together`."""
         groups = self._numbered(len(self.pool()[0])) if type(self).draw is Pooled.draw else None
-        return 0 if groups is None else len(torch.unique(groups[examples]))
+        return "" if groups is None else counted(len(torch.unique(groups[examples])), self.word_for_group)
 
     def data_notes(self) -> list[Note]:
         """How many examples are left out since the test set that the data come with has others of their groups."""

@@ -20,8 +20,7 @@ def scope(task: Task, differ: Differ = "all", seeds: Sequence[int] = (0, 1)) -> 
     data = task.data(0)
     if differ == "noise" or task.fixes_test():
         groups = task.together(data.test)
-        of_groups = f" of {counted(groups, 'group')}" if groups else ""
-        tested = f"one fixed test set of {counted(len(data.test), 'example')}{of_groups}"
+        tested = f"one fixed test set of {counted(len(data.test), 'example')}{groups and f' of {groups}'}"
     else:
         most = [sizes["test"] for sizes in split_sizes(task, seeds)]
         tested = f"{spread(most)} example{'s' * (max(most) > 1)}, other ones for each seed"

@@ -137,9 +137,9 @@ class Task(Component):
         differing = [to for to, (a, b) in pairs.items() if not same_examples(data.examples(a), other.examples(b))]
         return f"the examples that they {' and '.join(differing)} on" if differing else ""
 
-    def together(self, examples: Tensor) -> int:
-        """Of how many groups that stay in one split some examples are, int64 indices of the data; 0 where each is its own."""
-        return 0
+    def together(self, examples: Tensor) -> str:
+        """Of how many groups that stay in one split some examples are, int64 indices of the data, in words; "" where each is its own."""
+        return ""
 
     def fixes_test(self) -> bool:
         """Whether all seeds are tested on the same examples, as far as seeds 0 and 1 tell.

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +41,8 @@ class CharLM(Pooled):
     validation_size: Count = 200
     test_size: Count = 400
     train_size: Count | None = None
+
+    word_for_group: ClassVar[str] = "passage"
 
     def pool(self) -> tuple[Tensor, Tensor]:
         """Tokens x and y, both (windows, length)."""
