@@ -28,6 +28,7 @@ from harness.execution.placement import Placement
 from harness.execution.trainer import Executor
 from harness.inference.outcomes import Outcome, in_bits
 from harness.ledger.environment import DECISIVE, obstacles
+from harness.reporting.trace import TRACE_COLUMNS, write_trace
 
 pytestmark = pytest.mark.slow
 
@@ -173,9 +174,9 @@ def trained_again(monkeypatch: pytest.MonkeyPatch) -> list[list[tuple[int, int]]
     populations: list[list[tuple[int, int]]] = []
     original = verify.train
 
-    def train(trainer: Executor, runs: list[list[Run]], *rest: Any) -> Any:
+    def train(trainer: Executor, runs: list[list[Run]], *rest: Any, **named: Any) -> Any:
         populations.extend([(run.trial, run.seed) for run in population] for population in runs)
-        return original(trainer, runs, *rest)
+        return original(trainer, runs, *rest, **named)
 
     monkeypatch.setattr(verify, "train", train)
     return populations
@@ -234,8 +235,10 @@ def test_a_run_whose_bits_depend_on_its_companions_is_trained_with_all_of_them(
     chosen = {(run.trial, run.seed) for run in widest.runs[:3]}
     original = verify.train
 
-    def rounds_otherwise_if_narrow(trainer: Executor, runs: list[list[Run]], *rest: Any) -> dict[verify.Key, Outcome]:
-        found = original(trainer, runs, *rest)
+    def rounds_otherwise_if_narrow(
+        trainer: Executor, runs: list[list[Run]], *rest: Any, **named: Any
+    ) -> dict[verify.Key, Outcome]:
+        found = original(trainer, runs, *rest, **named)
         if len(runs[0]) == len(widest.runs):
             return found
         return {
@@ -332,7 +335,8 @@ def test_tolerances_are_not_blind(
 
 def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(results: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
-    (folder / "curves.parquet").unlink()
+    for name in ("curves.parquet", "trace.parquet"):
+        (folder / name).unlink()
     again = verified(folder, "--sample", "2")
     assert again.exit_code == 0, again.output
     assert "curves.parquet is not there: what a run came to is compared" in again.output
@@ -348,6 +352,51 @@ def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(result
     assert nobody.output.splitlines()[-1] == (
         "OPEN: 0 of 3 runs agree, 0 of them in every bit; of 3 nobody can say without a curve."
     )
+
+
+@pytest.mark.parametrize(
+    ("table", "how", "code", "words"),
+    [("trace.parquet", nudge, 0, "AGREES: 20 of 20 runs agree"),
+     ("trace.parquet", swap, 1, "at step 1"),
+     ("runs.parquet", double("test_loss"), 1, "test_loss: "),
+     ("runs.parquet", double("grad_norm_median"), 0, "may have parted, which nobody can say without its whole curve (grad_norm_median")],
+)  # fmt: skip
+def test_on_another_processor_a_trace_tells_whether_a_run_began_as_the_recorded_one(
+    table: str, how: Callable[[pd.DataFrame], None], code: int, words: str, results: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    (folder / "curves.parquet").unlink()
+    elsewhere(folder)
+    change(folder, table, how)
+    again = verified(folder, "--sample", "100")
+    assert "its first, last and few other steps" in again.output
+    assert words in again.output
+    assert again.exit_code == code, again.output
+
+
+def test_a_trace_agrees_in_every_bit_or_differs(results: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    (folder / "curves.parquet").unlink()
+    assert verified(folder, "--sample", "100").exit_code == 0
+    change(folder, "trace.parquet", nudge)
+    again = verified(folder, "--sample", "2")
+    assert again.exit_code == 1 and "at step 1" in again.output
+
+
+def test_the_trace_of_all_runs_is_that_of_each(results: Path, tmp_path: Path) -> None:
+    """However the file of the curves is cut into pieces."""
+    curves = pd.read_parquet(results / "wide" / "curves.parquet")
+    curves.to_parquet(tmp_path / "cut.parquet", index=False, row_group_size=7)
+    write_trace(tmp_path / "cut.parquet", tmp_path / "trace.parquet")
+    found = pd.read_parquet(tmp_path / "trace.parquet")
+    assert found.equals(pd.read_parquet(results / "wide" / "trace.parquet"))
+    assert list(found) == list(TRACE_COLUMNS)
+    for (trial, seed), curve in curves.groupby(["trial", "seed"]):
+        steps = curve["step"].tolist()
+        firsts = {min(step for step in steps if step >= 2**power) for power in range(steps[-1].bit_length())}
+        mine = found[(found["trial"] == trial) & (found["seed"] == seed)]
+        assert mine["step"].tolist() == sorted(firsts | {steps[-1]})
+        assert mine["loss"].equals(curve["loss"][curve["step"].isin(mine["step"])].set_axis(mine.index))
 
 
 def test_obstacles_ignore_threads_and_the_number_of_devices() -> None:
@@ -378,6 +427,11 @@ def test_comparison_of_outcomes() -> None:
     assert str(unknown(bare, late)) == "test_loss: 0.5 recorded, 9.0 again" and unknown(outcome, late) is None
     assert within_tolerances(outcome, Outcome(row | {"gap": 0.02, "test_error": 0.04}, curve)) is None
     assert within_tolerances(outcome, Outcome(row | {"gap": 0.04}, curve)) is not None
+    trace = Outcome(row | {"grad_norm_max": 3.0}, curve, False)
+    spiked, other = (trace._replace(row=trace.row | off) for off in ({"grad_norm_max": 9.0}, {"test_loss": 9.0}))
+    assert within_tolerances(trace, spiked) is None and str(unknown(trace, spiked)).startswith("grad_norm_max")
+    assert str(within_tolerances(trace, other)).startswith("test_loss")
+    assert unknown(trace, other._replace(curve=late.curve)) is None
     early = Outcome(row, curve.assign(loss=[1.001, 0.5, np.nan]))
     assert "loss at step 1" in str(within_tolerances(outcome, early))
     assert "logged steps" in str(within_tolerances(outcome, Outcome(row, curve[:0])))

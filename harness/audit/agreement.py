@@ -25,6 +25,11 @@ FIRST_STEP, CALM, METRIC = 1e-4, 0.01, 0.05
 CHANCE = 0.001
 """Probability with which one metric or more counts as moved where runs have parted, at most."""
 
+AT_THE_END = (
+    "train_loss", "validation_loss", "test_loss", "train_error", "validation_error", "test_error", "gap",
+)  # fmt: skip
+"""Metrics of the last weights alone: close to them at the last step, a run cannot differ in these, whatever happened on the way."""
+
 TOLERANCES = (
     f"loss and gradient norm of the first step agree to {FIRST_STEP:g}; where they agree to {CALM:.0%} at every logged "
     f"step, status and steps must be equal and every metric agrees to {METRIC:.0%}; where a run parts from the recorded "
@@ -34,18 +39,25 @@ TOLERANCES = (
 
 
 def within_tolerances(recorded: Outcome, again: Outcome) -> Difference | None:
-    """The first thing that rounding errors do not explain; of a row without a curve nobody knows, see `unknown`."""
+    """The first thing that rounding errors do not explain; what nobody knows of a row without a whole curve, see `unknown`."""
     if recorded.curve is None or again.curve is None:
         return None
     found = first_in_curve(recorded.curve, again.curve, [], same_bits) or first_in_curve(
         recorded.curve[:1], again.curve[:1], ["loss", "grad_norm"], lambda a, b: relative(a, b) <= FIRST_STEP
     )
-    return found if found or parting(recorded.curve, again.curve) is not None else _far(recorded, again)
+    if found or parting(recorded.curve, again.curve) is not None:
+        return found
+    return _far(
+        recorded, again, list(recorded.row) if recorded.whole else [*filter(AT_THE_END.__contains__, recorded.row)]
+    )
 
 
 def unknown(recorded: Outcome, again: Outcome) -> Difference | None:
-    """The first column of a run without a curve that is off: it may have parted, or be another run."""
-    return _far(recorded, again) if recorded.curve is None or again.curve is None else None
+    """The first column that is off of a run without a whole curve: it may have parted on the way, or be another run."""
+    if recorded.curve is None or again.curve is None:
+        return _far(recorded, again, list(recorded.row))
+    calm = not recorded.whole and parting(recorded.curve, again.curve) is None
+    return _far(recorded, again, list(recorded.row)) if calm else None
 
 
 def until(recorded: Outcome, again: Outcome) -> str:
@@ -62,11 +74,9 @@ def parting(recorded: pd.DataFrame, again: pd.DataFrame) -> int | None:
     return int(recorded["step"].to_numpy()[far.argmax()]) if far.any() else None
 
 
-def _far(recorded: Outcome, again: Outcome) -> Difference | None:
-    """The first column of a run that does not agree to `METRIC`."""
-    return first_apart(
-        recorded, again, list(recorded.row), lambda name, a, b: _difference(name, a, b, again.row) <= METRIC
-    )
+def _far(recorded: Outcome, again: Outcome, names: list[str]) -> Difference | None:
+    """The first of some columns of a run that does not agree to `METRIC`."""
+    return first_apart(recorded, again, names, lambda name, a, b: _difference(name, a, b, again.row) <= METRIC)
 
 
 def moved(pairs: Iterable[tuple[Outcome, Outcome]]) -> dict[str, tuple[int, int]]:

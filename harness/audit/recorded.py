@@ -12,6 +12,7 @@ import pandas as pd
 from harness.audit.recorded_tables import read_curves, read_table
 from harness.engine.content import seed_key
 from harness.engine.planning import copy_of
+from harness.engine.run_tables import CURVE_COLUMNS
 from harness.engine.runs import Run
 from harness.inference.range_ends import still_to_try
 from harness.inference.selection import selected
@@ -22,6 +23,7 @@ from harness.ledger.run_table import OUTCOME
 from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
 from harness.reporting.results import check_place
+from harness.reporting.trace import TRACE_COLUMNS, TRACE_FILE
 from harness.reporting.whole import check_marked
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import spelled
@@ -32,6 +34,9 @@ from harness.study.widening import ENDS, MOST, are_beyond, beyond, tuned
 
 WRITTEN_AGAIN = "is missing; the study's command, run again, writes it without training what is trained"
 ABSENT = {"study.py": "is missing; name the file that defines the study with --study FILE, also for one made in Python"}
+
+KEPT = {CURVES_FILE: CURVE_COLUMNS, TRACE_FILE: TRACE_COLUMNS}
+"""Files that say how runs went, the best first, and their columns."""
 
 IDENTITY = ("trial", "seed", "phase", "key")
 
@@ -62,6 +67,7 @@ class Recorded:
         runs: one row per run, indexed by trial and seed.
         curves: one row per run and logged step, indexed by trial and seed, steps in order; None where they were left out, as
             large files are.
+        whole: whether the curves have every logged step; else they are traces, see `harness.reporting.trace`.
         parts: in which runs trained together, some of which were recorded from there.
         part_of: trial and seed of each run → index of the part that it was recorded from; failed runs have none.
         alone: whether it was found that companions change no bit of a run, see `harness.engine.independence`.
@@ -71,6 +77,7 @@ class Recorded:
     environment: dict[str, str]
     runs: pd.DataFrame
     curves: pd.DataFrame | None
+    whole: bool
     parts: list[Part]
     part_of: dict[Key, int]
     alone: bool
@@ -98,7 +105,9 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     _check_complete(study, trials, runs, folder / RUNS_FILE)
     keys = ["trial", "seed"]
     runs = runs.set_index(keys).sort_index()
-    curves = read_curves(folder / CURVES_FILE, runs, study) if (folder / CURVES_FILE).exists() else None
+    kept = {name: columns for name, columns in KEPT.items() if (folder / name).exists()}
+    name, columns = next(iter(kept.items()), (None, ()))
+    curves = None if name is None else read_curves(folder / name, columns, runs, study)
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
     members = read_table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
     parts, of_key = _parts(
@@ -112,7 +121,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             said = "holds" if status == "failed" else "does not say"
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
-    return Recorded(study, environment, runs, curves, parts, part_of, _alone(folder / "plan.json"))
+    return Recorded(study, environment, runs, curves, name == CURVES_FILE, parts, part_of, _alone(folder / "plan.json"))
 
 
 def _alone(path: Path) -> bool:

@@ -1,6 +1,6 @@
 """The Parquet files of a results folder, as somebody hands it on: read, and their columns checked."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,9 +29,16 @@ def read_table(path: Path, needed: Iterable[str], whole: Iterable[str]) -> pd.Da
         raise InvalidStudy([Problem(str(path), f"holds what is no number: {error}")]) from None
 
 
-def read_curves(path: Path, runs: pd.DataFrame, study: Study) -> pd.DataFrame:
-    """One row per run and logged step, indexed as `runs` by trial and seed, steps in order, without the levels of what is swept."""
-    curves = read_table(path, CURVE_COLUMNS, CURVE_COLUMNS[:3]).sort_values("step", kind="stable")
+def read_curves(path: Path, columns: Sequence[str], runs: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """One row per run and step, indexed as `runs` by trial and seed, steps in order, without the levels of what is swept.
+
+    Args:
+        path: of the curves, or of the traces.
+        columns: that it must have; the first three are trial, seed and step.
+        runs: one row per run.
+        study: of the runs.
+    """
+    curves = read_table(path, columns, columns[:3]).sort_values("step", kind="stable")
     curves = curves.set_index(list(runs.index.names)).sort_index(kind="stable")
     if strangers := sorted(set(curves.index) - set(runs.index)):
         trial, seed = strangers[0]

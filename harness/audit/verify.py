@@ -30,6 +30,7 @@ from harness.lead.terminal.events import Began
 from harness.ledger.claim_record import REGISTERED
 from harness.ledger.environment import environment, obstacles
 from harness.ledger.run_table import OUTCOME
+from harness.reporting.trace import traced
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
 from harness.settings.show import aligned, counted
@@ -71,6 +72,10 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     )
     if recorded.curves is None:
         click.echo("curves.parquet is not there: what a run came to is compared, not the way to it.")
+    elif not recorded.whole:
+        click.echo(
+            "curves.parquet is not there: what a run came to is compared, and its first, last and few other steps."
+        )
     why = obstacles(recorded.environment, environment(", ".join(map(device_name, places))))
     if why:
         click.echo("Compared within tolerances, since bits need not be equal here:")
@@ -95,10 +100,11 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     agreeing, bits = sum(found.agrees is True for found in judged), sum(found.exactly for found in judged)
     unsaid, differing = (sum(found.agrees is agrees for found in judged) for agrees in (None, False))
     code = DIFFER if differing or off or wrong or broken else AGREE if agreeing else OPEN
+    curves = "a curve" if recorded.curves is None else "whole curves"
     among = sum(found.exactly and found.companions > 0 for found in judged)
     click.echo(f"{WORDS[code]}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
                + (f", {among} of these only with all companions" if among else "")
-               + (f"; of {unsaid} nobody can say without a curve" if unsaid else "")
+               + (f"; of {unsaid} nobody can say without {curves}" if unsaid else "")
                + (f"; {', '.join(off)} moved to one side" if off else "")
                + ("; the record of claims is not sound" if broken else "")
                + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
@@ -141,7 +147,7 @@ def train_and_judge(
     Returns:
         A judgement on each run, and recorded and new outcome of each, ordered by trial and seed.
     """
-    before = {key: outcome(recorded.runs, recorded.curves, key) for key in chosen}
+    before = {key: outcome(recorded.runs, recorded.curves, key, whole=recorded.whole) for key in chosen}
     display, companions = display_for(as_lines_of_json=False, quiet=False), dict.fromkeys(chosen, 0)
     progress, costs = Progress(0, 0, tell=display.tell), Costs({}, recorded.study.evaluations)
     undecided: set[Key] = set()  # their companions are no runs of the study any more, so that bits may differ
@@ -149,14 +155,14 @@ def train_and_judge(
     with executor(recorded, places, len(populations)) as trainer, display:
         display.tell(Began(recorded.study.name, {}, 1, 0, 0))
         progress.begin("verify")
-        again = train(trainer, populations, chosen, costs, progress)
+        again = train(trainer, populations, chosen, costs, progress, whole=recorded.whole)
         if exactly:
             among = {_key(run): population for population in populations for run in population}
             parts = {key: recorded.parts[recorded.part_of[key]] for key in chosen if in_bits(before[key], again[key])}
             undecided |= {key for key, part in parts.items() if not part.whole}
             parts = {key: part for key, part in parts.items() if part.whole and _keys(part.runs) != _keys(among[key])}
-            whole = [recorded.parts[i].runs for i in sorted({recorded.part_of[key] for key in parts})]
-            again |= train(trainer, whole, set(parts), costs, progress)
+            companies = [recorded.parts[i].runs for i in sorted({recorded.part_of[key] for key in parts})]
+            again |= train(trainer, companies, set(parts), costs, progress, whole=recorded.whole)
             companions |= {key: len(part.runs) - 1 for key, part in parts.items()}
     judged = [
         judge(
@@ -204,7 +210,12 @@ def judge(run: Run, before: Outcome, again: Outcome, *, exactly: bool, companion
     if difference is not None:
         return Judged(run, False, False, str(difference))
     if (off := unknown(before, again)) is not None:
-        return Judged(run, None, False, f"may have parted, which nobody can say without its curve ({off})")
+        return Judged(
+            run,
+            None,
+            False,
+            f"may have parted, which nobody can say without its {'whole ' * (before.curve is not None)}curve ({off})",
+        )
     return Judged(run, True, False, f"agrees within tolerances{until(before, again)}")
 
 
@@ -214,9 +225,9 @@ def executor(recorded: Recorded, places: list[torch.device], populations: int) -
 
 
 def train(
-    trainer: Executor, populations: list[list[Run]], wanted: set[Key], costs: Costs, progress: Progress
+    trainer: Executor, populations: list[list[Run]], wanted: set[Key], costs: Costs, progress: Progress, *, whole: bool
 ) -> dict[Key, Outcome]:  # fmt: skip
-    """Train populations; the outcome of those of their runs that are wanted."""
+    """Train populations; the outcome of those of their runs that are wanted, their curves whole or as traces."""
     every = [run for runs in populations for run in runs]
     progress.more(runs=len(every), steps=sum(run.setup.steps for run in every), work=sum(map(costs.of, every)))
     tally = Tally(populations, {_key(run) for run in every}, costs, progress)
@@ -227,20 +238,21 @@ def train(
             progress.say(note)
         for key, error in trained.errors.items():
             progress.say(f"trial {key[0]}, seed {key[1]}: {error.strip().splitlines()[-1]}")
-        runs, curves = (table.set_index(["trial", "seed"]) for table in (trained.runs, trained.curves))
-        found |= {key: outcome(runs, curves, key) for key in runs.index if key in wanted}
+        kept = trained.curves if whole else traced(trained.curves)
+        runs, curves = (table.set_index(["trial", "seed"]) for table in (trained.runs, kept))
+        found |= {key: outcome(runs, curves, key, whole=whole) for key in runs.index if key in wanted}
         progress.diverged += int((runs["status"] == "diverged").sum())
         progress.collapsed += int((runs["status"] == "collapsed").sum())
         progress.there(runs=len(runs), steps=0, work=0)
     return found
 
 
-def outcome(runs: pd.DataFrame, curves: pd.DataFrame | None, key: Key) -> Outcome:
+def outcome(runs: pd.DataFrame, curves: pd.DataFrame | None, key: Key, *, whole: bool = True) -> Outcome:
     """What two tables, indexed by trial and seed, hold of a run; not what compares it with other seeds."""
     (row,) = runs.loc[[key]].to_dict("records")
     curve = None if curves is None else curves.loc[[key]] if key in curves.index else curves[:0]
     own = [name for name, metric in METRICS.items() if not metric.across_runs]
-    return Outcome({name: row[name] for name in (*OUTCOME, *own) if name in row}, curve)
+    return Outcome({name: row[name] for name in (*OUTCOME, *own) if name in row}, curve, whole)
 
 
 def table(judged: list[Judged]) -> list[str]:

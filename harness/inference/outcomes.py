@@ -12,10 +12,17 @@ from harness.settings.bits import same_bits
 
 
 class Outcome(NamedTuple):
-    """What came of a run: `status`, `steps_done` and metrics by name, and one row per logged step, None where that was not kept."""
+    """What came of a run.
+
+    Attributes:
+        row: `status`, `steps_done` and metrics, by name.
+        curve: one row per logged step; None where that was not kept.
+        whole: whether the curve has every logged step, and not those of a trace alone.
+    """
 
     row: Mapping[str, Any]
     curve: pd.DataFrame | None
+    whole: bool = True
 
 
 @dataclass(frozen=True)

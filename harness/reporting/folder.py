@@ -10,6 +10,7 @@ FILES = {
     "runs.parquet": "One row per run: trial, seed, phase, key, every setting, how it ended, every metric.",
     "runs.csv": "The same table as text, for a spreadsheet.",
     "curves.parquet": "One row per run and logged step: trial, seed, swept factors, step, loss, gradient norm, whether clipping acted, validation loss.",
+    "trace.parquet": "Loss and gradient norm of every run at its first step, at logged steps that double, and at the last: what `harness verify` compares where curves.parquet is not handed on.",
     "populations.parquet": "Which runs trained together; `harness verify` reads it.",
     "pairs.csv": "All pairs of levels of every factor, by metric, with exact p-values and q-values: exploratory.",
     "claims.json": "The verdict on each claim, with estimate, interval, every seed's difference and how it stands to the record.",

@@ -34,6 +34,7 @@ from harness.reporting.page.words import incompleteness
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
 from harness.reporting.results import CLAIMS_FILE, PAIRS_FILE, READ, Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
+from harness.reporting.trace import TRACE_FILE, write_trace
 from harness.reporting.tuning import at_shared_values, remarks
 from harness.reporting.whole import MARK, digests, put_together
 from harness.settings import InvalidStudy
@@ -102,6 +103,7 @@ def write_report(
     found = explored(study, runs, importances, pairs)
     page = page_of(subject, runs, summary, verdicts, pictures, found, curves_of(made / CURVES_FILE, runs, study))
     write(made / RUNS_FILE, parquet(runs))
+    write_trace(made / CURVES_FILE, made / TRACE_FILE)
     write(made / "runs.csv", csv(runs))
     for name, content in exports(study, summary, verdicts, counts(runs)).items():
         write(made / name, content)
