@@ -45,6 +45,7 @@ def tensors(n=40, **settings):
     return Tensors(**({"x": x, "y": torch.arange(n) % 3} | settings))
 
 
+LAYOUTS = ("flat", "rows", "pixels", "image")
 SPLITS = ("train", "validation", "test")
 SMALL = {"train_size": 30, "validation_size": 7, "test_size": 9}
 
@@ -337,7 +338,8 @@ def test_idx_files_of_two_scales_are_refused(tmp_path):
 
 def test_digits_are_those_of_scikit_learn():
     expected = load_digits()
-    flat, rows, pixels = (Images(layout=layout).data(0) for layout in ("flat", "rows", "pixels"))
+    flat, rows, pixels, image = (Images(layout=layout).data(0) for layout in LAYOUTS)
+    assert image.x.shape[1:] == (1, 8, 8) and torch.equal(image.x.flatten(1), flat.x)
     assert flat.x.dtype == torch.float32 and flat.x.shape == (1797, 64)
     assert np.array_equal(flat.x.numpy() * 16, expected.data)
     assert np.array_equal(rows.x.numpy() * 16, expected.images)
@@ -350,7 +352,7 @@ def test_digits_are_those_of_scikit_learn():
 
 
 def test_layouts_share_their_memory():
-    assert len({Images(layout=layout).data(0).x.data_ptr() for layout in ("flat", "rows", "pixels")}) == 1
+    assert len({Images(layout=layout).data(0).x.data_ptr() for layout in LAYOUTS}) == 1
 
 
 @pytest.mark.parametrize("ending", ["", ".gz"])

@@ -57,12 +57,13 @@ class Images(Pooled):
     Args:
         source: where the images come from.
         layout: of an example, `flat` (pixels,) for perceptrons; for recurrent networks `rows` (rows, columns), a sequence
-            of rows, or `pixels` (pixels, 1), one by one in reading order (Le et al. 2015, arXiv:1504.00941).
+            of rows, or `pixels` (pixels, 1), one by one in reading order (Le et al. 2015, arXiv:1504.00941); for convolutions
+            `image` (1, rows, columns).
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
     source: str = "digits"
-    layout: Literal["flat", "rows", "pixels"] = "flat"
+    layout: Literal["flat", "rows", "pixels", "image"] = "flat"
 
     def pool(self) -> tuple[Tensor, Tensor]:
         """Grey values x (n, …), float32 in [0, 1], in the layout asked for, and classes y (n,), int64."""
@@ -101,7 +102,7 @@ class _Pictures:
         np.concatenate(images, out=rows.numpy(), casting="unsafe")
         rows.div_(white)
         flat = rows.flatten(1)
-        self.layouts = {"flat": flat, "rows": rows, "pixels": flat.unsqueeze(2)}  # views of one memory
+        self.layouts = {"flat": flat, "rows": rows, "pixels": flat.unsqueeze(2), "image": rows.unsqueeze(1)}  # views of one memory
         self.y = torch.from_numpy(classes.astype(np.int64))
         self.sha256 = digest(rows, self.y, torch.tensor([official_test]))
 
