@@ -423,6 +423,7 @@ def deep() -> Any:
 
 
 COMBINATIONS: list[tuple[Callable[[], dict[str, Any]], str]] = [
+    (lambda: {"task": Images(layout="rows")}, "an example of shape (8, 8) has 64 numbers, and inputs is 8; set inputs=64, or give images with layout='flat'"),
     (lambda: {"model": SimpleRNN(hidden=4)}, "images are sequences with layout='rows'"),
     (lambda: {"model": SimpleRNN(hidden=4, readout="every"), "task": Images(layout="rows")}, "does not fit the targets (64,): set readout='last'"),
     (lambda: {"model": SimpleRNN(hidden=4), "task": CharLM(length=9)}, "does not fit the targets (64, 9): set readout='every'"),

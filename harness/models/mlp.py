@@ -51,7 +51,15 @@ class DropoutNet(nn.Module):
         set_linear(self.hidden, init, gain)  # type: ignore[arg-type]  # last: the readout is the same for all
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (batch, …) is flattened to (batch, inputs); returns logits (batch, outputs)."""
+        """`x` (batch, …) is flattened to (batch, inputs); returns logits (batch, outputs).
+
+        Raises:
+            ValueError: an example holds more or fewer numbers.
+        """
+        first = self.hidden[0] if len(self.hidden) else self.readout
+        if (numbers := x[0].numel()) != first.in_features:
+            message = f"an example of shape {tuple(x.shape[1:])} has {numbers} numbers, and inputs is {first.in_features}"
+            raise ValueError(f"{message}; set inputs={numbers}, or give images with layout='flat'")
         x = self.input_dropout(x.flatten(1))
         for layer, dropout in zip(self.hidden, self.dropout, strict=True):
             x = dropout(self.activation(layer(x)))
