@@ -5,7 +5,6 @@ import math
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution, FloatDistribution
-from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
 
 from harness.inference.selection import cell_and_seed, rivals, tried
 from harness.ledger.sampling import distribution
@@ -71,15 +70,15 @@ def _evaluated(study: Study, trials: pd.DataFrame) -> list[dict[str, object]]:
         if tune.log:
             spaces[path] = FloatDistribution(math.log(tune.low), math.log(tune.high))
             columns[path] = trials[path].map(math.log).clip(math.log(tune.low), math.log(tune.high))
+    from optuna import importance  # imports scikit-learn, which takes a second or two
+
     scratch = optuna.create_study(sampler=optuna.samplers.RandomSampler(0))
     for *values, rank in zip(*columns.values(), trials["rank"], strict=True):
         params = dict(zip(columns, values, strict=True))
         scratch.add_trial(optuna.create_trial(params=params, distributions=spaces, value=rank))
     evaluators = {
-        "ped_anova": PedAnovaImportanceEvaluator(target_quantile=BEST),
-        "fanova": FanovaImportanceEvaluator(seed=0),
+        "ped_anova": importance.PedAnovaImportanceEvaluator(target_quantile=BEST),
+        "fanova": importance.FanovaImportanceEvaluator(seed=0),
     }
-    found = {
-        name: optuna.importance.get_param_importances(scratch, evaluator=each) for name, each in evaluators.items()
-    }
+    found = {name: importance.get_param_importances(scratch, evaluator=each) for name, each in evaluators.items()}
     return [{"factor": path} | {name: shares[path] for name, shares in found.items()} for path in spaces]

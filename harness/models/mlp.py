@@ -58,7 +58,9 @@ class DropoutNet(nn.Module):
         """
         first = self.hidden[0] if len(self.hidden) else self.readout
         if (numbers := x[0].numel()) != first.in_features:
-            message = f"an example of shape {tuple(x.shape[1:])} has {numbers} numbers, and inputs is {first.in_features}"
+            message = (
+                f"an example of shape {tuple(x.shape[1:])} has {numbers} numbers, and inputs is {first.in_features}"
+            )
             raise ValueError(f"{message}; set inputs={numbers}, or give images with layout='flat'")
         x = self.input_dropout(x.flatten(1))
         for layer, dropout in zip(self.hidden, self.dropout, strict=True):

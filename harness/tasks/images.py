@@ -102,7 +102,12 @@ class _Pictures:
         np.concatenate(images, out=rows.numpy(), casting="unsafe")
         rows.div_(white)
         flat = rows.flatten(1)
-        self.layouts = {"flat": flat, "rows": rows, "pixels": flat.unsqueeze(2), "image": rows.unsqueeze(1)}  # views of one memory
+        self.layouts = {
+            "flat": flat,
+            "rows": rows,
+            "pixels": flat.unsqueeze(2),
+            "image": rows.unsqueeze(1),
+        }  # views of one memory
         self.y = torch.from_numpy(classes.astype(np.int64))
         self.sha256 = digest(rows, self.y, torch.tensor([official_test]))
 

@@ -13,7 +13,7 @@ from harness.inference.verdict import CellEstimate, Verdict
 from harness.reporting.page.level_names import compact
 from harness.reporting.page.words import bracketed, ends, metric_of, number, word
 from harness.reporting.plots.legends import counts_note
-from harness.reporting.plots.looks import PALETTE, QUIET
+from harness.reporting.plots.looks import QUIET, palette
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import BEHIND, Scale, scale_of
 from harness.reporting.plots.texts import metric_words, wrapped
@@ -96,10 +96,10 @@ def _lines(ax: Axes, data: pd.DataFrame, delta: float) -> None:
     ax.axvline(0, color="0.25", lw=1, zorder=1)
     ends = (delta, -delta) if data["kind"].iloc[0] == "Equivalence" else (delta,)
     for end in ends if delta else ():
-        ax.axvline(end, color=PALETTE[1], lw=1.4, ls=(0, (4, 2)), zorder=1)
+        ax.axvline(end, color=palette()[1], lw=1.4, ls=(0, (4, 2)), zorder=1)
     if delta:
         ax.annotate(f"{'±' * (len(ends) > 1)}δ = {number(delta)}", (delta, 1), (0, 2), xycoords=("data", "axes fraction"),
-                    textcoords="offset points", ha="left", va="bottom", fontsize=8.5, color=PALETTE[1])  # fmt: skip
+                    textcoords="offset points", ha="left", va="bottom", fontsize=8.5, color=palette()[1])  # fmt: skip
 
 
 def _seeds(ax: Axes, seeds: pd.DataFrame, place: float, scale: Scale) -> None:
@@ -107,9 +107,11 @@ def _seeds(ax: Axes, seeds: pd.DataFrame, place: float, scale: Scale) -> None:
     ties = seeds.groupby("value")["value"]
     spread = place + 0.04 + 0.2 * ((ties.cumcount() + 0.5) / ties.transform("size") - 0.5).to_numpy(float)
     beyond = scale.beyond(seeds["value"])
-    for state, fill in (("compared", PALETTE[0]), ("left out", "none")):
+    for state, fill in (("compared", palette()[0]), ("left out", "none")):
         chosen = (seeds["state"] == state).to_numpy() & ~beyond
-        ax.plot(seeds["value"][chosen], spread[chosen], ls="", marker="o", ms=4.5, mfc=fill, mec=PALETTE[0], alpha=0.75)
+        ax.plot(
+            seeds["value"][chosen], spread[chosen], ls="", marker="o", ms=4.5, mfc=fill, mec=palette()[0], alpha=0.75
+        )
     incomparable = (seeds["state"] == "incomparable").to_numpy()
     if incomparable.any():
         ax.plot([0], [place], ls="", marker="x", ms=6, mew=1.6, color=QUIET)
@@ -119,7 +121,7 @@ def _seeds(ax: Axes, seeds: pd.DataFrame, place: float, scale: Scale) -> None:
         infinite = int(np.isinf(there).sum())
         said = [f"{n} {what}" for n, what in ((infinite, "diverged"), (len(there) - infinite, "beyond")) if n]
         if said:
-            ax.plot([end], [place], ls="", marker=mark, ms=8, color=PALETTE[0], clip_on=False, zorder=4)
+            ax.plot([end], [place], ls="", marker=mark, ms=8, color=palette()[0], clip_on=False, zorder=4)
             _note(ax, ", ".join(said), end, place, side)
 
 

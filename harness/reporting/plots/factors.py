@@ -18,7 +18,7 @@ import pandas as pd
 
 from harness.inference.exploration.factorial import Factorial
 from harness.reporting.page.words import levels_in_words
-from harness.reporting.plots.looks import PALETTE
+from harness.reporting.plots.looks import COLOURS
 from harness.settings.levels import at, is_number, label, ordered, places
 from harness.settings.metrics import METRICS
 from harness.study import Estimated, Study
@@ -154,7 +154,7 @@ class Roles:
         """Index of a level's colour: the same in every figure of a study, different for every level of those that are coloured."""
         coloured = [*self._coloured, path]  # one that a figure gives colours which are panels elsewhere comes last
         before = sum(len(self.levels(other, "group")) for other in coloured[: coloured.index(path)])
-        return (before + order) % len(PALETTE)
+        return (before + order) % COLOURS
 
     @cached_property
     def _coloured(self) -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from harness.inference.exploration.importance import RESIDUAL, REST, SEED, SHARED
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import columns_for, name_axes
-from harness.reporting.plots.looks import PALETTE, QUIET
+from harness.reporting.plots.looks import QUIET, palette
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import text_width, wrapped
 from harness.settings.metrics import not_comparable
@@ -73,7 +73,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, places: dict[str, int]) -> None:
 def _colour(term: str) -> object:
     if term in (SEED, RESIDUAL, SHARED):
         return QUIET
-    return PALETTE[1] if "×" in term or term == REST else PALETTE[0]
+    return palette()[1] if "×" in term or term == REST else palette()[0]
 
 
 def title(table: pd.DataFrame) -> str:

@@ -1,9 +1,9 @@
 """How levels look: colours, and markers and lines that tell them apart in grey print too."""
 
+from functools import cache
 from typing import Any
 
 import pandas as pd
-import seaborn as sns  # type: ignore[import-untyped]
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 LINES: tuple[Any, ...] = (
@@ -14,12 +14,17 @@ LINES: tuple[Any, ...] = (
     (0, (8, 2)),
     (0, (3, 1, 1, 1, 1, 1)),
 )
-PALETTE: list[tuple[float, float, float]] = [
-    color
-    for i, color in enumerate(sns.color_palette("colorblind"))
-    if i not in (6, 8)  # pink and yellow are too light on white
-]
+COLOURS = 8
 QUIET = "0.4"
+
+
+@cache
+def palette() -> list[tuple[float, float, float]]:
+    """So many `COLOURS`, which colour-blind people tell apart."""
+    import seaborn as sns  # type: ignore[import-untyped]  # takes a second or two, which a report that draws nothing anew is spared
+
+    colours = sns.color_palette("colorblind")
+    return [colour for i, colour in enumerate(colours) if i not in (6, 8)]  # pink and yellow are too light on white
 
 
 def look_of(rows: pd.DataFrame, role: str = "group") -> dict[str, Any]:
@@ -31,6 +36,6 @@ def look_of(rows: pd.DataFrame, role: str = "group") -> dict[str, Any]:
 def look(colour: int, order: int) -> dict[str, Any]:
     """Colour, marker and line; the latter two tell levels apart in grey print."""
     return {
-        "color": PALETTE[colour], "marker": MARKERS[order % len(MARKERS)], "ls": LINES[order % len(LINES)], "ms": 5,
+        "color": palette()[colour], "marker": MARKERS[order % len(MARKERS)], "ls": LINES[order % len(LINES)], "ms": 5,
         "mec": "white", "mew": 0.6,
     }  # fmt: skip

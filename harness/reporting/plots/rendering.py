@@ -9,7 +9,6 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import matplotlib
-import seaborn as sns  # type: ignore[import-untyped]
 import torch
 from fontTools.subset import Options  # type: ignore[import-untyped]
 
@@ -25,6 +24,8 @@ MOST_HELPERS = 3
 
 def style() -> AbstractContextManager[None]:
     """Matplotlib settings of all figures; a fixed hash salt keeps the bytes of an SVG the same."""
+    import seaborn as sns  # type: ignore[import-untyped]  # takes a second or two, which a report that draws nothing anew is spared
+
     settings = {**sns.axes_style("ticks"), **sns.plotting_context("notebook", font_scale=0.78)}
     own = {
         "font.family": ["DejaVu Sans"], "svg.hashsalt": "harness", "axes.spines.top": False, "axes.spines.right": False,

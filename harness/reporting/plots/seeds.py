@@ -16,7 +16,7 @@ from harness.reporting.plots.axes import facet_panels, level_axis, level_name, n
 from harness.reporting.plots.estimates import estimate, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
-from harness.reporting.plots.looks import PALETTE, QUIET
+from harness.reporting.plots.looks import QUIET, palette
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale, scale_of
 from harness.reporting.plots.texts import metric_name, metric_words
@@ -72,7 +72,7 @@ def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
             ls="",
             marker="o",
             ms=4.5,
-            color=PALETTE[0],
+            color=palette()[0],
             mec="white",
             mew=0.5,
             alpha=0.85,
@@ -81,7 +81,7 @@ def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
         for end, mark in ((scale.high, "^"), (scale.low, "v")):
             there = (level["value"] > end) if mark == "^" else (level["value"] < end)
             if count := int(there.sum()):
-                ax.plot(x, end, ls="", marker=mark, ms=7, color=PALETTE[0], clip_on=False, zorder=3)
+                ax.plot(x, end, ls="", marker=mark, ms=7, color=palette()[0], clip_on=False, zorder=3)
                 ax.annotate(f"{count}×", (x, end), (0, -5 if mark == "^" else 5), textcoords="offset points", ha="center",
                             va="top" if mark == "^" else "bottom", fontsize=8, color=QUIET)  # fmt: skip
         middle = level["estimate"].iloc[0]

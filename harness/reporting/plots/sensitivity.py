@@ -14,7 +14,7 @@ from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
-from harness.reporting.plots.looks import PALETTE, QUIET, look_of
+from harness.reporting.plots.looks import QUIET, look_of, palette
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale
 from harness.reporting.plots.texts import factor_name
@@ -108,10 +108,10 @@ def _beyond(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
         count = int(scale.beyond(runs["loss"]).sum())
         if count:
             ax.plot(
-                [float(str(rate))], [scale.high], ls="", marker="^", ms=6, color=PALETTE[1], clip_on=False, zorder=4
+                [float(str(rate))], [scale.high], ls="", marker="^", ms=6, color=palette()[1], clip_on=False, zorder=4
             )
             ax.annotate(f"{count}/{len(runs)}", (float(str(rate)), scale.high), (0, -4), textcoords="offset points", ha="center",
-                        va="top", fontsize=8, color=PALETTE[1], bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8})  # fmt: skip
+                        va="top", fontsize=8, color=palette()[1], bbox={"fc": "white", "ec": "none", "pad": 0.5, "alpha": 0.8})  # fmt: skip
 
 
 def title(table: pd.DataFrame) -> str:
