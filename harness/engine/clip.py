@@ -14,6 +14,7 @@ from torch import Tensor
 
 from harness.clipping import ClippingRule, Gradient
 from harness.engine.members import Members
+from harness.engine.own_components import for_all, unread
 from harness.engine.runs import Run
 from harness.engine.scheduled import kind_of, settings_of
 from harness.settings.modules import owner_of
@@ -95,8 +96,10 @@ class Clip:
             rows: those members.
             flat: their gradients, (member, parameters).
         """
+        used = self._population.used
+        flat = flat[:, used]
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        block = Gradient(flat, norm, self._population.parameters[rows], self._population.views)
+        block = Gradient(flat, norm, self._population.parameters[rows, used], self._population.views)
         if len(self._rules) > 1:
             return self._by_several(rows, block)
         [only] = self._rules
@@ -147,16 +150,17 @@ class _AtWork:
         population: of all members.
 
     Attributes:
-        rule: of the first of its members.
+        rule: that stands for those of its members.
         memory: what it remembers of them, (member of the rule, …) each.
     """
 
     def __init__(self, runs: list[Run], members: list[int], population: Members) -> None:
-        self.rule, own = runs[members[0]].setup.clipping, set(members)
+        self.rule, own = for_all([runs[member].setup.clipping for member in members]), set(members)
         self.memory = self.rule.initial_state(
             torch.zeros_like(population.parameters[: len(members), :1]), runs[0].setup.steps
         )
-        rules = [run.setup.clipping if place in own else self.rule for place, run in enumerate(runs)]
+        of_others = runs[members[0]].setup.clipping
+        rules = [run.setup.clipping if place in own else of_others for place, run in enumerate(runs)]
         self._settings = settings_of(rules, population.clock)  # of all members: those of others are never read
         self._now: dict[str, Tensor] = {}
         self._members, self._device = members, population.device
@@ -185,7 +189,8 @@ class _AtWork:
     def clip(self, gradient: Gradient, members: Places, own: slice) -> Tensor:
         """Clip the gradients of some of its members, which lie there among all and in its memory; what the rule returns."""
         numbers = {name: now[members] for name, now in self._now.items()}
-        return self.rule.clip(gradient, *[tensor[own] for tensor in self.memory], **numbers)
+        with unread(self.rule, len(self._members)):
+            return self.rule.clip(gradient, *[tensor[own] for tensor in self.memory], **numbers)
 
     def compact(self, survivors: Tensor) -> None:
         """See `Clip.compact`."""

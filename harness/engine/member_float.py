@@ -16,26 +16,29 @@ from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import Level
 from harness.settings.like_a_float import LikeAFloat
 
+OUTSIDE = "it computes with a number that differs between runs, or decides by it, outside of dropout"
+
 
 class MemberFloat:
     """Not a number by itself, standing for those of all members.
 
     Args:
         levels: of the members, in order.
+        refusal: what is said where it is read as one number.
 
     Attributes:
         levels: of the members that still train.
     """
 
-    def __init__(self, levels: Sequence[Level]) -> None:
-        self.levels = list(levels)
+    def __init__(self, levels: Sequence[Level], refusal: str = OUTSIDE) -> None:
+        self.levels, self.refusal = list(levels), refusal
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         return LikeAFloat
 
-    def __reduce__(self) -> tuple[type["MemberFloat"], tuple[list[Level]]]:
-        return MemberFloat, (self.levels,)
+    def __reduce__(self) -> tuple[type["MemberFloat"], tuple[list[Level], str]]:
+        return MemberFloat, (self.levels, self.refusal)
 
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("_"):  # asked of every object, whether it has it
@@ -51,7 +54,7 @@ class MemberFloat:
 
     def _refuse(self, *_: object) -> NoReturn:
         note_error()
-        raise Unbatchable("it computes with a number that differs between runs, or decides by it, outside of dropout")
+        raise Unbatchable(self.refusal)
 
     def __lt__(self, other: Any) -> bool:
         return self._agreed(lambda level: level < other)

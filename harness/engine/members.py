@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from harness.engine.module_state import load_module_state, module_state
 from harness.engine.noise import Noise
+from harness.engine.own_components import is_own
 from harness.engine.parameter_layout import ParameterLayout
 from harness.engine.runs import Run
 from harness.engine.scheduled import Clock
@@ -51,7 +52,10 @@ class Members(ABC):
     ) -> None:  # fmt: skip
         self.runs, self.template, self.device, self.dtype, self.frozen = runs, template, device, dtype, frozen
         self.task: Task = runs[0].setup.task
-        self._layout = ParameterLayout(template, frozen=frozen)
+        setup = runs[0].setup
+        self._layout = ParameterLayout(
+            template, frozen=frozen, packed=is_own(setup.clipping) or is_own(setup.optimizer)
+        )
         self.mode: bool | None = None
         self.parameters = torch.zeros(len(runs), self._layout.size, device=device, dtype=dtype)
         self._noise = Noise(self._rows(), steps=runs[0].setup.steps, device=device, dtype=dtype)
@@ -66,6 +70,11 @@ class Members(ABC):
         rows = {seed: slice(start, start + seeds.count(seed)) for seed, start in first.items()}
         assert all(set(seeds[where]) == {seed} for seed, where in rows.items()), "members must be ordered by seed"
         return rows
+
+    @property
+    def used(self) -> slice:
+        """See `ParameterLayout`."""
+        return self._layout.used
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """The rows of (member, parameters) seen as the module's parameters, (member, …) each."""

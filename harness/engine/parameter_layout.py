@@ -8,8 +8,8 @@ import torch.nn as nn
 from torch import Tensor
 
 ALIGNMENT = 16
-"""Every member and every parameter starts at a multiple of 64 bytes (16 floats): a member's arithmetic then does not
-depend on where in the stack it lies."""
+"""Every member, and every parameter unless they are packed, starts at a multiple of 64 bytes (16 floats): a member's
+arithmetic then does not depend on where in the stack it lies."""
 
 
 class ParameterLayout:
@@ -18,18 +18,22 @@ class ParameterLayout:
     Args:
         module: of one member; those of all members have the same structure.
         frozen: take in those that do not train as the module is, too: it may unfreeze them.
+        packed: leave no padding between them, only after the last: for code of a user's, to which a row is all parameters.
 
     Attributes:
         size: numbers in a row, padding included.
+        used: where in a row a user's code may look: packed, at the parameters alone.
     """
 
-    def __init__(self, module: nn.Module, *, frozen: bool = False) -> None:
+    def __init__(self, module: nn.Module, *, frozen: bool = False, packed: bool = False) -> None:
         self._places: dict[str, tuple[slice, torch.Size]] = {}
-        self.size = 0
+        self._apart = 1 if packed else ALIGNMENT
+        end = 0
         for name, parameter in module.named_parameters():
             if parameter.requires_grad or frozen:
-                self._places[name] = (slice(self.size, self.size + parameter.numel()), parameter.shape)
-                self.size += -(-parameter.numel() // ALIGNMENT) * ALIGNMENT
+                self._places[name] = (slice(end, end + parameter.numel()), parameter.shape)
+                end = _up_to(end + parameter.numel(), self._apart)
+        self.size, self.used = _up_to(end, ALIGNMENT), slice(end) if packed else slice(None)
 
     def __contains__(self, name: str) -> bool:
         return name in self._places
@@ -43,7 +47,7 @@ class ParameterLayout:
         found: list[slice] = []
         for where, shape in self._places.values():
             if len(shape) > 1:
-                joined = found and -(-found[-1].stop // ALIGNMENT) * ALIGNMENT == where.start
+                joined = found and _up_to(found[-1].stop, self._apart) == where.start
                 found[-1:] = [slice(found[-1].start, where.stop)] if joined else [*found[-1:], where]
         return found
 
@@ -52,3 +56,7 @@ class ParameterLayout:
         places = [where for where, _ in self._places.values()]
         ends = [*(where.start for where in places[1:]), self.size]
         return [flat[:, where.stop : end] for where, end in zip(places, ends, strict=True)]
+
+
+def _up_to(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

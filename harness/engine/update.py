@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.members import Members
+from harness.engine.own_components import for_all, is_own, unread
 from harness.engine.runs import Run
 from harness.engine.scheduled import Level, per_member, settings_of
 from harness.optimizers import Adam, AdamW, Columns, Optimizer
@@ -57,7 +58,8 @@ class Update:
     """
 
     def __init__(self, runs: list[Run], population: Members) -> None:
-        self._population, self._optimizer = population, runs[0].setup.optimizer
+        self._population, self._optimizer = population, for_all([run.setup.optimizer for run in runs])
+        self._used = population.used if is_own(self._optimizer) else slice(None)
         known = type(self._optimizer) in FUSED
         self._in_one_pass, why = in_one_pass(population.device) if known else (None, "")
         self.note = (
@@ -83,7 +85,8 @@ class Update:
         rates = {name: rate.now() if rate.acts else None for name, rate in self._rates.items()}
         if self._optimizer.decoupled is not None:
             self._decay = self._decay_of(rates.pop("weight_decay"), rates["lr"])
-        coefficients = self._optimizer.coefficients(self._step.double(), **rates)
+        with unread(self._optimizer, len(self._step)):
+            coefficients = self._optimizer.coefficients(self._step.double(), **rates)
         self._coefficients = cast(coefficients, self._population.dtype)
 
     def _decay_of(self, weight_decay: Tensor | None, lr: Tensor | None) -> Tensor | None:
@@ -100,11 +103,11 @@ class Update:
             gradient: theirs, clipped, (member, parameters); may be overwritten.
             skipped: (member, 1), those whose parameters and state stay as they are; None for none.
         """
-        changed = [tensor[rows] for tensor in (self._population.parameters, *self._state)]
+        changed = [tensor[rows, self._used] for tensor in (self._population.parameters, *self._state)]
         unused = [self._population.views(tensor)[name] for name in self._population.unused for tensor in changed]
         kept = [tensor.clone() for tensor in unused]
         before = [] if skipped is None else [tensor.clone() for tensor in changed]
-        self._change(rows, gradient, changed)
+        self._change(rows, gradient[:, self._used], changed)
         for tensor, old in zip(unused, kept, strict=True):
             tensor.copy_(old)
         if skipped is not None:
@@ -115,7 +118,7 @@ class Update:
         """Once a parameter takes part that had none in some steps, each counts its own updates, as in `torch.optim`."""
         unused = self._population.unused
         if self._step.shape[1] == 1 and any(name not in unused for name in self._missed):
-            self._step = self._step.expand(-1, self._population.parameters.shape[1]).clone()
+            self._step = self._step.expand(-1, self._population.parameters[:, self._used].shape[1]).clone()
             for name, missed in self._missed.items():
                 self._count_less(name, missed)
 
@@ -128,7 +131,8 @@ class Update:
             self._shrink(changed[0], gradient, self._decay[rows])
         columns = self._step.shape[1] == 1
         formula = (self._in_one_pass if columns else None) or self._optimizer.update
-        formula(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
+        with unread(self._optimizer, len(self._step)):
+            formula(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
 
     def _shrink(self, parameters: Tensor, gradient: Tensor, decay: Tensor) -> None:
         """Weight decay of some members: of all their parameters, or of those that the optimizer's `decay` says."""

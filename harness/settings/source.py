@@ -33,6 +33,31 @@ def reached(code: Any) -> Lines:
     return known
 
 
+def changing(codes: Iterable[Any]) -> "Changing":
+    """What user's code reaches, to be asked again which of it has changed in between."""
+    return Changing([code for code in codes if owner_of(code) == "user"])
+
+
+class Changing:
+    """What code reaches, as it is looked at anew each time.
+
+    Args:
+        codes: classes of the user's.
+    """
+
+    def __init__(self, codes: list[Any]) -> None:
+        self._codes = codes
+        self._before = self._now()
+
+    def _now(self) -> Lines:
+        return {name: text for code in self._codes for name, text in _reached(code).items()}
+
+    def since(self) -> set[str]:
+        """The names of what is another since it was asked last."""
+        before, self._before = self._before, self._now()
+        return {name for name in before.keys() & self._before.keys() if before[name] != self._before[name]}
+
+
 def _reached(code: Any) -> Lines:
     reach = Reach()
     token = reach.of(code, type(code).__module__)

@@ -24,6 +24,7 @@ from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
 from harness.settings.randomness import global_generators, stream_seed
+from harness.settings.source import changing
 from harness.study.building import building_problem
 from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
@@ -33,6 +34,11 @@ from harness.tasks.task import Data, Task, fits
 from harness.tasks.usable import data_problems
 
 CPU = torch.device("cpu")
+
+OUTLIVES = (
+    "{} changes with every step of a run and goes on into the next one, in the class or the file: keep it in the module's `self`, "
+    "or in what a clipping rule's `initial_state` or an optimizer's `state_names` keep for each run"
+)
 
 
 def trial_runs(study: Experiment) -> list[Problem]:
@@ -128,6 +134,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
     index = data.train[: setup.batch_size]
     x, y = data.x[index], data.y[index]
     with one_thread(), global_generators(stream_seed(Run(0, 0, setup).noise_seed, "module")):
+        own = changing([type(setup.clipping), type(setup.optimizer), setup.model.module, type(setup.task)])
         try:
             member, numbers = _first_pass(setup, data, x, y, sizes)
         except InvalidStudy as error:
@@ -139,7 +146,11 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
                 Stepper([Run(0, 0, tried)], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
             except Exception as error:
                 return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
-        _, again = _first_pass(setup, data, x, y, sizes)
+        once = own.since()
+        member, again = _first_pass(setup, data, x, y, sizes)
+        Stepper([Run(0, 0, setup)], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
+        if kept := sorted(once & own.since()):
+            return [Problem("study", OUTLIVES.format(f"`{kept[0]}`"), kept[0])]
         if not torch.allclose(numbers, again, rtol=0, atol=0, equal_nan=True):
             return [Problem("model", _lives_on(setup, data, x, y, member), show(setup.model))]
     return []

@@ -1,0 +1,80 @@
+"""A user's own clipping rules and optimizers at work on several runs at once: what would be one run's is refused or held apart."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from harness.engine.member_float import MemberFloat
+from harness.engine.obstacles import Unbatchable
+from harness.engine.scheduled import per_member
+from harness.settings import Component
+from harness.settings.modules import owner_of
+
+C = TypeVar("C", bound=Component)
+
+READS: set[Any] = {
+    Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__bool__, Tensor.__float__, Tensor.__int__,
+    Tensor.__index__, Tensor.__complex__,
+}  # fmt: skip
+"""By which a program decides by the values of a tensor."""
+
+
+def is_own(component: Component) -> bool:
+    """Whether a clipping rule or optimizer is a user's."""
+    return owner_of(type(component)) != "harness"
+
+
+def for_all(components: Sequence[C]) -> C:
+    """One component that stands for several of a kind: a number in which a user's own differ is none that can be read off it.
+
+    They are given as columns to its methods.
+    """
+    first = components[0]
+    if not is_own(first):
+        return first
+    levels = {name: [per_member(each)[name] for each in components] for name in per_member(first)}
+    differing = {
+        name: MemberFloat(
+            own,
+            f"{type(first).__name__} reads `self.{name}`, which differs between runs, in place of the argument `{name}`",
+        )
+        for name, own in levels.items()
+        if any(level != own[0] for level in own)
+    }
+    found: C = object.__new__(type(first))
+    vars(found).update(vars(first) | differing)
+    return found
+
+
+def unread(component: Component, members: int) -> AbstractContextManager[Any]:
+    """Around what a user's own component does for several members: it may not decide for all by the values of some."""
+    return _Unread(type(component).__name__) if members > 1 and is_own(component) else nullcontext()
+
+
+class _Unread(TorchFunctionMode):
+    """Refuses `READS`.
+
+    Args:
+        name: of the component.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """What torch gives, unless that is a number for the program.
+
+        Raises:
+            Unbatchable: it is.
+        """
+        if func in READS:
+            raise Unbatchable(
+                f"{self._name} reads values of a tensor (`.item()`, `if`), where those of several runs are"
+            )
+        return func(*args, **(kwargs or {}))
