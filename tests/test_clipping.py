@@ -38,6 +38,7 @@ from harness.clipping.rule import shrinkage
 from harness.engine import clip, step
 from harness.engine.choice import way
 from harness.engine.feed import Feed
+from harness.engine.misfit import Misfit
 from harness.engine.parameter_layout import ALIGNMENT
 from harness.engine.plain_member import PlainMember
 from harness.engine.planning import plan, population_key
@@ -659,3 +660,51 @@ def test_levels_that_are_components_read_as_in_the_study(level: object, text: st
 def test_settings_are_checked(rule: ClippingRule, message: str) -> None:
     (problem,) = rule.problems()
     assert str(problem).startswith(message)
+
+
+class Returns(ClippingRule):
+    """What its `clip` returns, by name."""
+
+    what: str = "None"
+
+    def clip(self, gradient: Gradient) -> object:  # type: ignore[override]
+        norm = gradient.norm
+        return {
+            "None": None, "True": True, "flat": norm[:, 0] > 0, "ratio": norm / norm * 4.87, "negative": norm - norm - 0.5,
+            "by layer": torch.cat([norm > 0, norm > 1], 1),
+        }[self.what]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "here"),
+    [
+        ("None", "here a NoneType"),
+        ("True", "here a bool"),
+        ("flat", "here one of shape (1,) for 1 member"),
+        ("by layer", "here one of shape (1, 2) for 1 member"),
+        ("ratio", "here 4.87"),
+        ("negative", "here -0.5"),
+    ],
+)
+def test_what_a_rule_returns_must_be_a_number_for_each_member(what: str, here: str) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        Study(name="x", task=SETUP.task, model=SETUP.model, clipping=Returns(what), steps=2, batch_size=32)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("clipping: `clip` of Returns must return for each member whether it acted")
+    assert here in problem.message
+
+
+class Later(ClippingRule):
+    """Calls something a share that is none once it has taken a step."""
+
+    def initial_state(self, zeros: torch.Tensor, steps: int) -> list[torch.Tensor]:
+        return [zeros.clone()]
+
+    def clip(self, gradient: Gradient, count: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        count += 1
+        return count - 1
+
+
+def test_what_comes_to_be_no_share_in_training_ends_it() -> None:
+    with pytest.raises(Misfit, match="`clip` of Later must return .* within \\[0, 1\\], here 2"):
+        train([Run(0, 0, SETUP.replace(clipping=Later(), steps=3))], evaluations=1, device=CPU)

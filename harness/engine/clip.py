@@ -7,16 +7,18 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from harness.clipping import ClippingRule, Gradient
 from harness.engine.members import Members
+from harness.engine.misfit import Misfit
 from harness.engine.runs import Run
 from harness.engine.scheduled import kind_of, settings_of
 from harness.settings.modules import owner_of
+from harness.settings.show import counted
 
 LONG_ROW_BYTES = 2**18
 """Of a member whose gradient a CPU rather clips where it is, with its neighbours at most, than copy it to be clipped with others."""
@@ -39,6 +41,17 @@ def by_kind(runs: list[Run]) -> list[list[int]]:
             kinds[rule] = kind_of(rule)
         found.setdefault(kinds[rule], []).append(place)
     return list(found.values())
+
+
+def check_shares(rule: ClippingRule, units: Tensor) -> None:
+    """Raises `Misfit` where what a rule's `clip` returned is no share; the host waits for the numbers."""
+    if len(outside := units[(units < 0) | (units > 1)]):
+        raise _no_shares(rule, f"{float(outside[0]):.4g}")
+
+
+def _no_shares(rule: ClippingRule, here: str) -> Misfit:
+    must = "must return for each member whether it acted, or the share of units that it changed: a tensor (member, 1), bool or within [0, 1]"
+    return Misfit(f"`clip` of {type(rule).__name__} {must}, here {here}")
 
 
 class Part(NamedTuple):
@@ -183,9 +196,20 @@ class _AtWork:
         return Part(_places(places, self._device), _places(members, self._device), own)
 
     def clip(self, gradient: Gradient, members: Places, own: slice) -> Tensor:
-        """Clip the gradients of some of its members, which lie there among all and in its memory; what the rule returns."""
+        """Clip the gradients of some of its members, which lie there among all and in its memory; what the rule returns.
+
+        Raises:
+            Misfit: that is not a number for each of them.
+        """
         numbers = {name: now[members] for name, now in self._now.items()}
-        return self.rule.clip(gradient, *[tensor[own] for tensor in self.memory], **numbers)
+        units: Any = self.rule.clip(gradient, *[tensor[own] for tensor in self.memory], **numbers)
+        if not isinstance(units, Tensor):
+            raise _no_shares(self.rule, f"a {type(units).__name__}")
+        if units.shape != gradient.norm.shape:
+            raise _no_shares(
+                self.rule, f"one of shape {tuple(units.shape)} for {counted(len(gradient.norm), 'member')}"
+            )
+        return units
 
     def compact(self, survivors: Tensor) -> None:
         """See `Clip.compact`."""

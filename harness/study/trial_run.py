@@ -16,10 +16,8 @@ from harness.engine.plain_member import PlainMember
 from harness.engine.reached import reached
 from harness.engine.runs import Run, Untrainable
 from harness.engine.setup import Setup
-from harness.engine.step import Stepper
 from harness.models.model import FROM_TASK, Model
 from harness.models.rnn import SimpleRNN
-from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
@@ -29,6 +27,7 @@ from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
 from harness.study.replicates import trained_alike
+from harness.study.steps_tried import halves_tried
 from harness.tasks.task import Data, Task, fits
 from harness.tasks.usable import data_problems
 
@@ -134,11 +133,10 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
             return error.problems
         if not member.gradient(slice(None)).isfinite().all():
             return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
-        for path, tried in (("clipping", setup.replace(optimizer=SGD())), ("optimizer", setup)):
-            try:
-                Stepper([Run(0, 0, tried)], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
-            except Exception as error:
-                return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
+        member.advance()
+        member.losses(x.clone().unsqueeze(0), y.unsqueeze(0))
+        if found := halves_tried(Run(0, 0, setup), member, member.gradient(slice(None)).clone()):
+            return found
         _, again = _first_pass(setup, data, x, y, sizes)
         if not torch.allclose(numbers, again, rtol=0, atol=0, equal_nan=True):
             return [Problem("model", _lives_on(setup, data, x, y, member), show(setup.model))]
