@@ -115,7 +115,7 @@ class Members:
     def clip(self, tensors: dict[str, torch.Tensor]) -> SimpleNamespace:
         flat = self.flat(tensors)
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        gradient = Gradient(flat, norm, self.flat(self.weights), self.views)
+        gradient = Gradient(flat, norm, self.flat(self.weights), self.views, only_scaled=True)
         acted = self.rules[0].clip(gradient, *self.state, **self.settings)
         length = torch.linalg.vector_norm(flat, dim=1)
         torch.testing.assert_close(gradient.clipped_norm()[:, 0], length, equal_nan=True)
@@ -607,13 +607,16 @@ class Does(ClippingRule):
                 gradient.scale(torch.full_like(gradient.norm, 0.5))
             elif word == "cut":
                 gradient.flat[:, :40] = 0.0
+            elif word == "hidden":
+                gradient.flat.data[:, :40] = 0.0
             else:
                 gradient.flat = gradient.flat * 0.5
         return torch.ones_like(gradient.norm)
 
 
 @pytest.mark.parametrize(
-    "order", ["scale", "scale scale", "cut scale", "scale cut", "cut scale scale", "another scale", "another"]
+    "order",
+    ["scale", "scale scale", "cut scale", "scale cut", "cut scale scale", "another scale", "another", "scale hidden"],
 )
 def test_what_is_recorded_of_a_rule_is_what_it_leaves_whatever_it_does(order: str) -> None:
     """By a step of SGD at rate 1, whose length is the norm of what the rule leaves."""
@@ -706,5 +709,34 @@ class Later(ClippingRule):
 
 
 def test_what_comes_to_be_no_share_in_training_ends_it() -> None:
-    with pytest.raises(Misfit, match="`clip` of Later must return .* within \\[0, 1\\], here 2"):
+    with pytest.raises(Misfit, match=r"`clip` of Later must return .* within \[0, 1\], here 2"):
         train([Run(0, 0, SETUP.replace(clipping=Later(), steps=3))], evaluations=1, device=CPU)
+
+
+class Remembers(ClippingRule):
+    """Something whose first axis is not that of the members, by name."""
+
+    what: str = "ten"
+
+    def initial_state(self, zeros: torch.Tensor, steps: int) -> list[torch.Tensor]:
+        return {"ten": [torch.zeros(10)], "one": [torch.zeros(1)], "a tensor": zeros, "a number": [0.0]}[self.what]  # type: ignore[return-value]
+
+    def clip(self, gradient: Gradient, memory: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return gradient.norm > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "here"),
+    [
+        ("ten", "one of shape (10,) for 2 members"),
+        ("one", "one of shape (1,) for 2 members"),
+        ("a tensor", "a Tensor"),
+        ("a number", "one holds a float"),
+    ],
+)
+def test_what_a_rule_remembers_must_be_of_each_member(what: str, here: str) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        Study(name="x", task=SETUP.task, model=SETUP.model, clipping=Remembers(what), steps=2, batch_size=32)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("clipping: `initial_state` of Remembers must return a list of tensors (member, …)")
+    assert problem.message.endswith(f"here {here}")

@@ -54,6 +54,24 @@ def _no_shares(rule: ClippingRule, here: str) -> Misfit:
     return Misfit(f"`clip` of {type(rule).__name__} {must}, here {here}")
 
 
+def initial_state(rule: ClippingRule, zeros: Tensor, steps: int) -> list[Tensor]:
+    """See `ClippingRule.initial_state`; two that a rule gave one memory have one each.
+
+    Raises:
+        Misfit: it is not of each member.
+    """
+    given: Any = rule.initial_state(zeros, steps)
+    must = f"`initial_state` of {type(rule).__name__} must return a list of tensors (member, …), such as [zeros.repeat(1, 10)]"
+    if not isinstance(given, list | tuple):
+        raise Misfit(f"{must}, here a {type(given).__name__}")
+    for tensor in given:
+        if not isinstance(tensor, Tensor):
+            raise Misfit(f"{must}, here one holds a {type(tensor).__name__}")
+        if tensor.shape[:1] != zeros.shape[:1]:
+            raise Misfit(f"{must}, here one of shape {tuple(tensor.shape)} for {counted(len(zeros), 'member')}")
+    return [tensor.clone() for tensor in given]
+
+
 class Part(NamedTuple):
     """Some members of one rule.
 
@@ -95,6 +113,7 @@ class Clip:
     def __init__(self, runs: list[Run], population: Members) -> None:
         self._population = population
         self._rules = [_AtWork(runs, members, population) for members in by_kind(runs)]
+        self._known = all(shares(each.rule) for each in self._rules)
 
     def begin(self) -> None:
         """Begin a step; then every member's gradient is to be clipped once."""
@@ -109,7 +128,7 @@ class Clip:
             flat: their gradients, (member, parameters).
         """
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        block = Gradient(flat, norm, self._population.parameters[rows], self._population.views)
+        block = Gradient(flat, norm, self._population.parameters[rows], self._population.views, self._known)
         if len(self._rules) > 1:
             return self._by_several(rows, block)
         [only] = self._rules
@@ -166,8 +185,8 @@ class _AtWork:
 
     def __init__(self, runs: list[Run], members: list[int], population: Members) -> None:
         self.rule, own = runs[members[0]].setup.clipping, set(members)
-        self.memory = self.rule.initial_state(
-            torch.zeros_like(population.parameters[: len(members), :1]), runs[0].setup.steps
+        self.memory = initial_state(
+            self.rule, torch.zeros_like(population.parameters[: len(members), :1]), runs[0].setup.steps
         )
         rules = [run.setup.clipping if place in own else self.rule for place, run in enumerate(runs)]
         self._settings = settings_of(rules, population.clock)  # of all members: those of others are never read

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from harness.engine.clip import Clip, check_shares
+from harness.engine.clip import Clip, check_shares, initial_state
 from harness.engine.members import Members
 from harness.engine.misfit import Misfit
 from harness.engine.runs import Run
@@ -35,7 +35,8 @@ def halves_tried(run: Run, member: Members, gradient: Tensor) -> list[Problem]:
 
 
 def _clip(run: Run, member: Members, gradient: Tensor) -> None:
-    """Raises `Misfit` where the rule calls something a share that is none."""
+    """Raises `Misfit` where the rule calls something a share that is none, or would remember one thing of two members."""
+    initial_state(run.setup.clipping, torch.zeros(2, 1), run.setup.steps)
     clip = Clip([run], member)
     clip.begin()
     check_shares(run.setup.clipping, clip(ALL, gradient).units)
