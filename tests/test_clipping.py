@@ -740,3 +740,25 @@ def test_what_a_rule_remembers_must_be_of_each_member(what: str, here: str) -> N
     (problem,) = caught.value.problems
     assert str(problem).startswith("clipping: `initial_state` of Remembers must return a list of tensors (member, …)")
     assert problem.message.endswith(f"here {here}")
+
+
+class Named(ClippingRule):
+    """Clamps the entries of one parameter.
+
+    Args:
+        layer: its name.
+    """
+
+    layer: str = "net.0.weight"
+
+    def clip(self, gradient: Gradient) -> torch.Tensor:  # type: ignore[override]
+        layer = gradient.views(gradient.flat)[self.layer]
+        layer.clamp_(-0.1, 0.1)
+        return gradient.norm > 0
+
+
+def test_every_level_of_what_is_no_number_is_tried() -> None:
+    first = next(iter(dict(SETUP.model.build(SETUP.task.sizes(SETUP.task.data(0)), 2).named_parameters())))
+    rule = Named(Sweep(first, "net.9.weight"))
+    with pytest.raises(InvalidStudy, match=r"clipping: cannot take a step: KeyError: 'net\.9\.weight'"):
+        Study(name="x", task=SETUP.task, model=SETUP.model, clipping=rule, steps=2, batch_size=32)

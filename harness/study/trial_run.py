@@ -15,6 +15,7 @@ from harness.engine.aliasing import overlapping
 from harness.engine.plain_member import PlainMember
 from harness.engine.reached import reached
 from harness.engine.runs import Run, Untrainable
+from harness.engine.scheduled import kind_of
 from harness.engine.setup import Setup
 from harness.models.model import FROM_TASK, Model
 from harness.models.rnn import SimpleRNN
@@ -50,7 +51,8 @@ def problems_at(study: Experiment, tuned: Sequence[Levels]) -> list[Problem]:
     for cell, values in itertools.product(study.cells(), tuned):
         setup = study.setup(cell | values)
         shape = setup.batch_size, setup.accumulate, setup.precision, setup.label_smoothing > 0
-        key = (setup.task, setup.model, setup.differ, shape, type(setup.clipping), type(setup.optimizer))
+        parts = (setup.clipping, setup.optimizer)
+        key = (setup.task, setup.model, setup.differ, shape, *((type(part), kind_of(part)) for part in parts))
         problems = setup.problems() if key in tried else trial_run(setup)
         if key not in tried and study.epochs is not None:
             problems = problems or _epoch_problems(setup)
