@@ -38,6 +38,7 @@ from harness.clipping.rule import shrinkage
 from harness.engine import clip, step
 from harness.engine.choice import way
 from harness.engine.feed import Feed
+from harness.engine.misfit import Misfit
 from harness.engine.parameter_layout import ALIGNMENT
 from harness.engine.plain_member import PlainMember
 from harness.engine.planning import plan, population_key
@@ -114,7 +115,7 @@ class Members:
     def clip(self, tensors: dict[str, torch.Tensor]) -> SimpleNamespace:
         flat = self.flat(tensors)
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        gradient = Gradient(flat, norm, self.flat(self.weights), self.views)
+        gradient = Gradient(flat, norm, self.flat(self.weights), self.views, only_scaled=True)
         acted = self.rules[0].clip(gradient, *self.state, **self.settings)
         length = torch.linalg.vector_norm(flat, dim=1)
         torch.testing.assert_close(gradient.clipped_norm()[:, 0], length, equal_nan=True)
@@ -606,13 +607,16 @@ class Does(ClippingRule):
                 gradient.scale(torch.full_like(gradient.norm, 0.5))
             elif word == "cut":
                 gradient.flat[:, :40] = 0.0
+            elif word == "hidden":
+                gradient.flat.data[:, :40] = 0.0
             else:
                 gradient.flat = gradient.flat * 0.5
         return torch.ones_like(gradient.norm)
 
 
 @pytest.mark.parametrize(
-    "order", ["scale", "scale scale", "cut scale", "scale cut", "cut scale scale", "another scale", "another"]
+    "order",
+    ["scale", "scale scale", "cut scale", "scale cut", "cut scale scale", "another scale", "another", "scale hidden"],
 )
 def test_what_is_recorded_of_a_rule_is_what_it_leaves_whatever_it_does(order: str) -> None:
     """By a step of SGD at rate 1, whose length is the norm of what the rule leaves."""
@@ -659,3 +663,102 @@ def test_levels_that_are_components_read_as_in_the_study(level: object, text: st
 def test_settings_are_checked(rule: ClippingRule, message: str) -> None:
     (problem,) = rule.problems()
     assert str(problem).startswith(message)
+
+
+class Returns(ClippingRule):
+    """What its `clip` returns, by name."""
+
+    what: str = "None"
+
+    def clip(self, gradient: Gradient) -> object:  # type: ignore[override]
+        norm = gradient.norm
+        return {
+            "None": None, "True": True, "flat": norm[:, 0] > 0, "ratio": norm / norm * 4.87, "negative": norm - norm - 0.5,
+            "by layer": torch.cat([norm > 0, norm > 1], 1),
+        }[self.what]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "here"),
+    [
+        ("None", "here a NoneType"),
+        ("True", "here a bool"),
+        ("flat", "here one of shape (1,) for 1 member"),
+        ("by layer", "here one of shape (1, 2) for 1 member"),
+        ("ratio", "here 4.87"),
+        ("negative", "here -0.5"),
+    ],
+)
+def test_what_a_rule_returns_must_be_a_number_for_each_member(what: str, here: str) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        Study(name="x", task=SETUP.task, model=SETUP.model, clipping=Returns(what), steps=2, batch_size=32)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("clipping: `clip` of Returns must return for each member whether it acted")
+    assert here in problem.message
+
+
+class Later(ClippingRule):
+    """Calls something a share that is none once it has taken a step."""
+
+    def initial_state(self, zeros: torch.Tensor, steps: int) -> list[torch.Tensor]:
+        return [zeros.clone()]
+
+    def clip(self, gradient: Gradient, count: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        count += 1
+        return count - 1
+
+
+def test_what_comes_to_be_no_share_in_training_ends_it() -> None:
+    with pytest.raises(Misfit, match=r"`clip` of Later must return .* within \[0, 1\], here 2"):
+        train([Run(0, 0, SETUP.replace(clipping=Later(), steps=3))], evaluations=1, device=CPU)
+
+
+class Remembers(ClippingRule):
+    """Something whose first axis is not that of the members, by name."""
+
+    what: str = "ten"
+
+    def initial_state(self, zeros: torch.Tensor, steps: int) -> list[torch.Tensor]:
+        return {"ten": [torch.zeros(10)], "one": [torch.zeros(1)], "a tensor": zeros, "a number": [0.0]}[self.what]  # type: ignore[return-value]
+
+    def clip(self, gradient: Gradient, memory: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return gradient.norm > 0
+
+
+@pytest.mark.parametrize(
+    ("what", "here"),
+    [
+        ("ten", "one of shape (10,) for 2 members"),
+        ("one", "one of shape (1,) for 2 members"),
+        ("a tensor", "a Tensor"),
+        ("a number", "one holds a float"),
+    ],
+)
+def test_what_a_rule_remembers_must_be_of_each_member(what: str, here: str) -> None:
+    with pytest.raises(InvalidStudy) as caught:
+        Study(name="x", task=SETUP.task, model=SETUP.model, clipping=Remembers(what), steps=2, batch_size=32)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("clipping: `initial_state` of Remembers must return a list of tensors (member, …)")
+    assert problem.message.endswith(f"here {here}")
+
+
+class Named(ClippingRule):
+    """Clamps the entries of one parameter.
+
+    Args:
+        layer: its name.
+    """
+
+    layer: str = "net.0.weight"
+
+    def clip(self, gradient: Gradient) -> torch.Tensor:  # type: ignore[override]
+        layer = gradient.views(gradient.flat)[self.layer]
+        layer.clamp_(-0.1, 0.1)
+        return gradient.norm > 0
+
+
+def test_every_level_of_what_is_no_number_is_tried() -> None:
+    first = next(iter(dict(SETUP.model.build(SETUP.task.sizes(SETUP.task.data(0)), 2).named_parameters())))
+    rule = Named(Sweep(first, "net.9.weight"))
+    with pytest.raises(InvalidStudy, match=r"clipping: cannot take a step: KeyError: 'net\.9\.weight'"):
+        Study(name="x", task=SETUP.task, model=SETUP.model, clipping=rule, steps=2, batch_size=32)

@@ -21,33 +21,25 @@ class Gradient:
         norm: (member, 1), its Euclidean norm.
         parameters: (member, parameters), what it is the gradient of.
         views: the rows of a (member, parameters) tensor as the module's parameters by name, (member, …) each.
+        only_scaled: whether a rule that calls `scale` does nothing else to it; what one of a user's own does nobody knows.
     """
 
     flat: Tensor
     norm: Tensor
     parameters: Tensor
     views: Callable[[Tensor], dict[str, Tensor]]
-    _scaled_norm: Tensor | None = field(default=None, init=False)
-    _known: tuple[int, int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._known = self._content()
-
-    def _content(self) -> tuple[int, int]:
-        """Which tensor `flat` is, and how often it was written into."""
-        return id(self.flat), self.flat._version
+    only_scaled: bool = False
+    _factor: Tensor | None = field(default=None, init=False)
 
     def scale(self, factor: Tensor) -> None:
         """Multiply each member's whole gradient by its factor, (member, 1)."""
-        as_it_came = self._scaled_norm is None and self._content() == self._known
         self.flat.mul_(factor)
-        if as_it_came:
-            self._scaled_norm, self._known = self.norm * factor, self._content()
+        self._factor = factor if self._factor is None else self._factor * factor
 
     def clipped_norm(self) -> Tensor:
-        """The norm once the rule has acted, (member, 1): measured unless all that it did was one `scale`, since that reads all entries."""
-        if self._scaled_norm is not None and self._content() == self._known:
-            return self._scaled_norm
+        """The norm once the rule has acted, (member, 1): measured unless all that it did is known to be `scale`, since that reads all entries."""
+        if self.only_scaled and self._factor is not None:
+            return self.norm * self._factor
         measured: Tensor = torch.linalg.vector_norm(self.flat, dim=1, keepdim=True)
         return measured
 

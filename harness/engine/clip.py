@@ -7,17 +7,19 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from harness.clipping import ClippingRule, Gradient
 from harness.engine.members import Members
+from harness.engine.misfit import Misfit
 from harness.engine.own_components import for_all, unread
 from harness.engine.runs import Run
 from harness.engine.scheduled import kind_of, settings_of
 from harness.settings.modules import owner_of
+from harness.settings.show import counted
 
 LONG_ROW_BYTES = 2**18
 """Of a member whose gradient a CPU rather clips where it is, with its neighbours at most, than copy it to be clipped with others."""
@@ -40,6 +42,35 @@ def by_kind(runs: list[Run]) -> list[list[int]]:
             kinds[rule] = kind_of(rule)
         found.setdefault(kinds[rule], []).append(place)
     return list(found.values())
+
+
+def check_shares(rule: ClippingRule, units: Tensor) -> None:
+    """Raises `Misfit` where what a rule's `clip` returned is no share; the host waits for the numbers."""
+    if len(outside := units[(units < 0) | (units > 1)]):
+        raise _no_shares(rule, f"{float(outside[0]):.4g}")
+
+
+def _no_shares(rule: ClippingRule, here: str) -> Misfit:
+    must = "must return for each member whether it acted, or the share of units that it changed: a tensor (member, 1), bool or within [0, 1]"
+    return Misfit(f"`clip` of {type(rule).__name__} {must}, here {here}")
+
+
+def initial_state(rule: ClippingRule, zeros: Tensor, steps: int) -> list[Tensor]:
+    """See `ClippingRule.initial_state`; two that a rule gave one memory have one each.
+
+    Raises:
+        Misfit: it is not of each member.
+    """
+    given: Any = rule.initial_state(zeros, steps)
+    must = f"`initial_state` of {type(rule).__name__} must return a list of tensors (member, …), such as [zeros.repeat(1, 10)]"
+    if not isinstance(given, list | tuple):
+        raise Misfit(f"{must}, here a {type(given).__name__}")
+    for tensor in given:
+        if not isinstance(tensor, Tensor):
+            raise Misfit(f"{must}, here one holds a {type(tensor).__name__}")
+        if tensor.shape[:1] != zeros.shape[:1]:
+            raise Misfit(f"{must}, here one of shape {tuple(tensor.shape)} for {counted(len(zeros), 'member')}")
+    return [tensor.clone() for tensor in given]
 
 
 class Part(NamedTuple):
@@ -83,6 +114,7 @@ class Clip:
     def __init__(self, runs: list[Run], population: Members) -> None:
         self._population = population
         self._rules = [_AtWork(runs, members, population) for members in by_kind(runs)]
+        self._known = all(shares(each.rule) for each in self._rules)
 
     def begin(self) -> None:
         """Begin a step; then every member's gradient is to be clipped once."""
@@ -99,7 +131,7 @@ class Clip:
         used = self._population.used
         flat = flat[:, used]
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        block = Gradient(flat, norm, self._population.parameters[rows, used], self._population.views)
+        block = Gradient(flat, norm, self._population.parameters[rows, used], self._population.views, self._known)
         if len(self._rules) > 1:
             return self._by_several(rows, block)
         [only] = self._rules
@@ -156,8 +188,8 @@ class _AtWork:
 
     def __init__(self, runs: list[Run], members: list[int], population: Members) -> None:
         self.rule, own = for_all([runs[member].setup.clipping for member in members]), set(members)
-        self.memory = self.rule.initial_state(
-            torch.zeros_like(population.parameters[: len(members), :1]), runs[0].setup.steps
+        self.memory = initial_state(
+            self.rule, torch.zeros_like(population.parameters[: len(members), :1]), runs[0].setup.steps
         )
         of_others = runs[members[0]].setup.clipping
         rules = [run.setup.clipping if place in own else of_others for place, run in enumerate(runs)]
@@ -187,10 +219,21 @@ class _AtWork:
         return Part(_places(places, self._device), _places(members, self._device), own)
 
     def clip(self, gradient: Gradient, members: Places, own: slice) -> Tensor:
-        """Clip the gradients of some of its members, which lie there among all and in its memory; what the rule returns."""
+        """Clip the gradients of some of its members, which lie there among all and in its memory; what the rule returns.
+
+        Raises:
+            Misfit: that is not a number for each of them.
+        """
         numbers = {name: now[members] for name, now in self._now.items()}
         with unread(self.rule, len(self._members)):
-            return self.rule.clip(gradient, *[tensor[own] for tensor in self.memory], **numbers)
+            units: Any = self.rule.clip(gradient, *[tensor[own] for tensor in self.memory], **numbers)
+        if not isinstance(units, Tensor):
+            raise _no_shares(self.rule, f"a {type(units).__name__}")
+        if units.shape != gradient.norm.shape:
+            raise _no_shares(
+                self.rule, f"one of shape {tuple(units.shape)} for {counted(len(gradient.norm), 'member')}"
+            )
+        return units
 
     def compact(self, survivors: Tensor) -> None:
         """See `Clip.compact`."""

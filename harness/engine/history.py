@@ -93,6 +93,10 @@ class History:
         """The gradient norm of each member at a step, (member,)."""
         return self._log[step - 1, LOG.index("grad_norm"), self.alive]
 
+    def clipped_units(self, step: int) -> Tensor:
+        """The share of its units that the clipping rule changed of each member, up to a step, (step, member)."""
+        return self._log[:step, LOG.index("clipped_units"), self.alive]
+
     def evaluate(self, step: int, values: Array) -> None:
         """Record validation loss and error, (2, member)."""
         self.validation[self._evaluated[step]][:, self.alive.cpu().numpy()] = values

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.allocator import prepare_process
+from harness.engine.clip import initial_state
 from harness.engine.obstacles import measured_costs
 from harness.engine.planning import NARROWEST
 from harness.engine.runs import Run, build
@@ -88,7 +89,7 @@ def bytes_per_member(run: Run, device: torch.device, *, alone: bool = False) -> 
         step()
     module = build(run.setup, run.data(), run.init_seed)
     parameters = sum(p.numel() * p.element_size() for p in module.parameters())
-    remembered = run.setup.clipping.initial_state(torch.zeros(1, 1), run.setup.steps)
+    remembered = initial_state(run.setup.clipping, torch.zeros(1, 1), run.setup.steps)
     history = run.setup.steps * HISTORY_BYTES + sum(tensor.numel() * tensor.element_size() for tensor in remembered)
     copies = 6 + len(run.setup.optimizer.state_names) + (run.setup.accumulate > 1)
     return sum(saved.values()) * (1 + alone) + parameters * copies + history

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.capture import Captured
+from harness.engine.clip import check_shares
 from harness.engine.copies import BestWeights, Copies
 from harness.engine.diagnostics.best import best_metrics
 from harness.engine.diagnostics.diagnosis import Diagnosis
@@ -136,8 +137,10 @@ class Training:
 
         Raises:
             Unbatchable: see `Members.check`.
+            Misfit: the clipping rule has called something a share that is none.
         """
         self.population.check()
+        check_shares(self._runs[0].setup.clipping, self.history.clipped_units(step))
         self.look(step, self._feed.peek(), done=step)
         with unchanged(self.population):
             validation = self._validation()

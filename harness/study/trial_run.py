@@ -15,11 +15,10 @@ from harness.engine.aliasing import overlapping
 from harness.engine.plain_member import PlainMember
 from harness.engine.reached import reached
 from harness.engine.runs import Run, Untrainable
+from harness.engine.scheduled import kind_of
 from harness.engine.setup import Setup
-from harness.engine.step import Stepper
 from harness.models.model import FROM_TASK, Model
 from harness.models.rnn import SimpleRNN
-from harness.optimizers import SGD
 from harness.settings import InvalidStudy, Problem, first_line, show
 from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
@@ -30,6 +29,7 @@ from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
 from harness.study.replicates import trained_alike
+from harness.study.steps_tried import halves_tried
 from harness.tasks.task import Data, Task, fits
 from harness.tasks.usable import data_problems
 
@@ -57,7 +57,8 @@ def problems_at(study: Experiment, tuned: Sequence[Levels]) -> list[Problem]:
     for cell, values in itertools.product(study.cells(), tuned):
         setup = study.setup(cell | values)
         shape = setup.batch_size, setup.accumulate, setup.precision, setup.label_smoothing > 0
-        key = (setup.task, setup.model, setup.differ, shape, type(setup.clipping), type(setup.optimizer))
+        parts = (setup.clipping, setup.optimizer)
+        key = (setup.task, setup.model, setup.differ, shape, *((type(part), kind_of(part)) for part in parts))
         problems = setup.problems() if key in tried else trial_run(setup)
         if key not in tried and study.epochs is not None:
             problems = problems or _epoch_problems(setup)
@@ -141,14 +142,13 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
             return error.problems
         if not member.gradient(slice(None)).isfinite().all():
             return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
-        for path, tried in (("clipping", setup.replace(optimizer=SGD())), ("optimizer", setup)):
-            try:
-                Stepper([Run(0, 0, tried)], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
-            except Exception as error:
-                return [Problem(path, f"cannot take a step: {first_line(error)}", show(setup.values()[path]))]
+        member.advance()
+        member.losses(x.clone().unsqueeze(0), y.unsqueeze(0))
+        if found := halves_tried(Run(0, 0, setup), member, member.gradient(slice(None)).clone()):
+            return found
         once = own.since()
         member, again = _first_pass(setup, data, x, y, sizes)
-        Stepper([Run(0, 0, setup)], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
+        halves_tried(Run(0, 0, setup), member, member.gradient(slice(None)).clone())
         if kept := sorted(once & own.since()):
             return [Problem("study", OUTLIVES.format(f"`{kept[0]}`"), kept[0])]
         if not torch.allclose(numbers, again, rtol=0, atol=0, equal_nan=True):
