@@ -364,6 +364,41 @@ def test_each_file_writes_decimals_in_its_own_way(tmp_path):
     assert "write its numbers in both files alike" in problem.message and "of the source" in problem.got
 
 
+WHOLE = [950, 1200, 8415, 20, 7310, 5, 3999, 1001, 640, 2300] * 12
+
+
+@pytest.mark.parametrize("marks", [("", "."), (".", ""), ("", ","), (",", ""), (",", ".")], ids=repr)
+def test_whole_numbers_that_two_files_write_differently_are_refused_unless_each_file_tells(tmp_path, marks):
+    whole = [[f"{v:,}".replace(",", mark) for v in WHOLE] for mark in marks]
+    problem = only_problem(two_files(tmp_path, *whole))
+    assert problem.path == "source" and "write its numbers in both files alike" in problem.message
+    prices = [[f"{i}.5".replace(".", "," if mark == "." else ".") for i in range(120)] for mark in marks]
+    for name, texts, own in zip(("t.csv", "test.csv"), whole, prices, strict=True):
+        written(tmp_path / name, texts, price=own)
+    task = Tabular(tmp_path / "t.csv", target="y", test=tmp_path / "test.csv")
+    np.testing.assert_array_equal(task.pool()[0][:, 0], WHOLE * 2)
+    np.testing.assert_array_equal(task.pool()[0][:, 1], [i + 0.5 for i in range(120)] * 2)
+    target = task.replace(target="size", without=("y",), regression=True)
+    np.testing.assert_array_equal(target.pool()[1], WHOLE * 2)
+
+
+def test_thousandths_of_one_file_are_read_as_in_the_other_that_has_shorter_ones(tmp_path):
+    task = two_files(tmp_path, NUMBERS.astype(str), ["1.250", "2", "17.125"])
+    assert task.pool()[0][-3:, 0].tolist() == [1.25, 2, 17.125] and noted(task) == []
+
+
+@pytest.mark.parametrize("mark", [" ", "'", "\u00a0", "\u202f"])
+def test_groups_of_one_number_are_parted_by_one_mark(tmp_path, mark):
+    numbers = NUMBERS * 99
+    texts = [f"{v:_.3f}".replace(".", ",").replace("_", mark) for v in numbers]
+    alone = written(tmp_path / "alone.csv", texts)
+    np.testing.assert_allclose(alone.pool()[0][:, 0], numbers, atol=1e-3)
+    both = two_files(tmp_path, [f"{v:,.3f}" for v in numbers], texts[:20])
+    np.testing.assert_allclose(both.pool()[0][:, 0], [*numbers, *numbers[:20]], atol=1e-3)
+    assert np.isnan(Numerals(pd.Series(["1,234 567", "1 234,567,890", "1.234 567,5"])).point).all()
+    assert np.isnan(Numerals(pd.Series(["1.234 567", "1 234.567", "1,234 567"])).comma).all()
+
+
 def test_in_each_file_nine_of_ten_are_numbers_and_counts_are_of_it(tmp_path):
     texts = NUMBERS.astype(str)
     problem = only_problem(two_files(tmp_path, texts, [*texts[:5], *["five"] * 5]))

@@ -58,14 +58,14 @@ class Reader:
     Attributes:
         missing: words that stand for a missing number.
         categories: columns whose values are categories, numbers or not.
-        table: the ways in which the table's columns write decimals.
+        tables: the ways in which the columns of each file write decimals.
         remarks: what was not sure.
         met: the words for missing numbers that occurred, each as `same` gives it.
     """
 
     missing: Sequence[str]
     categories: Sequence[str]
-    table: set[Decimal]
+    tables: Sequence[set[Decimal]]
     remarks: Remarks
     met: set[str] = field(default_factory=set)
 
@@ -87,7 +87,7 @@ class Reader:
 
     def _numbers(self, given: Given) -> Numbers | None:
         """The numbers of a column, NaN where missing; None where it holds texts."""
-        parts = written(given, self.table)
+        parts = written(given, self.tables)
         mixtures = [Mixture.of(part, way, self.missing) for part, way in parts]
         mixture = Mixture.joined(mixtures)
         if mixture.share < HALF:

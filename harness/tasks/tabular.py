@@ -234,10 +234,11 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
         raise unusable("source", "the table needs rows, and columns besides the target", f"{len(label.values)} rows")
     given = [Given(str(column), values, tested=tested) for column, values in frame.items()]
     of_texts = [g for g in (*given, label) if not (g.numeric or g.declared or g.name in asked.categories)]
-    reader = Reader(missing, asked.categories, decimals(of_texts), Remarks("source"))
+    tables = [decimals(parts) for parts in zip(*(g.files for g in of_texts), strict=True)]
+    reader = Reader(missing, asked.categories, tables, Remarks("source"))
     columns = tuple(reader.column(g) for g in given)
     remarks = Remarks("target")
-    y = target(label, asked.regression, missing, reader.table, remarks).tensor()
+    y = target(label, asked.regression, missing, tables, remarks).tensor()
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
     notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
     numeric = sum(column.levels is None for column in columns)

@@ -17,7 +17,7 @@ FEW = 10
 
 
 def target(
-    given: Given, regression: bool | None, missing: Sequence[str], table: set[Decimal], remarks: Remarks
+    given: Given, regression: bool | None, missing: Sequence[str], tables: Sequence[set[Decimal]], remarks: Remarks
 ) -> Column:
     """The target as classes, or as numbers.
 
@@ -25,7 +25,7 @@ def target(
         given: the column.
         regression: whether it holds numbers; None: it does if they have decimals.
         missing: words that stand for a missing number.
-        table: the ways in which the table's columns write decimals.
+        tables: the ways in which the columns of each file write decimals.
         remarks: gets what the user should know.
 
     Raises:
@@ -36,7 +36,7 @@ def target(
     if given.cells.nunique() < 2:
         message = f"column {given.name!r} has one value only: there is nothing to learn"
         raise unusable("target", message, str(given.texts.iloc[0]))
-    parts = written(given, table)
+    parts = written(given, tables)
     mixture = Mixture.joined([Mixture.of(part, way, missing) for part, way in parts])
     numbers = None if given.declared else _numbers(given, mixture, regression)
     if numbers is None:
