@@ -464,6 +464,20 @@ def test_the_words_for_missing_numbers_are_a_setting(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_only_the_same_number_is_the_same_class(tmp_path, ending):
+    def y(classes, said, regression):
+        task = written(tmp_path / f"t{ending}", NUMBERS.astype(str), y=classes * 30).replace(regression=regression)
+        assert noted(task) == said
+        return task.data(0).y.tolist()
+
+    for regression in (None, False):
+        assert y(["11", "0110", "011", "110"], [], regression) == [0, 3, 1, 2] * 30
+        assert y(["9", "12", "007", "9"], [], regression) == [1, 2, 0, 1] * 30
+    merged = "target: column 'y': '1.0' and '1': taken as the same class, being the same number"
+    assert y(["10", "1.0", "1", "02"], [merged], False) == [2, 0, 0, 1] * 30
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
 @pytest.mark.parametrize("name", ["None", "NA", "nan", "null", "?", "N/A"])
 def test_a_class_may_be_called_like_a_missing_value(tmp_path, ending, name):
     task = written(tmp_path / f"t{ending}", NUMBERS.astype(str), y=[name, "Mild", "Severe"] * 40)

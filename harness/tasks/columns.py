@@ -125,6 +125,11 @@ class Given:
             raise unusable("group", message, f"{absent} without")
         return Given(self.name, self.cells.replace(self.respelled(words))).levels()[0].astype(np.int64)
 
+    @cached_property
+    def codes(self) -> "pd.Series[Any]":
+        """Its texts that are whole numbers that begin with 0, "" elsewhere."""
+        return self.texts.where(self.texts.str.fullmatch("0[0-9]+"), "")
+
     def respelled(self, words: Sequence[str]) -> dict[str, str]:
         """Texts that are the same number as one that comes before them in order, "1.0" as "1", each with that one.
 

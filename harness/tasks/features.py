@@ -125,7 +125,7 @@ class Reader:
                 "another whole number in every row",
                 "taken as a number; if it only names the row, `without` leaves it out",
             )
-        elif whole and not given.numeric and given.texts.str.fullmatch("0[0-9]+").any():
+        elif whole and not given.numeric and (given.codes != "").any():
             self.remarks.add(
                 given.name, "whole numbers that begin with 0", "taken as numbers; `categories` takes codes as such"
             )
@@ -134,8 +134,7 @@ class Reader:
         """A column of categories."""
         chosen = given.name in self.categories
         if chosen and (respelled := given.respelled(self.missing)):
-            seen = ", ".join(f"{text!r} and {first!r}" for text, first in sorted(respelled.items())[:MOST])
-            self.remarks.add(given.name, seen, "taken as the same category, being the same number")
+            remark_on_respelled(respelled, given.name, "category", self.remarks)
             given = Given(given.name, given.texts.replace(respelled))
         codes, levels = given.levels()
         if len(levels) > MOST_LEVELS:
@@ -166,6 +165,12 @@ def _remark_on_spelling(given: Given, remarks: Remarks) -> None:
     alike = kinds[kinds.str.casefold().duplicated(keep=False)]
     if len(alike):
         remarks.add(given.name, samples(alike), "taken as different, though they differ in case only")
+
+
+def remark_on_respelled(respelled: dict[str, str], name: str, kind: str, remarks: Remarks) -> None:
+    """Remark on texts of a column that are of one category, or class, with another one each; see `Given.respelled`."""
+    seen = ", ".join(f"{text!r} and {first!r}" for text, first in sorted(respelled.items())[:MOST])
+    remarks.add(name, seen, f"taken as the same {kind}, being the same number")
 
 
 def remark_on_writing(given: Given, numbers: Numbers, way: Decimal, remarks: Remarks) -> None:

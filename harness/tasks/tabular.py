@@ -39,9 +39,9 @@ class Tabular(Pooled):
       no training example has is 0 everywhere, as a number that is constant there.
     - Dates and times are refused, as are columns of which between half and nine tenths are numbers.
 
-    A target without a value is refused; a text such as "None" is a class like any other. A target of numbers is given in
-    standard deviations from its mean, both of all rows that are not tested on: one unit of losses and errors for all seeds
-    and training sizes.
+    A target without a value is refused; a text such as "None" is a class like any other, and so is a code such as "01" beside
+    "1". A target of numbers is given in standard deviations from its mean, both of all rows that are not tested on: one unit
+    of losses and errors for all seeds and training sizes.
 
     Sources:
         `breast_cancer`: 569 examples, 30 features, 2 classes (UCI, Wolberg et al. 1995), with scikit-learn.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.settings import InvalidStudy
 from harness.tasks.columns import HALF, Given, Mixture, samples, written
-from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_writing
+from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_respelled, remark_on_writing
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import Remarks
@@ -102,23 +102,29 @@ def _classes(given: Given, missing: Sequence[str], remarks: Remarks) -> Column:
 
 
 def _of_numbers(given: Given, numbers: Numbers, regression: bool | None, *, whole: bool, remarks: Remarks) -> Column:
-    """Numbers as they are, or as classes."""
-    levels, codes = np.unique(numbers, return_inverse=True)
+    """Numbers as they are, or as classes: whole numbers that begin with 0 are codes, each a class of its own, "01" beside "1"."""
     if not whole if regression is None else regression:
-        if regression is None and len(levels) <= MANY and not (numbers % 1).any():
-            seen = f"{len(levels)} different numbers, all whole"
+        kinds = len(np.unique(numbers))
+        if regression is None and kinds <= MANY and not (numbers % 1).any():
+            seen = f"{kinds} different numbers, all whole"
             remarks.add(given.name, seen, "taken as numbers to predict; regression=False takes classes as such")
         return Column(given.name, numbers)
     if (numbers % 1).any():
         message = f"column {given.name!r} holds fractions, which are no classes; use regression=True"
         raise unusable("regression", message, "False")
+    keys = pd.DataFrame({"number": numbers, "code": given.codes})
+    levels = keys.drop_duplicates().sort_values(["number", "code"])
+    names = [code or int(number) for number, code in levels.itertuples(index=False)]
+    places = keys.groupby(["number", "code"]).ngroup().to_numpy().astype(np.float64)
     if len(levels) > MOST_LEVELS:
-        raise _too_many(given, levels.tolist(), "use regression=True")
+        raise _too_many(given, names, "use regression=True")
     if regression is None and len(levels) > MANY:
         seen = f"{len(levels)} different whole numbers"
         remarks.add(given.name, seen, "taken as classes; regression=True predicts them as numbers")
-    _remark_on_rare(given, codes.astype(np.float64), levels.astype(int).tolist(), remarks)
-    return Column(given.name, codes.astype(np.float64), levels.tolist())
+    if respelled := given.respelled(()):
+        remark_on_respelled(respelled, given.name, "class", remarks)
+    _remark_on_rare(given, places, names, remarks)
+    return Column(given.name, places, names)
 
 
 def _too_many(given: Given, levels: list[object], way_out: str) -> InvalidStudy:
