@@ -364,6 +364,13 @@ def test_each_file_writes_decimals_in_its_own_way(tmp_path):
     assert "write its numbers in both files alike" in problem.message and "of the source" in problem.got
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_test_file_without_rows_is_a_problem(tmp_path, ending):
+    table(tmp_path / f"test{ending}", size=[], kind=[], y=[])
+    task = table(tmp_path / f"t{ending}").replace(test=tmp_path / f"test{ending}")
+    assert str(only_problem(task)) == "test: must hold at least one row"
+
+
 WHOLE = [950, 1200, 8415, 20, 7310, 5, 3999, 1001, 640, 2300] * 12
 
 
