@@ -543,6 +543,20 @@ def test_what_is_not_sure_is_said(tmp_path, column, said):
     assert any(said in note for note in noted(Tabular(tmp_path / "t.csv", target="y")))
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [["Yes", "yes", "no"], ["New York", "New\u00a0York", "Rome"], ["New York", "New  York", "Rome"], ["caf\u00e9", "cafe\u0301", "bar"]],
+    ids=["case", "no-break space", "two spaces", "accent"],
+)  # fmt: skip
+def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_classes(tmp_path, texts):
+    seen = re.sub(" +", " ", ", ".join(map(repr, sorted(texts[:2]))))  # a note is one line, without gaps
+    said = f"{seen}: taken as different, though they differ in case, spaces or the encoding of letters only"
+    alike, clear = texts * 40, ["a", "b", "c"] * 40
+    assert noted(written(tmp_path / "t.csv", NUMBERS.astype(str), kind=alike)) == [f"source: column 'kind': {said}"]
+    task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=alike, kind=clear)
+    assert noted(task) == [f"target: column 'y': {said}"]
+
+
 def test_what_the_type_of_a_column_says_is_not_overruled_in_silence(tmp_path):
     frame = pd.DataFrame(
         {"kind": pd.Categorical(["1", "2", "3"] * 40), "age": range(120), "size": NUMBERS, "y": CLASSES}

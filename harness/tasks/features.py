@@ -1,5 +1,6 @@
 """What a network sees of a table: each column as numbers or categories, and what its user should know about that."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,16 +156,21 @@ class Reader:
                 self.remarks.add(
                     given.name, seen, f"taken as categories; they are numbers only without {mark!r} in the file"
                 )
-            _remark_on_spelling(given, self.remarks)
+            remark_on_spelling(given, self.remarks)
         return Column(given.name, codes, levels)
 
 
-def _remark_on_spelling(given: Given, remarks: Remarks) -> None:
-    """Remark on texts that differ in case only."""
+def remark_on_spelling(given: Given, remarks: Remarks) -> None:
+    """Remark on texts that differ in case, in the spaces within them or in how their letters are encoded only."""
     kinds = given.texts.dropna().drop_duplicates()
-    alike = kinds[kinds.str.casefold().duplicated(keep=False)]
+    alike = kinds[kinds.map(_spelled).duplicated(keep=False)]
     if len(alike):
-        remarks.add(given.name, samples(alike), "taken as different, though they differ in case only")
+        conclusion = "taken as different, though they differ in case, spaces or the encoding of letters only"
+        remarks.add(given.name, samples(alike), conclusion)
+
+
+def _spelled(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def remark_on_respelled(respelled: dict[str, str], name: str, kind: str, remarks: Remarks) -> None:

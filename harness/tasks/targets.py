@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.settings import InvalidStudy
 from harness.tasks.columns import HALF, Given, Mixture, samples, written
-from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_respelled, remark_on_writing
+from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_respelled, remark_on_spelling, remark_on_writing
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import Remarks
@@ -97,6 +97,7 @@ def _classes(given: Given, missing: Sequence[str], remarks: Remarks) -> Column:
     if len(alike):
         seen = f"{samples(alike)} in {len(alike)} of {len(codes)} rows"
         remarks.add(given.name, seen, f"among the {len(levels)} classes, not missing values")
+    remark_on_spelling(given, remarks)
     _remark_on_rare(given, codes, levels, remarks)
     return Column(given.name, codes, levels)
 
