@@ -109,6 +109,10 @@ class Reader:
             raise unusable("source", f"{message}; {way_out}", large)
         for (part, way), own in zip(parts, mixtures, strict=True):
             self._remark_on_missing(part, own.words | own.others)
+            if np.isnan(own.numbers).all():
+                self.remarks.add(
+                    given.name, f"no number in any row{part.file}", "tells nothing there; `without` leaves it out"
+                )
             remark_on_writing(part, own.numbers, way, self.remarks)
         self._remark_on_whole(given, numbers, whole=all(part.whole(way) for part, way in parts))
         return numbers

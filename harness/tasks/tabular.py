@@ -33,7 +33,8 @@ class Tabular(Pooled):
     - Numbers, if at least nine of ten texts of each file are numbers, words for missing ones (`missing`) aside. They may be
       written with a decimal comma or with groups of thousands, by each file in its own way. Other texts among them are
       missing numbers. Given in standard deviations from their mean, both of the training examples alone; a column that is
-      constant there is 0. A missing number is replaced by the training mean, and one more column says so with a 1.
+      constant there is 0. A missing number is replaced by the training mean, and one more column says so with a 1 if any of
+      the training examples lacks one.
     - Categories: all other texts, words such as "NA" among them, booleans, and the columns named in `categories`. They become
       one-hot, with a place for each value that the whole table has, and one for empty cells if there are any. A value that
       no training example has is 0 everywhere, as a number that is constant there.
