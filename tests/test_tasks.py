@@ -819,6 +819,28 @@ def test_categories_that_are_never_trained_on_are_said(tmp_path):
     assert told(known, known[:60]) == []
 
 
+def test_numbers_that_nothing_is_learned_of_are_said(tmp_path):
+    def told(numbers, tested):
+        for name, own, sizes in (("t.csv", numbers, X[:, 0]), ("test.csv", tested, X[:, 1])):
+            y = np.where(np.arange(len(own)) % 7 % 2, "a", "b")
+            pd.DataFrame({"size": sizes[: len(own)], "b": own, "y": y}).to_csv(tmp_path / name, index=False)
+        task = Tabular(tmp_path / "t.csv", target="y", test=tmp_path / "test.csv")
+        notes = [str(note) for note in task.data_notes() if "'b': no number" in str(note)]
+        x = task.data(0).x
+        assert not said(task) or len(torch.unique(x[300:, 1:], dim=0)) == 1  # tested examples are alike in it
+        return said(task) + notes
+
+    numbers, none = X[:300, 2].tolist(), [np.nan]
+    lacking, constant = [*numbers[:150], *none * 150], [*[1.0] * 300]
+    unseen = "60 of 60 test examples have in column 'b' what is never trained on"
+    note = "source: column 'b': no number in any row of the {}: tells nothing there; `without` leaves it out"
+    assert told(numbers, none * 60) == [unseen, note.format("test file")]
+    assert told(lacking, none * 60) == [note.format("test file")]
+    assert told(none * 300, numbers[:60]) == [unseen, note.format("source")]
+    assert told(constant, numbers[:60]) == [unseen]
+    assert told(constant, [1.0] * 60) == told(numbers, numbers[1:61]) == told(lacking, lacking[120:180]) == []
+
+
 def test_doubts_and_notes_about_data_are_said_before_a_study_trains(tmp_path):
     write_idx(tmp_path, names=("train",), n=300, labels=[*range(1, 7)] * 50)
     task = Images(f"idx:{tmp_path}", train_size=Sweep(20, 30), label_noise=Sweep(0.0, 0.1))

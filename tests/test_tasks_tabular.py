@@ -364,6 +364,48 @@ def test_each_file_writes_decimals_in_its_own_way(tmp_path):
     assert "write its numbers in both files alike" in problem.message and "of the source" in problem.got
 
 
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_a_test_file_without_rows_is_a_problem(tmp_path, ending):
+    table(tmp_path / f"test{ending}", size=[], kind=[], y=[])
+    task = table(tmp_path / f"t{ending}").replace(test=tmp_path / f"test{ending}")
+    assert str(only_problem(task)) == "test: must hold at least one row"
+
+
+WHOLE = [950, 1200, 8415, 20, 7310, 5, 3999, 1001, 640, 2300] * 12
+
+
+@pytest.mark.parametrize("marks", [("", "."), (".", ""), ("", ","), (",", ""), (",", ".")], ids=repr)
+def test_whole_numbers_that_two_files_write_differently_are_refused_unless_each_file_tells(tmp_path, marks):
+    whole = [[f"{v:,}".replace(",", mark) for v in WHOLE] for mark in marks]
+    problem = only_problem(two_files(tmp_path, *whole))
+    assert problem.path == "source" and "write its numbers in both files alike" in problem.message
+    prices = [[f"{i}.5".replace(".", "," if mark == "." else ".") for i in range(120)] for mark in marks]
+    for name, texts, own in zip(("t.csv", "test.csv"), whole, prices, strict=True):
+        written(tmp_path / name, texts, price=own)
+    task = Tabular(tmp_path / "t.csv", target="y", test=tmp_path / "test.csv")
+    np.testing.assert_array_equal(task.pool()[0][:, 0], WHOLE * 2)
+    np.testing.assert_array_equal(task.pool()[0][:, 1], [i + 0.5 for i in range(120)] * 2)
+    target = task.replace(target="size", without=("y",), regression=True)
+    np.testing.assert_array_equal(target.pool()[1], WHOLE * 2)
+
+
+def test_thousandths_of_one_file_are_read_as_in_the_other_that_has_shorter_ones(tmp_path):
+    task = two_files(tmp_path, NUMBERS.astype(str), ["1.250", "2", "17.125"])
+    assert task.pool()[0][-3:, 0].tolist() == [1.25, 2, 17.125] and noted(task) == []
+
+
+@pytest.mark.parametrize("mark", [" ", "'", "\u00a0", "\u202f"])
+def test_groups_of_one_number_are_parted_by_one_mark(tmp_path, mark):
+    numbers = NUMBERS * 99
+    texts = [f"{v:_.3f}".replace(".", ",").replace("_", mark) for v in numbers]
+    alone = written(tmp_path / "alone.csv", texts)
+    np.testing.assert_allclose(alone.pool()[0][:, 0], numbers, atol=1e-3)
+    both = two_files(tmp_path, [f"{v:,.3f}" for v in numbers], texts[:20])
+    np.testing.assert_allclose(both.pool()[0][:, 0], [*numbers, *numbers[:20]], atol=1e-3)
+    assert np.isnan(Numerals(pd.Series(["1,234 567", "1 234,567,890", "1.234 567,5"])).point).all()
+    assert np.isnan(Numerals(pd.Series(["1.234 567", "1 234.567", "1,234 567"])).comma).all()
+
+
 def test_in_each_file_nine_of_ten_are_numbers_and_counts_are_of_it(tmp_path):
     texts = NUMBERS.astype(str)
     problem = only_problem(two_files(tmp_path, texts, [*texts[:5], *["five"] * 5]))
@@ -429,6 +471,20 @@ def test_the_words_for_missing_numbers_are_a_setting(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_only_the_same_number_is_the_same_class(tmp_path, ending):
+    def y(classes, said, regression):
+        task = written(tmp_path / f"t{ending}", NUMBERS.astype(str), y=classes * 30).replace(regression=regression)
+        assert noted(task) == said
+        return task.data(0).y.tolist()
+
+    for regression in (None, False):
+        assert y(["11", "0110", "011", "110"], [], regression) == [0, 3, 1, 2] * 30
+        assert y(["9", "12", "007", "9"], [], regression) == [1, 2, 0, 1] * 30
+    merged = "target: column 'y': '1.0' and '1': taken as the same class, being the same number"
+    assert y(["10", "1.0", "1", "02"], [merged], False) == [2, 0, 0, 1] * 30
+
+
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
 @pytest.mark.parametrize("name", ["None", "NA", "nan", "null", "?", "N/A"])
 def test_a_class_may_be_called_like_a_missing_value(tmp_path, ending, name):
     task = written(tmp_path / f"t{ending}", NUMBERS.astype(str), y=[name, "Mild", "Severe"] * 40)
@@ -485,6 +541,20 @@ def test_a_target_with_a_decimal_comma_is_a_number(tmp_path):
 def test_what_is_not_sure_is_said(tmp_path, column, said):
     pd.DataFrame({"y": CLASSES, **column}).to_csv(tmp_path / "t.csv", index=False)
     assert any(said in note for note in noted(Tabular(tmp_path / "t.csv", target="y")))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [["Yes", "yes", "no"], ["New York", "New\u00a0York", "Rome"], ["New York", "New  York", "Rome"], ["caf\u00e9", "cafe\u0301", "bar"]],
+    ids=["case", "no-break space", "two spaces", "accent"],
+)  # fmt: skip
+def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_classes(tmp_path, texts):
+    seen = re.sub(" +", " ", ", ".join(map(repr, sorted(texts[:2]))))  # a note is one line, without gaps
+    said = f"{seen}: taken as different, though they differ in case, spaces or the encoding of letters only"
+    alike, clear = texts * 40, ["a", "b", "c"] * 40
+    assert noted(written(tmp_path / "t.csv", NUMBERS.astype(str), kind=alike)) == [f"source: column 'kind': {said}"]
+    task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=alike, kind=clear)
+    assert noted(task) == [f"target: column 'y': {said}"]
 
 
 def test_what_the_type_of_a_column_says_is_not_overruled_in_silence(tmp_path):

@@ -6,7 +6,7 @@ from torch import Tensor
 from harness.audit.checks import Finding
 from harness.settings.show import counted
 from harness.tasks.doubt import Doubt
-from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input, unseen_categories
+from harness.tasks.doubts import absent_classes, lacking_classes, told_by_one_input, unseen_values
 from harness.tasks.leaks import (
     WINDOW,
     changing_test,
@@ -103,9 +103,7 @@ def sane(task: Task) -> Finding:
             return Finding("failed", f"{name} is the same in every training example", "nothing can be learned from it")
     sound = "all numbers are finite, inputs and targets vary"
     return (
-        _balance(data)
-        or _constant_inputs(data)
-        or _finding(lacking_classes(data) or unseen_categories(task, data), sound)
+        _balance(data) or _constant_inputs(data) or _finding(lacking_classes(data) or unseen_values(task, data), sound)
     )
 
 

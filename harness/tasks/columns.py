@@ -125,6 +125,11 @@ class Given:
             raise unusable("group", message, f"{absent} without")
         return Given(self.name, self.cells.replace(self.respelled(words))).levels()[0].astype(np.int64)
 
+    @cached_property
+    def codes(self) -> "pd.Series[Any]":
+        """Its texts that are whole numbers that begin with 0, "" elsewhere."""
+        return self.texts.where(self.texts.str.fullmatch("0[0-9]+"), "")
+
     def respelled(self, words: Sequence[str]) -> dict[str, str]:
         """Texts that are the same number as one that comes before them in order, "1.0" as "1", each with that one.
 
@@ -203,7 +208,7 @@ def _among(texts: "pd.Series[Any]", words: Sequence[str]) -> Mask:
 
 
 def decimals(columns: Collection[Given]) -> set[Decimal]:
-    """The ways in which the columns of a table surely write decimals."""
+    """The ways in which the columns of a file surely write decimals."""
     return {s.numerals.decimal for s in columns if s.numerals.decimal is not None and _mostly_numbers(s)}
 
 
@@ -212,42 +217,56 @@ def _mostly_numbers(given: Given) -> bool:
     return bool((~np.isnan(getattr(given.numerals, given.numerals.decimal or "point"))).sum() / filled >= HALF)
 
 
-def written(given: Given, table: set[Decimal]) -> list[tuple[Given, Decimal]]:
-    """The part of each file of a column, and how it writes decimals: for itself where that is sure, else as the whole column.
-
-    Raises:
-        InvalidStudy: its numbers may be read in two ways.
-    """
-    if given.numeric or given.declared:
-        return [(part, "point") for part in given.files]
-    for part, other in zip(given.files, reversed(given.files), strict=True):
-        marks = other.numerals.marks
-        if part.numerals.either and marks and not marks & part.numerals.marks:
-            raise _of_two(part, "write its numbers in both files alike")
-    return [(part, part.numerals.decimal or decimal(given, table)) for part in given.files]
-
-
-def decimal(given: Given, table: set[Decimal]) -> Decimal:
-    """How a column of texts writes decimals.
+def written(given: Given, tables: Sequence[set[Decimal]]) -> list[tuple[Given, Decimal]]:
+    """The part of each file of a column, and how it writes decimals: for itself where that is sure, else as the other file.
 
     Args:
-        given: a column of texts.
-        table: the ways that are found in the columns of its table, see `decimals`.
+        given: the column.
+        tables: the ways that are found in the columns of each file, see `decimals`.
 
     Raises:
         InvalidStudy: its numbers may be read in two ways.
     """
-    numerals = given.numerals
-    if numerals.decimal is not None:
-        return numerals.decimal
+    parts = given.files
+    if given.numeric or given.declared:
+        return [(part, "point") for part in parts]
+    told = [_told(part, table) for part, table in zip(parts, tables, strict=True)]
+    return [
+        (part, own or _untold(part, table, other, theirs))
+        for part, table, own, other, theirs in zip(parts, tables, told, parts[::-1], told[::-1], strict=True)
+    ]
+
+
+def _told(part: Given, table: set[Decimal]) -> Decimal | None:
+    """How a file surely writes the decimals of a column, by the column's numbers or by those of the others; None: that is not told."""
+    if part.numerals.either and len(table) == 1:
+        return next(iter(table))
+    return part.numerals.decimal
+
+
+def _untold(part: Given, table: set[Decimal], other: Given, theirs: Decimal | None) -> Decimal:
+    """How a file writes the decimals of a column where it does not tell: as the other file, if that writes alike.
+
+    Args:
+        part: the column in the file.
+        table: the ways that are found in the file's columns.
+        other: the column in the other file, the same where there is none.
+        theirs: what `_told` says of that.
+
+    Raises:
+        InvalidStudy: its numbers may be read in two ways.
+    """
+    numerals = part.numerals
     if not numerals.either:
         return "point"
-    if len(table) == 1:
-        return next(iter(table))
-    if not table and not numerals.thousands and not given.texts.str.contains(",", regex=False).any():
+    if other.numerals.any and not other.numerals.marks & numerals.marks:
+        raise _of_two(part, "write its numbers in both files alike")
+    if theirs is not None:
+        return theirs
+    if not table and not numerals.thousands and "," not in numerals.marks:
         return "point"
     thousands = ", without points between thousands, or whole ones with decimals too, such as 100.0"
-    raise _of_two(given, "write its numbers plainly" + thousands * numerals.thousands)
+    raise _of_two(part, "write its numbers plainly" + thousands * numerals.thousands)
 
 
 def _of_two(given: Given, way_out: str) -> InvalidStudy:

@@ -36,7 +36,7 @@ def doubts(task: Task, data: Data) -> list[Doubt]:
     """
     found = (
         changing_test(task), repeated_inputs(data), repeated_test(data), repeated_text(data) or overlapping_windows(data), told_by_one_input(task, data),
-        absent_classes(task, data), lacking_classes(data), unseen_categories(task, data),
+        absent_classes(task, data), lacking_classes(data), unseen_values(task, data),
     )  # fmt: skip
     return [doubt for doubt in found if doubt is not None]
 
@@ -147,23 +147,30 @@ def lacking_classes(data: Data) -> Doubt | None:
     return None
 
 
-def unseen_categories(task: Task, data: Data) -> Doubt | None:
-    """Whether more than a few test or validation examples have in an input of categories what no training example has."""
-    if not data.x.is_floating_point():
-        return None  # tokens: each is the same in all places
+def unseen_values(task: Task, data: Data) -> Doubt | None:
+    """Whether more than a few test or validation examples have in an input what nothing is learned of, see `_unseen`."""
+    if type(task).named_inputs is Task.named_inputs:
+        return None  # a network sees them as they are
     found = []
     for name, values in itertools.islice(task.named_inputs(data), MOST_INPUTS):
-        if not values.is_floating_point():
-            known = torch.unique(values[data.train])
-            for split, own in (("test", data.test), ("validation", data.validation)):
-                unseen = int((~torch.isin(values[own], known)).sum())
-                if unseen > FEW * len(own):
-                    found.append((unseen / len(own), f"{unseen} of {len(own)} {split} examples have in {name}"))
+        for split, own in (("test", data.test), ("validation", data.validation)):
+            unseen = int(_unseen(values[own], values[data.train]).sum())
+            if unseen > FEW * len(own):
+                found.append((unseen / len(own), f"{unseen} of {len(own)} {split} examples have in {name}"))
     if not found:
         return None
     more = f"; {counted(len(found) - 1, 'more such case')}" if len(found) > 1 else ""
     sentence = f"{max(found, key=lambda pair: pair[0])[1]} what is never trained on{more}"
     return Doubt(sentence, "write what is the same in the same way, train on more examples, or leave the input out")
+
+
+def _unseen(values: Tensor, trained: Tensor) -> Tensor:
+    """Which values of an input are like none that it is trained on, bool: other categories, other numbers than a constant, missing ones."""
+    kinds = torch.unique(trained[~trained.isnan()])
+    other = ~values.isnan() & ~torch.isin(values, kinds)
+    if values.is_floating_point() and len(kinds) > 1:
+        other[:] = False
+    return other | (values.isnan() & ~trained.isnan().any())
 
 
 def _classes(data: Data, examples: Tensor | None = None) -> Tensor:

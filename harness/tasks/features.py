@@ -1,5 +1,6 @@
 """What a network sees of a table: each column as numbers or categories, and what its user should know about that."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,14 +59,14 @@ class Reader:
     Attributes:
         missing: words that stand for a missing number.
         categories: columns whose values are categories, numbers or not.
-        table: the ways in which the table's columns write decimals.
+        tables: the ways in which the columns of each file write decimals.
         remarks: what was not sure.
         met: the words for missing numbers that occurred, each as `same` gives it.
     """
 
     missing: Sequence[str]
     categories: Sequence[str]
-    table: set[Decimal]
+    tables: Sequence[set[Decimal]]
     remarks: Remarks
     met: set[str] = field(default_factory=set)
 
@@ -87,7 +88,7 @@ class Reader:
 
     def _numbers(self, given: Given) -> Numbers | None:
         """The numbers of a column, NaN where missing; None where it holds texts."""
-        parts = written(given, self.table)
+        parts = written(given, self.tables)
         mixtures = [Mixture.of(part, way, self.missing) for part, way in parts]
         mixture = Mixture.joined(mixtures)
         if mixture.share < HALF:
@@ -108,6 +109,10 @@ class Reader:
             raise unusable("source", f"{message}; {way_out}", large)
         for (part, way), own in zip(parts, mixtures, strict=True):
             self._remark_on_missing(part, own.words | own.others)
+            if np.isnan(own.numbers).all():
+                self.remarks.add(
+                    given.name, f"no number in any row{part.file}", "tells nothing there; `without` leaves it out"
+                )
             remark_on_writing(part, own.numbers, way, self.remarks)
         self._remark_on_whole(given, numbers, whole=all(part.whole(way) for part, way in parts))
         return numbers
@@ -125,7 +130,7 @@ class Reader:
                 "another whole number in every row",
                 "taken as a number; if it only names the row, `without` leaves it out",
             )
-        elif whole and not given.numeric and given.texts.str.fullmatch("0[0-9]+").any():
+        elif whole and not given.numeric and (given.codes != "").any():
             self.remarks.add(
                 given.name, "whole numbers that begin with 0", "taken as numbers; `categories` takes codes as such"
             )
@@ -134,8 +139,7 @@ class Reader:
         """A column of categories."""
         chosen = given.name in self.categories
         if chosen and (respelled := given.respelled(self.missing)):
-            seen = ", ".join(f"{text!r} and {first!r}" for text, first in sorted(respelled.items())[:MOST])
-            self.remarks.add(given.name, seen, "taken as the same category, being the same number")
+            remark_on_respelled(respelled, given.name, "category", self.remarks)
             given = Given(given.name, given.texts.replace(respelled))
         codes, levels = given.levels()
         if len(levels) > MOST_LEVELS:
@@ -156,16 +160,27 @@ class Reader:
                 self.remarks.add(
                     given.name, seen, f"taken as categories; they are numbers only without {mark!r} in the file"
                 )
-            _remark_on_spelling(given, self.remarks)
+            remark_on_spelling(given, self.remarks)
         return Column(given.name, codes, levels)
 
 
-def _remark_on_spelling(given: Given, remarks: Remarks) -> None:
-    """Remark on texts that differ in case only."""
+def remark_on_spelling(given: Given, remarks: Remarks) -> None:
+    """Remark on texts that differ in case, in the spaces within them or in how their letters are encoded only."""
     kinds = given.texts.dropna().drop_duplicates()
-    alike = kinds[kinds.str.casefold().duplicated(keep=False)]
+    alike = kinds[kinds.map(_spelled).duplicated(keep=False)]
     if len(alike):
-        remarks.add(given.name, samples(alike), "taken as different, though they differ in case only")
+        conclusion = "taken as different, though they differ in case, spaces or the encoding of letters only"
+        remarks.add(given.name, samples(alike), conclusion)
+
+
+def _spelled(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def remark_on_respelled(respelled: dict[str, str], name: str, kind: str, remarks: Remarks) -> None:
+    """Remark on texts of a column that are of one category, or class, with another one each; see `Given.respelled`."""
+    seen = ", ".join(f"{text!r} and {first!r}" for text, first in sorted(respelled.items())[:MOST])
+    remarks.add(name, seen, f"taken as the same {kind}, being the same number")
 
 
 def remark_on_writing(given: Given, numbers: Numbers, way: Decimal, remarks: Remarks) -> None:

@@ -18,8 +18,15 @@ _PLAIN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SPACES = " '\u00a0\u2009\u202f"
 _UNGROUPED = r"[+-]?(?:0|[1-9][0-9]{0,2})"
 _POINT_OR_GROUPS = r"[+-]?[1-9][0-9]{0,2}\.[0-9]{3}"
-_GROUPED_POINT = rf"[+-]?[0-9]{{1,3}}(?:[,{_SPACES}][0-9]{{3}})+(?:\.[0-9]*)?"
-_COMMA = rf"[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:[.{_SPACES}][0-9]{{3}})+)(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?"
+
+
+def _groups(marks: str) -> str:
+    """Pattern of groups of thousands that one of these marks parts, the same in all of a number."""
+    return "[0-9]{1,3}(?:" + "|".join(f"(?:{re.escape(mark)}[0-9]{{3}})+" for mark in marks) + ")"
+
+
+_GROUPED_POINT = rf"[+-]?{_groups(',' + _SPACES)}(?:\.[0-9]*)?"
+_COMMA = rf"[+-]?(?:[0-9]+|{_groups('.' + _SPACES)})(?:,[0-9]*)?(?:[eE][+-]?[0-9]+)?"
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,19 @@ class Numerals:
         numbers = self._signed[~np.isnan(getattr(self, decimal))]
         return not numbers.str.contains(r"[.eE]" if decimal == "point" else r"[,eE]").any()
 
+    @property
+    def any(self) -> bool:
+        """Whether one is a number."""
+        return not self._numbers.empty
+
     @cached_property
     def marks(self) -> set[str]:
         """Which of point and comma its numbers have."""
-        numbers = self._signed[~(np.isnan(self.point) & np.isnan(self.comma))]
-        return {mark for mark in ".," if numbers.str.contains(mark, regex=False).any()}
+        return {mark for mark in ".," if self._numbers.str.contains(mark, regex=False).any()}
+
+    @cached_property
+    def _numbers(self) -> "pd.Series[Any]":
+        return self._signed[~(np.isnan(self.point) & np.isnan(self.comma))]
 
     @cached_property
     def _marked(self) -> bool:

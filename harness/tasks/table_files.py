@@ -61,8 +61,10 @@ def appended(frame: pd.DataFrame, test: pd.DataFrame) -> pd.DataFrame:
     """The rows of a test table below those of a table with the same columns, whatever their order.
 
     Raises:
-        InvalidStudy: it has others, or a column is of another type; the problem's path is `test`.
+        InvalidStudy: it has none, or other columns, or a column is of another type; the problem's path is `test`.
     """
+    if not len(test):
+        raise unusable("test", "must hold at least one row")
     if lacking := [name for name in frame if name not in test]:
         raise unusable("test", f"lacks the column{'s'[: len(lacking) - 1]} {', '.join(map(repr, lacking))}")
     if more := [name for name in test if name not in frame]:

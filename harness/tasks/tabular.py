@@ -33,15 +33,16 @@ class Tabular(Pooled):
     - Numbers, if at least nine of ten texts of each file are numbers, words for missing ones (`missing`) aside. They may be
       written with a decimal comma or with groups of thousands, by each file in its own way. Other texts among them are
       missing numbers. Given in standard deviations from their mean, both of the training examples alone; a column that is
-      constant there is 0. A missing number is replaced by the training mean, and one more column says so with a 1.
+      constant there is 0. A missing number is replaced by the training mean, and one more column says so with a 1 if any of
+      the training examples lacks one.
     - Categories: all other texts, words such as "NA" among them, booleans, and the columns named in `categories`. They become
       one-hot, with a place for each value that the whole table has, and one for empty cells if there are any. A value that
       no training example has is 0 everywhere, as a number that is constant there.
     - Dates and times are refused, as are columns of which between half and nine tenths are numbers.
 
-    A target without a value is refused; a text such as "None" is a class like any other. A target of numbers is given in
-    standard deviations from its mean, both of all rows that are not tested on: one unit of losses and errors for all seeds
-    and training sizes.
+    A target without a value is refused; a text such as "None" is a class like any other, and so is a code such as "01" beside
+    "1". A target of numbers is given in standard deviations from its mean, both of all rows that are not tested on: one unit
+    of losses and errors for all seeds and training sizes.
 
     Sources:
         `breast_cancer`: 569 examples, 30 features, 2 classes (UCI, Wolberg et al. 1995), with scikit-learn.
@@ -234,10 +235,11 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
         raise unusable("source", "the table needs rows, and columns besides the target", f"{len(label.values)} rows")
     given = [Given(str(column), values, tested=tested) for column, values in frame.items()]
     of_texts = [g for g in (*given, label) if not (g.numeric or g.declared or g.name in asked.categories)]
-    reader = Reader(missing, asked.categories, decimals(of_texts), Remarks("source"))
+    tables = [decimals(parts) for parts in zip(*(g.files for g in of_texts), strict=True)]
+    reader = Reader(missing, asked.categories, tables, Remarks("source"))
     columns = tuple(reader.column(g) for g in given)
     remarks = Remarks("target")
-    y = target(label, asked.regression, missing, reader.table, remarks).tensor()
+    y = target(label, asked.regression, missing, tables, remarks).tensor()
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
     notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
     numeric = sum(column.levels is None for column in columns)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.settings import InvalidStudy
 from harness.tasks.columns import HALF, Given, Mixture, samples, written
-from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_writing
+from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_respelled, remark_on_spelling, remark_on_writing
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import Remarks
@@ -17,7 +17,7 @@ FEW = 10
 
 
 def target(
-    given: Given, regression: bool | None, missing: Sequence[str], table: set[Decimal], remarks: Remarks
+    given: Given, regression: bool | None, missing: Sequence[str], tables: Sequence[set[Decimal]], remarks: Remarks
 ) -> Column:
     """The target as classes, or as numbers.
 
@@ -25,7 +25,7 @@ def target(
         given: the column.
         regression: whether it holds numbers; None: it does if they have decimals.
         missing: words that stand for a missing number.
-        table: the ways in which the table's columns write decimals.
+        tables: the ways in which the columns of each file write decimals.
         remarks: gets what the user should know.
 
     Raises:
@@ -36,7 +36,7 @@ def target(
     if given.cells.nunique() < 2:
         message = f"column {given.name!r} has one value only: there is nothing to learn"
         raise unusable("target", message, str(given.texts.iloc[0]))
-    parts = written(given, table)
+    parts = written(given, tables)
     mixture = Mixture.joined([Mixture.of(part, way, missing) for part, way in parts])
     numbers = None if given.declared else _numbers(given, mixture, regression)
     if numbers is None:
@@ -97,28 +97,35 @@ def _classes(given: Given, missing: Sequence[str], remarks: Remarks) -> Column:
     if len(alike):
         seen = f"{samples(alike)} in {len(alike)} of {len(codes)} rows"
         remarks.add(given.name, seen, f"among the {len(levels)} classes, not missing values")
+    remark_on_spelling(given, remarks)
     _remark_on_rare(given, codes, levels, remarks)
     return Column(given.name, codes, levels)
 
 
 def _of_numbers(given: Given, numbers: Numbers, regression: bool | None, *, whole: bool, remarks: Remarks) -> Column:
-    """Numbers as they are, or as classes."""
-    levels, codes = np.unique(numbers, return_inverse=True)
+    """Numbers as they are, or as classes: whole numbers that begin with 0 are codes, each a class of its own, "01" beside "1"."""
     if not whole if regression is None else regression:
-        if regression is None and len(levels) <= MANY and not (numbers % 1).any():
-            seen = f"{len(levels)} different numbers, all whole"
+        kinds = len(np.unique(numbers))
+        if regression is None and kinds <= MANY and not (numbers % 1).any():
+            seen = f"{kinds} different numbers, all whole"
             remarks.add(given.name, seen, "taken as numbers to predict; regression=False takes classes as such")
         return Column(given.name, numbers)
     if (numbers % 1).any():
         message = f"column {given.name!r} holds fractions, which are no classes; use regression=True"
         raise unusable("regression", message, "False")
+    keys = pd.DataFrame({"number": numbers, "code": given.codes})
+    levels = keys.drop_duplicates().sort_values(["number", "code"])
+    names = [code or int(number) for number, code in levels.itertuples(index=False)]
+    places = keys.groupby(["number", "code"]).ngroup().to_numpy().astype(np.float64)
     if len(levels) > MOST_LEVELS:
-        raise _too_many(given, levels.tolist(), "use regression=True")
+        raise _too_many(given, names, "use regression=True")
     if regression is None and len(levels) > MANY:
         seen = f"{len(levels)} different whole numbers"
         remarks.add(given.name, seen, "taken as classes; regression=True predicts them as numbers")
-    _remark_on_rare(given, codes.astype(np.float64), levels.astype(int).tolist(), remarks)
-    return Column(given.name, codes.astype(np.float64), levels.tolist())
+    if respelled := given.respelled(()):
+        remark_on_respelled(respelled, given.name, "class", remarks)
+    _remark_on_rare(given, places, names, remarks)
+    return Column(given.name, places, names)
 
 
 def _too_many(given: Given, levels: list[object], way_out: str) -> InvalidStudy:
