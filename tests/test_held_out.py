@@ -343,6 +343,17 @@ def test_test_tensors_and_a_test_data_set_are_what_is_tested_on():
         from_dataset(Squares(40), test=Squares(4, target=lambda i: 1 // i))
 
 
+@pytest.mark.parametrize("write", [torch.Tensor.copy_, lambda t, new: t.data.copy_(new), lambda t, new: np.copyto(t.numpy(), new.numpy())])  # fmt: skip
+def test_tensors_that_were_written_into_are_looked_at_as_they_are_now(write):
+    given = with_test_set(60, 20)
+    assert not any("tells the target" in doubt.sentence for doubt in doubts(given, given.data(0)))
+    for x, y in ((given.x, given.y), given.test):
+        write(x, torch.stack([y.float(), x[:, 1]], 1))
+    for task in (given, Tensors(given.x, given.y, test=given.test)):
+        assert torch.equal(task.data(0).x[:, 0].long(), task.data(0).y)
+        assert any("tells the target" in doubt.sentence for doubt in doubts(task, task.data(0)))
+
+
 @pytest.mark.parametrize(
     ("test", "said"),
     [
