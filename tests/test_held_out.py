@@ -1,6 +1,7 @@
 """Test examples are fixed first: the same for every seed, seen by none in training, the official ones where there are any."""
 
 import functools
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -237,15 +238,33 @@ def test_groups_may_have_any_names():
     [
         (Grouped.names[:60], "must name a group for each of the 70 examples, those of a test set last, in shape (70,) (got shape (60,))"),
         (Grouped.names[:, None], "(got shape (70, 1))"),
-        (torch.where(Grouped.names == 3, torch.nan, Grouped.names.float()), "(got 5 NaN)"),
-        ([None] * 70, "must be numbers or texts, in a tensor on the CPU, an array or a list (got list)"),
-        ([[1], [2, 3]], "must be numbers or texts"),
-        (Grouped.names.to("meta"), "must be numbers or texts"),
+        (torch.where(Grouped.names == 3, torch.nan, Grouped.names.float()), "must name a group for each example; give one that is alone a name of its own (got 5 without)"),
+        ([None] * 70, "(got 70 without)"),
+        (["p1", None] * 35, "(got 35 without)"),
+        ([1, math.nan] * 35, "(got 35 without)"),
+        (pd.Series(["p1", None] * 35), "(got 35 without)"),
+        (np.ma.masked_array(Grouped.names.numpy(), Grouped.names.numpy() == 3), "(got 5 without)"),
+        ([1, "1"] * 35, "must be all numbers or all texts, in a tensor on the CPU, an array, a list or a column of pandas (got int and str)"),
+        (pd.Series(["p1", 1] * 35), "(got int and str)"),
+        ([[1], [2, 3]], "must be all numbers or all texts"),
+        (Grouped.names.to("meta"), "must be all numbers or all texts"),
     ],
 )  # fmt: skip
 def test_what_names_no_groups_is_one_clear_problem(names, said):
     problem = only_problem(grouped(names))
     assert problem.path == "groups" and said in str(problem)
+
+
+def test_groups_are_numbered_once_until_they_change(monkeypatch):
+    calls, factorize = [], pd.factorize
+    monkeypatch.setattr(pd, "factorize", lambda *args, **settings: calls.append(args) or factorize(*args, **settings))
+    names = [f"p{i}" for i in Grouped.names.tolist()]
+    task = grouped(names)
+    expected = [task.data(seed).train for seed in SEEDS]
+    assert len(calls) == 1
+    names[0] = "p20"  # of whom the test set has examples
+    assert all(0 not in task.data(seed).train for seed in SEEDS) and len(calls) == 2
+    assert any(0 in train for train in expected)
 
 
 @bundled

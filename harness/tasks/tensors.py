@@ -23,7 +23,7 @@ class Tensors(Pooled):
             classes as the largest says, 1 … 4 are five; torch's −100 needs a subclass with `losses` and `errors` that skip it.
         test: a test set of its own, inputs and targets like x and y; None: some of x and y are kept for the test.
         group: what must stay in one split, such as all examples of a patient: a number or text for each example, those of the
-            test set last, in a tensor, an array or a list. Of groups in `test` nothing is trained on. None: each is its own.
+            test set last, in a tensor, an array, a list or a column of pandas. Of groups in `test` nothing is trained on. None: each is its own.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
