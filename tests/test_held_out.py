@@ -143,6 +143,17 @@ def test_nobody_trains_on_a_group_of_which_the_official_test_set_has_examples():
     assert "besides those of groups that are tested on" in str(only_problem(grouped(every)))
 
 
+def test_nobody_trains_on_a_group_of_the_official_test_set_where_few_of_it_are_tested_on():
+    task = grouped(test_size=2)
+    for seed in SEEDS:
+        data = task.data(seed)
+        assert len(data.test) == 2 and min(data.test) >= 60
+        known = Grouped.names[torch.cat([data.train, data.validation])]
+        assert not torch.isin(known, Grouped.names[60:]).any()
+        assert torch.equal(data.train, grouped().data(seed).train)
+    assert "6 examples are left out" in str(task.data_notes()[0])
+
+
 def test_groups_are_a_setting_of_tensors():
     task, x, y = grouped(), torch.arange(140.0).view(70, 2), torch.arange(70) % 3
     told = Tensors(x[:60], y[:60], test=(x[60:], y[60:]), group=Grouped.names)
