@@ -522,11 +522,40 @@ def test_windows_of_a_series_that_overlap_are_said_where_one_is_tested_on_and_an
     train, _, validation, _, test = places.split([250, 4, 60, 4, len(x) - 318])  # what lies between is left out
     known = set(train.tolist())
     alike = sum(any(i + k in known for k in (-2, -1, 1, 2)) for i in test.tolist())  # 10 of 20 steps, or 15
-    found = overlapping_windows(Data(x, torch.arange(len(x)) % 2, train, validation, test))
+    found = overlapping_windows(Task(), Data(x, torch.arange(len(x)) % 2, train, validation, test))
     if order == "later":
         assert found is None
     else:
         assert f"{alike} of {len(test)} test examples" in found.sentence and "5 apart" in found.sentence
+
+
+SERIES = torch.randn(400, 3, generator=stream(0, "series")).cumsum(0)
+
+
+def said_of_windows(task):
+    return [doubt.sentence for doubt in doubts(task, task.data(0)) if "windows of a series, 1 apart" in doubt.sentence]
+
+
+@pytest.mark.parametrize("channels", [None, 1, 3])
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("step", [1, -1])
+def test_windows_are_seen_along_any_axis_and_in_reverse(channels, axis, step):
+    series = SERIES[:, 0] if channels is None else SERIES[:, :channels]
+    x = series.unfold(0, 16, 1)  # (n, time), or (n, channels, time)
+    x = x if channels is None or axis == 2 else x.mT
+    x = x.flip(0) if step < 0 else x
+    (said,) = said_of_windows(Tensors(x.contiguous(), torch.arange(len(x)) % 2))
+    assert said.startswith("77 of 77 test examples and 77 of 77 validation examples share half of their steps or more")
+
+
+@pytest.mark.parametrize("names", [range(16), range(16, 0, -1)])
+def test_lags_of_a_table_are_seen_as_windows(names, tmp_path):
+    x = SERIES[:, 0].unfold(0, 17, 1).numpy()
+    frame = pd.DataFrame(x, columns=[*(f"lag {k}" for k in names), "next"])
+    for n, columns in enumerate((frame, frame[frame.columns[::-1]])):
+        columns.to_parquet(tmp_path / f"{n}.parquet")
+        (said,) = said_of_windows(Tabular(tmp_path / f"{n}.parquet", target="next"))
+        assert said.startswith("76 of 76 test examples")
 
 
 @pytest.mark.parametrize(
@@ -535,13 +564,15 @@ def test_windows_of_a_series_that_overlap_are_said_where_one_is_tested_on_and_an
     ids=["digits", "text", "rows", "symbols"],
 )
 def test_what_is_no_window_of_a_series_is_not_taken_for_one(task):
-    assert overlapping_windows(task.data(0)) is None
+    assert overlapping_windows(task, task.data(0)) is None
 
 
 def test_rows_of_zeros_and_ones_and_examples_that_repeat_are_no_windows():
     ones = torch.randint(0, 2, (300, 12), generator=stream(0, "own")).float()
     for x in (ones, ones[:1].expand(300, 12), torch.zeros(300, 12), torch.tensor([0.0, 1.0]).repeat(300, 6)):
-        assert overlapping_windows(Data(x, torch.arange(300) % 2, *torch.arange(300).split([200, 50, 50]))) is None
+        assert (
+            overlapping_windows(Task(), Data(x, torch.arange(300) % 2, *torch.arange(300).split([200, 50, 50]))) is None
+        )
 
 
 # ---------------------------------------------------------------- what a verdict is conditional on
