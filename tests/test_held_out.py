@@ -373,6 +373,14 @@ def test_test_tensors_and_a_test_data_set_are_what_is_tested_on():
         from_dataset(Squares(40), test=Squares(4, target=lambda i: 1 // i))
 
 
+@pytest.mark.parametrize("first", [0, 59])
+def test_a_whole_number_among_others_rounds_none_of_them(first):
+    mixed = [i if i == first else i + 0.5 for i in range(60)]
+    assert from_dataset([(torch.tensor([float(i)]), y) for i, y in enumerate(mixed)]).y.tolist() == mixed
+    with pytest.raises(InvalidStudy, match="float32 changes them by up to"):
+        from_dataset([(torch.tensor([float(i)]), 10**9 if i == first else 1e9 + i / 10) for i in range(60)])
+
+
 @pytest.mark.parametrize("write", [torch.Tensor.copy_, lambda t, new: t.data.copy_(new), lambda t, new: np.copyto(t.numpy(), new.numpy())])  # fmt: skip
 def test_tensors_that_were_written_into_are_looked_at_as_they_are_now(write):
     given = with_test_set(60, 20)
