@@ -1,6 +1,7 @@
 """Test examples are fixed first: the same for every seed, seen by none in training, the official ones where there are any."""
 
 import functools
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -142,6 +143,17 @@ def test_nobody_trains_on_a_group_of_which_the_official_test_set_has_examples():
     assert "besides those of groups that are tested on" in str(only_problem(grouped(every)))
 
 
+def test_nobody_trains_on_a_group_of_the_official_test_set_where_few_of_it_are_tested_on():
+    task = grouped(test_size=2)
+    for seed in SEEDS:
+        data = task.data(seed)
+        assert len(data.test) == 2 and min(data.test) >= 60
+        known = Grouped.names[torch.cat([data.train, data.validation])]
+        assert not torch.isin(known, Grouped.names[60:]).any()
+        assert torch.equal(data.train, grouped().data(seed).train)
+    assert "6 examples are left out" in str(task.data_notes()[0])
+
+
 def test_groups_are_a_setting_of_tensors():
     task, x, y = grouped(), torch.arange(140.0).view(70, 2), torch.arange(70) % 3
     told = Tensors(x[:60], y[:60], test=(x[60:], y[60:]), group=Grouped.names)
@@ -237,15 +249,33 @@ def test_groups_may_have_any_names():
     [
         (Grouped.names[:60], "must name a group for each of the 70 examples, those of a test set last, in shape (70,) (got shape (60,))"),
         (Grouped.names[:, None], "(got shape (70, 1))"),
-        (torch.where(Grouped.names == 3, torch.nan, Grouped.names.float()), "(got 5 NaN)"),
-        ([None] * 70, "must be numbers or texts, in a tensor on the CPU, an array or a list (got list)"),
-        ([[1], [2, 3]], "must be numbers or texts"),
-        (Grouped.names.to("meta"), "must be numbers or texts"),
+        (torch.where(Grouped.names == 3, torch.nan, Grouped.names.float()), "must name a group for each example; give one that is alone a name of its own (got 5 without)"),
+        ([None] * 70, "(got 70 without)"),
+        (["p1", None] * 35, "(got 35 without)"),
+        ([1, math.nan] * 35, "(got 35 without)"),
+        (pd.Series(["p1", None] * 35), "(got 35 without)"),
+        (np.ma.masked_array(Grouped.names.numpy(), Grouped.names.numpy() == 3), "(got 5 without)"),
+        ([1, "1"] * 35, "must be all numbers or all texts, in a tensor on the CPU, an array, a list or a column of pandas (got int and str)"),
+        (pd.Series(["p1", 1] * 35), "(got int and str)"),
+        ([[1], [2, 3]], "must be all numbers or all texts"),
+        (Grouped.names.to("meta"), "must be all numbers or all texts"),
     ],
 )  # fmt: skip
 def test_what_names_no_groups_is_one_clear_problem(names, said):
     problem = only_problem(grouped(names))
     assert problem.path == "groups" and said in str(problem)
+
+
+def test_groups_are_numbered_once_until_they_change(monkeypatch):
+    calls, factorize = [], pd.factorize
+    monkeypatch.setattr(pd, "factorize", lambda *args, **settings: calls.append(args) or factorize(*args, **settings))
+    names = [f"p{i}" for i in Grouped.names.tolist()]
+    task = grouped(names)
+    expected = [task.data(seed).train for seed in SEEDS]
+    assert len(calls) == 1
+    names[0] = "p20"  # of whom the test set has examples
+    assert all(0 not in task.data(seed).train for seed in SEEDS) and len(calls) == 2
+    assert any(0 in train for train in expected)
 
 
 @bundled
@@ -341,6 +371,25 @@ def test_test_tensors_and_a_test_data_set_are_what_is_tested_on():
         assert task.data(0).x is task.replace(train_size=3).data(1).x  # one pool for all sizes
     with pytest.raises(InvalidStudy, match="test: item 0 is not a pair"):
         from_dataset(Squares(40), test=Squares(4, target=lambda i: 1 // i))
+
+
+@pytest.mark.parametrize("first", [0, 59])
+def test_a_whole_number_among_others_rounds_none_of_them(first):
+    mixed = [i if i == first else i + 0.5 for i in range(60)]
+    assert from_dataset([(torch.tensor([float(i)]), y) for i, y in enumerate(mixed)]).y.tolist() == mixed
+    with pytest.raises(InvalidStudy, match="float32 changes them by up to"):
+        from_dataset([(torch.tensor([float(i)]), 10**9 if i == first else 1e9 + i / 10) for i in range(60)])
+
+
+@pytest.mark.parametrize("write", [torch.Tensor.copy_, lambda t, new: t.data.copy_(new), lambda t, new: np.copyto(t.numpy(), new.numpy())])  # fmt: skip
+def test_tensors_that_were_written_into_are_looked_at_as_they_are_now(write):
+    given = with_test_set(60, 20)
+    assert not any("tells the target" in doubt.sentence for doubt in doubts(given, given.data(0)))
+    for x, y in ((given.x, given.y), given.test):
+        write(x, torch.stack([y.float(), x[:, 1]], 1))
+    for task in (given, Tensors(given.x, given.y, test=given.test)):
+        assert torch.equal(task.data(0).x[:, 0].long(), task.data(0).y)
+        assert any("tells the target" in doubt.sentence for doubt in doubts(task, task.data(0)))
 
 
 @pytest.mark.parametrize(
@@ -481,11 +530,40 @@ def test_windows_of_a_series_that_overlap_are_said_where_one_is_tested_on_and_an
     train, _, validation, _, test = places.split([250, 4, 60, 4, len(x) - 318])  # what lies between is left out
     known = set(train.tolist())
     alike = sum(any(i + k in known for k in (-2, -1, 1, 2)) for i in test.tolist())  # 10 of 20 steps, or 15
-    found = overlapping_windows(Data(x, torch.arange(len(x)) % 2, train, validation, test))
+    found = overlapping_windows(Task(), Data(x, torch.arange(len(x)) % 2, train, validation, test))
     if order == "later":
         assert found is None
     else:
         assert f"{alike} of {len(test)} test examples" in found.sentence and "5 apart" in found.sentence
+
+
+SERIES = torch.randn(400, 3, generator=stream(0, "series")).cumsum(0)
+
+
+def said_of_windows(task):
+    return [doubt.sentence for doubt in doubts(task, task.data(0)) if "windows of a series, 1 apart" in doubt.sentence]
+
+
+@pytest.mark.parametrize("channels", [None, 1, 3])
+@pytest.mark.parametrize("axis", [1, 2])
+@pytest.mark.parametrize("step", [1, -1])
+def test_windows_are_seen_along_any_axis_and_in_reverse(channels, axis, step):
+    series = SERIES[:, 0] if channels is None else SERIES[:, :channels]
+    x = series.unfold(0, 16, 1)  # (n, time), or (n, channels, time)
+    x = x if channels is None or axis == 2 else x.mT
+    x = x.flip(0) if step < 0 else x
+    (said,) = said_of_windows(Tensors(x.contiguous(), torch.arange(len(x)) % 2))
+    assert said.startswith("77 of 77 test examples and 77 of 77 validation examples share half of their steps or more")
+
+
+@pytest.mark.parametrize("names", [range(16), range(16, 0, -1)])
+def test_lags_of_a_table_are_seen_as_windows(names, tmp_path):
+    x = SERIES[:, 0].unfold(0, 17, 1).numpy()
+    frame = pd.DataFrame(x, columns=[*(f"lag {k}" for k in names), "next"])
+    for n, columns in enumerate((frame, frame[frame.columns[::-1]])):
+        columns.to_parquet(tmp_path / f"{n}.parquet")
+        (said,) = said_of_windows(Tabular(tmp_path / f"{n}.parquet", target="next"))
+        assert said.startswith("76 of 76 test examples")
 
 
 @pytest.mark.parametrize(
@@ -494,13 +572,15 @@ def test_windows_of_a_series_that_overlap_are_said_where_one_is_tested_on_and_an
     ids=["digits", "text", "rows", "symbols"],
 )
 def test_what_is_no_window_of_a_series_is_not_taken_for_one(task):
-    assert overlapping_windows(task.data(0)) is None
+    assert overlapping_windows(task, task.data(0)) is None
 
 
 def test_rows_of_zeros_and_ones_and_examples_that_repeat_are_no_windows():
     ones = torch.randint(0, 2, (300, 12), generator=stream(0, "own")).float()
     for x in (ones, ones[:1].expand(300, 12), torch.zeros(300, 12), torch.tensor([0.0, 1.0]).repeat(300, 6)):
-        assert overlapping_windows(Data(x, torch.arange(300) % 2, *torch.arange(300).split([200, 50, 50]))) is None
+        assert (
+            overlapping_windows(Task(), Data(x, torch.arange(300) % 2, *torch.arange(300).split([200, 50, 50]))) is None
+        )
 
 
 # ---------------------------------------------------------------- what a verdict is conditional on

@@ -9,13 +9,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from own_study import MINE, harness_run, tables
 
 import harness
 from harness import Study
+from harness.engine.content import trial_key
 from harness.models import DropoutNet
 from harness.settings import InvalidStudy
-from harness.tasks import Images
+from harness.settings.randomness import stream
+from harness.tasks import Images, Tensors
 
 SCRIPT = (
     MINE
@@ -129,3 +132,19 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(tmp_path: Path, capsys
     assert "2 seeds a cell; 2 runs in all" in (said := capsys.readouterr().out)
     assert "Nothing was run." in said
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_studys_tensors_hold_is_looked_at_whenever_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """A notebook may write into them by ways of which torch does not know."""
+    x, y = torch.randn(100, 3, generator=stream(0, "test")), torch.arange(100) % 2
+    study = Study(name="own", task=Tensors(x, y), model=DropoutNet(hidden=(4,)), batch_size=10, steps=2)
+    before = trial_key(study.setup({}), 1, confirm=True)
+    study.run(dry_run=True, devices="cpu")
+    assert "tells the target" not in capsys.readouterr().out
+    x.numpy()[:, 1] = y.numpy()
+    study.run(dry_run=True, devices="cpu")
+    assert "input 1 alone tells the target" in capsys.readouterr().out
+    assert trial_key(study.renewed().setup({}), 1, confirm=True) != before
+    x.numpy()[0] = float("nan")
+    with pytest.raises(InvalidStudy, match=r"task\.x: all 300 values must be finite"):
+        study.run(dry_run=True, devices="cpu")

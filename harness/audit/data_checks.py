@@ -43,7 +43,7 @@ def splits(task: Task) -> Finding:
     if found := data_problems(data, type(task)):
         return Finding("failed", str(found[0]), "mend `draw` of the task")
     return _finding(
-        repeated_inputs(data) or overlapping_windows(data) or repeated_test(data),
+        repeated_inputs(data) or overlapping_windows(task, data) or repeated_test(data),
         "training, validation and test share no example",
     )
 

@@ -37,8 +37,8 @@ def run(study: Study, *, seeds: Any, devices: Any, results: Any, **given: Any) -
     folder = Path(results) if isinstance(results, str | os.PathLike) else results
     settings = Options(devices=_as_written(devices), results=folder, display=display, **options)
     changes = Changes(seeds=None if seeds is None else _as_written(seeds), quick=flags["quick"], widen=flags["widen"])
-    study, changes = loaded(lambda: (apply_changes(study, changes), changes), settings)
-    forget_sources()  # a notebook may have changed what its classes use since it was made
+    forget_sources()  # a notebook may have changed what its classes use, and what its tensors hold, since it was made
+    study, changes = loaded(lambda: (apply_changes(study.renewed(), changes), changes), settings)
 
     def run_part(part: Study) -> flow.Outcome:
         return flow.run(part, Origin(changes=changes), settings, flow.place(part, settings))

@@ -158,6 +158,10 @@ class Component:
         """A copy with some settings changed."""
         return type(self)(**(self.values() | settings))
 
+    def renewed(self) -> typing.Self:
+        """A copy, and copies of the components inside, about which everything is found out again: what they hold may have changed."""
+        return self.replace(**{name: _renewed(value) for name, value in self.values().items()})
+
     def identity(self) -> str:
         """What this component is, besides its settings: the name of its class, of a user's own with a digest of its code."""
         return ", ".join(map(identity_of, self.code()))
@@ -218,6 +222,17 @@ def _replaced(setting: Any, path: str, value: Any) -> Any:
     parts = list(setting)
     parts[int(head)] = _replaced(part, rest, value) if rest else value
     return type(setting)(parts)
+
+
+def _renewed(value: Any) -> Any:
+    """A setting with the components in it renewed."""
+    if isinstance(value, Component):
+        return value.renewed()
+    if isinstance(value, Sweep):
+        return Sweep(*map(_renewed, value.levels))
+    if type(value) in (list, tuple):
+        return type(value)(map(_renewed, value))
+    return {key: _renewed(part) for key, part in value.items()} if type(value) is dict else value
 
 
 def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -66,7 +66,8 @@ def _tensors(name: str, dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
 
 def _collated(column: tuple[Any, ...]) -> Tensor:
     """The values of all items in one tensor."""
-    values = default_collate(list(column))
+    mixed = set(map(type, column)) == {int, float}  # of which torch would take the kind of the first for all
+    values = default_collate(list(map(float, column) if mixed else column))
     if not isinstance(values, Tensor):
         raise TypeError(f"found {type(column[0]).__name__}")
     return values

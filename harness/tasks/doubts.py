@@ -35,7 +35,7 @@ def doubts(task: Task, data: Data) -> list[Doubt]:
     Test inputs and targets are looked at only for which classes there are, and whether they are found elsewhere.
     """
     found = (
-        changing_test(task), repeated_inputs(data), repeated_test(data), repeated_text(data) or overlapping_windows(data), told_by_one_input(task, data),
+        changing_test(task), repeated_inputs(data), repeated_test(data), repeated_text(data) or overlapping_windows(task, data), told_by_one_input(task, data),
         absent_classes(task, data), lacking_classes(data), unseen_values(task, data),
     )  # fmt: skip
     return [doubt for doubt in found if doubt is not None]

@@ -143,7 +143,7 @@ class Pooled(Task):
         free = torch.ones(n, dtype=torch.bool).index_fill_(0, test, False)
         free[n - official :] = False
         if (groups := self._numbered(n)) is not None:
-            free &= ~torch.isin(groups, groups[test])
+            free &= ~torch.isin(groups, groups[first:] if official else groups[test])
         return test, free.nonzero()[:, 0]
 
     def _numbered(self, n: int) -> Tensor | None:

@@ -141,6 +141,11 @@ class Tabular(Pooled):
         """The table's columns: numbers, NaN where missing, or the places of categories among all, int64, −1 where missing."""
         return ((f"column {column.name!r}", column.tensor()) for column in self._table().columns)
 
+    def unscaled(self, data: Data) -> Tensor:
+        """The columns of numbers as the table has them, (rows, columns)."""
+        table = self._table()
+        return table.x[:, : table.numeric]
+
     def _table(self) -> "_Table":
         source = str(self.source)
         file = find(source, "source") if _is_file(source) else None

@@ -187,6 +187,10 @@ class Task(Component):
         places = np.ndindex(tuple(data.x.shape[1:]))
         return ((f"input {', '.join(map(str, place))}", data.x[(..., *place)]) for place in places)
 
+    def unscaled(self, data: Data) -> Tensor:
+        """The inputs (examples, …) before each was scaled by itself, in which the same number is the same in all of them."""
+        return data.x
+
     def sizes(self, data: Data) -> dict[str, int]:
         """`inputs` and `outputs` of a model for this task."""
         y = data.y if data.clean is None else data.clean

@@ -1,7 +1,7 @@
 """A user's own data: `Tensors`."""
 
+from collections import deque
 from dataclasses import KW_ONLY, replace
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import torch
@@ -23,7 +23,7 @@ class Tensors(Pooled):
             classes as the largest says, 1 … 4 are five; torch's −100 needs a subclass with `losses` and `errors` that skip it.
         test: a test set of its own, inputs and targets like x and y; None: some of x and y are kept for the test.
         group: what must stay in one split, such as all examples of a patient: a number or text for each example, those of the
-            test set last, in a tensor, an array or a list. Of groups in `test` nothing is trained on. None: each is its own.
+            test set last, in a tensor, an array, a list or a column of pandas. Of groups in `test` nothing is trained on. None: each is its own.
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
@@ -89,10 +89,26 @@ class Tensors(Pooled):
         return type(self).losses is not Task.losses and type(self).errors is not Task.errors
 
 
-@lru_cache(maxsize=4)
+_pools: deque[Tensor] = deque(maxlen=4)
+"""What was joined last."""
+
+
 def _joined(tensor: Tensor, test: Tensor) -> Tensor:
-    """The same object for the same two objects: tasks that differ in their sizes share one pool in memory."""
-    return torch.cat([tensor, test])
+    """The same object for the same numbers, whatever object holds them: tasks that differ in their sizes share one pool in memory.
+
+    The numbers are compared each time, since those of a tensor may change in ways that it does not tell.
+    """
+    for pool in _pools:
+        if _same_bits(pool[: len(tensor)], tensor) and _same_bits(pool[len(tensor) :], test):
+            return pool
+    _pools.append(torch.cat([tensor, test]))
+    return _pools[-1]
+
+
+def _same_bits(some: Tensor, others: Tensor) -> bool:
+    """Whether two tensors are alike in type, shape and every bit; NaN is like NaN."""
+    whole = {4: torch.int32, 8: torch.int64}.get(some.element_size(), some.dtype)
+    return some.dtype == others.dtype and torch.equal(some.view(whole), others.view(whole))
 
 
 def _number_problems(x: Tensor, y: Tensor) -> list[Problem]:
