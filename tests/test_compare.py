@@ -17,10 +17,12 @@ from own_study import no_drawing, without_digests
 from scipy import stats
 
 from harness import InvalidStudy, compare, load, report, run
-from harness.inference.exploration.paired_difference import paired_difference
+from harness.inference.exploration.paired_difference import RATES, paired_difference
 from harness.reporting import comparison_tables
 from harness.reporting.comparison import Comparison
+from harness.reporting.comparison import compare as compare_results
 from harness.reporting.comparison_text import text
+from harness.settings.metrics import METRICS, Metric
 
 STUDY = """import torch
 from math import inf
@@ -236,6 +238,48 @@ def test_seeds_that_are_copies_are_no_replicates() -> None:
     assert (found.per_seed, found.n_copies) == ({0: 2.0, 2: 1.0}, 1)
 
 
+OWN_RATE = """from pathlib import Path
+from harness import Diagnostics, Measure, Study, Sweep
+from harness.models import DropoutNet
+from harness.optimizers import SGD
+from harness.tasks import Images
+
+def rose(curve):
+    \"\"\"Whether the last loss is above the first.\"\"\"
+    return float(curve["loss"].iloc[-1] > curve["loss"].iloc[0])
+
+study = Study(
+    name="one", task=Images("digits", train_size=40), model=DropoutNet([4]), optimizer=SGD(0.01), batch_size=4, steps=4, seeds=8,
+    metrics=Diagnostics(measures=[Measure(rose, "share of runs", "lower")]),
+)
+"""
+
+
+@pytest.mark.slow
+def test_a_users_own_rate_is_one_in_a_folder_too(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text(OWN_RATE)
+    launch(tmp_path)
+    launch(tmp_path, "name=two", "optimizer.lr=0.02")
+    del METRICS["rose"]  # as in a process that did not run the study file
+    one, two = (tmp_path / "results" / name for name in ("one", "two"))
+    x, y = (confirmed(folder).set_index("seed")["rose"] for folder in (one, two))
+    assert 0 < x.mean() < 1
+    (found,) = load(one).compare(load(two), ["rose"]).to_dict("records")
+    rates = {"a": x.mean(), "b": y.mean(), "difference": (y - x).mean(), "better": "lower", "method": RATES}
+    assert {name: found[name] for name in rates} == rates
+    for folder in (one, two):
+        (without_digests(folder) / "metrics.json").unlink()  # as older versions wrote it
+    found = compare_results(load(one), load(two), ["rose"])
+    assert (found.unknown, found.cells["better"].tolist()) == (["rose"], [""])
+    assert "What rose means is not known, since A and B do not say" in compared(one, two, "--metric", "rose").output
+    loss = {"rose": vars(Metric("", "loss", "lower", "stability", examples=""))}
+    rate = {"rose": vars(Metric("", "share of runs", "lower", "stability", examples=""))}
+    for folder, means in ((one, loss), (two, rate)):
+        (folder / "metrics.json").write_text(json.dumps(means))
+    said = compared(one, two, "--metric", "rose")
+    assert said.exit_code == 2 and "rose: means something else in each of both" in said.output
+
+
 # --- a report with a baseline ---------------------------------------------------------------------------------------
 
 
@@ -306,7 +350,7 @@ def test_long_settings_are_cut_where_they_are_printed_and_still_told_apart() -> 
     ]
     settings = pd.DataFrame(rows, columns=["setting", "a", "b"])
     none = {"a": [], "b": []}
-    found = Comparison(settings, [], none, none, pd.DataFrame({"metric": []}), pd.DataFrame(), [], 0, 0)
+    found = Comparison(settings, [], none, none, pd.DataFrame({"metric": []}), pd.DataFrame(), [], [], [], 0, 0)
     one = other = SimpleNamespace(folder=Path("x"), runs=settings)
     lines = text(found, one, other).split("Settings that differ, A → B:\n")[1].splitlines()[:3]  # type: ignore[arg-type]
     assert max(map(len, lines)) < 160

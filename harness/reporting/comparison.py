@@ -16,7 +16,7 @@ from harness.inference.outcomes import Outcome, in_bits
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.bits import same_bits
 from harness.settings.levels import in_words, label, spelled
-from harness.settings.metrics import METRICS
+from harness.settings.metrics import Metric, shipped
 
 if TYPE_CHECKING:
     from harness.reporting.results import Results
@@ -47,6 +47,8 @@ class Comparison:
         verdicts: one row per claim of either: `title`, for each side `verdict`, `label`, `estimate`, `low`, `high`, and `why`
             they may differ.
         unmeasured: metrics of claims that only one of both has recorded.
+        unlike: metrics of claims that mean something else in each of both, in unit, direction or group.
+        unknown: metrics that are compared, of which neither says what they mean, as older versions wrote no file of it.
         n_common: runs that both have.
         n_same: those of them that are the same to the bit.
     """
@@ -58,6 +60,8 @@ class Comparison:
     cells: pd.DataFrame
     verdicts: pd.DataFrame
     unmeasured: list[str]
+    unlike: list[str]
+    unknown: list[str]
     n_common: int
     n_same: int
 
@@ -81,26 +85,32 @@ def compare(a: "Results", b: "Results", metrics: Sequence[str] | None = None) ->
         metrics: that are compared; None for those of both studies' claims, or test loss and error where there are none.
 
     Raises:
-        InvalidStudy: they are the same folder, a metric is not recorded by both, or a cell has several runs of a seed.
+        InvalidStudy: they are the same folder, a metric is not recorded by both or not the same in both, or a cell has several
+            runs of a seed.
     """
     if a.folder.resolve() == b.folder.resolve():
         raise InvalidStudy([Problem(str(b.folder), "is the folder that it would be compared with")])
     sides = _side(a), _side(b)
-    chosen, unmeasured = _metrics(a, b, metrics)
+    known = shipped() | a.metrics | b.metrics
+    chosen, unmeasured, unlike = _metrics(a, b, metrics)
+    unknown = [name for name in chosen if name not in known]
     common, only = _paths(*sides)
     pairs, alone = _pairs(*sides, common)
     curves = [_curves(side) for side in sides]
     rows, n_common, n_same = [], 0, 0
     for levels, (before, after) in pairs:
         seeds = sorted(set(before["seed"]) & set(after["seed"]))
-        same = sum(_same(before, after, seed, curves) for seed in seeds)
+        same = sum(_same(before, after, seed, curves, known) for seed in seeds)
         n_common, n_same = n_common + len(seeds), n_same + same
-        for metric, better in chosen.items():
-            rows.append(levels | _row(metric, better, before, after) | {"n_same": same})
+        rows += [
+            levels | _row(name, _better(name, a, b, known), before, after, known) | {"n_same": same} for name in chosen
+        ]
     head = [*common, *only["a"], *only["b"], "metric", "better", "n", "n_a", "n_b", "n_same"]
     cells = pd.DataFrame(rows)
     cells = cells[head + [name for name in cells if name not in head]] if rows else pd.DataFrame(columns=head)
-    return Comparison(_settings(a, b), common, only, alone, cells, _verdicts(a, b), unmeasured, n_common, n_same)
+    return Comparison(
+        _settings(a, b), common, only, alone, cells, _verdicts(a, b), unmeasured, unlike, unknown, n_common, n_same
+    )
 
 
 def _side(results: "Results") -> Side:
@@ -156,17 +166,35 @@ def _pairs(
     }
 
 
-def _metrics(a: "Results", b: "Results", wanted: Sequence[str] | None) -> tuple[dict[str, Better], list[str]]:
-    """The metrics to compare with the good direction of each, and those of claims that only one has."""
-    recorded = [_recorded(results) for results in (a, b)]
+def _metrics(a: "Results", b: "Results", wanted: Sequence[str] | None) -> tuple[list[str], list[str], list[str]]:
+    """The metrics to compare, those of claims that only one has, and those of claims that mean something else in each."""
+    recorded, unlike = [_recorded(results) for results in (a, b)], _unlike(a, b)
     if wanted is not None:
         both = [name for name in recorded[0] if name in recorded[1]]
-        if unknown := [name for name in dict.fromkeys(wanted) if name not in both]:
-            raise InvalidStudy([_unknown(name, a, b, recorded, both) for name in unknown])
-        return {name: _better(name, a, b) for name in wanted}, []
+        wanted = list(dict.fromkeys(wanted))
+        found = [_unknown(name, a, b, recorded, both) for name in wanted if name not in both]
+        found += [
+            Problem("--metric", "means something else in each of both", name) for name in wanted if name in unlike
+        ]
+        if found:
+            raise InvalidStudy(found)
+        return wanted, [], []
     claimed = list(dict.fromkeys([*a.verdicts["metric"], *b.verdicts["metric"]])) or list(DEFAULT_METRICS)
     there = [name for name in claimed if all(name in names for names in recorded)]
-    return {name: _better(name, a, b) for name in there}, [name for name in claimed if name not in there]
+    return (
+        [name for name in there if name not in unlike],
+        [name for name in claimed if name not in there],
+        [name for name in there if name in unlike],
+    )
+
+
+def _unlike(a: "Results", b: "Results") -> list[str]:
+    """The studies' own metrics of which the two say something else in what numbers are judged by."""
+
+    def said(metric: Metric) -> tuple[Any, ...]:
+        return metric.unit, metric.better, metric.group
+
+    return [name for name in a.metrics if name in b.metrics and said(a.metrics[name]) != said(b.metrics[name])]
 
 
 def _unknown(name: str, a: "Results", b: "Results", recorded: list[list[str]], both: list[str]) -> Problem:
@@ -178,22 +206,24 @@ def _unknown(name: str, a: "Results", b: "Results", recorded: list[list[str]], b
 
 def _recorded(results: "Results") -> list[str]:
     """The columns of runs that are metrics: ours, and what else is a number and no setting."""
-    runs = results.runs
+    runs, known = results.runs, shipped()
     numbers = (n for n in runs if pd.api.types.is_numeric_dtype(runs[n]) and n not in (*NO_METRICS, *results.study))
-    return [str(name) for name in numbers if name in METRICS or "." not in str(name)]
+    return [str(name) for name in numbers if name in known or "." not in str(name)]
 
 
-def _better(metric: str, a: "Results", b: "Results") -> Better:
-    """Which direction is good: of a user's own metric, known to its study alone, as a claim says."""
-    if metric in METRICS:
-        return METRICS[metric].better
+def _better(metric: str, a: "Results", b: "Results", known: Mapping[str, Metric]) -> Better:
+    """Which direction is good: of a metric of which nothing else is known, as a claim says."""
+    if metric in known:
+        return known[metric].better
     claims = pd.concat([a.verdicts, b.verdicts])
     said = set(claims.loc[claims["metric"] == metric, "better"]) - {""}
     return "lower" if said == {"lower"} else "higher" if said == {"higher"} else None
 
 
-def _row(metric: str, better: Better, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
-    found = asdict(paired_difference(metric, better, before, after))
+def _row(
+    metric: str, better: Better, before: pd.DataFrame, after: pd.DataFrame, known: Mapping[str, Metric]
+) -> dict[str, Any]:
+    found = asdict(paired_difference(metric, better, before, after, known.get(metric)))
     counts = {
         f"n_{status}_{side}": int((runs["status"] == status).sum())
         for status in STATUSES
@@ -214,10 +244,17 @@ def _curves(side: Side) -> dict[Any, pd.DataFrame]:
     return dict(iter(curves.groupby(["trial", "seed"])))
 
 
-def _same(before: pd.DataFrame, after: pd.DataFrame, seed: int, curves: list[dict[Any, pd.DataFrame]]) -> bool:
+def _same(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    seed: int,
+    curves: list[dict[Any, pd.DataFrame]],
+    known: Mapping[str, Metric],
+) -> bool:
     """Whether the runs of a seed are the same to the bit in status, steps, every metric of a run's own, and curve."""
     shared = [str(name) for name in before if name in after]
-    names = ["status", *(name for name in shared if name == "steps_done" or _of_a_run(name))]
+    own = [name for name in shared if name in known and not known[name].across_runs]
+    names = ["status", *(name for name in shared if name == "steps_done" or name in own)]
     rows = [runs[runs["seed"] == seed].iloc[0] for runs in (before, after)]
     one, other = (found.get((row["trial"], seed)) for found, row in zip(curves, rows, strict=True))
     if all(curves) and (one is None) != (other is None):
@@ -227,10 +264,6 @@ def _same(before: pd.DataFrame, after: pd.DataFrame, seed: int, curves: list[dic
         one, other = one[columns], other[columns]
     first, second = (Outcome(dict(row[names]), curve) for row, curve in zip(rows, (one, other), strict=True))
     return in_bits(first, second) is None
-
-
-def _of_a_run(name: str) -> bool:
-    return name in METRICS and not METRICS[name].across_runs
 
 
 def _settings(a: "Results", b: "Results") -> pd.DataFrame:

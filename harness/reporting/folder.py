@@ -15,6 +15,7 @@ FILES = {
     "pairs.csv": "All pairs of levels of every factor, by metric, with exact p-values and q-values: exploratory.",
     "claims.json": "The verdict on each claim, with estimate, interval, every seed's difference and how it stands to the record.",
     "counts.json": "How many runs there are, by phase and how they ended, how many the whole study has, and digests by which `harness.load` knows that its files belong together.",
+    "metrics.json": "What each of the study's own metrics means: unit, good direction, what it is measured on.",
     "claims_registered.json": "The record of claims: when each was made, and what was known then.",
     "figures/*.svg": "Each figure.",
     "figures/*.png": "The same for slides.",

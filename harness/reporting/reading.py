@@ -13,6 +13,7 @@ from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
 from harness.reporting.tables import COUNTS
 from harness.reporting.whole import REMEDY, check_unchanged
 from harness.settings import InvalidStudy, Problem
+from harness.settings.metrics import Metric
 
 RUN_COLUMNS = ("trial", "seed", "phase", "status")
 TEXTS = ("title", "metric", "verdict", "label", "sentence")
@@ -134,6 +135,11 @@ def counts_of(path: Path) -> dict[str, Any]:
     """How many runs there are and there should be, and digests of the files, which an older version did not note."""
     content = json_of(path)
     return content | {"expected runs": int(content["expected runs"]), "digests": dict(content.get("digests", {}))}
+
+
+def metrics_of(path: Path) -> dict[str, Metric]:
+    """What a study's own metrics mean, by name."""
+    return {name: Metric(**fields) for name, fields in json_of(path).items()}
 
 
 def json_of(path: Path) -> dict[str, Any]:
