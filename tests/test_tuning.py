@@ -24,7 +24,7 @@ from harness.ledger.records.finished import WORST
 from harness.ledger.trial_runs import n_runs, n_steps, runs_of
 from harness.models import DropoutNet
 from harness.optimizers import SGD
-from harness.reporting.tuning import remarks
+from harness.reporting.tuning import at_shared_values, remarks
 from harness.settings import InvalidStudy
 from harness.tasks import Images
 
@@ -220,6 +220,14 @@ def test_both_arms_are_compared_at_each_shared_value() -> None:
     ]
     np.testing.assert_allclose(found["difference"], expected)
     assert found["optimizer.lr"].tolist() == [0.01, 0.1, 1.0] and set(found["n"]) == {2}
+
+
+def test_two_claims_of_one_title_have_a_row_each() -> None:
+    contrary = CLAIM.replace(treatment=CLAIM.baseline, baseline=CLAIM.treatment)
+    study = make(claims=[CLAIM, contrary])
+    rows = at_shared_values(study, selected(study, grid(TWO))).rows
+    assert [row[0] for row in rows] == [CLAIM.title] * 2
+    assert rows[0][3].removeprefix("−") == rows[1][3].removeprefix("−") and rows[0][3] != rows[1][3]
 
 
 def test_at_a_shared_value_a_claim_has_its_own_estimate() -> None:

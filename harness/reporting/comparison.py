@@ -285,10 +285,10 @@ def _texts(study: Mapping[str, Any]) -> dict[str, str]:
 
 def _verdicts(a: "Results", b: "Results") -> pd.DataFrame:
     """The claims of both, those of `a` first; of equal titles the first beside the first."""
-    numbered = [{(t, k): row for (t, k), row in _numbered(results.verdicts)} for results in (a, b)]
+    of_both = [dict(numbered(results.verdicts)) for results in (a, b)]
     rows = []
-    for title, k in dict.fromkeys([*numbered[0], *numbered[1]]):
-        found = [claims.get((title, k)) for claims in numbered]
+    for title, k in dict.fromkeys([*of_both[0], *of_both[1]]):
+        found = [claims.get((title, k)) for claims in of_both]
         row: dict[str, Any] = {"title": title}
         for side, claim in zip("ab", found, strict=True):
             for name in VERDICT:
@@ -298,7 +298,8 @@ def _verdicts(a: "Results", b: "Results") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["title", *names, "why"])
 
 
-def _numbered(verdicts: pd.DataFrame) -> list[tuple[tuple[str, int], "pd.Series[Any]"]]:
+def numbered(verdicts: pd.DataFrame) -> list[tuple[tuple[str, int], "pd.Series[Any]"]]:
+    """Each claim by its title and its place among those of that title."""
     places = verdicts.groupby("title").cumcount().tolist()
     return [((row["title"], place), row) for place, (_, row) in zip(places, verdicts.iterrows(), strict=True)]
 

@@ -118,7 +118,7 @@ def at_shared_values(study: Study, runs: pd.DataFrame) -> Table:
         for c in columns
     ]
     rows = []
-    for (claim, metric), of_claim in found.groupby(["claim", "metric"], sort=False):
+    for (_, claim, metric), of_claim in found.groupby(["number", "claim", "metric"], sort=False):
         by_point = {tuple(row[path] for path in paths): row for row in of_claim.to_dict("records")}
         differences = [_difference(by_point[c]["difference"]) if c in by_point else "–" for c in columns]
         rows.append([str(claim), str(metric), str(of_claim["n"].max()), *differences])
