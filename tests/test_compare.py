@@ -15,14 +15,23 @@ import pytest
 from click.testing import CliRunner, Result
 from own_study import no_drawing, without_digests
 from scipy import stats
+from test_tuning import CLAIM, TWO, grid, make
 
-from harness import InvalidStudy, compare, load, report, run
+from harness import InvalidStudy, Sweep, compare, load, report, run
 from harness.inference.exploration.paired_difference import RATES, paired_difference
-from harness.reporting import comparison_tables
+from harness.inference.families import judge_registered
+from harness.inference.selection import selected
+from harness.reporting import comparison, comparison_tables
 from harness.reporting.comparison import Comparison
 from harness.reporting.comparison import compare as compare_results
 from harness.reporting.comparison_text import text
+from harness.reporting.formats import claims_json
+from harness.reporting.reading import verdicts_of
 from harness.settings.metrics import METRICS, Metric
+from harness.study import Estimated, Trend
+from harness.study.registration import registrations
+
+TREND = Trend("t", metric="test_loss", better="lower", smallest_effect=0.1, factor="model.dropout")
 
 STUDY = """import torch
 from math import inf
@@ -238,6 +247,43 @@ def test_seeds_that_are_copies_are_no_replicates() -> None:
     assert (found.per_seed, found.n_copies) == ({0: 2.0, 2: 1.0}, 1)
 
 
+def claimed(claim: Estimated, folder: Path) -> SimpleNamespace:
+    """Of results what their claims.json says of one claim, on the same runs."""
+    study = make(batch_size=Sweep(8, 16), claims=[claim])
+    runs = selected(
+        study, pd.concat([grid(TWO, batch_size=8), grid(TWO, batch_size=16).assign(trial=lambda t: t["trial"] + 6)])
+    )
+    file = folder / "claims.json"
+    file.write_bytes(claims_json(judge_registered(study, runs, registrations(study, ()))))
+    return SimpleNamespace(verdicts=verdicts_of(file, runs))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (CLAIM, CLAIM.replace(across="each"), "across: average → each"),
+        (CLAIM, CLAIM.replace(least_clipped=0.5), "least_clipped: 0.01 → 0.5"),
+        (TREND, TREND.replace(shape="monotone"), "shape: linear → monotone"),
+        (TREND, TREND.replace(at={"batch_size": 8}), "at: nothing → batch_size = 8, over: batch_size = 8, 16 → nothing"),
+    ],
+)  # fmt: skip
+def test_verdicts_on_another_claim_say_so_whatever_it_is_in(
+    was: Estimated, now: Estimated, said: str, tmp_path: Path
+) -> None:
+    before, after = claimed(was, tmp_path), claimed(now, tmp_path)
+    (row,) = comparison._verdicts(before, after).to_dict("records")  # type: ignore[arg-type]  # all that it reads
+    assert row["why"].startswith("another claim, ") and said in row["why"]
+    (row,) = comparison._verdicts(before, before).to_dict("records")  # type: ignore[arg-type]
+    assert row["why"] == ""
+
+
+def test_of_a_claim_of_an_older_version_it_is_said_that_not_all_is_known(tmp_path: Path) -> None:
+    before, after = claimed(TREND, tmp_path), claimed(TREND.replace(shape="monotone"), tmp_path)
+    before.verdicts["form"], before.verdicts["verdict"] = None, "refuted"
+    (row,) = comparison._verdicts(before, after).to_dict("records")  # type: ignore[arg-type]
+    assert "whether they are one claim in all is not known, since an older version wrote one of them" in row["why"]
+
+
 OWN_RATE = """from pathlib import Path
 from harness import Diagnostics, Measure, Study, Sweep
 from harness.models import DropoutNet
@@ -249,7 +295,7 @@ def rose(curve):
     return float(curve["loss"].iloc[-1] > curve["loss"].iloc[0])
 
 study = Study(
-    name="one", task=Images("digits", train_size=40), model=DropoutNet([4]), optimizer=SGD(0.01), batch_size=4, steps=4, seeds=8,
+    name="one", task=Images("digits", train_size=40), model=DropoutNet(hidden=[4]), optimizer=SGD(0.01), batch_size=4, steps=4, seeds=8,
     metrics=Diagnostics(measures=[Measure(rose, "share of runs", "lower")]),
 )
 """
@@ -277,7 +323,7 @@ def test_a_users_own_rate_is_one_in_a_folder_too(tmp_path: Path) -> None:
     for folder, means in ((one, loss), (two, rate)):
         (folder / "metrics.json").write_text(json.dumps(means))
     said = compared(one, two, "--metric", "rose")
-    assert said.exit_code == 2 and "rose: means something else in each of both" in said.output
+    assert said.exit_code == 2 and "means something else in each of both (got rose)" in said.output
 
 
 # --- a report with a baseline ---------------------------------------------------------------------------------------

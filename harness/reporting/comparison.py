@@ -15,7 +15,7 @@ from harness.inference.exploration.paired_difference import paired_difference
 from harness.inference.outcomes import Outcome, in_bits
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.bits import same_bits
-from harness.settings.levels import in_words, label, spelled
+from harness.settings.levels import in_short, in_words, label, spelled
 from harness.settings.metrics import Metric, shipped
 
 if TYPE_CHECKING:
@@ -308,23 +308,30 @@ def _why(a: "pd.Series[Any] | None", b: "pd.Series[Any] | None") -> str:
     """What differs between the verdicts on a claim and could explain why these do, in words; "" for nothing."""
     if a is None or b is None:
         return f"only {'B' if a is None else 'A'} has this claim"
-    said = [
-        f"{name}: {_shown(a[name])} → {_shown(b[name])}" for name in CLAIM_FIELDS if _shown(a[name]) != _shown(b[name])
-    ]
+    changed = any(not same_bits(a[name], b[name]) for name in VERDICT)
+    forms = a["form"], b["form"]
+    one, other = ({name: row[name] for name in CLAIM_FIELDS} for row in (a, b)) if None in forms else forms
+    fields = [(name, *(_shown(claim.get(name)) for claim in (one, other))) for name in dict.fromkeys([*one, *other])]
+    said = [f"{name}: {before} → {after}" for name, before, after in fields if before != after]
     said = [f"another claim, {', '.join(said)}"] if said else []
+    if None in forms and changed:
+        said.append("whether they are one claim in all is not known, since an older version wrote one of them")
     for name, words in CIRCUMSTANCES.items():
         if not same_bits(a[name], b[name]):
             said.append(f"{words}: {_shown(a[name])} → {_shown(b[name])}")
+    explained = bool(said)
     both = sorted(set(a["per_seed"]) & set(b["per_seed"]))
     if both:
         moved = sum(not same_bits(a["per_seed"][seed], b["per_seed"][seed]) for seed in both)
         said.append(f"its difference is another one in {moved} of {len(both)} seeds in common" if moved else
                     f"its difference is the same in all {len(both)} seeds in common")  # fmt: skip
-    changed = any(not same_bits(a[name], b[name]) for name in VERDICT)
-    return "; ".join(said) if changed or said[:-1] else ""
+    return "; ".join(said) if changed or explained else ""
 
 
 def _shown(value: Any) -> str:
+    if value is None or value == {}:
+        return "nothing"
     if isinstance(value, dict):
-        return in_words(value)
+        each = {path: in_short(path, level) if isinstance(level, list) else level for path, level in value.items()}
+        return in_words(each)
     return label("", value) if isinstance(value, float) else str(value)
