@@ -272,7 +272,7 @@ def test_a_choice_at_an_end_of_the_range_and_unfinished_training_are_said() -> N
         "The largest optimizer.lr tried, 1, was best in 4 of 4 runs" in text
         and "4 of 4 runs (2 of 2 at model.dropout = 0; 2 of 2 at model.dropout = 0.5): a wider" in text
     )
-    assert "the last validation loss was the least in 4 of 4 runs" in text
+    assert "the last validation loss was the least in 4 of 4 finished runs" in text
     once = make(evaluations=1)
     assert "Still improving" not in " ".join(remarks(once, selected(once, runs))), "the only one is always the last"
 

@@ -104,7 +104,7 @@ def _unfinished(study: Study, runs: pd.DataFrame) -> Iterator[str]:
     last, n = still_improving(study, runs)
     if last:
         yield (
-            f"Still improving at the end: the last validation loss was the least in {last:,} of {counted(n, 'run')}. "
+            f"Still improving at the end: the last validation loss was the least in {last:,} of {counted(n, 'finished run')}. "
             "Longer training may change what is said."
         )
 
