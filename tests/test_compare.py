@@ -15,12 +15,23 @@ import pytest
 from click.testing import CliRunner, Result
 from own_study import no_drawing, without_digests
 from scipy import stats
+from test_tuning import CLAIM, TWO, grid, make
 
-from harness import InvalidStudy, compare, load, report, run
-from harness.inference.exploration.paired_difference import paired_difference
-from harness.reporting import comparison_tables
+from harness import InvalidStudy, Sweep, compare, load, report, run
+from harness.inference.exploration.paired_difference import RATES, paired_difference
+from harness.inference.families import judge_registered
+from harness.inference.selection import selected
+from harness.reporting import comparison, comparison_tables
 from harness.reporting.comparison import Comparison
+from harness.reporting.comparison import compare as compare_results
 from harness.reporting.comparison_text import text
+from harness.reporting.formats import claims_json
+from harness.reporting.reading import verdicts_of
+from harness.settings.metrics import METRICS, Metric
+from harness.study import Estimated, Trend
+from harness.study.registration import registrations
+
+TREND = Trend("t", metric="test_loss", better="lower", smallest_effect=0.1, factor="model.dropout")
 
 STUDY = """import torch
 from math import inf
@@ -236,6 +247,85 @@ def test_seeds_that_are_copies_are_no_replicates() -> None:
     assert (found.per_seed, found.n_copies) == ({0: 2.0, 2: 1.0}, 1)
 
 
+def claimed(claim: Estimated, folder: Path) -> SimpleNamespace:
+    """Of results what their claims.json says of one claim, on the same runs."""
+    study = make(batch_size=Sweep(8, 16), claims=[claim])
+    runs = selected(
+        study, pd.concat([grid(TWO, batch_size=8), grid(TWO, batch_size=16).assign(trial=lambda t: t["trial"] + 6)])
+    )
+    file = folder / "claims.json"
+    file.write_bytes(claims_json(judge_registered(study, runs, registrations(study, ()))))
+    return SimpleNamespace(verdicts=verdicts_of(file, runs))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        (CLAIM, CLAIM.replace(across="each"), "across: average → each"),
+        (CLAIM, CLAIM.replace(least_clipped=0.5), "least_clipped: 0.01 → 0.5"),
+        (TREND, TREND.replace(shape="monotone"), "shape: linear → monotone"),
+        (TREND, TREND.replace(at={"batch_size": 8}), "at: nothing → batch_size = 8, over: batch_size = 8, 16 → nothing"),
+    ],
+)  # fmt: skip
+def test_verdicts_on_another_claim_say_so_whatever_it_is_in(
+    was: Estimated, now: Estimated, said: str, tmp_path: Path
+) -> None:
+    before, after = claimed(was, tmp_path), claimed(now, tmp_path)
+    (row,) = comparison._verdicts(before, after).to_dict("records")  # type: ignore[arg-type]  # all that it reads
+    assert row["why"].startswith("another claim, ") and said in row["why"]
+    (row,) = comparison._verdicts(before, before).to_dict("records")  # type: ignore[arg-type]
+    assert row["why"] == ""
+
+
+def test_of_a_claim_of_an_older_version_it_is_said_that_not_all_is_known(tmp_path: Path) -> None:
+    before, after = claimed(TREND, tmp_path), claimed(TREND.replace(shape="monotone"), tmp_path)
+    before.verdicts["form"], before.verdicts["verdict"] = None, "refuted"
+    (row,) = comparison._verdicts(before, after).to_dict("records")  # type: ignore[arg-type]
+    assert "whether they are one claim in all is not known, since an older version wrote one of them" in row["why"]
+
+
+OWN_RATE = """from pathlib import Path
+from harness import Diagnostics, Measure, Study, Sweep
+from harness.models import DropoutNet
+from harness.optimizers import SGD
+from harness.tasks import Images
+
+def rose(curve):
+    \"\"\"Whether the last loss is above the first.\"\"\"
+    return float(curve["loss"].iloc[-1] > curve["loss"].iloc[0])
+
+study = Study(
+    name="one", task=Images("digits", train_size=40), model=DropoutNet(hidden=[4]), optimizer=SGD(0.01), batch_size=4, steps=4, seeds=8,
+    metrics=Diagnostics(measures=[Measure(rose, "share of runs", "lower")]),
+)
+"""
+
+
+@pytest.mark.slow
+def test_a_users_own_rate_is_one_in_a_folder_too(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text(OWN_RATE)
+    launch(tmp_path)
+    launch(tmp_path, "name=two", "optimizer.lr=0.02")
+    del METRICS["rose"]  # as in a process that did not run the study file
+    one, two = (tmp_path / "results" / name for name in ("one", "two"))
+    x, y = (confirmed(folder).set_index("seed")["rose"] for folder in (one, two))
+    assert 0 < x.mean() < 1
+    (found,) = load(one).compare(load(two), ["rose"]).to_dict("records")
+    rates = {"a": x.mean(), "b": y.mean(), "difference": (y - x).mean(), "better": "lower", "method": RATES}
+    assert {name: found[name] for name in rates} == rates
+    for folder in (one, two):
+        (without_digests(folder) / "metrics.json").unlink()  # as older versions wrote it
+    found = compare_results(load(one), load(two), ["rose"])
+    assert (found.unknown, found.cells["better"].tolist()) == (["rose"], [""])
+    assert "What rose means is not known, since A and B do not say" in compared(one, two, "--metric", "rose").output
+    loss = {"rose": vars(Metric("", "loss", "lower", "stability", examples=""))}
+    rate = {"rose": vars(Metric("", "share of runs", "lower", "stability", examples=""))}
+    for folder, means in ((one, loss), (two, rate)):
+        (folder / "metrics.json").write_text(json.dumps(means))
+    said = compared(one, two, "--metric", "rose")
+    assert said.exit_code == 2 and "means something else in each of both (got rose)" in said.output
+
+
 # --- a report with a baseline ---------------------------------------------------------------------------------------
 
 
@@ -306,7 +396,7 @@ def test_long_settings_are_cut_where_they_are_printed_and_still_told_apart() -> 
     ]
     settings = pd.DataFrame(rows, columns=["setting", "a", "b"])
     none = {"a": [], "b": []}
-    found = Comparison(settings, [], none, none, pd.DataFrame({"metric": []}), pd.DataFrame(), [], 0, 0)
+    found = Comparison(settings, [], none, none, pd.DataFrame({"metric": []}), pd.DataFrame(), [], [], [], 0, 0)
     one = other = SimpleNamespace(folder=Path("x"), runs=settings)
     lines = text(found, one, other).split("Settings that differ, A → B:\n")[1].splitlines()[:3]  # type: ignore[arg-type]
     assert max(map(len, lines)) < 160

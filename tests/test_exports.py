@@ -18,13 +18,16 @@ from harness.engine import setup
 from harness.engine.diagnostics import setting
 from harness.inference.families import judge_registered
 from harness.inference.verdict import Verdict
+from harness.lead.terminal.verdict_lines import interval_of
 from harness.ledger.records.tables import GatheredCurves, LevelColumns
 from harness.models import DropoutNet, SimpleRNN, mlp, rnn
 from harness.optimizers import SGD, AdamW
 from harness.reporting.exports import exports, latex
 from harness.reporting.exports.bibliography import CHOICES, CLASSES, SETTINGS, bibtex
+from harness.reporting.exports.numbers import claim_numbers
 from harness.reporting.exports.references import REFERENCES, entry
 from harness.reporting.folder import FILES
+from harness.reporting.page.answers import _rests_on
 from harness.reporting.page.content import Table
 from harness.reporting.tables import counts, sort_runs, summarize
 from harness.settings import schedules
@@ -51,6 +54,18 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFram
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
     return folder, runs, verdicts
+
+
+# --- levels ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("level", "said"), [(0.95, "95.0"), (1 - 0.05 / 3, "98.3"), (1 - 0.05 / 16 / 11, "99.97")])
+def test_no_level_is_100_percent(level: float, said: str) -> None:
+    """The first look of a family of eleven claims leaves .028 %."""
+    verdict = Verdict("x", "test_loss", "supported", "", "", estimate=1.0, low=0.5, high=1.5, level=level, n=6)
+    assert f"at level {said}%," in interval_of(verdict)
+    assert claim_numbers(verdict)["level"] == f"{said} %"
+    assert f", {said.removesuffix('.0')} % interval." in _rests_on(verdict)
 
 
 # --- summary --------------------------------------------------------------------------------------------------------

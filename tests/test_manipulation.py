@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
 from made_runs import INF, claim, judged, make_runs, plan_for, spelled, verdict
+from test_design import make
 
-from harness import Early
+from harness import Early, Tune
 from harness.clipping import GlobalNorm, Value
 from harness.inference import verdicts
+from harness.inference.plan import Plan
+from harness.optimizers import SGD
 from harness.study import Equivalence, Threshold, Trend
 
 CONTROL, TREATED = [2.0, 2.1, 1.9, 2.0, 2.2, 2.1], [1.0, 1.0, 1.0, 1.1, 1.1, 1.0]
@@ -198,13 +202,21 @@ def test_a_best_rate_at_an_end_of_its_range_decides_nothing(chosen: list[float],
     assert said in found.sentence
 
 
-def test_a_study_that_is_widened_already_is_not_told_to_be():
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "; `--widen` goes on there."),
+        ({"widen": True}, "; the study's command goes on there."),
+        ({"optimizer": SGD(lr=Tune(0.1, 1.0), momentum=Tune(0.0, 0.9))}, "."),
+        ({"tune": "shared", "sampler": "tpe"}, "."),
+        ({"tune": "shared", "objective": ("validation_loss", "update_ratio")}, "."),
+    ],
+)
+def test_of_a_best_rate_at_an_end_it_is_said_what_goes_on_there_if_anything_does(settings: dict[str, Any], said: str):
     runs = swept_rates([1.0] * 6, [0.1, 0.3, 1.0])
     plan = plan_for(runs, rates=["optimizer.lr"], looks=[6])
-    for widens in (False, True):
-        (found,) = verdicts.judge([claim()], runs, replace(plan, widens=widens))
-        assert "nobody knows what the arm can reach" in found.sentence
-        assert ("`--widen` goes on there" in found.sentence) == (not widens)
+    (found,) = verdicts.judge([claim()], runs, replace(plan, no_wider=Plan.of(make(**settings)).no_wider))
+    assert f"nobody knows what the arm can reach{said}" in found.sentence
 
 
 def test_two_rates_have_no_inside():

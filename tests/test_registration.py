@@ -742,4 +742,4 @@ def test_a_form_that_is_none_is_no_chain(damage: dict[str, Any]):
     assert "is no chain of entries" in problems(of_before(damaged))[0]
 
 
-BLANK = {"registered": None, "registration": "", "registered_at": None, "planned_seeds": None}
+BLANK = {"registered": None, "registration": "", "registered_at": None, "planned_seeds": None, "form": None}

@@ -9,6 +9,8 @@ from click.testing import CliRunner, Result
 from own_study import MINE, no_drawing, without_digests
 
 from harness.__main__ import main
+from harness.audit.reproduce import differences
+from harness.reporting.results import Results
 
 pytestmark = pytest.mark.slow
 
@@ -79,3 +81,14 @@ def test_what_cannot_be_compared_is_refused_before_anything_trains(tmp_path: Pat
     assert lacking.exit_code == 2 and "no such folder" in lacking.output and not (tmp_path / "again").exists()
     same = reproduced(tmp_path, "--results", str(tmp_path / "results"))
     assert same.exit_code == 2 and "--results: must be another folder than" in same.output
+
+
+def test_of_two_claims_of_one_title_each_is_set_beside_its_own() -> None:
+    def of(*verdicts: str) -> Results:
+        runs = pd.DataFrame({"trial": [], "seed": []})
+        return Results(Path(), runs, runs, pd.DataFrame({"title": "x", "verdict": verdicts}), {})
+
+    assert differences(of("supported", "refuted"), of("inconclusive", "refuted")) == (
+        False,
+        ["“x” is undecided, was supported", "0 of 0 runs the same in every bit"],
+    )

@@ -24,7 +24,7 @@ from harness.ledger.records.finished import WORST
 from harness.ledger.trial_runs import n_runs, n_steps, runs_of
 from harness.models import DropoutNet
 from harness.optimizers import SGD
-from harness.reporting.tuning import remarks
+from harness.reporting.tuning import at_shared_values, remarks
 from harness.settings import InvalidStudy
 from harness.tasks import Images
 
@@ -222,6 +222,14 @@ def test_both_arms_are_compared_at_each_shared_value() -> None:
     assert found["optimizer.lr"].tolist() == [0.01, 0.1, 1.0] and set(found["n"]) == {2}
 
 
+def test_two_claims_of_one_title_have_a_row_each() -> None:
+    contrary = CLAIM.replace(treatment=CLAIM.baseline, baseline=CLAIM.treatment)
+    study = make(claims=[CLAIM, contrary])
+    rows = at_shared_values(study, selected(study, grid(TWO))).rows
+    assert [row[0] for row in rows] == [CLAIM.title] * 2
+    assert rows[0][3].removeprefix("−") == rows[1][3].removeprefix("−") and rows[0][3] != rows[1][3]
+
+
 def test_at_a_shared_value_a_claim_has_its_own_estimate() -> None:
     """The verdict on the runs at one rate alone has the same number, whatever is claimed of them."""
     rng = np.random.default_rng(0)
@@ -262,11 +270,21 @@ def test_a_choice_at_an_end_of_the_range_and_unfinished_training_are_said() -> N
     text = " ".join(remarks(make(), selected(make(), runs)))
     assert (
         "The largest optimizer.lr tried, 1, was best in 4 of 4 runs" in text
-        and "model.dropout = 0; model.dropout = 0.5" in text
+        and "4 of 4 runs (2 of 2 at model.dropout = 0; 2 of 2 at model.dropout = 0.5): a wider" in text
     )
-    assert "the last validation loss was the least in 4 of 4 runs" in text
+    assert "the last validation loss was the least in 4 of 4 finished runs" in text
     once = make(evaluations=1)
     assert "Still improving" not in " ".join(remarks(once, selected(once, runs))), "the only one is always the last"
+
+
+def test_of_a_choice_at_an_end_both_counts_are_said() -> None:
+    """Without dropout 1 seed of 4 chooses the largest rate, with it 3."""
+    last = {(p, seed): 1.0 if seed < (1 if p == 0.0 else 3) else 0.1 for p in (0.0, 0.5) for seed in range(4)}
+    rates = (0.01, 0.1, 1.0)
+    runs = grid({(p, lr, s): abs(np.log10(lr / last[p, s])) + s for p in (0.0, 0.5) for lr in rates for s in range(4)})
+    study = make(seeds=4)
+    text = " ".join(remarks(study, selected(study, runs)))
+    assert "was best in 4 of 8 runs (3 of 4 at model.dropout = 0.5): a wider range may change" in text
 
 
 def test_other_values_in_the_two_arms_are_said() -> None:

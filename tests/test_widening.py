@@ -171,7 +171,7 @@ def test_what_the_setting_does_not_take_is_not_tried_and_that_is_said(
         ({"optimizer": SGD(lr=0.1)}, "nothing is tuned"),
         (
             {"optimizer": SGD(lr=Tune(0.1, 1.0), momentum=Tune(0.0, 0.9))},
-            "optimizer.lr and optimizer.momentum is tuned",
+            "optimizer.lr and optimizer.momentum are tuned",
         ),
         ({"optimizer": SGD(lr=0.1), "batch_size": Tune(8, 16)}, "batch_size is tuned in whole ones"),
         ({"tune": "shared", "sampler": "tpe"}, "sampler tpe adapts"),

@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.audit.recorded import Recorded
 from harness.inference.families import judge_registered
-from harness.inference.verdict import OF_REGISTRATION, as_json
+from harness.inference.verdict import OF_FORMS, OF_REGISTRATION, as_json
 from harness.ledger.claim_record import REGISTERED, chain_among
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import spelled, stored
@@ -39,7 +39,9 @@ def claims_that_differ(recorded: Recorded, folder: Path, *, exactly: bool) -> li
     registered = registrations(recorded.study, chain_among(folder))
     again = [json.loads(json.dumps(as_json(v))) for v in judge_registered(recorded.study, runs, registered)]
     if _are_older(there, folder):
-        again = [{name: value for name, value in claim.items() if name not in OF_REGISTRATION} for claim in again]
+        again = [_without(OF_REGISTRATION, claim) for claim in again]
+    if not any(name in claim for claim in there for name in OF_FORMS):
+        again = [_without(OF_FORMS, claim) for claim in again]
     if there and not any("estimand" in claim for claim in there):
         return [
             "was judged by the rules of before claims had estimands; `harness report` judges the recorded runs anew"
@@ -52,6 +54,12 @@ def claims_that_differ(recorded: Recorded, folder: Path, *, exactly: bool) -> li
         for name, value in new.items()
         if (exactly or name != "sentence") and not _same(old.get(name), value, 0.0 if exactly else ROUNDING)
     ]
+
+
+def _without(names: Sequence[str], claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict without some of its fields, nor those of what it was."""
+    left = {name: value for name, value in claim.items() if name not in names}
+    return left | ({"was": _without(names, left["was"])} if left.get("was") else {})
 
 
 def _verdicts(path: Path) -> list[dict[str, Any]]:

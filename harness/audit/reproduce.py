@@ -14,6 +14,7 @@ from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
 from harness.lead.terminal.displays import display_for
 from harness.ledger.environment import obstacles
+from harness.reporting.comparison import numbered
 from harness.reporting.reading import json_of, read
 from harness.reporting.results import Results, load
 from harness.settings import InvalidStudy, Problem
@@ -68,12 +69,13 @@ def _changes(file: Path) -> Changes:
 def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
     """Whether all verdicts are the same, and in words how much is."""
     before, now = (
-        dict(zip(r.verdicts["title"], map(READ_AS.get, r.verdicts["verdict"]), strict=True)) for r in (published, again)
+        {claim: READ_AS.get(row["verdict"]) for claim, row in numbered(results.verdicts)}
+        for results in (published, again)
     )
     others = [
-        f"“{title}” is {now.get(title, 'no claim any more')}, was {before.get(title, 'no claim')}"
-        for title in before | now
-        if before.get(title) != now.get(title)
+        f"“{claim[0]}” is {now.get(claim, 'no claim any more')}, was {before.get(claim, 'no claim')}"
+        for claim in before | now
+        if before.get(claim) != now.get(claim)
     ]
     there, here = (results.runs.set_index(["trial", "seed"]) for results in (published, again))
     same = sum(_same(there, here, key) for key in there.index.intersection(here.index))

@@ -18,6 +18,7 @@ from harness.inference.verdicts import judge_family, unjudged
 from harness.settings import Sweep
 from harness.settings.levels import at
 from harness.study import Estimated, Study
+from harness.study.claim_forms import Form, form_of, plain_levels
 from harness.study.registration import Registration
 
 
@@ -33,7 +34,7 @@ def judge_registered(study: Study, runs: pd.DataFrame, registrations: Sequence[R
     for plan, judged, others in _families(study, registrations):
         found = judge_family([(one.claim, _runs(one, runs)) for one in judged], plan, others=others)
         verdicts |= {id(one): verdict for one, verdict in zip(judged, found, strict=True)}
-    return [_with_registration(one, verdicts) for one in registrations]
+    return [_with_registration(one, verdicts, study) for one in registrations]
 
 
 def prospects_registered(study: Study, registrations: Sequence[Registration]) -> list[str]:
@@ -96,6 +97,12 @@ def _runs(one: Registration, runs: pd.DataFrame) -> pd.DataFrame:
     return runs
 
 
+def _form(one: Registration, study: Study) -> Form:
+    """All that is claimed, over the levels that it is judged at."""
+    form = form_of(one.claim, study)
+    return form | {"over": form["over"] | {path: plain_levels(levels) for path, levels in one.across.items()}}
+
+
 def _not_judged(one: Registration) -> Verdict:
     claim, sentence = one.claim, f"Cannot be judged as it was: {one.obstacle}."
     if isinstance(claim, Estimated):
@@ -103,9 +110,10 @@ def _not_judged(one: Registration) -> Verdict:
     return Verdict(claim.title, claim.metric, "inconclusive", "exact", sentence, kind=type(claim).__name__)
 
 
-def _with_registration(one: Registration, verdicts: dict[int, Verdict]) -> Verdict:
+def _with_registration(one: Registration, verdicts: dict[int, Verdict], study: Study) -> Verdict:
     return replace(
         verdicts[id(one)], registered={"registered": True, "exploratory": False, "unknown": None}[one.state],
         registration=one.sentence, registered_at=one.registered_at, planned_seeds=one.planned_seeds,
-        withdrawn=one.withdrawn, was=None if one.was is None else _with_registration(one.was, verdicts),
+        withdrawn=one.withdrawn, form=_form(one, study),
+        was=None if one.was is None else _with_registration(one.was, verdicts, study),
     )  # fmt: skip

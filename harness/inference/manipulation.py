@@ -49,7 +49,7 @@ def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.D
         _identical(claim, samples),
         _clipping(claim, samples),
         _dropout(claim, samples),
-        *(_at_an_end(claim, samples, runs, path, widens=plan.widens) for path in plan.rates),
+        *(_at_an_end(claim, samples, runs, path, plan) for path in plan.rates),
     )
     return next((found for found in checks if found), "")
 
@@ -184,7 +184,7 @@ def _baseline(claim: Estimated, samples: Sequence[Sample]) -> str:
 
 
 def _at_an_end(
-    claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, path: str, *, widens: bool
+    claim: Estimated, samples: Sequence[Sample], runs: pd.DataFrame, path: str, plan: Plan
 ) -> str:  # fmt: skip
     """Whether the best learning rate of an arm lies at an end of what was tried."""
     tried = runs.loc[runs["status"] != "failed", path].tolist()
@@ -196,10 +196,11 @@ def _at_an_end(
         if (end := end_reached(chosen, tried)) is not None:
             ends = ends_of(tried)
             others = sum(chosen.count(value) for other, value in ends.items() if other != end)
+            why = plan.no_wider(end, tried)
             return (
                 f"the best {path} of {in_words(arm.levels)} lies at the {end} end of what was tried, {label(path, ends[end])}, in "
                 f"{chosen.count(ends[end])} of {counted(len(chosen), 'run')}{f' and at the other end in {others:,}' if others else ''}: "
-                f"nobody knows what the arm can reach{'' if widens else '; `--widen` goes on there'}"
+                f"nobody knows what the arm can reach{f'; {why}' if why else ''}"
             )
     return ""
 

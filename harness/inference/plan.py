@@ -1,15 +1,18 @@
 """`Plan`: what of a study decides how its claims are judged."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
+from harness.inference.range_ends import why_no_wider
 from harness.settings import Sweep
 from harness.settings.show import counted
 from harness.study import Study
+from harness.study.widening import End
 
 RATE = ("optimizer", "lr")
 """Beginning of the paths of learning rates."""
@@ -24,20 +27,20 @@ class Plan:
         seeds: of the confirm phase, in order.
         looks: numbers of these after which claims are judged, rising.
         rates: paths of learning rates that are tuned.
-        widens: whether more of their values are tried where a best one lies at an end.
+        no_wider: why nothing beyond an end of the values tried of a rate was, or what does so, see `range_ends.why_no_wider`.
     """
 
     sweeps: Mapping[str, Sweep]
     seeds: Sequence[int]
     looks: Sequence[int]
     rates: Sequence[str] = ()
-    widens: bool = False
+    no_wider: Callable[[End, Collection[float]], str] = lambda end, values: ""
 
     @classmethod
     def of(cls, study: Study) -> "Plan":
         """That of a study."""
         rates = [path for path in study.tunes() if tuple(path.split(".")[:2]) == RATE]
-        return cls(study.sweeps(), study.planned_seeds(), study.planned_looks(), rates, study.widen)
+        return cls(study.sweeps(), study.planned_seeds(), study.planned_looks(), rates, partial(why_no_wider, study))
 
     def reached(self, runs: pd.DataFrame) -> int:
         """How many looks can be taken: those all of whose seeds have run, and one at the least."""

@@ -16,7 +16,7 @@ from harness.inference.power import (
     rate_difference_found,
     seeds_to_find,
 )
-from harness.settings.show import counted
+from harness.settings.show import counted, level_text
 from harness.study import AnyClaim, Equivalence, Estimated, Interaction, Threshold, Trend
 from harness.study.claims import ALPHA
 
@@ -57,7 +57,7 @@ def _prospect(claim: Estimated, plan: Plan, first: float, last: float) -> str:
     """What the planned seeds can say of a claim at level 1 − `first`, its least favourable one, else at 1 − `last`, once others are decided."""
     if why := _impossible(claim, plan, first):
         later = last > first and not _impossible(claim, plan, last)
-        return f"{why}{f', or once others are decided, at level {1 - last:.1%} at best' if later else ''}"
+        return f"{why}{f', or once others are decided, at level {level_text(1 - last)}% at best' if later else ''}"
     n = plan.looks[-1]
     if claim.counts_runs():
         return _of_rates(claim, plan, n, first)
@@ -68,9 +68,9 @@ def _prospect(claim: Estimated, plan: Plan, first: float, last: float) -> str:
     effect = _effect(kind, n, first, tests)
     count = decisive_count(n, first) if kind == "median" else None
     needs = (
-        f"needs {count} of {n} seeds beyond δ{where} at level {1 - first:.1%}; "
+        f"needs {count} of {n} seeds beyond δ{where} at level {level_text(1 - first)}%; "
         if count
-        else f"at level {1 - first:.1%} "
+        else f"at level {level_text(1 - first)}% "
     )
     more = seeds_to_find(kind, LARGE, first, _power(tests)) if effect > 1.05 * LARGE else None
     return (
@@ -107,7 +107,7 @@ def _effect(kind: str, n: int, alpha: float, tests: int = 1) -> float:
 def _impossible(claim: Estimated, plan: Plan, alpha: float) -> str:
     """That no outcome of the planned seeds gives a verdict, or that it is supported, at level 1 − α, and how many would; or ""."""
     n, delta = plan.looks[-1], claim.smallest_effect
-    seeds = f"is possible with {counted(n, 'seed')} at level {1 - alpha:.1%}"
+    seeds = f"is possible with {counted(n, 'seed')} at level {level_text(1 - alpha)}%"
     if not claim.counts_runs():
         kind = claim.estimated()
         return (
@@ -128,9 +128,9 @@ def _impossible(claim: Estimated, plan: Plan, alpha: float) -> str:
 def _of_equivalence(claim: Equivalence, n: int, alpha: float, where: str) -> str:
     if claim.estimated() == "median":
         count = decisive_count(n, alpha) or n
-        return f"needs {count} of {n} seeds above −δ and as many below δ{where} at level {1 - alpha:.1%}"
+        return f"needs {count} of {n} seeds above −δ and as many below δ{where} at level {level_text(1 - alpha)}%"
     within = 1 / _effect("mean", n, alpha)
-    return f"needs a standard deviation of Δ between seeds below about {within:.2g} δ{where} at level {1 - alpha:.1%}"
+    return f"needs a standard deviation of Δ between seeds below about {within:.2g} δ{where} at level {level_text(1 - alpha)}%"
 
 
 def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
@@ -142,11 +142,11 @@ def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
     count = decisive_pairs(n, claim.smallest_effect, alpha)
     pairs = f"{count} of {n} pairs in which one arm alone has what it is about"
     if several and tests == 1:
-        return f"{pairs} in each cell, and none in which the other has, are enough at level {1 - alpha:.1%}"
+        return f"{pairs} in each cell, and none in which the other has, are enough at level {level_text(1 - alpha)}%"
     found = rate_difference_found(n, claim.smallest_effect, alpha, _power(tests))
     cell = " in each cell" if several else ""
     return (
-        f"needs {pairs}{cell} at level {1 - alpha:.1%}; finds a difference of rates of {found:.2f}{cell} with 80 % power, "
+        f"needs {pairs}{cell} at level {level_text(1 - alpha)}%; finds a difference of rates of {found:.2f}{cell} with 80 % power, "
         "where the other arm never has it alone"
     )
 
@@ -162,7 +162,7 @@ def _of_one_rate(claim: Threshold, plan: Plan, n: int, alpha: float) -> str:
     if claim.across == "average" and _cells(claim, plan) > 1:
         return f"what {counted(n, 'seed')} can find of a rate over several cells is not reckoned beforehand"
     least = next(count for count in range(n + 1) if reached(count))
-    return f"needs {least} of {counted(n, 'run')} {'with' if higher else 'without'} what it is about{' in each cell' if claim.across == 'each' else ''} at level {1 - alpha:.1%}"
+    return f"needs {least} of {counted(n, 'run')} {'with' if higher else 'without'} what it is about{' in each cell' if claim.across == 'each' else ''} at level {level_text(1 - alpha)}%"
 
 
 def _cells(claim: Estimated, plan: Plan) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.intervals.interval import Array
-from harness.settings.metrics import METRICS, RATE, SHARES
+from harness.settings.metrics import METRICS, RATE, SHARES, Metric
 
 Direction = Literal["lower", "higher", None]
 
@@ -15,7 +15,9 @@ ROUNDING = 1e-6
 differences but for rounding: one that equals what it is compared with is a tie, and no proof of either side."""
 
 
-def ranked(metric: str, better: Direction, runs: pd.DataFrame, *, above: float | None = None) -> "pd.Series[float]":
+def ranked(
+    metric: str, better: Direction, runs: pd.DataFrame, *, above: float | None = None, known: Metric | None = None
+) -> "pd.Series[float]":
     """The metric of each run.
 
     A run that diverged is worse than any finite one in what measures generalization, whatever its number, and in what it lacks:
@@ -26,10 +28,11 @@ def ranked(metric: str, better: Direction, runs: pd.DataFrame, *, above: float |
         better: its good direction; without one nothing is worse than anything.
         runs: with `status` and the metric.
         above: makes 1 of what is above this, 0 of the rest.
+        known: what the metric means, where no study of this process says so.
     """
     status = runs["status"].to_numpy(object)
     values = np.where(status == "failed", np.nan, runs[metric].to_numpy(float))
-    known = METRICS.get(metric)
+    known = known or METRICS.get(metric)
     rate = above is not None or (known is not None and known.unit == RATE)
     if above is not None:
         values = np.where(np.isnan(values), np.nan, values > above)

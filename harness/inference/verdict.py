@@ -78,6 +78,7 @@ class Verdict:
         registered_at: when it was registered, in UTC; None if it was not.
         planned_seeds: how many were planned then; None: not recorded.
         withdrawn: whether the study makes the claim no more.
+        form: all that is claimed, see `harness.study.claim_forms`; None: not recorded.
         was: the verdict on the form that stood when its data came, where the present one is another.
     """
 
@@ -122,6 +123,7 @@ class Verdict:
     registered_at: str | None = None
     planned_seeds: int | None = None
     withdrawn: bool = False
+    form: Mapping[str, Any] | None = None
     was: "Verdict | None" = None
 
     @property
@@ -151,6 +153,9 @@ OF_ESTIMANDS = (
     "incomparable", "left_out",
 )  # fmt: skip
 """Fields that verdicts of before claims had estimands lack."""
+
+OF_FORMS = ("form",)
+"""Fields that verdicts of before their claims' forms were kept beside them lack."""
 
 
 def as_json(verdict: Verdict) -> dict[str, Any]:

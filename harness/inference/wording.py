@@ -9,7 +9,7 @@ from harness.inference.looks import Decision
 from harness.inference.manipulation import unlike
 from harness.inference.reading import read
 from harness.inference.verdict import CellEstimate, Verdict
-from harness.settings.show import counted, digits
+from harness.settings.show import counted, digits, level_text
 from harness.study import Equivalence, Estimated, Trend
 
 NEAR = 0.1
@@ -35,7 +35,7 @@ def _by_holm(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     """That a verdict is one at the level that Holm's procedure allows, where the interval that is shown gives none."""
     if decision is None or verdict.level is None or evidence.word(1 - verdict.level) == verdict.verdict:
         return ""
-    return f" So Holm's procedure decides, at level {1 - decision.alpha:.1%}; the interval shown, at that of all claims together, does not."
+    return f" So Holm's procedure decides, at level {level_text(1 - decision.alpha)}%; the interval shown, at that of all claims together, does not."
 
 
 def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) -> str:
@@ -52,7 +52,7 @@ def _by_each(verdict: Verdict, evidence: Evidence, decision: Decision | None) ->
     together = "the interval shown covers all of them together"
     if verdict.stands_alone:
         together = f"{_no_interval(verdict)} at which all would cover together"
-    return f" Each bears it out by itself, at level {1 - decision.alpha:.1%}; {together}."
+    return f" Each bears it out by itself, at level {level_text(1 - decision.alpha)}%; {together}."
 
 
 def _reason(verdict: Verdict, evidence: Evidence) -> str:

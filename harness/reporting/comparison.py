@@ -15,8 +15,8 @@ from harness.inference.exploration.paired_difference import paired_difference
 from harness.inference.outcomes import Outcome, in_bits
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.bits import same_bits
-from harness.settings.levels import in_words, label, spelled
-from harness.settings.metrics import METRICS
+from harness.settings.levels import in_short, in_words, label, spelled
+from harness.settings.metrics import Metric, shipped
 
 if TYPE_CHECKING:
     from harness.reporting.results import Results
@@ -47,6 +47,8 @@ class Comparison:
         verdicts: one row per claim of either: `title`, for each side `verdict`, `label`, `estimate`, `low`, `high`, and `why`
             they may differ.
         unmeasured: metrics of claims that only one of both has recorded.
+        unlike: metrics of claims that mean something else in each of both, in unit, direction or group.
+        unknown: metrics that are compared, of which neither says what they mean, as older versions wrote no file of it.
         n_common: runs that both have.
         n_same: those of them that are the same to the bit.
     """
@@ -58,6 +60,8 @@ class Comparison:
     cells: pd.DataFrame
     verdicts: pd.DataFrame
     unmeasured: list[str]
+    unlike: list[str]
+    unknown: list[str]
     n_common: int
     n_same: int
 
@@ -81,26 +85,32 @@ def compare(a: "Results", b: "Results", metrics: Sequence[str] | None = None) ->
         metrics: that are compared; None for those of both studies' claims, or test loss and error where there are none.
 
     Raises:
-        InvalidStudy: they are the same folder, a metric is not recorded by both, or a cell has several runs of a seed.
+        InvalidStudy: they are the same folder, a metric is not recorded by both or not the same in both, or a cell has several
+            runs of a seed.
     """
     if a.folder.resolve() == b.folder.resolve():
         raise InvalidStudy([Problem(str(b.folder), "is the folder that it would be compared with")])
     sides = _side(a), _side(b)
-    chosen, unmeasured = _metrics(a, b, metrics)
+    known = shipped() | a.metrics | b.metrics
+    chosen, unmeasured, unlike = _metrics(a, b, metrics)
+    unknown = [name for name in chosen if name not in known]
     common, only = _paths(*sides)
     pairs, alone = _pairs(*sides, common)
     curves = [_curves(side) for side in sides]
     rows, n_common, n_same = [], 0, 0
     for levels, (before, after) in pairs:
         seeds = sorted(set(before["seed"]) & set(after["seed"]))
-        same = sum(_same(before, after, seed, curves) for seed in seeds)
+        same = sum(_same(before, after, seed, curves, known) for seed in seeds)
         n_common, n_same = n_common + len(seeds), n_same + same
-        for metric, better in chosen.items():
-            rows.append(levels | _row(metric, better, before, after) | {"n_same": same})
+        rows += [
+            levels | _row(name, _better(name, a, b, known), before, after, known) | {"n_same": same} for name in chosen
+        ]
     head = [*common, *only["a"], *only["b"], "metric", "better", "n", "n_a", "n_b", "n_same"]
     cells = pd.DataFrame(rows)
     cells = cells[head + [name for name in cells if name not in head]] if rows else pd.DataFrame(columns=head)
-    return Comparison(_settings(a, b), common, only, alone, cells, _verdicts(a, b), unmeasured, n_common, n_same)
+    return Comparison(
+        _settings(a, b), common, only, alone, cells, _verdicts(a, b), unmeasured, unlike, unknown, n_common, n_same
+    )
 
 
 def _side(results: "Results") -> Side:
@@ -156,17 +166,35 @@ def _pairs(
     }
 
 
-def _metrics(a: "Results", b: "Results", wanted: Sequence[str] | None) -> tuple[dict[str, Better], list[str]]:
-    """The metrics to compare with the good direction of each, and those of claims that only one has."""
-    recorded = [_recorded(results) for results in (a, b)]
+def _metrics(a: "Results", b: "Results", wanted: Sequence[str] | None) -> tuple[list[str], list[str], list[str]]:
+    """The metrics to compare, those of claims that only one has, and those of claims that mean something else in each."""
+    recorded, unlike = [_recorded(results) for results in (a, b)], _unlike(a, b)
     if wanted is not None:
         both = [name for name in recorded[0] if name in recorded[1]]
-        if unknown := [name for name in dict.fromkeys(wanted) if name not in both]:
-            raise InvalidStudy([_unknown(name, a, b, recorded, both) for name in unknown])
-        return {name: _better(name, a, b) for name in wanted}, []
+        wanted = list(dict.fromkeys(wanted))
+        found = [_unknown(name, a, b, recorded, both) for name in wanted if name not in both]
+        found += [
+            Problem("--metric", "means something else in each of both", name) for name in wanted if name in unlike
+        ]
+        if found:
+            raise InvalidStudy(found)
+        return wanted, [], []
     claimed = list(dict.fromkeys([*a.verdicts["metric"], *b.verdicts["metric"]])) or list(DEFAULT_METRICS)
     there = [name for name in claimed if all(name in names for names in recorded)]
-    return {name: _better(name, a, b) for name in there}, [name for name in claimed if name not in there]
+    return (
+        [name for name in there if name not in unlike],
+        [name for name in claimed if name not in there],
+        [name for name in there if name in unlike],
+    )
+
+
+def _unlike(a: "Results", b: "Results") -> list[str]:
+    """The studies' own metrics of which the two say something else in what numbers are judged by."""
+
+    def said(metric: Metric) -> tuple[Any, ...]:
+        return metric.unit, metric.better, metric.group
+
+    return [name for name in a.metrics if name in b.metrics and said(a.metrics[name]) != said(b.metrics[name])]
 
 
 def _unknown(name: str, a: "Results", b: "Results", recorded: list[list[str]], both: list[str]) -> Problem:
@@ -178,22 +206,24 @@ def _unknown(name: str, a: "Results", b: "Results", recorded: list[list[str]], b
 
 def _recorded(results: "Results") -> list[str]:
     """The columns of runs that are metrics: ours, and what else is a number and no setting."""
-    runs = results.runs
+    runs, known = results.runs, shipped()
     numbers = (n for n in runs if pd.api.types.is_numeric_dtype(runs[n]) and n not in (*NO_METRICS, *results.study))
-    return [str(name) for name in numbers if name in METRICS or "." not in str(name)]
+    return [str(name) for name in numbers if name in known or "." not in str(name)]
 
 
-def _better(metric: str, a: "Results", b: "Results") -> Better:
-    """Which direction is good: of a user's own metric, known to its study alone, as a claim says."""
-    if metric in METRICS:
-        return METRICS[metric].better
+def _better(metric: str, a: "Results", b: "Results", known: Mapping[str, Metric]) -> Better:
+    """Which direction is good: of a metric of which nothing else is known, as a claim says."""
+    if metric in known:
+        return known[metric].better
     claims = pd.concat([a.verdicts, b.verdicts])
     said = set(claims.loc[claims["metric"] == metric, "better"]) - {""}
     return "lower" if said == {"lower"} else "higher" if said == {"higher"} else None
 
 
-def _row(metric: str, better: Better, before: pd.DataFrame, after: pd.DataFrame) -> dict[str, Any]:
-    found = asdict(paired_difference(metric, better, before, after))
+def _row(
+    metric: str, better: Better, before: pd.DataFrame, after: pd.DataFrame, known: Mapping[str, Metric]
+) -> dict[str, Any]:
+    found = asdict(paired_difference(metric, better, before, after, known.get(metric)))
     counts = {
         f"n_{status}_{side}": int((runs["status"] == status).sum())
         for status in STATUSES
@@ -214,10 +244,17 @@ def _curves(side: Side) -> dict[Any, pd.DataFrame]:
     return dict(iter(curves.groupby(["trial", "seed"])))
 
 
-def _same(before: pd.DataFrame, after: pd.DataFrame, seed: int, curves: list[dict[Any, pd.DataFrame]]) -> bool:
+def _same(
+    before: pd.DataFrame,
+    after: pd.DataFrame,
+    seed: int,
+    curves: list[dict[Any, pd.DataFrame]],
+    known: Mapping[str, Metric],
+) -> bool:
     """Whether the runs of a seed are the same to the bit in status, steps, every metric of a run's own, and curve."""
     shared = [str(name) for name in before if name in after]
-    names = ["status", *(name for name in shared if name == "steps_done" or _of_a_run(name))]
+    own = [name for name in shared if name in known and not known[name].across_runs]
+    names = ["status", *(name for name in shared if name == "steps_done" or name in own)]
     rows = [runs[runs["seed"] == seed].iloc[0] for runs in (before, after)]
     one, other = (found.get((row["trial"], seed)) for found, row in zip(curves, rows, strict=True))
     if all(curves) and (one is None) != (other is None):
@@ -227,10 +264,6 @@ def _same(before: pd.DataFrame, after: pd.DataFrame, seed: int, curves: list[dic
         one, other = one[columns], other[columns]
     first, second = (Outcome(dict(row[names]), curve) for row, curve in zip(rows, (one, other), strict=True))
     return in_bits(first, second) is None
-
-
-def _of_a_run(name: str) -> bool:
-    return name in METRICS and not METRICS[name].across_runs
 
 
 def _settings(a: "Results", b: "Results") -> pd.DataFrame:
@@ -252,10 +285,10 @@ def _texts(study: Mapping[str, Any]) -> dict[str, str]:
 
 def _verdicts(a: "Results", b: "Results") -> pd.DataFrame:
     """The claims of both, those of `a` first; of equal titles the first beside the first."""
-    numbered = [{(t, k): row for (t, k), row in _numbered(results.verdicts)} for results in (a, b)]
+    of_both = [dict(numbered(results.verdicts)) for results in (a, b)]
     rows = []
-    for title, k in dict.fromkeys([*numbered[0], *numbered[1]]):
-        found = [claims.get((title, k)) for claims in numbered]
+    for title, k in dict.fromkeys([*of_both[0], *of_both[1]]):
+        found = [claims.get((title, k)) for claims in of_both]
         row: dict[str, Any] = {"title": title}
         for side, claim in zip("ab", found, strict=True):
             for name in VERDICT:
@@ -265,7 +298,8 @@ def _verdicts(a: "Results", b: "Results") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["title", *names, "why"])
 
 
-def _numbered(verdicts: pd.DataFrame) -> list[tuple[tuple[str, int], "pd.Series[Any]"]]:
+def numbered(verdicts: pd.DataFrame) -> list[tuple[tuple[str, int], "pd.Series[Any]"]]:
+    """Each claim by its title and its place among those of that title."""
     places = verdicts.groupby("title").cumcount().tolist()
     return [((row["title"], place), row) for place, (_, row) in zip(places, verdicts.iterrows(), strict=True)]
 
@@ -274,23 +308,30 @@ def _why(a: "pd.Series[Any] | None", b: "pd.Series[Any] | None") -> str:
     """What differs between the verdicts on a claim and could explain why these do, in words; "" for nothing."""
     if a is None or b is None:
         return f"only {'B' if a is None else 'A'} has this claim"
-    said = [
-        f"{name}: {_shown(a[name])} → {_shown(b[name])}" for name in CLAIM_FIELDS if _shown(a[name]) != _shown(b[name])
-    ]
+    changed = any(not same_bits(a[name], b[name]) for name in VERDICT)
+    forms = a["form"], b["form"]
+    one, other = ({name: row[name] for name in CLAIM_FIELDS} for row in (a, b)) if None in forms else forms
+    fields = [(name, *(_shown(claim.get(name)) for claim in (one, other))) for name in dict.fromkeys([*one, *other])]
+    said = [f"{name}: {before} → {after}" for name, before, after in fields if before != after]
     said = [f"another claim, {', '.join(said)}"] if said else []
+    if None in forms and changed:
+        said.append("whether they are one claim in all is not known, since an older version wrote one of them")
     for name, words in CIRCUMSTANCES.items():
         if not same_bits(a[name], b[name]):
             said.append(f"{words}: {_shown(a[name])} → {_shown(b[name])}")
+    explained = bool(said)
     both = sorted(set(a["per_seed"]) & set(b["per_seed"]))
     if both:
         moved = sum(not same_bits(a["per_seed"][seed], b["per_seed"][seed]) for seed in both)
         said.append(f"its difference is another one in {moved} of {len(both)} seeds in common" if moved else
                     f"its difference is the same in all {len(both)} seeds in common")  # fmt: skip
-    changed = any(not same_bits(a[name], b[name]) for name in VERDICT)
-    return "; ".join(said) if changed or said[:-1] else ""
+    return "; ".join(said) if changed or explained else ""
 
 
 def _shown(value: Any) -> str:
+    if value is None or value == {}:
+        return "nothing"
     if isinstance(value, dict):
-        return in_words(value)
+        each = {path: in_short(path, level) if isinstance(level, list) else level for path, level in value.items()}
+        return in_words(each)
     return label("", value) if isinstance(value, float) else str(value)

@@ -19,7 +19,7 @@ def legend(names: Names) -> str:
     """What stands below the tables of cells."""
     return (
         f"{names[1]} − {names[0]}: median over seeds of the paired differences and its 95 % interval, from order statistics; of what is "
-        "0 or 1 the difference of rates with the paired score interval. Each interval covers for itself, not all of them together. A "
+        "0 or 1 for a run the difference of rates with the paired score interval. Each interval covers for itself, not all of them together. A "
         "run that diverged is worse than any other in what measures generalization, and two such tie; under six seeds a median has no "
         "95 % interval. Of those that diverged, collapsed or failed all runs of a cell are counted."
     )
@@ -43,6 +43,12 @@ def sentences(found: Comparison, names: Names) -> list[str]:
         lines += [f"{name} alone has the cell {in_words(levels)}." for levels in found.alone[side]]
     if found.unmeasured:
         lines.append(f"Not compared, since just one of both has recorded it: {', '.join(found.unmeasured)}.")
+    if found.unlike:
+        lines.append(f"Not compared, since it means something else in each of both: {', '.join(found.unlike)}.")
+    lines += [
+        f"What {name} means is not known, since {names[0]} and {names[1]} do not say: it is taken for a rate if all runs have 0 or 1."
+        for name in found.unknown
+    ]
     return lines
 
 

@@ -69,6 +69,7 @@ def document(found: Comparison, a: Results, b: Results) -> str:
     content = {
         "a": str(a.folder), "b": str(b.folder), "matched_on": found.matched_on, "only": found.only, "alone": found.alone,
         "n_common": found.n_common, "n_same": found.n_same, "unmeasured": found.unmeasured,
+        "unlike": found.unlike, "unknown": found.unknown,
         "settings": found.settings.to_dict("records"), "cells": found.cells.to_dict("records"),
         "verdicts": found.verdicts.to_dict("records"),
     }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.inference.verdict import Verdict, as_json
+from harness.settings.metrics import Metric
 
 
 def parquet(table: pd.DataFrame, *, types_of_arrow: bool = True) -> bytes:
@@ -42,6 +43,13 @@ def claims_json(found: Iterable[Verdict]) -> bytes:
     """All verdicts as JSON that any parser reads."""
     content = [as_json(verdict) for verdict in found]
     return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def metrics_json(own: Mapping[str, Metric]) -> bytes:
+    """What a study's own metrics mean, by name."""
+    return (
+        json.dumps({name: vars(metric) for name, metric in own.items()}, indent=1, ensure_ascii=False) + "\n"
+    ).encode()
 
 
 def counts_json(n_runs: int, expected_runs: int, by_kind: Mapping[str, int], digests: Mapping[str, str]) -> bytes:

@@ -26,6 +26,7 @@ from harness.reporting.page.words import (
     on_record,
     word,
 )
+from harness.settings.show import level_text
 
 __all__ = ["Captioned", "Page", "Picture", "Table", "markdown", "number", "render"]
 
@@ -136,7 +137,7 @@ def _verdict_row(v: Verdict, of: Verdict | None = None) -> list[str]:
     title = v.title if of is None else f"as it was: {v.title}"
     return [
         f"**{word(v)}**{marked}", title, metric_of(v), v.estimand or "–", interval(v), number(v.smallest_effect), str(v.n),
-        "–" if v.level is None else f"{v.level:.1%}", " ".join(part for part in (v.sentence, *details(v), on_record(v)) if part),
+        "–" if v.level is None else f"{level_text(v.level)}%", " ".join(part for part in (v.sentence, *details(v), on_record(v)) if part),
     ]  # fmt: skip
 
 

@@ -9,16 +9,20 @@ from typing import Any, TypeVar
 import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 
-from harness.inference.verdict import OF_ESTIMANDS, OF_REGISTRATION, Verdict
+from harness.inference.verdict import OF_ESTIMANDS, OF_FORMS, OF_REGISTRATION, Verdict
 from harness.reporting.tables import COUNTS
 from harness.reporting.whole import REMEDY, check_unchanged
 from harness.settings import InvalidStudy, Problem
+from harness.settings.metrics import Metric
 
 RUN_COLUMNS = ("trial", "seed", "phase", "status")
 TEXTS = ("title", "metric", "verdict", "label", "sentence")
 SHOWN = ("estimate", "low", "high", "level", "smallest_effect", "n", "registered", "registration")
 NUMBERS = ("smallest_effect", "above", "estimate", "low", "high", "level", "p_value", "p_smallest_effect")
 ESTIMATES = ("mean", "interquartile_mean", "probability_of_improvement")
+
+LATER = (*OF_REGISTRATION, *OF_ESTIMANDS, *OF_FORMS)
+"""Fields that verdicts of older versions lack."""
 
 T = TypeVar("T")
 
@@ -87,17 +91,16 @@ def verdicts_of(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     """The claims, one row each; an estimate with an interval of its own takes three columns."""
     claims = json.loads(path.read_text(encoding="utf-8"))
     names = [field.name for field in fields(Verdict)]
-    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
-    needed = set(names) - later
+    needed = set(names) - set(LATER)
     if not isinstance(claims, list) or not all(isinstance(claim, dict) and needed <= set(claim) for claim in claims):
         raise ValueError(f"not a list of claims with {', '.join(names)}")
-    absent = {field.name: field.default for field in fields(Verdict) if field.name in later}
+    absent = {field.name: field.default for field in fields(Verdict) if field.name in LATER}
     bounds = [f"{name}_{bound}" for name in ESTIMATES for bound in ("low", "high")]
     table = pd.DataFrame([_row(absent | claim, runs) for claim in claims], columns=names + bounds)
     numbers = dict.fromkeys([*NUMBERS, *ESTIMATES, *bounds], float)
     whole = dict.fromkeys(["look", "planned_seeds"], "Int64")
     return table.astype(
-        numbers | whole | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes"], object)
+        numbers | whole | dict.fromkeys(["registered", "was", "looks", "cells", "catastrophes", "form"], object)
     )
 
 
@@ -107,9 +110,8 @@ def verdict_of(claim: Mapping[str, Any]) -> Verdict:
     Raises:
         KeyError, TypeError: it is none.
     """
-    later = {*OF_REGISTRATION, *OF_ESTIMANDS}
     found: dict[str, Any] = {name: str(claim[name]) for name in TEXTS}
-    found |= {name: claim[name] for name in SHOWN if name in claim or name not in later}
+    found |= {name: claim[name] for name in SHOWN if name in claim or name not in LATER}
     numbers = {name: float(value) for name, value in found.items() if value in ("inf", "-inf")}
     was = claim.get("was")
     return Verdict(**found | numbers, was=None if was is None else verdict_of(was))
@@ -134,6 +136,11 @@ def counts_of(path: Path) -> dict[str, Any]:
     """How many runs there are and there should be, and digests of the files, which an older version did not note."""
     content = json_of(path)
     return content | {"expected runs": int(content["expected runs"]), "digests": dict(content.get("digests", {}))}
+
+
+def metrics_of(path: Path) -> dict[str, Metric]:
+    """What a study's own metrics mean, by name."""
+    return {name: Metric(**fields) for name, fields in json_of(path).items()}
 
 
 def json_of(path: Path) -> dict[str, Any]:

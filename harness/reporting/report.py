@@ -22,7 +22,7 @@ from harness.reporting.comparison import compare
 from harness.reporting.comparison_tables import against
 from harness.reporting.exploration import explored
 from harness.reporting.exports import exports
-from harness.reporting.formats import claims_json, counts_json, csv, parquet
+from harness.reporting.formats import claims_json, counts_json, csv, metrics_json, parquet
 from harness.reporting.page.advice import advice
 from harness.reporting.page.answers import answer, first_sentence
 from harness.reporting.page.content import Captioned, FirstScreen, Page, Picture, Table
@@ -32,7 +32,7 @@ from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import conditions, explored_factors, run_counts, trust
 from harness.reporting.page.words import incompleteness
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
-from harness.reporting.results import CLAIMS_FILE, PAIRS_FILE, READ, Results, load
+from harness.reporting.results import CLAIMS_FILE, METRICS_FILE, PAIRS_FILE, READ, Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.trace import TRACE_FILE, write_trace
 from harness.reporting.tuning import at_shared_values, remarks
@@ -109,6 +109,7 @@ def write_report(
         write(made / name, content)
     write(made / PAIRS_FILE, csv(pairs))
     write(made / CLAIMS_FILE, claims_json(verdicts))
+    write(made / METRICS_FILE, metrics_json(study.metrics.own()))
     write(made / MARK, counts_json(len(runs), subject.expected_runs, counts(runs), digests(made, READ)))
     if subject.baseline is not None:
         page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, made))

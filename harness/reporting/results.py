@@ -21,9 +21,10 @@ from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting.comparison import compare
 from harness.reporting.notebook import as_html
 from harness.reporting.page.words import incompleteness
-from harness.reporting.reading import cells_of, counts_of, json_of, pairs_of, read, runs_of, verdicts_of
+from harness.reporting.reading import cells_of, counts_of, json_of, metrics_of, pairs_of, read, runs_of, verdicts_of
 from harness.reporting.whole import MARK, REMEDY, check_marked
 from harness.settings import InvalidStudy, Problem, nearest
+from harness.settings.metrics import Metric
 from harness.settings.show import counted
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "claims.json", "study.json", "environment.json"
 SUMMARY_FILE, OLD_SUMMARY_FILE = "summary.parquet", "summary.csv"
 FILES = (RUNS_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
-PAIRS_FILE = "pairs.csv"
-READ = (*FILES, CURVES_FILE, PAIRS_FILE)
+PAIRS_FILE, METRICS_FILE = "pairs.csv", "metrics.json"
+READ = (*FILES, METRICS_FILE, CURVES_FILE, PAIRS_FILE)
 """What is read from a folder: of each file a digest is noted."""
 
 
@@ -51,6 +52,7 @@ class Results:
             last; `was`, `cells` and `catastrophes` are what `claims.json` has of the form that was registered, of each cell by itself,
             and of runs that diverged or collapsed.
         study: everything that decides the results, as text by path, and under `environment` what ran and where.
+        metrics: what each of the study's own metrics means; empty, too, where an older version wrote the folder, which did not say.
         counts: how many runs there are, by phase and how they ended, of how many, and digests of the files, as in `counts.json`; empty where an older version wrote the
             folder, which did not say.
     """
@@ -60,6 +62,7 @@ class Results:
     cells: pd.DataFrame
     verdicts: pd.DataFrame
     study: dict[str, Any]
+    metrics: dict[str, Metric] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
@@ -207,6 +210,7 @@ def load(folder: str | Path) -> Results:
     counts = {} if _is_old(folder) else read(folder / MARK, counts_of, {})  # before all else: it says what that must be
     noted = counts.get("digests", {})
     runs = read(folder / RUNS_FILE, runs_of, noted)
+    says = METRICS_FILE in noted or (folder / METRICS_FILE).is_file()  # an older version did not
     return Results(
         folder=folder,
         runs=runs,
@@ -214,6 +218,7 @@ def load(folder: str | Path) -> Results:
         verdicts=read(folder / CLAIMS_FILE, lambda path: verdicts_of(path, runs), noted),
         study=read(folder / STUDY_FILE, json_of, noted)
         | {"environment": read(folder / ENVIRONMENT_FILE, json_of, noted)},
+        metrics=read(folder / METRICS_FILE, metrics_of, noted) if says else {},
         counts=counts,
     )
 

@@ -66,11 +66,15 @@ def _ends(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
     """Where the best value is the smallest or the largest tried."""
     values, of_cells = values_tried(study, runs, path), list(choices(study, runs, path))
     for end, value in ends_of(values).items():
-        named = [in_words(cell) for cell, chosen in of_cells if end_reached(chosen, values) == end]
+        named = [
+            f"{chosen.count(value)} of {len(chosen):,} at {in_words(cell)}"
+            for cell, chosen in of_cells
+            if end_reached(chosen, values) == end
+        ]
         if named:
             chosen = [best for _, of_cell in of_cells for best in of_cell]
             more = f" and {len(named) - MOST_CELLS} more" if len(named) > MOST_CELLS else ""
-            most = f", most of them at {'; '.join(named[:MOST_CELLS])}{more}" if study.sweeps() else ""
+            most = f" ({'; '.join(named[:MOST_CELLS])}{more})" if study.sweeps() else ""
             why = why_no_wider(study, end, values)
             yield (
                 f"The {WORDS[end]} {path} tried, {label(path, value)}, was best in {chosen.count(value)} of "
@@ -100,7 +104,7 @@ def _unfinished(study: Study, runs: pd.DataFrame) -> Iterator[str]:
     last, n = still_improving(study, runs)
     if last:
         yield (
-            f"Still improving at the end: the last validation loss was the least in {last:,} of {counted(n, 'run')}. "
+            f"Still improving at the end: the last validation loss was the least in {last:,} of {counted(n, 'finished run')}. "
             "Longer training may change what is said."
         )
 
@@ -118,7 +122,7 @@ def at_shared_values(study: Study, runs: pd.DataFrame) -> Table:
         for c in columns
     ]
     rows = []
-    for (claim, metric), of_claim in found.groupby(["claim", "metric"], sort=False):
+    for (_, claim, metric), of_claim in found.groupby(["number", "claim", "metric"], sort=False):
         by_point = {tuple(row[path] for path in paths): row for row in of_claim.to_dict("records")}
         differences = [_difference(by_point[c]["difference"]) if c in by_point else "–" for c in columns]
         rows.append([str(claim), str(metric), str(of_claim["n"].max()), *differences])

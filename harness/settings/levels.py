@@ -82,10 +82,10 @@ def label(path: str, level: Any) -> str:
 def _digits(value: float) -> str:
     """A number of few digits, as people write them, whole; one that was computed in four, or as many as tell it from a rounder one.
 
-    >>> _digits(0.1), _digits(0.99999), _digits(0.05758123456789), _digits(1 - 2**-20)
-    ('0.1', '0.99999', '0.05758', '0.999999')
+    >>> _digits(0.1), _digits(0.99999), _digits(0.05758123456789), _digits(1 - 2**-20), _digits(-0.0)
+    ('0.1', '0.99999', '0.05758', '0.999999', '0')
     """
-    texts = [f"{value:.{n}g}" for n in range(SHORT, MOST + 1)]
+    texts = [f"{value + 0.0:.{n}g}" for n in range(SHORT, MOST + 1)]
     if written := [text for text in texts[: WRITTEN - SHORT + 1] if float(text) == value]:
         return written[0]
     return next((text for text in texts if len(_significant(text)) >= SHORT), texts[-1])

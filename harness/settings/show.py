@@ -108,6 +108,16 @@ def digits(value: float) -> str:
     return sign + ("∞" if math.isinf(size) else f"{size:,.0f}" if whole else f"{size:.3g}")
 
 
+def level_text(level: float) -> str:
+    """A level of confidence in percent, in digits enough to see what it leaves: none below 1 is 100 %.
+
+    >>> level_text(0.95), level_text(1 - 0.05 / 3), level_text(1 - 0.05 / 6), level_text(1 - 0.05 / 16 / 11)
+    ('95.0', '98.3', '99.2', '99.97')
+    """
+    left = 100 * (1 - level)
+    return str(round(100 * level, max(1, -math.floor(math.log10(left))) if left > 0 else 1))
+
+
 THOUSAND, MILLION = 999.5, 1e6
 """Numbers from the one to below the other are written whole."""
 

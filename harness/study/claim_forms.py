@@ -43,12 +43,14 @@ def plain(level: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def plain_levels(levels: Sequence[Any]) -> list[Any]:
+    """Levels that a claim is averaged over, in an order that is not theirs."""
+    return sorted(map(plain, levels), key=repr)
+
+
 def form_of(claim: AnyClaim, study: Study) -> Form:
     """The form of one of a study's claims."""
-    over = {
-        path: sorted(map(plain, sweep.levels), key=repr)
-        for path, sweep in study.sweeps().items() if path not in claim.named()
-    }  # fmt: skip
+    over = {path: plain_levels(sweep.levels) for path, sweep in study.sweeps().items() if path not in claim.named()}
     fields = {name: _plain(value) for name, value in claim.values().items() if name != "title"}
     if isinstance(claim, Estimated):
         fields |= {"estimand": claim.estimated()}

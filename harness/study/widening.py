@@ -30,7 +30,9 @@ def widening_problems(study: Experiment) -> list[Problem]:
     tunes, objectives = study.tunes(), study.objectives()
     found = []
     if len(tunes) != 1:
-        found.append(f"goes beyond the range of one Tune, and {' and '.join(tunes) or 'nothing'} is tuned")
+        found.append(
+            f"goes beyond the range of one Tune, and {' and '.join(tunes) or 'nothing'} {'are' if len(tunes) > 1 else 'is'} tuned"
+        )
     for path, tune in tunes.items():
         if isinstance(tune.low, int) and isinstance(tune.high, int):
             found.append(f"goes on with real numbers, and {path} is tuned in whole ones")

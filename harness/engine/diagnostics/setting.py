@@ -35,9 +35,11 @@ class Diagnostics(Component):
         """The metrics of this level and of those below it, and the user's own."""
         most = DETAIL.index(self.level)
         found = {name: metric for name, metric in shipped().items() if DETAIL.index(metric.level) <= most}
-        for measure in self.measures:
-            found |= measure.metrics()
-        return found
+        return found | self.own()
+
+    def own(self) -> dict[str, Metric]:
+        """The user's own."""
+        return {name: metric for measure in self.measures for name, metric in measure.metrics().items()}
 
     def register(self) -> None:
         """Make the user's own metrics known as these measures have them, whatever another study has made of their names."""

@@ -10,7 +10,7 @@ from harness.inference.intervals.interval import Array
 from harness.inference.intervals.paired_rates import signed_bounds
 from harness.inference.intervals.robust import median, median_interval
 from harness.inference.ranks import copies, ranked, subtracted
-from harness.settings.metrics import METRICS, RATE
+from harness.settings.metrics import METRICS, RATE, Metric
 
 LEAST_SEEDS = 6
 """Fewer values have no 95 % interval of their median, see `median_interval`."""
@@ -50,36 +50,37 @@ class PairedDifference:
 
 
 def paired_difference(
-    metric: str, better: Literal["lower", "higher", None], a: pd.DataFrame, b: pd.DataFrame
-) -> PairedDifference:  # fmt: skip
+    metric: str, better: Literal["lower", "higher", None], a: pd.DataFrame, b: pd.DataFrame, known: Metric | None = None
+) -> PairedDifference:
     """The difference of a metric over the seeds that both sets have.
 
     A run that diverged ranks worst in what measures generalization, whatever its number, and in what it lacks: it is worse than
     any other, and two such tie. The interval of the median is exact (order statistics: the sign test inverted); that of rates
-    is Tango's score interval, exact.
+    is Tango's score interval, exact. What is 0 or 1 in all runs is a rate if that is its unit, or if nobody knows its unit.
 
     Args:
         metric: a column of both.
         better: which of its directions is good, if one is.
         a: runs, one per seed, with `seed`, `status` and metrics.
         b: likewise.
+        known: what the metric means, where no study of this process says so.
     """
     a, b = (runs.set_index("seed", drop=False).rename_axis(None).sort_index() for runs in (a, b))
     both = a.index.intersection(b.index)
     joined = pd.concat([a.loc[both].assign(trial=0), b.loc[both].assign(trial=1)])
     copied = both.isin(copies(joined))
     seeds = both[~copied]
-    before, after = (ranked(metric, better, runs.loc[seeds]) for runs in (a, b))
+    before, after = (ranked(metric, better, runs.loc[seeds], known=known) for runs in (a, b))
     there = before.notna() & after.notna()
     x, y = (np.asarray(values[there], dtype=np.float64) for values in (before, after))
     differences = subtracted(y, x)
-    found = _rates(x, y, differences) if _is_rate(metric, x, y) else _medians(x, y, differences)
+    found = (_rates if _is_rate(known or METRICS.get(metric), x, y) else _medians)(x, y, differences)
     per_seed = {int(seed): float(value) for seed, value in zip(seeds[there], differences, strict=True)}
     return PairedDifference(per_seed, *found, int((~there).sum()), int(copied.sum()))
 
 
-def _is_rate(metric: str, x: Array, y: Array) -> bool:
-    return metric in METRICS and METRICS[metric].unit == RATE and bool(np.isin(np.concatenate([x, y]), (0, 1)).all())
+def _is_rate(known: Metric | None, x: Array, y: Array) -> bool:
+    return (known is None or known.unit == RATE) and bool(np.isin(np.concatenate([x, y]), (0, 1)).all())
 
 
 def _rates(x: Array, y: Array, differences: Array) -> tuple[float, float, float, float, float, str]:

@@ -18,9 +18,10 @@ TWINS = {"test_loss": "validation_loss", "test_error": "validation_error"}
 
 
 def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[AnyClaim]) -> pd.DataFrame:
-    """One row per claim and value tried: `claim`, `metric`, the tuned values by path, `difference`, which is the claim's own estimate, and `n` seeds.
+    """One row per claim and value tried.
 
-    Empty where arms have no values in common: nothing is tuned, or by a sampler that adapts to each cell. A claim on what a seed has of
+    Its columns are `number`, the claim's place, as titles may be the same, `claim`, its title, `metric`, the tuned values by path,
+    `difference`, which is the claim's own estimate, and `n` seeds. Empty where arms have no values in common: nothing is tuned, or by a sampler that adapts to each cell. A claim on what a seed has of
     all values together has no row.
 
     Args:
@@ -32,7 +33,7 @@ def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[AnyClaim]) 
     there = tried(study, runs)
     if not paths or study.sampler == "tpe" or there.empty:
         return pd.DataFrame()
-    for claim in claims:
+    for i, claim in enumerate(claims, start=1):
         compared = _measured(claim, there) if isinstance(claim, Estimated) else None
         if compared is None or compared.metric in OF_TUNED_RATES:
             continue
@@ -43,10 +44,9 @@ def shared_points(study: Study, runs: pd.DataFrame, claims: Sequence[AnyClaim]) 
             estimates = [estimate(compared, each) for each in tests_of(compared, samples)]
             if all(each.n for each in estimates):
                 difference = at_worst(compared, [each.value for each in estimates])
+                named = {"number": i, "claim": claim.title, "metric": compared.metric}
                 found = {"difference": difference + 0.0, "n": min(each.n for each in estimates)}
-                rows.append(
-                    {"claim": claim.title, "metric": compared.metric, **dict(zip(paths, values, strict=True)), **found}
-                )
+                rows.append(named | dict(zip(paths, values, strict=True)) | found)
     return pd.DataFrame(rows)
 
 

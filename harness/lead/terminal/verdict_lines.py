@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from harness.settings.show import counted
+from harness.settings.show import counted, level_text
 from harness.study.registration import Registration
 
 if TYPE_CHECKING:  # the statistics take a second to import, which a start should not pay
@@ -39,7 +39,7 @@ def interval_of(verdict: "Verdict") -> str:
 
     if verdict.estimate is None or verdict.level is None or ends(verdict) == EVERYTHING:
         return ""
-    between = f"{interval(verdict)}{at_worst(verdict)} at level {verdict.level:.1%}"
+    between = f"{interval(verdict)}{at_worst(verdict)} at level {level_text(verdict.level)}%"
     least = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
     return f"Δ {between}{least}, {counted(verdict.n, 'seed')}"
 

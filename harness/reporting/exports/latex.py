@@ -7,6 +7,7 @@ from itertools import pairwise, starmap
 from harness.inference.verdict import Verdict
 from harness.reporting.page.content import Table
 from harness.reporting.page.words import interval, mark, metric_of, number, word
+from harness.settings.show import level_text
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_",
@@ -93,7 +94,7 @@ def claims_table(verdicts: Sequence[Verdict]) -> str:
 
 def _claim(verdict: Verdict, of: str = "") -> list[str]:
     marked = f" ({mark(verdict)})" if mark(verdict) else ""
-    level = "–" if verdict.level is None else f"{100 * verdict.level:.1f} %"
+    level = "–" if verdict.level is None else f"{level_text(verdict.level)} %"
     return [
         of + verdict.title, word(verdict) + marked, metric_of(verdict), interval(verdict), level,
         number(verdict.smallest_effect), str(verdict.n),

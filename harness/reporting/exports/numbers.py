@@ -8,6 +8,7 @@ from harness.inference.verdict import Verdict
 from harness.reporting.page.words import ends, interval, metric_of, number, word
 from harness.reporting.tables import tuned_columns
 from harness.settings.levels import Labels
+from harness.settings.show import level_text
 from harness.study import Study
 
 
@@ -52,7 +53,7 @@ def claim_numbers(verdict: Verdict) -> dict[str, str]:
         "low": low,
         "high": high,
         "interval": interval(verdict),
-        "level": "–" if verdict.level is None else f"{100 * verdict.level:.1f} %",
+        "level": "–" if verdict.level is None else f"{level_text(verdict.level)} %",
         "delta": number(verdict.smallest_effect),
         "p": number(verdict.p_smallest_effect),
         "n": str(verdict.n),

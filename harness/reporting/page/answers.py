@@ -27,7 +27,7 @@ from harness.reporting.page.words import (
 from harness.settings import Sweep
 from harness.settings.levels import at, places, stored
 from harness.settings.metrics import METRICS
-from harness.settings.show import counted
+from harness.settings.show import counted, level_text
 
 OPPOSITE = {"lower": "higher", "higher": "lower"}
 
@@ -113,7 +113,7 @@ def _rests_on(verdict: Verdict) -> str:
     """By what estimate, over how many seeds, at which level, and δ."""
     estimand = "–".join(part.capitalize() for part in verdict.estimand.split("_"))
     delta = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
-    level = "" if verdict.level is None else f", {100 * verdict.level:.3g} % interval"
+    level = "" if verdict.level is None else f", {level_text(verdict.level).removesuffix('.0')} % interval"
     return f"{estimand} over {counted(verdict.n, 'seed')}{level}{delta}."
 
 

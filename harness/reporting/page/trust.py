@@ -73,7 +73,7 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
 
 
 def still_improving(study: Study, runs: pd.DataFrame) -> tuple[int, int]:
-    """In how many runs the last validation loss was the least, and of how many; none where it was measured just once."""
+    """In how many runs the last validation loss was the least, and of how many that finished; none where it was measured just once."""
     confirm = runs[(runs["phase"] == "confirm") & (runs["status"] == "finished")]
     if study.evaluations == 1 or "best_step" not in confirm:
         return 0, len(confirm)
@@ -83,7 +83,7 @@ def still_improving(study: Study, runs: pd.DataFrame) -> tuple[int, int]:
 def _unfinished(study: Study, runs: pd.DataFrame) -> Iterator[str]:
     last, n = still_improving(study, runs)
     if 2 * last > n:
-        yield f"{last:,} of {counted(n, 'run')} still improved at the end: longer training may change what is said."
+        yield f"{last:,} of {counted(n, 'finished run')} still improved at the end: longer training may change what is said."
 
 
 def run_counts(runs: pd.DataFrame) -> list[str]:

@@ -17,7 +17,7 @@ from harness.reporting.plots.looks import QUIET, palette
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import BEHIND, Scale, scale_of
 from harness.reporting.plots.texts import metric_words, wrapped
-from harness.settings.show import counted
+from harness.settings.show import counted, level_text
 
 LABEL = 30
 """Characters of a cell's name in one line."""
@@ -170,7 +170,8 @@ def title(verdict: Verdict, table: pd.DataFrame) -> str:
 
 
 def _interval(verdict: Verdict) -> str:
-    level = f"{verdict.level:.1%}"
+    assert verdict.level is not None  # it has an estimate
+    level = f"{level_text(verdict.level)}%"
     if verdict.stands_alone:
         return f"its own {level} interval, as all together have none"
     return f"the {level} interval at which all claims of the family cover together"
