@@ -3,10 +3,12 @@
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import binom, binomtest
 from small_net import Net, X, Y
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from harness import (
     Claim,
@@ -25,10 +27,12 @@ from harness import (
 from harness.clipping import GlobalNorm
 from harness.inference.plan import Plan
 from harness.inference.prospects import prospects
+from harness.models import SimpleRNN
 from harness.optimizers import SGD
+from harness.reporting.page_tables import meanings
 from harness.settings.metrics import METRICS
 from harness.study.statement import ESTIMANDS
-from harness.tasks import Tensors
+from harness.tasks import AddingProblem, Tensors
 
 INF = float("inf")
 D, C = "model.dropout", "clipping.max_norm"
@@ -191,6 +195,59 @@ class Doubled(Tensors):
 
     def losses(self, output, y):
         return 2 * super().losses(output, y)
+
+
+class Labels(Tensors):
+    """Several labels of an example, each with a logit."""
+
+    def losses(self, output, y):
+        return binary_cross_entropy_with_logits(output, y, reduction="none").mean(1)
+
+
+class KnownLabels(Labels):
+    """What an error of them is, too."""
+
+    def errors(self, output, y):
+        return ((output > 0) != (y > 0)).float().mean(1)
+
+
+LABELS = {"task": Labels(X, (X[:, :2] > 0).float()), "model": Model(Net, dropout=Sweep(0.0, 0.5), outputs=2)}
+KNOWN = LABELS | {"task": KnownLabels(X, (X[:, :2] > 0).float())}
+
+
+def test_the_distance_of_a_logit_from_its_label_is_no_error_and_nothing_is_claimed_of_it():
+    said = problems(claim(metric="test_error"), objective="validation_error", optimizer=SGD(Tune(0.1, 1.0)), **LABELS)
+    assert [line.partition(":")[0] for line in said] == ["objective", "claims[0].metric"]
+    assert all("`losses` of its own and no `errors`" in line and "give it `errors`" in line for line in said)
+    solved = LABELS | {"task": Labels(X, LABELS["task"].y, target_error=0.1)}
+    assert [line.partition(":")[0] for line in problems(claim(), **solved)] == ["task.target_error"]
+    study(claim(metric="test_error"), **KNOWN)
+
+
+def test_what_is_recorded_as_an_error_is_called_what_it_is():
+    summary = pd.DataFrame({f"test_error_{part}": [0.5] for part in ("mean", "median", "low", "high", "n")})
+    usual, differences, own = (study(claim(), **settings) for settings in ({}, LABELS, KNOWN))
+    said = [meanings(each, summary).rows[0][1].partition(": ")[2] for each in (usual, differences, own)]
+    assert (
+        said[0] == ""
+        and "absolute difference of outputs and targets" in said[1]
+        and said[2] == "what the task's own `errors` say"
+    )
+    noted = [
+        any(note.startswith("task: what is recorded as an error") for note in each.notes)
+        for each in (usual, differences, own)
+    ]
+    assert noted == [False, True, False]
+
+
+def test_errors_of_a_task_s_own_may_be_any_numbers_and_no_mean_of_them_is_claimed():
+    (said,) = problems(claim(metric="test_error", estimand="mean"), **KNOWN)
+    assert (
+        said.startswith("claims[0].estimand: no interval holds")
+        and "`errors` of its own, which may be any numbers" in said
+    )
+    shipped = {"task": AddingProblem(length=10), "model": SimpleRNN(hidden=4, dropout=Sweep(0.0, 0.5))}
+    study(claim(metric="test_error", estimand="mean"), **shipped)  # 0 or 1 of each example
 
 
 class Guessed(Doubled):

@@ -14,10 +14,11 @@ from harness.reporting.page.content import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import Labels, label, stored
 from harness.settings.measured_on import measured_on
-from harness.settings.metrics import METRICS, OF_TUNED_RATES, not_comparable
+from harness.settings.metrics import METRICS, OF_TUNED_RATES, USUAL_ERRORS, not_comparable
 from harness.settings.show import digits
 from harness.study import Claim, Study
 from harness.study.scope import budget, examples_in_words
+from harness.study.target_kinds import is_of_errors, knows_errors, unusual_errors
 
 SHOWN = (
     "test_loss", "best_test_loss", "test_error", "best_test_error", "gap", "best_gap", "spike_rate", "grad_norm_q99",
@@ -51,15 +52,17 @@ def meanings(study: Study, summary: pd.DataFrame) -> Table:
     """What each measured metric means, on which examples it is measured, its unit and which direction is good."""
     there = examples_in_words(study)
     rows = [
-        [name, _meaning(name), measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
+        [name, _meaning(study, name), measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
         for name in measured(summary)
     ]
     return Table(["metric", "meaning", "examples", "unit", "better"], rows)
 
 
-def _meaning(name: str) -> str:
-    across = METRICS[name].not_across
-    return METRICS[name].meaning + (f"; not comparable across {across}" if across else "")
+def _meaning(study: Study, name: str) -> str:
+    meaning, across = METRICS[name].meaning, METRICS[name].not_across
+    if is_of_errors(name) and (errors := unusual_errors(study)):
+        meaning = f"{meaning.removesuffix(f': {USUAL_ERRORS}')}: {errors}"
+    return meaning + (f"; not comparable across {across}" if across else "")
 
 
 def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
@@ -68,7 +71,7 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     Where cells train for different times, each says for how long. Where fewer runs have a metric than there are, the cell says how many.
     """
     kinds = {name: title for name, title in KINDS.items() if f"{name}_mean" in summary}
-    names_shown = [name + (f" ({said})" if (said := not_comparable(name, study.sweeps())) else "") for name in shown]
+    names_shown = [name + (f" ({said})" if (said := _reservation(study, name)) else "") for name in shown]
     swept = {path: {stored(level): level for level in sweep.levels} for path, sweep in study.sweeps().items()}
     records, named = summary.to_dict("records"), Labels(study.sweeps())
     trained = [
@@ -94,6 +97,13 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
         rates = [_rate_text(row, name) for name in kinds]
         rows.append([*levels, str(row["n"]), *rates, *(cell_text(row, name) for name in shown)])
     return Table(head, rows)
+
+
+def _reservation(study: Study, name: str) -> str:
+    """What stands beside the name of a metric that does not say what it may be taken for, mostly nothing."""
+    if is_of_errors(name) and not knows_errors(study):
+        return "differences of outputs and targets, maybe no errors"
+    return not_comparable(name, study.sweeps())
 
 
 def _tuned(study: Study, path: str, row: dict[Any, Any]) -> str:

@@ -16,7 +16,10 @@ RATE = "share of runs"
 """Unit of metrics that are 0 or 1 for each run."""
 
 ERROR = "error"
-"""Unit of the share of wrong classes, or of the absolute error of numbers."""
+"""Unit of what the `errors` of a task say."""
+
+USUAL_ERRORS = "the share of wrong classes, or the absolute error of numbers"
+"""What they say where a task has none of its own."""
 
 SHARES = (ERROR, "share of steps", "share of units", RATE)
 """Units of metrics that lie in [0, 1]."""
@@ -129,8 +132,7 @@ METRICS: dict[str, Metric] = {
     "validation_loss": Metric("loss on the validation split", "loss", "lower", "generalization", True),
     "test_loss": Metric("loss on the test split at the last step", "loss", "lower", "generalization"),
     "train_error": Metric(
-        "error on the examples of train_loss, dropout off: the share of wrong classes, or the absolute error of numbers", "error",
-        "lower", "generalization", True,
+        f"error on the examples of train_loss, dropout off: {USUAL_ERRORS}", "error", "lower", "generalization", True,
     ),
     "validation_error": Metric("error on the validation split", "error", "lower", "generalization", True),
     "test_error": Metric("error on the test split at the last step", "error", "lower", "generalization"),

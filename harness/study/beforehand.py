@@ -18,7 +18,7 @@ from harness.study.out_of_reach import out_of_reach
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
 from harness.study.scope import setups
 from harness.study.statement import Estimated
-from harness.study.target_kinds import own_methods, predicts_numbers
+from harness.study.target_kinds import BY_DIFFERENCES, knows_errors, own_methods, predicts_numbers
 from harness.study.unmeasurable import unmeasurable
 from harness.study.unregistered import WAY_OUT as REGISTER
 from harness.study.unregistered import unregistered
@@ -52,6 +52,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     setups = [study.setup(cell | lowest) for cell in study.cells()]
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
+    found += [] if knows_errors(study) else [Note("task", f"what is recorded as an error is {BY_DIFFERENCES}")]
     found += [note for setup in setups for note in _schedule_notes(setup)]
     found += [*_no_classes_notes(study), *_idle_notes(study, setups)]
     models = {
@@ -128,7 +129,8 @@ def _too_fine(study: Experiment, claim: Estimated) -> str:
         (name for name in ("test", "validation", "train") if claim.metric in (f"{name}_error", f"best_{name}_error")),
         "",
     )
-    if not split or claim.above is not None or claim.smallest_effect == 0 or predicts_numbers(study):
+    of_classes = "errors" not in own_methods(study) and not predicts_numbers(study)
+    if not split or claim.above is not None or claim.smallest_effect == 0 or not of_classes:
         return ""
     examples = min(count[split] for setup in setups(study) for count in study.examples_of_seeds(setup))
     many = claim.smallest_effect * examples

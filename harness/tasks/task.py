@@ -225,16 +225,29 @@ class Task(Component):
     @classmethod
     def can_guess(cls) -> bool:
         """Whether `guess_losses` is of these `losses`: not where a class has losses of its own and leaves the guess as it was."""
-        places = [
-            next(i for i, base in enumerate(cls.__mro__) if name in vars(base)) for name in ("guess_losses", "losses")
-        ]
-        return places[0] <= places[1]
+        return _goes_with_losses("guess_losses", cls)
+
+    @classmethod
+    def knows_errors(cls, y: Tensor) -> bool:
+        """Whether `errors` is of these `losses`: not where a class has losses of its own of numbers and leaves the error as it was.
+
+        The outputs may then be anything, such as logits, whose distance from a number is no error.
+
+        Args:
+            y: (examples, …) targets.
+        """
+        return not y.is_floating_point() or _goes_with_losses("errors", cls)
 
     def errors(self, output: Tensor, y: Tensor) -> Tensor:
         """Error of each example, (batch,): share of wrong classes, or absolute error for real targets."""
         if y.is_floating_point():
             return (_like(output, y) - y).abs().reshape(len(y), -1).mean(1)
         return (output.argmax(-1) != y).to(output.dtype).reshape(len(y), -1).mean(1)
+
+
+def _goes_with_losses(name: str, task: type[Task]) -> bool:
+    """Whether a method was written for a task's `losses`: in the class that has these, or in one derived from it."""
+    return issubclass(class_with(name, task), class_with("losses", task))
 
 
 def _like(output: Tensor, y: Tensor) -> Tensor:
