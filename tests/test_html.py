@@ -580,6 +580,15 @@ def test_advice_follows_validation_whatever_the_test_data_say():
     )
 
 
+def test_advice_names_the_combinations_that_have_no_result():
+    best = [1.0 + i / 100 for i in range(10)]
+    runs = chosen({0.0: [value + 0.2 for value in best], 0.2: best, 0.5: best})
+    runs.loc[runs["model.dropout"] == 0.5, "status"] = "failed"
+    (choice,) = advice(study_of(**{"model.dropout": LEVELS}), runs, [VERDICT], incomplete=False).choices
+    assert choice.within_noise == "no other combination"
+    assert choice.caveats[0] == "1 combination has no result, since all runs failed: model.dropout = 0.5."
+
+
 def test_of_an_even_number_of_seeds_the_median_is_that_of_the_tables():
     """The upper ones of the two in the middle are .8 and .75, the medians .66 and .705."""
     first, second = [0.5, 0.51, 0.52, 0.8, 0.81, 0.82], [0.6, 0.61, 0.66, 0.75, 0.9, 0.95]

@@ -383,6 +383,16 @@ def test_a_treated_run_that_diverges_does_not_make_a_mean_better():
     assert verdict(runs, **words).verdict == "supported", "in that seed both diverged: they tie"
 
 
+def test_what_describes_a_mean_is_of_the_seeds_that_it_is_over():
+    """Two of 20 seeds collapsed in the baseline; of the other 18 the treatment is better in 3."""
+    runs = make_runs({0.0: [0.9] * 2 + [0.5 + i / 1000 for i in range(18)], 0.5: [0.4] * 5 + [0.6] * 15}, "test_error")
+    runs.loc[(runs["model.dropout"] == 0.0) & (runs["seed"] < 2), "status"] = "collapsed"
+    found = verdict(runs, metric="test_error", estimand="mean")
+    assert (found.n, found.left_out, found.mean, found.interquartile_mean) == (18, [0, 1], None, None)
+    assert found.probability_of_improvement is not None
+    assert found.probability_of_improvement.value == pytest.approx(3 / 18)
+
+
 # --- runs that are missing, and copies -----------------------------------------------------------------------------
 
 
@@ -608,15 +618,28 @@ def test_one_cell_without_effect_is_not_said_of_all():
 
 
 def test_a_cell_that_never_ran_leaves_what_is_claimed_of_each_open():
-    runs, lost = two_cells([1.0] * 8, [0.6] * 8), {"width": 9, "model.dropout": 0.5}
-    failed = fail(runs, at(runs, lost))
-    assert "1 cell of those in each of which it is claimed never ran" in verdict(failed, across="each").sentence
-    found = verdict(failed)
-    assert (found.verdict, found.n) == ("supported", 8)
+    runs = two_cells([1.0] * 8, [0.6] * 8)
+    to_come = runs[~at(runs, {"width": 9, "model.dropout": 0.5})]
+    assert "1 cell of those in each of which it is claimed never ran" in verdict(to_come, across="each").sentence
+    found = verdict(to_come)
+    assert (found.verdict, found.n) == ("inconclusive", 8)
+    assert "Too early for a verdict: 0 of 8 planned seeds have run." in found.sentence
     assert "1 cell left out for lack of a partner" in found.sentence
-    still_to_come = verdict(runs[~at(runs, lost)])
-    assert still_to_come.verdict == "inconclusive"
-    assert "Too early for a verdict: 0 of 8 planned seeds have run." in still_to_come.sentence
+
+
+@pytest.mark.parametrize("across", ["each", "average"])
+@pytest.mark.parametrize("lost", [{"width": 9}, {"width": 9, "model.dropout": 0.5}])
+@pytest.mark.parametrize("failed", [True, False])
+def test_a_cell_without_a_number_is_no_smaller_question(across: str, lost: dict[str, object], failed: bool):
+    """Whether its runs failed or lack the metric, in both arms or one: nobody knows what it would say, and it did run."""
+    runs = two_cells([1.0] * 8, [0.6] * 8)
+    inside = at(runs, lost)
+    found = verdict(
+        fail(runs, inside) if failed else runs.assign(test_loss=runs["test_loss"].mask(inside)), across=across
+    )
+    assert (found.verdict, found.n, found.n_missing) == ("inconclusive", 0, 8)
+    assert found.sentence.startswith("No verdict: 8 of 8 seeds lack a run or its value")
+    assert "never ran" not in found.sentence and "partner" not in found.sentence
 
 
 # --- families ------------------------------------------------------------------------------------------------------

@@ -148,7 +148,7 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
         return f"No verdict: {claim.metric} is below 0 in {counted(below, 'run')}, and such numbers have no ratio."
     for each in samples:
         missing = each.n_missing
-        if not each.seeds:
+        if not each.seeds and not all(len(arm.values) for arm in each.arms):
             values = confirm[claim.metric].astype(float) if claim.metric in confirm else pd.Series(dtype=float)
             whose = "that trained " if values.notna().any() else ""
             why = f"no run {whose}has measured {claim.metric}"

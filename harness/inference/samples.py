@@ -58,13 +58,13 @@ class Sample:
         parts: the terms of which a number is the sum.
         arms: those that it compares.
         seeds: (seed,) those with a run in every cell of every arm, copies left out.
-        cells: (cell,) names of the combinations of other factors that are averaged over.
+        cells: (cell,) names of the combinations of other factors that are averaged over: those with runs of every arm, failed or not.
         terms: (seed, cell, part) weighted differences, positive where they favour the claim; infinite where just one arm diverged.
         rounding: (seed, cell) how far from 0, or from δ, the sum of the terms may be for rounding alone; less than δ.
         bad: (seed,) whether any of its runs diverged or collapsed.
         n_missing: seeds left out because a run is missing or has no value.
         n_copies: seeds left out because all their runs are those of an earlier seed.
-        n_cells_left_out: cells of which an arm never ran.
+        n_cells_left_out: cells of which an arm never ran; one whose runs failed, or have no value, is none of these: its seeds are missing.
     """
 
     name: str
@@ -125,9 +125,8 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
     runs, names = _Runs.of(claim, confirm, others), _cells(others)
     inside = [at(confirm, levels).to_numpy() for levels in contrast.arms()]
     tables = [runs.tables(own) for own in inside]
-    known = np.any([(counts > 0).any(axis=0) for _, _, counts in tables], axis=0)
-    ran = np.all([~np.isnan(values).all(axis=0) for values, _, _ in tables], axis=0)
-    chosen = np.flatnonzero(ran[: len(names)])
+    ran = np.array([np.isin(np.arange(len(names)), runs.column[own]) for own in inside])  # (arm, cell), failed or not
+    chosen = np.flatnonzero(ran.all(axis=0))
     complete = np.all([~np.isnan(values[:, chosen]).any(axis=1) for values, _, _ in tables], axis=0) & (len(chosen) > 0)
     ended = np.all([(counts[:, chosen] > 0).all(axis=1) for _, _, counts in tables], axis=0) & (len(chosen) > 0)
     anywhere = np.any(inside, axis=0)
@@ -150,7 +149,7 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
         contrast.name, contrast.parts, arms, [int(seed) for seed in runs.seeds[kept]], [names[i] for i in chosen],
         np.stack(terms, axis=2), np.minimum(rounding, delta / 4) if delta else rounding, bad,
         n_missing=len(np.unique(runs.row[anywhere])) - int(complete.sum()), n_copies=len(copied),
-        n_cells_left_out=int(known.sum()) - len(chosen),
+        n_cells_left_out=int(ran.any(axis=0).sum()) - len(chosen),
     )  # fmt: skip
 
 

@@ -227,7 +227,18 @@ def _choice(study: Study, runs: pd.DataFrame, objective: str, where: str, found:
     ]
     more = f" and {len(near) - MOST_NAMED} more" if len(near) > MOST_NAMED else ""
     within = f"{'; '.join(said)}{more}" if said else ("no other combination" if others else "")
-    return Choice(where, ", ".join(named), _reached(objective, best), within, list(_caveats(study, runs, best)))
+    caveats = [*_without_result(study, runs, where), *_caveats(study, runs, best)]
+    return Choice(where, ", ".join(named), _reached(objective, best), within, caveats)
+
+
+def _without_result(study: Study, runs: pd.DataFrame, where: str) -> Iterator[str]:
+    """Which combinations at some conditions were no rivals, since all of their runs failed."""
+    failed = (levels for levels, inside in cells(study, runs) if (inside["status"] == "failed").all())
+    named = [in_words(chosen) for at, chosen in (_parted(levels, study.sweeps()) for levels in failed) if at == where]
+    if named:
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        who = "; ".join(named[:MOST_NAMED]) + more
+        yield f"{counted(len(named), 'combination has', 'combinations have')} no result, since all runs failed: {who}."
 
 
 def _in_short(best: Mapping[str, Any], other: Mapping[str, Any], sweeps: Mapping[str, Sweep]) -> str:
