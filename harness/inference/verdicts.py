@@ -221,7 +221,7 @@ def _seeds(claim: Estimated, sample: Sample) -> dict[str, Any]:
 
 def _described(base: Verdict, claim: Estimated, sample: Sample) -> Verdict:
     """With each seed's number, and what describes those that the estimate rests on."""
-    differences = sample.differences[~sample.bad] if base.estimand == "mean" else sample.differences
+    differences = sample.differences[np.logical_not(sample.bad)] if base.estimand == "mean" else sample.differences
     found = replace(base, **_seeds(claim, sample))
     if base.estimand == "rate":
         return found
