@@ -383,6 +383,16 @@ def test_a_treated_run_that_diverges_does_not_make_a_mean_better():
     assert verdict(runs, **words).verdict == "supported", "in that seed both diverged: they tie"
 
 
+def test_what_describes_a_mean_is_of_the_seeds_that_it_is_over():
+    """Two of 20 seeds collapsed in the baseline; of the other 18 the treatment is better in 3."""
+    runs = make_runs({0.0: [0.9] * 2 + [0.5 + i / 1000 for i in range(18)], 0.5: [0.4] * 5 + [0.6] * 15}, "test_error")
+    runs.loc[(runs["model.dropout"] == 0.0) & (runs["seed"] < 2), "status"] = "collapsed"
+    found = verdict(runs, metric="test_error", estimand="mean")
+    assert (found.n, found.left_out, found.mean, found.interquartile_mean) == (18, [0, 1], None, None)
+    assert found.probability_of_improvement is not None
+    assert found.probability_of_improvement.value == pytest.approx(3 / 18)
+
+
 # --- runs that are missing, and copies -----------------------------------------------------------------------------
 
 

@@ -70,7 +70,7 @@ class Verdict:
         n_diverged_baseline: diverged runs in all others.
         n_missing: seeds without a number, since a run failed or has no value.
         n_copies: seeds left out because their runs are those of another seed.
-        mean: of Δ, t interval at 95 %; description, like the next two.
+        mean: of Δ, t interval at 95 %; None where it is the estimate; description, like the next two, of the seeds that this rests on.
         interquartile_mean: of Δ, bootstrap interval; from 20 seeds on.
         probability_of_improvement: P(Δ > 0) + P(Δ = 0) / 2, exact interval.
         registered: whether the claim stood so before its data came, see `harness.study.registration`; None: not known.

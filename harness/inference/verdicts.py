@@ -220,14 +220,15 @@ def _seeds(claim: Estimated, sample: Sample) -> dict[str, Any]:
 
 
 def _described(base: Verdict, claim: Estimated, sample: Sample) -> Verdict:
-    """With each seed's number, and what describes all of them."""
-    differences = sample.differences
+    """With each seed's number, and what describes those that the estimate rests on."""
+    differences = sample.differences[np.logical_not(sample.bad)] if base.estimand == "mean" else sample.differences
     found = replace(base, **_seeds(claim, sample))
     if base.estimand == "rate":
         return found
     found = replace(found, probability_of_improvement=probability_of_improvement(differences))
     if not all(np.isfinite(values).all() for values in (differences, *(arm.values for arm in sample.arms))):
         return found  # of two runs that diverged the difference is a tie, and no number
-    found = replace(found, mean=Described(float(differences.mean()), *t_interval(differences)))
+    if base.estimand != "mean":
+        found = replace(found, mean=Described(float(differences.mean()), *t_interval(differences)))
     robust = len(differences) >= SEEDS_FOR_ROBUST_ESTIMATES
     return replace(found, interquartile_mean=bootstrap(interquartile_mean, differences)) if robust else found
