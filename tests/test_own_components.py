@@ -8,7 +8,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness import Model, Study
+from harness import Model
 from harness.clipping import ClippingRule, Gradient
 from harness.engine.members import Members
 from harness.engine.plain_member import PlainMember
@@ -18,7 +18,8 @@ from harness.engine.runs import Run, examples
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
 from harness.optimizers import SGD, Optimizer
-from harness.settings import Count, Fraction, InvalidStudy, LearningRate, Positive
+from harness.settings import Count, Fraction, LearningRate, Note, Positive, Problem
+from harness.study.trial_run import trial_run
 from harness.tasks import Tensors
 
 CPU = torch.device("cpu")
@@ -191,13 +192,21 @@ class Caches(Net):
         return super().forward(x * KEPT["scale"])
 
 
-@pytest.mark.parametrize(
-    ("settings", "name"),
-    [({"clipping": Remembers(), "model": Model(Net)}, "Remembers"), ({"model": Model(Counts)}, "COUNT"), ({"model": Model(Caches)}, "")],
-)  # fmt: skip
-def test_what_outlives_a_run_is_refused_by_name_whenever_it_acts(settings: dict[str, object], name: str) -> None:
-    if not name:
-        Study(name="mine", task=TASK, batch_size=8, steps=20, seeds=2, **settings)  # type: ignore[arg-type]
-        return
-    with pytest.raises(InvalidStudy, match=f"{name}` changes with every step of a run and goes on into the next one"):
-        Study(name="mine", task=TASK, batch_size=8, steps=20, seeds=2, **settings)  # type: ignore[arg-type]
+OUTLIVES = "{} changes with every step of a run and goes on into the next one"
+
+
+def tried(**settings: object) -> list[Problem]:
+    return trial_run(Setup(task=TASK, batch_size=8, steps=20, **({"model": Model(Net)} | settings)))  # type: ignore[arg-type]
+
+
+def test_a_rule_that_remembers_other_runs_is_refused_by_the_name_of_what_it_keeps() -> None:
+    [problem] = tried(clipping=Remembers())
+    assert not isinstance(problem, Note) and OUTLIVES.format("Remembers") in problem.message.replace(
+        "test_own_components.", ""
+    )
+
+
+def test_what_outlives_a_run_is_said_whenever_it_acts() -> None:
+    [note] = tried(model=Model(Counts))
+    assert isinstance(note, Note) and OUTLIVES.format("COUNT") in note.message.replace("test_own_components.", "")
+    assert tried(model=Model(Caches)) == tried() == []

@@ -17,9 +17,10 @@ from harness.engine.reached import reached
 from harness.engine.runs import Run, Untrainable
 from harness.engine.scheduled import kind_of
 from harness.engine.setup import Setup
+from harness.engine.step import Stepper
 from harness.models.model import FROM_TASK, Model
 from harness.models.rnn import SimpleRNN
-from harness.settings import InvalidStudy, Problem, first_line, show
+from harness.settings import InvalidStudy, Note, Problem, first_line, show
 from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
 from harness.settings.randomness import global_generators, stream_seed
@@ -35,10 +36,8 @@ from harness.tasks.usable import data_problems
 
 CPU = torch.device("cpu")
 
-OUTLIVES = (
-    "{} changes with every step of a run and goes on into the next one, in the class or the file: keep it in the module's `self`, "
-    "or in what a clipping rule's `initial_state` or an optimizer's `state_names` keep for each run"
-)
+OUTLIVES = "{} changes with every step of a run and goes on into the next one, in the class or the file"
+KEEP = "keep it in the module's `self`, or in a clipping rule's `initial_state` or an optimizer's `state_names`"
 
 
 def trial_runs(study: Experiment) -> list[Problem]:
@@ -142,18 +141,37 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
             return error.problems
         if not member.gradient(slice(None)).isfinite().all():
             return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
-        member.advance()
-        member.losses(x.clone().unsqueeze(0), y.unsqueeze(0))
-        if found := halves_tried(Run(0, 0, setup), member, member.gradient(slice(None)).clone()):
+        found, after = _stepped(setup, member, x, y)
+        if found:
             return found
         once = own.since()
         member, again = _first_pass(setup, data, x, y, sizes)
-        halves_tried(Run(0, 0, setup), member, member.gradient(slice(None)).clone())
-        if kept := sorted(once & own.since()):
-            return [Problem("study", OUTLIVES.format(f"`{kept[0]}`"), kept[0])]
-        if not torch.allclose(numbers, again, rtol=0, atol=0, equal_nan=True):
+        if not _same(numbers, again):
             return [Problem("model", _lives_on(setup, data, x, y, member), show(setup.model))]
-    return []
+        same = _same(after, _stepped(setup, member, x, y)[1])
+        kept = next(iter(sorted(once & own.since())), "what a clipping rule, an optimizer or a task keeps")
+    if not same:
+        return [Problem("study", f"{OUTLIVES.format(kept)}: {KEEP}", kept)]
+    if kept not in once:
+        return []
+    return [Note("study", f"{OUTLIVES.format(kept)}: if anything a run computes depends on it, {KEEP}")]
+
+
+def _stepped(setup: Setup, member: PlainMember, x: Tensor, y: Tensor) -> tuple[list[Problem], Tensor]:
+    """What is wrong with clipping and update; and what a step of the run comes to, its weights among it, in a row."""
+    run, nothing = Run(0, 0, setup), torch.zeros(0)
+    with global_generators(stream_seed(run.noise_seed, "module")):
+        if found := halves_tried(run, member, member.gradient(slice(None)).clone()):
+            return found, nothing
+        try:
+            record = Stepper([run], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
+        except Exception as error:
+            return [Problem("study", f"cannot take a second step: {first_line(error)}")], nothing
+    return [], torch.cat([number.flatten().to(member.dtype) for number in (member.parameters, *record)])
+
+
+def _same(numbers: Tensor, again: Tensor) -> bool:
+    return torch.allclose(numbers, again, rtol=0, atol=0, equal_nan=True)
 
 
 def _first_pass(
