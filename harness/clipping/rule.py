@@ -17,7 +17,8 @@ class Gradient:
     """The gradient of some members at one step, with what a rule may want to know.
 
     Attributes:
-        flat: (member, parameters), the gradient; padding between parameters is zero.
+        flat: (member, parameters), the gradient. A rule of your own is given all parameters and nothing else; rules of ours padding
+            between them, too, which is zero.
         norm: (member, 1), its Euclidean norm.
         parameters: (member, parameters), what it is the gradient of.
         views: the rows of a (member, parameters) tensor as the module's parameters by name, (member, …) each.

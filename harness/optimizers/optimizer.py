@@ -46,7 +46,7 @@ class Optimizer(Component):
         """Change `parameters` and `state` in place; may overwrite `gradient`.
 
         Args:
-            parameters: (member, parameters).
+            parameters: (member, parameters); an optimizer of your own is given these and nothing else, ours zeros between them, too.
             gradient: (member, parameters), clipped.
             *state: tensors in the order of `state_names`.
             **coefficients: of this step, in the type of the parameters.
