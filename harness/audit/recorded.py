@@ -105,9 +105,8 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
     _check_complete(study, trials, runs, folder / RUNS_FILE)
     keys = ["trial", "seed"]
     runs = runs.set_index(keys).sort_index()
-    kept = {name: columns for name, columns in KEPT.items() if (folder / name).exists()}
-    name, columns = next(iter(kept.items()), (None, ()))
-    curves = None if name is None else read_curves(folder / name, columns, runs, study)
+    kept = next((name for name in KEPT if (folder / name).exists()), None)
+    curves = None if kept is None else read_curves(folder / kept, KEPT[kept], runs, study)
     environment = {name: str(value) for name, value in _json(folder / "environment.json").items()}
     members = read_table(folder / POPULATIONS_FILE, COLUMNS, ("seed",))
     parts, of_key = _parts(
@@ -121,7 +120,7 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             said = "holds" if status == "failed" else "does not say"
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
-    return Recorded(study, environment, runs, curves, name == CURVES_FILE, parts, part_of, _alone(folder / "plan.json"))
+    return Recorded(study, environment, runs, curves, kept == CURVES_FILE, parts, part_of, _alone(folder / "plan.json"))
 
 
 def _alone(path: Path) -> bool:

@@ -15,10 +15,9 @@ from torch import Tensor
 from harness.clipping import ClippingRule, Gradient
 from harness.engine.members import Members
 from harness.engine.misfit import Misfit
-from harness.engine.own_components import for_all, unread
+from harness.engine.own_components import for_all, is_own, unread
 from harness.engine.runs import Run
 from harness.engine.scheduled import kind_of, settings_of
-from harness.settings.modules import owner_of
 from harness.settings.show import counted
 
 LONG_ROW_BYTES = 2**18
@@ -30,7 +29,7 @@ Places = slice | Tensor
 
 def shares(rule: ClippingRule) -> bool:
     """Whether its members may share a population with those of other rules: what a user's own rule does is shown by itself."""
-    return owner_of(type(rule)) == "harness"
+    return not is_own(rule)
 
 
 def by_kind(runs: list[Run]) -> list[list[int]]:

@@ -23,6 +23,7 @@ from harness.engine.history import History, LoggingSteps
 from harness.engine.kept_weights import Which
 from harness.engine.measuring import unchanged
 from harness.engine.members import Members
+from harness.engine.own_components import is_own
 from harness.engine.own_measures import output_measures
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
@@ -140,7 +141,9 @@ class Training:
             Misfit: the clipping rule has called something a share that is none.
         """
         self.population.check()
-        check_shares(self._runs[0].setup.clipping, self.history.clipped_units(step))
+        rule = self._runs[0].setup.clipping
+        if is_own(rule):
+            check_shares(rule, self.history.clipped_units(step))
         self.look(step, self._feed.peek(), done=step)
         with unchanged(self.population):
             validation = self._validation()

@@ -57,7 +57,7 @@ class DropoutNet(nn.Module):
             ValueError: an example holds more or fewer numbers.
         """
         first = self.hidden[0] if len(self.hidden) else self.readout
-        if (numbers := x[0].numel()) != first.in_features:
+        if (numbers := x.shape[1:].numel()) != first.in_features:
             message = (
                 f"an example of shape {tuple(x.shape[1:])} has {numbers} numbers, and inputs is {first.in_features}"
             )

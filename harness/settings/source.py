@@ -33,20 +33,15 @@ def reached(code: Any) -> Lines:
     return known
 
 
-def changing(codes: Iterable[Any]) -> "Changing":
-    """What user's code reaches, to be asked again which of it has changed in between."""
-    return Changing([code for code in codes if owner_of(code) == "user"])
-
-
 class Changing:
-    """What code reaches, as it is looked at anew each time.
+    """What a user's code reaches, looked at anew whenever it is asked which of it has changed.
 
     Args:
-        codes: classes of the user's.
+        codes: classes, of which those that are no user's are left out.
     """
 
-    def __init__(self, codes: list[Any]) -> None:
-        self._codes = codes
+    def __init__(self, codes: Iterable[Any]) -> None:
+        self._codes = [code for code in codes if owner_of(code) == "user"]
         self._before = self._now()
 
     def _now(self) -> Lines:

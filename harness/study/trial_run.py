@@ -24,7 +24,7 @@ from harness.settings import InvalidStudy, Note, Problem, first_line, show
 from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
 from harness.settings.randomness import global_generators, stream_seed
-from harness.settings.source import changing
+from harness.settings.source import Changing
 from harness.study.building import building_problem
 from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
@@ -134,7 +134,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
     index = data.train[: setup.batch_size]
     x, y = data.x[index], data.y[index]
     with one_thread(), global_generators(stream_seed(Run(0, 0, setup).noise_seed, "module")):
-        own = changing([type(setup.clipping), type(setup.optimizer), setup.model.module, type(setup.task)])
+        own = Changing([type(setup.clipping), type(setup.optimizer), setup.model.module, type(setup.task)])
         try:
             member, numbers = _first_pass(setup, data, x, y, sizes)
         except InvalidStudy as error:
