@@ -50,17 +50,18 @@ def explored_metrics(study: Study, runs: pd.DataFrame) -> list[str]:
 
 def meanings(study: Study, summary: pd.DataFrame) -> Table:
     """What each measured metric means, on which examples it is measured, its unit and which direction is good."""
-    there = examples_in_words(study)
+    there, errors = examples_in_words(study), unusual_errors(study)
     rows = [
-        [name, _meaning(study, name), measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
+        [name, _meaning(name, errors), measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
         for name in measured(summary)
     ]
     return Table(["metric", "meaning", "examples", "unit", "better"], rows)
 
 
-def _meaning(study: Study, name: str) -> str:
+def _meaning(name: str, errors: str) -> str:
+    """In words; `errors` are what the study calls so, where these are not the usual ones."""
     meaning, across = METRICS[name].meaning, METRICS[name].not_across
-    if is_of_errors(name) and (errors := unusual_errors(study)):
+    if is_of_errors(name) and errors:
         meaning = f"{meaning.removesuffix(f': {USUAL_ERRORS}')}: {errors}"
     return meaning + (f"; not comparable across {across}" if across else "")
 
@@ -71,7 +72,8 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     Where cells train for different times, each says for how long. Where fewer runs have a metric than there are, the cell says how many.
     """
     kinds = {name: title for name, title in KINDS.items() if f"{name}_mean" in summary}
-    names_shown = [name + (f" ({said})" if (said := _reservation(study, name)) else "") for name in shown]
+    known = knows_errors(study)
+    names_shown = [name + (f" ({said})" if (said := _reservation(study, name, known)) else "") for name in shown]
     swept = {path: {stored(level): level for level in sweep.levels} for path, sweep in study.sweeps().items()}
     records, named = summary.to_dict("records"), Labels(study.sweeps())
     trained = [
@@ -99,9 +101,9 @@ def readable(study: Study, summary: pd.DataFrame, shown: list[str]) -> Table:
     return Table(head, rows)
 
 
-def _reservation(study: Study, name: str) -> str:
-    """What stands beside the name of a metric that does not say what it may be taken for, mostly nothing."""
-    if is_of_errors(name) and not knows_errors(study):
+def _reservation(study: Study, name: str, known: bool) -> str:
+    """What stands beside the name of a metric that does not say what it may be taken for, mostly nothing; `known`: whether errors are."""
+    if is_of_errors(name) and not known:
         return "differences of outputs and targets, maybe no errors"
     return not_comparable(name, study.sweeps())
 
