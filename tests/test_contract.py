@@ -6,7 +6,7 @@ arguments needs its line in `GIVEN`. Sizes are made small by the names that sett
 
 import typing
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from math import inf
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn as nn
 from test_train import textbook
 
 from harness import clipping, models, optimizers, tasks
@@ -49,7 +50,18 @@ def exported(module: ModuleType, base: type) -> dict[str, type[Any]]:
 
 
 TASKS, RULES, OPTIMIZERS = exported(tasks, Task), exported(clipping, ClippingRule), exported(optimizers, Optimizer)
-MODELS = {name: getattr(models, name) for name in models.__all__ if name != "Model"}
+
+
+class Convolution(nn.Sequential):
+    """A module as a user would write it, for images that keep their channel: no shipped one takes them."""
+
+    def __init__(self, outputs: int, *, dropout: float = 0.0):
+        layers = (nn.Conv2d(1, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        super().__init__(*layers, nn.Dropout(dropout), nn.Linear(16, outputs))
+
+
+SHIPPED = {name: getattr(models, name) for name in models.__all__ if name != "Model"}
+MODELS = SHIPPED | {"Model": partial(Model, Convolution)}
 
 
 def variants(component: Component) -> Iterator[Any]:
