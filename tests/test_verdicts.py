@@ -19,6 +19,7 @@ from harness.inference import estimates
 from harness.inference.estimates import estimate
 from harness.inference.intervals.inversion import p_against
 from harness.inference.intervals.paired_rates import paired_rate_bounds
+from harness.inference.ranks import ranked
 from harness.inference.reading import label_of, read
 from harness.inference.samples import sample
 from harness.inference.verdict import CellEstimate, Verdict, as_json
@@ -27,6 +28,7 @@ from harness.reporting.exports.numbers import claim_numbers
 from harness.reporting.page import words
 from harness.settings import InvalidStudy, Sweep
 from harness.settings.levels import at, stored
+from harness.settings.metrics import METRICS
 from harness.study import Equivalence
 
 ORDER = ("refuted", "inconclusive", "supported")
@@ -437,6 +439,28 @@ def test_a_missing_number_ranks_worst_where_the_run_diverged_and_is_told_where_i
     assert "has no value" in found.sentence
     found = verdict(runs.assign(grad_norm_q99=math.nan), metric="grad_norm_q99")
     assert "no run has measured grad_norm_q99" in found.sentence
+
+
+@pytest.mark.parametrize("metric", ["grad_norm_max", "grad_norm_q99", "grad_norm_q95", "recovery_steps", "best_gap"])
+def test_what_the_finite_steps_of_a_run_that_exploded_gave_is_no_better_than_what_a_trained_one_has(metric: str):
+    """Its gradient was small until it overflowed: of the steps before that alone the largest is less than where all is well."""
+    runs = make_runs(
+        {0.0: [5.0 + seed / 10 for seed in range(12)], 0.5: [1.0 + seed / 10 for seed in range(12)]}, metric
+    )
+    assert verdict(runs, metric=metric).verdict == "supported"
+    runs.loc[runs["model.dropout"] == 0.5, "status"] = "diverged"
+    found = verdict(runs, metric=metric)
+    assert (found.verdict, found.label, set(found.per_seed.values())) == ("refuted", "reversed", {-INF})
+    above = verdict(runs, metric=metric, above=3.0)
+    assert set(above.per_seed.values()) == {0.0}  # all of both arms
+
+
+@pytest.mark.parametrize("metric", ["solve_step", "largest_lr", "lr_sensitivity", "solved", "collapsed"])
+def test_what_says_of_a_run_that_diverged_what_became_of_it_is_compared_as_it_is(metric: str):
+    runs = pd.DataFrame({metric: [1.0, 0.0, math.nan], "status": "diverged"})
+    better = METRICS[metric].better
+    worst = {"solved": 0.0, "collapsed": 1.0, "largest_lr": -INF}.get(metric, INF)
+    assert ranked(metric, better, runs).tolist() == [1.0, 0.0, worst]
 
 
 def test_seeds_whose_runs_are_copies_of_anothers_count_once():

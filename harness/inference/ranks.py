@@ -20,8 +20,9 @@ def ranked(
 ) -> "pd.Series[float]":
     """The metric of each run.
 
-    A run that diverged is worse than any finite one in what measures generalization, whatever its number, and in what it lacks:
-    an infinity, of a rate 1 or 0. A run that failed has no value; nor has one that lacks the metric.
+    A run that diverged is worse than any that did not, whatever its number: an infinity. What says of such a run, too, what became of it, a
+    rate above all (`Metric.worst_if_diverged`), is what was measured, and the worst, of a rate 1 or 0, where it lacks that. A run that
+    failed has no value; nor has one that lacks the metric.
 
     Args:
         metric: a column of `runs`.
@@ -37,8 +38,8 @@ def ranked(
     if above is not None:
         values = np.where(np.isnan(values), np.nan, values > above)
     if better is not None:
-        generalization = known is not None and known.group == "generalization"
-        lost = (status == "diverged") & (np.isnan(values) | generalization)
+        always = known is not None and known.worst_if_diverged
+        lost = (status == "diverged") & (np.isnan(values) | always)
         values = np.where(lost, {"lower": 1.0 if rate else np.inf, "higher": 0.0 if rate else -np.inf}[better], values)
     return pd.Series(values, index=runs.index, name=metric)
 

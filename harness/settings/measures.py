@@ -98,7 +98,9 @@ class Measure(Component):
         """What its metrics mean, by name."""
         meaning = said_of(self.function).partition("\n")[0].removesuffix(".")
         if self.of_curves:
-            own = Metric(meaning, self.unit, self.better, "stability", tunable=True, examples=OF_CURVES)
+            own = Metric(
+                meaning, self.unit, self.better, "stability", tunable=True, examples=OF_CURVES, of_diverged=True
+            )
             return {self.name: own}
         return {
             f"{split}_{self.name}": Metric(

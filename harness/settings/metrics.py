@@ -1,7 +1,9 @@
 """Metrics: what each column of the run table means, its unit and which direction is good.
 
-A run whose loss or weights became non-finite has the worst rank, `inf`, in metrics of generalization. One that diverged or
-collapsed with finite numbers has those that were measured. A user's own metrics are added by `measures.Measure`.
+Columns hold what was measured; a run whose loss or weights became non-finite has `inf` in metrics of generalization, and in norms and
+shares of steps what its finite steps gave. So a run that diverged is compared by its rank, the worst, in every metric of which a
+direction is good, but for those that say what became of it (`Metric.worst_if_diverged`). A user's own metrics are added by
+`measures.Measure`.
 """
 
 import math
@@ -55,6 +57,7 @@ class Metric:
             whose largest is the class that is predicted; no run has it of a task with one of its own, or whose targets are numbers.
         version: raised by hand when it is measured otherwise, so that of runs that have it as it was before it is measured anew.
         examples: of a user's own metric: what it is measured on, in words that `measured_on` fills in.
+        of_diverged: its meaning says what it is of runs that diverged, as that of every rate does.
     """
 
     meaning: str
@@ -69,6 +72,12 @@ class Metric:
     of_classes: Literal["losses", "errors", None] = None
     version: int = 1
     examples: str | None = None
+    of_diverged: bool = False
+
+    @property
+    def worst_if_diverged(self) -> bool:
+        """Whether a run that diverged is worse in it than any that did not, whatever its number."""
+        return self.better is not None and self.unit != RATE and not self.of_diverged
 
     @property
     def own(self) -> bool:
@@ -231,15 +240,15 @@ METRICS: dict[str, Metric] = {
     "solve_step": Metric(
         "first evaluated step with a validation error below the task's `target_error`; all steps where there was none, so "
         "that the mean is Kaplan and Meier's restricted mean", "step", "lower", "stability", True,
-        needs=("task.target_error", 0.0),
+        needs=("task.target_error", 0.0), of_diverged=True,
     ),
     "largest_lr": Metric(
         "largest learning rate tried at which the seed's run ends better than guessing, 0 where there is none; the largest tried "
-        "stands for all above it", "learning rate", "higher", "stability", across_runs=True,
+        "stands for all above it", "learning rate", "higher", "stability", across_runs=True, of_diverged=True,
     ),
     "lr_sensitivity": Metric(
         "mean over the learning rates tried of min(validation loss, loss of guessing), less the least of them (Wortsman et al. 2023)",
-        "loss", "lower", "stability", across_runs=True,
+        "loss", "lower", "stability", across_runs=True, of_diverged=True,
     ),
     "train_noise": Metric(
         "largest change of an output between two draws of dropout, train mode", "output", None, "check"

@@ -54,9 +54,9 @@ def paired_difference(
 ) -> PairedDifference:
     """The difference of a metric over the seeds that both sets have.
 
-    A run that diverged ranks worst in what measures generalization, whatever its number, and in what it lacks: it is worse than
-    any other, and two such tie. The interval of the median is exact (order statistics: the sign test inverted); that of rates
-    is Tango's score interval, exact. What is 0 or 1 in all runs is a rate if that is its unit, or if nobody knows its unit.
+    A run that diverged ranks worst, see `ranked`, and two such tie. The interval of the median is exact (order statistics: the sign test
+    inverted); that of rates is Tango's score interval, exact. What is 0 or 1 in all runs is a rate if that is its unit, or if nobody
+    knows its unit.
 
     Args:
         metric: a column of both.
