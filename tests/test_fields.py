@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from harness import InvalidStudy, Sweep, Tune
+from harness import InvalidStudy, Model, Sweep, Tune
 from harness.clipping import ClippingRule, GlobalNorm, Gradient
 from harness.optimizers import SGD, Optimizer
 from harness.optimizers.optimizer import Decay, coefficients_of
@@ -190,6 +190,17 @@ def test_coefficients_are_a_dictionary() -> None:
     with pytest.raises(ValueError, match=r"must return a dictionary .* here a Tensor"):
         coefficients_of(Mine(), torch.ones(2, 1), {})
     assert coefficients_of(Decoupled(), torch.ones(2, 1), {"lr": None}) == {"lr": None}
+
+
+class ByPosition(torch.nn.Linear):
+    def __init__(self, inputs: int, width: int = 3, depth: int = 1, /, outputs: int = 2) -> None:
+        super().__init__(inputs, outputs)
+
+
+def test_an_argument_of_a_module_that_is_taken_by_position_alone_is_refused() -> None:
+    message = "is taken by position alone, and a study gives arguments by name: take the `/` out of the constructor"
+    found = Model(ByPosition, width=Sweep(1, 2)).problems()
+    assert list(map(str, found)) == [f"inputs: {message}", f"width: {message}"]
 
 
 def test_data_of_a_user_stay_as_they_are_where_a_subclass_adds_nothing() -> None:

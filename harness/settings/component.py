@@ -65,7 +65,7 @@ class Component:
         return made
 
     def __init__(self, /, *args: Any, **settings: Any) -> None:
-        fields = fields_of(type(self))  # of the class, whose fields may hide any method
+        fields = Component.kinds(self)  # which refuses fields that hide a method, such as this one
         kinds, defaults = self.kinds(), self.defaults()
         problems: list[Problem] = []
         values: dict[str, Any] = {}
@@ -123,7 +123,7 @@ class Component:
 
     def kinds(self) -> dict[str, Any]:
         """Field names and their annotated types, base classes first."""
-        return fields_of(type(self))
+        return fields_of(type(self))  # type: ignore[arg-type]  # a class is hashable, whatever its __hash__
 
     def defaults(self) -> dict[str, Any]:
         """The default value of each field that has one."""

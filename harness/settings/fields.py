@@ -70,12 +70,9 @@ def argument_problems(cls: type, method: Callable[..., Any]) -> list[Problem]:
         cls: a component's.
         method: of it, a function.
     """
-    first, *others = list(inspect.signature(method).parameters.values())[1:] or [None]
-    found = []
-    if first is not None and first.name in fields_of(cls) and first.kind is first.POSITIONAL_OR_KEYWORD:
-        message = (
-            f"is a setting with the name of the first argument of `{method.__name__}`; give one of them another name"
-        )
-        found.append(Problem(first.name, message))
-    needed = (p.name for p in others if p is not None and p.kind is p.KEYWORD_ONLY and p.default is p.empty)
-    return found + [Problem(name, message) for name in needed if (message := unannotated(cls, name))]
+    arguments = list(inspect.signature(method).parameters.values())[1:]  # without `self`
+    first = [p.name for p in arguments[:1] if p.kind is p.POSITIONAL_OR_KEYWORD and p.name in fields_of(cls)]
+    message = f"is a setting with the name of the first argument of `{method.__name__}`; give one of them another name"
+    needed = [p.name for p in arguments if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    meant = [Problem(name, said) for name in needed if (said := unannotated(cls, name))]
+    return [Problem(name, message) for name in first] + meant
