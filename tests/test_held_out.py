@@ -249,6 +249,7 @@ def test_groups_may_have_any_names():
     [
         (Grouped.names[:60], "must name a group for each of the 70 examples, those of a test set last, in shape (70,) (got shape (60,))"),
         (Grouped.names[:, None], "(got shape (70, 1))"),
+        (np.array(["a", np.nan] * 35), "holds the text 'nan', which NumPy makes of a missing name among texts; give a list, or call the group otherwise (got an array of texts)"),
         (torch.where(Grouped.names == 3, torch.nan, Grouped.names.float()), "must name a group for each example; give one that is alone a name of its own (got 5 without)"),
         ([None] * 70, "(got 70 without)"),
         (["p1", None] * 35, "(got 35 without)"),

@@ -8,7 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from harness.settings import Component
+from harness.settings import Component, Problem
+from harness.settings.fields import argument_problems
 from harness.settings.schedules import Schedule
 
 
@@ -49,9 +50,14 @@ class ClippingRule(Component):
     """Base of all rules. Fields that are numbers are per-member, and may be schedules: `clip` gets columns (member, 1)."""
 
     stand_ins = (Schedule,)
+    _elsewhere = "what a rule remembers from step to step is its state, see `initial_state`"
 
     skips: ClassVar[bool] = False
     """Whether a member that the rule acted on takes no step: its parameters and the optimizer's state stay as they are."""
+
+    def problems(self) -> list[Problem]:
+        """See `Component.problems`: `clip` can be given the settings, too."""
+        return [*super().problems(), *argument_problems(type(self), type(self).clip)]
 
     def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
         """What the rule remembers of each member, before the first step: (member, …) each. Nothing by default.
@@ -74,7 +80,7 @@ class ClippingRule(Component):
             The share of its units that the rule changed, (member, 1), or whether it changed the gradient of each member:
             where it is not 0, the step counts as clipped.
         """
-        raise NotImplementedError
+        raise self._lacks("clip")
 
 
 def shrinkage(norm: Tensor, bound: Tensor) -> Tensor:

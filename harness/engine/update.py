@@ -18,6 +18,7 @@ from harness.engine.own_components import for_all, is_own, unread
 from harness.engine.runs import Run
 from harness.engine.scheduled import Level, per_member, settings_of
 from harness.optimizers import Adam, AdamW, Columns, Optimizer
+from harness.optimizers.optimizer import coefficients_of
 from harness.settings import first_line, show
 from harness.settings.schedules import Schedule
 
@@ -86,7 +87,7 @@ class Update:
         if self._optimizer.decoupled is not None:
             self._decay = self._decay_of(rates.pop("weight_decay"), rates["lr"])
         with unread(self._optimizer, len(self._step)):
-            coefficients = self._optimizer.coefficients(self._step.double(), **rates)
+            coefficients = coefficients_of(self._optimizer, self._step.double(), rates)
         self._coefficients = cast(coefficients, self._population.dtype)
 
     def _decay_of(self, weight_decay: Tensor | None, lr: Tensor | None) -> Tensor | None:

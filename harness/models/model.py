@@ -44,6 +44,16 @@ class Model(Component):
             way_out = "is required; arguments named inputs and outputs are taken from the task"
             known = [Problem(p.path, way_out) if p.message == "is required" else p for p in self._problems]
             self.__dict__["_problems"] = known
+        parameters = inspect.signature(module).parameters.values()
+        unnamed = [
+            p for p in parameters if p.kind is p.POSITIONAL_ONLY and (p.name in settings or p.default is p.empty)
+        ]
+        if unnamed:
+            message = (
+                "is taken by position alone, and a study gives arguments by name: take the `/` out of the constructor"
+            )
+            other = [problem for problem in self._problems if problem.path not in {p.name for p in unnamed}]
+            self.__dict__["_problems"] = other + [Problem(p.name, message) for p in unnamed]
         if args:
             first = next(iter(self.kinds()), "width")
             message = f"takes the arguments of {self.class_name()} by name, e.g. {first}={show(args[0])}"

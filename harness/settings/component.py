@@ -4,12 +4,12 @@ First stage of the flow (study → design → populations → train → record �
 where it is written: it keeps what is wrong with it, so that a `Study` can report every problem at once.
 """
 
-import functools
 import typing
 from collections.abc import Iterator
 from typing import Any, ClassVar, dataclass_transform
 
 from harness.settings.checking import check_value
+from harness.settings.fields import fields_of, unannotated
 from harness.settings.modules import owner_of
 from harness.settings.problems import Problem, closest, nearest
 from harness.settings.quantities import TupleOnly
@@ -34,14 +34,6 @@ examples their tasks have, what a setup and a task's data are in short, which va
 and whether its targets are numbers."""
 
 
-@functools.cache
-def _kinds(component: type) -> dict[str, Any]:
-    hints: dict[str, Any] = {}
-    for cls in reversed(component.__mro__):
-        hints |= typing.get_type_hints(cls, include_extras=True) if "__annotations__" in cls.__dict__ else {}
-    return {n: k for n, k in hints.items() if not n.startswith("_") and typing.get_origin(k) is not ClassVar}
-
-
 @dataclass_transform(frozen_default=True)
 class Component:
     """Base of everything a study is made of: fields are class annotations, values may hold `Sweep` or `Tune`.
@@ -62,7 +54,18 @@ class Component:
     _problems: list[Problem]
     _values: dict[str, Any]
 
+    _elsewhere: ClassVar[str] = "it holds its settings alone, the annotated fields of its class"
+    """What is said of a value that is none and is to be kept in it."""
+
+    def __new__(cls, /, *_: Any, **__: Any) -> typing.Self:
+        """A component that nothing is known of until `__init__` of this class."""
+        made = super().__new__(cls)
+        message = f"was made without its settings: an `__init__` of {cls.__name__} must call `super().__init__(…)` with them; best it has none"
+        made.__dict__.update(_values={}, _problems=[Problem("", message)])
+        return made
+
     def __init__(self, /, *args: Any, **settings: Any) -> None:
+        fields = Component.kinds(self)  # which refuses fields that hide a method, such as this one
         kinds, defaults = self.kinds(), self.defaults()
         problems: list[Problem] = []
         values: dict[str, Any] = {}
@@ -75,7 +78,7 @@ class Component:
         unknown = [name for name in settings if name not in kinds]
         meant = {closest(name, list(kinds)) for name in unknown}
         for name in unknown:
-            message = f"unknown setting{nearest(name, list(kinds))}"
+            message = unannotated(type(self), name) or f"unknown setting{nearest(name, list(kinds))}"
             problems.append(Problem(name.strip() or repr(name), message, show(settings[name])))
         given |= {name: value for name, value in settings.items() if name in kinds}
         for name, kind in kinds.items():
@@ -85,7 +88,7 @@ class Component:
             values[name], found = _check(kind, given[name] if name in given else defaults[name], self.stand_ins)
             problems += [problem.under(name) for problem in found]
         # Annotated fields are attributes too; arguments of a user's module are not: one may be called `values`.
-        self.__dict__.update({name: value for name, value in values.items() if name in Component.kinds(self)})
+        self.__dict__.update({name: value for name, value in values.items() if name in fields})
         self.__dict__.update(_values=values, _problems=problems)
         if not problems and not any(_has_role(value) for value in values.values() if not isinstance(value, Component)):
             problems += self.check()
@@ -95,7 +98,8 @@ class Component:
         return {name: value for name, value in self.__dict__.items() if name not in DERIVED}
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"{type(self).__name__} is frozen; use `replace({name}=…)`")
+        way_out = f"use `replace({name}=…)`" if name in self.kinds() else self._elsewhere
+        raise AttributeError(f"{type(self).__name__} is frozen; {way_out}")
 
     def __repr__(self) -> str:
         shown = (f"{name}={show(value)}" for name, value in self.written().items())
@@ -119,7 +123,7 @@ class Component:
 
     def kinds(self) -> dict[str, Any]:
         """Field names and their annotated types, base classes first."""
-        return _kinds(type(self))  # type: ignore[arg-type]  # a class is hashable, whatever its __hash__
+        return fields_of(type(self))  # type: ignore[arg-type]  # a class is hashable, whatever its __hash__
 
     def defaults(self) -> dict[str, Any]:
         """The default value of each field that has one."""
@@ -153,6 +157,10 @@ class Component:
                     place = (f"{name}.{i}" if self.stand_ins else f"{name}[{i}]") if several else name
                     found += [problem.under(place) for problem in part.problems()]
         return found
+
+    def _lacks(self, method: str) -> NotImplementedError:
+        """What a base class raises in place of a method that each class must have for itself."""
+        return NotImplementedError(f"{type(self).__name__} has no method `{method}`, which it must have")
 
     def replace(self, /, **settings: Any) -> typing.Self:
         """A copy with some settings changed."""

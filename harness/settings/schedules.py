@@ -44,7 +44,7 @@ class Schedule(Component):
         Args:
             steps: of the whole training.
         """
-        raise NotImplementedError
+        raise self._lacks("sequence")
 
     def unreached(self, steps: int) -> str:
         """What of it a training of so many steps ends before, and how far it gets, in words; "" for nothing, or if it does not tell."""

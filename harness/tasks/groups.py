@@ -34,6 +34,9 @@ def numbered(groups: Any, n: int, path: str) -> Tensor:
     if names.shape != (n,):
         said = f"must name a group for each of the {n} examples, those of a test set last, in shape ({n},)"
         raise _unusable(path, said, f"shape {names.shape}")
+    if names.dtype.kind == "U" and (names == "nan").any():
+        said = "holds the text 'nan', which NumPy makes of a missing name among texts; give a list, or call the group otherwise"
+        raise _unusable(path, said, "an array of texts")
     if absent := int(pd.isna(names).sum()):
         said = "must name a group for each example; give one that is alone a name of its own"
         raise _unusable(path, said, f"{absent} without")

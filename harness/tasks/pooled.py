@@ -59,7 +59,7 @@ class Pooled(Task):
         Raises:
             InvalidStudy: they cannot be had.
         """
-        raise NotImplementedError
+        raise self._lacks("pool")
 
     def official_test(self) -> int:
         """How many of the pool's last examples are the test set that the data come with; 0: they come with none."""

@@ -72,11 +72,11 @@ class _Drawn(Task):
 
     def _draws(self) -> int:
         """Uniform numbers that make one example."""
-        raise NotImplementedError
+        raise self._lacks("_draws")
 
     def _examples(self, uniform: Tensor) -> tuple[Tensor, Tensor]:
         """The examples, x and y, made from `uniform` (n, draws), values in [0, 1)."""
-        raise NotImplementedError
+        raise self._lacks("_examples")
 
 
 def _whole(uniform: Tensor, low: int, high: int) -> Tensor:

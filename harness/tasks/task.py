@@ -122,7 +122,7 @@ class Task(Component):
         Args:
             seed: index of the replicate.
         """
-        raise NotImplementedError
+        raise self._lacks("draw")
 
     def between_seeds(self, data: Data) -> str:
         """What differs between the examples of two seeds where they are not resampled, in words; "" for nothing.
