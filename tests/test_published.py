@@ -12,7 +12,6 @@ from harness.models import DropoutNet
 from harness.reporting.page.published import beside_published
 from harness.tasks import Images
 
-
 SWEEPS = {"task.train_size": Sweep(100, 300), "model.dropout": Sweep(0.0, 0.5)}
 
 

@@ -30,7 +30,11 @@ def ours(runs: pd.DataFrame, published: Published, sweeps: Mapping[str, Sweep]) 
         sweeps: the swept factors, whose combinations of levels are the cells.
     """
     runs = as_ranked(runs)
-    both = [_by_seed(runs, levels, published.metric, sweeps) for levels in (published.at, published.less) if levels is not None]
+    both = [
+        _by_seed(runs, levels, published.metric, sweeps)
+        for levels in (published.at, published.less)
+        if levels is not None
+    ]
     first, *other = np.asarray(pd.concat(both, axis=1).dropna(), dtype=np.float64).T
     numbers = subtracted(first, *other) if other else first
     a_rate, less = METRICS[published.metric].kind == "rate", published.less is not None

@@ -36,7 +36,15 @@ def beside_published(
     for each in published:
         found, n = ours(confirm, each, sweeps)
         rows.append(
-            [each.title, each.theirs, bracketed(*found) if n else NO_SEED, str(n), _which(each), each.source, each.differs or "–"]
+            [
+                each.title,
+                each.theirs,
+                bracketed(*found) if n else NO_SEED,
+                str(n),
+                _which(each),
+                each.source,
+                each.differs or "–",
+            ]
         )
     return [Captioned(CAPTION, Table(HEAD, rows))]
 
