@@ -219,7 +219,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     if table is not None:
         caption = (
             f"Each cell less the best one (framed), median over paired seeds, [95 % interval]; the darker the worse. {NEAR}: the interval "
-            "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim."
+            "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim. What to use, on the first "
+            "screen, is chosen by validation and compared by tests for all cells together: both may name other cells."
             f"{roles.said(roles.points)}"
         )  # fmt: skip
         yield Plot("surface", caption, table, draw, title=title(table) + roles.where(roles.points))
