@@ -250,7 +250,9 @@ def _in_short(best: Mapping[str, Any], other: Mapping[str, Any], sweeps: Mapping
 
 def _tuned_in_words(path: str, values: "pd.Series[float]") -> str:
     """A tuned value, or the median and range of those of all seeds."""
-    middle, least, most = (given(value, 2) for value in (values.quantile(0.5, "lower"), values.min(), values.max()))
+    middle, least, most = (
+        given(float(value), 2) for value in (values.quantile(0.5, "lower"), values.min(), values.max())
+    )
     return f"{path} ≈ {middle}" + (f" ({least} to {most})" if least != most else "")
 
 
