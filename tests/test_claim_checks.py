@@ -25,8 +25,10 @@ from harness import (
     Tune,
 )
 from harness.clipping import GlobalNorm
+from harness.inference.evidence import Evidence
 from harness.inference.plan import Plan
 from harness.inference.prospects import prospects
+from harness.inference.reading import read_all
 from harness.models import SimpleRNN
 from harness.optimizers import SGD
 from harness.reporting.page_tables import meanings
@@ -329,11 +331,79 @@ def test_of_each_claim_on_rates_it_is_said_what_seeds_can_decide_or_that_it_is_n
         == "what 20 seeds can find of a rate over several cells is not reckoned beforehand"
     )
     for made, kind in (
-        (equal(metric="diverged"), "an equivalence"),
+        (equal(metric="diverged", smallest_effect=0.2), "an equivalence"),
         (interaction(**rate), "an interaction"),
         (trend(**rate), "a trend"),
     ):
         assert prospect_of(made, 20) == f"what 20 seeds can find of rates in {kind} is not reckoned beforehand"
+
+
+RATE = {"metric": "diverged", "better": "lower"}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        claim(**RATE), equal(metric="diverged"), interaction(**RATE, smallest_effect=0.4), trend(**RATE), trend(**RATE, shape="monotone"),
+        Threshold("one cell", value=0.5, smallest_effect=0.1, arm={D: 0.5, C: 1.0}, **RATE),
+        Threshold("two cells averaged", value=0.5, smallest_effect=0.1, arm={D: 0.5}, **RATE),
+        Threshold("in each of two", value=0.5, smallest_effect=0.1, arm={D: 0.5}, across="each", **RATE),
+    ],
+    ids=lambda made: f"{type(made).__name__} {made.title}",
+)  # fmt: skip
+def test_seeds_that_cannot_support_a_claim_on_rates_are_said_to_be_too_few(made):
+    """Judged by its verdict on the runs that favour it most, of so many seeds as are said to be enough and of one fewer."""
+    few = prospect_of(made, 2)
+    enough = int(
+        re.fullmatch(r"no verdict “supported” is possible with 2 seeds at level 95.0%: (\d+) at least", few)[1]
+    )
+    for n, verdict in ((enough, "supported"), (enough - 1, "inconclusive")):
+        whole = study(made, seeds=n)
+        runs = pd.DataFrame(
+            {"trial": i, "seed": seed, "phase": "confirm", "status": "finished", **cell, "test_loss": float(seed),
+             "diverged": float(_fares_ill(made, cell))}
+            for i, cell in enumerate(whole.cells()) for seed in range(n)
+        )  # fmt: skip
+        evidence = Evidence.of(whole.claims[0], runs, Plan.of(whole))
+        bounds = [each.bounds for each in evidence.estimates]
+        assert (evidence.n, read_all(bounds, made.smallest_effect, made.decides_by, 0.05)) == (n, verdict)
+        assert prospect_of(made, n).startswith("no verdict") == (verdict == "inconclusive")
+
+
+def _fares_ill(made: object, cell: dict[str, object]) -> bool:
+    """In which cells runs diverge where that favours a claim most."""
+    if isinstance(made, Equivalence):
+        return False
+    if isinstance(made, Interaction):
+        return (cell[D] == 0.0) == (cell[C] == 1.0)
+    return cell[D] == 0.0
+
+
+def test_no_number_of_seeds_supports_what_is_larger_than_the_metric_allows():
+    never = "no verdict “supported” is possible with any number of seeds: Δ cannot exceed "
+    for made, most in (
+        (claim(**RATE, smallest_effect=1.0), "1"),
+        (claim(metric="test_loss", above=3.0, smallest_effect=1.5), "1"),
+        (interaction(**RATE, smallest_effect=2.0), "2"),
+        (trend(**RATE, smallest_effect=1.0), "1"),
+        (Threshold("t", value=0.05, smallest_effect=0.1, arm={D: 0.5}, **RATE), "0.05"),
+        (Threshold("t", value=0.95, smallest_effect=0.1, arm={}, metric="diverged", better="higher"), "0.05"),
+        (claim(metric="spike_rate", estimand="median", smallest_effect=1.0), "1"),
+    ):
+        assert prospect_of(made, 20) == never + most
+    for made in (
+        claim(smallest_effect=50.0),
+        claim(metric="test_error", smallest_effect=2.0),
+        interaction(**RATE, smallest_effect=0.4),
+    ):
+        assert never not in prospect_of(made, 20)
+    steps = study(
+        trend(**RATE, shape="monotone", smallest_effect=0.25),
+        model=Model(Net, dropout=LEVELS),
+        clipping=GlobalNorm(1.0),
+        seeds=20,
+    )
+    assert prospects(steps.claims, Plan.of(steps)) == [f"{never}0.25"]
 
 
 def said(prospect: str) -> float:

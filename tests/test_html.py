@@ -129,6 +129,22 @@ def test_page_loads_nothing_from_elsewhere():
     assert "@import" not in text
 
 
+def test_what_stands_below_the_verdicts_names_the_methods_of_their_intervals_and_no_other():
+    was = replace(VERDICT, method="rate, exact interval")
+    shown = page(
+        verdicts=[
+            replace(VERDICT, method="median, by signs", was=was),
+            replace(VERDICT, method="median, by signs"),
+            EXACT,
+        ]
+    )
+    for text in (html.render(shown), html.markdown(shown)):
+        assert "treatment less baseline. Estimates: median, by signs; rate, exact interval. δ: smallest effect" in text
+        assert "score interval" not in text
+    for text in (html.render(page(verdicts=[EXACT])), html.markdown(page(verdicts=[EXACT]))):
+        assert "treatment less baseline. δ: smallest effect" in text
+
+
 def test_every_link_of_the_contents_leads_to_a_heading():
     found = tags(html.render(page()))
     ids = [attributes["id"] for _, attributes in found if attributes.get("id")]

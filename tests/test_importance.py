@@ -13,6 +13,7 @@ from statsmodels.formula.api import ols
 from synthetic import FakeStudy, fail, rnn_clip, simulate
 
 from harness.inference.exploration import importance as module
+from harness.inference.exploration.all_pairs import all_pairs
 from harness.inference.exploration.importance import (
     RESIDUAL,
     REST,
@@ -168,6 +169,24 @@ def test_unbounded_metrics_go_by_ranks_with_diverged_runs_last_and_bounded_ones_
             assert found.loc[term, "share_of_squares"] == pytest.approx(expected[name] / expected.sum())
         assert set(found["scale"]) == {"ranks" if metric == "test_loss" else "values"}
         assert set(found["n_missing"]) == {0} and SHARED not in found.index
+
+
+def test_a_diverged_run_has_no_part_in_a_share_that_it_lacks():
+    """As in the tables of cells: it never spiked in all of its steps, which a share of 1 would say. All pairs leave its seed out."""
+    study, runs = ran()
+    random = np.random.default_rng(0)
+    runs = runs.assign(spike_rate=random.uniform(0, 0.02, len(runs)))
+    lost = (runs["phase"] == "confirm") & (runs["status"] == "diverged")
+    lacking = runs.assign(spike_rate=runs["spike_rate"].mask(lost))
+    failed = runs.assign(status=runs["status"].mask(lost, "failed"))
+    found, without = (importance(study, each, ["spike_rate"]) for each in (lacking, failed))
+    assert set(found["n_missing"]) == {int(lost.sum())}
+    pd.testing.assert_frame_equal(found, without)
+    pairs = all_pairs(study, lacking, ["spike_rate"])
+    assert np.isfinite(pairs["difference"].dropna()).all()
+    pd.testing.assert_frame_equal(pairs, all_pairs(study, failed, ["spike_rate"]))
+    part = explored(study, lacking, found, pairs)[0]
+    assert "A run without a share of steps or units has no part in it." in part.caption
 
 
 def test_failed_runs_are_missing_and_what_unbalance_leaves_open_has_a_row():

@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import re
 import tempfile
+import warnings
 import zlib
 from contextlib import suppress
 from dataclasses import replace
@@ -383,6 +384,26 @@ def test_surface_is_the_paired_difference_to_the_best_cell():
         assert (row["effect_low"], row["effect_high"]) == pytest.approx((low, high))
         near = surface.near(data).loc[row.name]
         assert near == (not row["best"] and low <= 0 <= high)
+
+
+def test_figures_of_numbers_of_1e300_are_drawn_without_a_warning():
+    """Such were axes without an end, which raised, and labels of 301 digits."""
+    random = np.random.default_rng(0)
+    confirm = RUNS["phase"] == "confirm"
+    huge = {
+        name: RUNS[name].where(~np.isfinite(RUNS[name]) | (random.uniform(size=len(RUNS)) < 0.5), 1e300)
+        for name in ("test_loss", "grad_norm_median", "validation_loss")
+    }
+    losses = CURVES["loss"].where(random.uniform(size=len(CURVES)) < 0.5, 1e300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for plot in drawn_of(RUNS.assign(**huge)[confirm], CURVES.assign(loss=losses), STUDY):
+            rendering.render(plot)
+    for size in (1e300, 1e-300):
+        row = {"best": False, "effect": size, "effect_low": -size, "effect_high": 2 * size}
+        assert surface._difference(row, 2.0) == f"+{size:.2g}\n[−{size:.2g}, +{2 * size:.2g}]"
+    alone = scale_of([1e300, 1e300, 1e300], log=True)
+    assert alone.low < alone.high and alone.beyond([1e300]).all()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from harness.inference.intervals.paired_rates import paired_rate_bounds
 from harness.inference.power import (
     EFFECTS,
     decisive_pairs,
-    fewest_pairs,
     fewest_seeds,
     rate_difference_found,
     seeds_to_find,
@@ -78,10 +77,3 @@ def test_decisive_pairs_by_trying_each(n: int, delta: float, alpha: float) -> No
         assert rate is None
     else:
         assert rate is not None and stats.binom.sf(expected - 1, n, rate) == pytest.approx(0.8)
-
-
-def test_fewest_pairs() -> None:
-    """All in favour: ((1 + δ)/2)^n ≤ α/2, or at the next larger of the differences tried."""
-    for delta, alpha in ((0.0, 0.05), (0.1, 0.05), (0.2, 0.05 / 3)):
-        assert fewest_pairs(delta, alpha) == math.ceil(math.log(alpha / 2) / math.log((1 + delta) / 2))
-    assert fewest_pairs(1.0, 0.05) is None

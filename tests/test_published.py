@@ -12,6 +12,8 @@ from harness.models import DropoutNet
 from harness.reporting.page.published import beside_published
 from harness.tasks import Images
 
+SWEEPS = {"task.train_size": Sweep(100, 300), "model.dropout": Sweep(0.0, 0.5)}
+
 
 def made(published: list[Published]) -> Study:
     return Study(
@@ -46,7 +48,7 @@ def test_ours_is_the_median_over_seeds_of_the_mean_over_cells() -> None:
     runs = table()
     confirm = runs[runs["phase"] == "confirm"]
     by_seed = confirm[confirm["model.dropout"] == 0.5].groupby("seed")["test_error"].mean()
-    found, n = ours(confirm, number())
+    found, n = ours(confirm, number(), SWEEPS)
     assert (found.estimate, n) == (pytest.approx(float(np.median(by_seed))), 7)
     assert (found.low, found.high) == (pytest.approx(by_seed.min()), pytest.approx(by_seed.max())), (
         "of 7 values, all of them"
@@ -55,19 +57,38 @@ def test_ours_is_the_median_over_seeds_of_the_mean_over_cells() -> None:
         at={"model.dropout": 0.5, "task.train_size": 100}, less={"model.dropout": 0.0, "task.train_size": 100}
     )
     wide = confirm[confirm["task.train_size"] == 100].pivot(index="seed", columns="model.dropout", values="test_error")
-    assert ours(confirm, both)[0].estimate == pytest.approx(float(np.median(wide[0.5] - wide[0.0])))
-    rate = ours(confirm[confirm["task.train_size"] == 100], number("diverged"))[0]
+    assert ours(confirm, both, SWEEPS)[0].estimate == pytest.approx(float(np.median(wide[0.5] - wide[0.0])))
+    at_100 = {"model.dropout": 0.5, "task.train_size": 100}
+    rate = ours(confirm, number("diverged", at=at_100), SWEEPS)[0]
     assert rate.estimate == pytest.approx(3 / 7) and 0 < rate.low < rate.high < 1
     confirm.loc[confirm["seed"] == 2, "test_error"] = math.inf
-    assert ours(confirm, number())[0].high == math.inf, "a diverged run is worse than any"
-    assert ours(confirm, both)[1] == 7, "two that are equally bad tie"
-    (part,) = beside_published(runs, [number()])
+    assert ours(confirm, number(), SWEEPS)[0].high == math.inf, "a diverged run is worse than any"
+    assert ours(confirm, both, SWEEPS)[1] == 7, "two that are equally bad tie"
+    (part,) = beside_published(runs, [number()], SWEEPS)
     assert part.table.rows[0][1] == "1.6 %" and part.table.rows[0][3:6] == [
         "7",
         "test_error, model.dropout = 0.5",
         "A 2014, Table 2",
     ]
-    assert not beside_published(runs, [])
+    assert not beside_published(runs, [], SWEEPS)
+
+
+def test_a_seed_without_one_of_the_planned_cells_has_no_part_and_without_any_there_is_no_number() -> None:
+    """An unfinished study, or one with a failed run, would else show the number of other cells."""
+    runs = table()
+    large = runs["task.train_size"] == 300
+    runs["test_error"] = np.where(large, 0.5, 0.1)
+    unfinished = runs[~large | (runs["seed"] < 6)]
+    (row,) = beside_published(unfinished, [number()], SWEEPS)[0].table.rows
+    assert row[2:4] == ["0.3 [0.3, 0.3]", "6"]
+    failed = runs.assign(status=np.where(large & (runs["seed"] == 1), "failed", "finished"))
+    assert beside_published(failed, [number()], SWEEPS)[0].table.rows[0][2:4] == row[2:4]
+    for lacking in (runs[~large], runs[:0], runs[runs["model.dropout"] == 0], runs[runs["phase"] == "tune"]):
+        (row,) = beside_published(lacking, [number()], SWEEPS)[0].table.rows
+        assert row[2:4] == ["none: no seed has a value in every cell", "0"]
+    less = number(less={"model.dropout": 0.0})
+    one_sided = runs[~large | (runs["model.dropout"] == 0.5)]
+    assert ours(one_sided[one_sided["phase"] == "confirm"], less, SWEEPS)[1] == 0
 
 
 def test_a_published_number_decides_nothing_and_is_checked_as_claims_are() -> None:
@@ -94,11 +115,11 @@ def test_a_rate_is_a_mean_also_over_cells_and_less_another() -> None:
     confirm["diverged"] = (confirm["seed"] + (confirm["task.train_size"] == 300)) * (1 + confirm["model.dropout"]) > 6
     over = confirm[confirm["model.dropout"] == 0.5].groupby("seed")["diverged"].mean()
     assert 0 < over.mean() < 1 and over.median() != over.mean()
-    found, n = ours(confirm, number("diverged"))
+    found, n = ours(confirm, number("diverged"), SWEEPS)
     assert n == 7 and found.estimate == pytest.approx(over.mean())
     assert 0 < found.low < found.estimate < found.high < 1
     without = confirm[confirm["model.dropout"] == 0].groupby("seed")["diverged"].mean()
-    found, n = ours(confirm, number("diverged", less={"model.dropout": 0.0}))
+    found, n = ours(confirm, number("diverged", less={"model.dropout": 0.0}), SWEEPS)
     assert n == 7 and found.estimate == pytest.approx((over - without).mean())
     assert -1 < found.low < found.estimate < found.high < 1
 

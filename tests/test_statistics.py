@@ -2,6 +2,7 @@
 
 import math
 import random
+import warnings
 
 import numpy as np
 import pytest
@@ -68,6 +69,15 @@ def test_what_describes_a_rate_covers_it_whatever_it_is(n: int):
         covered = [k for k, each in enumerate(found) if each.low <= rate <= each.high]
         assert stats.binom.pmf(covered, n, rate).sum() >= 0.95
     assert (found[0].low, found[n].high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("size", [1e300, 1e-250])
+def test_a_t_interval_is_as_wide_whatever_the_unit(size: float):
+    """Squares of such numbers are no floats: they had no interval, or one without width."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ends = t_interval([1.0 * size, 2.0 * size, 3.0 * size])
+    assert np.array(ends) / size == pytest.approx(t_interval([1.0, 2.0, 3.0]))
 
 
 def test_t_interval_and_p_value_equal_scipy():

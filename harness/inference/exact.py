@@ -7,7 +7,7 @@ from harness.inference.evidence import MOST_MISSING
 from harness.inference.plan import Plan
 from harness.inference.reading import Word
 from harness.inference.verdict import Verdict
-from harness.settings.show import counted
+from harness.settings.show import counted, given
 from harness.study import Exact
 
 
@@ -39,7 +39,7 @@ def judge_exact(claim: Exact, runs: pd.DataFrame, plan: Plan) -> Verdict:
     wrong = int((values != claim.equals).sum())
     if wrong:
         deviation = np.abs(values - claim.equals).max()
-        return verdict("refuted", f"{claim.metric} is not {claim.equals:g} in {wrong} of {counted(len(values), 'run')}; "
+        return verdict("refuted", f"{claim.metric} is not {given(claim.equals)} in {wrong} of {counted(len(values), 'run')}; "
                                   f"largest deviation {deviation:.3g}.")  # fmt: skip
     if early := plan.too_early(runs):
         return verdict("inconclusive", early)
@@ -50,4 +50,4 @@ def judge_exact(claim: Exact, runs: pd.DataFrame, plan: Plan) -> Verdict:
             "inconclusive",
             f"No verdict: {failed + without} of {counted(len(confirm), 'run')} have no value, more than one in ten.",
         )
-    return verdict("supported", f"{claim.metric} is {claim.equals:g} in all {len(values)} runs.")
+    return verdict("supported", f"{claim.metric} is {given(claim.equals)} in all {len(values)} runs.")

@@ -15,7 +15,7 @@ from harness.settings import Component
 from harness.settings.levels import at, in_words, label
 from harness.settings.metrics import ERROR, METRICS, RATE, is_dropout, not_comparable
 from harness.settings.schedules import Schedule
-from harness.settings.show import counted
+from harness.settings.show import counted, given
 from harness.study import Claim, Equivalence, Estimated, Threshold, Trend
 
 ENOUGH = 0.5
@@ -60,7 +60,7 @@ def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample], runs: pd.Data
     if isinstance(claim, Equivalence | Threshold) or not len(values) or (kind == "loss" and claim.above is None):
         return ""
     shares = kind in ("rate", "share") or claim.above is not None or METRICS[claim.metric].unit == ERROR
-    what = claim.metric if claim.above is None else f"{claim.metric} above {claim.above:g}"
+    what = claim.metric if claim.above is None else f"{claim.metric} above {given(claim.above)}"
     if shares and (values == 0).all():
         return _none(claim, what) + _left_to_tuning(claim, runs)
     if shares and (values == 1).all():

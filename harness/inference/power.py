@@ -18,7 +18,7 @@ from harness.inference.intervals.paired_rates import paired_rate_bounds
 
 POWER = 0.8
 DRAWS, MOST_DRAWN = 4000, 50
-MOST_SEEDS, MOST_PAIRS = 1000, 100
+MOST_SEEDS = 1000
 
 
 def median_effect(n: int, alpha: float, power: float = POWER) -> float:
@@ -114,15 +114,3 @@ def rate_difference_found(n: int, delta: float, alpha: float, power: float = POW
     """The least difference of two paired rates that is found to lie beyond δ, where only the first ever happens alone."""
     count = decisive_pairs(n, delta, alpha)
     return None if count is None else float(scipy.special.betaincinv(count, n - count + 1, power))
-
-
-def fewest_pairs(delta: float, alpha: float) -> int | None:
-    """The least number of seeds at which paired rates can be found to differ by more than δ; None beyond 100.
-
-    >>> fewest_pairs(0.0, 0.05), fewest_pairs(0.1, 0.05)
-    (6, 7)
-    """
-    if delta >= 1:
-        return None
-    least = math.ceil(math.log(alpha / 2) / math.log((1 + delta) / 2))  # ((1 + δ)/2)^n: that all favour the first
-    return next((n for n in range(least, MOST_PAIRS + 1) if paired_rate_bounds(n, 0, n)(alpha)[0] > delta), None)

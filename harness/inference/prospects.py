@@ -1,8 +1,10 @@
 """What a study can decide of each claim with its planned seeds, said before it trains: a verdict that no outcome gives is not promised."""
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+from harness.inference.best_outcome import largest, may_be_supported
 from harness.inference.intervals.group_sequential import nominal_levels
 from harness.inference.intervals.median import decisive_count
 from harness.inference.intervals.rates import clopper_pearson_bounds
@@ -11,17 +13,19 @@ from harness.inference.power import (
     EFFECTS,
     POWER,
     decisive_pairs,
-    fewest_pairs,
     fewest_seeds,
     rate_difference_found,
     seeds_to_find,
 )
-from harness.settings.show import counted, level_text
+from harness.settings.show import counted, digits, level_text
 from harness.study import AnyClaim, Equivalence, Estimated, Interaction, Threshold, Trend
 from harness.study.claims import ALPHA
 
 KINDS = {Equivalence: "an equivalence", Interaction: "an interaction", Trend: "a trend"}
 """Claims whose intervals of rates have no power in closed form."""
+
+MOST_RECKONED = 100
+"""Seeds up to which it is reckoned how many rates need."""
 
 LARGE = 1.0
 """Standard deviations between seeds: an effect that a study should find."""
@@ -106,7 +110,9 @@ def _effect(kind: str, n: int, alpha: float, tests: int = 1) -> float:
 
 def _impossible(claim: Estimated, plan: Plan, alpha: float) -> str:
     """That no outcome of the planned seeds gives a verdict, or that it is supported, at level 1 − α, and how many would; or ""."""
-    n, delta = plan.looks[-1], claim.smallest_effect
+    n, most = plan.looks[-1], largest(claim, plan.sweeps)
+    if claim.decides_by == "side" and most <= claim.smallest_effect:
+        return f"no verdict “supported” is possible with any number of seeds: Δ cannot exceed {digits(most)}"
     seeds = f"is possible with {counted(n, 'seed')} at level {level_text(1 - alpha)}%"
     if not claim.counts_runs():
         kind = claim.estimated()
@@ -115,14 +121,19 @@ def _impossible(claim: Estimated, plan: Plan, alpha: float) -> str:
             if math.isfinite(_effect(kind, n, alpha))
             else f"no verdict {seeds}: {fewest_seeds(kind, alpha)} at least"
         )
-    if isinstance(claim, Threshold):
-        low, high = clopper_pearson_bounds(n if claim.better == "higher" else 0, n)(alpha)
-        enough = (low - claim.value if claim.better == "higher" else claim.value - high) > delta
-        return "" if enough else f"no verdict “supported” {seeds}: even {n} of {n} leave [{low:.2f}, {high:.2f}]"
-    if isinstance(claim, Equivalence | Interaction | Trend) or decisive_pairs(n, delta, alpha) is not None:
-        return ""
-    least = fewest_pairs(delta, alpha)
-    return f"no verdict “supported” {seeds}{f': {least} at least' if least else ''}"
+
+    def enough(n: int) -> bool:
+        cells = _cells(claim, plan) if claim.across == "average" else 1
+        return may_be_supported(claim, plan.sweeps, cells, n, alpha)
+
+    return "" if enough(n) else f"no verdict “supported” {seeds}: {_fewest(enough, n)}"
+
+
+def _fewest(enough: Callable[[int], bool], n: int) -> str:
+    """How many seeds are enough, in words, where n are not."""
+    if n >= MOST_RECKONED or not enough(MOST_RECKONED):
+        return f"{max(n, MOST_RECKONED)} are too few"
+    return f"{bisect_left(range(MOST_RECKONED), True, lo=n, key=enough)} at least"
 
 
 def _of_equivalence(claim: Equivalence, n: int, alpha: float, where: str) -> str:

@@ -9,7 +9,7 @@ from harness.inference.looks import Decision
 from harness.inference.manipulation import unlike
 from harness.inference.reading import read
 from harness.inference.verdict import CellEstimate, Verdict
-from harness.settings.show import counted, digits, level_text
+from harness.settings.show import counted, digits, given, level_text
 from harness.study import Equivalence, Estimated, Trend
 
 NEAR = 0.1
@@ -142,7 +142,7 @@ def _where_not(verdict: Verdict) -> str:
 
 
 def _what(claim: Estimated) -> str:
-    return claim.metric if claim.above is None else f"the rate of {claim.metric} above {claim.above:g}"
+    return claim.metric if claim.above is None else f"the rate of {claim.metric} above {given(claim.above)}"
 
 
 def _by(claim: Estimated) -> str:

@@ -32,11 +32,10 @@ __all__ = ["Captioned", "Page", "Picture", "Table", "markdown", "number", "rende
 
 DELTA = (
     "Δ: the estimand over n seeds (an exact claim: n runs), positive favours the claim; an equivalence: treatment less baseline. "
-    "Median: interval by the sign test; mean: over seeds whose runs trained, t; rate: exact paired score interval. δ: smallest effect "
-    "worth having. Holm's procedure holds 5 % over all claims of a family and decides; the intervals shown are at the level given, at "
-    "which those of a family cover together. p: two-sided, of Δ = δ, what the verdict turns on."
+    "{methods}δ: smallest effect worth having. Holm's procedure holds 5 % over all claims of a family and decides; the intervals shown "
+    "are at the level given, at which those of a family cover together. p: two-sided, of Δ = δ, what the verdict turns on."
 )
-"""Below the verdicts."""
+"""Below the verdicts, with the `methods` of their intervals."""
 
 CELLS = "Over seeds of the confirm phase: medians, of rates means, with exact 95 % intervals; of shares means without."
 """Below the table of cells."""
@@ -78,12 +77,19 @@ def render(page: Page) -> str:
     script = f"/*\n{_part('uPlot.LICENSE')}\n*/\n" + "\n".join(map(_part, SCRIPTS))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals |= {
-        "delta": DELTA, "checks": CHECKS, "families": FAMILIES, "shared": SHARED, "forest_width": WIDTH,
+        "delta": _delta(page.verdicts), "checks": CHECKS, "families": FAMILIES, "shared": SHARED, "forest_width": WIDTH,
         "most_answers": MOST_ANSWERS, "digest": digest, "script": Markup(script), "style": Markup("\n".join(map(_part, STYLES))),
     }  # fmt: skip
     drawn = forests([answer.verdict for answer in page.first.answers])
     answers = list(zip(page.first.answers, drawn, strict=True))
     return environment.from_string(_part("report.html.jinja")).render(page=page, answers=answers)
+
+
+def _delta(verdicts: Sequence[Verdict]) -> str:
+    """What stands below some verdicts: no method but their own."""
+    all_forms = chain.from_iterable((verdict, verdict.was) for verdict in verdicts)
+    methods = dict.fromkeys(each.method for each in all_forms if each is not None and each.method)
+    return DELTA.format(methods=f"Estimates: {'; '.join(methods)}. " if methods else "")
 
 
 def _part(name: str) -> str:
@@ -103,7 +109,7 @@ def markdown(page: Page) -> str:
         parts += [
             "## Verdicts",
             _markdown_table(Table(head, rows)),
-            f"{DELTA} {CHECKS}",
+            f"{_delta(page.verdicts)} {CHECKS}",
             FAMILIES if any(map(mark, page.verdicts)) else "",
         ]
     parts += _markdown_section("Beside published results", page.published)

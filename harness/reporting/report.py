@@ -154,7 +154,7 @@ def page_of(
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
         trials=best_trials(study, runs),
-        published=beside_published(runs, study.published),
+        published=beside_published(runs, study.published, study.sweeps()),
         exploration=exploration,
         pictures=pictures,
         about=subject.environment,

@@ -108,6 +108,15 @@ def digits(value: float) -> str:
     return sign + ("∞" if math.isinf(size) else f"{size:,.0f}" if whole else f"{size:.3g}")
 
 
+def given(value: float, most: int = 6) -> str:
+    """A number as a user gave it, in so many digits at most, with a true minus.
+
+    >>> given(-0.5), given(1e-05), given(-0.123, 2)
+    ('−0.5', '1e-05', '−0.12')
+    """
+    return f"{'−' if value < 0 else ''}{abs(value):.{most}g}"
+
+
 def level_text(level: float) -> str:
     """A level of confidence in percent, in digits enough to see what it leaves: none below 1 is 100 %.
 

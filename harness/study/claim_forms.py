@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.settings import show
 from harness.settings.levels import FEW, in_short, in_words, stored
+from harness.settings.show import given
 from harness.study.claims import KINDS, AnyClaim
 from harness.study.claims_of_factors import Trend
 from harness.study.statement import Estimated
@@ -228,5 +229,5 @@ def _in_words(name: str, value: Any) -> str:
         case _, list() if len(value) > FEW:
             return f"{WORDS.get(name, name)} = {_levels(name, value)}"
         case _, float() | int():
-            return f"{WORDS.get(name, name)} = {value:g}"
+            return f"{WORDS.get(name, name)} = {given(value)}"
     return f"{WORDS.get(name, name)} = {value if value is not None else 'nothing'}"

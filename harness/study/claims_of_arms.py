@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness.settings import NonNegative, Positive, Problem, Sweep
 from harness.settings.levels import in_words
+from harness.settings.show import given
 from harness.study.contrasts import Contrast, Difference, Levels
 from harness.study.statement import (
     CLIPPED_STEPS,
@@ -145,4 +146,4 @@ class Threshold(Estimated):
         """See `Estimated`; single runs and cells may lie on the other side."""
         where = f" with {in_words(self.arm)}" if self.arm else ""
         cells = ", averaged over all cells" if self.across == "average" and not self.arm else ""
-        return f"{self.better} than {self.value:g}{OVER_SEEDS[self.estimated()]}{where}{cells}"
+        return f"{self.better} than {given(self.value)}{OVER_SEEDS[self.estimated()]}{where}{cells}"

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.intervals.interval import Array
-from harness.inference.ranks import copies, ranked
+from harness.inference.ranks import as_ranked, copies
 from harness.settings.levels import ordered, places
-from harness.settings.metrics import METRICS
 from harness.study import Study
 
 
@@ -26,7 +25,7 @@ class Factorial:
     """
 
     def __init__(self, study: Study, runs: pd.DataFrame) -> None:
-        self._all = runs[runs["phase"] == "confirm"]
+        self._given = runs
         self.levels: dict[str, list[Any]] = {path: ordered(sweep.levels) for path, sweep in study.sweeps().items()}
 
     @property
@@ -37,7 +36,9 @@ class Factorial:
     @cached_property
     def _runs(self) -> pd.DataFrame:
         """Replicates that did not fail, with the `place` of each in a flat table of seeds and levels."""
-        runs = self._all[~self._all["seed"].isin(copies(self._all)) & (self._all["status"] != "failed")]
+        confirm = self._given["phase"] == "confirm"
+        copied = self._given["seed"].isin(copies(self._given[confirm]))
+        runs = as_ranked(self._given)[confirm & ~copied & (self._given["status"] != "failed")]
         cell, n_cells = places(runs, self.levels), math.prod(map(len, self.levels.values()))
         runs, cell = runs[cell < n_cells], cell[cell < n_cells]
         return runs.assign(place=(runs["seed"].rank(method="dense").astype(int) - 1) * n_cells + cell)
@@ -45,9 +46,10 @@ class Factorial:
     def values(self, metric: str) -> Array:
         """(seed, level of the first factor, level of the second …): the metric, missing as NaN, seeds without any left out.
 
-        A diverged run has the worst rank in what measures generalization, an infinity, see `paired_difference`.
+        They are what tables and figures say, see `as_ranked`: a diverged run has the worst rank in what measures generalization, an
+        infinity, and no part in a share that it lacks.
         """
-        values = ranked(metric, METRICS[metric].better, self._runs).groupby(self._runs["place"]).median().dropna()
+        values = self._runs[metric].astype(float).groupby(self._runs["place"]).median().dropna()
         shape = [self._runs["seed"].nunique(), *map(len, self.levels.values())]
         table = np.full(int(np.prod(shape)), np.nan)
         table[values.index.to_numpy(np.int64)] = values.to_numpy(float)

@@ -27,7 +27,7 @@ from harness.reporting.page.words import bracketed, levels_in_words, number
 from harness.settings import Sweep
 from harness.settings.levels import in_words, is_number, label, stored
 from harness.settings.metrics import not_comparable
-from harness.settings.show import counted
+from harness.settings.show import counted, given
 from harness.study import Study
 
 ALPHA = 0.05
@@ -250,7 +250,9 @@ def _in_short(best: Mapping[str, Any], other: Mapping[str, Any], sweeps: Mapping
 
 def _tuned_in_words(path: str, values: "pd.Series[float]") -> str:
     """A tuned value, or the median and range of those of all seeds."""
-    middle, least, most = (f"{value:.2g}" for value in (values.quantile(0.5, "lower"), values.min(), values.max()))
+    middle, least, most = (
+        given(float(value), 2) for value in (values.quantile(0.5, "lower"), values.min(), values.max())
+    )
     return f"{path} ≈ {middle}" + (f" ({least} to {most})" if least != most else "")
 
 

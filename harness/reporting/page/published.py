@@ -1,36 +1,50 @@
 """Published numbers beside ours."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from harness.inference.published import ours
 from harness.reporting.page.content import Captioned, Table
 from harness.reporting.page.words import bracketed, levels_in_words
+from harness.settings import Sweep
 from harness.study.published import Published
 
 CAPTION = (
-    "What others have published, and what our runs gave for the same: medians over n seeds, of rates means, with exact 95 % intervals. "
+    "What others have published, and what our runs gave for the same: medians over the n seeds that have a value in every cell, of rates "
+    "means, with exact 95 % intervals. "
     "Nothing was tuned until they agree; where the protocol differs, so may the numbers."
 )
+NO_SEED = "none: no seed has a value in every cell"
 HEAD = ("measured", "published", "ours", "n", "ours is", "source", "what differs")
 
 
-def beside_published(runs: pd.DataFrame, published: Sequence[Published]) -> list[Captioned]:
+def beside_published(
+    runs: pd.DataFrame, published: Sequence[Published], sweeps: Mapping[str, Sweep]
+) -> list[Captioned]:
     """A table of them; nothing where there are none.
 
     Args:
         runs: one row per run, of all phases.
         published: of the study.
+        sweeps: its swept factors.
     """
     if not published:
         return []
     confirm = runs[runs["phase"] == "confirm"]
     rows = []
     for each in published:
-        found, n = ours(confirm, each)
+        found, n = ours(confirm, each, sweeps)
         rows.append(
-            [each.title, each.theirs, bracketed(*found), str(n), _which(each), each.source, each.differs or "–"]
+            [
+                each.title,
+                each.theirs,
+                bracketed(*found) if n else NO_SEED,
+                str(n),
+                _which(each),
+                each.source,
+                each.differs or "–",
+            ]
         )
     return [Captioned(CAPTION, Table(HEAD, rows))]
 

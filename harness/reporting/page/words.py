@@ -11,7 +11,7 @@ from harness.inference.verdict import Verdict
 from harness.reporting.page.level_names import LONGEST, brief, told_apart
 from harness.settings import Sweep
 from harness.settings.levels import in_words, label
-from harness.settings.show import counted, digits
+from harness.settings.show import counted, digits, given
 
 NO_SWEEPS: Mapping[str, Sweep] = MappingProxyType({})
 
@@ -114,7 +114,7 @@ def number(value: float | None) -> str:
 
 def metric_of(verdict: Verdict) -> str:
     """The metric, with what makes a rate of it."""
-    return verdict.metric if verdict.above is None else f"{verdict.metric} > {verdict.above:g}"
+    return verdict.metric if verdict.above is None else f"{verdict.metric} > {given(verdict.above)}"
 
 
 def interval(verdict: Verdict) -> str:

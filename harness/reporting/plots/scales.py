@@ -23,6 +23,9 @@ MOST_BEYOND = 0.1
 
 MARGIN = 0.07
 
+FARTHEST = math.log(1e200)
+"""Farther from 1, in logarithms, no axis goes, so that ticks past its ends are floats, too."""
+
 BEHIND = {"fc": "white", "ec": "none", "pad": 0.8, "alpha": 0.8}
 """Behind texts among marks."""
 
@@ -89,8 +92,9 @@ def scale_of(values: ArrayLike, *, log: bool | None = None, within: tuple[float,
         low, high = fences(np.log(array))
     margin = MARGIN * (high - low) or (0.1 if as_log else 0.1 * abs(high) or 0.1)
     ends = low - margin, high + margin
-    first, last = map(math.exp, ends) if as_log else ends
-    return Scale(first, last, bool(as_log))
+    if as_log:
+        ends = math.exp(np.clip(ends[0], -FARTHEST, FARTHEST - 1)), math.exp(np.clip(ends[1], 1 - FARTHEST, FARTHEST))
+    return Scale(*ends, bool(as_log))
 
 
 def fences(values: Array) -> tuple[float, float]:

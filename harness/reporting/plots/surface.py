@@ -24,7 +24,7 @@ from harness.reporting.plots.scales import fences
 from harness.reporting.plots.texts import metric_name, metric_words, text_width, tick
 from harness.reporting.plots.titles import place_of
 from harness.settings.metrics import METRICS, RATE
-from harness.settings.show import counted
+from harness.settings.show import MILLION, counted
 
 MOST_METRICS = 2
 EQUAL_CONTRAST = 0.18
@@ -158,7 +158,8 @@ def _difference(row: dict[Any, Any], cell: float) -> str:
     ends = [row["effect_low"], row["effect_high"]]
     if cell < WORDY or not np.isfinite(ends).all():
         return signed(row["effect"])
-    digits = max(0, 1 - math.floor(math.log10(max(*map(abs, ends), 1e-300))))  # two of the larger end
+    largest = max(map(abs, ends))
+    digits = max(0, 1 - math.floor(math.log10(largest))) if 1e-5 <= largest < MILLION else None  # two of the larger end
     effect, low, high = (signed(value, digits) for value in (row["effect"], *ends))
     return f"{effect}\n[{low}, {high}]"
 
@@ -218,7 +219,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     if table is not None:
         caption = (
             f"Each cell less the best one (framed), median over paired seeds, [95 % interval]; the darker the worse. {NEAR}: the interval "
-            "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim."
+            "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim. What to use, on the first "
+            "screen, is chosen by validation and compared by tests for all cells together: both may name other cells."
             f"{roles.said(roles.points)}"
         )  # fmt: skip
         yield Plot("surface", caption, table, draw, title=title(table) + roles.where(roles.points))
