@@ -38,10 +38,9 @@ def t_bounds(differences: ArrayLike) -> Bounds:
     n = len(array)
     if n < 2 or not np.isfinite(array).all():
         return lambda alpha: EVERYTHING
-    power = np.frexp(np.abs(array).max())[
-        1
-    ]  # squares of numbers near 1 are neither too large nor too small for a float
-    mean, error = float(array.mean()), float(np.ldexp(np.ldexp(array, -power).std(ddof=1), power)) / math.sqrt(n)
+    power = np.frexp(np.abs(array).max())[1]
+    near_one = np.ldexp(array, -power)  # whose squares are neither too large nor too small for a float
+    mean, error = float(array.mean()), float(np.ldexp(near_one.std(ddof=1), power)) / math.sqrt(n)
 
     def bounds(alpha: float) -> Interval:
         half = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2)) * error
