@@ -58,7 +58,7 @@ def scores_tried(setup: Setup, data: Data) -> list[Problem]:
     examples = all_examples[unlike(data.y[all_examples])]
     with torch.no_grad(), one_thread(), global_generators(stream_seed(run.noise_seed, "module")):
         member = PlainMember(run, data, device=torch.device("cpu"), dtype=torch.float32)
-        parts = examples[: min(batch_sizes(setup, data))], *examples.split(at_once(setup))
+        parts = examples[: min(batch_sizes(setup, data))], *torch.split(examples, at_once(setup))
         for part in parts:
             try:
                 output = member.output(data.x[part], train=False)
