@@ -1,5 +1,6 @@
 """What cannot be claimed says why when the study is checked, by the path of what is wrong."""
 
+import math
 import re
 
 import numpy as np
@@ -240,6 +241,16 @@ def test_what_is_recorded_as_an_error_is_called_what_it_is():
         for each in (usual, differences, own)
     ]
     assert noted == [False, True, False]
+
+
+def test_a_metric_that_no_run_has_is_named_with_the_reason():
+    summary = pd.DataFrame(
+        {"n": [3], "test_error_median": [math.nan], "test_error_n": [0], "spike_rate_median": [math.nan]}
+    )
+    (row,) = meanings(study(claim()), summary).rows
+    assert row[0] == "test_error"
+    assert row[1].endswith("; no run has it: the error of some example is no number, so that their mean is none")
+    assert meanings(study(claim()), summary.assign(n=0)).rows == []
 
 
 def test_errors_of_a_task_s_own_may_be_any_numbers_and_no_mean_of_them_is_claimed():

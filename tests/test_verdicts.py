@@ -415,7 +415,11 @@ def test_two_may_be_missing_of_twenty_and_not_of_nineteen(seeds: int, word: str)
 def test_an_arm_all_of_whose_runs_failed_is_told_from_a_metric_that_none_has():
     runs = make_runs({0.0: TEN, 0.5: [1.0] * 10})
     assert "no seed has a run in every arm" in verdict(fail(runs, runs["model.dropout"] == 0.5)).sentence
-    assert "no run has measured test_loss" in verdict(runs.assign(test_loss=math.nan)).sentence
+    why = "the loss of some example is no number, so that their mean is none"
+    assert f"Not tested: no run has measured test_loss: {why}." in verdict(runs.assign(test_loss=math.nan)).sentence
+    assert (
+        "no run has measured test_loss." in verdict(fail(runs.assign(test_loss=math.nan), runs["seed"] >= 0)).sentence
+    )
     of_diverged = runs.assign(test_loss=math.nan)
     of_diverged.loc[0, ["test_loss", "status"]] = [INF, "diverged"]
     assert "no run that trained has measured test_loss" in verdict(of_diverged).sentence
@@ -438,7 +442,7 @@ def test_a_missing_number_ranks_worst_where_the_run_diverged_and_is_told_where_i
     assert (sorted(found.per_seed), found.n_missing) == ([0, 2, 3], 1)
     assert "has no value" in found.sentence
     found = verdict(runs.assign(grad_norm_q99=math.nan), metric="grad_norm_q99")
-    assert "no run has measured grad_norm_q99" in found.sentence
+    assert "no run has measured grad_norm_q99." in found.sentence
 
 
 @pytest.mark.parametrize("metric", ["grad_norm_max", "grad_norm_q99", "grad_norm_q95", "recovery_steps", "best_gap"])

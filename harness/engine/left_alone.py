@@ -27,10 +27,10 @@ class LeftAlone:
             Unbatchable: one holds something else now, by whatever way that came there.
         """
         for name, tensor, first in self._first:
-            if not _equal(tensor, first):
+            if not same_numbers(tensor, first):
                 raise Unbatchable(CHANGES_LATE.format(name))
 
 
-def _equal(a: Tensor, b: Tensor) -> bool:
+def same_numbers(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors hold the same, NaN the same as NaN."""
     return torch.equal(a, b) or bool(((a == b) | (a != a) & (b != b)).all())

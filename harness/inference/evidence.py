@@ -15,6 +15,7 @@ from harness.inference.reading import Word, read_all
 from harness.inference.resolution import hidden_between_rates
 from harness.inference.samples import Arm, Sample, sample
 from harness.settings.levels import at
+from harness.settings.metrics import why_missing
 from harness.settings.show import counted
 from harness.study import Estimated
 
@@ -150,8 +151,7 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
         missing = each.n_missing
         if not each.seeds and not all(len(arm.values) for arm in each.arms):
             values = confirm[claim.metric].astype(float) if claim.metric in confirm else pd.Series(dtype=float)
-            whose = "that trained " if values.notna().any() else ""
-            why = f"no run {whose}has measured {claim.metric}"
+            why = none_measured(claim.metric, confirm)
             if np.isfinite(values).any():
                 why = f"no seed has a run in every arm that has measured {claim.metric}"
             return f"Not tested: {why}."
@@ -167,6 +167,20 @@ def _no_verdict(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFra
                 'ten, and has no part in it; estimand="median" counts them.'
             )
     return ""
+
+
+def none_measured(metric: str, confirm: pd.DataFrame) -> str:
+    """That no run has a metric, or none that trained, and why where that is known.
+
+    Args:
+        metric: of which no run has a finite number.
+        confirm: runs of the confirm phase.
+    """
+    there = metric in confirm
+    if there and confirm[metric].notna().any():
+        return f"no run that trained has measured {metric}"
+    why = why_missing(metric) if there and (confirm["status"] == "finished").any() else ""
+    return f"no run has measured {metric}{f': {why}' if why else ''}"
 
 
 def _below_zero(claim: Estimated, samples: Sequence[Sample], confirm: pd.DataFrame) -> int:

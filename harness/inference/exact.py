@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from harness.inference.evidence import MOST_MISSING
+from harness.inference.evidence import MOST_MISSING, none_measured
 from harness.inference.plan import Plan
 from harness.inference.reading import Word
 from harness.inference.verdict import Verdict
@@ -35,7 +35,7 @@ def judge_exact(claim: Exact, runs: pd.DataFrame, plan: Plan) -> Verdict:
         )  # fmt: skip
 
     if not len(values):
-        return verdict("inconclusive", f"No run has measured {claim.metric}.")
+        return verdict("inconclusive", f"N{none_measured(claim.metric, there)[1:]}.")
     wrong = int((values != claim.equals).sum())
     if wrong:
         deviation = np.abs(values - claim.equals).max()

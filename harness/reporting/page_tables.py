@@ -14,7 +14,7 @@ from harness.reporting.page.content import Table
 from harness.reporting.tables import measured, tuned_columns
 from harness.settings.levels import Labels, label, stored
 from harness.settings.measured_on import measured_on
-from harness.settings.metrics import METRICS, OF_TUNED_RATES, USUAL_ERRORS, not_comparable
+from harness.settings.metrics import METRICS, OF_TUNED_RATES, USUAL_ERRORS, not_comparable, why_missing
 from harness.settings.show import digits
 from harness.study import Claim, Study
 from harness.study.scope import budget, examples_in_words
@@ -49,13 +49,22 @@ def explored_metrics(study: Study, runs: pd.DataFrame) -> list[str]:
 
 
 def meanings(study: Study, summary: pd.DataFrame) -> Table:
-    """What each measured metric means, on which examples it is measured, its unit and which direction is good."""
+    """What each measured metric means, on which examples it is measured, its unit and which direction is good; and what no run has."""
     there, errors = examples_in_words(study), unusual_errors(study)
+    meant = {name: _meaning(name, errors) for name in measured(summary)}
+    meant |= {name: f"{_meaning(name, errors)}; no run has it: {why}" for name, why in _lacking(study, summary).items()}
     rows = [
-        [name, _meaning(name, errors), measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
-        for name in measured(summary)
+        [name, meaning, measured_on(name, there), METRICS[name].unit, METRICS[name].better or "–"]
+        for name, meaning in meant.items()
     ]
     return Table(["metric", "meaning", "examples", "unit", "better"], rows)
+
+
+def _lacking(study: Study, summary: pd.DataFrame) -> dict[str, str]:
+    """Of the metrics that a user looks for those that no run has, and why."""
+    there = measured(summary)
+    wanted = [name for name in (*SHOWN, *study.metrics.own()) if f"{name}_n" in summary and name not in there]
+    return {name: why for name in wanted if summary["n"].any() and (why := why_missing(name))}
 
 
 def _meaning(name: str, errors: str) -> str:

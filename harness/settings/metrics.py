@@ -115,6 +115,19 @@ def not_comparable(metric: str, paths: Iterable[str]) -> str:
     return f"not comparable across {about}" if about == "dropout" and any(map(is_dropout, paths)) else ""
 
 
+def why_missing(metric: str) -> str:
+    """Why runs that trained lack a metric that all such runs should have, a clause; "" for other metrics.
+
+    >>> why_missing("test_error"), why_missing("recovery_steps")
+    ('the error of some example is no number, so that their mean is none', '')
+    """
+    known = METRICS[metric]
+    if known.own:
+        return "its function gave no number"
+    of_examples = known.unit in ("loss", ERROR) and known.group == "generalization" and known.level == DETAIL[0]
+    return f"the {known.unit} of some example is no number, so that their mean is none" if of_examples else ""
+
+
 def is_dropout(path: str) -> bool:
     """Whether a factor says how dropout acts.
 

@@ -30,6 +30,7 @@ from harness.study.contrasts import Levels
 from harness.study.experiment import Experiment
 from harness.study.measures_tried import measure_problems
 from harness.study.replicates import trained_alike
+from harness.study.scores_tried import score_problem, scores_tried
 from harness.study.steps_tried import halves_tried
 from harness.tasks.task import Data, Task, fits
 from harness.tasks.usable import data_problems
@@ -111,7 +112,8 @@ def trial_run(setup: Setup) -> list[Problem]:
         return [Problem("label_smoothing", message, str(setup.label_smoothing))]
     if wrong := building_problem(setup, data):
         return [Problem("model", wrong + _hint(setup, sizes), show(setup.model))]
-    return _step_problems(setup, data, sizes)
+    found = _step_problems(setup, data, sizes)
+    return found if any(not isinstance(problem, Note) for problem in found) else found + scores_tried(setup, data)
 
 
 def _guess_problem(task: Task, data: Data) -> str:
@@ -120,14 +122,15 @@ def _guess_problem(task: Task, data: Data) -> str:
         return ""
     y = data.y[data.train]
     try:
-        shape = tuple(task.guess_losses(y).shape)
+        found = task.guess_losses(y)
+        shape, unknown = tuple(found.shape), int((~found.isfinite()).sum())
     except Exception as error:
         return f"its `guess_losses` cannot be used: {first_line(error)}"
-    return (
-        ""
-        if shape == (len(y),)
-        else f"its `guess_losses` must give a loss for each of {len(y)} examples, not shape {shape}"
-    )
+    if shape != (len(y),):
+        return f"its `guess_losses` must give a loss for each of {len(y)} examples, not shape {shape}"
+    if unknown and not found.isnan().all():
+        return f"its `guess_losses` is not finite for {unknown} of {len(y)} examples, and so would be their mean; NaN for all says that it is not known"
+    return ""
 
 
 def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Problem]:
@@ -136,7 +139,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
     with one_thread(), global_generators(stream_seed(Run(0, 0, setup).noise_seed, "module")):
         own = Changing([type(setup.clipping), type(setup.optimizer), setup.model.module, type(setup.task)])
         try:
-            member, numbers = _first_pass(setup, data, x, y, sizes)
+            member, numbers = _first_pass(setup, data, index, sizes)
         except InvalidStudy as error:
             return error.problems
         if not member.gradient(slice(None)).isfinite().all():
@@ -145,7 +148,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
         if found:
             return found
         once = own.since()
-        member, again = _first_pass(setup, data, x, y, sizes)
+        member, again = _first_pass(setup, data, index, sizes)
         if not _same(numbers, again):
             return [Problem("model", _lives_on(setup, data, x, y, member), show(setup.model))]
         same = _same(after, _stepped(setup, member, x, y)[1])
@@ -175,7 +178,7 @@ def _same(numbers: Tensor, again: Tensor) -> bool:
 
 
 def _first_pass(
-    setup: Setup, data: Data, x: Tensor, y: Tensor, sizes: dict[str, int]
+    setup: Setup, data: Data, index: Tensor, sizes: dict[str, int]
 ) -> tuple[PlainMember, Tensor]:  # fmt: skip
     """A run that was evaluated, passed forward and backward, and evaluated again; all numbers that this gave, in a row.
 
@@ -184,16 +187,19 @@ def _first_pass(
     Raises:
         InvalidStudy: the model does not fit the task.
     """
-    run = Run(0, 0, setup)
+    run, x, y = Run(0, 0, setup), data.x[index], data.y[index]
     with global_generators(stream_seed(run.noise_seed, "module")):
         try:
             member = PlainMember(run, data, device=CPU, dtype=torch.float32, frozen=True)
             for train in (False, True):
-                if found := _output_problem(setup, member.output(x.clone(), train=train), y, sizes):
+                output = member.output(x.clone(), train=train)
+                if found := _output_problem(setup, output, y, sizes):
                     message = f"{'in training ' * train}{found}{_hint(setup, sizes)}"
                     raise InvalidStudy([Problem("model", message, show(setup.model))])
-            if wrong := measure_problems(setup, lambda x: member.output(x.clone(), train=False), x, y):
-                raise InvalidStudy(wrong)
+                if wrong := score_problem(setup.task, output, y, index, train=train):
+                    raise InvalidStudy([Problem("task", wrong, show(setup.task))])
+            if unmeasured := measure_problems(setup, lambda x: member.output(x.clone(), train=False), x, y):
+                raise InvalidStudy(unmeasured)
             before = member.output_numbers(x.clone().unsqueeze(0), train=False)
             loss = member.losses(x.clone().unsqueeze(0), y.unsqueeze(0))
             member.check()

@@ -65,7 +65,8 @@ class Task(Component):
 
     Test examples are fixed first: the shipped tasks test all seeds, those that tune included, on the same ones, and train
     and validate on none of them. A task of a user's own overrides `draw` and, where the defaults do not fit, `sizes`,
-    `losses`, `guess_losses` and `errors`; where its test examples differ between seeds, that is said before anything trains.
+    `losses`, `guess_losses` and `errors`; where its test examples differ between seeds, that is said before anything trains. Its own
+    `losses` and `errors` give a finite number for each example and leave what they are given as it is; errors may be any such numbers.
 
     Args:
         label_noise: probability with which the class of a training example is replaced by another one, drawn uniformly
