@@ -59,7 +59,8 @@ class Update:
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         self._population, self._optimizer = population, for_all([run.setup.optimizer for run in runs])
-        self._used = population.used if is_own(self._optimizer) else slice(None)
+        self._own = is_own(self._optimizer)
+        self._used = population.used if self._own else slice(None)
         known = type(self._optimizer) in FUSED
         self._in_one_pass, why = in_one_pass(population.device) if known else (None, "")
         self.note = (
@@ -82,7 +83,8 @@ class Update:
     def begin(self) -> None:
         """Begin a step; then every member is to be updated once."""
         self._count_by_parameter()
-        rates = {name: rate.now() if rate.acts else None for name, rate in self._rates.items()}
+        # What is 0 for all members is a column to a user's own: whether it is depends on their companions.
+        rates = {name: rate.now() if rate.acts or self._own else None for name, rate in self._rates.items()}
         if self._optimizer.decoupled is not None:
             self._decay = self._decay_of(rates.pop("weight_decay"), rates["lr"])
         with unread(self._optimizer, len(self._step)):
