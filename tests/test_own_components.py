@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn as nn
@@ -10,18 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness import Model, Study
-from harness.clipping import ClippingRule, Gradient
+from harness.clipping import AGC, ClippingRule, GlobalNorm, Gradient
+from harness.engine import training
 from harness.engine.members import Members
+from harness.engine.obstacles import Unbatchable
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run, examples
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
+from harness.engine.train import train
 from harness.execution.examination import examine
 from harness.execution.jobs import sent
 from harness.ledger.trial_runs import sample_runs
-from harness.optimizers import SGD, Optimizer
+from harness.optimizers import SGD, Adam, Optimizer
 from harness.settings import Count, Fraction, InvalidStudy, LearningRate, NonNegative, Note, Positive, Problem
 from harness.settings.schedules import Linear
 from harness.study.trial_run import trial_run
@@ -401,3 +405,56 @@ class Leaves(ClippingRule):
 def test_what_trains_nothing_is_refused_before_training(settings: dict[str, object], message: str) -> None:
     found = [str(problem) for problem in tried(**settings)]
     assert len(found) == bool(message) and all(text.startswith(message) for text in found)
+
+
+class MeanLate(ClippingRule):
+    """After some steps all rows are divided by the mean of their norms."""
+
+    bound: Positive = 0.5
+
+    def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
+        return [zeros.clone()]
+
+    def clip(self, gradient: Gradient, count: Tensor, *, bound: Tensor) -> Tensor:
+        count += 1
+        gradient.scale(torch.where(count > 6, bound / gradient.norm.mean(), torch.ones_like(bound)))
+        return count > 6
+
+
+class RateLate(Rms):
+    """After some steps all take the largest rate."""
+
+    def coefficients(self, step: Tensor, *, lr: Tensor) -> dict[str, Tensor]:
+        return {"minus_lr": -torch.where(step > 6, lr.max(), lr)}
+
+
+class AloneLate(MeanLate):
+    """The same by each row alone."""
+
+    def clip(self, gradient: Gradient, count: Tensor, *, bound: Tensor) -> Tensor:
+        count += 1
+        gradient.scale(torch.where(count > 6, bound / gradient.norm, torch.ones_like(bound)))
+        return count > 6
+
+
+@pytest.mark.parametrize(
+    ("levels", "why"),
+    [([{"clipping": MeanLate(0.1)}, {"clipping": MeanLate(0.9)}], "what MeanLate makes of a run depends on the others"),
+     ([{"optimizer": RateLate(0.01)}, {"optimizer": RateLate(0.03)}], "what RateLate makes of a run depends on the others"),
+     ([{"clipping": AloneLate(0.1)}, {"clipping": AloneLate(0.9)}], ""),
+     ([{"clipping": GlobalNorm(0.1), "optimizer": Rms()}, {"clipping": AGC(0.1), "optimizer": Rms()}], ""),
+     ([{"clipping": AloneLate(0.1), "optimizer": Adam()}, {"clipping": AloneLate(0.9), "optimizer": Adam(0.1)}], "")],
+)  # fmt: skip
+def test_what_comes_to_depend_on_the_others_is_seen_on_the_way(
+    levels: list[dict[str, object]], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [run_of(seed, **settings) for seed in range(2) for settings in levels]
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
+    if why:
+        with pytest.raises(Unbatchable, match=why):
+            train(runs, evaluations=4, device=CPU)
+        return
+    looked = train(runs, evaluations=4, device=CPU)
+    monkeypatch.setattr(training, "looked_at", lambda evaluation, evaluations: False)
+    for seen, unseen in zip(looked, train(runs, evaluations=4, device=CPU), strict=True):
+        pd.testing.assert_frame_equal(seen, unseen)
