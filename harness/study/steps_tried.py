@@ -123,5 +123,5 @@ def _take(update: Update, gradient: Tensor) -> None:
 
 def _at_rest(numbers: dict[str, Scheduled]) -> bool:
     """Whether a part is asked to do nothing now: its learning rate is 0, or where it has none any of its numbers."""
-    rates = [numbers["lr"]] if "lr" in numbers else numbers.values()
+    rates = [numbers["lr"]] if "lr" in numbers else list(numbers.values())
     return not all(rate.now().any() for rate in rates)
