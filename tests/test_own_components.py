@@ -2,23 +2,32 @@
 
 import copy
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness import Model
-from harness.clipping import ClippingRule, Gradient
+from harness import Model, Study
+from harness.clipping import AGC, ClippingRule, GlobalNorm, Gradient
+from harness.engine import training
 from harness.engine.members import Members
+from harness.engine.obstacles import Unbatchable
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.proof import obstacle
 from harness.engine.runs import Run, examples
 from harness.engine.setup import Setup
 from harness.engine.step import Stepper
-from harness.optimizers import SGD, Optimizer
-from harness.settings import Count, Fraction, LearningRate, Note, Positive, Problem
+from harness.engine.train import train
+from harness.execution.examination import examine
+from harness.execution.jobs import sent
+from harness.ledger.trial_runs import sample_runs
+from harness.optimizers import SGD, Adam, Optimizer
+from harness.settings import Count, Fraction, InvalidStudy, LearningRate, NonNegative, Note, Positive, Problem
+from harness.settings.schedules import Linear
 from harness.study.trial_run import trial_run
 from harness.tasks import Tensors
 
@@ -64,7 +73,7 @@ class Quantile(ClippingRule):
 
 
 def run_of(seed: int, **settings: object) -> Run:
-    return Run(seed, seed, Setup(task=TASK, model=Model(Net), batch_size=8, steps=20, **settings))  # type: ignore[arg-type]
+    return Run(seed, seed, Setup(batch_size=8, steps=20, **({"task": TASK, "model": Model(Net)} | settings)))  # type: ignore[arg-type]
 
 
 def steps(members: Members, batches: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -105,6 +114,31 @@ def test_a_row_is_all_parameters_and_nothing_else() -> None:
         truth = by_hand(module, own, q, lr)
         torch.testing.assert_close(together[member], truth, rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(steps(alone, [(x[None], y[None]) for x, y in own])[0], truth, rtol=1e-9, atol=1e-12)
+
+
+class Pulled(Optimizer):
+    """Does something more where it is given a decay."""
+
+    lr: LearningRate = 0.1
+    weight_decay: NonNegative = 0.0
+
+    def coefficients(self, step: Tensor, *, lr: Tensor, weight_decay: Tensor | None) -> dict[str, Tensor | None]:
+        return {"minus_lr": -lr, "weight_decay": weight_decay}
+
+    def update(self, parameters: Tensor, gradient: Tensor, *, minus_lr: Tensor, weight_decay: Tensor | None) -> None:
+        if weight_decay is not None:
+            gradient.add_(0.5 + weight_decay * parameters)
+        parameters.addcmul_(gradient, minus_lr)
+
+
+@pytest.mark.parametrize("other", [0.0, 0.1])
+def test_what_a_companion_has_of_a_setting_is_nothing_to_a_member(other: float) -> None:
+    runs = [run_of(seed, optimizer=Pulled(0.1, decay)) for seed, decay in enumerate([0.0, other])]
+    data = examples(runs)
+    x, y = X[:16].double().view(2, 8, 6), data[0].y[:16].view(2, 8)
+    together = steps(Population(runs, data, device=CPU, dtype=torch.float64), [(x, y)])
+    alone = steps(PlainMember(runs[0], data[0], device=CPU, dtype=torch.float64), [(x[:1], y[:1])])
+    torch.testing.assert_close(together[:1], alone, rtol=1e-9, atol=1e-12)
 
 
 class Late(ClippingRule):
@@ -158,6 +192,59 @@ def test_what_decides_for_all_by_one_run_trains_each_alone(settings: list[dict[s
     assert why in found and bool(why) == bool(found)
 
 
+class Jitters(ClippingRule):
+    """Scales by what it draws."""
+
+    bound: Positive = 0.3
+
+    def clip(self, gradient: Gradient, *, bound: Tensor) -> Tensor:
+        gradient.scale(torch.rand_like(bound))
+        return torch.ones_like(bound, dtype=torch.bool)
+
+
+class Noisy(Rms):
+    """Adds what NumPy draws."""
+
+    def update(self, parameters: Tensor, gradient: Tensor, *, minus_lr: Tensor) -> None:
+        super().update(parameters, gradient, minus_lr=minus_lr)
+        parameters.add_(1e-3 * np.random.rand())
+
+
+class Drawing(Tensors):
+    """Weights examples by what is drawn.
+
+    Args:
+        by: which library.
+    """
+
+    by: str = "torch"
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        found = super().losses(output, target)
+        return found * (torch.rand_like(found) if self.by == "torch" else np.random.rand())
+
+
+class Peeking(Tensors):
+    """Reads a loss."""
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        found = super().losses(output, target)
+        return found * float(found.mean() > 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [({"clipping": Jitters()}, "Jitters draws random numbers itself"),
+     ({"optimizer": Noisy()}, "Noisy draws random numbers itself"),
+     ({"clipping": Quantile(), "optimizer": Noisy()}, "Quantile or Noisy draws random numbers itself"),
+     ({"task": Drawing(X, TASK.y)}, "`losses` of Drawing draws random numbers itself; those"),
+     ({"task": Drawing(X, TASK.y, by="numpy")}, "its forward pass or `losses` of Drawing draws random numbers itself"),
+     ({"task": Peeking(X, TASK.y)}, "`losses` of Peeking reads values of a tensor (`.item()`")],
+)  # fmt: skip
+def test_what_cannot_be_batched_is_named(settings: dict[str, object], why: str) -> None:
+    assert obstacle([run_of(seed, **settings) for seed in (0, 1)], CPU).startswith(why)
+
+
 class Remembers(ClippingRule):
     """Bounds by how many gradients the class has seen."""
 
@@ -196,7 +283,7 @@ OUTLIVES = "{} changes with every step of a run and goes on into the next one"
 
 
 def tried(**settings: object) -> list[Problem]:
-    return trial_run(Setup(task=TASK, batch_size=8, steps=20, **({"model": Model(Net)} | settings)))  # type: ignore[arg-type]
+    return trial_run(run_of(0, **settings).setup)
 
 
 def test_a_rule_that_remembers_other_runs_is_refused_by_the_name_of_what_it_keeps() -> None:
@@ -210,3 +297,164 @@ def test_what_outlives_a_run_is_said_whenever_it_acts() -> None:
     [note] = tried(model=Model(Counts))
     assert isinstance(note, Note) and OUTLIVES.format("COUNT") in note.message.replace("test_own_components.", "")
     assert tried(model=Model(Caches)) == tried() == []
+
+
+class Fails(Tensors):
+    """Fails at a batch.
+
+    Args:
+        at: which batch fails, counted from 1.
+    """
+
+    at: Count = 1
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        COUNT["losses"] = COUNT.get("losses", 0) + 1
+        if COUNT["losses"] >= self.at:
+            raise RuntimeError("boom")
+        return super().losses(output, target)
+
+
+class Breaks(Rms):
+    """Takes a few steps."""
+
+    after: Count = 1
+
+    def coefficients(self, step: Tensor, *, lr: Tensor, after: Tensor) -> dict[str, Tensor]:
+        if (step > after).any():
+            raise RuntimeError("boom")
+        return super().coefficients(step, lr=lr)
+
+
+def test_an_error_is_said_of_the_setting_that_raised_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COUNT, "losses", 0)
+    assert [str(problem)[:36] for problem in tried(task=Fails(X, TASK.y))] == ["task: cannot take a step: RuntimeErr"]
+    own = Study(name="own", task=TASK, model=Model(Net), optimizer=Breaks(), steps=10, batch_size=8, seeds=2)
+    with pytest.raises(InvalidStudy, match=r"^optimizer: cannot take a few steps on cpu.*boom \(got Breaks"):
+        examine(own, {"a": sent(own, sample_runs(own))}, CPU, 2**30, None)
+
+
+class Forgetful(Rms):
+    """Makes new parameters in place of changing those that there are."""
+
+    def update(self, parameters: Tensor, gradient: Tensor, *, minus_lr: Tensor) -> None:
+        parameters = parameters + gradient * minus_lr
+
+
+class Warm(Rms):
+    """Takes no step at first, and tiny ones then."""
+
+    def coefficients(self, step: Tensor, *, lr: Tensor) -> dict[str, Tensor]:
+        return {"minus_lr": -lr * (step - 1).clamp(max=1e-9)}
+
+
+class Signed(Rms):
+    """By entries over their sizes, of which some are 0."""
+
+    lr: NonNegative = 0.01  # type: ignore[assignment]
+
+    def update(self, parameters: Tensor, gradient: Tensor, *, minus_lr: Tensor) -> None:
+        gradient[:, 0] = 0.0
+        parameters.addcmul_(gradient / gradient.abs(), minus_lr)
+
+
+class Frozen(Forgetful):
+    lr: NonNegative = 0.0  # type: ignore[assignment]
+
+
+class Leaves(ClippingRule):
+    """What it leaves of a gradient and says of it, by name."""
+
+    what: str = "nothing"
+
+    def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
+        return [zeros.clone()]
+
+    def clip(self, gradient: Gradient, mean: Tensor) -> Tensor:  # type: ignore[override]
+        norm, acted = gradient.norm, torch.ones_like(gradient.norm)
+        if self.what == "nothing":
+            gradient.flat.zero_()
+        elif self.what == "nothing at first":
+            gradient.scale((mean > 0).to(norm))
+        elif self.what == "nothing of long ones":
+            acted = norm > 0.01
+            gradient.scale((~acted).to(norm))
+        elif self.what == "all, unsaid":
+            _ = gradient.flat * 0.5
+        elif self.what == "half, unsaid":
+            gradient.scale(0.5 * acted)
+            acted = torch.zeros_like(norm)
+        elif self.what == "no number":
+            gradient.scale(norm / torch.zeros_like(norm))
+        mean.copy_(norm)
+        return acted
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"optimizer": Forgetful()}, "optimizer: changes no parameter, in none of 20 steps: change"),
+     ({"optimizer": Signed()}, "optimizer: gives parameters that are not finite, by a gradient that is"),
+     ({"optimizer": Warm()}, ""), ({"optimizer": Frozen()}, ""), ({"optimizer": Forgetful(Linear(0.0, 0.0))}, ""),
+     ({"clipping": Leaves("nothing")}, "clipping: leaves nothing of any gradient"),
+     ({"clipping": Leaves("no number")}, "clipping: leaves a gradient that is not finite of one that is"),
+     ({"clipping": Leaves("all, unsaid")}, "clipping: says that it changed gradients, and changed none"),
+     ({"clipping": Leaves("half, unsaid")}, "clipping: changes gradients, and says of each that it did not"),
+     ({"clipping": Leaves("nothing at first")}, ""), ({"clipping": Leaves("nothing of long ones")}, ""),
+     ({"clipping": Late(after=5)}, ""), ({"clipping": Quantile(), "optimizer": Rms()}, "")],
+)  # fmt: skip
+def test_what_trains_nothing_is_refused_before_training(settings: dict[str, object], message: str) -> None:
+    found = [str(problem) for problem in tried(**settings)]
+    assert len(found) == bool(message) and all(text.startswith(message) for text in found)
+
+
+class MeanLate(ClippingRule):
+    """After some steps all rows are divided by the mean of their norms."""
+
+    bound: Positive = 0.5
+
+    def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
+        return [zeros.clone()]
+
+    def clip(self, gradient: Gradient, count: Tensor, *, bound: Tensor) -> Tensor:
+        count += 1
+        gradient.scale(torch.where(count > 6, bound / gradient.norm.mean(), torch.ones_like(bound)))
+        return count > 6
+
+
+class RateLate(Rms):
+    """After some steps all take the largest rate."""
+
+    def coefficients(self, step: Tensor, *, lr: Tensor) -> dict[str, Tensor]:
+        return {"minus_lr": -torch.where(step > 6, lr.max(), lr)}
+
+
+class AloneLate(MeanLate):
+    """The same by each row alone."""
+
+    def clip(self, gradient: Gradient, count: Tensor, *, bound: Tensor) -> Tensor:
+        count += 1
+        gradient.scale(torch.where(count > 6, bound / gradient.norm, torch.ones_like(bound)))
+        return count > 6
+
+
+@pytest.mark.parametrize(
+    ("levels", "why"),
+    [([{"clipping": MeanLate(0.1)}, {"clipping": MeanLate(0.9)}], "what MeanLate makes of a run depends on the others"),
+     ([{"optimizer": RateLate(0.01)}, {"optimizer": RateLate(0.03)}], "what RateLate makes of a run depends on the others"),
+     ([{"clipping": AloneLate(0.1)}, {"clipping": AloneLate(0.9)}], ""),
+     ([{"clipping": GlobalNorm(0.1), "optimizer": Rms()}, {"clipping": AGC(0.1), "optimizer": Rms()}], ""),
+     ([{"clipping": AloneLate(0.1), "optimizer": Adam()}, {"clipping": AloneLate(0.9), "optimizer": Adam(0.1)}], "")],
+)  # fmt: skip
+def test_what_comes_to_depend_on_the_others_is_seen_on_the_way(
+    levels: list[dict[str, object]], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [run_of(seed, **settings) for seed in range(2) for settings in levels]
+    assert obstacle([runs[0], runs[-1]], CPU) == ""
+    if why:
+        with pytest.raises(Unbatchable, match=why):
+            train(runs, evaluations=4, device=CPU)
+        return
+    looked = train(runs, evaluations=4, device=CPU)
+    monkeypatch.setattr(training, "looked_at", lambda evaluation, evaluations: False)
+    for seen, unseen in zip(looked, train(runs, evaluations=4, device=CPU), strict=True):
+        pd.testing.assert_frame_equal(seen, unseen)

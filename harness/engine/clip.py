@@ -195,7 +195,7 @@ class _AtWork:
         self._settings = settings_of(rules, population.clock)  # of all members: those of others are never read
         self._now: dict[str, Tensor] = {}
         self._members, self._device = members, population.device
-        self._within: dict[int, list[Part]] = {}  # by the first member of a block
+        self._within: dict[tuple[int, int], list[Part]] = {}  # by the first member of a block and how many it has
         row = population.parameters[0]
         self._long = population.device.type == "cpu" and row.numel() * row.element_size() >= LONG_ROW_BYTES
 
@@ -205,12 +205,12 @@ class _AtWork:
 
     def within(self, start: int, count: int) -> list[Part]:
         """Those of its members that are in the block of so many from `start` on, in parts that it clips one after another."""
-        if start not in self._within:
+        if (start, count) not in self._within:
             first, end = (bisect_left(self._members, place) for place in (start, start + count))
             cuts = [i for i in range(first + 1, end) if self._long and self._members[i] > self._members[i - 1] + 1]
             ends = [first, *cuts, end] if first < end else []
-            self._within[start] = [self._part(slice(*own), start) for own in pairwise(ends)]
-        return self._within[start]
+            self._within[start, count] = [self._part(slice(*own), start) for own in pairwise(ends)]
+        return self._within[start, count]
 
     def _part(self, own: slice, start: int) -> Part:
         members = self._members[own]

@@ -5,7 +5,7 @@ often and how much is measured would then decide how it trains, and in which ord
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -25,6 +25,10 @@ Restore = Callable[[], None]
 
 UNSEEN = type, ModuleType, MemberFloat
 """What belongs to nobody's training."""
+
+
+DEEP = 20
+"""To which objects within objects those of the engine are kept."""
 
 
 @contextmanager
@@ -49,6 +53,11 @@ def kept(members: Members) -> Restore:
 def attributes_kept(members: Members) -> Restore:
     """Likewise but for their `state`: what their layers hold as attributes, and modes."""
     return _members_kept(members, [])
+
+
+def object_kept(value: Any, but: Iterable[Any]) -> Restore:
+    """Likewise an object of the engine's with all that it holds, apart from these objects."""
+    return _kept(value, {id(each): _nothing for each in but}, DEEP)
 
 
 def _members_kept(members: Members, containers: list[Any]) -> Restore:

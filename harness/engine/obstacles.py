@@ -5,16 +5,19 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-DRAWS = "its forward pass draws random numbers itself"
+FORWARD = "its forward pass"
+"""Whose fault it is where nothing else is said."""
+
+DRAWS = "{} draws random numbers itself"
 
 WHY = {
-    "data-dependent control flow": "its forward pass decides by the values of a tensor (`if`, `while`)",
-    ".item()": "its forward pass reads values of a tensor (`.item()`, `float()`, `int()`)",
-    "may have escaped": "its forward pass keeps tensors for another call, or computes them again in the backward pass",
+    "data-dependent control flow": "{} decides by the values of a tensor (`if`, `while`)",
+    ".item()": "{} reads values of a tensor (`.item()`, `float()`, `int()`)",
+    "may have escaped": "{} keeps tensors for another call, or computes them again in the backward pass",
     "setup_context": "it has a `torch.autograd.Function` without a rule for `vmap`",
     "random operation": f"{DRAWS}; those of torch's dropout can be batched",
 }
-"""What `torch.func.vmap` complains of, in plain words."""
+"""What `torch.func.vmap` complains of, in plain words; of whom is to be filled in."""
 
 
 OF_BATCHING = ("vmap", "functorch", "torch.func", "BatchedTensor", "Batching rule", "data pointer", "broadcast shape")
@@ -50,8 +53,8 @@ def measured_costs() -> Iterator[None]:
         yield
 
 
-def reason(error: Exception) -> str:
-    """Why a module cannot be batched.
+def reason(error: Exception, whose: str = FORWARD) -> str:
+    """Why a module, or another part `whose` words these are, cannot be batched.
 
     >>> reason(RuntimeError("vmap: It looks like you're calling .item() on a Tensor. We don't"))
     'its forward pass reads values of a tensor (`.item()`, `float()`, `int()`)'
@@ -60,15 +63,15 @@ def reason(error: Exception) -> str:
         return str(error)
     text = str(error).strip() or type(error).__name__
     said = re.split(r"[.;:] |\.?$", text.removeprefix("vmap: ").splitlines()[0])[0]
-    return next((words for part, words in WHY.items() if part in text), f"torch.func.vmap says: {said}")
+    return next((words.format(whose) for part, words in WHY.items() if part in text), f"torch.func.vmap says: {said}")
 
 
 @contextmanager
-def batching() -> Iterator[None]:
-    """Raises `Unbatchable` for an error in the block that the tensors of one member do not raise."""
+def batching(whose: str = FORWARD) -> Iterator[None]:
+    """Raises `Unbatchable` for an error in the block that the tensors of one member do not raise; for `whose` see `reason`."""
     try:
         yield
     except RuntimeError as error:
         if not any(word in str(error) for word in OF_BATCHING):
             raise
-        raise Unbatchable(reason(error)) from error
+        raise Unbatchable(reason(error, whose)) from error

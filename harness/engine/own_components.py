@@ -10,6 +10,7 @@ from torch.overrides import TorchFunctionMode
 from harness.engine.member_float import MemberFloat
 from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import per_member
+from harness.engine.setup import Setup
 from harness.settings import Component
 from harness.settings.modules import owner_of
 
@@ -25,6 +26,11 @@ READS: set[Any] = {
 def is_own(component: Component) -> bool:
     """Whether a clipping rule or optimizer is a user's."""
     return owner_of(type(component)) != "harness"
+
+
+def own_names(setup: Setup) -> list[str]:
+    """The names of a setup's clipping rule and optimizer, of those that are a user's."""
+    return [type(part).__name__ for part in (setup.clipping, setup.optimizer) if is_own(part)]
 
 
 def for_all(components: Sequence[C]) -> C:

@@ -28,7 +28,8 @@ from harness.engine.measuring import unchanged
 from harness.engine.member_float import own_levels, put_levels
 from harness.engine.members import Members, Score
 from harness.engine.module_state import NotStorable, load_module_state
-from harness.engine.obstacles import DRAWS, Unbatchable, batching
+from harness.engine.obstacles import DRAWS, FORWARD, Unbatchable, batching
+from harness.engine.own_components import own_names
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
 from harness.engine.runs import Run, build
@@ -36,8 +37,9 @@ from harness.engine.stackable import aliased, check_stackable
 from harness.engine.stacking import stack_others, stack_parameters
 from harness.engine.tensor_places import TensorPlaces, named_tensors
 from harness.settings.metrics import DETAIL
+from harness.settings.modules import owner_of
 from harness.settings.randomness import global_generators, global_states
-from harness.tasks.task import Data
+from harness.tasks.task import Data, Task
 
 
 class Population(Members):
@@ -78,6 +80,7 @@ class Population(Members):
         self._gradients = Gradients(self.parameters, self._layout)
         self.repeats, self._global_state = True, global_states()
         self._trains = _trained(self.template)
+        self._scoring = _scoring(self.task)
 
     def learn(self, x: Tensor) -> None:
         """See `Members.learn`: which buffers are always the same for all members, and need no member axis.
@@ -130,11 +133,19 @@ class Population(Members):
 
     def check(self) -> None:
         """See `Members.check`."""
-        if global_states() != self._global_state:
-            raise Unbatchable(DRAWS)
+        self.check_draws([*self.passing(), *own_names(self.runs[0].setup)])
         if _trained(self.template) != self._trains:
             raise Unbatchable("it changes which parameters train (`requires_grad`)")
         self._left_alone.check()
+
+    def check_draws(self, suspects: list[str]) -> None:
+        """Raises `Unbatchable` where one of these, named in words, has drawn from the global generators since there are members."""
+        if global_states() != self._global_state:
+            raise Unbatchable(DRAWS.format(" or ".join(suspects)))
+
+    def passing(self) -> list[str]:
+        """What of a user's own a pass of the members goes through, in words."""
+        return [FORWARD, *([self._scoring] if self._scoring != FORWARD else [])]
 
     def others(self) -> dict[str, Tensor]:
         """See `Members.others`."""
@@ -175,7 +186,8 @@ class Population(Members):
                 with none_caught(), self._answers:
                     output = self.template(of_member(x, vmap))
                 changed = self._places.changed(filled)
-            found = score(output, of_member(y, vmap))
+            with batching(self._scoring):
+                found = score(output, of_member(y, vmap))
             taken_out = {name: of_all(tensor, vmap) for name, tensor in changed.items()}
             return tree_map(lambda each: of_all(each, vmap) if isinstance(each, Tensor) else each, found), taken_out
 
@@ -283,3 +295,9 @@ class Population(Members):
 def _trained(module: nn.Module) -> list[tuple[str, bool]]:
     """Which parameters of a module there are, and whether they train."""
     return [(name, parameter.requires_grad) for name, parameter in module.named_parameters()]
+
+
+def _scoring(task: Task) -> str:
+    """What scores outputs, in words: what a user's task has for that; else the forward pass, whose outputs they are."""
+    own = [f"`{name}`" for name in ("losses", "errors") if owner_of(getattr(type(task), name)) != "harness"]
+    return f"{' or '.join(own)} of {type(task).__name__}" if own else FORWARD

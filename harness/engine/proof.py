@@ -15,6 +15,7 @@ from harness.engine.feed import Feed
 from harness.engine.final_metrics import batch_sizes
 from harness.engine.members import Members
 from harness.engine.obstacles import measured_costs, reason
+from harness.engine.own_components import own_names
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, examples
@@ -131,7 +132,11 @@ def _account(
         for name, of_parameter in members.views(gradient).items():
             account.add(f"the gradient of `{name}` at step {step + 1}", of_parameter)
         used = gradient if given is None else given[step].clone()
+        if isinstance(members, Population):
+            members.check_draws(members.passing())
         norm, *left = stepper.clip_and_update(used.__getitem__)
+        if isinstance(members, Population):
+            members.check_draws(own_names(members.runs[0].setup))
         account.add(f"the gradient's norm at step {step + 1}", norm)
         account.add(f"what clipping leaves of the gradient at step {step + 1}", torch.cat(left, 1))
         for name, parameter in members.views(members.parameters).items():

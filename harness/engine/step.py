@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.engine.clip import Clip
 from harness.engine.members import Members
 from harness.engine.runs import Run
-from harness.engine.update import update_of
+from harness.engine.update import each_by_itself, update_of
 
 BLOCK_BYTES = 16 * 2**20
 """Parameters, gradient and state of a block of members, on a CPU."""
@@ -54,19 +54,20 @@ class Stepper:
         self._update = update_of(runs, population)
         self._total = torch.zeros_like(population.parameters) if setup.accumulate > 1 else None
 
-    def step(self, x: Tensor, y: Tensor) -> StepRecord:
+    def step(self, x: Tensor, y: Tensor, *, apart: bool = False) -> StepRecord:
         """Train on the examples of one step.
 
         Args:
             x: (member, example, …).
             y: (member, example, …).
+            apart: clip and update each member by itself.
         """
         self._population.advance()
         if self._total is None:
             losses = self._population.losses(x, y)
-            return StepRecord(losses, *self.clip_and_update(self._population.gradient))
+            return StepRecord(losses, *self.clip_and_update(self._population.gradient, apart=apart))
         losses = self._accumulate(x, y, self._total)
-        return StepRecord(losses, *self.clip_and_update(self._total.__getitem__))
+        return StepRecord(losses, *self.clip_and_update(self._total.__getitem__, apart=apart))
 
     def _accumulate(self, x: Tensor, y: Tensor, total: Tensor) -> Tensor:
         """The mean loss of several batches, (member,), and in `total` its gradient, (member, parameters)."""
@@ -82,16 +83,19 @@ class Stepper:
         self._population.unused = tuple(name for name in unused[0] if all(name in names for names in unused))
         return torch.stack(losses).mean(0)
 
-    def clip_and_update(self, gradient_of: Callable[[slice], Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def clip_and_update(
+        self, gradient_of: Callable[[slice], Tensor], *, apart: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The second half of a step: norms before and after clipping, who was clipped and how many units, (member, 1) each.
 
         Args:
             gradient_of: the gradient of some members, (member, parameters), to be overwritten.
+            apart: each member by itself.
         """
         clip, update, blocks, skips = self._clip, self._update, [], list[Tensor]()
         clip.begin()
-        update.begin()
-        for rows in self._blocks():
+        update.begin(apart=apart)
+        for rows in each_by_itself(len(self._population)) if apart else self._blocks():
             gradient = gradient_of(rows)
             norm, clipped_norm, units, skipped = clip(rows, gradient)
             update(rows, gradient, skipped)

@@ -27,6 +27,7 @@ from harness.engine.own_components import is_own
 from harness.engine.own_measures import output_measures
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
+from harness.engine.rows_apart import check_rows
 from harness.engine.runs import Run, examples
 from harness.engine.spot_check import looked_at, spot_check
 from harness.engine.stability import Array
@@ -129,6 +130,7 @@ class Training:
             norms = self.history.norms(done), self.history.norms(1)
             found = spot_check(self.population, *self._feed.gather(batch), *norms)
             self._unseen = self._unseen or found
+            check_rows(self._stepper, self.population, *self._feed.gather(batch))
 
     def evaluate(self, step: int) -> tuple[Tensor, Tensor]:
         """Measure the weights after a step on the validation split.

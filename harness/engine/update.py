@@ -60,7 +60,8 @@ class Update:
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         self._population, self._optimizer = population, for_all([run.setup.optimizer for run in runs])
-        self._used = population.used if is_own(self._optimizer) else slice(None)
+        self._own = is_own(self._optimizer)
+        self._used = population.used if self._own else slice(None)
         known = type(self._optimizer) in FUSED
         self._in_one_pass, why = in_one_pass(population.device) if known else (None, "")
         self.note = (
@@ -80,15 +81,19 @@ class Update:
         parameters = self._population.parameters
         return (2 + len(self._state)) * parameters.shape[1] * parameters.element_size()
 
-    def begin(self) -> None:
-        """Begin a step; then every member is to be updated once."""
+    def begin(self, *, apart: bool = False) -> None:
+        """Begin a step; then every member is to be updated once. For `apart` see `Stepper.step`."""
         self._count_by_parameter()
-        rates = {name: rate.now() if rate.acts else None for name, rate in self._rates.items()}
+        # What is 0 for all members is a column to a user's own: whether it is depends on their companions.
+        rates = {name: rate.now() if rate.acts or self._own else None for name, rate in self._rates.items()}
         if self._optimizer.decoupled is not None:
             self._decay = self._decay_of(rates.pop("weight_decay"), rates["lr"])
         with unread(self._optimizer, len(self._step)):
-            coefficients = coefficients_of(self._optimizer, self._step.double(), rates)
-        self._coefficients = cast(coefficients, self._population.dtype)
+            coefficients = [
+                coefficients_of(self._optimizer, self._step[rows].double(), of_rows(rates, rows))
+                for rows in (each_by_itself(len(self._step)) if apart else [slice(None)])
+            ]
+        self._coefficients = cast(joined(coefficients) if apart else coefficients[0], self._population.dtype)
 
     def _decay_of(self, weight_decay: Tensor | None, lr: Tensor | None) -> Tensor | None:
         """λ, to be added times the parameters to the gradient; of a decoupled one 1 − lr·λ, a factor of the parameters."""
@@ -186,14 +191,14 @@ class FusedUpdate(Update):
         super().__init__(runs, population)
         self._kernel = FUSED[type(self._optimizer)]
         self._settings = [tuple(per_member(run.setup.optimizer).items()) for run in runs]
-        self._calls: dict[tuple[int, int], list[Callable[[], None]]] = {}
+        self._calls: dict[tuple[int, int, int], list[Callable[[], None]]] = {}
         self._whole = self._decayed == [slice(None)]
 
-    def begin(self) -> None:
+    def begin(self, *, apart: bool = False) -> None:
         """See `Update.begin`: the kernel has the formula, but one count of updates for all parameters."""
         self._count_by_parameter()
         if self._step.shape[1] > 1 or not self._whole:
-            super().begin()
+            super().begin(apart=apart)
 
     def _change(self, rows: slice, gradient: Tensor, changed: list[Tensor]) -> None:
         if self._step.shape[1] > 1:
@@ -201,7 +206,7 @@ class FusedUpdate(Update):
             return
         if self._decay is not None:
             self._shrink(changed[0], gradient, self._decay[rows])
-        key = rows.start, gradient.data_ptr()  # tensors stay where they are from step to step
+        key = rows.start, len(gradient), gradient.data_ptr()  # tensors stay where they are from step to step
         if key not in self._calls:
             self._calls[key] = self._prepared(rows, gradient, changed)
         for call in self._calls[key]:
@@ -256,3 +261,16 @@ def cast(named: Mapping[str, Tensor | None], dtype: torch.dtype) -> Columns:
 def of_rows(named: Mapping[str, Tensor | None], rows: slice) -> Columns:
     """Columns of some members."""
     return {name: None if column is None else column[rows] for name, column in named.items()}
+
+
+def joined(parts: list[Columns]) -> Columns:
+    """The columns of several members, one after another."""
+    found: Columns = {}
+    for name, first in parts[0].items():
+        found[name] = None if first is None else torch.cat([t for part in parts if (t := part[name]) is not None])
+    return found
+
+
+def each_by_itself(members: int) -> list[slice]:
+    """Rows of so many members, one at a time."""
+    return [slice(place, place + 1) for place in range(members)]

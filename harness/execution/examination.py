@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from harness.engine.choice import ways
+from harness.engine.culprit import culprit
 from harness.engine.devices import use
 from harness.engine.population_width import plain_step_s
 from harness.engine.runs import Run
@@ -95,7 +96,8 @@ def examine(
         failing = next(own for name, own in grouped.items() if name not in found)
         where = "".join(f", {note}" for note in getattr(error, "__notes__", []))
         message = f"cannot take a few steps on {device}{where}: {first_line(error)}"
-        raise InvalidStudy([Problem("model", message, show(_failing(failing, device).setup.model))]) from error
+        path = culprit(error) or "model"
+        raise InvalidStudy([Problem(path, message, show(_failing(failing, device).setup.values()[path]))]) from error
     return found
 
 

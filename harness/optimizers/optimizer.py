@@ -17,7 +17,8 @@ from harness.settings.schedules import Schedule
 from harness.settings.show import counted
 
 Columns = dict[str, Tensor | None]
-"""Per-member numbers by name, (member, 1); None stands for a setting that is 0 for every member."""
+"""Per-member numbers by name, (member, 1). An optimizer of ours is given None for a setting that is 0 for every member, which spares it
+work; one of your own columns alone, since what its companions have is nothing to a member."""
 
 Decay = Literal["all", "weights"]
 """What weight decay acts on: all parameters, as in `torch.optim`; or those with two axes or more, not biases and gains with one."""
@@ -62,7 +63,7 @@ class Optimizer(Component):
 
         Args:
             step: number of this update of each member, float64 (member, 1), from 1.
-            **settings: the optimizer's fields at this step, float64 (member, 1); None for one that is 0 throughout. Without
+            **settings: the optimizer's fields at this step, float64 (member, 1); to one of ours None for what is 0 throughout. Without
                 `weight_decay` where it is `decoupled` or not.
         """
         raise self._lacks("coefficients")

@@ -1,6 +1,7 @@
 """The second half of a training step, tried: what is wrong with a clipping rule and an optimizer is known before training."""
 
 from collections.abc import Callable
+from itertools import cycle, islice
 
 import torch
 from torch import Tensor
@@ -8,11 +9,23 @@ from torch import Tensor
 from harness.engine.clip import Clip, check_shares, initial_state
 from harness.engine.members import Members
 from harness.engine.misfit import Misfit
+from harness.engine.own_components import is_own
 from harness.engine.runs import Run
-from harness.engine.update import update_of
+from harness.engine.scheduled import Scheduled, settings_of
+from harness.engine.update import Update, update_of
 from harness.settings import Problem, first_line, show
+from harness.settings.show import counted
 
 ALL = slice(None)
+
+TRIED = 100
+"""Steps, at most, in which a part of a user's own has to do something: it may begin with none."""
+
+SIZES = (1.0, *(10.0**power for power in (-6, 6, -3, 3, -1, 1)))
+"""Of the gradients that a clipping rule is tried with, relative to the first one: it may let none pass that is longer than a bound."""
+
+ROUNDING = 1e-5
+"""What rounding changes, relative to the largest entry of a gradient."""
 
 
 def halves_tried(run: Run, member: Members, gradient: Tensor) -> list[Problem]:
@@ -36,14 +49,79 @@ def halves_tried(run: Run, member: Members, gradient: Tensor) -> list[Problem]:
 
 def _clip(run: Run, member: Members, gradient: Tensor) -> None:
     """Raises `Misfit` where the rule calls something a share that is none, or would remember one thing of two members."""
-    initial_state(run.setup.clipping, torch.zeros(2, 1), run.setup.steps)
+    rule, left = run.setup.clipping, gradient.clone()
+    initial_state(rule, torch.zeros(2, 1), run.setup.steps)
     clip = Clip([run], member)
     clip.begin()
-    check_shares(run.setup.clipping, clip(ALL, gradient).units)
+    check_shares(rule, clip(ALL, left).units)
+    if is_own(rule) and gradient.any():
+        if not left.isfinite().all():
+            raise Misfit("leaves a gradient that is not finite of one that is")
+        _clip_some(run, member, gradient)
+
+
+def _clip_some(run: Run, member: Members, gradient: Tensor) -> None:
+    """Raises `Misfit` where a user's rule lets nothing pass, or does not what it says; tried until there is nothing to suspect."""
+    rule = run.setup.clipping
+    clip, numbers = Clip([run], member), settings_of([rule], member.clock)
+    leaves = says = alters = changes = False
+    for size in islice(cycle(SIZES), min(run.setup.steps, TRIED)):
+        given = gradient * size
+        left = given.clone()
+        clip.begin()
+        found = clip(ALL, left)
+        check_shares(rule, found.units)
+        leaves |= bool(left.any()) or _at_rest(numbers)
+        says |= bool(found.units.any())
+        alters |= rule.skips or not torch.equal(left, given)
+        changes |= not torch.allclose(left, given, rtol=0, atol=ROUNDING * float(given.abs().max()))
+        if leaves and (alters or not says) and (says or not changes):
+            return
+    if not leaves:
+        raise Misfit("leaves nothing of any gradient, however long: nothing would train")
+    if says and not alters:
+        raise Misfit("says that it changed gradients, and changed none: `scale` them, change `flat` in place or set it")
+    raise Misfit("changes gradients, and says of each that it did not: `clip` returns for each member whether it did")
 
 
 def _update(run: Run, member: Members, gradient: Tensor) -> None:
+    """Raises `Misfit` where a user's own optimizer trains nothing, or makes numbers into none."""
+    optimizer, before = run.setup.optimizer, member.parameters.clone()
     update = update_of([run], member)
+    _take(update, gradient)
+    if is_own(optimizer) and gradient.any():
+        if torch.equal(member.parameters, before) and not _moves(run, member, update, gradient):
+            raise Misfit(
+                f"changes no parameter, in none of {counted(min(run.setup.steps, TRIED), 'step')}: change `parameters` in place"
+            )
+        if not member.parameters.isfinite().all():
+            raise Misfit("gives parameters that are not finite, by a gradient that is")
+
+
+def _moves(run: Run, member: Members, update: Update, gradient: Tensor) -> bool:
+    """Whether an update that changed nothing at first does later, or is never asked to.
+
+    Parameters get ever smaller meanwhile: what a step adds to them is not lost to rounding.
+    """
+    numbers = settings_of([run.setup.optimizer], member.clock)
+    rests = _at_rest(numbers)
+    for _ in range(1, min(run.setup.steps, TRIED)):
+        member.advance()
+        before = member.parameters.div_(2).clone()
+        _take(update, gradient)
+        if not torch.equal(member.parameters, before):
+            return True
+        rests &= _at_rest(numbers)
+    return rests
+
+
+def _take(update: Update, gradient: Tensor) -> None:
     update.begin()
-    update(ALL, gradient, None)
+    update(ALL, gradient.clone(), None)
     update.end(None)
+
+
+def _at_rest(numbers: dict[str, Scheduled]) -> bool:
+    """Whether a part is asked to do nothing now: its learning rate is 0, or where it has none any of its numbers."""
+    rates = [numbers["lr"]] if "lr" in numbers else list(numbers.values())
+    return not all(rate.now().any() for rate in rates)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.aliasing import overlapping
+from harness.engine.culprit import culprit
 from harness.engine.plain_member import PlainMember
 from harness.engine.reached import reached
 from harness.engine.runs import Run, Untrainable
@@ -169,8 +170,12 @@ def _stepped(setup: Setup, member: PlainMember, x: Tensor, y: Tensor) -> tuple[l
         try:
             record = Stepper([run], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
         except Exception as error:
-            return [Problem("study", f"cannot take a second step: {first_line(error)}")], nothing
+            return [_no_step(culprit(error) or "model", setup, error, "second ")], nothing
     return [], torch.cat([number.flatten().to(member.dtype) for number in (member.parameters, *record)])
+
+
+def _no_step(path: str, setup: Setup, error: BaseException, which: str = "") -> Problem:
+    return Problem(path, f"cannot take a {which}step: {first_line(error)}", show(setup.values()[path]))
 
 
 def _same(numbers: Tensor, again: Tensor) -> bool:
@@ -211,6 +216,8 @@ def _first_pass(
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a module may raise what it likes, and end the process so
+            if path := culprit(error):
+                raise InvalidStudy([_no_step(path, setup, error)]) from error
             where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
             message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
             raise InvalidStudy([Problem("model", message, show(setup.model))]) from error
