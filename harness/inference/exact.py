@@ -35,7 +35,8 @@ def judge_exact(claim: Exact, runs: pd.DataFrame, plan: Plan) -> Verdict:
         )  # fmt: skip
 
     if not len(values):
-        return verdict("inconclusive", f"N{none_measured(claim.metric, there)[1:]}.")
+        said = none_measured(claim.metric, there)
+        return verdict("inconclusive", f"{said[0].upper()}{said[1:]}.")
     wrong = int((values != claim.equals).sum())
     if wrong:
         deviation = np.abs(values - claim.equals).max()
