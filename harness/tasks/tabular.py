@@ -38,7 +38,7 @@ class Tabular(Pooled):
     - Categories: all other texts, words such as "NA" among them, booleans, and the columns named in `categories`. They become
       one-hot, with a place for each value that the whole table has, and one for empty cells if there are any. A value that
       no training example has is 0 everywhere, as a number that is constant there.
-    - Dates and times are refused, as are columns of which between half and nine tenths are numbers.
+    - Dates and times are refused, unless they are written as numbers, which is said, as are columns of which between half and nine tenths are numbers.
 
     A target without a value is refused; a text such as "None" is a class like any other, and so is a code such as "01" beside
     "1". A target of numbers is given in standard deviations from its mean, both of all rows that are not tested on: one unit

@@ -7,7 +7,15 @@ import pandas as pd
 
 from harness.settings import InvalidStudy
 from harness.tasks.columns import HALF, Given, Mixture, samples, written
-from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_respelled, remark_on_spelling, remark_on_writing
+from harness.tasks.features import (
+    MANY,
+    MOST_LEVELS,
+    Column,
+    remark_on_dates,
+    remark_on_respelled,
+    remark_on_spelling,
+    remark_on_writing,
+)
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import Remarks
@@ -56,6 +64,7 @@ def target(
     for part, way in parts:
         remark_on_writing(part, numbers[first : first + len(part.values)], way, remarks)
         first += len(part.values)
+    remark_on_dates(given, numbers, remarks)
     whole = all(part.whole(way) for part, way in parts)
     return _of_numbers(given, numbers, regression, whole=whole, remarks=remarks)
 
@@ -97,6 +106,8 @@ def _classes(given: Given, missing: Sequence[str], remarks: Remarks) -> Column:
     if len(alike):
         seen = f"{samples(alike)} in {len(alike)} of {len(codes)} rows"
         remarks.add(given.name, seen, f"among the {len(levels)} classes, not missing values")
+    if given.dated(missing):
+        remarks.add(given.name, f"dates or times such as {given.texts.iloc[0]!r}", "each taken as a class of its own")
     remark_on_spelling(given, remarks)
     _remark_on_rare(given, codes, levels, remarks)
     return Column(given.name, codes, levels)
