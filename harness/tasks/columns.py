@@ -14,7 +14,7 @@ from pandas.api import types
 
 from harness.settings import InvalidStudy
 from harness.tasks.dates import DATE
-from harness.tasks.numerals import Decimal, Numbers, Numerals, exact
+from harness.tasks.numerals import EXACT, Decimal, Numbers, Numerals, exact
 from harness.tasks.pooled import unusable
 
 MISSING = (
@@ -25,9 +25,6 @@ MISSING = (
 
 NEARLY_ALL = 0.9
 """Share of numbers among the texts of a column from which on it holds numbers, and other texts are missing ones."""
-
-EXACT = 2.0**53
-"""From which on floating point lacks some of the whole numbers."""
 
 HALF = 0.5
 """Share of numbers below which a column holds texts; between the two nobody can know."""
@@ -152,7 +149,8 @@ class Given:
         if self.dated(words):
             raise unusable(
                 "source",
-                f"column {self.name!r} holds dates or times; turn them into numbers {way_out}, or name it in `categories`",
+                f"column {self.name!r} holds dates or times; turn them into numbers {way_out}, or name it in `categories` (rows are split "
+                "whatever their dates: to test on later ones, give them as a file of their own, `test`)",
             )
         kind = types.infer_dtype(self.values, skipna=True) if types.is_object_dtype(dtype) else ""
         if kind in ("mixed", "bytes", "complex") or types.is_complex_dtype(dtype):
@@ -292,17 +290,22 @@ def samples(texts: "pd.Series[Any]", most: int = 3) -> str:
     return ", ".join(map(repr, kinds[:most])) + more
 
 
+MOST_UNITS = 3
+"""Units that a remark names."""
+
 _AMOUNT = re.compile(r"(?P<before>[^\w\s.,+-]*)\s*[+-]?[0-9][0-9.,]*(?P<after>[^0-9]*)")
 
 
 def unit(given: Given) -> str:
-    """What stands at nearly all numbers of a column of texts, such as "%"; "" if there is no such thing."""
+    """What stands at the numbers of a column of which nearly all texts are a number with a unit, such as "'%'"; "" of another one."""
     units: Counter[str] = Counter()
     for text, count in given.texts.value_counts().items():
         if match := _AMOUNT.fullmatch(str(text)):
             units["".join(match.groups()).strip()] += count
-    mark, count = max(units.items(), key=lambda pair: pair[1], default=("", 0))
-    return mark if count >= NEARLY_ALL * given.texts.notna().sum() else ""
+    units.pop("", None)
+    if units.total() < NEARLY_ALL * given.texts.notna().sum():
+        return ""
+    return " or ".join(repr(mark) for mark, _ in units.most_common(MOST_UNITS))
 
 
 _OF_TWO = re.compile("[0-9][0-9.,]*(?: ?(?:[-/:x×–]|to) ?[0-9][0-9.,]*)+")

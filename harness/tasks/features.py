@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.settings.show import counted
 from harness.tasks.columns import (
     HALF,
     NEARLY_ALL,
@@ -114,7 +115,9 @@ class Reader:
                 raise ambiguous(given.name, got, way_out)
         numbers = mixture.numbers
         if endless := int(np.isinf(numbers).sum()):
-            raise unusable("source", f"all numbers of column {given.name!r} must be finite", f"{endless} are not")
+            raise unusable(
+                "source", f"all numbers of column {given.name!r} must be finite", counted(endless, "is not", "are not")
+            )
         if large := given.merged(numbers):
             message = f"column {given.name!r} holds whole numbers too large to be told apart as floating point"
             way_out = f"leave it out, without=({given.name!r},), or name it in `categories`"
@@ -171,7 +174,7 @@ class Reader:
             if not chosen and (mark := unit(given)):
                 seen = f"{given.texts.dropna().iloc[0]!r}"
                 self.remarks.add(
-                    given.name, seen, f"taken as categories; they are numbers only without {mark!r} in the file"
+                    given.name, seen, f"taken as categories; they are numbers only without {mark} in the file"
                 )
             if not chosen and (two := of_two_numbers(given)):
                 self.remarks.add(

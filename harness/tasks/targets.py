@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.settings import InvalidStudy
+from harness.settings.show import counted
 from harness.tasks.columns import HALF, Given, Mixture, samples, written
 from harness.tasks.features import (
     MANY,
@@ -40,7 +41,7 @@ def target(
         InvalidStudy: it has no value in some row or one value only, or it is not clear what it holds.
     """
     if empty := int(given.cells.isna().sum()):
-        raise _without_value(given, f"{empty} lack it")
+        raise _without_value(given, counted(empty, "row lacks it", "rows lack it"))
     if given.cells.nunique() < 2:
         message = f"column {given.name!r} has one value only: there is nothing to learn"
         raise unusable("target", message, str(given.texts.iloc[0]))
@@ -53,7 +54,7 @@ def target(
             raise unusable("regression", message, repr(given.texts.iloc[0]))
         return _classes(given, missing, remarks)
     if not np.isfinite(numbers).all():
-        got = f"{(~np.isfinite(numbers)).sum()} are not"
+        got = counted(int((~np.isfinite(numbers)).sum()), "is not", "are not")
         raise unusable("target", f"all numbers of column {given.name!r} must be finite", got)
     if large := given.merged(numbers):
         if not regression:
