@@ -20,6 +20,7 @@ from harness import Study, tasks
 from harness.engine.setup import Setup
 from harness.models import DropoutNet, Model
 from harness.settings import InvalidStudy, Problem, Sweep
+from harness.settings.show import ranges
 from harness.study.trial_run import trial_run
 from harness.tasks import (
     AddingProblem,
@@ -721,6 +722,8 @@ def test_a_scalar_is_a_problem():
 def test_what_is_no_tensor_is_a_problem():
     assert [p.path for p in Tensors(np.zeros((9, 2)), [0] * 9).problems()] == ["x", "y"]
     assert [p.path for p in Tensors().problems()] == ["x", "y"]
+    lists = Tensors([[1.0, 2.0]] * 9, [0] * 9).problems()
+    assert all("torch.tensor(…) makes one of numbers, arrays and lists" in problem.message for problem in lists)
 
 
 def test_both_tensors_are_reported_at_once():
@@ -802,7 +805,67 @@ def test_a_class_that_never_occurs_is_named(labels, expected):
 def test_a_class_that_a_split_lacks_is_named():
     y = (torch.arange(300) % 2) + 1
     y[Tensors(X, y - 1).data(0).train[:30]] = 0
-    assert said(Tensors(X, y)) == ["class 0 is not in the validation examples of seed 0"]
+    assert said(Tensors(X, y)) == [
+        "class 0 is not in the validation examples of seed 0; class 0 is not in the test examples of seed 0"
+    ]
+
+
+def test_a_class_of_which_a_split_has_one_example_or_none_is_named():
+    y = torch.arange(300) % 2
+    data = Tensors(X, y).data(0)
+    train, validation, test = data.train[:30], data.validation[:30], data.test[:30]
+
+    def told(*examples):
+        return said(Tensors(X, y.index_fill(0, torch.cat(examples), 2)))
+
+    assert told(train, validation, test) == []
+    assert told(train, validation, test[:1]) == ["class 2 is tested on a single example"]
+    assert told(train, validation) == ["class 2 is not in the test examples of seed 0"]
+    unseen = "1 of 120 held-out targets is of a class that is never trained on"
+    assert told(test[:1]) == [
+        f"{unseen}; class 2 is not in the validation examples of seed 0; class 2 is tested on a single example"
+    ]
+    of_texts = torch.arange(1200).reshape(300, 4) % 2
+    of_texts[data.test[0], 0] = 2
+    assert said(Tensors(X.unsqueeze(1).expand(-1, 4, -1).contiguous(), of_texts)) == []
+
+
+def test_seeds_that_train_on_one_class_are_said_before_a_study_trains():
+    y = (torch.arange(300) % 10 == 0).long()
+    task = Tensors(X, y, train_size=8)
+    alone = [seed for seed in range(6) if len(torch.unique(y[task.data(seed).train])) == 1]
+    assert 1 < len(alone) < 6
+    study = Study(name="x", task=task, model=DropoutNet(hidden=(4,)), batch_size=4, steps=3, seeds=6)
+    said = f"task: {len(alone)} seeds train on one class alone ({ranges(alone)}): there is nothing to learn"
+    assert any(note.startswith(said) for note in study.notes)
+    study = study.replace(task=Tensors(X, y, train_size=100))
+    assert not any("one class alone" in note for note in study.notes)
+
+
+def test_whole_numbers_as_inputs_are_tokens_and_that_is_said():
+    x = torch.arange(1200).reshape(300, 4) % 7
+    (note,) = Tensors(x, torch.arange(300) % 2).data_notes()
+    assert (
+        str(note)
+        == "x: whole numbers are taken as tokens, 7 different ones from 0 to 6; x.float() makes numbers of them"
+    )
+    assert Tensors(x, x).data_notes() == Tensors(x.float(), torch.arange(300) % 2).data_notes() == []
+
+
+@pytest.mark.parametrize(
+    ("y", "way_out"),
+    [
+        (torch.arange(300) % 3, "y.long() makes classes of them"),
+        (torch.arange(300)[:, None] % 3, "y.flatten().long() makes classes of them"),
+        (torch.eye(3)[torch.arange(300) % 3], "y.argmax(1) makes classes of rows with a single 1"),
+        ((X > 0).long(), "labels of which a row has several need a subclass of Tensors with `losses` and `errors` of its own"),
+    ],
+)  # fmt: skip
+def test_numbers_that_may_be_classes_are_said_with_the_way_out(y, way_out):
+    (note,) = Tensors(X, y.float()).data_notes()
+    assert "taken as numbers to predict, by squared error" in note.message and note.message.endswith(way_out)
+    if "y." in way_out:
+        assert Tensors(X, eval(way_out.split()[0], {"y": y.float()})).problems() == []
 
 
 def test_categories_that_are_never_trained_on_are_said(tmp_path):

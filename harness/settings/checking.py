@@ -78,9 +78,9 @@ def _hint(kind: Any, value: Any, wrong: str) -> str:
         exported = [getattr(sys.modules[room], name) for name in getattr(sys.modules.get(room), "__all__", ())]
         shipped = [c for c in exported if isinstance(c, type) and issubclass(c, kind) and c is not kind]
         return f"such as {', '.join(f'{c.__name__}(…)' for c in shipped)} of {room}" if shipped else ""
-    if isinstance(value, list | tuple):
-        whole = wrong in ("int_type", "float_type", "bool_type", "string_type", "literal_error")
-        return f"several levels are Sweep({', '.join(map(show, value))})" if whole else ""
+    whole = wrong in ("int_type", "float_type", "bool_type", "string_type", "literal_error")
+    if isinstance(value, list | tuple) and whole:
+        return f"several levels are Sweep({', '.join(map(show, value))})"
     if wrong in ("tuple_type", "list_type"):
         return f"a single one is {'(…,)' if wrong == 'tuple_type' else '[…]'}"
     if isinstance(value, str):

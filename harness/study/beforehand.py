@@ -22,7 +22,7 @@ from harness.study.target_kinds import BY_DIFFERENCES, knows_errors, own_methods
 from harness.study.unmeasurable import unmeasurable
 from harness.study.unregistered import WAY_OUT as REGISTER
 from harness.study.unregistered import unregistered
-from harness.tasks.doubts import doubts
+from harness.tasks.doubts import doubts, trained_on_one_class
 from harness.tasks.task import Task
 
 FEW_EXAMPLES = 3
@@ -51,6 +51,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     lowest = {path: tune.low for path, tune in study.tunes().items()}
     setups = [study.setup(cell | lowest) for cell in study.cells()]
     found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
+    found += [note for setup in {setup.task: setup for setup in setups}.values() for note in _seed_notes(study, setup)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
     found += [] if knows_errors(study) else [Note("task", f"what is recorded as an error is {BY_DIFFERENCES}")]
     found += [note for setup in setups for note in _schedule_notes(setup)]
@@ -160,6 +161,12 @@ def _shape(model: Model) -> tuple[Any, ...]:
     return model.module, *(
         (name, show(value)) for name, value in model.values().items() if not isinstance(value, float)
     )
+
+
+def _seed_notes(study: Experiment, setup: Setup) -> list[Note]:
+    """That seeds of the confirm phase have data of which nothing can be learned."""
+    doubt = trained_on_one_class(setup.task, [0] if setup.differ == "noise" else study.confirm_seeds())
+    return [] if doubt is None else [Note("task", f"{doubt.sentence}; {doubt.way_out}")]
 
 
 def _data_notes(task: Task) -> list[Note]:

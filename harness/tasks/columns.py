@@ -13,7 +13,8 @@ import pandas as pd
 from pandas.api import types
 
 from harness.settings import InvalidStudy
-from harness.tasks.numerals import Decimal, Numbers, Numerals, exact
+from harness.tasks.dates import DATE
+from harness.tasks.numerals import EXACT, Decimal, Numbers, Numerals, exact
 from harness.tasks.pooled import unusable
 
 MISSING = (
@@ -25,18 +26,8 @@ MISSING = (
 NEARLY_ALL = 0.9
 """Share of numbers among the texts of a column from which on it holds numbers, and other texts are missing ones."""
 
-EXACT = 2.0**53
-"""From which on floating point lacks some of the whole numbers."""
-
 HALF = 0.5
 """Share of numbers below which a column holds texts; between the two nobody can know."""
-
-_MONTH = "(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
-_DATE = (
-    rf"(?:[0-9]{{1,2}}[-/. ]*{_MONTH}[-/., ]*(?:[0-9]{{4}}|[0-9]{{2}})|{_MONTH}[-/. ]+[0-9]{{1,2}},? +[0-9]{{4}})(?:[T ].*)?"
-    r"|(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.][0-9]{2,4})(?:[T ].*)?"
-    r"|[0-9]{1,2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)?"
-)
 
 Mask = npt.NDArray[np.bool_]
 
@@ -145,17 +136,21 @@ class Given:
         spelled = {text: first.setdefault(number, text) for text, number in zip(texts, numbers, strict=True)}
         return {text: other for text, other in spelled.items() if text != other}
 
-    def check_type(self) -> None:
+    def check_type(self, words: Sequence[str]) -> None:
         """Refuse what is neither a number nor a text.
+
+        Args:
+            words: that stand for no value.
 
         Raises:
             InvalidStudy: the column holds dates, times, lists or such.
         """
         dtype, way_out = self.values.dtype, f"or leave it out, without=({self.name!r},)"
-        if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype) or self.dated:
+        if self.dated(words):
             raise unusable(
                 "source",
-                f"column {self.name!r} holds dates or times; turn them into numbers {way_out}, or name it in `categories`",
+                f"column {self.name!r} holds dates or times; turn them into numbers {way_out}, or name it in `categories` (rows are split "
+                "whatever their dates: to test on later ones, give them as a file of their own, `test`)",
             )
         kind = types.infer_dtype(self.values, skipna=True) if types.is_object_dtype(dtype) else ""
         if kind in ("mixed", "bytes", "complex") or types.is_complex_dtype(dtype):
@@ -163,13 +158,15 @@ class Given:
             message = f"column {self.name!r} must hold numbers or texts; turn it into columns of them {way_out}"
             raise unusable("source", message, f"a {first}")
 
-    @cached_property
-    def dated(self) -> bool:
-        """Whether nearly all texts are written as dates or times."""
+    def dated(self, words: Sequence[str]) -> bool:
+        """Whether it holds dates or times: by type, or as most of its texts are written, but for these words for no value."""
+        dtype = self.values.dtype
+        if types.is_datetime64_any_dtype(dtype) or types.is_timedelta64_dtype(dtype):
+            return True
         if self.numeric or self.declared:
             return False
-        filled = self.texts.dropna()
-        return bool(len(filled)) and bool(filled.str.fullmatch(_DATE).mean() >= NEARLY_ALL)
+        filled = self.texts[~_among(self.texts, (*words, "NaT"))].dropna()
+        return bool(len(filled)) and bool(filled.str.fullmatch(DATE).mean() >= HALF)
 
 
 @dataclass(frozen=True)
@@ -293,14 +290,28 @@ def samples(texts: "pd.Series[Any]", most: int = 3) -> str:
     return ", ".join(map(repr, kinds[:most])) + more
 
 
+MOST_UNITS = 3
+"""Units that a remark names."""
+
 _AMOUNT = re.compile(r"(?P<before>[^\w\s.,+-]*)\s*[+-]?[0-9][0-9.,]*(?P<after>[^0-9]*)")
 
 
 def unit(given: Given) -> str:
-    """What stands at nearly all numbers of a column of texts, such as "%"; "" if there is no such thing."""
+    """What stands at the numbers of a column of which nearly all texts are a number with a unit, such as "'%'"; "" of another one."""
     units: Counter[str] = Counter()
     for text, count in given.texts.value_counts().items():
         if match := _AMOUNT.fullmatch(str(text)):
             units["".join(match.groups()).strip()] += count
-    mark, count = max(units.items(), key=lambda pair: pair[1], default=("", 0))
-    return mark if count >= NEARLY_ALL * given.texts.notna().sum() else ""
+    units.pop("", None)
+    if units.total() < NEARLY_ALL * given.texts.notna().sum():
+        return ""
+    return " or ".join(repr(mark) for mark, _ in units.most_common(MOST_UNITS))
+
+
+_OF_TWO = re.compile("[0-9][0-9.,]*(?: ?(?:[-/:x×–]|to) ?[0-9][0-9.,]*)+")
+
+
+def of_two_numbers(given: Given) -> str:
+    """The first text of a column of which nearly all hold two numbers, such as 120/80, fractions and ranges; "" of another one."""
+    filled = given.texts.dropna()
+    return str(filled.iloc[0]) if filled.str.fullmatch(_OF_TWO).mean() >= NEARLY_ALL else ""

@@ -46,7 +46,11 @@ def _tensors(name: str, dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
     items: list[tuple[Any, Any]] = []
     for i in range(n):
         try:
-            x, y = dataset[i]
+            item = dataset[i]
+            if not isinstance(item, list | tuple):  # keys or rows may be two as well
+                keys = f" with {', '.join(map(repr, item))}" if isinstance(item, dict) else ""
+                raise TypeError(f"it is a {type(item).__name__}{keys}")
+            x, y = item
         except Exception as error:  # whatever a user's own code raises
             message = f"item {i} is not a pair (x, y) that can be read: {type(error).__name__}: {error}".splitlines()[0]
             raise _unusable(name, message, dataset) from None

@@ -1,6 +1,8 @@
 """Doubts about a task's data: what trains well and yet may not be what its user believes."""
 
 import itertools
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harness.settings.show import counted
+from harness.settings.show import counted, ranges
 from harness.tasks.doubt import Doubt
 from harness.tasks.leaks import changing_test, repeated_inputs, repeated_test, repeated_text
 from harness.tasks.task import Data, Task
@@ -124,27 +126,54 @@ def absent_classes(task: Task, data: Data) -> Doubt | None:
 
 
 def lacking_classes(data: Data) -> Doubt | None:
-    """Whether held-out examples are of classes that are never trained on, or a split lacks a class that is not rare."""
+    """Whether held-out examples are of classes that are never trained on, a split lacks a class, or the test has one example of it.
+
+    Of targets with several classes each, such as a text, rare ones do not count.
+    """
     every = _classes(data)
     train, validation, test = (_classes(data, getattr(data, name)) for name in ("train", "validation", "test"))
     held_out = torch.cat([validation, test])
-    unseen = ~torch.isin(held_out, train)
-    if len(held_out) and float(unseen.float().mean()) > FEW:
-        sentence = f"{int(unseen.sum())} of {len(held_out)} held-out targets are of classes that are never trained on"
-        return Doubt(sentence, "train on more examples, or leave these classes out")
+    few = 0.0 if data.y.numel() == len(data.y) else FEW
+    unseen = int((~torch.isin(held_out, train)).sum())
+    found = []
+    if unseen > few * len(held_out):
+        of_classes = "is of a class that is" if unseen == 1 else "are of classes that are"
+        found.append(f"{unseen} of {counted(len(held_out), 'held-out target')} {of_classes} never trained on")
     kinds, counts = torch.unique(every, return_counts=True)
-    common = kinds[counts > FEW * len(every)]
+    common = kinds[counts > few * len(every)]
     for name, own in (("validation", validation), ("test", test)):
         if lacking := common[~torch.isin(common, own)].tolist():
-            named = (
-                f"class {lacking[0]} is"
-                if len(lacking) == 1
-                else f"{len(lacking)} classes, {lacking[0]} the first, are"
-            )
-            return Doubt(
-                f"{named} not in the {name} examples of seed 0", "hold out more examples, or merge rare classes"
-            )
-    return None
+            found.append(f"{_these(lacking)} not in the {name} examples of seed 0")
+    tested, times = torch.unique(test, return_counts=True)
+    if not few and (single := tested[times == 1].tolist()):
+        found.append(f"{_these(single)} tested on a single example{' each' if len(single) > 1 else ''}")
+    if not found:
+        return None
+    return Doubt("; ".join(found), "use more examples, or merge or leave out rare classes")
+
+
+def _these(classes: list[int]) -> str:
+    return f"class {classes[0]} is" if len(classes) == 1 else f"{len(classes)} classes, {classes[0]} the first, are"
+
+
+def trained_on_one_class(task: Task, seeds: Sequence[int]) -> Doubt | None:
+    """Whether seeds train on examples of one class alone; asked where seed 0 has so few of another that one may have none."""
+    data = task.data(0)
+    counts = torch.unique(_classes(data, data.train), return_counts=True)[1]
+    if not len(counts) or int(counts.sum() - counts.max()) > FEWEST:
+        return None
+    alone = [seed for seed in seeds if _same_classes(task, seed)]
+    if not alone:
+        return None
+    sentence = f"{counted(len(alone), 'seed trains', 'seeds train')} on one class alone ({ranges(alone)}): there is nothing to learn"
+    return Doubt(sentence, "train on more examples, or leave these seeds out")
+
+
+def _same_classes(task: Task, seed: int) -> bool:
+    with suppress(Exception):  # of a user's task: the runs of this seed will fail, and say so
+        data = task.data(seed)
+        return len(torch.unique(_classes(data, data.train))) == 1
+    return False
 
 
 def unseen_values(task: Task, data: Data) -> Doubt | None:
@@ -156,7 +185,12 @@ def unseen_values(task: Task, data: Data) -> Doubt | None:
         for split, own in (("test", data.test), ("validation", data.validation)):
             unseen = int(_unseen(values[own], values[data.train]).sum())
             if unseen > FEW * len(own):
-                found.append((unseen / len(own), f"{unseen} of {len(own)} {split} examples have in {name}"))
+                found.append(
+                    (
+                        unseen / len(own),
+                        f"{unseen} of {counted(len(own), f'{split} example')} {'has' if unseen == 1 else 'have'} in {name}",
+                    )
+                )
     if not found:
         return None
     more = f"; {counted(len(found) - 1, 'more such case')}" if len(found) > 1 else ""

@@ -9,7 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.tasks.columns import HALF, NEARLY_ALL, Given, Mask, Mixture, ambiguous, samples, unit, written
+from harness.settings.show import counted
+from harness.tasks.columns import (
+    HALF,
+    NEARLY_ALL,
+    Given,
+    Mask,
+    Mixture,
+    ambiguous,
+    of_two_numbers,
+    samples,
+    unit,
+    written,
+)
+from harness.tasks.dates import WITH_POINT, like_dates
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import MOST, Remarks
@@ -77,7 +90,7 @@ class Reader:
             InvalidStudy: it is neither, or could be both; the problem's path is `source`.
         """
         if given.name not in self.categories:
-            given.check_type()
+            given.check_type(self.missing)
         if given.cells.isna().all():
             raise unusable("source", f"column {given.name!r} has no values; leave it out, without=({given.name!r},)")
         numbers = None if given.name in self.categories or given.declared else self._numbers(given)
@@ -102,7 +115,9 @@ class Reader:
                 raise ambiguous(given.name, got, way_out)
         numbers = mixture.numbers
         if endless := int(np.isinf(numbers).sum()):
-            raise unusable("source", f"all numbers of column {given.name!r} must be finite", f"{endless} are not")
+            raise unusable(
+                "source", f"all numbers of column {given.name!r} must be finite", counted(endless, "is not", "are not")
+            )
         if large := given.merged(numbers):
             message = f"column {given.name!r} holds whole numbers too large to be told apart as floating point"
             way_out = f"leave it out, without=({given.name!r},), or name it in `categories`"
@@ -114,6 +129,7 @@ class Reader:
                     given.name, f"no number in any row{part.file}", "tells nothing there; `without` leaves it out"
                 )
             remark_on_writing(part, own.numbers, way, self.remarks)
+        remark_on_dates(given, numbers, self.remarks)
         self._remark_on_whole(given, numbers, whole=all(part.whole(way) for part, way in parts))
         return numbers
 
@@ -158,10 +174,24 @@ class Reader:
             if not chosen and (mark := unit(given)):
                 seen = f"{given.texts.dropna().iloc[0]!r}"
                 self.remarks.add(
-                    given.name, seen, f"taken as categories; they are numbers only without {mark!r} in the file"
+                    given.name, seen, f"taken as categories; they are numbers only without {mark} in the file"
+                )
+            if not chosen and (two := of_two_numbers(given)):
+                self.remarks.add(
+                    given.name, repr(two), "taken as categories; to use its numbers give each a column of its own"
                 )
             remark_on_spelling(given, self.remarks)
         return Column(given.name, codes, levels)
+
+
+def remark_on_dates(given: Given, numbers: Numbers, remarks: Remarks) -> None:
+    """Remark on numbers, float64 (n,), that may be meant as dates."""
+    seen = like_dates(numbers)
+    if not seen and not given.numeric and given.texts.dropna().str.fullmatch(WITH_POINT).all():
+        seen = "months of a year"
+    if seen:
+        first = given.texts.dropna().iloc[0]
+        remarks.add(given.name, f"{first!r} and the others may be {seen}", "taken as they are written, not as dates")
 
 
 def remark_on_spelling(given: Given, remarks: Remarks) -> None:

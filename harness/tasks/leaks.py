@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harness.settings.show import counted
 from harness.tasks.doubt import Doubt
 from harness.tasks.task import Data, Task
 
@@ -39,10 +40,11 @@ def repeated_inputs(data: Data) -> Doubt | None:
     for name, split in (("test", data.test), ("validation", data.validation)):
         twice = int(torch.isin(marks[split], known).sum())
         if twice > FEW * len(split):
-            found.append(f"{twice} of {len(split)} {name} examples")
+            found.append(f"{twice} of {counted(len(split), f'{name} example')}")
     if not found:
         return None
-    sentence = f"{' and '.join(found)} have inputs that occur in training too"
+    has = "has" if len(found) == 1 and found[0].startswith("1 ") else "have"
+    sentence = f"{' and '.join(found)} {has} inputs that occur in training too"
     return Doubt(sentence, "remove duplicates before splitting, unless they are what new data look like")
 
 
@@ -53,7 +55,7 @@ def repeated_test(data: Data) -> Doubt | None:
     times = int(counts[0])
     if times < 2 or bool((counts != times).any()):
         return None
-    return Doubt(f"each of {len(counts)} test examples is there {times} times", "remove what is there again")
+    return Doubt(f"each of {counted(len(counts), 'test example')} is there {times} times", "remove what is there again")
 
 
 def _marks(x: Tensor) -> Tensor:

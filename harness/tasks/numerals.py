@@ -14,6 +14,9 @@ import pandas as pd
 Numbers = npt.NDArray[np.float64]
 Decimal = Literal["point", "comma"]
 
+EXACT = 2.0**53
+"""From which on floating point lacks some of the whole numbers."""
+
 _PLAIN = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _SPACES = " '\u00a0\u2009\u202f"
 _UNGROUPED = r"[+-]?(?:0|[1-9][0-9]{0,2})"

@@ -13,6 +13,8 @@ from pandas.api.types import union_categoricals
 from pyarrow import parquet
 
 from harness.settings import Note, first_line
+from harness.settings.show import counted
+from harness.tasks.numerals import EXACT
 from harness.tasks.pooled import File, read, unusable
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -80,7 +82,12 @@ def _column(name: str, values: "pd.Series[Any]", test: "pd.Series[Any]") -> "pd.
     if one != other and not all(numeric):
         message = f"column {name!r} must be of the same type as in the source, {one}; save both alike"
         raise unusable("test", message, str(other))
-    return pd.concat([values, test], ignore_index=True)
+    joined = pd.concat([values, test], ignore_index=True)
+    whole = [part for part in (values, test) if types.is_integer_dtype(part.dtype)]
+    if types.is_float_dtype(joined.dtype) and any(bool(((part >= EXACT) | (part <= -EXACT)).any()) for part in whole):
+        message = f"column {name!r} holds whole numbers that floating point cannot tell apart, in types that only it has in common"
+        raise unusable("test", f"{message}; save both alike", f"{other} for {one}")
+    return joined
 
 
 def _csv(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
@@ -97,17 +104,18 @@ def _csv(raw: bytes) -> tuple[pd.DataFrame, list[str]]:
     frame.columns = [name or f"Unnamed: {i}" for i, name in enumerate(names)]
     frame = frame.where(frame != "")
     notes = [f"read as values that are parted by {separator!r}"] if separator != "," else []
-    return frame, notes + broken + _unnamed(names)
+    return frame, notes + broken + _unnamed(names) + _totals(frame)
 
 
 def _checked_rows(text: str, separator: str) -> list[str]:
-    """Refuse rows that pandas would fill up, and say which are longer than a line.
+    """Refuse rows that pandas would fill up or that repeat the header, and say which are longer than a line.
 
     Raises:
-        ValueError: a row has more or fewer values than the header has names.
+        ValueError: a row has more or fewer values than the header has names, or is the header again.
     """
     rows = csv.reader(StringIO(text), delimiter=separator, skipinitialspace=separator != "\t")
-    names = next((len(row) for row in rows if row), 0)
+    header = next((row for row in rows if row), [])
+    names = len(header)
     n, last, broken = 0, rows.line_num, []
     for row in rows:
         n += bool(row)
@@ -118,9 +126,13 @@ def _checked_rows(text: str, separator: str) -> list[str]:
             raise ValueError(
                 f"line {rows.line_num} has {more} values than the header has names, {len(row)} for {names}"
             )
+        if row == header:
+            raise ValueError(
+                f"line {rows.line_num} is the header again; remove it, or put names before the first row if there are none"
+            )
     if not broken:
         return []
-    seen = f"{len(broken)} of {n:,} rows are longer than a line, the first from line {broken[0][0]} to {broken[0][1]}"
+    seen = f"{len(broken)} of {counted(n, 'row')} {'is' if len(broken) == 1 else 'are'} longer than a line, the first from line {broken[0][0]} to {broken[0][1]}"
     return [f"{seen}; a quote that is opened and not closed takes in what follows it"]
 
 
@@ -139,6 +151,30 @@ def _unnamed(names: list[str]) -> list[str]:
         return []
     without = f"without=({', '.join(map(repr, unnamed))},)"
     return [f"a column without a name is an input; row numbers that pandas wrote are left out by {without}"]
+
+
+TOTALS = (
+    "total",
+    "totals",
+    "grand total",
+    "subtotal",
+    "sum",
+    "average",
+    "mean",
+    "gesamt",
+    "summe",
+    "insgesamt",
+    "mittelwert",
+)
+"""Words in the last row that say that it is of the rows before it, in small letters."""
+
+
+def _totals(frame: pd.DataFrame) -> list[str]:
+    """That the last row may be no example."""
+    last = frame.iloc[-1].dropna() if len(frame) else pd.Series(dtype="str")
+    words = last[last.str.strip().str.rstrip(":").str.lower().isin(TOTALS)]
+    words = words[[(frame[name] == word).sum() == 1 for name, word in words.items()]]
+    return [f"the last row holds {words.iloc[0]!r}, and is taken as an example like the others"] if len(words) else []
 
 
 NULLABLE = {

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from harness.settings import InvalidStudy, Note, Problem, nearest
-from harness.settings.show import digits
+from harness.settings.quantities import Hint
+from harness.settings.show import counted, digits
 from harness.tasks.columns import MISSING, Given, decimals
 from harness.tasks.features import Column, Reader, same
 from harness.tasks.loaded import loader
@@ -22,6 +23,8 @@ from harness.tasks.remarks import Remarks
 from harness.tasks.table_files import ENDINGS, appended, named, read_table
 from harness.tasks.targets import target
 from harness.tasks.task import Data
+
+Place = Annotated[str | Path, Hint("a DataFrame is written to a file by frame.to_parquet(path)")]
 
 
 class Tabular(Pooled):
@@ -38,7 +41,7 @@ class Tabular(Pooled):
     - Categories: all other texts, words such as "NA" among them, booleans, and the columns named in `categories`. They become
       one-hot, with a place for each value that the whole table has, and one for empty cells if there are any. A value that
       no training example has is 0 everywhere, as a number that is constant there.
-    - Dates and times are refused, as are columns of which between half and nine tenths are numbers.
+    - Dates and times are refused, unless they are written as numbers, which is said, as are columns of which between half and nine tenths are numbers.
 
     A target without a value is refused; a text such as "None" is a class like any other, and so is a code such as "01" beside
     "1". A target of numbers is given in standard deviations from its mean, both of all rows that are not tested on: one unit
@@ -67,13 +70,13 @@ class Tabular(Pooled):
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
-    source: str | Path = "breast_cancer"
+    source: Place = "breast_cancer"
     target: str | None = None
     without: tuple[str, ...] = ()
     regression: bool | None = None
     missing: tuple[str, ...] | None = None
     categories: tuple[str, ...] = ()
-    test: str | Path | None = None
+    test: Place | None = None
     group: str | None = None
 
     later: ClassVar[frozenset[str]] = Pooled.later | {"group"}
@@ -237,7 +240,9 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
     if asked.group is not None:
         groups = torch.from_numpy(Given(asked.group, frame.pop(asked.group), tested=tested).groups(missing))
     if frame.empty:
-        raise unusable("source", "the table needs rows, and columns besides the target", f"{len(label.values)} rows")
+        raise unusable(
+            "source", "the table needs rows, and columns besides the target", counted(len(label.values), "row")
+        )
     given = [Given(str(column), values, tested=tested) for column, values in frame.items()]
     of_texts = [g for g in (*given, label) if not (g.numeric or g.declared or g.name in asked.categories)]
     tables = [decimals(parts) for parts in zip(*(g.files for g in of_texts), strict=True)]
@@ -262,6 +267,8 @@ def _frame(source: str, file: File | None) -> tuple[pd.DataFrame, str | None, li
     if kind == "openml" and name:
         found = download(name, instead="a file, FILE.csv", as_frame=True, parser="liac-arff")
         return named(found.frame), found.target_names[0] if len(found.target_names) == 1 else None, []
+    if os.path.isfile(os.path.expanduser(source)):
+        raise unusable("source", f"must be a file that ends in {' or '.join(ENDINGS)}; save the table as one", source)
     valid = [*_SHIPPED, "openml:ID", "FILE.csv", "FILE.parquet"]
     raise unusable("source", f"unknown{nearest(source, valid)}", repr(source))
 
@@ -284,6 +291,8 @@ def _taken(frame: pd.DataFrame, target: str | None, asked: _Asked) -> "pd.Series
         raise unusable("group", "cannot be the column to predict", target)
     if target in asked.categories:
         raise unusable("categories", "cannot name the target; use regression=False", target)
+    if target in asked.without:
+        raise unusable("without", "cannot name the column to predict, which is no input", target)
     y = frame.pop(target)
     lacking = [(field, name) for field, names in asked.columns().items() for name in names if name not in frame]
     if lacking:

@@ -6,8 +6,17 @@ import numpy as np
 import pandas as pd
 
 from harness.settings import InvalidStudy
+from harness.settings.show import counted
 from harness.tasks.columns import HALF, Given, Mixture, samples, written
-from harness.tasks.features import MANY, MOST_LEVELS, Column, remark_on_respelled, remark_on_spelling, remark_on_writing
+from harness.tasks.features import (
+    MANY,
+    MOST_LEVELS,
+    Column,
+    remark_on_dates,
+    remark_on_respelled,
+    remark_on_spelling,
+    remark_on_writing,
+)
 from harness.tasks.numerals import Decimal, Numbers
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import Remarks
@@ -32,7 +41,7 @@ def target(
         InvalidStudy: it has no value in some row or one value only, or it is not clear what it holds.
     """
     if empty := int(given.cells.isna().sum()):
-        raise _without_value(given, f"{empty} lack it")
+        raise _without_value(given, counted(empty, "row lacks it", "rows lack it"))
     if given.cells.nunique() < 2:
         message = f"column {given.name!r} has one value only: there is nothing to learn"
         raise unusable("target", message, str(given.texts.iloc[0]))
@@ -45,7 +54,7 @@ def target(
             raise unusable("regression", message, repr(given.texts.iloc[0]))
         return _classes(given, missing, remarks)
     if not np.isfinite(numbers).all():
-        got = f"{(~np.isfinite(numbers)).sum()} are not"
+        got = counted(int((~np.isfinite(numbers)).sum()), "is not", "are not")
         raise unusable("target", f"all numbers of column {given.name!r} must be finite", got)
     if large := given.merged(numbers):
         if not regression:
@@ -56,6 +65,7 @@ def target(
     for part, way in parts:
         remark_on_writing(part, numbers[first : first + len(part.values)], way, remarks)
         first += len(part.values)
+    remark_on_dates(given, numbers, remarks)
     whole = all(part.whole(way) for part, way in parts)
     return _of_numbers(given, numbers, regression, whole=whole, remarks=remarks)
 
@@ -97,6 +107,8 @@ def _classes(given: Given, missing: Sequence[str], remarks: Remarks) -> Column:
     if len(alike):
         seen = f"{samples(alike)} in {len(alike)} of {len(codes)} rows"
         remarks.add(given.name, seen, f"among the {len(levels)} classes, not missing values")
+    if given.dated(missing):
+        remarks.add(given.name, f"dates or times such as {given.texts.iloc[0]!r}", "each taken as a class of its own")
     remark_on_spelling(given, remarks)
     _remark_on_rare(given, codes, levels, remarks)
     return Column(given.name, codes, levels)

@@ -2,16 +2,19 @@
 
 from collections import deque
 from dataclasses import KW_ONLY, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from harness.settings import Note, Problem
+from harness.settings.quantities import Hint
 from harness.tasks.features import MANY
 from harness.tasks.pooled import Pooled, digest
 from harness.tasks.task import Task
 from harness.tasks.usable import kind_problems, target_problems
+
+ATensor = Annotated[Tensor, Hint("torch.tensor(…) makes one of numbers, arrays and lists, of examples of one shape")]
 
 
 class Tensors(Pooled):
@@ -27,11 +30,11 @@ class Tensors(Pooled):
         train_size, validation_size, test_size: examples; see `Pooled`.
     """
 
-    x: Tensor
-    y: Tensor
+    x: ATensor
+    y: ATensor
 
     _: KW_ONLY
-    test: tuple[Tensor, Tensor] | None = None
+    test: tuple[ATensor, ATensor] | None = None
     group: Any = None
 
     later: ClassVar[frozenset[str]] = Pooled.later | {"group"}
@@ -57,17 +60,20 @@ class Tensors(Pooled):
         return digest(self.x, self.y, *(self.test or ()))
 
     def data_notes(self) -> list[Note]:
-        """Whether targets are numbers that may be meant as classes, where the loss is the usual one; see `Pooled` as well."""
+        """Whether inputs are tokens, and targets numbers that may be meant as classes; see `Pooled` as well."""
+        return [*_token_notes(self.x, self.y), *self._number_notes(), *super().data_notes()]
+
+    def _number_notes(self) -> list[Note]:
+        """That targets are whole numbers, few different ones, and taken as numbers, where the loss is the usual one."""
         if (
             type(self).losses is not Pooled.losses
             or not self.y.is_floating_point()
             or (self.y % 1).any()
             or len(kinds := torch.unique(self.y)) > MANY
         ):
-            return super().data_notes()
+            return []
         seen = f"{len(kinds)} different numbers, all whole, are taken as numbers to predict, by squared error"
-        said = f"{seen}; y.long() makes classes of them, y.argmax(1) of rows with a single 1"
-        return [Note("y", said), *super().data_notes()]
+        return [Note("y", f"{seen}; {_classes_of(self.y)}")]
 
     def check(self) -> list[Problem]:
         """Tensors that a network can be trained on, with an example for each split."""
@@ -109,6 +115,27 @@ def _same_bits(some: Tensor, others: Tensor) -> bool:
     """Whether two tensors are alike in type, shape and every bit; NaN is like NaN."""
     whole = {4: torch.int32, 8: torch.int64}.get(some.element_size(), some.dtype)
     return some.dtype == others.dtype and torch.equal(some.view(whole), others.view(whole))
+
+
+def _token_notes(x: Tensor, y: Tensor) -> list[Note]:
+    """That whole numbers x are taken as tokens, unless each has a class of its own, as those of a text have."""
+    if x.is_floating_point() or x.shape == y.shape:
+        return []
+    kinds = len(torch.unique(x))
+    seen = f"whole numbers are taken as tokens, {kinds:,} different ones from {int(x.min())} to {int(x.max()):,}"
+    return [Note("x", f"{seen}; x.float() makes numbers of them")]
+
+
+def _classes_of(y: Tensor) -> str:
+    """What makes classes of whole numbers y (n, …)."""
+    rows = y.reshape(len(y), -1)
+    if rows.shape[1] == 1:
+        return f"y{'.flatten()' if y.dim() > 1 else ''}.long() makes classes of them"
+    if y.dim() > 2 or (y * (1 - y)).any():
+        return "y.long() makes classes of them"
+    if (rows.sum(1) == 1).all():
+        return "y.argmax(1) makes classes of rows with a single 1"
+    return "labels of which a row has several need a subclass of Tensors with `losses` and `errors` of its own"
 
 
 def _number_problems(x: Tensor, y: Tensor) -> list[Problem]:
