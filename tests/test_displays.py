@@ -35,6 +35,7 @@ from harness.lead.interruption import Interrupted
 from harness.lead.progress.best import Best, best_of
 from harness.lead.progress.progress import Progress
 from harness.lead.progress.tally import Tally
+from harness.lead.terminal import displays
 from harness.lead.terminal.events import Began, Ended, Judged, Look, Phase, Said, as_json
 from harness.lead.terminal.live import Live
 from harness.ledger.records.finished import FinishedTrial
@@ -178,16 +179,28 @@ def test_what_was_there_already_took_no_time() -> None:
     assert Progress(1, 1).left_s() is None
 
 
+def test_nothing_is_said_of_the_time_left_once_it_has_passed() -> None:
+    clock = Clock()
+    progress = Progress(4, 40, work=40.0, clock=clock)
+    progress.together([4])
+    clock.now_s = 30.0
+    progress.trained(taken=30, steps=30, work=30.0)
+    assert progress.left_s() == pytest.approx(10.0)
+    clock.now_s = 60.0
+    assert progress.left_s() is None and displays.left(progress) == ""
+
+
 def test_while_what_has_trained_is_recorded_nothing_is_said_of_the_time_left() -> None:
     clock = Clock()
-    progress = Progress(runs=4, steps=40, work=40.0, clock=clock, cell_of={0: 0})
+    progress = Progress(runs=4, steps=40, work=1.0, clock=clock, cell_of={0: 0})
     progress.together([4])
-    for _ in range(4):
+    for _ in range(10):
         clock.now_s += 1.0
-        progress.trained(taken=10, steps=10, work=10.0)
+        progress.trained(taken=4, steps=4, work=0.1)
+    assert progress.done_work < progress.work, "by rounding"
     assert progress.left_s() is None and f"{progress.share:.0%}" == "99%"
     progress.recorded(4, entry=0)
-    assert progress.left_s() == 0.0
+    assert progress.left_s() == 0.0 and displays.left(progress) == ""
     short = Progress(runs=4, steps=40, work=50.0, cell_of={0: 0})  # less work than was planned
     short.recorded(4, entry=0)
     assert short.share == 1.0

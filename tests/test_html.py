@@ -827,7 +827,7 @@ def test_curves_are_means_of_bins_in_four_digits_and_end_with_their_run(tmp_path
     assert "validation_loss" not in found.titles
     assert list(found.titles) == ["loss"], "what does not vary is a sentence"
     assert found.thinned == (
-        "All 2 runs of the result. Gradient norm before clipping: 1 throughout. Share of steps clipped: 0 throughout."
+        "All 2 runs of the result. Gradient norm before clipping: 1 throughout. Share of steps clipped (mean of 10 points): 0 throughout."
     )
 
 

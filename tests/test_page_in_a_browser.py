@@ -190,6 +190,16 @@ def test_figures_are_as_dark_as_the_page_and_keep_their_hues(
             assert max(abs(a - int(b)) for a, b in zip(paper, card[4:-1].split(","), strict=True)) < 16
 
 
+def test_a_figure_far_below_is_there_before_it_is_scrolled_to(
+    browser: "sync_api.Browser", pages: dict[str, Path]
+) -> None:
+    """So that whatever lies below it stays where a link of the contents leads."""
+    with Opened(browser, pages["figure"], viewport={"width": 400, "height": 300}) as page:
+        page.wait_for_timeout(200)
+        loaded = page.locator("figure img").evaluate_all("images => images.map(image => image.naturalWidth > 0)")
+        assert loaded == [True]
+
+
 def test_the_first_screen_is_one_screen(browser: "sync_api.Browser", pages: dict[str, Path]) -> None:
     with Opened(browser, pages["usual"]) as page:
         box = page.locator("header").bounding_box()
@@ -247,7 +257,7 @@ INK = """canvas => {
 def test_curves_are_drawn_and_cells_switched_on_and_off(browser: "sync_api.Browser", pages: dict[str, Path]) -> None:
     with Opened(browser, pages["usual"]) as page:
         assert page.locator(".panel h3 span").all_inner_texts() == [
-            "Loss of training batches", "Validation loss", "Gradient norm before clipping", "Share of steps clipped"
+            "Loss of training batches", "Validation loss", "Gradient norm before clipping", "Share of steps clipped (mean of 10 points)"
         ]  # fmt: skip
         canvas = page.locator(".panel canvas").first
         some = canvas.evaluate(INK)
@@ -303,6 +313,25 @@ def test_an_axis_is_logarithmic_or_not(browser: "sync_api.Browser", pages: dict[
         button.click()
         assert button.get_attribute("aria-pressed") == "false"
         assert page.locator(".panel canvas").first.evaluate("canvas => canvas.toDataURL()") != before
+
+
+LABELS = """canvas => {
+  const width = 45 * devicePixelRatio;
+  const { data } = canvas.getContext("2d").getImageData(0, 0, width, canvas.height);
+  const rows = Array.from({ length: canvas.height }, (_, y) => data.slice(4 * width * y, 4 * width * (y + 1)).some((part) => part > 0));
+  return rows.filter((inked, y) => inked && !rows[y - 1]).length;
+}"""
+"""How many lines of text stand beside the axis of a chart."""
+
+
+@pytest.mark.parametrize("largest", [5.0, 1e15, 1e35])
+def test_an_axis_over_any_number_of_decades_has_numbers_that_can_be_told_apart(
+    browser: "sync_api.Browser", tmp_path: Path, largest: float
+) -> None:
+    runs, curves = usual()
+    curves = curves.assign(loss=np.geomspace(1.0, largest, 41)[curves["step"].clip(upper=40)])
+    with Opened(browser, made(USUAL, tmp_path, runs, curves)) as page:
+        assert 3 <= page.locator(".panel canvas").first.evaluate(LABELS) <= 12
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -66,8 +66,12 @@ class Pace:
         return self._rate if self._rate is not None and self._rate > 0 else None
 
     def left_s(self, now_s: float, left: float) -> float | None:
-        """How many seconds what is left takes from now on; None where that is not known, and where next to nothing tells it."""
+        """How many seconds what is left takes from now on; None where that is not known.
+
+        That is where next to nothing tells it, and where the time it was to take has passed.
+        """
         rate, done = self.rate(), self._last[1] - (0.0 if self._begun is None else self._begun[1])
         if self._noted < FEWEST and done < TELLING * (done + left):
             return None
-        return None if rate is None else max(0.0, left / rate - (now_s - self._last[0]))
+        left_s = None if rate is None else left / rate - (now_s - self._last[0])
+        return left_s if left_s is not None and left_s > 0 else None

@@ -15,6 +15,9 @@ from harness.lead.progress.pace import Pace
 from harness.lead.progress.slowness import Slowness
 from harness.lead.terminal.events import Phase, Said, Tell
 
+ROUNDING = 1e-9
+"""Of the work, a share that is but the rounding of its sum."""
+
 
 @dataclass
 class Progress:
@@ -143,10 +146,14 @@ class Progress:
         return sum(count * self.cells >= self.runs for count in self.of_cell.values())
 
     def left_s(self) -> float | None:
-        """About how many seconds training goes on; None where there is no telling: at first, and while what has trained is recorded."""
-        if self.done_work >= self.work and self.done_runs < self.runs:
-            return None
-        return self._pace.left_s(self.clock(), max(0.0, self.work - self.done_work))
+        """About how many seconds training goes on.
+
+        None where there is no telling: at first, while what has trained is recorded, and once it should have ended.
+        """
+        if self.done_runs >= self.runs:
+            return 0.0
+        left = self.work - self.done_work
+        return self._pace.left_s(self.clock(), left) if left > ROUNDING * self.work else None
 
     def steps_per_s(self) -> float | None:
         """Steps a second, summed over all that train, on average since training began; None where there is no telling yet."""

@@ -76,9 +76,9 @@ def counts(progress: Progress) -> str:
 
 
 def left(progress: Progress) -> str:
-    """How long training goes on, in words; "" where there is no telling yet."""
+    """How long training goes on, in words; "" where there is no telling, and where it has ended."""
     seconds = progress.left_s()
-    return "" if seconds is None else f"{about(seconds)} of training left"
+    return "" if not seconds else f"{about(seconds)} of training left"
 
 
 class Lines:

@@ -17,12 +17,14 @@ from harness.study import Study
 
 QUANTITIES = {
     "loss": "Loss of training batches", "validation_loss": "Validation loss", "grad_norm": "Gradient norm before clipping",
-    "clipped": "Share of steps clipped",
+    "clipped": "Share of steps clipped (mean of 10 points)",
 }  # fmt: skip
 """Columns of the curves that are shown, and their titles."""
 
 MOST_RUNS = 400
 POINTS = 100
+CLIPPED_OVER = 10
+"""Points up to each over which the share of steps clipped is a mean: a single step is clipped or not."""
 DIGITS = 4
 SHOWN_AT_FIRST = 4
 """Cells that are drawn before a reader chooses."""
@@ -115,7 +117,7 @@ def _rule(
 ) -> str:
     n, which = sum(len(inside) for _, inside in kept), _which(there, runs)
     if n == len(there):
-        return f"All {counted(n, 'run')} {which or 'of the result'}."
+        return f"{'The one run' if n == 1 else f'All {n:,} runs'} {which or 'of the result'}."
     each, n_cells = max(len(inside) for _, inside in kept), len(study.cells())
     of_cells = (
         "each combination" if len(kept) == n_cells else f"{len(kept)} of {n_cells:,} combinations, evenly chosen,"
@@ -141,7 +143,10 @@ def _binned(file: Path, chosen: pd.DataFrame) -> pd.DataFrame:
         return table
     width = max(1, math.ceil((table["step"].max() + 1) / POINTS))
     binned = table.assign(step=table["step"] // width * width)
-    return binned.groupby(["trial", "seed", "step"])[list(QUANTITIES)].mean().reset_index()
+    points = binned.groupby(["trial", "seed", "step"])[list(QUANTITIES)].mean().reset_index()
+    over = points.groupby(["trial", "seed"])["clipped"].rolling(CLIPPED_OVER, min_periods=1).mean()
+    smooth = pd.Series(over.to_numpy(), points.index)  # both are sorted by run and step
+    return points.assign(clipped=smooth.where(points["clipped"].notna()))
 
 
 def _trace(cell: int, row: Mapping[Any, Any], table: pd.DataFrame, place: Mapping[int, int]) -> dict[str, Any]:

@@ -16,11 +16,25 @@
     return made;
   };
   const name = (run) => `${data.cells[run.cell]}, seed ${run.seed}${run.status === "finished" ? "" : `, ${run.status}`}`;
-  const short = (value) => (value == null ? "–" : Number(value.toPrecision(4)).toString());
+  const short = (value) => {
+    if (value == null) return "–";
+    const rounded = Number(value.toPrecision(4));
+    const plain = rounded === 0 || (Math.abs(rounded) >= 1e-4 && Math.abs(rounded) < 1e6);
+    return plain ? rounded.toString() : rounded.toExponential().replace("e+", "e");
+  };
 
   const digit = (value, round) => {
     const unit = 10 ** Math.floor(Math.log10(value));
-    return round(value / unit) * unit; // one digit, from which uPlot counts the marks of a log axis
+    return round(value / unit) * unit; // one digit, so that an axis ends at a mark
+  };
+  const marks = (low, high) => { // of a log axis: few enough to have room, over any number of decades
+    const first = Math.floor(Math.log10(low));
+    const decades = Math.ceil(Math.log10(high)) - first;
+    const digits = decades <= 1 ? [1, 2, 3, 4, 5, 6, 7, 8, 9] : decades <= 3 ? [1, 2, 5] : [1];
+    const step = Math.ceil(decades / 8);
+    const found = [];
+    for (let at = first; at <= first + decades; at += step) found.push(...digits.map((of) => Number(`${of}e${at}`)));
+    return found.filter((value) => value >= low * 0.999 && value <= high * 1.001);
   };
 
   const readout = element("p", { className: "readout" });
@@ -90,13 +104,14 @@
       const value = run[panel.key][i];
       return value == null || (log && value <= 0) ? null : value;
     }));
+    const marked = log ? { splits: (u, index, low, high) => marks(low, high), filter: (u, splits) => splits } : {};
     const axis = { stroke: css("--quiet"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 }, font: "12px system-ui, sans-serif" };
     const options = {
       width: panel.place.clientWidth || 400, height: HEIGHT, legend: { show: false },
       cursor: { sync: { key: sync.key, setSeries: true }, focus: { prox: 24 }, drag: { x: true, y: false } },
       focus: { alpha: 0.15 },
       scales: { x: { time: false }, y: { distr: log ? 3 : 1, range: (u, low, high) => (log ? [digit(low ?? 1, Math.floor), digit(high ?? 10, Math.ceil)] : uPlot.rangeNum(low ?? 0, high ?? 1, 0.05, true)) } },
-      axes: [axis, { ...axis, size: 64, values: (u, splits) => splits.map((value) => (value == null ? "" : short(value))) }],
+      axes: [axis, { ...axis, ...marked, size: 64, values: (u, splits) => splits.map((value) => (value == null ? "" : short(value))) }],
       series: [{}, ...runs.map((run) => ({ label: name(run), stroke: look(run.cell).colour, dash: look(run.cell).dash, width: 1.2, spanGaps: true, points: { show: false } }))],
       hooks: { setScale: [follow], setSeries: [say] },
     };
