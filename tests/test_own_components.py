@@ -328,7 +328,9 @@ class Breaks(Rms):
 
 def test_an_error_is_said_of_the_setting_that_raised_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(COUNT, "losses", 0)
-    assert [str(problem)[:36] for problem in tried(task=Fails(X, TASK.y))] == ["task: cannot take a step: RuntimeErr"]
+    assert [str(problem)[:36] for problem in tried(task=Fails(X, TASK.y, at=3))] == [
+        "task: cannot take a step: RuntimeErr"
+    ]
     own = Study(name="own", task=TASK, model=Model(Net), optimizer=Breaks(), steps=10, batch_size=8, seeds=2)
     with pytest.raises(InvalidStudy, match=r"^optimizer: cannot take a few steps on cpu.*boom \(got Breaks"):
         examine(own, {"a": sent(own, sample_runs(own))}, CPU, 2**30, None)
