@@ -31,7 +31,7 @@ from harness.reporting.page.answers import _rests_on
 from harness.reporting.page.content import Table
 from harness.reporting.tables import counts, sort_runs, summarize
 from harness.settings import schedules
-from harness.settings.component import _kinds
+from harness.settings.fields import fields_of
 from harness.study.registration import registrations
 from harness.tasks import AddingProblem, Images, task
 
@@ -371,7 +371,7 @@ def test_classes_and_settings_in_the_table_of_sources_are_there() -> None:
     modules = {"DropoutNet": mlp.DropoutNet, "SimpleRNN": rnn.SimpleRNN}
     for name in {*CLASSES, *(key[0] for key in (*SETTINGS, *CHOICES))}:
         settings = {key[1] for key in (*SETTINGS, *CHOICES) if key[0] == name}
-        of = Model(modules[name]).kinds() if name in modules else _kinds(pieces[name])
+        of = Model(modules[name]).kinds() if name in modules else fields_of(pieces[name])
         assert settings <= set(of), name
 
 

@@ -155,7 +155,8 @@ def test_a_run_that_diverged_ranks_worst_in_cells_as_in_claims():
     against = Threshold("less", metric="gap", better="lower", value=0.5, smallest_effect=0.1, arm=levels)
     (verdict,) = judge([against], runs, Plan.of(study))
     assert verdict.estimate == 0.5 - found["gap_median"]
-    ours_here, n = ours(runs[runs["phase"] == "confirm"], Published("g", "gap", "1", "A", at=levels, differs="all"))
+    there = Published("g", "gap", "1", "A", at=levels, differs="all")
+    ours_here, n = ours(runs[runs["phase"] == "confirm"], there, study.sweeps())
     assert (ours_here.estimate, n) == (found["gap_median"], 10)
 
 

@@ -771,7 +771,7 @@ def test_neither_chance_nor_what_is_no_answer_is_taken_for_one():
     generator = torch.Generator().manual_seed(2)
     many = torch.randint(0, 2, (300, 900), generator=generator).float()
     for y in (torch.arange(300) % 2, (torch.arange(300) % 50 == 0).long(), torch.randn(300, generator=generator)):
-        assert said(Tensors(many, y)) == [] or "not in the" in said(Tensors(many, y))[0]
+        assert not [sentence for sentence in said(Tensors(many, y)) if "alone tells" in sentence]
     assert said(Tensors(X, X.sum(1))) == [] and said(Tensors(X, (X.sum(1) > 0).long())) == []
     assert said(Tensors(X, (X[:, 2] > 0).long(), resample="bootstrap")) != []
     assert said(Tensors(X + 0.1, (X.sum(1) > 0).long(), resample="bootstrap")) == []
