@@ -90,11 +90,15 @@ def draw(data: pd.DataFrame) -> Figure:
             _heatmap(ax, panel, norm, cell)
             _axes(ax, panel, data)
             ax.set_ylabel(ax.get_ylabel() if facet == facets[0] else "")
+            if len(facets) > 1:  # side by side there is no room for the name below each
+                ax.set_xlabel("")
             what = [f"{metric_name(metric)}: difference to the best cell"] if facet == facets[0] else []
             ax.set_title("\n".join([*what, *filter(None, [names[facet]])]))
         if cell < NUMERIC:
             mappable = matplotlib.cm.ScalarMappable(norm, "cividis_r")
             figure.colorbar(mappable, ax=line.tolist(), extend="max", label="worse by")
+    if len(facets) > 1:
+        figure.supxlabel(level_name(data, "x"), fontsize=axes[0, 0].xaxis.label.get_fontsize())
     return figure
 
 
