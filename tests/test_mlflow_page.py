@@ -306,6 +306,7 @@ def test_a_seed_that_became_non_finite_makes_a_median_worse_and_never_better() -
     assert curve.to_dict() == {0: 5.0, 1: 5.0}  # 3, 5, ∞; then two of three are infinite
     alone = curves_over_seeds(pd.DataFrame([row for row in rows if row["seed"] == 0 or row["step"] < 2]))["loss_median"]
     assert list(alone.index) == [0, 1]  # where one seed ended there is no median of all
+    assert list(curves_over_seeds(pd.DataFrame(rows).assign(**{"optimizer.lr": 0.1}))) == ["loss_median"]
 
 
 def diverged_is_worst(uri: str) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.engine.content import seed_key
 from harness.engine.diagnostics.churn import PREDICTIONS
+from harness.engine.run_tables import CURVE_VALUES
 from harness.ledger.records.populations import POPULATIONS_FILE, no_populations
 from harness.ledger.records.tables import parquet
 from harness.settings.metrics import DETAIL, METRICS
@@ -129,15 +130,13 @@ def curves_over_seeds(curves: pd.DataFrame, at_most: int = MAX_STEPS) -> dict[st
     be one of the seeds that train. Curves end where the first seed does.
 
     Args:
-        curves: one row per seed, or trial and seed, and logged step.
+        curves: one row per seed, or trial and seed, and logged step; columns that say of which cell they are have no curve.
         at_most: so many of a curve's steps, ends included.
 
     Returns:
         Name → value by step.
     """
-    runs = (
-        curves.drop(columns=["trial", "seed", "step"], errors="ignore").select_dtypes(["number", "bool"]).astype(float)
-    )
+    runs = curves[[name for name in CURVE_VALUES if name in curves]].astype(float)
     of_step = runs.groupby(curves["step"], sort=True)
     rows = of_step.size()
     shared = rows.index[rows == curves["seed"].nunique()]

@@ -242,9 +242,8 @@ def _metrics(finished: FinishedTrial) -> list["Metric"]:
     from mlflow.entities import Metric
 
     now_ms = int(time.time() * 1000)
-    factors = list(finished.params)
-    runs = finished.runs.drop(columns=factors, errors="ignore")
-    curves = curves_over_seeds(finished.curves.drop(columns=factors, errors="ignore"))
+    runs = finished.runs.drop(columns=list(finished.params), errors="ignore")
+    curves = curves_over_seeds(finished.curves)
     points = [(metric_name(name), 0, mean) for name, mean in seed_means(runs).items()]
     for name, curve in curves.items():
         points += [(f"{OVER_SEEDS}/{name}", int(step), value) for step, value in curve.items()]  # type: ignore[call-overload]
