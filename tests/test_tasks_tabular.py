@@ -28,6 +28,7 @@ from harness.models import DropoutNet
 from harness.settings import InvalidStudy
 from harness.study.scope import scope
 from harness.tasks import Images, Tabular, from_dataset
+from harness.tasks.doubts import lacking_classes
 from harness.tasks.numerals import Numerals
 
 BUNDLED = Path(sklearn.datasets.__file__).parent / "tests/data/openml"
@@ -40,6 +41,15 @@ def table(path, **columns):
     frame = pd.DataFrame({name: column for name, column in frame.items() if column is not None})
     frame.to_parquet(path) if path.suffix == ".parquet" else frame.to_csv(path, index=False)
     return Tabular(path, target="y")
+
+
+def test_a_class_is_called_what_the_table_calls_it(tmp_path):
+    """Of the rows that are tested on one alone is 'yes', the second of the classes in order."""
+    task = table(tmp_path / "t.csv", y=["no", "yes"] * 10)
+    tested = table(tmp_path / "tested.csv", y=["no"] * 19 + ["yes"])
+    task = task.replace(test=tested.source)
+    doubt = lacking_classes(task, task.data(0))
+    assert doubt is not None and doubt.sentence == "class 'yes' is tested on a single example"
 
 
 # ---------------------------------------------------------------- columns

@@ -103,11 +103,13 @@ def sane(task: Task) -> Finding:
             return Finding("failed", f"{name} is the same in every training example", "nothing can be learned from it")
     sound = "all numbers are finite, inputs and targets vary"
     return (
-        _balance(data) or _constant_inputs(data) or _finding(lacking_classes(data) or unseen_values(task, data), sound)
+        _balance(task, data)
+        or _constant_inputs(data)
+        or _finding(lacking_classes(task, data) or unseen_values(task, data), sound)
     )
 
 
-def _balance(data: Data) -> Finding | None:
+def _balance(task: Task, data: Data) -> Finding | None:
     if data.y.is_floating_point():
         return None
     counts = data.y[data.train].flatten().clamp(min=-1).add(1).bincount()[1:]  # without what is marked by negative ones
@@ -115,7 +117,7 @@ def _balance(data: Data) -> Finding | None:
         return None
     return Finding(
         "warning",
-        f"{counts.max() / counts.sum():.0%} of the training targets are class {int(counts.argmax())}",
+        f"{counts.max() / counts.sum():.0%} of the training targets are class {task.named_target(int(counts.argmax()))}",
         "judge by the loss rather than the error, or balance the classes",
     )
 

@@ -38,7 +38,7 @@ def doubts(task: Task, data: Data) -> list[Doubt]:
     """
     found = (
         changing_test(task), repeated_inputs(data), repeated_test(data), repeated_text(data) or overlapping_windows(task, data), told_by_one_input(task, data),
-        absent_classes(task, data), lacking_classes(data), unseen_values(task, data),
+        absent_classes(task, data), lacking_classes(task, data), unseen_values(task, data),
     )  # fmt: skip
     return [doubt for doubt in found if doubt is not None]
 
@@ -125,7 +125,7 @@ def absent_classes(task: Task, data: Data) -> Doubt | None:
     return Doubt(sentence, "classes are counted from 0 to the largest: number those that there are 0, 1, 2 …")
 
 
-def lacking_classes(data: Data) -> Doubt | None:
+def lacking_classes(task: Task, data: Data) -> Doubt | None:
     """Whether held-out examples are of classes that are never trained on, a split lacks a class, or the test has one example of it.
 
     Of targets with several classes each, such as a text, rare ones do not count.
@@ -143,17 +143,18 @@ def lacking_classes(data: Data) -> Doubt | None:
     common = kinds[counts > few * len(every)]
     for name, own in (("validation", validation), ("test", test)):
         if lacking := common[~torch.isin(common, own)].tolist():
-            found.append(f"{_these(lacking)} not in the {name} examples of seed 0")
+            found.append(f"{_these(task, lacking)} not in the {name} examples of seed 0")
     tested, times = torch.unique(test, return_counts=True)
     if not few and (single := tested[times == 1].tolist()):
-        found.append(f"{_these(single)} tested on a single example{' each' if len(single) > 1 else ''}")
+        found.append(f"{_these(task, single)} tested on a single example{' each' if len(single) > 1 else ''}")
     if not found:
         return None
     return Doubt("; ".join(found), "use more examples, or merge or leave out rare classes")
 
 
-def _these(classes: list[int]) -> str:
-    return f"class {classes[0]} is" if len(classes) == 1 else f"{len(classes)} classes, {classes[0]} the first, are"
+def _these(task: Task, classes: list[int]) -> str:
+    first = task.named_target(classes[0])
+    return f"class {first} is" if len(classes) == 1 else f"{len(classes)} classes, {first} the first, are"
 
 
 def trained_on_one_class(task: Task, seeds: Sequence[int]) -> Doubt | None:

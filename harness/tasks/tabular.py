@@ -137,8 +137,13 @@ class Tabular(Pooled):
             return ""
         _, rest = self._held_out(len(x), self._sizes(len(x)).test)
         magnitude, _, deviation = _spread(y[rest])
-        name = self._table().target
+        name = self._table().target.name
         return f"losses and errors of {name!r} are in its standard deviations, {digits(float(magnitude * deviation))} (squared for the loss)"
+
+    def named_target(self, target: int) -> str:
+        """A class as the table has it; see `Task.named_target`."""
+        levels = self._table().target.levels
+        return super().named_target(target) if levels is None else repr(levels[target])
 
     def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
         """The table's columns: numbers, NaN where missing, or the places of categories among all, int64, −1 where missing."""
@@ -214,7 +219,7 @@ class _Table:
 
     x: Tensor
     y: Tensor
-    target: str
+    target: Column
     numeric: int
     official_test: int
     columns: tuple[Column, ...]
@@ -249,11 +254,11 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
     reader = Reader(missing, asked.categories, tables, Remarks("source"))
     columns = tuple(reader.column(g) for g in given)
     remarks = Remarks("target")
-    y = target(label, asked.regression, missing, tables, remarks).tensor()
+    predicted = target(label, asked.regression, missing, tables, remarks)
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
     notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
     numeric = sum(column.levels is None for column in columns)
-    return _Table(x, y, label.name, numeric, tested, columns, groups, tuple(notes))
+    return _Table(x, predicted.tensor(), predicted, numeric, tested, columns, groups, tuple(notes))
 
 
 def _frame(source: str, file: File | None) -> tuple[pd.DataFrame, str | None, list[Note]]:

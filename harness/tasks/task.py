@@ -183,6 +183,10 @@ class Task(Component):
         """In what unit losses and errors are, a clause for a user; "" where it is that of the targets as they were given."""
         return ""
 
+    def named_target(self, target: int) -> str:
+        """A class or token, counted from 0, as a user knows it."""
+        return str(target)
+
     def named_inputs(self, data: Data) -> Iterator[tuple[str, Tensor]]:
         """Every input alone with its name: (examples,) each, floating-point numbers, NaN where missing, or int64 tokens or categories."""
         places = np.ndindex(tuple(data.x.shape[1:]))
