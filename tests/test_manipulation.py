@@ -219,6 +219,17 @@ def test_of_a_best_rate_at_an_end_it_is_said_what_goes_on_there_if_anything_does
     assert f"nobody knows what the arm can reach{said}" in found.sentence
 
 
+@pytest.mark.parametrize("end", [0.1, 1.0])
+def test_of_rates_that_all_diverged_the_first_one_tried_is_not_the_best(end: float):
+    """Which of them a seed takes is by their order alone: four of six take an end, and did not train there nor anywhere."""
+    runs = swept_rates([end] * 4 + [0.3] * 2, [0.1, 0.3, 1.0])
+    runs.loc[
+        (runs["optimizer.lr"] == end) & (runs["phase"] == "confirm") & (runs["model.dropout"] == 0.5), "status"
+    ] = "diverged"
+    (found,) = verdicts.judge([claim(metric="diverged")], runs, plan_for(runs, rates=["optimizer.lr"], looks=[6]))
+    assert "of what was tried" not in found.sentence
+
+
 def test_two_rates_have_no_inside():
     runs = swept_rates([0.1] * 6, [0.1, 0.3])
     (found,) = verdicts.judge([claim()], runs, plan_for(runs, rates=["optimizer.lr"], looks=[6]))

@@ -124,6 +124,21 @@ def test_a_rate_is_a_mean_also_over_cells_and_less_another() -> None:
     assert -1 < found.low < found.estimate < found.high < 1
 
 
+def test_a_share_that_is_mostly_0_is_a_mean_and_its_difference_is_that_of_the_means() -> None:
+    runs = table()
+    confirm = runs[(runs["phase"] == "confirm") & (runs["seed"] < 7)].copy()
+    confirm["clip_fraction"] = np.where(confirm["seed"] == 0, 0.5 + confirm["model.dropout"], 0.0)
+    at, less = ({"model.dropout": p} for p in (0.5, 0.0))
+    (one, n), (other, _) = (ours(confirm, number("clip_fraction", at=levels), SWEEPS) for levels in (at, less))
+    found, _ = ours(confirm, number("clip_fraction", at=at, less=less), SWEEPS)
+    assert (
+        n == 7
+        and one.estimate == pytest.approx(1 / 7)
+        and found.estimate == pytest.approx(one.estimate - other.estimate)
+    )
+    assert -1 < found.low < found.estimate < found.high < 1
+
+
 def test_what_follows_from_tuned_rates_needs_such() -> None:
     for metric in ("largest_lr", "lr_sensitivity"):
         with pytest.raises(

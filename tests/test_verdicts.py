@@ -459,7 +459,7 @@ def test_what_the_finite_steps_of_a_run_that_exploded_gave_is_no_better_than_wha
     assert set(above.per_seed.values()) == {0.0}  # all of both arms
 
 
-@pytest.mark.parametrize("metric", ["solve_step", "largest_lr", "lr_sensitivity", "solved", "collapsed"])
+@pytest.mark.parametrize("metric", ["solve_step", "largest_lr", "solved", "collapsed"])
 def test_what_says_of_a_run_that_diverged_what_became_of_it_is_compared_as_it_is(metric: str):
     runs = pd.DataFrame({metric: [1.0, 0.0, math.nan], "status": "diverged"})
     better = METRICS[metric].better

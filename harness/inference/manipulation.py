@@ -65,7 +65,7 @@ def _floor_or_ceiling(claim: Estimated, samples: Sequence[Sample], runs: pd.Data
         return _none(claim, what) + _left_to_tuning(claim, runs)
     if shares and (values == 1).all():
         if claim.above is None and METRICS[claim.metric].unit != RATE:
-            return f"{what} is 1 in every run"
+            return f"{what} is 1{', or the run diverged,' if kind == 'share' else ''} in every run"
         return (
             f"every run {DID[claim.metric]}" if claim.metric in DID and claim.above is None else f"every run has {what}"
         )
@@ -191,8 +191,11 @@ def _at_an_end(
     if len(set(tried)) < FEWEST_TRIED:
         return ""
     confirm = runs[runs["phase"] == "confirm"]
+    best = confirm[path].where(
+        ~confirm["status"].isin(["diverged", "failed"])
+    )  # of rates that all diverged none is the best
     for arm in (arm for sample in samples for arm in sample.arms):
-        chosen = confirm.loc[at(confirm, arm.levels), path].tolist()
+        chosen = best[at(confirm, arm.levels)].tolist()
         if (end := end_reached(chosen, tried)) is not None:
             ends = ends_of(tried)
             others = sum(chosen.count(value) for other, value in ends.items() if other != end)

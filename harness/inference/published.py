@@ -6,13 +6,12 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from harness.inference.description import NO_INTERVAL, Described, described, interval_of_median
+from harness.inference.description import NO_INTERVAL, Described, described, interval_of_median, statistic
 from harness.inference.intervals.bounded_mean import bounded_mean_bounds
 from harness.inference.intervals.robust import median
 from harness.inference.ranks import as_ranked, subtracted
 from harness.settings import Sweep
 from harness.settings.levels import at, places
-from harness.settings.metrics import METRICS
 from harness.study.published import Published
 
 
@@ -21,8 +20,8 @@ def ours(runs: pd.DataFrame, published: Published, sweeps: Mapping[str, Sweep]) 
 
     So all seeds speak of the same cells; without any there is no number.
 
-    A run that diverged ranks worst, as in claims, and two such tie.
-    Rates have their mean, also where they are averaged over cells or differ from others; all else has its median.
+    A run that diverged ranks worst, as in claims, and two such tie. Rates and shares that are mostly 0 have their mean, also where they
+    are averaged over cells or differ from others, with the interval of a mean between bounds; all else has its median.
 
     Args:
         runs: one row per run of the confirm phase.
@@ -37,10 +36,10 @@ def ours(runs: pd.DataFrame, published: Published, sweeps: Mapping[str, Sweep]) 
     ]
     first, *other = np.asarray(pd.concat(both, axis=1).dropna(), dtype=np.float64).T
     numbers = subtracted(first, *other) if other else first
-    a_rate, less = METRICS[published.metric].kind == "rate", published.less is not None
+    a_mean, less = statistic(published.metric) == "mean", published.less is not None
     if not len(numbers):
         return Described(math.nan, *NO_INTERVAL), 0
-    if a_rate and (less or not set(numbers) <= {0.0, 1.0}):
+    if a_mean and (less or not set(numbers) <= {0.0, 1.0}):
         least = -1.0 if less else 0.0
         return Described(float(numbers.mean()), *bounded_mean_bounds(numbers, least, 1.0)(0.05)), len(numbers)
     if less:

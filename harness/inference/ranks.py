@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.intervals.interval import Array
-from harness.settings.metrics import METRICS, RATE, SHARES, Metric
+from harness.settings.metrics import METRICS, SHARES, Metric
 
 Direction = Literal["lower", "higher", None]
 
@@ -20,9 +20,9 @@ def ranked(
 ) -> "pd.Series[float]":
     """The metric of each run.
 
-    A run that diverged is worse than any that did not, whatever its number: an infinity. What says of such a run, too, what became of it, a
-    rate above all (`Metric.worst_if_diverged`), is what was measured, and the worst, of a rate 1 or 0, where it lacks that. A run that
-    failed has no value; nor has one that lacks the metric.
+    A run that diverged is worse than any that did not, whatever its number: an infinity, of a share 1 or 0. What says of such a run, too,
+    what became of it, a rate above all (`Metric.worst_if_diverged`), is what was measured, and the worst where it lacks that. A run
+    that failed has no value; nor has one that lacks the metric.
 
     Args:
         metric: a column of `runs`.
@@ -34,26 +34,27 @@ def ranked(
     status = runs["status"].to_numpy(object)
     values = np.where(status == "failed", np.nan, runs[metric].to_numpy(float))
     known = known or METRICS.get(metric)
-    rate = above is not None or (known is not None and known.unit == RATE)
+    share = above is not None or (known is not None and known.kind in ("rate", "share"))
     if above is not None:
         values = np.where(np.isnan(values), np.nan, values > above)
     if better is not None:
         always = known is not None and known.worst_if_diverged
         lost = (status == "diverged") & (np.isnan(values) | always)
-        values = np.where(lost, {"lower": 1.0 if rate else np.inf, "higher": 0.0 if rate else -np.inf}[better], values)
+        values = np.where(
+            lost, {"lower": 1.0 if share else np.inf, "higher": 0.0 if share else -np.inf}[better], values
+        )
     return pd.Series(values, index=runs.index, name=metric)
 
 
 def as_ranked(runs: pd.DataFrame) -> pd.DataFrame:
     """Runs with what each is worth by every metric that some of them have, so that tables and figures say what claims say.
 
-    It is `ranked` by the metric's own direction. Shares that are mostly 0 are described by their mean, in which a run that lacks
-    one can have no part.
+    It is `ranked` by the metric's own direction.
 
     Args:
         runs: one row per run, those of other phases and of other cells included; left as it is.
     """
-    measured = [name for name in METRICS if name in runs and METRICS[name].kind != "share" and runs[name].notna().any()]
+    measured = [name for name in METRICS if name in runs and runs[name].notna().any()]
     return runs.assign(**{name: ranked(name, METRICS[name].better, runs) for name in measured})
 
 

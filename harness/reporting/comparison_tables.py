@@ -20,7 +20,7 @@ def legend(names: Names) -> str:
     return (
         f"{names[1]} − {names[0]}: median over seeds of the paired differences and its 95 % interval, from order statistics; of what is "
         "0 or 1 for a run the difference of rates with the paired score interval. Each interval covers for itself, not all of them together. A "
-        "run that diverged is worse than any other in what measures generalization, and two such tie; under six seeds a median has no "
+        "run that diverged is worse than any other where a direction is good, and two such tie; under six seeds a median has no "
         "95 % interval. Of those that diverged, collapsed or failed all runs of a cell are counted."
     )
 

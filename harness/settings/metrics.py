@@ -260,8 +260,8 @@ METRICS: dict[str, Metric] = {
         "stands for all above it", "learning rate", "higher", "stability", across_runs=True, of_diverged=True,
     ),
     "lr_sensitivity": Metric(
-        "mean over the learning rates tried of min(validation loss, loss of guessing), less the least of them (Wortsman et al. 2023)",
-        "loss", "lower", "stability", across_runs=True, of_diverged=True,
+        "mean over the learning rates tried of min(validation loss, loss of guessing), less the least of them (Wortsman et al. 2023); "
+        "missing where no rate tried trains", "loss", "lower", "stability", across_runs=True,
     ),
     "train_noise": Metric(
         "largest change of an output between two draws of dropout, train mode", "output", None, "check"

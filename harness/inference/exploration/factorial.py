@@ -46,8 +46,7 @@ class Factorial:
     def values(self, metric: str) -> Array:
         """(seed, level of the first factor, level of the second …): the metric, missing as NaN, seeds without any left out.
 
-        They are what tables and figures say, see `as_ranked`: a diverged run has the worst rank in what measures generalization, an
-        infinity, and no part in a share that it lacks.
+        They are what tables and figures say, see `as_ranked`: a diverged run ranks worst.
         """
         values = self._runs[metric].astype(float).groupby(self._runs["place"]).median().dropna()
         shape = [self._runs["seed"].nunique(), *map(len, self.levels.values())]

@@ -41,8 +41,7 @@ def bounded(metric: str, values: Array) -> bool:
 def importance(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """The share of each term in the variation of each metric, over the runs of the confirm phase.
 
-    Metrics in [0, 1] are decomposed as they are, a diverged run at the bound that is bad where it ranks worst; in a share of steps or
-    units that a run lacks it has no part. All others are
+    Metrics in [0, 1] are decomposed as they are, a diverged run at the bound that is bad where it ranks worst. All others are
     decomposed as *ranks* of their runs (equal ones share theirs, a diverged run has the worst): losses are skewed and may be
     infinite, and a few runs would else decide.
 

@@ -17,8 +17,8 @@ def with_rates(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
 
     `largest_lr` is the largest rate tried at which the run ends better than guessing, 0 where there is none.
     `lr_sensitivity` is the mean over rates of min(loss, loss of guessing) − the least loss, on validation data: Wortsman et al.
-    2023 (arXiv:2309.14322, section 2), with the loss of guessing for that at initialization. Both are missing where a run of the
-    grid failed.
+    2023 (arXiv:2309.14322, section 2), with the loss of guessing for that at initialization; missing where no rate does better, since
+    all are alike there. Both are missing where a run of the grid failed.
 
     Args:
         study: of the runs.
@@ -33,7 +33,7 @@ def with_rates(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
             continue
         trains = grid["status"] == "finished"
         runs.loc[chosen, "largest_lr"] = float(grid.loc[trains, RATE].max()) if trains.any() else 0.0
-        runs.loc[chosen, "lr_sensitivity"] = _sensitivity(grid)
+        runs.loc[chosen, "lr_sensitivity"] = _sensitivity(grid) if trains.any() else np.nan
     return runs
 
 

@@ -285,7 +285,10 @@ def _median(values: "pd.Series[float]") -> str:
 def _caveats(study: Study, runs: pd.DataFrame, best: _Cell) -> Iterator[str]:
     """What may lie beyond what was tried."""
     for path in study.tunes():
-        if end := end_reached(best.runs[path].tolist(), runs.loc[runs["status"] != "failed", path].tolist()):
+        trained = ~best.runs["status"].isin(["diverged", "failed"])
+        if end := end_reached(
+            best.runs[path].where(trained).tolist(), runs.loc[runs["status"] != "failed", path].tolist()
+        ):
             yield f"{path} lies at the {end} end of what was tried: beyond it may be better."
     for path, level in best.levels.items():
         numbers = [float(stored(other)) for other in study.sweeps()[path].levels if is_number(other)]

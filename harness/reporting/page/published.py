@@ -11,7 +11,7 @@ from harness.settings import Sweep
 from harness.study.published import Published
 
 CAPTION = (
-    "What others have published, and what our runs gave for the same: medians over the n seeds that have a value in every cell, of rates "
+    "What others have published, and what our runs gave for the same: medians over the n seeds that have a value in every cell, of rates and shares "
     "means, with exact 95 % intervals. "
     "Nothing was tuned until they agree; where the protocol differs, so may the numbers."
 )

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.inference.intervals.robust import median
+from harness.inference.ranks import as_ranked
 from harness.inference.selection import rivals, tried
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import facet_panels, log_values, name_axes
@@ -40,11 +41,11 @@ def roles_of(roles: Roles) -> dict[str, str]:
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     """One row per line, rate and seed: the loss, infinite where the run diverged, and the median of these over seeds.
 
-    `guessing` is the median loss of guessing, `sensitivity` the median over seeds of `lr_sensitivity`.
+    `guessing` is the median loss of guessing, `sensitivity` the median over seeds of `lr_sensitivity`, the worst where all rates diverged.
     """
     if not roles.study.sweeps_rates():
         return None
-    there, chosen = tried(roles.study, runs), confirmed(runs)
+    there, chosen = tried(roles.study, runs), as_ranked(confirmed(runs))
     there = there.assign(loss=rivals(there, "validation_loss"))
     sensitivity = {_key(names): median(inside["lr_sensitivity"].dropna())
                    for names, inside in roles.cells(chosen, roles_of(roles))}  # fmt: skip
@@ -150,6 +151,6 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
         caption = (
             "Validation loss at every rate tried. Dots: seeds; lines: medians over seeds; dotted: the loss of guessing; dashed: the least median; k/n: of n runs k diverged or lie above the axis, "
             "which ends just above guessing. Sensitivity: how far losses, cut at guessing, lie above their least on average over the rates, "
-            f"median over seeds.{roles.said(roles_of(roles))}"
+            f"median over seeds; ∞ where all diverge.{roles.said(roles_of(roles))}"
         )
         yield Plot("sensitivity", caption, table, draw, title=title(table) + roles.where(roles_of(roles)))
