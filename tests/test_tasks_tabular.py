@@ -730,6 +730,18 @@ def test_dates_are_a_problem(tmp_path):
         assert task.replace(categories=("size",)).problems() == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "25/Jan/2021:00:00:00 +0000", "25JAN2021:00:00:00", "25 de enero de 2021", "25 de enero", "enero de 2021", "25th of January 2021",
+        "2021 01 25", "25 01 2021", "2021M07", "1h30", "10h30", "1h 30min", "1er janvier 2021", "le 3 mars 2021", "le lundi 3 mars 2021",
+        "am 3. März 2021", "lunes, 25 de enero de 2021", "Sat 23 Jul", "Sat Jul 23", "Sept 9th", "12 mar", "3 luglio 2021", "1º maggio 2021",
+    ],
+)  # fmt: skip
+def test_dates_of_other_lands_and_programs_are_a_problem(tmp_path, text):
+    assert "column 'size' holds dates" in only_problem(table(tmp_path / "t.csv", size=[text] * 20)).message
+
+
 @pytest.mark.parametrize("word", ["NA", "NaT", "0000-00-00", "later"])
 def test_dates_with_other_words_among_them_are_a_problem(tmp_path, word):
     task = table(tmp_path / "t.csv", size=(["2021-03-04"] * 7 + [word] * 3) * 2)
@@ -765,7 +777,9 @@ def test_dates_as_classes_are_said(tmp_path):
 
 @pytest.mark.parametrize(
     "texts",
-    [["v1.2", "v3.11"], ["1234-05x", "9876-11"], ["12 marks", "3 decks"], ["Marvel 2021", "Maxima 2010"], ["201999", "200015"], ["2019", "2020"]],
+    [["v1.2", "v3.11"], ["1234-05x", "9876-11"], ["12 marks", "3 decks"], ["Marvel 2021", "Maxima 2010"], ["201999", "200015"], ["2019", "2020"],
+     ["120/80", "135/90"], ["3/4", "1/2"], ["10-20", "20-30"], ["1 2 3", "4 5 6"], ["may", "Mar"], ["A12", "B13"], ["12-34-567", "98-76-543"],
+     ["M07", "M08"], ["set 3", "gen 2"], ["1H30", "2H45"], ["12h", "24h"], ["Sat", "Sun"], ["10.0.10.1:80", "10.0.10.2:80"]],
 )  # fmt: skip
 def test_versions_codes_names_and_years_are_no_dates(tmp_path, texts):
     assert not any("date" in note for note in noted(table(tmp_path / "t.csv", size=texts * 10)))
