@@ -27,7 +27,7 @@ from harness import Study, run
 from harness.models import DropoutNet
 from harness.settings import InvalidStudy
 from harness.study.scope import scope
-from harness.tasks import Images, Tabular, from_dataset
+from harness.tasks import Images, Tabular, Tensors, from_dataset
 from harness.tasks.doubts import lacking_classes
 from harness.tasks.numerals import Numerals
 
@@ -571,11 +571,14 @@ def test_what_is_not_sure_is_said(tmp_path, column, said):
     assert any(said in note for note in noted(Tabular(tmp_path / "t.csv", target="y")))
 
 
-@pytest.mark.parametrize(
+spelled_differently = pytest.mark.parametrize(
     "texts",
     [["Yes", "yes", "no"], ["New York", "New\u00a0York", "Rome"], ["New York", "New  York", "Rome"], ["caf\u00e9", "cafe\u0301", "bar"]],
     ids=["case", "no-break space", "two spaces", "accent"],
 )  # fmt: skip
+
+
+@spelled_differently
 def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_classes(tmp_path, texts):
     seen = re.sub(" +", " ", ", ".join(map(repr, sorted(texts[:2]))))  # a note is one line, without gaps
     said = f"{seen}: taken as different, though they differ in case, spaces or the encoding of letters only"
@@ -583,6 +586,30 @@ def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_class
     assert noted(written(tmp_path / "t.csv", NUMBERS.astype(str), kind=alike)) == [f"source: column 'kind': {said}"]
     task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=alike, kind=clear)
     assert noted(task) == [f"target: column 'y': {said}"]
+
+
+@spelled_differently
+def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
+    names = [*texts[:2], *map(str, range(58))]
+    said = "taken as different, though they differ in case, spaces or the encoding of letters only"
+    table = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[f"Anna {name}" for name in names] * 2).replace(
+        group="who"
+    )
+    seen = re.sub(" +", " ", ", ".join(repr(f"Anna {name}") for name in sorted(texts[:2])))
+    assert noted(table) == [f"group: column 'who': {seen}: {said}"]
+    tensors = Tensors(torch.randn(60, 2), torch.arange(60) % 2, group=names, validation_size=10, test_size=10)
+    for group in (names, np.array(names), pd.Series(names)):
+        (note,) = noted(tensors.replace(group=group))
+        assert note == f"group: {re.sub(' +', ' ', ', '.join(map(repr, sorted(texts[:2]))))}: {said}"
+    assert noted(tensors.replace(group=list(range(60)))) == noted(tensors.replace(group=torch.arange(60))) == []
+
+
+def test_groups_that_are_spelled_as_one_number_are_said_to_be_one(tmp_path):
+    names = [str(i) for i in range(60)]
+    task = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[*names, "0.0", "1E1", "1e1", *names[3:]])
+    assert noted(task.replace(group="who")) == [
+        "group: column 'who': '0.0' and '0', '1E1' and '10', '1e1' and '10': taken as the same group, being the same number"
+    ]
 
 
 def test_what_the_type_of_a_column_says_is_not_overruled_in_silence(tmp_path):
