@@ -27,7 +27,7 @@ from harness import Study, run
 from harness.models import DropoutNet
 from harness.settings import InvalidStudy
 from harness.study.scope import scope
-from harness.tasks import Images, Tabular, from_dataset
+from harness.tasks import Images, Tabular, Tensors, from_dataset
 from harness.tasks.doubts import lacking_classes
 from harness.tasks.numerals import Numerals
 
@@ -571,11 +571,14 @@ def test_what_is_not_sure_is_said(tmp_path, column, said):
     assert any(said in note for note in noted(Tabular(tmp_path / "t.csv", target="y")))
 
 
-@pytest.mark.parametrize(
+spelled_differently = pytest.mark.parametrize(
     "texts",
     [["Yes", "yes", "no"], ["New York", "New\u00a0York", "Rome"], ["New York", "New  York", "Rome"], ["caf\u00e9", "cafe\u0301", "bar"]],
     ids=["case", "no-break space", "two spaces", "accent"],
 )  # fmt: skip
+
+
+@spelled_differently
 def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_classes(tmp_path, texts):
     seen = re.sub(" +", " ", ", ".join(map(repr, sorted(texts[:2]))))  # a note is one line, without gaps
     said = f"{seen}: taken as different, though they differ in case, spaces or the encoding of letters only"
@@ -583,6 +586,30 @@ def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_class
     assert noted(written(tmp_path / "t.csv", NUMBERS.astype(str), kind=alike)) == [f"source: column 'kind': {said}"]
     task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=alike, kind=clear)
     assert noted(task) == [f"target: column 'y': {said}"]
+
+
+@spelled_differently
+def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
+    names = [*texts[:2], *map(str, range(58))]
+    said = "taken as different, though they differ in case, spaces or the encoding of letters only"
+    table = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[f"Anna {name}" for name in names] * 2).replace(
+        group="who"
+    )
+    seen = re.sub(" +", " ", ", ".join(repr(f"Anna {name}") for name in sorted(texts[:2])))
+    assert noted(table) == [f"group: column 'who': {seen}: {said}"]
+    tensors = Tensors(torch.randn(60, 2), torch.arange(60) % 2, group=names, validation_size=10, test_size=10)
+    for group in (names, np.array(names), pd.Series(names)):
+        (note,) = noted(tensors.replace(group=group))
+        assert note == f"group: {re.sub(' +', ' ', ', '.join(map(repr, sorted(texts[:2]))))}: {said}"
+    assert noted(tensors.replace(group=list(range(60)))) == noted(tensors.replace(group=torch.arange(60))) == []
+
+
+def test_groups_that_are_spelled_as_one_number_are_said_to_be_one(tmp_path):
+    names = [str(i) for i in range(60)]
+    task = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[*names, "0.0", "1E1", "1e1", *names[3:]])
+    assert noted(task.replace(group="who")) == [
+        "group: column 'who': '0.0' and '0', '1E1' and '10', '1e1' and '10': taken as the same group, being the same number"
+    ]
 
 
 def test_what_the_type_of_a_column_says_is_not_overruled_in_silence(tmp_path):
@@ -730,6 +757,18 @@ def test_dates_are_a_problem(tmp_path):
         assert task.replace(categories=("size",)).problems() == []
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "25/Jan/2021:00:00:00 +0000", "25JAN2021:00:00:00", "25 de enero de 2021", "25 de enero", "enero de 2021", "25th of January 2021",
+        "2021 01 25", "25 01 2021", "2021M07", "1h30", "10h30", "1h 30min", "1er janvier 2021", "le 3 mars 2021", "le lundi 3 mars 2021",
+        "am 3. März 2021", "lunes, 25 de enero de 2021", "Sat 23 Jul", "Sat Jul 23", "Sept 9th", "12 mar", "3 luglio 2021", "1º maggio 2021",
+    ],
+)  # fmt: skip
+def test_dates_of_other_lands_and_programs_are_a_problem(tmp_path, text):
+    assert "column 'size' holds dates" in only_problem(table(tmp_path / "t.csv", size=[text] * 20)).message
+
+
 @pytest.mark.parametrize("word", ["NA", "NaT", "0000-00-00", "later"])
 def test_dates_with_other_words_among_them_are_a_problem(tmp_path, word):
     task = table(tmp_path / "t.csv", size=(["2021-03-04"] * 7 + [word] * 3) * 2)
@@ -765,7 +804,9 @@ def test_dates_as_classes_are_said(tmp_path):
 
 @pytest.mark.parametrize(
     "texts",
-    [["v1.2", "v3.11"], ["1234-05x", "9876-11"], ["12 marks", "3 decks"], ["Marvel 2021", "Maxima 2010"], ["201999", "200015"], ["2019", "2020"]],
+    [["v1.2", "v3.11"], ["1234-05x", "9876-11"], ["12 marks", "3 decks"], ["Marvel 2021", "Maxima 2010"], ["201999", "200015"], ["2019", "2020"],
+     ["120/80", "135/90"], ["3/4", "1/2"], ["10-20", "20-30"], ["1 2 3", "4 5 6"], ["may", "Mar"], ["A12", "B13"], ["12-34-567", "98-76-543"],
+     ["M07", "M08"], ["set 3", "gen 2"], ["1H30", "2H45"], ["12h", "24h"], ["Sat", "Sun"], ["10.0.10.1:80", "10.0.10.2:80"]],
 )  # fmt: skip
 def test_versions_codes_names_and_years_are_no_dates(tmp_path, texts):
     assert not any("date" in note for note in noted(table(tmp_path / "t.csv", size=texts * 10)))

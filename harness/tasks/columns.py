@@ -103,7 +103,7 @@ class Given:
         return codes.astype(np.float64), list(levels)
 
     def groups(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
-        """The place of each value among all in order, (n,), where every row has one; 1 and 1.0 are the same.
+        """The place of each value among all in order, (n,), where every row has one.
 
         Args:
             words: that stand for no value.
@@ -114,7 +114,7 @@ class Given:
         if absent := int((self.cells.isna() | _among(self.texts, words)).sum()):
             message = f"column {self.name!r} must have a value in every row; give a row that is alone a name of its own"
             raise unusable("group", message, f"{absent} without")
-        return Given(self.name, self.cells.replace(self.respelled(words))).levels()[0].astype(np.int64)
+        return self.levels()[0].astype(np.int64)
 
     @cached_property
     def codes(self) -> "pd.Series[Any]":

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -154,9 +156,8 @@ class Reader:
     def _of_levels(self, given: Given) -> Column:
         """A column of categories."""
         chosen = given.name in self.categories
-        if chosen and (respelled := given.respelled(self.missing)):
-            remark_on_respelled(respelled, given.name, "category", self.remarks)
-            given = Given(given.name, given.texts.replace(respelled))
+        if chosen:
+            given = one_spelling(given, self.missing, "category", self.remarks)
         codes, levels = given.levels()
         if len(levels) > MOST_LEVELS:
             message = (
@@ -196,19 +197,43 @@ def remark_on_dates(given: Given, numbers: Numbers, remarks: Remarks) -> None:
 
 def remark_on_spelling(given: Given, remarks: Remarks) -> None:
     """Remark on texts that differ in case, in the spaces within them or in how their letters are encoded only."""
-    kinds = given.texts.dropna().drop_duplicates()
+    if alike := spelled_alike(given.texts.dropna()):
+        remarks.add(given.name, alike, SPELLED_ALIKE)
+
+
+SPELLED_ALIKE = "taken as different, though they differ in case, spaces or the encoding of letters only"
+"""What is said of texts that `spelled_alike` finds."""
+
+
+def spelled_alike(texts: "pd.Series[Any]") -> str:
+    """The texts that are those of others but for case, spaces or how their letters are encoded, to be shown; "" if none are."""
+    kinds = texts.drop_duplicates()
     alike = kinds[kinds.map(_spelled).duplicated(keep=False)]
-    if len(alike):
-        conclusion = "taken as different, though they differ in case, spaces or the encoding of letters only"
-        remarks.add(given.name, samples(alike), conclusion)
+    return samples(alike) if len(alike) else ""
 
 
 def _spelled(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+def group_places(given: Given, missing: Sequence[str], remarks: Remarks) -> npt.NDArray[np.int64]:
+    """The places of a column's groups, (n,), see `Given.groups`; texts that are one group, or nearly so, are remarked on."""
+    given = one_spelling(given, missing, "group", remarks)
+    if not given.numeric:
+        remark_on_spelling(given, remarks)
+    return given.groups(missing)
+
+
+def one_spelling(given: Given, missing: Sequence[str], kind: str, remarks: Remarks) -> Given:
+    """A column with each number written in one way where all are numbers, which is remarked on; see `Given.respelled`."""
+    if not (respelled := given.respelled(missing)):
+        return given
+    remark_on_respelled(respelled, given.name, kind, remarks)
+    return Given(given.name, given.texts.replace(respelled))
+
+
 def remark_on_respelled(respelled: dict[str, str], name: str, kind: str, remarks: Remarks) -> None:
-    """Remark on texts of a column that are of one category, or class, with another one each; see `Given.respelled`."""
+    """Remark on texts of a column that are of one category, class or group, with another one each; see `Given.respelled`."""
     seen = ", ".join(f"{text!r} and {first!r}" for text, first in sorted(respelled.items())[:MOST])
     remarks.add(name, seen, f"taken as the same {kind}, being the same number")
 

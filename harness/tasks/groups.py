@@ -44,6 +44,12 @@ def numbered(groups: Any, n: int, path: str) -> Tensor:
     return _numbered[-1][1]
 
 
+def texts(groups: Any, path: str) -> "pd.Series[Any]":
+    """The names that `numbered` understands, (n,), if they are texts; else none."""
+    names = _as_array(groups, path)
+    return pd.Series(names.astype(object) if infer_dtype(names.ravel(), skipna=True) == "string" else [], dtype=object)
+
+
 USABLE = "must be all numbers or all texts, in a tensor on the CPU, an array, a list or a column of pandas"
 
 KINDS = ("string", "integer", "floating", "mixed-integer-float", "boolean", "empty")

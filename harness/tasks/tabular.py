@@ -15,7 +15,7 @@ from harness.settings import InvalidStudy, Note, Problem, nearest
 from harness.settings.quantities import Hint
 from harness.settings.show import counted, digits
 from harness.tasks.columns import MISSING, Given, decimals
-from harness.tasks.features import Column, Reader, same
+from harness.tasks.features import Column, Reader, group_places, same
 from harness.tasks.loaded import loader
 from harness.tasks.openml import download
 from harness.tasks.pooled import File, Pooled, digest, find, unusable
@@ -241,9 +241,10 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
     name = own if asked.target is None else asked.target
     label = Given(str(name), _taken(frame, name, asked), tested=tested)
     missing = MISSING if asked.missing is None else asked.missing
-    groups = None
+    groups, of_groups = None, Remarks("group")
     if asked.group is not None:
-        groups = torch.from_numpy(Given(asked.group, frame.pop(asked.group), tested=tested).groups(missing))
+        column = Given(asked.group, frame.pop(asked.group), tested=tested)
+        groups = torch.from_numpy(group_places(column, missing, of_groups))
     if frame.empty:
         raise unusable(
             "source", "the table needs rows, and columns besides the target", counted(len(label.values), "row")
@@ -256,7 +257,7 @@ def _load(source: str, file: File | None, test: File | None, asked: _Asked) -> _
     remarks = Remarks("target")
     predicted = target(label, asked.regression, missing, tables, remarks)
     x = torch.from_numpy(np.concatenate(_features(columns), axis=1))
-    notes += reader.remarks.notes() + remarks.notes() + _unmet(asked.missing or (), reader.met)
+    notes += reader.remarks.notes() + remarks.notes() + of_groups.notes() + _unmet(asked.missing or (), reader.met)
     numeric = sum(column.levels is None for column in columns)
     return _Table(x, predicted.tensor(), predicted, numeric, tested, columns, groups, tuple(notes))
 

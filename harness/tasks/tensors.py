@@ -9,7 +9,8 @@ from torch import Tensor
 
 from harness.settings import Note, Problem
 from harness.settings.quantities import Hint
-from harness.tasks.features import MANY
+from harness.tasks.features import MANY, SPELLED_ALIKE, spelled_alike
+from harness.tasks.groups import texts
 from harness.tasks.pooled import Pooled, digest
 from harness.tasks.task import Task
 from harness.tasks.usable import kind_problems, target_problems
@@ -60,8 +61,13 @@ class Tensors(Pooled):
         return digest(self.x, self.y, *(self.test or ()))
 
     def data_notes(self) -> list[Note]:
-        """Whether inputs are tokens, and targets numbers that may be meant as classes; see `Pooled` as well."""
-        return [*_token_notes(self.x, self.y), *self._number_notes(), *super().data_notes()]
+        """Whether inputs are tokens, targets numbers that may be meant as classes, groups nearly the same; see `Pooled`."""
+        return [*_token_notes(self.x, self.y), *self._number_notes(), *self._group_notes(), *super().data_notes()]
+
+    def _group_notes(self) -> list[Note]:
+        """That texts in `group` are two groups though they are nearly the same."""
+        alike = "" if self.group is None else spelled_alike(texts(self.group, "group"))
+        return [Note("group", f"{alike}: {SPELLED_ALIKE}")] if alike else []
 
     def _number_notes(self) -> list[Note]:
         """That targets are whole numbers, few different ones, and taken as numbers, where the loss is the usual one."""
