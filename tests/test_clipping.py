@@ -52,7 +52,7 @@ from harness.models import DropoutNet, Model
 from harness.optimizers import SGD, Adam, AdamW
 from harness.settings import InvalidStudy
 from harness.settings.levels import label
-from harness.settings.schedules import Linear
+from harness.settings.schedules import Late, Linear
 from harness.tasks import Images, Tensors
 
 CPU = torch.device("cpu")
@@ -89,6 +89,18 @@ every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name
 
 def members_of(rule: type[ClippingRule]) -> list[ClippingRule]:
     return SETTINGS.get(rule, [rule()] * 3)
+
+
+class Normed(nn.Module):
+    """One layer, whose weight torch computes from two parameters."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.out = nn.utils.parametrizations.weight_norm(nn.Linear(inputs, outputs))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.out(x.flatten(1))
+        return found
 
 
 class Members:
@@ -164,6 +176,18 @@ BY_HAND = {
     "agc, at the bound": (AGC(1.0), {"a.w": [3.0, 4.0], "b.w": [9.0]}, {"a.w": [3.0, 4.0], "b.w": [9.0]}, 0.0),
     "agc, one layer, which is the last": (AGC(0.1), {"a.w": [3.0, 4.0]}, {"a.w": [3.0, 4.0]}, 0.0),
     "agc, one unit": (AGC(0.1), {"a.w": [3.0, 4.0], "b.w": [9.0]}, {"a.w": [0.3, 0.4], "b.w": [9.0]}, 1.0),
+    "agc, a parametrized last layer": (
+        AGC(0.1),
+        {"a.w": [3.0, 4.0], "b.bias": [9.0], "b.parametrizations.weight.original0": [7.0]},
+        {"a.w": [0.3, 0.4], "b.bias": [9.0], "b.parametrizations.weight.original0": [7.0]},
+        1.0,
+    ),
+    "agc, a parametrized layer": (
+        AGC(0.1),
+        {"a.parametrizations.w.original": [3.0, 4.0], "bias": [9.0], "parametrizations.w.original": [7.0]},
+        {"a.parametrizations.w.original": [0.3, 0.4], "bias": [9.0], "parametrizations.w.original": [7.0]},
+        1.0,
+    ),
     "per tensor": (PerTensorNorm(1.0), {"a.w": [3.0, 4.0], "b.w": [0.5]}, {"a.w": [0.6, 0.8], "b.w": [0.5]}, 0.5),
     "value": (Value(1.0), {"a.w": [3.0, -0.5], "b.w": [-2.0]}, {"a.w": [1.0, -0.5], "b.w": [-1.0]}, 2 / 3),
     "normalized, long": (Normalized(2.0), {"a.w": [3.0, 4.0]}, {"a.w": [1.2, 1.6]}, True),
@@ -205,6 +229,24 @@ def test_agc_by_hand() -> None:
     np.testing.assert_allclose(found.tensors["a.bias"][0], [0.0, 1e-4])
     np.testing.assert_allclose(found.tensors["b.weight"][0], [[100.0, 0.0]])
     assert found.acted == pytest.approx([2 / 3])  # one of two rows, and the bias
+
+
+@pytest.mark.parametrize("bound", [1e-6, inf, Late(0.1, after=1, before=inf), Sweep(inf, 1.0)], ids=str)
+@pytest.mark.parametrize("model", [DropoutNet(hidden=()), Model(Normed)], ids=["one layer", "parametrized"])
+def test_agc_of_a_net_of_one_layer_is_refused(model: Model, bound: object) -> None:
+    """It leaves the last layer out: any two bounds would be the same run."""
+    study = {"name": "x", "task": SETUP.task, "model": model, "steps": 2, "batch_size": 32}
+    with pytest.raises(InvalidStudy, match=r"has nothing to clip: the net has one layer, the last, which AGC"):
+        Study(**study, clipping=AGC(bound))
+    Study(**study | {"model": DropoutNet(hidden=(4,))}, clipping=AGC(bound))
+
+
+def test_a_warm_up_that_training_ends_in_is_told_of() -> None:
+    def notes(rule: ClippingRule) -> list[str]:
+        return Study(name="x", task=SETUP.task, model=SETUP.model, clipping=rule, steps=25, batch_size=32).notes
+
+    assert notes(ZClip()) == ["clipping: training ends with step 25, in its warm-up of 25 steps: it clips nothing"]
+    assert notes(ZClip(warmup=24)) == notes(ZClip(z=inf)) == []
 
 
 def test_autoclip_by_hand() -> None:

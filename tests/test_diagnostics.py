@@ -43,7 +43,8 @@ from harness.optimizers import SGD
 from harness.settings.metrics import DETAIL, METRICS
 from harness.settings.randomness import stream, stream_seed
 from harness.settings.schedules import Late
-from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
+from harness.study.input_deviations import unlike_inputs
+from harness.tasks import AddingProblem, CharLM, Images, Tabular, Task, Tensors
 from harness.tasks.task import Data
 
 F64 = torch.float64
@@ -227,6 +228,74 @@ def test_noise_error_is_the_mean_error_on_noisy_inputs() -> None:
     noise = torch.cat([noise, torch.zeros(0, 5)])[: len(x)]
     errors = [(module(x + s * scale * noise).argmax(1) != y).double().mean() for s in (0, 0.1, 0.2, 0.3, 0.4, 0.5)]
     assert row["noise_error"] == pytest.approx(float(torch.stack(errors).mean()))
+
+
+def unlike(task: Task, level: str = "standard") -> list[str]:
+    """What is said before training of inputs that get one noise."""
+    model = SimpleRNN(hidden=4) if task.data(0).x.dim() > 2 else DropoutNet(hidden=(4,))
+    study = Study(name="x", task=task, model=model, batch_size=8, steps=2, metrics=Diagnostics(level))
+    return [note for note in study.notes if note.startswith("metrics: ")]
+
+
+ONES, RARE = torch.ones(300, 1), (torch.arange(300) % torch.tensor([[2], [50], [60], [70]]) == 0).float().T
+"""Inputs that are constant, and that are 0 or 1."""
+
+
+@pytest.mark.parametrize(
+    ("x", "apart"),
+    [
+        (X, False),
+        (X + torch.tensor([0, 0, 0, 0, 100.0]), True),
+        (X * torch.tensor([1, 1, 1, 1, 1000.0]), True),
+        (X * 1000 + 500, False),
+        (X * torch.tensor([1, 1, 1, 1, 3.0]), False),
+        (torch.cat([X, ONES], 1), False),
+        (torch.cat([X, 1000 * ONES], 1), True),
+        (torch.cat([X, RARE], 1), False),
+        (torch.cat([X / 1000, RARE], 1), True),
+        (torch.cat([RARE, 1 - RARE], 1), False),
+        (torch.stack([X, X + 100], 2), True),
+    ],
+    ids=[
+        "alike",
+        "offset",
+        "size",
+        "all large",
+        "a little",
+        "constant",
+        "far",
+        "0 or 1",
+        "small",
+        "all 0 or 1",
+        "steps",
+    ],
+)
+def test_inputs_of_unlike_sizes_are_told_of_where_noise_is_measured(x: torch.Tensor, apart: bool) -> None:
+    task = Tensors(x, POINTS.y)
+    found = unlike(task)
+    assert len(found) == apart and unlike(task, "full") == found and not unlike(task, "light")
+    if apart:
+        sample = x[task.data(0).train[:256]]
+        assert f"in deviations of all numbers together, {float(sample.std()):.3g}; those of single" in found[0]
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Images(), Images(train_size=10), Images(layout="rows"), *(Tabular(name) for name in ("breast_cancer", "wine", "diabetes")),
+        SMALL_SUM, SMALL_TEXT,
+    ],
+    ids=lambda task: type(task).__name__,
+)  # fmt: skip
+def test_shipped_images_tables_and_sequences_are_not_told_of(task: Task) -> None:
+    assert not unlike_inputs(task.data(0))
+
+
+def test_categories_of_a_table_are_not_told_of(tmp_path: Path) -> None:
+    kinds = ["often"] * 250 + ["rare", "rarer"] * 10 + [f"{i}" for i in range(30)]
+    table = pd.DataFrame({"kind": kinds, "size": 1000 + 50 * X[:, 0].numpy(), "y": POINTS.y.numpy()})
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert not unlike_inputs(Tabular(tmp_path / "t.csv", target="y").data(0))
 
 
 SPREAD = Tensors(X * torch.tensor([1.0, 1.0, 3.0, 1.0, 1.0]), POINTS.y, validation_size=30)

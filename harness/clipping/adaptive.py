@@ -1,5 +1,7 @@
 """Rules whose bound follows training: the weights, or the norms of earlier gradients."""
 
+from collections.abc import Iterable, Sequence
+from functools import cache
 from math import inf
 from typing import Annotated
 
@@ -9,7 +11,7 @@ from torch import Tensor
 
 from harness.clipping import order_statistics
 from harness.clipping.rule import ClippingRule, Gradient, shrinkage
-from harness.settings import Bound, Count, Fraction
+from harness.settings import Bound, Count, Fraction, show
 
 SMALLEST_WEIGHTS = 1e-3
 """ε of AGC: units with a smaller norm, such as biases that start at 0, are clipped as if they had this one."""
@@ -19,13 +21,20 @@ class AGC(ClippingRule):
     """Adaptive gradient clipping: per output unit, ‖g‖ ≤ λ·max(‖w‖, 1e-3) (Brock et al. 2021, arXiv:2102.06171, Eq. 3).
 
     A unit is a row along the first axis of a tensor with several axes, else (biases, gains) the whole tensor, as in the
-    authors' code. The last layer, the module that holds the last parameter, is not clipped (their Section 4.1).
+    authors' code. The last layer, the module that holds the last parameter, is not clipped (their Section 4.1): a net of one
+    layer, of which nothing would be, is refused.
 
     Args:
         clip_factor: λ, the largest ratio of the norm of a unit's gradient to that of its weights; `inf` changes nothing.
     """
 
     clip_factor: Bound = 0.01
+
+    def idle(self, names: Sequence[str]) -> str:
+        """See `ClippingRule.idle`: a net may have no layer but the last."""
+        if _all_but_last_layer(names):
+            return ""
+        return "has nothing to clip: the net has one layer, the last, which AGC leaves as it is; use another rule, or NoClipping()"
 
     def clip(self, gradient: Gradient, *, clip_factor: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`. The units are those of all layers but the last."""
@@ -43,9 +52,17 @@ class AGC(ClippingRule):
         return clipped / max(units, 1)
 
 
-def _all_but_last_layer(names: dict[str, Tensor]) -> list[str]:
-    last = list(names)[-1].rpartition(".")[0]
-    return [name for name in names if name.rpartition(".")[0] != last]
+def _all_but_last_layer(names: Iterable[str]) -> list[str]:
+    layers = {name: _layer(name) for name in names}
+    last = list(layers.values())[-1]
+    return [name for name, layer in layers.items() if layer != last]
+
+
+@cache
+def _layer(name: str) -> str:
+    """The module that a parameter is of, one that torch computes it from (`torch.nn.utils.parametrizations`) included."""
+    module, parametrized, _ = f".{name}".partition(".parametrizations.")
+    return module if parametrized else module.rpartition(".")[0]
 
 
 def _units(tensor: Tensor) -> Tensor:
@@ -99,6 +116,12 @@ class ZClip(ClippingRule):
     z: Bound = 2.5
     alpha: Fraction = 0.97
     warmup: Count = 25
+
+    def unreached(self, steps: int) -> str:
+        """See `ClippingRule.unreached`: that all steps are of the warm-up."""
+        if self.warmup < steps or self.z == inf:
+            return ""
+        return f"in its warm-up of {show(self.warmup)} steps: it clips nothing"
 
     def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
         """How many norms there were, their mean and their variance, (member, 1) each."""

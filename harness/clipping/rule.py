@@ -1,6 +1,6 @@
 """What all clipping rules share: the gradient as they see it, the base class and how a norm is bounded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import ClassVar
@@ -58,6 +58,18 @@ class ClippingRule(Component):
     def problems(self) -> list[Problem]:
         """See `Component.problems`: `clip` can be given the settings, too."""
         return [*super().problems(), *argument_problems(type(self), type(self).clip)]
+
+    def idle(self, names: Sequence[str]) -> str:
+        """Why it clips nothing of a net whatever its numbers, "" where it may: such a study is refused.
+
+        Args:
+            names: of the parameters, in their order.
+        """
+        return ""
+
+    def unreached(self, steps: int) -> str:
+        """What of it a training of so many steps ends before, in words as `Schedule.unreached`; "" for nothing."""
+        return ""
 
     def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
         """What the rule remembers of each member, before the first step: (member, …) each. Nothing by default.

@@ -279,8 +279,8 @@ METRICS: dict[str, Metric] = {
         of_classes="losses",
     ),
     "noise_error": Metric(
-        "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of the inputs", "error", "lower",
-        "generalization", level="standard",
+        "error on the test split under input noise, mean over σ = 0, 0.1 … 0.5 deviations of all numbers of the training inputs (of the "
+        "first 256 examples) taken together: as much noise for every input", "error", "lower", "generalization", level="standard",
     ),
     "memorization": Metric(
         "accuracy on the training examples whose class label noise replaced, dropout off", "share of examples", "lower",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from harness.clipping import ClippingRule
 from harness.engine.measuring import one_way
 from harness.engine.runs import build
 from harness.engine.setup import Setup
@@ -13,6 +14,7 @@ from harness.settings.schedules import Schedule
 from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
 from harness.study.experiment import Experiment
+from harness.study.input_deviations import unlike_inputs
 from harness.study.into_the_loss import loss_notes
 from harness.study.out_of_reach import out_of_reach
 from harness.study.replicates import NOISE_ALONE, what_seeds_share
@@ -50,7 +52,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     """
     lowest = {path: tune.low for path, tune in study.tunes().items()}
     setups = [study.setup(cell | lowest) for cell in study.cells()]
-    found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(task)]
+    found = [note for task in _pools([setup.task for setup in setups]) for note in _data_notes(study, task)]
     found += [note for setup in {setup.task: setup for setup in setups}.values() for note in _seed_notes(study, setup)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
     found += [] if knows_errors(study) else [Note("task", f"what is recorded as an error is {BY_DIFFERENCES}")]
@@ -78,9 +80,9 @@ def notes_beforehand(study: Experiment) -> list[Note]:
 
 
 def _schedule_notes(setup: Setup) -> Iterator[Note]:
-    """Which schedules training ends before."""
+    """Which schedules, and which warm-up of a clipping rule, training ends before."""
     for path, part in setup.components():
-        if isinstance(part, Schedule) and (said := part.unreached(setup.steps)):
+        if isinstance(part, Schedule | ClippingRule) and (said := part.unreached(setup.steps)):
             yield Note(path, f"training ends with step {setup.steps:,}, {said}")
 
 
@@ -169,6 +171,8 @@ def _seed_notes(study: Experiment, setup: Setup) -> list[Note]:
     return [] if doubt is None else [Note("task", f"{doubt.sentence}; {doubt.way_out}")]
 
 
-def _data_notes(task: Task) -> list[Note]:
-    seen = [Note("", f"{doubt.sentence}; {doubt.way_out}") for doubt in doubts(task, task.data(0))]
-    return [note.under("task") for note in task.data_notes() + seen]
+def _data_notes(study: Experiment, task: Task) -> list[Note]:
+    data = task.data(0)
+    seen = [Note("", f"{doubt.sentence}; {doubt.way_out}") for doubt in doubts(task, data)]
+    said = unlike_inputs(data) if "noise_error" in study.metrics.metrics() else ""
+    return [note.under("task") for note in task.data_notes() + seen] + ([Note("metrics", said)] if said else [])

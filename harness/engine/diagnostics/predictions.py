@@ -15,7 +15,7 @@ BINS = 15
 """Equal bins of confidence (Guo et al. 2017, arXiv:1706.04599, section 2)."""
 
 SIGMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-"""Input noise, in standard deviations of the inputs."""
+"""Input noise, in standard deviations of all numbers of the inputs taken together, see `deviation`."""
 
 SCALE_SAMPLE = 256
 """Training examples that the standard deviation of the inputs is taken from."""
@@ -61,13 +61,13 @@ def calibration_error(confidence: Array, correct: Array, counts: Array) -> Array
 def noise_error(population: Members, feed: Feed) -> Array:
     """Mean test error over `SIGMAS` of Gaussian noise on the inputs, (member,); NaN for tokens.
 
-    Runs of one seed of the noise get the same, from its stream "input noise", scaled by σ.
+    Runs of one seed of the noise get the same, from its stream "input noise", scaled by σ and the `deviation` of their inputs.
     """
     chosen, sizes = feed.split("train", SCALE_SAMPLE)
     sample, _ = feed.gather(chosen)
     if not sample.is_floating_point():
         return np.full(len(population), np.nan)
-    deviations = [own[:size].flatten().std() for own, size in zip(sample, sizes.tolist(), strict=True)]
+    deviations = [deviation(own[:size]) for own, size in zip(sample, sizes.tolist(), strict=True)]
     scale = torch.stack(deviations).view(-1, *[1] * (sample.dim() - 1))
     indices, counts = feed.split("test")
     noises = [(run.noise_seed, count) for run, count in zip(population.runs, counts.tolist(), strict=True)]
@@ -86,6 +86,11 @@ def noise_error(population: Members, feed: Feed) -> Array:
         start += part.shape[1]
     errors: Tensor = torch.cat(parts, 2).mean(0)
     return mean(errors.double().cpu().numpy(), counts.cpu().numpy())
+
+
+def deviation(sample: Tensor) -> Tensor:
+    """Standard deviation of all numbers of some examples taken together, (): one for all inputs, however their offsets and sizes differ."""
+    return sample.flatten().std()
 
 
 def memorization(population: Members, feed: Feed) -> Array:
