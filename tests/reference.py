@@ -120,9 +120,12 @@ class GivenNoisyRecurrent(nn.Module):
                 getattr(self, f"{n}_l{k}") for n in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
             w_hh = self.weight_dropout(w_hh)
-            ones = x.new_ones(x.shape[1], len(x), self.hidden)
-            factor = self.recurrent_dropout(ones[:1] if self.variational else ones).expand_as(ones)
-            hold_h, hold_c = self.zoneout(ones), self.cell_zoneout(ones)
+            apart = [1] if x.shape[1] == len(x) else []  # no shape that the layer's output has, (batch, time, hidden)
+            ones = x.new_ones(x.shape[1], *apart, len(x), self.hidden)
+            drawn = self.recurrent_dropout(ones[:1] if self.variational else ones).expand_as(ones)
+            factor, hold_h, hold_c = (
+                n.flatten(0, len(apart)) for n in (drawn, self.zoneout(ones), self.cell_zoneout(ones))
+            )
             h = c = x.new_zeros(len(x), self.hidden)
             states = []
             for t in range(x.shape[1]):

@@ -56,6 +56,18 @@ def runs_of(name: str, seeds: tuple[int, ...] = (3, 4)) -> list[Run]:
     return [Run(i, s, setup.replace(model=m)) for i, m in enumerate([model, model.replace(**change)]) for s in seeds]
 
 
+@pytest.mark.parametrize("other", ["input_dropout", "recurrent_dropout", "zoneout", "weight_dropout"])
+@pytest.mark.parametrize("batch_size", [6, 8])
+def test_a_further_dropout_leaves_the_noise_of_the_readout_as_it_is(other: str, batch_size: int) -> None:
+    """Whatever sizes agree: steps and examples, the embedding and the hidden layer. It drops next to nothing."""
+    model = SimpleRNN(hidden=16, embedding=16, readout="every", dropout=0.5)
+    first = []
+    for each in (model, model.replace(**{other: 1e-12})):
+        setup = Setup(task=TEXT, model=each, optimizer=SGD(0.2), batch_size=batch_size, steps=2)
+        first.append(float(curves_of([Run(0, 3, setup)])["loss"].iloc[0]))
+    assert first[0] == pytest.approx(first[1], rel=1e-9)
+
+
 @pytest.mark.parametrize("name", FORMS)
 def test_member_equals_the_textbook_loop_alone_and_among_others(name: str) -> None:
     runs = runs_of(name)

@@ -49,10 +49,13 @@ class NoisyRecurrent(nn.Module):
 
     def _layer(self, x: Tensor, k: int) -> Tensor:
         w_ih, w_hh, *biases = (getattr(self, f"{name}_l{k}") for name in PARAMETERS)
-        every = w_ih.new_ones(x.shape[1], len(x), self.hidden_size)
+        # Noise is known by its shape: where there are as many steps as examples, that of a layer's output has another one.
+        apart = [1] if x.shape[1] == len(x) else []
+        every = w_ih.new_ones(x.shape[1], *apart, len(x), self.hidden_size)
         ones = every[:1] if self.variational else every
         w_hh, factor = self.weight_dropout(w_hh), self.recurrent_dropout(ones)
-        noises = Noises(None if factor is ones else factor, self.zoneout(every), self.cell_zoneout(every))
+        drawn = (None if factor is ones else factor, self.zoneout(every), self.cell_zoneout(every))
+        noises = Noises(*(None if noise is None else noise.flatten(0, len(apart)) for noise in drawn))
         return noisy_recurrence(self.mode, x, (w_ih, w_hh, *biases), noises)
 
 
