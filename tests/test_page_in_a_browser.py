@@ -315,7 +315,8 @@ def test_an_axis_is_logarithmic_or_not(browser: "sync_api.Browser", pages: dict[
         assert page.locator(".panel canvas").first.evaluate("canvas => canvas.toDataURL()") != before
 
 
-LABELS = """canvas => {
+LABELS = """async canvas => {
+  await new Promise(resolve => requestAnimationFrame(() => requestAnimationFrame(resolve))); // drawn after the page is there
   const width = 45 * devicePixelRatio;
   const { data } = canvas.getContext("2d").getImageData(0, 0, width, canvas.height);
   const rows = Array.from({ length: canvas.height }, (_, y) => data.slice(4 * width * y, 4 * width * (y + 1)).some((part) => part > 0));
@@ -331,6 +332,7 @@ def test_an_axis_over_any_number_of_decades_has_numbers_that_can_be_told_apart(
     runs, curves = usual()
     curves = curves.assign(loss=np.geomspace(1.0, largest, 41)[curves["step"].clip(upper=40)])
     with Opened(browser, made(USUAL, tmp_path, runs, curves)) as page:
+        page.wait_for_timeout(500)
         assert 3 <= page.locator(".panel canvas").first.evaluate(LABELS) <= 12
 
 

@@ -102,16 +102,17 @@
     const log = panel.log && runs.some((run) => run[panel.key].some((value) => value > 0));
     const values = runs.map((run) => data.steps.map((_, i) => {
       const value = run[panel.key][i];
-      return value == null || (log && value <= 0) ? null : value;
+      if (value == null || (log && value <= 0)) return null;
+      return log ? Math.log10(value) : value; // uPlot's own log axis has no marks beyond 1e17
     }));
-    const marked = log ? { splits: (u, index, low, high) => marks(low, high), filter: (u, splits) => splits } : {};
+    const marked = log ? { splits: (u, index, low, high) => marks(10 ** low, 10 ** high).map(Math.log10) } : {};
     const axis = { stroke: css("--quiet"), grid: { stroke: css("--line"), width: 1 }, ticks: { stroke: css("--line"), width: 1 }, font: "12px system-ui, sans-serif" };
     const options = {
       width: panel.place.clientWidth || 400, height: HEIGHT, legend: { show: false },
       cursor: { sync: { key: sync.key, setSeries: true }, focus: { prox: 24 }, drag: { x: true, y: false } },
       focus: { alpha: 0.15 },
-      scales: { x: { time: false }, y: { distr: log ? 3 : 1, range: (u, low, high) => (log ? [digit(low ?? 1, Math.floor), digit(high ?? 10, Math.ceil)] : uPlot.rangeNum(low ?? 0, high ?? 1, 0.05, true)) } },
-      axes: [axis, { ...axis, ...marked, size: 64, values: (u, splits) => splits.map((value) => (value == null ? "" : short(value))) }],
+      scales: { x: { time: false }, y: { range: (u, low, high) => (log ? [digit(10 ** (low ?? 0), Math.floor), digit(10 ** (high ?? 1), Math.ceil)].map(Math.log10) : uPlot.rangeNum(low ?? 0, high ?? 1, 0.05, true)) } },
+      axes: [axis, { ...axis, ...marked, size: 64, values: (u, splits) => splits.map((value) => (value == null ? "" : short(log ? 10 ** value : value))) }],
       series: [{}, ...runs.map((run) => ({ label: name(run), stroke: look(run.cell).colour, dash: look(run.cell).dash, width: 1.2, spanGaps: true, points: { show: false } }))],
       hooks: { setScale: [follow], setSeries: [say] },
     };
