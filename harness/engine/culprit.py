@@ -1,6 +1,6 @@
 """Whose error it is: the setting whose code, of a user's own, raised it."""
 
-from collections.abc import Iterator
+import traceback
 from types import FrameType
 
 from harness.clipping import ClippingRule
@@ -21,15 +21,8 @@ def culprit(error: BaseException) -> str:
     """
     if isinstance(error, Misfit):
         return "clipping"
-    return next(filter(None, map(_path_of, _frames(error))), "")
-
-
-def _frames(error: BaseException) -> Iterator[FrameType]:
-    """Where an error passed, outermost first."""
-    at = error.__traceback__
-    while at is not None:
-        yield at.tb_frame
-        at = at.tb_next
+    outermost_first = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return next(filter(None, map(_path_of, outermost_first)), "")
 
 
 def _path_of(frame: FrameType) -> str:

@@ -12,7 +12,8 @@ from harness.engine.obstacles import Unbatchable
 from harness.engine.scheduled import per_member
 from harness.engine.setup import Setup
 from harness.settings import Component
-from harness.settings.modules import owner_of
+from harness.settings.modules import class_with, owner_of
+from harness.tasks.task import Task
 
 C = TypeVar("C", bound=Component)
 
@@ -31,6 +32,11 @@ def is_own(component: Component) -> bool:
 def own_names(setup: Setup) -> list[str]:
     """The names of a setup's clipping rule and optimizer, of those that are a user's."""
     return [type(part).__name__ for part in (setup.clipping, setup.optimizer) if is_own(part)]
+
+
+def own_scores(task: Task) -> list[str]:
+    """Which of a task's `losses` and `errors` are a user's."""
+    return [name for name in ("losses", "errors") if owner_of(class_with(name, type(task))) != "harness"]
 
 
 def for_all(components: Sequence[C]) -> C:

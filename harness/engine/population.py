@@ -29,7 +29,7 @@ from harness.engine.member_float import own_levels, put_levels
 from harness.engine.members import Members, Score
 from harness.engine.module_state import NotStorable, load_module_state
 from harness.engine.obstacles import DRAWS, FORWARD, Unbatchable, batching
-from harness.engine.own_components import own_names
+from harness.engine.own_components import own_names, own_scores
 from harness.engine.plain_member import PlainMember
 from harness.engine.precision import module_placed
 from harness.engine.runs import Run, build
@@ -37,7 +37,6 @@ from harness.engine.stackable import aliased, check_stackable
 from harness.engine.stacking import stack_others, stack_parameters
 from harness.engine.tensor_places import TensorPlaces, named_tensors
 from harness.settings.metrics import DETAIL
-from harness.settings.modules import owner_of
 from harness.settings.randomness import global_generators, global_states
 from harness.tasks.task import Data, Task
 
@@ -299,5 +298,5 @@ def _trained(module: nn.Module) -> list[tuple[str, bool]]:
 
 def _scoring(task: Task) -> str:
     """What scores outputs, in words: what a user's task has for that; else the forward pass, whose outputs they are."""
-    own = [f"`{name}`" for name in ("losses", "errors") if owner_of(getattr(type(task), name)) != "harness"]
-    return f"{' or '.join(own)} of {type(task).__name__}" if own else FORWARD
+    own = " or ".join(f"`{name}`" for name in own_scores(task))
+    return f"{own} of {type(task).__name__}" if own else FORWARD

@@ -89,11 +89,15 @@ class Update:
         if self._optimizer.decoupled is not None:
             self._decay = self._decay_of(rates.pop("weight_decay"), rates["lr"])
         with unread(self._optimizer, len(self._step)):
-            coefficients = [
-                coefficients_of(self._optimizer, self._step[rows].double(), of_rows(rates, rows))
-                for rows in (each_by_itself(len(self._step)) if apart else [slice(None)])
-            ]
-        self._coefficients = cast(joined(coefficients) if apart else coefficients[0], self._population.dtype)
+            steps = self._step.double()
+            if apart:
+                each = each_by_itself(len(steps))
+                coefficients = joined(
+                    [coefficients_of(self._optimizer, steps[one], of_rows(rates, one)) for one in each]
+                )
+            else:
+                coefficients = coefficients_of(self._optimizer, steps, rates)
+        self._coefficients = cast(coefficients, self._population.dtype)
 
     def _decay_of(self, weight_decay: Tensor | None, lr: Tensor | None) -> Tensor | None:
         """λ, to be added times the parameters to the gradient; of a decoupled one 1 − lr·λ, a factor of the parameters."""

@@ -7,7 +7,7 @@ from harness.inference.evidence import MOST_MISSING, none_measured
 from harness.inference.plan import Plan
 from harness.inference.reading import Word
 from harness.inference.verdict import Verdict
-from harness.settings.show import counted, given
+from harness.settings.show import capital, counted, given
 from harness.study import Exact
 
 
@@ -35,8 +35,7 @@ def judge_exact(claim: Exact, runs: pd.DataFrame, plan: Plan) -> Verdict:
         )  # fmt: skip
 
     if not len(values):
-        said = none_measured(claim.metric, there)
-        return verdict("inconclusive", f"{said[0].upper()}{said[1:]}.")
+        return verdict("inconclusive", f"{capital(none_measured(claim.metric, there))}.")
     wrong = int((values != claim.equals).sum())
     if wrong:
         deviation = np.abs(values - claim.equals).max()

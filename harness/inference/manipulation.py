@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.plan import Plan
-from harness.inference.range_ends import end_reached, ends_of
+from harness.inference.range_ends import best_values, end_reached, ends_of
 from harness.inference.resolution import is_of_rates_tried
 from harness.inference.samples import Arm, Sample
 from harness.settings import Component
@@ -191,11 +191,8 @@ def _at_an_end(
     if len(set(tried)) < FEWEST_TRIED:
         return ""
     confirm = runs[runs["phase"] == "confirm"]
-    best = confirm[path].where(
-        ~confirm["status"].isin(["diverged", "failed"])
-    )  # of rates that all diverged none is the best
     for arm in (arm for sample in samples for arm in sample.arms):
-        chosen = best[at(confirm, arm.levels)].tolist()
+        chosen = best_values(confirm[at(confirm, arm.levels)], path)
         if (end := end_reached(chosen, tried)) is not None:
             ends = ends_of(tried)
             others = sum(chosen.count(value) for other, value in ends.items() if other != end)

@@ -15,6 +15,10 @@ AT_AN_END = 0.5
 """Share of a cell's choices at the ends of what was tried, both together, from which on the range is said to be too narrow."""
 
 
+LOST = ("diverged", "failed")
+"""Ends of runs that say nothing of a value but that it is not the best."""
+
+
 def end_reached(choices: Sequence[float], tried: Collection[float]) -> End | None:
     """At which end of what was tried the best value of a cell lies, that of more seeds; None where it lies inside.
 
@@ -53,6 +57,16 @@ def next_values(study: Study, values: Collection[float], choices: Sequence[Seque
     return found
 
 
+def best_values(runs: pd.DataFrame, path: str) -> list[float]:
+    """What the seeds that chose these runs found best, NaN where the run did not train: of values that all failed none is the best.
+
+    Args:
+        runs: of the confirm phase.
+        path: of what is tuned.
+    """
+    return runs[path].where(~runs["status"].isin(LOST)).tolist()
+
+
 def values_tried(study: Study, runs: pd.DataFrame, path: str) -> list[float]:
     """The different values of what is tuned in a table of runs, failed ones included."""
     inside = runs if study.tunes_within() else runs[runs["phase"] == "tune"]
@@ -78,7 +92,7 @@ def choices(study: Study, runs: pd.DataFrame, path: str) -> Iterator[tuple[Level
 def _trained(study: Study, runs: pd.DataFrame) -> "pd.Series[bool]":
     """Which runs have an objective that says something: neither diverged nor failed."""
     objectives = runs[list(study.objectives())].astype(float).replace([np.inf, -np.inf], np.nan)
-    return objectives.notna().all(axis=1) & ~runs["status"].isin(["diverged", "failed"])
+    return objectives.notna().all(axis=1) & ~runs["status"].isin(LOST)
 
 
 def how_wide(study: Study, runs: pd.DataFrame) -> Iterator[str]:

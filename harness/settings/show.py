@@ -108,6 +108,15 @@ def digits(value: float) -> str:
     return sign + ("∞" if math.isinf(size) else f"{size:,.0f}" if whole else f"{size:.3g}")
 
 
+def capital(text: str) -> str:
+    """A text that begins a sentence; "" stays "".
+
+    >>> capital("no run"), capital("")
+    ('No run', '')
+    """
+    return text[:1].upper() + text[1:]
+
+
 def given(value: float, most: int = 6) -> str:
     """A number as a user gave it, in so many digits at most, with a true minus.
 

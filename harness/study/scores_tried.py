@@ -10,12 +10,12 @@ from torch.utils._pytree import tree_leaves, tree_map
 from harness.engine.evaluation import at_once
 from harness.engine.final_metrics import batch_sizes
 from harness.engine.left_alone import same_numbers
+from harness.engine.own_components import own_scores
 from harness.engine.plain_member import PlainMember
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.settings import Note, Problem, first_line, show
 from harness.settings.machine import one_thread
-from harness.settings.modules import class_with, owner_of
 from harness.settings.randomness import global_generators, stream_seed
 from harness.tasks.task import Data, Task
 from harness.tasks.usable import MOST_SHOWN, SPLITS
@@ -34,7 +34,7 @@ def score_problem(task: Task, output: Any, y: Tensor, examples: Tensor, *, train
         examples: int64 indices of the data, (batch,), to be named.
         train: whether it is trained on, by its losses alone; else it is evaluated, without a gradient.
     """
-    for name in _own_scores(task):
+    for name in own_scores(task):
         if name == "losses" or not train:
             with torch.set_grad_enabled(train):
                 if wrong := _problem(name, task, output, y, examples):
@@ -52,7 +52,7 @@ def scores_tried(setup: Setup, data: Data) -> list[Problem]:
         data: of its task.
     """
     task, run = setup.task, Run(0, 0, setup)
-    if not _own_scores(task):
+    if not own_scores(task):
         return []
     all_examples = torch.cat([getattr(data, split) for split in SPLITS])
     examples = all_examples[unlike(data.y[all_examples])]
@@ -87,11 +87,6 @@ def unlike(y: Tensor) -> Tensor:
             _, first = np.unique(kind.double().numpy(), return_index=True)
             found = np.union1d(found, first[np.linspace(0, len(first) - 1, min(MOST, len(first))).astype(int)])
     return torch.from_numpy(found)
-
-
-def _own_scores(task: Task) -> list[str]:
-    """Which of `losses` and `errors` are a user's."""
-    return [name for name in ("losses", "errors") if owner_of(class_with(name, type(task))) != "harness"]
 
 
 def _problem(name: str, task: Task, output: Any, y: Tensor, examples: Tensor) -> str:
@@ -155,7 +150,7 @@ def _mixed(task: Task, output: Any, y: Tensor) -> str:
     """That a score of an example depends on the others of its batch; "" where it does not, or nobody knows, as where it is random."""
     if not isinstance(output, Tensor) or output.shape[:1] != y.shape[:1]:
         return ""
-    for name in _own_scores(task):
+    for name in own_scores(task):
         score = getattr(task, name)
         try:
             together, again, alone = (float(score(output[:n].clone(), y[:n].clone())[0]) for n in (len(y), len(y), 1))

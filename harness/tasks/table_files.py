@@ -154,18 +154,8 @@ def _unnamed(names: list[str]) -> list[str]:
 
 
 TOTALS = (
-    "total",
-    "totals",
-    "grand total",
-    "subtotal",
-    "sum",
-    "average",
-    "mean",
-    "gesamt",
-    "summe",
-    "insgesamt",
-    "mittelwert",
-)
+    "total", "totals", "grand total", "subtotal", "sum", "average", "mean", "gesamt", "summe", "insgesamt", "mittelwert",
+)  # fmt: skip
 """Words in the last row that say that it is of the rows before it, in small letters."""
 
 

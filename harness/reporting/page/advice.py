@@ -19,7 +19,7 @@ from harness.inference.description import described
 from harness.inference.intervals.median import median_bounds
 from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.intervals.robust import median
-from harness.inference.range_ends import end_reached, ends_of
+from harness.inference.range_ends import best_values, end_reached, ends_of
 from harness.inference.samples import BAD
 from harness.inference.selection import cells, rivals
 from harness.inference.verdict import Verdict
@@ -285,10 +285,7 @@ def _median(values: "pd.Series[float]") -> str:
 def _caveats(study: Study, runs: pd.DataFrame, best: _Cell) -> Iterator[str]:
     """What may lie beyond what was tried."""
     for path in study.tunes():
-        trained = ~best.runs["status"].isin(["diverged", "failed"])
-        if end := end_reached(
-            best.runs[path].where(trained).tolist(), runs.loc[runs["status"] != "failed", path].tolist()
-        ):
+        if end := end_reached(best_values(best.runs, path), runs.loc[runs["status"] != "failed", path].tolist()):
             yield f"{path} lies at the {end} end of what was tried: beyond it may be better."
     for path, level in best.levels.items():
         numbers = [float(stored(other)) for other in study.sweeps()[path].levels if is_number(other)]

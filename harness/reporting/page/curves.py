@@ -15,16 +15,17 @@ from harness.settings.levels import at, in_words
 from harness.settings.show import counted
 from harness.study import Study
 
+CLIPPED_OVER = 10
+"""Points up to each over which the share of steps clipped is a mean: a single step is clipped or not."""
+
 QUANTITIES = {
     "loss": "Loss of training batches", "validation_loss": "Validation loss", "grad_norm": "Gradient norm before clipping",
-    "clipped": "Share of steps clipped (mean of 10 points)",
+    "clipped": f"Share of steps clipped (mean of {CLIPPED_OVER} points)",
 }  # fmt: skip
 """Columns of the curves that are shown, and their titles."""
 
 MOST_RUNS = 400
 POINTS = 100
-CLIPPED_OVER = 10
-"""Points up to each over which the share of steps clipped is a mean: a single step is clipped or not."""
 DIGITS = 4
 SHOWN_AT_FIRST = 4
 """Cells that are drawn before a reader chooses."""

@@ -8,7 +8,7 @@ from harness.inference.verdict import Verdict
 from harness.reporting.page.calibration import how_often_false
 from harness.reporting.page.words import mark
 from harness.settings.levels import label
-from harness.settings.show import counted
+from harness.settings.show import capital, counted
 from harness.study import Study
 from harness.study.scope import budget, scope, setups
 
@@ -69,7 +69,7 @@ def _claims(verdicts: Sequence[Verdict]) -> Iterator[str]:
     found = {one.estimand for verdict in verdicts for one in (verdict, verdict.was) if one is not None}
     more = " or ".join(words for estimand, words in MORE_OFTEN.items() if estimand in found)
     but = f"; those on {more} may err more often, see below" if more else ""
-    yield f"{text[0].upper()}{text[1:]}; 5 % for a false verdict among {among}{but}."
+    yield f"{capital(text)}; 5 % for a false verdict among {among}{but}."
 
 
 def still_improving(study: Study, runs: pd.DataFrame) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from harness.inference.verdict import Verdict
 from harness.reporting.page.level_names import LONGEST, brief, told_apart
 from harness.settings import Sweep
 from harness.settings.levels import in_words, label
-from harness.settings.show import counted, digits, given
+from harness.settings.show import capital, counted, digits, given
 
 NO_SWEEPS: Mapping[str, Sweep] = MappingProxyType({})
 
@@ -87,7 +87,7 @@ def on_record(verdict: Verdict) -> str:
     if verdict.registered_at is not None:
         day, _, time = verdict.registered_at.partition("T")
         said = said.replace("registered", f"registered on {day} at {time[:5]} UTC", 1)
-    return f"{said[0].upper()}{said[1:]}." if said else ""
+    return f"{capital(said)}." if said else ""
 
 
 def incompleteness(n_runs: int, expected_runs: int) -> str:

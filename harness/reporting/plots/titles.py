@@ -9,7 +9,7 @@ from harness.reporting.page.level_names import told_apart
 from harness.reporting.page.words import bracketed, number
 from harness.reporting.plots.texts import metric_words
 from harness.settings.metrics import METRICS
-from harness.settings.show import counted
+from harness.settings.show import capital, counted
 
 
 def trend(points: pd.DataFrame) -> str:
@@ -23,10 +23,10 @@ def trend(points: pd.DataFrame) -> str:
     name = metric_words(metric)
     if len(points) == 1:
         row = points.iloc[0]
-        return f"{_upper(name)} is {_value(row)} (n = {row['n']})."
+        return f"{capital(name)} is {_value(row)} (n = {row['n']})."
     direction, best = _direction(points, name), _best(points, metric)
     said = [part for part in (direction or (best and f"{name} is"), best) if part]
-    return f"{_upper(('; ' if direction else ' ').join(said))}." if said else ""
+    return f"{capital(('; ' if direction else ' ').join(said))}." if said else ""
 
 
 def _direction(points: pd.DataFrame, name: str) -> str:
@@ -130,7 +130,3 @@ def least_and_most(table: pd.DataFrame, column: str) -> tuple["pd.Series[Any]", 
 
 def _value(row: "pd.Series[float]") -> str:
     return bracketed(row["estimate"], row["low"], row["high"]) if row["low"] < row["high"] else number(row["estimate"])
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
