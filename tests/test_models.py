@@ -58,9 +58,12 @@ def runs_of(name: str, seeds: tuple[int, ...] = (3, 4)) -> list[Run]:
 
 @pytest.mark.parametrize("other", ["input_dropout", "recurrent_dropout", "zoneout", "weight_dropout"])
 @pytest.mark.parametrize("batch_size", [6, 8])
-def test_a_further_dropout_leaves_the_noise_of_the_readout_as_it_is(other: str, batch_size: int) -> None:
+@pytest.mark.parametrize("variational", [False, True])
+def test_a_further_dropout_leaves_the_noise_of_the_readout_as_it_is(
+    other: str, batch_size: int, variational: bool
+) -> None:
     """Whatever sizes agree: steps and examples, the embedding and the hidden layer. It drops next to nothing."""
-    model = SimpleRNN(hidden=16, embedding=16, readout="every", dropout=0.5)
+    model = SimpleRNN(hidden=16, embedding=16, readout="every", dropout=0.5, variational=variational)
     first = []
     for each in (model, model.replace(**{other: 1e-12})):
         setup = Setup(task=TEXT, model=each, optimizer=SGD(0.2), batch_size=batch_size, steps=2)

@@ -62,8 +62,8 @@ class Variational(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
-        """`x` (batch, time, feature)."""
-        mask: Tensor = self.dropout(x.new_ones(len(x), 1, x.shape[-1]))
+        """`x` (batch, time, …, feature)."""
+        mask: Tensor = self.dropout(x.new_ones(len(x), 1, *x.shape[2:]))
         return x * mask
 
 

@@ -76,7 +76,8 @@ class SimpleRNN(nn.Module):
             return Variational(layer) if variational and sequence else layer
 
         self.embedding = None if embedding is None else nn.Embedding(inputs, embedding)
-        self.input_dropout, self.drops_inputs = dropped(input_dropout), bool(input_dropout)
+        self.input_dropout = dropped(input_dropout) if input_dropout else None
+        self.inputs_like_states = (embedding or inputs) == hidden
         options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
         rnn: nn.RNNBase = CELLS[cell](embedding or inputs, hidden, layers, batch_first=True, **options)
         *between, last = by_layer(dropout, layers, "recurrent layers")
@@ -114,9 +115,10 @@ class SimpleRNN(nn.Module):
             if not tokens:
                 raise ValueError("embedding is for tokens; leave it out for inputs that are numbers")
             x = self.embedding(x)
-        if tokens and self.embedding is None:
-            if self.drops_inputs:
+        if self.input_dropout is not None:
+            if tokens and self.embedding is None:
                 raise ValueError("input_dropout of tokens needs an embedding, e.g. embedding=64")
-            return x
-        vectors: Tensor = self.input_dropout(x)  # of p = 0 too: noise is known by its shape and its order
-        return vectors
+            # Noise is known by its shape: where inputs have that of the states, their noise has another one.
+            apart = self.inputs_like_states
+            x = self.input_dropout(x.unsqueeze(2)).squeeze(2) if apart else self.input_dropout(x)
+        return x
