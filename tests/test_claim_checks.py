@@ -2,12 +2,13 @@
 
 import math
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, ttest_1samp, wilcoxon
 from small_net import Net, X, Y
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -28,14 +29,15 @@ from harness import (
 from harness.clipping import GlobalNorm
 from harness.inference.evidence import Evidence
 from harness.inference.plan import Plan
+from harness.inference.power import decisive_pairs
 from harness.inference.prospects import prospects
 from harness.inference.reading import read_all
-from harness.models import SimpleRNN
+from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD
 from harness.reporting.page_tables import meanings
 from harness.settings.metrics import METRICS
 from harness.study.statement import ESTIMANDS
-from harness.tasks import AddingProblem, Tensors
+from harness.tasks import AddingProblem, Images, Tensors
 
 INF = float("inf")
 D, C = "model.dropout", "clipping.max_norm"
@@ -443,10 +445,29 @@ def test_what_each_step_or_cell_must_show_is_found_in_all_of_them_with_that_powe
     assert "beyond δ in each of 4 steps in each of 2 cells" in prospects(made.claims, Plan.of(made))[0]
     assert "beyond δ in each of 2 cells" in prospect_of(trend(across="each"), 20)
     assert "as many below δ in each of 2 cells at level" in prospect_of(equal(across="each"), 20)
-    mean = prospect_of(equal(across="each", metric="test_error", estimand="mean"), 20)
-    assert re.fullmatch(
-        r"needs a standard deviation of Δ between seeds below about [\d.]+ δ in each of 2 cells at level 95.0%", mean
+
+
+@pytest.mark.parametrize(
+    ("estimand", "metric", "p"),
+    [
+        ("mean", "test_error", lambda x, alternative: ttest_1samp(x, 0.0, axis=-1, alternative=alternative).pvalue),
+        ("hodges_lehmann", "test_loss", lambda x, alternative: wilcoxon(x, axis=-1, alternative=alternative).pvalue),
+    ],
+)
+@pytest.mark.parametrize("cells", [1, 2])
+def test_arms_that_are_alike_are_found_to_be_so_with_that_power(
+    estimand: str, metric: str, p: Callable[[np.ndarray, str], np.ndarray], cells: int
+):
+    alike = equal(metric=metric, estimand=estimand, **({"across": "each"} if cells == 2 else {}))
+    each = " in each of 2 cells" if cells == 2 else ""
+    found = re.fullmatch(
+        rf"at level 95.0% finds arms that are alike to be so{each} with 80 % power, if the standard deviation of Δ between seeds is "
+        r"below ([\d.]+) δ",
+        prospect_of(alike, 20),
     )
+    draws = np.random.default_rng(0).normal(0, float(found[1]), (2000, cells, 20))
+    inside = (p(draws + 1, "greater") < 0.025) & (p(draws - 1, "less") < 0.025)
+    assert 0.78 < inside.all(axis=1).mean() < 0.83
 
 
 def test_of_rates_it_is_said_when_a_difference_is_found_with_that_power():
@@ -473,6 +494,16 @@ def test_what_others_decide_first_makes_a_claim_possible():
         == [f"{first}, or once others are decided, at level 95.0% at best"] * 6
     )
     assert prospects(alone.claims, Plan.of(alone)) == [first] * 7
+
+
+def test_a_claim_that_can_only_be_refuted_leaves_its_share_to_the_others():
+    """7 seeds support a difference of rates beyond .1 at level 95 %, not at 97.5 %; they refute, at that, one beyond .6 that none supports."""
+    assert (decisive_pairs(7, 0.1, 0.05), decisive_pairs(7, 0.1, 0.025), decisive_pairs(7, 0.6, 0.05)) == (6, None, None)
+    rates = [claim(title=f"{delta}", metric="diverged", smallest_effect=delta) for delta in (0.1, 0.6)]
+    both = study(*rates, seeds=7, clipping=GlobalNorm(1.0))
+    possible, impossible = prospects(both.claims, Plan.of(both))
+    assert possible.endswith(", or once others are decided, at level 95.0% at best")
+    assert impossible.startswith("no verdict “supported” is possible") and "once others" not in impossible
 
 
 def test_a_trend_over_a_factor_with_one_level():
@@ -522,6 +553,16 @@ def test_planned_looks_say_how_many_seeds():
 def test_looks_that_cannot_be_planned(looks: object, seeds: int | None, said: str):
     found = problems(claim(), looks=looks, **({} if seeds is None else {"seeds": seeds}))
     assert len(found) == 1 and found[0].startswith(said), found
+
+
+def test_a_metric_that_each_further_seed_changes_is_judged_once():
+    said = "claims[0].metric: compares seeds with each other: a further look would change what the looks before it rest on"
+    model = DropoutNet(hidden=(8,), dropout=Sweep(0.0, 0.5))
+    settings = {"metrics": Diagnostics("standard"), "task": Images(train_size=200), "model": model}
+    (found,) = problems(claim(metric="churn"), looks=(10, 20), **settings)
+    assert found.startswith(said)
+    assert study(claim(metric="churn"), looks=(20,), **settings).planned_looks() == [20]
+    assert study(claim(metric="brier"), looks=(10, 20), **settings).planned_looks() == [10, 20]
 
 
 def test_looks_change_no_number():

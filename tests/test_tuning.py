@@ -224,6 +224,14 @@ def test_both_arms_are_compared_at_each_shared_value() -> None:
     assert found["optimizer.lr"].tolist() == [0.01, 0.1, 1.0] and set(found["n"]) == {2}
 
 
+def test_at_a_shared_value_it_is_said_of_how_many_seeds_where_not_of_all() -> None:
+    runs = grid(TWO)
+    failed = (runs["seed"] == 1) & (runs["optimizer.lr"] == 0.1)
+    runs.loc[failed, "status"] = "failed"
+    (row,) = at_shared_values(make(), selected(make(), runs)).rows
+    assert row[2] == "2" and [" (n 1)" in text for text in row[3:]] == [False, True, False]
+
+
 def test_two_claims_of_one_title_have_a_row_each() -> None:
     contrary = CLAIM.replace(treatment=CLAIM.baseline, baseline=CLAIM.treatment)
     study = make(claims=[CLAIM, contrary])

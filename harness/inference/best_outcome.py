@@ -1,11 +1,11 @@
-"""What favours a claim most: the largest Δ that its metric allows, and the outcome of some seeds by which it is supported if any is."""
+"""What favours a claim most, or least: the largest Δ that its metric allows, and the outcomes of some seeds by which it is decided if any does."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from harness.inference.estimates import estimate
-from harness.inference.reading import read_all
+from harness.inference.reading import Word, read_all
 from harness.inference.samples import Sample
 from harness.settings import Sweep
 from harness.settings.metrics import BOUNDED, ERROR, METRICS, Metric
@@ -30,25 +30,30 @@ def _ends(metric: Metric) -> tuple[float, float]:
     return (0.0, 1.0) if metric.unit.startswith("share") else BOUNDED.get(metric.unit, (-np.inf, np.inf))
 
 
-def may_be_supported(claim: Estimated, sweeps: Mapping[str, Sweep], cells: int, n: int, alpha: float) -> bool:
-    """Whether the outcome of n seeds that favours a claim on rates most supports it at level 1 − α, by the interval that judges it.
+def may_be(verdict: Word, claim: Estimated, sweeps: Mapping[str, Sweep], cells: int, n: int, alpha: float) -> bool:
+    """Whether a claim on rates has a verdict at level 1 − α when n seeds come out as favours that most, by the interval that judges it.
 
     Args:
+        verdict: supported, or refuted.
         claim: that counts runs.
         sweeps: the swept factors.
         cells: that it averages over.
         n: seeds.
         alpha: 1 − the confidence level.
     """
-    alike = claim.decides_by == "inside"
-    each = [_best_sample(contrast, alike, cells, n) for contrast in claim.contrasts(sweeps)]
+    supported = verdict == "supported"
+    if claim.decides_by == "inside":
+        ends = (0.0, 0.0) if supported else (0.0, 1.0)
+    else:
+        ends = (0.0, 1.0) if supported else (1.0, 0.0)
+    each = [_sample(contrast, ends, cells, n) for contrast in claim.contrasts(sweeps)]
     bounds = [estimate(claim, sample).bounds for sample in each]
-    return read_all(bounds, claim.smallest_effect, claim.decides_by, alpha) == "supported"
+    return read_all(bounds, claim.smallest_effect, claim.decides_by, alpha) == verdict
 
 
-def _best_sample(contrast: Contrast, alike: bool, cells: int, n: int) -> Sample:
-    """All runs of an arm have what the claim is about, or none, whichever favours it more; none has where arms shall be `alike`."""
-    terms = np.broadcast_to(_best_terms(contrast, 0.0, 0.0 if alike else 1.0), (n, cells, len(contrast.parts)))
+def _sample(contrast: Contrast, ends: tuple[float, float], cells: int, n: int) -> Sample:
+    """All runs of an arm have the first of two values, or the second, where more favours the contrast: what the claim is about, or not."""
+    terms = np.broadcast_to(_best_terms(contrast, *ends), (n, cells, len(contrast.parts)))
     return Sample(
         contrast.name, contrast.parts, [], list(range(n)), [""] * cells, terms, np.zeros((n, cells)), np.zeros(n, bool),
         n_missing=0, n_copies=0, n_cells_left_out=0,

@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
-from harness.inference.best_outcome import largest, may_be_supported
+from harness.inference.best_outcome import largest, may_be
 from harness.inference.intervals.group_sequential import nominal_levels
 from harness.inference.intervals.median import decisive_count
 from harness.inference.intervals.rates import clopper_pearson_bounds
@@ -52,9 +52,18 @@ def prospects(claims: Sequence[AnyClaim], plan: Plan, *, others: int = 0) -> lis
 def _decidable(claims: Sequence[Estimated], plan: Plan, alpha: Callable[[int], float]) -> int:
     """How many claims Holm's procedure can decide before it comes to the last of these: each makes it easier for the others."""
     decided = 0
-    while (found := sum(_impossible(claim, plan, alpha(decided)) == "" for claim in claims)) > decided:
+    while (found := sum(_may_be_decided(claim, plan, alpha(decided)) for claim in claims)) > decided:
         decided = found
     return min(decided, max(len(claims) - 1, 0))
+
+
+def _may_be_decided(claim: Estimated, plan: Plan, alpha: float) -> bool:
+    """Whether any outcome of the planned seeds supports or refutes it at level 1 − α."""
+    n = plan.looks[-1]
+    if not claim.counts_runs():
+        return math.isfinite(_effect(claim.estimated(), n, alpha))
+    cells = _averaged(claim, plan)
+    return any(may_be(word, claim, plan.sweeps, cells, n, alpha) for word in ("supported", "refuted"))
 
 
 def _prospect(claim: Estimated, plan: Plan, first: float, last: float) -> str:
@@ -65,10 +74,9 @@ def _prospect(claim: Estimated, plan: Plan, first: float, last: float) -> str:
     n = plan.looks[-1]
     if claim.counts_runs():
         return _of_rates(claim, plan, n, first)
-    where = _in_each(claim, plan)
+    where, kind, tests = _in_each(claim, plan), claim.estimated(), _tests(claim, plan)
     if isinstance(claim, Equivalence):
-        return _of_equivalence(claim, n, first, where)
-    kind, tests = claim.estimated(), _tests(claim, plan)
+        return _of_equivalence(kind, n, first, tests, where)
     effect = _effect(kind, n, first, tests)
     count = decisive_count(n, first) if kind == "median" else None
     needs = (
@@ -122,9 +130,10 @@ def _impossible(claim: Estimated, plan: Plan, alpha: float) -> str:
             else f"no verdict {seeds}: {fewest_seeds(kind, alpha)} at least"
         )
 
+    cells = _averaged(claim, plan)
+
     def enough(n: int) -> bool:
-        cells = _cells(claim, plan) if claim.across == "average" else 1
-        return may_be_supported(claim, plan.sweeps, cells, n, alpha)
+        return may_be("supported", claim, plan.sweeps, cells, n, alpha)
 
     return "" if enough(n) else f"no verdict “supported” {seeds}: {_fewest(enough, n)}"
 
@@ -136,12 +145,16 @@ def _fewest(enough: Callable[[int], bool], n: int) -> str:
     return f"{bisect_left(range(MOST_RECKONED), True, lo=n, key=enough)} at least"
 
 
-def _of_equivalence(claim: Equivalence, n: int, alpha: float, where: str) -> str:
-    if claim.estimated() == "median":
+def _of_equivalence(kind: str, n: int, alpha: float, tests: int, where: str) -> str:
+    """What each of its tests needs, of both ends of an interval."""
+    if kind == "median":
         count = decisive_count(n, alpha) or n
         return f"needs {count} of {n} seeds above −δ and as many below δ{where} at level {level_text(1 - alpha)}%"
-    within = 1 / _effect("mean", n, alpha)
-    return f"needs a standard deviation of Δ between seeds below about {within:.2g} δ{where} at level {level_text(1 - alpha)}%"
+    within = 1 / _effect(kind, n, alpha, 2 * tests)
+    return (
+        f"at level {level_text(1 - alpha)}% finds arms that are alike to be so{where} with 80 % power, if the standard deviation of Δ "
+        f"between seeds is below {digits(within)} δ"
+    )
 
 
 def _of_rates(claim: Estimated, plan: Plan, n: int, alpha: float) -> str:
@@ -174,6 +187,11 @@ def _of_one_rate(claim: Threshold, plan: Plan, n: int, alpha: float) -> str:
         return f"what {counted(n, 'seed')} can find of a rate over several cells is not reckoned beforehand"
     least = next(count for count in range(n + 1) if reached(count))
     return f"needs {least} of {counted(n, 'run')} {'with' if higher else 'without'} what it is about{' in each cell' if claim.across == 'each' else ''} at level {level_text(1 - alpha)}%"
+
+
+def _averaged(claim: Estimated, plan: Plan) -> int:
+    """Over how many cells a number of a seed is averaged."""
+    return _cells(claim, plan) if claim.across == "average" else 1
 
 
 def _cells(claim: Estimated, plan: Plan) -> int:

@@ -110,7 +110,7 @@ def _unfinished(study: Study, runs: pd.DataFrame) -> Iterator[str]:
 
 
 def at_shared_values(study: Study, runs: pd.DataFrame) -> Table:
-    """A row per claim, a column per value tried: Δ with both arms at this value; empty where arms share none."""
+    """A row per claim, a column per value tried: Δ with both arms at this value, and of how many seeds where not of all n; empty where arms share none."""
     found = shared_points(study, runs, study.claims)
     if found.empty:
         return Table([], [])
@@ -123,9 +123,12 @@ def at_shared_values(study: Study, runs: pd.DataFrame) -> Table:
     ]
     rows = []
     for (_, claim, metric), of_claim in found.groupby(["number", "claim", "metric"], sort=False):
-        by_point = {tuple(row[path] for path in paths): row for row in of_claim.to_dict("records")}
-        differences = [_difference(by_point[c]["difference"]) if c in by_point else "–" for c in columns]
-        rows.append([str(claim), str(metric), str(of_claim["n"].max()), *differences])
+        n = of_claim["n"].max()
+        texts = {
+            tuple(row[path] for path in paths): _difference(row["difference"]) + (f" (n {row['n']})" if row["n"] < n else "")
+            for row in of_claim.to_dict("records")
+        }
+        rows.append([str(claim), str(metric), str(n), *(texts.get(column, "–") for column in columns)])
     return Table(["claim", "metric", "n", *heads], rows)
 
 

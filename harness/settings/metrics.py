@@ -49,7 +49,8 @@ class Metric:
         group: which part of the question it speaks to.
         tunable: measured on training and validation data alone, so that tuning may use it.
         level: from which level of `Diagnostics` on runs have it.
-        across_runs: it compares the runs of a cell, so that none of them has it by itself.
+        across_runs: it compares runs of a cell, so that none of them has it by itself: those of one `seed`, or those of all
+            `seeds`, so that each further seed changes it.
         needs: a factor, and the value of it at which the metric is not measured.
         not_across: what factors are about between whose levels the metric says nothing: it is relative to something that
             these change, too.
@@ -66,7 +67,7 @@ class Metric:
     group: Literal["generalization", "stability", "check"]
     tunable: bool = False
     level: Literal["light", "standard", "full"] = "light"
-    across_runs: bool = False
+    across_runs: Literal["seed", "seeds", None] = None
     needs: tuple[str, object] | None = None
     not_across: Literal["dropout", None] = None
     of_classes: Literal["losses", "errors", None] = None
@@ -257,11 +258,11 @@ METRICS: dict[str, Metric] = {
     ),
     "largest_lr": Metric(
         "largest learning rate tried at which the seed's run ends better than guessing, 0 where there is none; the largest tried "
-        "stands for all above it", "learning rate", "higher", "stability", across_runs=True, of_diverged=True,
+        "stands for all above it", "learning rate", "higher", "stability", across_runs="seed", of_diverged=True,
     ),
     "lr_sensitivity": Metric(
         "mean over the learning rates tried of min(validation loss, loss of guessing), less the least of them (Wortsman et al. 2023); "
-        "missing where no rate tried trains", "loss", "lower", "stability", across_runs=True,
+        "missing where no rate tried trains", "loss", "lower", "stability", across_runs="seed",
     ),
     "train_noise": Metric(
         "largest change of an output between two draws of dropout, train mode", "output", None, "check"
@@ -290,7 +291,7 @@ METRICS: dict[str, Metric] = {
         "share of test points that two seeds with the same settings predict differently: they differ in initial weights, order of "
         "batches, dropout noise and, but for resample=\"none\", in training examples, or in what the study's `differ` names "
         "alone; of a run, its jackknife value; missing where a task has `errors` of its own, by which outputs may be anything",
-        "share of points", "lower", "generalization", level="standard", across_runs=True, of_classes="errors",
+        "share of points", "lower", "generalization", level="standard", across_runs="seeds", of_classes="errors",
     ),
     "recurrent_radius": Metric(
         "spectral radius of the recurrent matrix at the end", "factor per step", None, "stability", level="standard"

@@ -198,6 +198,7 @@ def _statement_problems(study: Experiment, claim: Statement, broken: set[str], o
     """
     wrong = {path.split(".")[1] for path in own} | (set(claim.kinds()) - set(claim.values()))
     measured, shipped = _measured(study), metrics.shipped()
+    looks = "looks" not in broken and len(study.looks) > 1
     for field, name in claim.measured().items() if not wrong & {"metric", "unless"} else ():
         if name not in shipped | measured:
             if measured:  # else the study's own are not known
@@ -206,6 +207,9 @@ def _statement_problems(study: Experiment, claim: Statement, broken: set[str], o
             yield Problem(field, f'needs metrics=Diagnostics("{shipped[name].level}")', name)
         elif lacking := _lacks(study, name):
             yield Problem(field, lacking, name)
+        elif looks and isinstance(claim, Estimated) and (shipped | measured)[name].across_runs == "seeds":
+            message = "compares seeds with each other: a further look would change what the looks before it rest on; leave out looks"
+            yield Problem(field, message, name)
     if isinstance(claim, Estimated) and not wrong and claim.metric in metrics.METRICS:
         yield from claim.estimand_problems()
     if wrong & {"treatment", "baseline", "here", "there", "arm", "at", "less", "factor", "levels"}:
