@@ -196,6 +196,7 @@ def _run(
         "spike_rate": float(np.clip(0.01 * min(bound, 20) / (1 + min(bound, 20)) + 0.004 * random.normal(), 0, 1)),
         "explosion_rate": 0.0,
         "diverged": float(diverged),
+        "nonfinite": float(diverged),
         "train_noise": math.nan if phase == "tune" else float(p),
         "eval_noise": math.nan if phase == "tune" else 0.0,
     }

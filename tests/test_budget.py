@@ -13,7 +13,7 @@ from harness.inference.exploration.budget import expected_least, median_least
 from harness.inference.exploration.learning_rates import with_rates
 from harness.inference.selection import selected
 from harness.reporting import plots
-from harness.reporting.plots import budget, sensitivity
+from harness.reporting.plots import budget, learning_rates, sensitivity
 from harness.reporting.plots.factors import Roles
 from harness.settings import Sweep, Tune
 
@@ -157,6 +157,35 @@ def test_the_sensitivity_is_how_far_a_line_lies_above_its_lowest_point():
         figure = plot.draw(plot.data)
     assert "10/10" in {text.get_text() for text in figure.axes[1].texts}  # at lr 10 without clipping all ten diverged
     assert not list(sensitivity.plots(runs, pd.DataFrame(), roles_of(rnn_clip(), runs)))
+
+
+def test_titles_on_rates_say_how_many_lines_have_no_number():
+    rows = [
+        {"facet": "", "facet_factor": "", "facet_order": 0, "group": name, "group_factor": "clipping", "group_order": i,
+         "rate": 1.0, "estimate": 0.5 + i, "sensitivity": number, "half": number, "always_clipped": 0.0, "share": 1.0}
+        for i, (name, number) in enumerate([("a", 0.1), ("b", 0.2), ("c", math.nan), ("d", math.nan)])
+    ]  # fmt: skip
+    lines = pd.DataFrame(rows)
+    assert sensitivity.title(lines).endswith("most at clipping = b (0.2, 2 of 4 have none).")
+    said = "Largest learning rate that trains"
+    assert (
+        learning_rates.title(lines)
+        == f"{said}, median over seeds, 2 of 4 have none: from 0.1 at clipping = a to 0.2 at clipping = b."
+    )
+    alike = lines.assign(half=[0.1, 0.1, math.nan, math.nan])
+    assert learning_rates.title(alike) == f"{said}: 0.1 (median over seeds, 2 of 4 have none)."
+    assert learning_rates.title(alike.iloc[:2]) == f"{said}: 0.1 in every cell (median over seeds)."
+
+
+def test_budgets_are_compared_as_far_as_all_lines_go():
+    """Line a is best with one value and with two; it has no third, since runs of one of its seeds failed."""
+    lines = {"a": [0.3, 0.2], "b": [0.6, 0.5, 0.4]}
+    table = pd.DataFrame(
+        {"facet_order": 0, "group_order": i, "group_factor": "kind", "budget": k, "objective": "validation_loss", "estimate": value}
+        for i, values in enumerate(lines.values()) for k, value in enumerate(values, start=1)
+    )  # fmt: skip
+    said = "The kind that is best with 2 values tried is best at every smaller budget too."
+    assert budget.title(table) == said
 
 
 def test_the_title_on_sensitivity_names_no_level_where_equals_are():

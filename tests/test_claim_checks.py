@@ -498,7 +498,11 @@ def test_what_others_decide_first_makes_a_claim_possible():
 
 def test_a_claim_that_can_only_be_refuted_leaves_its_share_to_the_others():
     """7 seeds support a difference of rates beyond .1 at level 95 %, not at 97.5 %; they refute, at that, one beyond .6 that none supports."""
-    assert (decisive_pairs(7, 0.1, 0.05), decisive_pairs(7, 0.1, 0.025), decisive_pairs(7, 0.6, 0.05)) == (6, None, None)
+    assert (decisive_pairs(7, 0.1, 0.05), decisive_pairs(7, 0.1, 0.025), decisive_pairs(7, 0.6, 0.05)) == (
+        6,
+        None,
+        None,
+    )
     rates = [claim(title=f"{delta}", metric="diverged", smallest_effect=delta) for delta in (0.1, 0.6)]
     both = study(*rates, seeds=7, clipping=GlobalNorm(1.0))
     possible, impossible = prospects(both.claims, Plan.of(both))
@@ -556,7 +560,9 @@ def test_looks_that_cannot_be_planned(looks: object, seeds: int | None, said: st
 
 
 def test_a_metric_that_each_further_seed_changes_is_judged_once():
-    said = "claims[0].metric: compares seeds with each other: a further look would change what the looks before it rest on"
+    said = (
+        "claims[0].metric: compares seeds with each other: a further look would change what the looks before it rest on"
+    )
     model = DropoutNet(hidden=(8,), dropout=Sweep(0.0, 0.5))
     settings = {"metrics": Diagnostics("standard"), "task": Images(train_size=200), "model": model}
     (found,) = problems(claim(metric="churn"), looks=(10, 20), **settings)

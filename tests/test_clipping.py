@@ -241,6 +241,30 @@ def test_agc_of_a_net_of_one_layer_is_refused(model: Model, bound: object) -> No
     Study(**study | {"model": DropoutNet(hidden=(4,))}, clipping=AGC(bound))
 
 
+class Idle(nn.Module):
+    """Its last layer has no part in the output."""
+
+    def __init__(self, inputs: int, outputs: int, idle_first: bool = False) -> None:
+        super().__init__()
+        if idle_first:
+            self.idle = nn.Linear(2, 2)
+        self.hidden, self.output = nn.Linear(inputs, 4), nn.Linear(4, outputs)
+        if not idle_first:
+            self.idle = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.output(torch.relu(self.hidden(x.flatten(1))))
+        return y
+
+
+def test_agc_of_a_net_whose_last_layer_nothing_uses_is_refused() -> None:
+    """It would clip the layer that is the last."""
+    study = {"name": "x", "task": SETUP.task, "steps": 2, "batch_size": 32, "clipping": AGC(0.1)}
+    with pytest.raises(InvalidStudy, match=r"takes for it `idle.weight`, which has no part in the output"):
+        Study(**study, model=Model(Idle))
+    Study(**study, model=Model(Idle, idle_first=True))
+
+
 def test_a_warm_up_that_training_ends_in_is_told_of() -> None:
     def notes(rule: ClippingRule) -> list[str]:
         return Study(name="x", task=SETUP.task, model=SETUP.model, clipping=rule, steps=25, batch_size=32).notes

@@ -176,7 +176,9 @@ def test_a_dry_run_says_what_is_done_refuses_what_the_run_would_and_writes_nothi
     assert "24 of 24 runs are there" in harness_run(study_file, "--dry-run", results=results).output
     changed = harness_run(study_file, "--dry-run", "--set", "steps=41", results=results)
     assert changed.exit_code == 0
-    assert "runs are there" not in changed.output
+    assert "runs are there" not in changed.output and "tf32" not in changed.output
+    rounded = harness_run(study_file, "--dry-run", "--set", "tf32=True", results=results)
+    assert "note:    tf32: True has no effect on a CPU" in rounded.output
     assert files(tmp_path) == before
 
 

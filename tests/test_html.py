@@ -386,6 +386,21 @@ def test_an_answer_says_effect_wins_and_what_the_arms_reached():
     assert found.rests_on == "Medians: 2.16 against 2.45. Median over 10 seeds, 95 % interval, δ = 0.1."
 
 
+def test_an_answer_calls_no_seed_tied_in_which_each_arm_is_the_worst_of_some_cell():
+    """Of 7 seeds, in two of which the treatment diverged in one cell and the baseline in the other."""
+    losses = 2 + np.arange(7) / 10
+    cells = [({"model.dropout": p, "width": n}, list(losses - 0.5 * (p > 0))) for n in (1, 2) for p in (0.0, 0.5)]
+    runs = make_cells(cells)
+    lost = (runs["seed"] < 2) & ((runs["model.dropout"] == 0.5) == (runs["width"] == 1))
+    runs.loc[lost, "status"] = "diverged"
+    (found,) = judged(runs, claim())
+    sweeps = {path: Sweep(*dict.fromkeys(runs[path])) for path in ("model.dropout", "width")}
+    assert (found.incomparable, "Lower in 5 of 7 seeds, 2 incomparable." in answer(found, runs, sweeps).said) == (
+        [0, 1],
+        True,
+    )
+
+
 def test_an_answer_on_what_holds_in_each_cell_says_of_which_its_number_is():
     """The least of five, in which the loss is higher; the treatment lowers it by 1 in the others."""
     base = np.arange(8) / 10 + 2
@@ -561,7 +576,7 @@ def test_what_has_no_end_or_lies_far_out_is_an_arrow_and_stretches_no_axis():
 
 def test_an_equivalence_has_two_limits_and_an_exact_claim_no_plot():
     found, exact, without = forests([shown(kind="Equivalence"), EXACT, shown(estimate=None)])
-    assert len(found.deltas) == 2
+    assert len(found.deltas) == 2 and found.text.endswith("Treatment less baseline.")
     assert exact is None and without is None
 
 

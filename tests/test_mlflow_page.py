@@ -21,7 +21,7 @@ from services import MlflowServer, Postgres, free_port
 
 from harness.engine.content import seed_key
 from harness.ledger.records.cells import Cell
-from harness.ledger.records.finished import FinishedTrial, curves_over_seeds
+from harness.ledger.records.finished import FinishedTrial, curves_over_seeds, until_their_end
 from harness.ledger.records.naming import cell_key, cell_name, metric_name
 from harness.ledger.records.page import Page
 from harness.ledger.records.recorder import OURS, Recorder
@@ -57,7 +57,16 @@ def launched(results: Path) -> Recorder:
 
 def trial(number: int, p: float, *, at_s: float, knows_its_cell: bool = True) -> FinishedTrial:
     """A trial of two seeds that trained for a second."""
-    runs = pd.DataFrame({"trial": number, "seed": [0, 1], "status": "finished", "test_loss": [1.0, 2.0]})
+    runs = pd.DataFrame(
+        {
+            "trial": number,
+            "seed": [0, 1],
+            "status": "finished",
+            "steps_done": 3,
+            "nonfinite": 0.0,
+            "test_loss": [1.0, 2.0],
+        }
+    )
     curves = pd.DataFrame({"trial": number, "seed": [0, 0, 1, 1], "step": [0, 1, 0, 1], "loss": [4.0, 1, 8, 2]})
     return FinishedTrial(
         number=number, key=f"key {number}", name=f"trial {number}", phase="confirm",
@@ -157,7 +166,9 @@ def test_what_ends_in_median_is_one_of_seeds_and_every_metric_has_its_group(laun
     for (name, kind), shown in names.items():
         assert shown.startswith(f"{METRICS[name].group}/{name}") and shown.endswith("_median") == (kind == "median")
     medians = {"grad_norm_median": [1.0, 2.0, 9.0]}
-    runs = pd.DataFrame({"trial": 0, "seed": [0, 1, 2], "status": "finished", **medians})
+    runs = pd.DataFrame(
+        {"trial": 0, "seed": [0, 1, 2], "status": "finished", "steps_done": 1, "nonfinite": 0.0, **medians}
+    )
     curves = pd.DataFrame({"trial": 0, "seed": [0, 1, 2], "step": 0, "loss": 1.0})
     launched.record(dataclasses.replace(trial(0, 0.5, at_s=1), runs=runs, curves=curves))
     found = Shown(results).runs["trial 0"].data.metrics
@@ -307,6 +318,22 @@ def test_a_seed_that_became_non_finite_makes_a_median_worse_and_never_better() -
     alone = curves_over_seeds(pd.DataFrame([row for row in rows if row["seed"] == 0 or row["step"] < 2]))["loss_median"]
     assert list(alone.index) == [0, 1]  # where one seed ended there is no median of all
     assert list(curves_over_seeds(pd.DataFrame(rows).assign(**{"optimizer.lr": 0.1}))) == ["loss_median"]
+
+
+def test_a_seed_that_patience_ended_has_no_number_after_its_end_and_an_infinite_one_no_more() -> None:
+    losses = {0: [4.0, 3, 2, 1], 1: [5.0, 4, nan, nan], 2: [6.0, nan, nan, nan]}
+    rows = [
+        {"trial": 7, "seed": seed, "step": step, "loss": x}
+        for seed, own in losses.items()
+        for step, x in enumerate(own)
+    ]
+    runs = pd.DataFrame({"trial": 7, "seed": [0, 1, 2], "steps_done": [3, 1, 1], "nonfinite": [0.0, 0.0, 1.0]})
+    cut = until_their_end(pd.DataFrame(rows), runs)
+    assert cut.groupby("seed")["step"].max().to_dict() == {0: 3, 1: 1, 2: 3}
+    assert curves_over_seeds(cut)["loss_median"].to_dict() == {
+        0: 5.0,
+        1: 4.0,
+    }  # 3, 4, ∞; from step 2 on there are not all seeds
 
 
 def diverged_is_worst(uri: str) -> None:

@@ -447,7 +447,8 @@ def test_what_diverged_ends_infinite_in_the_title_of_curves_and_no_line_is_left_
     settings = {"model.dropout": Sweep(0.0, 0.2, 0.5), "steps": 40}
     study = FakeStudy(settings=settings, seeds=2)
     runs = pd.DataFrame(
-        {"trial": t, "seed": s, "phase": "confirm", "status": status, "model.dropout": p, "validation_loss": 1.0}
+        {"trial": t, "seed": s, "phase": "confirm", "status": status, "nonfinite": float(p == 0.5), "model.dropout": p,
+         "validation_loss": 1.0}
         for t, (p, status) in enumerate([(0.0, "finished"), (0.2, "diverged"), (0.5, "diverged")]) for s in range(2)
     )  # fmt: skip
     ends = {0: [3.0, 2.0], 1: [2.0, 1.0], 2: [math.nan] * 2}
@@ -472,6 +473,23 @@ def test_what_diverged_ends_infinite_in_the_title_of_curves_and_no_line_is_left_
     assert data is not None and training.title(data) == "In each line half of the runs or more diverged."
 
 
+def test_curves_of_runs_that_ended_above_guessing_by_patience_just_end():
+    """One ends at 20, at a loss above guessing; it never became non-finite, and the line goes on with the other two."""
+    study = FakeStudy(settings={"model.dropout": Sweep(0.0), "steps": 40}, seeds=3)
+    runs = pd.DataFrame({"trial": 0, "seed": range(3), "phase": "confirm", "status": ["diverged", "finished", "finished"],
+                         "nonfinite": 0.0, "model.dropout": 0.0, "validation_loss": 1.0})  # fmt: skip
+    losses = {0: [3.0, 4.0, math.nan, math.nan], 1: [3.0, 2.0, 1.5, 1.0], 2: [3.0, 2.5, 2.5, 2.0]}
+    curves = pd.DataFrame(
+        {"trial": 0, "seed": s, "step": step, "loss": loss, "validation_loss": loss, "grad_norm": loss}
+        for s, own in losses.items() for step, loss in zip((10, 20, 30, 40), own, strict=True)
+    )  # fmt: skip
+    data = training.data(runs, curves, roles_of(study, runs))
+    assert data is not None
+    loss = data[data["quantity"] == "validation_loss"]
+    assert loss["median"].tolist() == [3.0, 2.5, 2.0, 1.5] and loss["n"].tolist() == [3, 3, 2, 2]
+    assert not loss["n_diverged"].any()
+
+
 def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
     """Against NumPy, with runs that diverged, that are logged at other steps, and that end earlier.
 
@@ -482,6 +500,7 @@ def test_a_band_of_curves_is_the_median_and_the_quartiles_of_each_step():
                           columns=["trial", "seed", "step"])  # fmt: skip
     curves["loss"] = random.normal(size=len(curves))
     curves["status"] = np.where(curves["seed"] == 4, "diverged", "completed")
+    curves["nonfinite"] = (curves["seed"] == 4).astype(float)
     curves.loc[(curves["seed"] == 4) & (curves["step"] > 30), "loss"] = math.nan
     curves.loc[curves["step"] == 60, "loss"] = math.nan
     curves = curves.drop(curves.index[::7])

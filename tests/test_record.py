@@ -60,7 +60,9 @@ def trial(number: int, *, n_steps: int = 4) -> FinishedTrial:
     """A trial of three seeds: the second has diverged, the third failed."""
     status = ["finished", "diverged", "failed"]
     runs = pd.DataFrame({"trial": number, "seed": range(3), "phase": "confirm", **FACTORS, "status": status})
-    runs = runs.assign(steps_done=[n_steps, 2, 0], test_loss=[0.5, inf, nan], grad_norm_q99=[1.0, 2.0, nan])
+    runs = runs.assign(
+        steps_done=[n_steps, 2, 0], nonfinite=[0.0, 1.0, nan], test_loss=[0.5, inf, nan], grad_norm_q99=[1.0, 2.0, nan]
+    )
     seeds, steps = np.divmod(np.arange(3 * n_steps), n_steps)
     curves = pd.DataFrame({"trial": number, "seed": seeds, "step": steps, "loss": (1.0 + seeds) / (1 + steps)})
     curves = curves.assign(grad_norm=curves["loss"].astype("float32"), clipped=(seeds == 0))
@@ -150,6 +152,7 @@ def test_a_trial_is_nested_in_its_launch_and_shows_factors_means_and_curves(laun
     assert child.data.metrics == pytest.approx(
         {
             "runs/steps_done": 2.0,
+            "stability/nonfinite": 0.5,
             "stability/grad_norm_q99": 1.5,
             "runs/seeds": 3,
             "runs/finished": 1,

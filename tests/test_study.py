@@ -3,6 +3,7 @@
 from math import inf, nan
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn as nn
@@ -192,12 +193,30 @@ def test_any_value_of_a_field_is_taken_or_reported(value: object) -> None:
         assert all(str(problem) for problem in component.problems())
 
 
+def test_whole_numbers_of_numpy_and_ranges_are_whole_numbers() -> None:
+    study = Study(
+        name="x", task=Images(), model=DropoutNet(hidden=(np.int64(4),)), steps=np.int32(5), seeds=range(3, 6)
+    )
+    plain = Study(name="x", task=Images(), model=DropoutNet(hidden=(4,)), steps=5, seeds=[3, 4, 5])
+    assert study.planned_seeds() == [3, 4, 5] and type(study.steps) is int and study.digest() == plain.digest()
+    assert Study(name="x", task=Images(), model=DropoutNet(), steps=5, seeds=list(np.arange(2))).planned_seeds() == [
+        0,
+        1,
+    ]
+    assert SGD(lr=0.1).replace(momentum=np.True_).problems()
+
+
 def test_settings_that_change_nothing_are_named_and_those_that_are_given_by_nobody_are_not() -> None:
     fixed = {"name": "x", "task": Images(), "model": DropoutNet(hidden=(4,)), "steps": 5}
     search = {"tune": "shared", "tune_trials": 3, "tune_seeds": 3, "sampler": "random"}
     idle = Study(**fixed, **search, objective="validation_error", evaluations=100)
     assert [note.partition(":")[0] for note in idle.notes] == [*search, "evaluations"]
     assert "nothing is tuned" in idle.notes[1] and idle.notes[-1].endswith("a run of 5 steps has 5, one after each")
+    decay = SGD(0.1, weight_decay=Sweep(0.0, 0.1), decay="weights")
+    assert Study(**fixed, optimizer=decay).notes == []
+    assert Study(**fixed, optimizer=decay.replace(weight_decay=0.0)).notes == [
+        "optimizer.decay: 'weights' has no effect: weight_decay is 0"
+    ]
     tuned = Study(**fixed, **search, optimizer=SGD(Tune(0.1, 1.0)))
     assert tuned.notes == Study(**fixed).notes == []
     assert apply_changes(Study(**fixed), Changes(quick=True)).notes == []

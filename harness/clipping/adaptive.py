@@ -22,7 +22,7 @@ class AGC(ClippingRule):
 
     A unit is a row along the first axis of a tensor with several axes, else (biases, gains) the whole tensor, as in the
     authors' code. The last layer, the module that holds the last parameter, is not clipped (their Section 4.1): a net of one
-    layer, of which nothing would be, is refused.
+    layer, of which nothing would be, is refused, and one whose last parameters have no part in its output.
 
     Args:
         clip_factor: λ, the largest ratio of the norm of a unit's gradient to that of its weights; `inf` changes nothing.
@@ -30,11 +30,18 @@ class AGC(ClippingRule):
 
     clip_factor: Bound = 0.01
 
-    def idle(self, names: Sequence[str]) -> str:
-        """See `ClippingRule.idle`: a net may have no layer but the last."""
-        if _all_but_last_layer(names):
-            return ""
-        return "has nothing to clip: the net has one layer, the last, which AGC leaves as it is; use another rule, or NoClipping()"
+    def idle(self, names: Sequence[str], unused: Sequence[str]) -> str:
+        """See `ClippingRule.idle`: a net may have no layer but the last, or hold one after it that nothing uses."""
+        clipped = _all_but_last_layer(names)
+        if not clipped:
+            return "has nothing to clip: the net has one layer, the last, which AGC leaves as it is; use another rule, or NoClipping()"
+        last = [name for name in names if name not in clipped]
+        if set(last) <= set(unused):
+            return (
+                f"leaves the last layer as it is, and takes for it `{last[0]}`, which has no part in the output: the layer that is the last "
+                "would be clipped; make what is not used before the others in the constructor, or not at all"
+            )
+        return ""
 
     def clip(self, gradient: Gradient, *, clip_factor: Tensor) -> Tensor:  # type: ignore[override]
         """See `ClippingRule.clip`. The units are those of all layers but the last."""

@@ -59,11 +59,12 @@ class ClippingRule(Component):
         """See `Component.problems`: `clip` can be given the settings, too."""
         return [*super().problems(), *argument_problems(type(self), type(self).clip)]
 
-    def idle(self, names: Sequence[str]) -> str:
-        """Why it clips nothing of a net whatever its numbers, "" where it may: such a study is refused.
+    def idle(self, names: Sequence[str], unused: Sequence[str]) -> str:
+        """Why it does not do to a net what it is for, whatever its numbers, "" where it may: such a study is refused.
 
         Args:
             names: of the parameters, in their order.
+            unused: those that have no part in the output.
         """
         return ""
 

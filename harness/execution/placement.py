@@ -15,6 +15,7 @@ from harness.execution.costs import Costs
 from harness.execution.examination import examined
 from harness.ledger.trial_runs import sample_runs
 from harness.study import Study
+from harness.study.scope import setups
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,12 @@ class Placement:
     def kind(self) -> str:
         """Of all places, `cpu` or `cuda`: the noise of dropout under a seed is that of a kind of device."""
         return self.places[0].type
+
+    def without_effect(self, study: Study) -> list[str]:
+        """Which settings change nothing on this kind of device, a sentence each."""
+        if self.kind == "cuda" or not any(setup.tf32 for setup in setups(study)):
+            return []
+        return ["tf32: True has no effect on a CPU: it is how CUDA devices multiply."]
 
     def seconds(self, study: Study) -> float:
         """About how long all of a study takes."""

@@ -20,7 +20,7 @@ def ranked(
 ) -> "pd.Series[float]":
     """The metric of each run.
 
-    A run that diverged is worse than any that did not, whatever its number: an infinity, of a share 1 or 0. What says of such a run, too,
+    A run that diverged is worse than any that did not, whatever its number: an infinity, of a share of steps, units or runs 1 or 0. What says of such a run, too,
     what became of it, a rate above all (`Metric.worst_if_diverged`), is what was measured, and the worst where it lacks that. A run
     that failed has no value; nor has one that lacks the metric.
 

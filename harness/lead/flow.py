@@ -283,6 +283,6 @@ def place(study: Study, options: Options, begun: Placing | None = None) -> tuple
     """
     options.display.tell(Phase("prepare"))
     executor, placement = (begun or placing(study, options))()
-    options.note(notes(placement.ways))
+    options.note([*notes(placement.ways), *placement.without_effect(study)])
     options.say(f"Training on {placement.devices}{placement.words}.")
     return executor, placement

@@ -39,11 +39,14 @@ DELTA = (
 
 CELLS = (
     "Over seeds of the confirm phase: medians, of rates means, with exact 95 % intervals; of shares means without. A run that diverged "
-    "ranks worst where a direction is good, in shares as 1."
+    "ranks worst where a direction is good, in shares of steps and units as 1."
 )
 """Below the table of cells."""
 
-SHARED = "Δ of each claim where both arms have the same tuned values (by its own estimate, over n seeds; positive favours the claim):"
+SHARED = (
+    "Δ of each claim where both arms have the same tuned values (by its own estimate, over n seeds; positive favours the claim, an "
+    "equivalence: treatment less baseline):"
+)
 """Above the table of shared values."""
 
 FAMILIES = (

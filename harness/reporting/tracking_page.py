@@ -17,7 +17,7 @@ from harness.inference.description import statistic
 from harness.inference.reading import as_read
 from harness.inference.verdict import Verdict
 from harness.ledger.records.cells import SEEDS_FILE, Cell
-from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, curves_over_seeds
+from harness.ledger.records.finished import CURVES_FILE, MAX_STEPS, curves_over_seeds, until_their_end
 from harness.ledger.records.launch import recordable
 from harness.ledger.records.naming import OVER_SEEDS, cell_key, cell_name, metric_name
 from harness.ledger.records.page import Page
@@ -139,7 +139,7 @@ def _drawn(
         table = file.read_row_group(number)
         part = table.filter(pc.is_in(table["trial"], wanted)).to_pandas()
         group = [groups.get(key, -1) for key in zip(part["trial"].tolist(), part["seed"].tolist(), strict=True)]
-        parts.append(part.assign(group=group)[lambda rows: rows["group"] >= 0])
+        parts.append(until_their_end(part.assign(group=group)[lambda rows: rows["group"] >= 0], confirm))
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["group"])
     return {
         int(str(group)): curves_over_seeds(own.drop(columns="group"), steps) for group, own in rows.groupby("group")

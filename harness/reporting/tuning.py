@@ -50,7 +50,7 @@ def _who_chose(study: Study, runs: pd.DataFrame) -> str:
     if study.tunes_within():
         return (
             f"Tuned within each seed: every seed trained at {values} of {paths}, and its result is the run with its own best "
-            f"{objective}. Luck in this choice is part of every interval."
+            f"{objective}. Luck in this choice is part of every interval.{_lost(runs)}"
         )
     seeds = counted(study.shared_tune_seeds(), "seed")
     verb = "were" if len(study.tunes()) > 1 else "was"
@@ -60,6 +60,12 @@ def _who_chose(study: Study, runs: pd.DataFrame) -> str:
         f"Verdicts are conditional on the tuned values: {paths} {verb} chosen once in each cell, from {values} by {objective} on {seeds} "
         "of its own, and no interval says how another choice would have done."
     )
+
+
+def _lost(runs: pd.DataFrame) -> str:
+    """How many values some seed could not choose, since its run failed; "" for none."""
+    failed = int((runs["status"] == "failed").sum())
+    return f" {failed:,} of {counted(len(runs), 'run')} failed: no seed could choose these." if failed else ""
 
 
 def _ends(study: Study, runs: pd.DataFrame, path: str) -> Iterator[str]:
@@ -125,7 +131,8 @@ def at_shared_values(study: Study, runs: pd.DataFrame) -> Table:
     for (_, claim, metric), of_claim in found.groupby(["number", "claim", "metric"], sort=False):
         n = of_claim["n"].max()
         texts = {
-            tuple(row[path] for path in paths): _difference(row["difference"]) + (f" (n {row['n']})" if row["n"] < n else "")
+            tuple(row[path] for path in paths): _difference(row["difference"])
+            + (f" (n {row['n']})" if row["n"] < n else "")
             for row in of_claim.to_dict("records")
         }
         rows.append([str(claim), str(metric), str(n), *(texts.get(column, "–") for column in columns)])

@@ -1,6 +1,6 @@
 """Whether a value is what the annotation of a setting asks for; checked with pydantic, strictly.
 
-Nothing is converted, but for the two kinds of sequence: a list is welcome where a tuple is asked for, and the reverse.
+Nothing is converted, but for sequences, a list or a `range` where a tuple is asked for and the reverse, and NumPy's whole numbers.
 """
 
 import math
@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -41,6 +42,8 @@ def check_value(kind: Any, value: Any, stand_ins: tuple[type, ...]) -> tuple[Any
         if unfit := _unfit(text):
             return value, [Problem("", unfit, show(without_credentials(text)))]
     converted, error = _validated(kind, value)
+    if error is not None and (plain := _plain(value)) is not value:
+        converted, error = _validated(kind, plain)
     if error is None:
         return converted, []
     message, wrong, place = _first_wrong(value, error)
@@ -109,6 +112,18 @@ def _validated(kind: Any, value: Any) -> tuple[Any, ValidationError | None]:
             break
         value = swapped
     return value, error
+
+
+def _plain(value: Any) -> Any:
+    """The same with Python's own whole numbers for NumPy's, and lists for ranges, in sequences, too."""
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, range):
+        return list(value)
+    if not isinstance(value, list | tuple) or all(_plain(part) is part for part in value):
+        return value
+    plain = map(_plain, value)
+    return list(plain) if isinstance(value, list) else tuple(plain)
 
 
 def _swapped(value: Any, at: list[int]) -> Any:

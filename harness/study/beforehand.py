@@ -38,6 +38,8 @@ ONE_WAY = (
 OF_THE_SEARCH = ("tune", "tune_trials", "tune_seeds", "sampler")
 """Settings that nothing asks for where nothing is tuned; by the objective the report advises all the same."""
 
+WEIGHT_DECAY = "optimizer.weight_decay"
+
 NO_GUESS = (
     "has `losses` of its own and no `guess_losses`: what guessing costs is not known, so that of runs that fail only those are told "
     "whose loss or weights become non-finite, and none that collapsed"
@@ -96,6 +98,12 @@ def _idle_notes(study: Experiment, setups: list[Setup]) -> Iterator[Note]:
                     name,
                     f"{show(given[name])} has no effect: nothing is tuned; a setting is where its value is a Tune(…)",
                 )
+    optimizers = [setup.optimizer.values() for setup in setups]
+    decays = {values["decay"] for values in optimizers if values.get("weight_decay") == 0 and "decay" in values} - {
+        "all"
+    }
+    if decays and all(values.get("weight_decay") == 0 for values in optimizers) and WEIGHT_DECAY not in study.tunes():
+        yield Note("optimizer.decay", f"{show(decays.pop())} has no effect: weight_decay is 0")
     fewest = min(setup.steps for setup in setups)
     if "evaluations" in given and study.evaluations > fewest:
         yield Note(

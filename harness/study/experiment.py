@@ -3,6 +3,7 @@
 import copy
 import itertools
 import math
+import sys
 import typing
 from collections.abc import Callable
 from fractions import Fraction
@@ -206,11 +207,15 @@ class Experiment(Setup):
 def steps_of(epochs: float, examples: int, examples_a_step: int) -> int:
     """The least number of steps that see every training example so many times on average.
 
-    >>> steps_of(1.1, 100, 10), steps_of(0.5, 100, 64)
-    (11, 1)
+    >>> steps_of(1.1, 100, 10), steps_of(5 / 3, 60, 10), steps_of(0.5, 100, 64)
+    (11, 10, 1)
     """
     as_written = Fraction(str(float(epochs)))  # 1.1 · 100 / 10 is 11 in decimals, and more in floats
-    return math.ceil(as_written * examples / examples_a_step)
+    steps = as_written * examples / examples_a_step
+    rounded = abs(steps - round(steps)) <= steps * Fraction(
+        sys.float_info.epsilon
+    )  # 5 / 3 · 60 / 10 is 10, and more in decimals
+    return round(steps) if rounded else math.ceil(steps)
 
 
 SETUP_FIELDS = (*(name for name in Setup.__annotations__ if name != "metrics"), "epochs")

@@ -50,7 +50,7 @@ def halves_tried(run: Run, member: Members, gradient: Tensor) -> list[Problem]:
 def _clip(run: Run, member: Members, gradient: Tensor) -> None:
     """Raises `Misfit` where the rule clips nothing, calls something a share that is none, or would remember one thing of two members."""
     rule, left = run.setup.clipping, gradient.clone()
-    if said := rule.idle(list(member.views(gradient))):
+    if said := rule.idle(list(member.views(gradient)), member.unused):
         raise Misfit(said)
     initial_state(rule, torch.zeros(2, 1), run.setup.steps)
     clip = Clip([run], member)

@@ -123,6 +123,18 @@ def seed_means(runs: pd.DataFrame) -> dict[str, float]:
     return {**means, "n_seeds": len(runs), **{f"n_{status}": float(n) for status, n in statuses.items()}}
 
 
+def until_their_end(curves: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The rows of curves without those after the end of runs that `patience` ended: these lack numbers there, and never became non-finite.
+
+    Args:
+        curves: one row per run and logged step: `trial`, `seed`, `step`, values.
+        runs: one row per run: `trial`, `seed`, `steps_done`, `nonfinite`.
+    """
+    ended = runs.loc[runs["nonfinite"] == 0, ["trial", "seed", "steps_done"]]
+    last = curves[["trial", "seed"]].merge(ended, on=["trial", "seed"], how="left")["steps_done"]
+    return curves[~(curves["step"].to_numpy() > last.to_numpy(float))]
+
+
 def curves_over_seeds(curves: pd.DataFrame, at_most: int = MAX_STEPS) -> dict[str, "pd.Series[float]"]:
     """By step, the median over the seeds of each value (`…_median`), and the share of seeds that were clipped (`clip_fraction`).
 
@@ -130,7 +142,7 @@ def curves_over_seeds(curves: pd.DataFrame, at_most: int = MAX_STEPS) -> dict[st
     be one of the seeds that train. Curves end where the first seed does.
 
     Args:
-        curves: one row per seed, or trial and seed, and logged step; columns that say of which cell they are have no curve.
+        curves: one row per seed, or trial and seed, and logged step, from `until_their_end`; columns that say of which cell they are have no curve.
         at_most: so many of a curve's steps, ends included.
 
     Returns:

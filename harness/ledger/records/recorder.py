@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.ledger.records.cells import AT_ONCE, Cells
 from harness.ledger.records.experiment import ENTRY, IDENTITY, KIND, LAUNCH, NOTE, PARENT, PHASE, TRIAL, Record, Status
-from harness.ledger.records.finished import FinishedTrial, curves_over_seeds, seed_means
+from harness.ledger.records.finished import FinishedTrial, curves_over_seeds, seed_means, until_their_end
 from harness.ledger.records.naming import OVER_SEEDS, cell_key, cell_name, metric_name
 from harness.ledger.records.page import Page
 from harness.ledger.records.reader import DOCUMENTS, Reader, newest_finished
@@ -243,7 +243,7 @@ def _metrics(finished: FinishedTrial) -> list["Metric"]:
 
     now_ms = int(time.time() * 1000)
     runs = finished.runs.drop(columns=list(finished.params), errors="ignore")
-    curves = curves_over_seeds(finished.curves)
+    curves = curves_over_seeds(until_their_end(finished.curves, finished.runs))
     points = [(metric_name(name), 0, mean) for name, mean in seed_means(runs).items()]
     for name, curve in curves.items():
         points += [(f"{OVER_SEEDS}/{name}", int(step), value) for step, value in curve.items()]  # type: ignore[call-overload]

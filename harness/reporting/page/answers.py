@@ -142,8 +142,9 @@ def _wins(verdict: Verdict) -> str:
     if verdict.estimand == "rate" or not verdict.per_seed:
         return ""
     differences = np.array([value for seed, value in verdict.per_seed.items() if seed not in verdict.left_out])
-    ties, lost = int((differences == 0).sum()), len(verdict.left_out)
-    tied = f", {ties} tied" if ties else ""
+    unlike, lost = len(set(verdict.incomparable) - set(verdict.left_out)), len(verdict.left_out)
+    ties = int((differences == 0).sum()) - unlike
+    tied = (f", {ties} tied" if ties else "") + (f", {unlike} incomparable" if unlike else "")
     without = f", {lost} left out in which a run diverged or collapsed" if lost else ""
     return f"{verdict.better.capitalize()} in {int((differences > 0).sum())} of {counted(len(differences), 'seed')}{tied}{without}."
 

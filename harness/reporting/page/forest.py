@@ -117,4 +117,4 @@ def _text(verdict: Verdict) -> str:
         each = ", ".join(f"{cell.name}: {number(cell.estimate)}" for cell in shown)
         more = f" and {len(verdict.cells) - len(shown)} more" if len(verdict.cells) > len(shown) else ""
         said += f"; cells: {each}{more}"
-    return f"{said}. Positive favours the claim."
+    return f"{said}. {'Treatment less baseline' if verdict.kind == 'Equivalence' else 'Positive favours the claim'}."

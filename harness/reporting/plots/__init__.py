@@ -33,6 +33,7 @@ from harness.reporting.plots import (
 from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.plot import Image, Plot
 from harness.reporting.plots.rendering import render, render_all, start_helpers
+from harness.settings.show import counted
 from harness.study import Study
 from harness.study.scope import examples_in_words
 
@@ -69,7 +70,9 @@ def plots(runs: pd.DataFrame, curves: Path, study: Study, verdicts: Sequence[Ver
     roles = Roles.of(study, runs, shares)
     shown = _curves(curves, runs, roles)
     there = examples_in_words(study)
-    said = f" Examples: {there['test']} test, {there['validation']} validation, {there['train']} training."
+    failed, of = int((runs["status"] == "failed").sum()), counted(len(runs), "run")
+    said = f" Left out: {failed:,} of {of}, which failed." if failed else ""
+    said += f" Examples: {there['test']} test, {there['validation']} validation, {there['train']} training."
     for plot in _all(runs, shown, roles, verdicts, shares):
         yield replace(plot, caption=plot.caption + said)
 

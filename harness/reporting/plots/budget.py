@@ -89,14 +89,19 @@ def _panel(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
+def lengths(table: pd.DataFrame) -> "pd.Series[int]":
+    """How many values each line goes to."""
+    return table.groupby(["facet_order", "group_order"])["budget"].max()
+
+
 def title(table: pd.DataFrame) -> str:
-    """From which budget on the level that is best at the end is so, in every panel."""
-    name, last = metric_words(table["objective"].iloc[0]), int(table["budget"].max())
+    """From which budget on the level that is best at the end is so, in every panel, as far as all lines go."""
+    name, last = metric_words(table["objective"].iloc[0]), int(lengths(table).min())
     if table["group_order"].nunique() == 1:
         ends = table[table["budget"] == last]["estimate"]
         return f"Best {name} with {counted(last, 'value')} tried: {number(ends.min())}."
     least = []
-    for _, panel in table.groupby("facet_order"):
+    for _, panel in table[table["budget"] <= last].groupby("facet_order"):
         wide = panel.pivot(index="budget", columns="group_order", values="estimate")
         best = wide.eq(wide.min(axis=1), axis=0)
         final = best.loc[best.index.max()]
@@ -117,6 +122,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
         lines = "Lines: median over seeds, bands: its 95 % interval, of less than six seeds their range."
         lines = lines if roles.study.tunes_within() else "A value counts with its median over the seeds that all share."
         lost = " A line lacks the budgets at which it is infinite." if np.isinf(table["estimate"]).any() else ""
+        if lengths(table).nunique() > 1:
+            lost += " A line ends with the fewest values that one of its seeds has: runs of these failed."
         caption = (
             f"Would another budget change the comparison? Best {metric_name(table['objective'].iloc[0])} of a search, against the number "
             f"of values tried: {statistic} of that size{why}. {lines}{lost} All end at the best value tried, and so flat, which does not "

@@ -16,7 +16,7 @@ from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import factor_name
-from harness.reporting.plots.titles import least_and_most, levels_of
+from harness.reporting.plots.titles import lacking_in_words, least_and_most, levels_of
 from harness.study.experiment import RATE
 
 ALWAYS = 0.95
@@ -72,17 +72,19 @@ def draw(data: pd.DataFrame) -> Figure:
 
 
 def title(table: pd.DataFrame) -> str:
-    """The least and the largest of the 50 % points."""
-    lines = table.drop_duplicates(["facet_order", "group_order"]).dropna(subset="half")
+    """The least and the largest of the 50 % points, and how many cells have none."""
+    every = table.drop_duplicates(["facet_order", "group_order"])
+    lines = every.dropna(subset="half")
     if lines.empty:
         return ""
     least, most = least_and_most(lines, "half")
+    lacking = lacking_in_words(every, lines)
     if least["half"] == most["half"]:
-        where = " in every cell" if len(lines) > 1 else ""
-        return f"Largest learning rate that trains: {number(most['half'])}{where} (median over seeds)."
+        where = " in every cell" if len(every) == len(lines) > 1 else ""
+        return f"Largest learning rate that trains: {number(most['half'])}{where} (median over seeds{lacking})."
     return (
-        f"Largest learning rate that trains, median over seeds: from {number(least['half'])} at {levels_of(least, lines, ('facet', 'group'))} to "
-        f"{number(most['half'])} at {levels_of(most, lines, ('facet', 'group'))}."
+        f"Largest learning rate that trains, median over seeds{lacking}: from {number(least['half'])} at "
+        f"{levels_of(least, every, ('facet', 'group'))} to {number(most['half'])} at {levels_of(most, every, ('facet', 'group'))}."
     )
 
 

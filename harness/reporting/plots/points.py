@@ -50,7 +50,7 @@ def point_data(runs: pd.DataFrame, roles: Roles, metrics: Sequence[str]) -> pd.D
 def without_constant(data: pd.DataFrame, runs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """The metrics that vary from run to run, and a sentence on each that does not; of all constant ones the first is kept."""
     runs = as_ranked(confirmed(runs))
-    values = {metric: runs[metric].dropna() for metric in data["metric"].unique()}
+    values = {metric: runs[metric] for metric in data["metric"].unique()}
     constant = {metric: column for metric, column in values.items() if column.nunique() == 1}
     if len(constant) == len(values):
         constant.pop(next(iter(values)))
@@ -59,7 +59,9 @@ def without_constant(data: pd.DataFrame, runs: pd.DataFrame) -> tuple[pd.DataFra
 
 
 def _constant(metric: str, column: "pd.Series[float]") -> str:
-    value, n = float(column.iloc[0]), counted(len(column), "run")
+    there = column.dropna()
+    lacking = f" that have it, of {len(column):,}" if len(there) < len(column) else ""
+    value, n = float(there.iloc[0]), counted(len(there), "run") + lacking
     if METRICS[metric].unit == RATE and value in (0.0, 1.0):
         return f"{metric.replace('_', ' ').capitalize()}: {'no run of' if value == 0 else 'all'} {n}."
     return f"{metric_words(metric).capitalize()} is {number(value)} in all {n}."

@@ -19,7 +19,7 @@ from harness.reporting.plots.looks import QUIET, look_of, palette
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale
 from harness.reporting.plots.texts import factor_name
-from harness.reporting.plots.titles import least_and_most, levels_of, place_of
+from harness.reporting.plots.titles import lacking_in_words, least_and_most, levels_of, place_of
 from harness.study.experiment import RATE
 
 LINE = ["facet_order", "group_order"]
@@ -124,15 +124,18 @@ def title(table: pd.DataFrame) -> str:
     best = points[points["estimate"] == points["estimate"].min()]
     n_lines = len(table.drop_duplicates(LINE))
     said = f"Lowest median validation loss: {number(best['estimate'].iloc[0])}, at {_place(best, points, n_lines)}"
-    lines = table.drop_duplicates(LINE).dropna(subset="sensitivity")
+    every = table.drop_duplicates(LINE)
+    lines = every.dropna(subset="sensitivity")
     if len(lines) < 2:
         return f"{said}."
     least, most = least_and_most(lines, "sensitivity")
+    lacking = lacking_in_words(every, lines)
     if least["sensitivity"] == most["sensitivity"]:
-        return f"{said}; the rate matters the same everywhere (sensitivity {number(most['sensitivity'])})."
+        where = " everywhere" if not lacking else ""
+        return f"{said}; the rate matters the same{where} (sensitivity {number(most['sensitivity'])}{lacking})."
     return (
-        f"{said}; the rate matters least at {levels_of(least, lines, ('facet', 'group'))} (sensitivity {number(least['sensitivity'])}), most at "
-        f"{levels_of(most, lines, ('facet', 'group'))} ({number(most['sensitivity'])})."
+        f"{said}; the rate matters least at {levels_of(least, every, ('facet', 'group'))} (sensitivity {number(least['sensitivity'])}), most at "
+        f"{levels_of(most, every, ('facet', 'group'))} ({number(most['sensitivity'])}{lacking})."
     )
 
 

@@ -122,6 +122,12 @@ def levels_of(row: "pd.Series[Any]", table: pd.DataFrame, roles: tuple[str, ...]
     return ", ".join(f"{row[f'{role}_factor']} = {named[role][row[role]]}" for role in there) or "all runs"
 
 
+def lacking_in_words(every: pd.DataFrame, lines: pd.DataFrame) -> str:
+    """How many of the lines of a figure have no number that a title could rank, after a comma; "" for none."""
+    lacking = len(every) - len(lines)
+    return f", {lacking} of {len(every)} have none" if lacking else ""
+
+
 def least_and_most(table: pd.DataFrame, column: str) -> tuple["pd.Series[Any]", "pd.Series[Any]"]:
     """The rows with the least and the largest value of a column, of equal ones the first."""
     values = table[column].to_numpy(float)

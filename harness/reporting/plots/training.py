@@ -39,7 +39,7 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame
     binned = _binned(curves)
     rows: list[dict[str, Any]] = []
     lines = [
-        (names, binned.merge(inside[["trial", "seed", "status"]], on=["trial", "seed"]))
+        (names, binned.merge(inside[["trial", "seed", "status", "nonfinite"]], on=["trial", "seed"]))
         for names, inside in _lines(runs, roles)
     ]
     for quantity in QUANTITIES:
@@ -72,17 +72,17 @@ def _bands(curves: pd.DataFrame, quantity: str, measured: Collection[int]) -> li
     """Median and quartiles at each step that has the quantity, none where just one has it.
 
     Args:
-        curves: of one line, with the `status` of their run.
+        curves: of one line, with the `status` of their run and whether it became `nonfinite`.
         quantity: a column.
         measured: steps at which some run of any line has it.
     """
     own = curves.loc[curves[quantity].notna(), "step"]
-    gone = curves["loss"].isna() & (curves["status"] == "diverged") & curves["step"].isin(measured)
+    gone = curves["loss"].isna() & (curves["nonfinite"] == 1) & curves["step"].isin(measured)
     steps = {*own, *curves.loc[gone, "step"]}
     if len(steps) < 2:
         return []
     curves = curves[curves["step"].isin(steps)]
-    lost = curves[quantity].isna() & (curves["status"] == "diverged") & (gone | curves["step"].isin(own))
+    lost = curves[quantity].isna() & (curves["nonfinite"] == 1) & (gone | curves["step"].isin(own))
     values = curves.assign(value=curves[quantity].mask(lost, math.inf)).pivot(
         index="step", columns=["trial", "seed"], values="value"
     )
