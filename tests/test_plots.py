@@ -901,6 +901,10 @@ def test_what_does_not_vary_is_a_sentence():
     (plot,) = stability.plots(runs, CURVES, roles_of(STUDY, runs))
     assert "Diverged: no run of 120 runs." in plot.caption and "Spike rate is 0.25 in all 120 runs." in plot.caption
     assert not {"diverged", "spike_rate"} & set(plot.data["metric"])
+    lacking = runs.assign(spike_rate=runs["spike_rate"].mask(runs["seed"] == 0))
+    (some,) = stability.plots(lacking, CURVES, roles_of(STUDY, runs))
+    n = int(lacking.loc[lacking["phase"] == "confirm", "spike_rate"].notna().sum())
+    assert 0 < n < 120 and f"Spike rate is 0.25 in all {n} runs that have it, of 120." in some.caption
     assert plot.title.startswith("None of 120 runs diverged or collapsed")
     assert not list(survival.plots(runs, CURVES, ROLES))
 
