@@ -674,7 +674,10 @@ def test_a_saved_figure_has_its_title_above_its_legend_and_one_of_a_users_metric
     for legend in figure.legends:
         assert all(ax.get_tightbbox().y1 <= legend.get_window_extent().y0 + 1 for ax in figure.axes if ax.axison)
     (tmp_path / "stability.csv").write_bytes(csv(plot.data.assign(metric="my_own")))
-    assert saved(tmp_path, "stability").images
+    own = saved(tmp_path, "stability")
+    (picture,) = own.axes[0].images
+    own.set_dpi(50)  # of another size than it was drawn, and whole
+    assert picture.get_window_extent().bounds == pytest.approx(own.bbox.bounds)
 
 
 def test_what_was_measured_once_is_no_curve():

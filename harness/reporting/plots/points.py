@@ -26,6 +26,9 @@ INCOMPARABLE = " †"
 BOLD_DIGIT = 0.085
 """Width of a bold character of the counts in a panel, in inches."""
 
+COUNTED = 0.09
+"""What the counts of a group take, relative to what else a panel shows."""
+
 LEGIBLE = 24
 """Points of a panel above which no numbers stand beside them."""
 
@@ -114,9 +117,8 @@ def _scale(data: pd.DataFrame, metric: str) -> Scale:
     ends = ends.clip(0, 1) if METRICS[metric].unit.startswith("share") else ends
     scale = scale_of(ends, log=True if "norm" in metric else None)
     crowded = data["n_diverged"].any() and _is_legible(data[data["metric"] == metric])
-    return Scale(
-        scale.low, scale.high + (0.12 * (scale.high - scale.low) if crowded and not scale.log else 0), scale.log
-    )
+    room = max(0.12, COUNTED * data["group_order"].nunique()) if crowded and not scale.log else 0.0
+    return Scale(scale.low, scale.high + room * (scale.high - scale.low), scale.log)
 
 
 def _label(metric: str, data: pd.DataFrame, scale: Scale) -> str:
@@ -157,7 +159,7 @@ def _points(ax: Axes, panel: pd.DataFrame, scale: Scale) -> None:
     if len(panel):
         level_axis(ax, panel)
         if _is_legible(panel) and _has_room(ax, panel) and METRICS[panel["metric"].iloc[0]].unit != RATE:
-            _diverged(ax, panel, step, groups)
+            _diverged(ax, panel, scale, step, groups)
 
 
 def _line(ax: Axes, rows: pd.DataFrame, scale: Scale, kind: dict[str, Any]) -> None:
@@ -176,14 +178,16 @@ def _line(ax: Axes, rows: pd.DataFrame, scale: Scale, kind: dict[str, Any]) -> N
                 ax.plot(x[out], [end] * int(out.sum()), ls="", marker=mark, color=kind["color"], clip_on=False, **look)
 
 
-def _diverged(ax: Axes, panel: pd.DataFrame, step: float, groups: int) -> None:
-    """How many runs diverged, above the points."""
+def _diverged(ax: Axes, panel: pd.DataFrame, scale: Scale, step: float, groups: int) -> None:
+    """How many runs diverged, above the points, below the triangles of what lies beyond the axis."""
+    top = -9 if (panel[["estimate", "high"]] > scale.high).any(axis=None) else -2
     for i, (_, rows) in enumerate(panel.groupby("group_order")):
         for row in rows[rows["n_diverged"] > 0].to_dict("records"):
             ax.annotate(
-                f"{row['n_diverged']}×", (row["x_order"] + (i - (groups - 1) / 2) * step, 1.0), (0, -2 - 9 * i),
+                f"{row['n_diverged']}×", (row["x_order"] + (i - (groups - 1) / 2) * step, 1.0), (0, top - 9 * i),
                 xycoords=ax.get_xaxis_transform(), textcoords="offset points", ha="center", va="top", fontsize=8,
-                color=look_of(rows)["color"], weight="bold",
+                color=look_of(rows)["color"], weight="bold", zorder=5,
+                bbox={"fc": "white", "ec": "none", "pad": 0.2, "alpha": 0.75},
             )  # fmt: skip
 
 

@@ -98,5 +98,7 @@ def _made_higher(figure: Figure, inches: float) -> float:
 def _picture(path: Path) -> Figure:
     pixels = image.imread(path)
     figure = Figure(figsize=(pixels.shape[1] / 150, pixels.shape[0] / 150), dpi=150)
-    figure.figimage(pixels)
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    ax.imshow(pixels, aspect="auto")  # at any resolution, as `figimage` would not be
     return figure

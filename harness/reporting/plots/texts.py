@@ -1,5 +1,6 @@
 """Texts in figures: names of factors and metrics with their units, labels that fit, powers of ten."""
 
+import re
 import textwrap
 
 from harness.reporting.page.level_names import compact
@@ -25,6 +26,9 @@ UNCLIPPED = "∞ (no clipping)"
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NARROW = 18
 """Characters of a line of a tick label."""
+
+BREAK = "\x0b"
+"""Where a line may be broken: white space to `textwrap`, and to nobody else here."""
 
 CHARACTER = 0.075
 """Width of a character, in inches."""
@@ -63,15 +67,17 @@ def metric_words(metric: str) -> str:
 
 
 def wrapped(text: str, width: int) -> str:
-    r"""A label in lines of some characters, at most four; what is too long is first broken at its bracket.
+    r"""A label in lines of some characters, at most four; what is too long is first broken at its bracket, a long word behind =, comma or _.
 
     A `$` in it is no formula.
 
-    >>> wrapped("PerTensorNorm(max_norm=0.5)", 24)
-    'PerTensorNorm\n(max_norm=0.5)'
+    >>> wrapped("PerTensorNorm(max_norm=0.5)", 24), wrapped("(recurrent_dropout=0.5)", 20)
+    ('PerTensorNorm\n(max_norm=0.5)', '(recurrent_dropout=\n0.5)')
     """
     parts = (text if len(text) <= width else text.replace("(", "\n(", 1)).splitlines()
-    lines = [line for part in parts for line in textwrap.wrap(part, width)]
+    parts = [re.sub(rf"\S{{{width + 1},}}", lambda word: re.sub("(?<=[=,_])", BREAK, word[0]), part) for part in parts]
+    broken = [line for part in parts for line in textwrap.wrap(part, width, replace_whitespace=False)]
+    lines = [line.replace(BREAK, "") for line in broken]
     return "\n".join(lines if len(lines) <= 4 else [*lines[:3], lines[3][: width - 1] + "…"]).replace("$", r"\$")
 
 
