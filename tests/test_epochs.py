@@ -221,7 +221,7 @@ def test_curves_of_runs_of_different_lengths_end_where_the_runs_do():
     of = study(steps=Sweep(50, 400), seeds=3, task=Images(train_size=Sweep(100, 1000)))
     runs = pd.DataFrame(
         [
-            {"trial": trial, "seed": seed, "phase": "confirm", "status": "finished", **cell}
+            {"trial": trial, "seed": seed, "phase": "confirm", "status": "finished", "nonfinite": 0.0, **cell}
             for trial, cell in enumerate(of.cells()) for seed in range(3)
         ]
     )  # fmt: skip

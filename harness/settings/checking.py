@@ -4,6 +4,7 @@ Nothing is converted, but for sequences, a list or a `range` where a tuple is as
 """
 
 import math
+import operator
 import re
 import sys
 import typing
@@ -114,16 +115,18 @@ def _validated(kind: Any, value: Any) -> tuple[Any, ValidationError | None]:
     return value, error
 
 
-def _plain(value: Any) -> Any:
-    """The same with Python's own whole numbers for NumPy's, and lists for ranges, in sequences, too."""
+def _plain(value: Any, deep: int = DEEPEST) -> Any:
+    """The same with Python's own whole numbers for NumPy's, and lists for ranges, in so many sequences within one another, too."""
     if isinstance(value, np.integer):
         return int(value)
     if isinstance(value, range):
         return list(value)
-    if not isinstance(value, list | tuple) or all(_plain(part) is part for part in value):
+    if not isinstance(value, list | tuple) or not deep:
         return value
-    plain = map(_plain, value)
-    return list(plain) if isinstance(value, list) else tuple(plain)
+    plain = [_plain(part, deep - 1) for part in value]
+    if all(map(operator.is_, plain, value)):
+        return value
+    return plain if isinstance(value, list) else tuple(plain)
 
 
 def _swapped(value: Any, at: list[int]) -> Any:
