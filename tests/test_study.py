@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from harness import Claim, Exact, InvalidStudy, Model, Study, Sweep, Tune
 from harness.clipping import GlobalNorm, Value
 from harness.models import DropoutNet, SimpleRNN
-from harness.optimizers import SGD, Adam
+from harness.optimizers import SGD, Adam, Optimizer
+from harness.settings import Fraction, LearningRate, NonNegative
 from harness.study.changes import Changes, apply_changes, parse_seeds
 from harness.study.expressions import parse_value
 from harness.study.load import load_study
@@ -199,11 +200,25 @@ def test_whole_numbers_of_numpy_and_ranges_are_whole_numbers() -> None:
     )
     plain = Study(name="x", task=Images(), model=DropoutNet(hidden=(4,)), steps=5, seeds=[3, 4, 5])
     assert study.planned_seeds() == [3, 4, 5] and type(study.steps) is int and study.digest() == plain.digest()
-    assert Study(name="x", task=Images(), model=DropoutNet(), steps=5, seeds=list(np.arange(2))).planned_seeds() == [
-        0,
-        1,
-    ]
+    few = Study(name="x", task=Images(), model=DropoutNet(), steps=5, seeds=list(np.arange(2)))
+    assert few.planned_seeds() == [0, 1]
     assert SGD(lr=0.1).replace(momentum=np.True_).problems()
+
+
+class Averaged(Optimizer):
+    """Its `decay` is that of a mean, and no weight's."""
+
+    lr: LearningRate = 0.1
+    weight_decay: NonNegative = 0.0
+    decay: Fraction = 0.9
+    state_names = ("mean",)
+
+    def coefficients(self, step: torch.Tensor, *, lr, weight_decay, decay):
+        return {"lr": lr, "weight_decay": weight_decay, "decay": decay}
+
+    def update(self, parameters, gradient, mean, *, lr, weight_decay, decay):
+        mean.lerp_(gradient + weight_decay * parameters, 1 - decay)
+        parameters.sub_(lr * mean)
 
 
 def test_settings_that_change_nothing_are_named_and_those_that_are_given_by_nobody_are_not() -> None:
@@ -217,6 +232,7 @@ def test_settings_that_change_nothing_are_named_and_those_that_are_given_by_nobo
     assert Study(**fixed, optimizer=decay.replace(weight_decay=0.0)).notes == [
         "optimizer.decay: 'weights' has no effect: weight_decay is 0"
     ]
+    assert Study(**fixed, optimizer=Averaged(decay=0.9)).notes == [], "of a formula of its own"
     tuned = Study(**fixed, **search, optimizer=SGD(Tune(0.1, 1.0)))
     assert tuned.notes == Study(**fixed).notes == []
     assert apply_changes(Study(**fixed), Changes(quick=True)).notes == []

@@ -20,7 +20,7 @@ def largest(claim: Estimated, sweeps: Mapping[str, Sweep]) -> float:
     """
     ends = (0.0, 1.0) if claim.counts_runs() else _ends(METRICS[claim.metric])
     contrasts = claim.contrasts(sweeps)
-    return float(min(sum(_best_terms(contrast, *ends)) for contrast in contrasts)) / len(contrasts)
+    return float(min(sum(_terms(contrast, *ends)) for contrast in contrasts)) / len(contrasts)
 
 
 def _ends(metric: Metric) -> tuple[float, float]:
@@ -53,20 +53,20 @@ def may_be(verdict: Word, claim: Estimated, sweeps: Mapping[str, Sweep], cells: 
 
 def _sample(contrast: Contrast, ends: tuple[float, float], cells: int, n: int) -> Sample:
     """All runs of an arm have the first of two values, or the second, where more favours the contrast: what the claim is about, or not."""
-    terms = np.broadcast_to(_best_terms(contrast, *ends), (n, cells, len(contrast.parts)))
+    terms = np.broadcast_to(_terms(contrast, *ends), (n, cells, len(contrast.parts)))
     return Sample(
         contrast.name, contrast.parts, [], list(range(n)), [""] * cells, terms, np.zeros((n, cells)), np.zeros(n, bool),
         n_missing=0, n_copies=0, n_cells_left_out=0,
     )  # fmt: skip
 
 
-def _best_terms(contrast: Contrast, least: float, most: float) -> Sequence[float]:
-    """The weighted differences of a contrast where each arm has what of `least` and `most` favours it more."""
+def _terms(contrast: Contrast, less: float, more: float) -> Sequence[float]:
+    """The weighted differences of a contrast where each arm has `more` if a larger value of it favours the contrast, else `less`."""
 
     def value(arm: Mapping[str, object] | float) -> float:
         if not isinstance(arm, Mapping):
             return arm
         push = sum(part.weight * ((part.arm == arm) - (part.other == arm)) for part in contrast.parts)
-        return most if push > 0 else least
+        return more if push > 0 else less
 
     return [part.weight * (value(part.arm) - value(part.other)) for part in contrast.parts]

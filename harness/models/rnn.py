@@ -77,7 +77,6 @@ class SimpleRNN(nn.Module):
 
         self.embedding = None if embedding is None else nn.Embedding(inputs, embedding)
         self.input_dropout = dropped(input_dropout) if input_dropout else None
-        self.inputs_like_states = (embedding or inputs) == hidden
         options = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
         rnn: nn.RNNBase = CELLS[cell](embedding or inputs, hidden, layers, batch_first=True, **options)
         *between, last = by_layer(dropout, layers, "recurrent layers")
@@ -119,6 +118,6 @@ class SimpleRNN(nn.Module):
             if tokens and self.embedding is None:
                 raise ValueError("input_dropout of tokens needs an embedding, e.g. embedding=64")
             # Noise is known by its shape: where inputs have that of the states, their noise has another one.
-            apart = self.inputs_like_states
+            apart = x.shape[-1] == self.readout.in_features
             x = self.input_dropout(x.unsqueeze(2)).squeeze(2) if apart else self.input_dropout(x)
         return x

@@ -139,8 +139,8 @@ def _drawn(
         table = file.read_row_group(number)
         part = table.filter(pc.is_in(table["trial"], wanted)).to_pandas()
         group = [groups.get(key, -1) for key in zip(part["trial"].tolist(), part["seed"].tolist(), strict=True)]
-        parts.append(until_their_end(part.assign(group=group)[lambda rows: rows["group"] >= 0], confirm))
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["group"])
+        parts.append(part.assign(group=group)[lambda rows: rows["group"] >= 0])
+    rows = until_their_end(pd.concat(parts), confirm) if parts else pd.DataFrame(columns=["group"])
     return {
         int(str(group)): curves_over_seeds(own.drop(columns="group"), steps) for group, own in rows.groupby("group")
     }

@@ -8,6 +8,7 @@ from harness.engine.measuring import one_way
 from harness.engine.runs import build
 from harness.engine.setup import Setup
 from harness.models.model import Model
+from harness.optimizers import Optimizer
 from harness.settings import Note, show
 from harness.settings.metrics import DETAIL, not_comparable
 from harness.settings.schedules import Schedule
@@ -37,8 +38,6 @@ ONE_WAY = (
 
 OF_THE_SEARCH = ("tune", "tune_trials", "tune_seeds", "sampler")
 """Settings that nothing asks for where nothing is tuned; by the objective the report advises all the same."""
-
-WEIGHT_DECAY = "optimizer.weight_decay"
 
 NO_GUESS = (
     "has `losses` of its own and no `guess_losses`: what guessing costs is not known, so that of runs that fail only those are told "
@@ -98,18 +97,21 @@ def _idle_notes(study: Experiment, setups: list[Setup]) -> Iterator[Note]:
                     name,
                     f"{show(given[name])} has no effect: nothing is tuned; a setting is where its value is a Tune(…)",
                 )
-    optimizers = [setup.optimizer.values() for setup in setups]
-    decays = {values["decay"] for values in optimizers if values.get("weight_decay") == 0 and "decay" in values} - {
-        "all"
-    }
-    if decays and all(values.get("weight_decay") == 0 for values in optimizers) and WEIGHT_DECAY not in study.tunes():
-        yield Note("optimizer.decay", f"{show(decays.pop())} has no effect: weight_decay is 0")
+    optimizers = [setup.optimizer for setup in setups]
+    none = all(optimizer.values().get("weight_decay") == 0 for optimizer in optimizers)
+    if none and "optimizer.weight_decay" not in study.tunes() and any(map(_limits_decay, optimizers)):
+        yield Note("optimizer.decay", f"{show('weights')} has no effect: weight_decay is 0")
     fewest = min(setup.steps for setup in setups)
     if "evaluations" in given and study.evaluations > fewest:
         yield Note(
             "evaluations",
             f"{study.evaluations:,} are asked for; a run of {counted(fewest, 'step')} has {fewest:,}, one after each",
         )
+
+
+def _limits_decay(optimizer: Optimizer) -> bool:
+    """Whether its weight decay is to act on weights alone; the field of an optimizer with a formula of its own may be anything."""
+    return optimizer.decoupled is not None and optimizer.values().get("decay") == "weights"
 
 
 def _no_classes_notes(study: Experiment) -> Iterator[Note]:

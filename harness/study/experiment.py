@@ -212,10 +212,8 @@ def steps_of(epochs: float, examples: int, examples_a_step: int) -> int:
     """
     as_written = Fraction(str(float(epochs)))  # 1.1 · 100 / 10 is 11 in decimals, and more in floats
     steps = as_written * examples / examples_a_step
-    rounded = abs(steps - round(steps)) <= steps * Fraction(
-        sys.float_info.epsilon
-    )  # 5 / 3 · 60 / 10 is 10, and more in decimals
-    return round(steps) if rounded else math.ceil(steps)
+    whole = round(steps)  # 5 / 3 · 60 / 10 is 10, and more in decimals
+    return whole if abs(steps - whole) <= steps * Fraction(sys.float_info.epsilon) else math.ceil(steps)
 
 
 SETUP_FIELDS = (*(name for name in Setup.__annotations__ if name != "metrics"), "epochs")

@@ -122,9 +122,8 @@ def title(table: pd.DataFrame) -> str:
         return "No rate has a finite median loss."
     points = finite.drop_duplicates([*LINE, "rate"])
     best = points[points["estimate"] == points["estimate"].min()]
-    n_lines = len(table.drop_duplicates(LINE))
-    said = f"Lowest median validation loss: {number(best['estimate'].iloc[0])}, at {_place(best, points, n_lines)}"
     every = table.drop_duplicates(LINE)
+    said = f"Lowest median validation loss: {number(best['estimate'].iloc[0])}, at {_place(best, points, len(every))}"
     lines = every.dropna(subset="sensitivity")
     if len(lines) < 2:
         return f"{said}."
