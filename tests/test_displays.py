@@ -190,7 +190,30 @@ def test_nothing_is_said_of_the_time_left_once_it_has_passed() -> None:
     assert progress.left_s() is None and displays.left(progress) == ""
 
 
-def test_while_what_has_trained_is_recorded_nothing_is_said_of_the_time_left() -> None:
+def test_the_time_left_holds_what_recording_takes() -> None:
+    """Two cores; 100 runs of a second of one core each, and half a second each to record: 50 s and 25 s, then 50 s alone."""
+    clock = Clock()
+    progress = Progress(100, 100, work=100.0, record_s=0.5, cores=2, clock=clock, cell_of={0: 0})
+    progress.together([50, 50])
+    clock.now_s = 10.0
+    progress.trained(taken=20, steps=20, work=20.0)
+    assert progress.left_s() == pytest.approx(80 / 2 + 100 * 0.5 / 2)
+    clock.now_s = 12.0
+    progress.recorded(20, entry=0, took_s=20.0)  # slower than usual
+    assert progress.left_s() == pytest.approx(80 * 1.0), "recording alone takes longer than training beside it"
+    clock.now_s = 50.0
+    progress.trained(taken=80, steps=80, work=80.0)
+    clock.now_s = 60.0
+    progress.recorded(60, entry=0, took_s=60.0)
+    clock.now_s = 65.0
+    assert progress.left_s() == pytest.approx(20 - 5), "all is trained"
+    clock.now_s = 81.0
+    assert progress.left_s() is None, "it has passed"
+    progress.recorded(20, entry=0, took_s=21.0)
+    assert progress.left_s() == 0.0
+
+
+def test_where_nothing_is_known_of_recording_nothing_is_said_of_the_time_it_takes() -> None:
     clock = Clock()
     progress = Progress(runs=4, steps=40, work=1.0, clock=clock, cell_of={0: 0})
     progress.together([4])

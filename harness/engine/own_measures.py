@@ -19,6 +19,7 @@ from harness.engine.stability import Array
 from harness.settings.measures import Measure
 from harness.settings.randomness import global_generators, stream_seed
 
+RUN = ["trial", "seed"]
 IN_PLACE = 1e-9, 1e9
 """Numbers in place of those that are not finite: smaller and larger than any that a run trains with."""
 
@@ -111,18 +112,21 @@ def with_curve_measures(
     measures = [measure for measure in metrics.measures if measure.of_curves]
     if not measures:
         return runs
-    runs, of_run = runs.copy(), dict(list(curves.groupby(["trial", "seed"])))
+    values = {measure.name: runs[measure.name].to_numpy(dtype=float, copy=True) for measure in measures}
     noise_seeds = {(run.trial, run.seed): run.noise_seed for run in members}
-    for i in runs.index[runs["nonfinite"].notna()]:
-        trial, seed, done = (int(runs.loc[i, name]) for name in ("trial", "seed", "steps_done"))
-        curve = of_run[trial, seed].drop(columns=["trial", "seed"]).reset_index(drop=True)
+    of_run = dict(list(curves.drop(columns=RUN).groupby([curves[name] for name in RUN])))
+    trained = runs[[*RUN, "steps_done", "nonfinite"]].itertuples(index=False)
+    for place, (trial, seed, done, nonfinite) in enumerate(trained):
+        if np.isnan(nonfinite):
+            continue
+        curve = of_run[trial, seed].reset_index(drop=True)
         for measure in measures:
             drawn = stream_seed(noise_seeds[trial, seed], measure.name)
-            if runs.loc[i, "nonfinite"] == 0:
-                runs.loc[i, measure.name] = _of_curve(measure, curve[curve["step"] <= done], drawn)
-            elif (value := _of_finite_part(measure, curve, done, drawn)) is not None:
-                runs.loc[i, measure.name] = value
-    return runs
+            if nonfinite == 0:
+                values[measure.name][place] = _of_curve(measure, curve[curve["step"] <= done], drawn)
+            elif (value := _of_finite_part(measure, curve, int(done), drawn)) is not None:
+                values[measure.name][place] = value
+    return runs.assign(**values)
 
 
 def _of_curve(measure: Measure, curve: pd.DataFrame, drawn: int) -> float:

@@ -28,6 +28,7 @@ from harness.lead.placing import Placing, placing
 from harness.lead.preparation import preparing_report
 from harness.lead.progress.best import best_of, better
 from harness.lead.progress.progress import Progress
+from harness.lead.progress.recording import USUAL_S
 from harness.lead.terminal.ctrl_c import raised
 from harness.lead.terminal.durations import duration
 from harness.lead.terminal.events import Phase
@@ -48,6 +49,7 @@ from harness.ledger.stores import Stores, leadership, open_stores
 from harness.ledger.trial_runs import n_runs, n_steps
 from harness.reporting.whole import making
 from harness.settings import InvalidStudy
+from harness.settings.machine import cores
 from harness.settings.patience import Patience, Stopped, Unreachable
 from harness.settings.show import counted
 from harness.study import Study
@@ -55,7 +57,6 @@ from harness.study.origin import Origin
 from harness.study.registration import registrations
 
 if TYPE_CHECKING:  # the statistics take a second to import, which a start should not pay
-    from harness.inference.verdict import Verdict
     from harness.ledger.records.page import Page
 
 
@@ -73,7 +74,7 @@ class Outcome:
     """
 
     folder: Path
-    verdicts: Sequence["Verdict"]
+    verdicts: Sequence[Verdict]
     failed: int
     out_of_memory: int
     errors: Sequence[str]
@@ -246,11 +247,15 @@ def train_all(leader: Leader, recorder: Recorder, curves: Path) -> pd.DataFrame:
 def progress_of(study: Study, placement: Placement, options: Options) -> Progress:
     """How far a study is before anything is looked at."""
     work = placement.costs.of_study(study)
-    return Progress(n_runs(study), n_steps(study), work, len(study.cells()), timed=True, tell=options.display.tell)
+    return Progress(
+        n_runs(study), n_steps(study), work, len(study.cells()), timed=True, record_s=USUAL_S, cores=cores(), tell=options.display.tell
+    )  # fmt: skip
 
 
-def count(study: Study, progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial) -> None:
-    """Count a trial that is committed; what would train it again goes."""
+def count(
+    study: Study, progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial, took_s: float
+) -> None:
+    """Count a trial that is committed, which took so long; what would train it again goes."""
     checkpoints.remove_recorded(finished.run_keys())
     progress.diverged += finished.count("diverged")
     progress.collapsed += finished.count("collapsed")
@@ -259,7 +264,7 @@ def count(study: Study, progress: Progress, checkpoints: Checkpoints, finished: 
     progress.errors += finished.errors.values()
     progress.trained_runs += len(finished.runs)
     progress.best = better(progress.best, best_of(study, finished))
-    progress.recorded(len(finished.runs), finished.number)
+    progress.recorded(len(finished.runs), finished.number, took_s=took_s)
 
 
 def trained(progress: Progress, seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 What is left is reckoned in *work*: steps × members × the seconds that a step of such a run was measured to take
 (`harness.execution.costs`). So a study whose large networks come last does not seem half done when half of its runs are.
+What it takes to record them comes on top.
 """
 
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from harness.lead.progress.best import Best
 from harness.lead.progress.pace import Pace
+from harness.lead.progress.recording import Recording
 from harness.lead.progress.slowness import Slowness
 from harness.lead.terminal.events import Phase, Said, Tell
 
@@ -29,6 +31,8 @@ class Progress:
         work, done_work: the same in seconds, as measured before; how many train at a time is not in it.
         cells: of the study.
         timed: whether `work` is in such seconds; where it is in others, nothing is said of how slow training is.
+        record_s: seconds that it takes to record a run, until that is seen.
+        cores: that record and train.
         tell: takes events.
         clock: seconds now; the time left and the speed are reckoned by it.
         phase: see `harness.lead.terminal.events.Phase`; "" before the first round.
@@ -47,6 +51,8 @@ class Progress:
     work: float = 0.0
     cells: int = 1
     timed: bool = False
+    record_s: float = 0.0
+    cores: int = 1
     tell: Tell = lambda event: None
     clock: Callable[[], float] = time.monotonic
     phase: str = ""
@@ -68,6 +74,7 @@ class Progress:
     def __post_init__(self) -> None:
         self._planned = self.runs, self.steps, self.work
         self._pace, self._speed, self._slowness = Pace(), Pace(), Slowness()
+        self._recording = Recording(self.record_s)
 
     def say(self, text: str) -> None:
         """Tell what the user should know at once."""
@@ -113,8 +120,9 @@ class Progress:
         if self.timed and (text := self._slowness.said(population, self.clock(), planned_s=planned_s)):
             self.say(text)
 
-    def recorded(self, runs: int, entry: int) -> None:
-        """Count the runs of an entry, which are recorded now."""
+    def recorded(self, runs: int, entry: int, *, took_s: float = 0.0) -> None:
+        """Count the runs of an entry, which are recorded now, and how long that took."""
+        self._recording.note(self.clock(), runs, took_s)
         self.done_runs += runs
         self.of_cell[self.cell_of[entry]] += runs
         self.tell(self)
@@ -146,14 +154,17 @@ class Progress:
         return sum(count * self.cells >= self.runs for count in self.of_cell.values())
 
     def left_s(self) -> float | None:
-        """About how many seconds training goes on.
+        """About how many seconds it takes until all runs are recorded.
 
-        None where there is no telling: at first, while what has trained is recorded, and once it should have ended.
+        None where there is no telling: at first, and once it should have ended.
         """
         if self.done_runs >= self.runs:
             return 0.0
-        left = self.work - self.done_work
-        return self._pace.left_s(self.clock(), left) if left > ROUNDING * self.work else None
+        now_s, work, runs = self.clock(), self.work - self.done_work, self.runs - self.done_runs
+        if work <= ROUNDING * self.work:
+            return self._recording.left_s(now_s, runs)
+        training_s, recording_s = self._pace.left_s(now_s, work), self._recording.all_s(runs)
+        return None if training_s is None else max(training_s + recording_s / self.cores, recording_s)
 
     def steps_per_s(self) -> float | None:
         """Steps a second, summed over all that train, on average since training began; None where there is no telling yet."""

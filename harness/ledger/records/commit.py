@@ -6,6 +6,7 @@ of their own, and training goes on; their tables wait on disk, since an outage m
 """
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -29,12 +30,12 @@ class Commits:
         claims: of the study, entered already.
         say: is told what the user should know at once.
         stop: once it returns true, nobody waits for a storage or server any more.
-        done: is given each trial that is committed.
+        done: is given each trial that is committed, and how many seconds that took.
     """
 
     def __init__(
         self, stores: Stores, *, launch: Launch, claims: ClaimRecord, say: Callable[[str], None], stop: Callable[[], bool],
-        done: Callable[[FinishedTrial], None],
+        done: Callable[[FinishedTrial, float], None],
     ) -> None:  # fmt: skip
         self._design, self._recorder, self._spool = stores
         self._launch, self._claims, self._done = launch, claims, done
@@ -102,6 +103,7 @@ class Commits:
         self._pending.append(self._thread.submit(self.patiently, step))
 
     def _record_and_tell(self, number: int) -> None:
+        begun_s = time.monotonic()
         finished = self._spool.load(number)
         if finished is None:
             raise RecordError(f"What was trained for entry {number} is on disk no more, or damaged.")
@@ -112,4 +114,4 @@ class Commits:
             failed=finished.failed, metrics=tunable(finished.runs),
         )  # fmt: skip
         self._spool.discard(finished.number)
-        self._done(finished)
+        self._done(finished, time.monotonic() - begun_s)
