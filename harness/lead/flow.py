@@ -252,9 +252,7 @@ def progress_of(study: Study, placement: Placement, options: Options) -> Progres
     )  # fmt: skip
 
 
-def count(
-    study: Study, progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial, took_s: float
-) -> None:
+def count(study: Study, progress: Progress, checkpoints: Checkpoints, finished: FinishedTrial, took_s: float) -> None:
     """Count a trial that is committed, which took so long; what would train it again goes."""
     checkpoints.remove_recorded(finished.run_keys())
     progress.diverged += finished.count("diverged")
