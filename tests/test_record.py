@@ -149,11 +149,10 @@ def test_a_trial_is_nested_in_its_launch_and_shows_factors_means_and_curves(laun
     assert (child.data.tags["harness.trial"], child.data.tags["harness.phase"]) == ("7", "confirm")
     assert (child.info.run_name, child.info.start_time, child.info.status) == ("trial 7", 5250, "FINISHED")
     assert child.data.params == {"clipping.max_norm": "inf", "model.dropout": "0.2"}
-    assert child.data.metrics == pytest.approx(
+    assert child.data.metrics == pytest.approx(  # no grad_norm_q99: infinite, as one of the runs diverged
         {
             "runs/steps_done": 2.0,
             "stability/nonfinite": 0.5,
-            "stability/grad_norm_q99": 1.5,
             "runs/seeds": 3,
             "runs/finished": 1,
             "runs/diverged": 1,
@@ -178,6 +177,18 @@ def test_an_infinite_seed_makes_the_mean_infinite_and_a_missing_one_does_not_cou
     assert means["b"] == 1
     assert np.isnan(means["c"])
     assert (means["n_seeds"], means["n_finished"], means["n_diverged"]) == (2, 2, 0)
+
+
+def test_a_run_that_diverged_counts_in_its_trial_as_in_its_cell() -> None:
+    """Whatever numbers it had: its loss ranks worst, and so do the share of steps with a spike and the norms of its gradient."""
+    numbers = {"test_loss": [1.0, 120.0], "gap": [0.5, 0.8], "grad_norm_q99": [2.0, 443.0], "spike_rate": [0.2, 0.0]}
+    means = seed_means(
+        pd.DataFrame({"seed": [0, 1], "status": ["finished", "diverged"], "learning_rate": 0.5, **numbers})
+    )
+    assert {name: means[name] for name in numbers} == {
+        "test_loss": inf, "gap": inf, "grad_norm_q99": inf, "spike_rate": pytest.approx((0.2 + 1) / 2)
+    }  # fmt: skip
+    assert (means["learning_rate"], means["n_diverged"]) == (0.5, 1)
 
 
 @pytest.mark.parametrize("n_steps", [1, MAX_STEPS, MAX_STEPS + 1, 1000])

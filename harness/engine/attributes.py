@@ -1,8 +1,6 @@
 """What modules hold besides parameters and buffers: numbers, texts, containers, other objects; what differs and changes."""
 
-import weakref
 from collections.abc import Iterator, Mapping
-from functools import partial
 from itertools import zip_longest
 from typing import Any
 
@@ -14,21 +12,27 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from harness.engine.functions.transforms import is_per_member
 from harness.engine.generators import GENERATORS, generator_state
+from harness.engine.holding import DEPTH, held, held_by_class
 from harness.engine.scheduled import Level
 
 TORCHS = frozenset(vars(nn.Module()))
 """What torch itself keeps in every module."""
 
-DEPTH = 8
-"""Objects within objects that are compared."""
+HOOKS = tuple(sorted(name for name in TORCHS if name.startswith("_forward")))
+"""Those of a forward pass among it, each a dictionary of which the keys count the hooks of all modules."""
 
 
 def attributes(module: nn.Module) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """What layers of a module hold as plain attributes: dotted name, the dictionary that holds it, and its key there."""
+    """What layers of a module hold as plain attributes: dotted name, the dictionary that holds it, and its key there.
+
+    After those of a layer come its hooks, as lists, which changes to these dictionaries do not reach.
+    """
     for prefix, layer in module.named_modules():
-        for key in vars(layer):
-            if key not in TORCHS:
-                yield f"{prefix}.{key}".lstrip("."), vars(layer), key
+        hooks = {key: list(vars(layer)[key].values()) for key in HOOKS if vars(layer).get(key)}
+        for store in (vars(layer), hooks):
+            for key in store:
+                if store is hooks or key not in TORCHS:
+                    yield f"{prefix}.{key}".lstrip("."), store, key
 
 
 def own_parts(module: nn.Module) -> Iterator[tuple[str, nn.Module | nn.Parameter]]:
@@ -48,11 +52,14 @@ def is_level(value: Any) -> bool:
 
 
 def differing(a: nn.Module, b: nn.Module) -> str:
-    """The name of a plain attribute in which two modules of one structure differ; "" if there is none.
+    """The name of a plain attribute in which two modules of one structure differ, a layer's class among them; "" if there is none.
 
     Tensors and numbers that may be each run's own, held directly by a layer, are left out.
     """
     layers = {id(part): name for module in (a, b) for name, part in own_parts(module)}
+    for (name, layer), (_, twin) in zip(a.named_modules(), b.named_modules(), strict=False):
+        if not same_class(class_of(layer), class_of(twin), layers):
+            return f"{name}.__class__".lstrip(".")
     others = {name: store[key] for name, store, key in attributes(b)}
     for name, store, key in attributes(a):
         value, other = store[key], others.pop(name, None)
@@ -62,55 +69,64 @@ def differing(a: nn.Module, b: nn.Module) -> str:
     return next(iter(others), "")
 
 
-def same(a: Any, b: Any, layers: Mapping[int, str], depth: int = DEPTH) -> bool:
-    """Whether two values are the same as far as can be seen: containers and objects by what they hold, generators by their state.
+def same(a: Any, b: Any, layers: Mapping[int, str]) -> bool:
+    """Whether two values are the same as far as can be seen: whatever they hold, see `holding.held`, generators by their state.
 
     Args:
         a: one of them.
         b: the other.
         layers: names of the layers of their modules and of their parameters, which are compared elsewhere.
-        depth: to which objects within objects are compared.
     """
-    if a is b or depth == 0:
-        return True
-    if class_of(a) is not class_of(b):
-        return False
-    if isinstance(a, nn.Module | nn.Parameter) and id(a) in layers:
-        return layers[id(a)] == layers.get(id(b))
-    if isinstance(a, Tensor):
-        if is_per_member(a) or is_per_member(b):  # a forward pass of a population has left it behind
+    return _Comparison(layers).same(a, b, DEPTH)
+
+
+def same_class(a: type, b: type, layers: Mapping[int, str]) -> bool:
+    """Whether two classes are one, or made anew by the same lines with the same values; `layers` as there."""
+    return _Comparison(layers).same_class(a, b, DEPTH)
+
+
+class _Comparison:
+    """Compares two values; what is being compared already, an object within itself, is taken for the same."""
+
+    def __init__(self, layers: Mapping[int, str]) -> None:
+        self._layers = layers
+        self._met: set[tuple[int, int]] = set()
+
+    def same(self, a: Any, b: Any, depth: int) -> bool:
+        if a is b or (id(a), id(b)) in self._met:
+            return True
+        if isinstance(a, type) and isinstance(b, type):
+            return self.same_class(a, b, depth)
+        if depth == 0 or not self.same_class(class_of(a), class_of(b), depth):
             return False
-        return a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, np.ndarray):
-        return bool(np.array_equal(a, b))
-    if isinstance(a, GENERATORS):
-        return same(generator_state(a), generator_state(b), layers)
-    if isinstance(a, weakref.ref) and (a() is None or b() is None):
-        return True
-    parts = _parts(a), _parts(b)
-    if None in parts:
-        return bool("__eq__" in vars(type(a)) and a == b)
-    return all(same(x, y, layers, depth - 1) for x, y in zip_longest(*parts))  # type: ignore[arg-type]
+        if isinstance(a, nn.Module | nn.Parameter) and id(a) in self._layers:
+            return self._layers[id(a)] == self._layers.get(id(b))
+        if isinstance(a, Tensor):
+            if is_per_member(a) or is_per_member(b):  # a forward pass of a population has left it behind
+                return False
+            return a.dtype == b.dtype and torch.equal(a, b)
+        if isinstance(a, np.ndarray):
+            return bool(np.array_equal(a, b))
+        if isinstance(a, GENERATORS):
+            return self.same(generator_state(a), generator_state(b), depth - 1)
+        return self._same_parts(a, b, held(a), held(b), depth)
+
+    def _same_parts(self, a: Any, b: Any, of_a: list[Any] | None, of_b: list[Any] | None, depth: int) -> bool:
+        if of_a is None or of_b is None:
+            return bool("__eq__" in vars(type(a)) and a == b)
+        self._met.add((id(a), id(b)))
+        return all(self.same(x, y, depth - 1) for x, y in zip_longest(of_a, of_b))
+
+    def same_class(self, a: type, b: type, depth: int) -> bool:
+        if a is b or (id(a), id(b)) in self._met:
+            return True
+        named_alike = (a.__module__, a.__qualname__, type(a)) == (b.__module__, b.__qualname__, type(b))
+        return depth > 0 and named_alike and self._same_parts(a, b, held_by_class(a), held_by_class(b), depth)
 
 
 def comparable(value: Any, depth: int = DEPTH) -> bool:
     """Whether `same` can tell that such a value is the same as another one that was made in the same way."""
-    if depth == 0 or isinstance(value, GENERATORS):
+    if value is None or depth == 0 or isinstance(value, (*GENERATORS, type)):
         return True
-    parts = _parts(value)
+    parts = held(value)
     return "__eq__" in vars(type(value)) if parts is None else all(comparable(part, depth - 1) for part in parts)
-
-
-def _parts(value: Any) -> list[Any] | None:
-    """What a value consists of; None where it is compared as a whole."""
-    if isinstance(value, list | tuple):
-        return list(value)
-    if isinstance(value, dict):
-        return [*value, *value.values()]
-    if isinstance(value, weakref.ref):
-        return [value()]
-    if isinstance(value, partial):
-        return [value.func, value.args, value.keywords]
-    if hasattr(value, "__code__"):  # a function, made anew for each module, and what it closes over
-        return [value.__code__, *(cell.cell_contents for cell in value.__closure__ or ())]
-    return [vars(value)] if hasattr(value, "__dict__") and "__eq__" not in vars(type(value)) else None

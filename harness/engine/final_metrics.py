@@ -45,11 +45,10 @@ def final_metrics(population: Members, feed: Feed) -> dict[str, Array]:
     if not population.runs[0].confirm:
         train_loss, train_error = mean(*scores(population, feed, "train", TRAIN_SAMPLE))
         return {"train_loss": train_loss, "train_error": train_error}
-    batch = feed.peek()
-    noise = {
-        f"{mode}_noise": _dropout_noise(population, feed, batch, train=mode == "train") for mode in ("train", "eval")
-    }
-    return generalization(population, feed) | noise
+    found = generalization(population, feed)  # first: what follows are passes of training
+    for mode in ("train", "eval"):
+        found[f"{mode}_noise"] = _dropout_noise(population, feed, feed.peek(), train=mode == "train")
+    return found
 
 
 def generalization(population: Members, feed: Feed) -> dict[str, Array]:

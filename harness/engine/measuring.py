@@ -7,16 +7,18 @@ often and how much is measured would then decide how it trains, and in which ord
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import ModuleType
+from functools import partial
+from types import CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch.nn as nn
 from torch import Tensor
 
-from harness.engine.attributes import DEPTH, TORCHS, attributes
+from harness.engine.attributes import HOOKS, TORCHS, attributes
 from harness.engine.functions.transforms import unwrapped
 from harness.engine.generators import GENERATORS, generator_state, set_generator
+from harness.engine.holding import DEPTH, filled_cells, held, in_slots, slots_of
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members
 from harness.settings.randomness import global_generators_kept
@@ -26,9 +28,8 @@ Restore = Callable[[], None]
 UNSEEN = type, ModuleType, MemberFloat
 """What belongs to nobody's training."""
 
-
-DEEP = 20
-"""To which objects within objects those of the engine are kept."""
+HOLDERS = list, tuple, dict, partial, FunctionType, MethodType
+"""In which an iterator is looked for."""
 
 
 @contextmanager
@@ -36,8 +37,9 @@ def unchanged(members: Members) -> Iterator[None]:
     """Within the block members may be measured in any way; after it they train on as if they had not been.
 
     Put back are parameters, buffers and plain tensors, in value and in place; modes; numbers, containers and further modules
-    that layers hold as attributes; the noise of dropout and the step of schedules; and the global generators. What hooks do outside of their module
-    cannot be known; of what cannot be put back there is `one_way`.
+    that layers and their hooks hold, also in what functions close over and methods are bound to; the noise of dropout and the step of
+    schedules; and the global generators. What is done in the class or the file is refused before a study trains; of what cannot be put
+    back there is `one_way`.
     """
     restore = kept(members)
     with members.noise_kept(), global_generators_kept(members.device):
@@ -57,7 +59,7 @@ def attributes_kept(members: Members) -> Restore:
 
 def object_kept(value: Any, but: Iterable[Any]) -> Restore:
     """Likewise an object of the engine's with all that it holds, apart from these objects."""
-    return _kept(value, {id(each): _nothing for each in but}, DEEP)
+    return _kept(value, {id(each): _nothing for each in but}, DEPTH)
 
 
 def _members_kept(members: Members, containers: list[Any]) -> Restore:
@@ -66,7 +68,8 @@ def _members_kept(members: Members, containers: list[Any]) -> Restore:
     seen: dict[int, Restore] = {id(layer): _nothing for layer in training}
     stores = [_items_kept(vars(layer), seen, DEPTH, TORCHS) for layer in training]
     buffers = [layer._buffers for layer in training]  # of several members, too: one may come to be in a forward pass
-    state = [_kept(container, seen, DEPTH) for container in (*containers, *buffers)]
+    hooks = [vars(layer)[name] for layer in training for name in HOOKS if vars(layer).get(name)]
+    state = [_kept(container, seen, DEPTH) for container in (*containers, *buffers, *hooks)]
 
     def restore() -> None:
         for each in (*stores, *state):
@@ -108,27 +111,49 @@ def _kept_content(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
     if isinstance(value, GENERATORS):
         state = generator_state(value)
         return lambda: set_generator(value, state)
-    if isinstance(value, dict):
-        return _items_kept(value, seen, depth)
-    if isinstance(value, list | set | deque):
-        items = list(value)
-        inner = [_kept(item, seen, depth - 1) for item in items]
-
-        def restore() -> None:
-            value.clear()
-            value.update(items) if isinstance(value, set) else value.extend(items)
-            for each in inner:
-                each()
-
-        return restore
-    if isinstance(value, tuple | frozenset):
-        return _all([_kept(item, seen, depth - 1) for item in value])
     if isinstance(value, nn.Module):
         return _module_kept(value, seen)
     parts = [_slots_kept(value, seen, depth - 1)]
-    if hasattr(value, "__dict__"):
+    if hasattr(value, "__dict__") and not isinstance(value, MethodType):  # which has that of its function
         parts.append(_items_kept(vars(value), seen, depth - 1))
+    if isinstance(value, dict):
+        parts.append(_items_kept(value, seen, depth))
+    elif isinstance(value, list | set | deque):
+        parts.append(_elements_kept(value, seen, depth))
+    elif isinstance(value, FunctionType):
+        parts += [_cell_kept(cell, seen, depth - 1) for cell in filled_cells(value)]
+        parts += [_kept(each, seen, depth - 1) for each in (value.__defaults__, value.__kwdefaults__)]
+    elif isinstance(value, tuple | frozenset):
+        parts += [_kept(each, seen, depth - 1) for each in value]
+    elif isinstance(value, MethodType | partial):
+        parts += [_kept(each, seen, depth - 1) for each in held(value) or ()]
     return _all(parts)
+
+
+def _elements_kept(value: list[Any] | set[Any] | deque[Any], seen: dict[int, Restore], depth: int) -> Restore:
+    """The elements of a container, and what they hold."""
+    items = list(value)
+    inner = [_kept(item, seen, depth - 1) for item in items]
+
+    def restore() -> None:
+        value.clear()
+        value.update(items) if isinstance(value, set) else value.extend(items)
+        for each in inner:
+            each()
+
+    return restore
+
+
+def _cell_kept(cell: CellType, seen: dict[int, Restore], depth: int) -> Restore:
+    """A variable that a function closes over."""
+    value = cell.cell_contents
+    inner = _kept(value, seen, depth)
+
+    def restore() -> None:
+        cell.cell_contents = value
+        inner()
+
+    return restore
 
 
 def _all(parts: list[Restore]) -> Restore:
@@ -151,14 +176,13 @@ def _module_kept(module: nn.Module, seen: dict[int, Restore]) -> Restore:
 
 def _slots_kept(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
     """Of attributes without a dictionary, see `object.__slots__`."""
-    names = [name for cls in type(value).__mro__ for name in _slots(cls)]
-    held = {name: getattr(value, name) for name in names if hasattr(value, name)}
-    inner = [_kept(each, seen, depth) for each in held.values()]
+    names, before = list(slots_of(type(value))), in_slots(value)
+    inner = [_kept(each, seen, depth) for each in before.values()]
 
     def restore() -> None:
         for name in names:
-            if name in held:
-                object.__setattr__(value, name, held[name])  # a frozen class's as well
+            if name in before:
+                object.__setattr__(value, name, before[name])  # a frozen class's as well
             elif hasattr(value, name):
                 object.__delattr__(value, name)
         for each in inner:
@@ -167,16 +191,20 @@ def _slots_kept(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
     return restore
 
 
-def _slots(cls: type) -> list[str]:
-    slots = vars(cls).get("__slots__", ())
-    return [name for name in ([slots] if isinstance(slots, str) else slots) if name not in ("__dict__", "__weakref__")]
-
-
 def one_way(module: nn.Module) -> Iterator[str]:
-    """The names of attributes that measuring changes for good: iterators, which only go on."""
+    """The names of attributes that measuring changes for good: iterators, which only go on, and what calls or lists them."""
     for name, store, key in attributes(module):
-        if isinstance(store[key], Iterator):
+        if _goes_on(store[key], set(), DEPTH):
             yield name
+
+
+def _goes_on(value: Any, met: set[int], depth: int) -> bool:
+    if isinstance(value, Iterator):
+        return True
+    if depth == 0 or id(value) in met or not isinstance(value, HOLDERS):
+        return False
+    met.add(id(value))
+    return any(_goes_on(part, met, depth - 1) for part in held(value) or ())
 
 
 def _tensor_kept(tensor: Tensor) -> Restore:

@@ -5,6 +5,7 @@ on batches of every size that occurs. Losses, gradients, what clipping and the u
 agree to rounding; so must attributes that a forward pass changes.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 import torch
@@ -18,9 +19,11 @@ from harness.engine.obstacles import measured_costs, reason
 from harness.engine.own_components import own_names
 from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
-from harness.engine.runs import Run, examples
+from harness.engine.runs import Run, build, examples
 from harness.engine.step import Stepper
 from harness.settings.randomness import global_generators, stream_seed
+from harness.settings.source import Changing
+from harness.tasks.task import Data
 
 STEPS = 3
 """Training steps: the first that meets what the one before changed, and one more for what changes then."""
@@ -82,6 +85,8 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
     )
     if _companions_matter(truth, TOLERANCE[dtype]):
         return "in evaluation, what it makes of an example depends on the others in the batch"
+    if name := _left_to_others(runs, data):
+        return f"its constructor leaves another `{name}` in the class or the file, which is one for all runs"
     try:
         with global_generators(0, device):
             population = Population(runs, data, device=device, dtype=dtype)
@@ -99,6 +104,20 @@ def _difference(runs: list[Run], device: torch.device, dtype: torch.dtype) -> st
         return f"it keeps a tensor from one call to another: {lacking.partition(' after ')[0]}"
     other = next((name for name in truth.numbers if _apart(truth, found, name, dtype)), "")
     return other and f"in a population {other} would be another"
+
+
+def _left_to_others(runs: list[Run], data: list[Data]) -> str:
+    """The name of what a module's constructor writes besides the module, for each run another one; "" if there is none.
+
+    What is only added to, or made once, such as a table of what was read, is no run's own.
+    """
+    code = Changing([runs[0].setup.model.module])
+    times = Counter[str]()
+    for i, (run, own) in enumerate(zip([*runs, runs[0]], [*data, data[0]], strict=True)):
+        build(run.setup, own, run.init_seed)
+        changed = code.since()
+        times.update(changed if i else ())
+    return next((name for name in sorted(times) if times[name] > 1), "")
 
 
 def _of_another_kind(a: Account, b: Account) -> str:

@@ -8,7 +8,8 @@ import numpy as np
 import torch.nn as nn
 from torch import Tensor
 
-from harness.engine.attributes import DEPTH, attributes
+from harness.engine.attributes import attributes
+from harness.engine.holding import DEPTH
 
 CLOSED = type, ModuleType, FunctionType, str, bytes, int, float, complex, type(None)
 """What is not looked into."""

@@ -10,6 +10,7 @@ import pandas as pd
 from harness.engine.content import seed_key
 from harness.engine.diagnostics.churn import PREDICTIONS
 from harness.engine.run_tables import CURVE_VALUES
+from harness.inference.ranks import as_ranked
 from harness.ledger.records.populations import POPULATIONS_FILE, no_populations
 from harness.ledger.records.tables import parquet
 from harness.settings.metrics import DETAIL, METRICS
@@ -110,10 +111,12 @@ def tunable(runs: pd.DataFrame) -> dict[str, list[float]]:
 def seed_means(runs: pd.DataFrame) -> dict[str, float]:
     """The mean of every numeric column, and how many runs there were of each status.
 
-    A metric that is infinite for one seed has an infinite mean: it ranks worst, whatever the other seeds did.
+    A run that diverged counts as in a cell and a claim (`as_ranked`): where it ranks worst the mean is infinite, of shares and rates it
+    is theirs with the worst.
     """
+    ranked = as_ranked(runs) if "status" in runs else runs
     numbers = (
-        runs.drop(columns=["trial", "seed", PREDICTIONS], errors="ignore")
+        ranked.drop(columns=["trial", "seed", PREDICTIONS], errors="ignore")
         .select_dtypes(["number", "bool"])
         .astype(float)
     )
