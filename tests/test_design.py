@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import optuna
+import pandas as pd
 import pytest
 
 from harness import Study, Sweep, Tune
@@ -23,6 +24,7 @@ from harness.ledger.stores import open_stores
 from harness.ledger.trials import Trial
 from harness.models import DropoutNet
 from harness.optimizers import SGD
+from harness.reporting.build import expected_runs
 from harness.settings import InvalidStudy
 from harness.tasks import Images
 
@@ -131,6 +133,40 @@ def test_several_objectives_confirm_the_pareto_front(tmp_path: Path) -> None:
         metrics = {name: [value] * 5 for name, value in zip(study.objectives(), values, strict=True)}
         design.tell(portion.number, dict.fromkeys(portion.seeds, values), metrics=metrics)
     assert len(design.ask(confirm).trials) == 2
+
+
+def test_what_several_objectives_choose_counts_as_lacking_until_it_is_there(tmp_path: Path) -> None:
+    """Three values tried, two of them on the front: the second one's runs of the confirm phase are missing, too."""
+    study = make(objective=("validation_loss", "grad_norm_q99"), model=DropoutNet(hidden=(8,)), tune_trials=3)
+    design = Design(study, str(tmp_path / "j"))
+    tune, confirm = design.rounds()
+    tried = design.ask(tune).waves[0]
+    runs = [run_row(p.trial.number, seed, "tune") for p in tried for seed in p.seeds]
+    values = {p.number: pair for p, pair in zip(tried, [[1.0, 3.0], [2.0, 2.0], [3.0, 3.0]], strict=True)}
+    table = pd.DataFrame(runs)
+    for portion in tried:
+        own = values[portion.number]
+        table.loc[table["trial"] == portion.trial.number, list(study.objectives())] = own
+        metrics = {name: [value] * len(portion.seeds) for name, value in zip(study.objectives(), own, strict=True)}
+        design.tell(portion.number, dict.fromkeys(portion.seeds, own), metrics=metrics)
+    first = design.ask(confirm).waves[0][0]
+    tuned, seeds = len(table), len(study.confirm_seeds())
+    assert (design.there().done, design.there().wanted) == (tuned, tuned + 2 * seeds)
+    design.tell(first.number, {seed: [1.0, 3.0] for seed in first.seeds})
+    assert (design.there().done, design.there().wanted) == (tuned + seeds, tuned + 2 * seeds)
+    assert not design.there().complete
+    table = pd.concat([table, pd.DataFrame([run_row(first.trial.number, seed, "confirm") for seed in first.seeds])])
+    assert expected_runs(study, table) == tuned + 2 * seeds
+    half = table[table["trial"] != tried[0].trial.number]
+    assert expected_runs(study, half) == tuned + seeds, "at least, while no one knows what is chosen"
+    design.keep_summary()
+    design.close()
+    (found,) = listed(tmp_path, str(tmp_path / "j"))
+    assert (found.done, found.wanted) == (tuned + seeds, tuned + 2 * seeds)
+
+
+def run_row(trial: int, seed: int, phase: str) -> dict[str, object]:
+    return {"trial": trial, "seed": seed, "phase": phase, "status": "finished"}
 
 
 def test_torn_journal_tail_is_cut(tmp_path: Path) -> None:

@@ -92,10 +92,21 @@ class Leader:
         if any(each.trial.widened(self.study) for each in asked.trials):
             self.progress.more(runs=len(wanted), steps=_steps(wanted), work=sum(map(self.costs.of, wanted)))
             self._say_widened(asked, new=len(missing))
+        if len(self.study.objectives()) > 1 and any(each.trial.confirm for each in asked.trials):
+            self._count_further(wanted[len(self.study.cells()) * len(self.study.confirm_seeds()) :], missing)
         there = [run for run in wanted if (run.trial, run.seed) not in missing]
         cells = {each.trial.number: each.trial.cell for each in asked.trials}
         self.progress.of_cell.update(cells[run.trial] for run in there)
         self.progress.there(runs=len(there), steps=_steps(there), work=sum(map(self.costs.of, there)))
+
+    def _count_further(self, runs: list[Run], missing: Collection[tuple[int, int]]) -> None:
+        """Count those of cells that several objectives choose several values of, which nobody could know of before."""
+        self.progress.more(runs=len(runs), steps=_steps(runs), work=sum(map(self.costs.of, runs)))
+        self.commits.patiently(self.design.keep_summary)
+        if any((run.trial, run.seed) in missing for run in runs):
+            self.progress.say(
+                f"By several objectives cells have several best values: {counted(len(runs), 'more run')} of the confirm phase."
+            )
 
     def _say_widened(self, asked: Round, *, new: int) -> None:
         """Say beyond which end a round goes, where something of it must be trained."""

@@ -153,8 +153,10 @@ def held(study: Study, entries: Entries) -> list[tuple[Wanted, dict[int, Entry]]
 
 
 def n_wanted(study: Study, holdings: Iterable[tuple[Wanted, Mapping[int, Entry]]]) -> int:
-    """Runs of the study, those included that `held` knows of beyond a range; where results decide how many, at least."""
-    return n_runs(study) + sum(len(each.seeds) for each, _ in holdings if each.trial.widened(study))
+    """Runs of the study, those included that `held` knows of beyond a range and by several objectives; where results decide how many, at least."""
+    known = [(len(each.seeds), each.trial.widened(study)) for each, _ in holdings]
+    beyond = sum(runs for runs, widened in known if widened)
+    return max(n_runs(study) + beyond, sum(runs for runs, _ in known))
 
 
 @dataclass(frozen=True)

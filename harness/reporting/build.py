@@ -17,10 +17,12 @@ from harness.inference.range_ends import number_beyond, still_to_try, values_tri
 from harness.inference.selection import selected
 from harness.inference.verdict import Verdict
 from harness.ledger.claim_record import REGISTERED
+from harness.ledger.records.finished import outcomes
 from harness.ledger.records.launch import recordable
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError
-from harness.ledger.trial_runs import n_runs
+from harness.ledger.trial_runs import n_runs, seeds_of
+from harness.ledger.trials import Outcomes, Trial, Trials
 from harness.reporting.report import Subject, write_report
 from harness.reporting.results import Results
 from harness.study import Study
@@ -90,17 +92,29 @@ def up_to_its_look(study: Study, runs: pd.DataFrame) -> Study:
 
 
 def expected_runs(study: Study, runs: pd.DataFrame) -> int:
-    """How many runs the whole study has, those beyond its range included that there are and that are still to be tried.
+    """How many runs the whole study has, as far as those that there are decide that.
+
+    Those beyond its range are among them that there are and that are still to be tried; and by several objectives those of all
+    values that are chosen.
 
     Args:
         study: of the runs.
         runs: all of them, phases set by `selected`.
     """
+    if len(study.objectives()) > 1:
+        trials = Trials(study, lambda trial: _outcomes(study, trial, runs)).all()
+        return max(n_runs(study), sum(len(seeds_of(study, trial)) for trial in trials))
     if not study.widen:
         return n_runs(study)
     path, _ = tuned(study)
     values = [*values_tried(study, runs, path), *still_to_try(study, runs)]
     return n_runs(study, beyond=number_beyond(study, values))
+
+
+def _outcomes(study: Study, trial: Trial, runs: pd.DataFrame) -> Outcomes | None:
+    """What each objective was of a trial, by seed; None where a run of it is not there."""
+    own = runs[runs["trial"] == trial.number]
+    return outcomes(own, study.objectives()) if len(own) == len(seeds_of(study, trial)) else None
 
 
 def recorded_changes(recorder: Recorder) -> Changes:

@@ -42,9 +42,8 @@ def overview(study: Study, *, verbose: bool) -> str:
         lines.append(f"  tune:    {searched}: {_tuning(study)}")
     seeds, runs = counted(len(study.confirm_seeds()), "seed") + _looks(study), counted(n_runs(study), "run")
     ends = list(zip(setups(study, end="low"), setups(study, end="high"), strict=True))
-    lines.append(
-        f"  seeds:   {seeds} a cell; {'at least ' * study.widen}{runs} in all, of {budget(study, chain(*ends))}"
-    )
+    least = "at least " * (study.widen or len(study.objectives()) > 1)
+    lines.append(f"  seeds:   {seeds} a cell; {least}{runs} in all, of {budget(study, chain(*ends))}")
     lines += [f"  {sentence}" for sentence in scope(study)]
     lines += [f"  note:    {note}" for note in study.notes]
     if verbose:
