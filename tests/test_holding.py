@@ -315,6 +315,12 @@ class ClosesOver(Counting):
         self.gain = gain
 
 
+class IsDecorated(ClosesOver):
+    def hold(self) -> None:
+        super().hold()
+        self.gain = torch.no_grad()(self.gain)
+
+
 class HasADefault(Counting):
     def hold(self) -> None:
         def gain(training: bool, seen: list[int] = [0]) -> float:  # noqa: B006
@@ -364,7 +370,7 @@ class AListCounts(Counting):
         return 1 + self.own.seen / 10
 
 
-KEPT = [ClosesOver, HasADefault, IsBound, IsPartial, HooksCount, AListCounts]
+KEPT = [ClosesOver, IsDecorated, HasADefault, IsBound, IsPartial, HooksCount, AListCounts]
 
 
 @pytest.mark.parametrize("module", KEPT)

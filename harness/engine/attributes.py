@@ -12,7 +12,7 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 
 from harness.engine.functions.transforms import is_per_member
 from harness.engine.generators import GENERATORS, generator_state
-from harness.engine.holding import DEPTH, held, held_by_class
+from harness.engine.holding import ATOMS, DEPTH, held, held_by_class
 from harness.engine.scheduled import Level
 
 TORCHS = frozenset(vars(nn.Module()))
@@ -95,6 +95,8 @@ class _Comparison:
     def same(self, a: Any, b: Any, depth: int) -> bool:
         if a is b or (id(a), id(b)) in self._met:
             return True
+        if type(a) is type(b) and type(a) in ATOMS:
+            return bool(a == b)
         if isinstance(a, type) and isinstance(b, type):
             return self.same_class(a, b, depth)
         if depth == 0 or not self.same_class(class_of(a), class_of(b), depth):
@@ -124,9 +126,15 @@ class _Comparison:
         return depth > 0 and named_alike and self._same_parts(a, b, held_by_class(a), held_by_class(b), depth)
 
 
-def comparable(value: Any, depth: int = DEPTH) -> bool:
+def comparable(value: Any) -> bool:
     """Whether `same` can tell that such a value is the same as another one that was made in the same way."""
-    if value is None or depth == 0 or isinstance(value, (*GENERATORS, type)):
+    return _is_comparable(value, set(), DEPTH)
+
+
+def _is_comparable(value: Any, met: set[int], depth: int) -> bool:
+    known = value is None or isinstance(value, (*GENERATORS, type, nn.Module, Tensor, np.ndarray))
+    if known or depth == 0 or id(value) in met:
         return True
+    met.add(id(value))
     parts = held(value)
-    return "__eq__" in vars(type(value)) if parts is None else all(comparable(part, depth - 1) for part in parts)
+    return "__eq__" in vars(type(value)) if parts is None else all(_is_comparable(p, met, depth - 1) for p in parts)

@@ -10,6 +10,8 @@ from functools import partial
 from types import CellType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
 from typing import Any
 
+from harness.settings.reach import as_written
+
 DEPTH = 20
 """Objects within objects that are looked at."""
 
@@ -32,6 +34,8 @@ def held(value: Any) -> list[Any] | None:
         return [value()]
     if isinstance(value, MethodType):
         return [value.__func__, value.__self__]
+    if (written := as_written(value)) is not None:
+        return [written]
     if isinstance(value, FunctionType):
         return [value.__code__, *contents(value), value.__defaults__, value.__kwdefaults__, vars(value)]
     if isinstance(value, property):

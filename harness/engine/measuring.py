@@ -22,6 +22,7 @@ from harness.engine.holding import DEPTH, filled_cells, held, in_slots, slots_of
 from harness.engine.member_float import MemberFloat
 from harness.engine.members import Members
 from harness.settings.randomness import global_generators_kept
+from harness.settings.reach import as_written
 
 Restore = Callable[[], None]
 
@@ -111,6 +112,8 @@ def _kept_content(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
     if isinstance(value, GENERATORS):
         state = generator_state(value)
         return lambda: set_generator(value, state)
+    if (written := as_written(value)) is not None:
+        return _kept(written, seen, depth)
     if isinstance(value, nn.Module):
         return _module_kept(value, seen)
     parts = [_slots_kept(value, seen, depth - 1)]
@@ -121,8 +124,7 @@ def _kept_content(value: Any, seen: dict[int, Restore], depth: int) -> Restore:
     elif isinstance(value, list | set | deque):
         parts.append(_elements_kept(value, seen, depth))
     elif isinstance(value, FunctionType):
-        parts += [_cell_kept(cell, seen, depth - 1) for cell in filled_cells(value)]
-        parts += [_kept(each, seen, depth - 1) for each in (value.__defaults__, value.__kwdefaults__)]
+        parts.append(_function_kept(value, seen, depth - 1))
     elif isinstance(value, tuple | frozenset):
         parts += [_kept(each, seen, depth - 1) for each in value]
     elif isinstance(value, MethodType | partial):
@@ -142,6 +144,16 @@ def _elements_kept(value: list[Any] | set[Any] | deque[Any], seen: dict[int, Res
             each()
 
     return restore
+
+
+def _function_kept(value: FunctionType, seen: dict[int, Restore], depth: int) -> Restore:
+    """What a function holds; of one of torch's, such as what `no_grad` makes of a function, other functions alone."""
+    cells = filled_cells(value)
+    if value.__globals__.get("__name__", "").partition(".")[0] == "torch":
+        functions = [cell.cell_contents for cell in cells if isinstance(cell.cell_contents, FunctionType)]
+        return _all([_kept(each, seen, depth) for each in functions])
+    given = value.__defaults__, value.__kwdefaults__
+    return _all([*(_cell_kept(cell, seen, depth) for cell in cells), *(_kept(each, seen, depth) for each in given)])
 
 
 def _cell_kept(cell: CellType, seen: dict[int, Restore], depth: int) -> Restore:
