@@ -593,7 +593,7 @@ def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
     names = [*texts[:2], *map(str, range(58))]
     said = "taken as different, though they differ in case, spaces or the encoding of letters only"
     table = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[f"Anna {name}" for name in names] * 2).replace(
-        group="who"
+        group="who", train_size=40
     )
     seen = re.sub(" +", " ", ", ".join(repr(f"Anna {name}") for name in sorted(texts[:2])))
     assert noted(table) == [f"group: column 'who': {seen}: {said}"]
@@ -607,7 +607,7 @@ def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
 def test_groups_that_are_spelled_as_one_number_are_said_to_be_one(tmp_path):
     names = [str(i) for i in range(60)]
     task = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[*names, "0.0", "1E1", "1e1", *names[3:]])
-    assert noted(task.replace(group="who")) == [
+    assert [note for note in noted(task.replace(group="who")) if note.startswith("group: ")] == [
         "group: column 'who': '0.0' and '0', '1E1' and '10', '1e1' and '10': taken as the same group, being the same number"
     ]
 
