@@ -581,7 +581,7 @@ spelled_differently = pytest.mark.parametrize(
 @spelled_differently
 def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_classes(tmp_path, texts):
     seen = re.sub(" +", " ", ", ".join(map(repr, sorted(texts[:2]))))  # a note is one line, without gaps
-    said = f"{seen}: taken as different, though they differ in case, spaces or the encoding of letters only"
+    said = f"{seen}: taken as different, though they are the same number, or differ in case, spaces or the encoding of letters only"
     alike, clear = texts * 40, ["a", "b", "c"] * 40
     assert noted(written(tmp_path / "t.csv", NUMBERS.astype(str), kind=alike)) == [f"source: column 'kind': {said}"]
     task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=alike, kind=clear)
@@ -591,7 +591,9 @@ def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_class
 @spelled_differently
 def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
     names = [*texts[:2], *map(str, range(58))]
-    said = "taken as different, though they differ in case, spaces or the encoding of letters only"
+    said = (
+        "taken as different, though they are the same number, or differ in case, spaces or the encoding of letters only"
+    )
     table = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[f"Anna {name}" for name in names] * 2).replace(
         group="who", train_size=40
     )
@@ -602,6 +604,23 @@ def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
         (note,) = noted(tensors.replace(group=group))
         assert note == f"group: {re.sub(' +', ' ', ', '.join(map(repr, sorted(texts[:2]))))}: {said}"
     assert noted(tensors.replace(group=list(range(60)))) == noted(tensors.replace(group=torch.arange(60))) == []
+
+
+@pytest.mark.parametrize("lost", ["{}", "{}.0"])
+def test_groups_that_lost_their_leading_zeros_in_one_file_are_said_to_be_others(tmp_path, lost):
+    """A spreadsheet makes numbers of codes: patient 003 of the source is patient 3, or 3.0, of the test file."""
+    said = (
+        "taken as different, though they are the same number, or differ in case, spaces or the encoding of letters only"
+    )
+    codes = [f"{i:03}" for i in range(40)] * 2
+    task = written(tmp_path / "t.csv", NUMBERS[:80].astype(str), y=CLASSES[:80], who=codes).replace(group="who")
+    assert noted(task.replace(train_size=10)) == []
+    numbers = [lost.format(i) for i in range(38, 44)]
+    written(tmp_path / "test.csv", NUMBERS[:6].astype(str), y=CLASSES[:6], who=numbers)
+    seen = f"'038', '039', '{numbers[0]}' and 1 more"
+    assert noted(task.replace(test=tmp_path / "test.csv", train_size=10)) == [f"group: column 'who': {seen}: {said}"]
+    x, y = torch.arange(172.0).view(86, 2), torch.arange(86) % 2
+    assert f"group: {seen}: {said}" in noted(Tensors(x, y, group=[*codes, *numbers]))
 
 
 def test_groups_that_are_spelled_as_one_number_are_said_to_be_one(tmp_path):
