@@ -1030,6 +1030,13 @@ class Endless(IterableDataset):
         (Squares(4, target=lambda i: {"a": 1}), "found dict"),
         (Squares(4, target=lambda i: 1 // (2 - i)), "item 2 is not a pair (x, y) that can be read: ZeroDivisionError"),
         (TensorDataset(torch.zeros(4, 2, dtype=torch.uint8), torch.zeros(4)), "x is uint8: items must have numbers"),
+        (
+            TensorDataset(torch.zeros(4, 2, dtype=torch.complex64), torch.arange(4)),
+            "x is complex64: items must have numbers",
+        ),
+        (TensorDataset(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1j])), "y is complex64: items must have numbers"),
+        ([(torch.zeros(2), np.complex128(i + 1j)) for i in range(4)], "y is complex128: items must have numbers"),
+        ([(torch.zeros(2), i + 1j) for i in range(4)], "found <class 'complex'>"),
         ([(torch.zeros(2), 0)] * 3 + [(1, 2, 3)], "item 3 is not a pair"),
         (
             [{"x": torch.zeros(2), "y": 1}] * 9,
