@@ -850,6 +850,17 @@ def test_lists_are_a_problem(tmp_path):
     assert "column 'size' must hold numbers or texts" in only_problem(task).message
 
 
+@pytest.mark.parametrize("settings", [{}, {"target": "v"}, {"group": "v"}, {"categories": ("v",)}], ids=str)
+def test_bytes_that_are_no_text_are_refused_wherever_they_are_used(tmp_path, settings):
+    table(tmp_path / "t.parquet", v=[b"a", b"\xff"] * 10)
+    task = Tabular(tmp_path / "t.parquet", **{"target": "y"} | settings)
+    assert str(only_problem(task)) == (
+        "source: column 'v' must hold numbers or texts; turn it into columns of them or leave it out, without=('v',) (got a bytes)"
+    )
+    if not settings:
+        assert task.replace(without=("v",)).problems() == []
+
+
 def test_what_is_no_table_is_one_clear_problem(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     assert "not a folder" in only_problem(Tabular(tmp_path / "folder.csv")).message
