@@ -173,6 +173,14 @@ def test_whole_numbers_of_parquet_stay_exact_where_some_are_missing(tmp_path, ki
     np.testing.assert_array_equal(x, np.stack([small.to_numpy(float, na_value=np.nan), small.isna()], 1))
 
 
+@pytest.mark.parametrize("kind", ["int64", "Int64"])
+def test_classes_too_large_for_floating_point_are_named_as_plain_numbers(tmp_path, kind):
+    names = [2**53, 2**53 + 1]
+    table(tmp_path / "t.parquet", y=pd.Series(names * 10, dtype=kind))
+    task = Tabular(tmp_path / "t.parquet", target="y")
+    assert [task.named_target(i) for i in range(2)] == list(map(str, names))
+
+
 @pytest.mark.parametrize("kinds", [("int64", "float64"), ("float64", "int64"), ("int64", "uint64")])
 @pytest.mark.parametrize("settings", [{}, {"group": "name"}, {"categories": ("name",)}, {"target": "name"}], ids=str)
 def test_whole_numbers_of_two_files_that_only_floating_point_has_in_common_stay_different_or_are_refused(

@@ -107,7 +107,7 @@ class Given:
     def levels(self) -> tuple[Numbers, list[Any]]:
         """The place of each value among all in order, float64 (n,), −1 where missing, and the values."""
         codes, levels = pd.factorize(self.cells, sort=True)
-        return codes.astype(np.float64), list(levels)
+        return codes.astype(np.float64), levels.tolist()  # plain numbers, which are shown as such
 
     def groups(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
         """The place of each value among all in order, (n,), where every row has one.
