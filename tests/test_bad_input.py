@@ -584,6 +584,34 @@ def test_a_newcomers_mistake_is_one_problem_that_names_what_to_change(mistake: s
     assert "readout" not in found[0] or "recurrent" in mistake
 
 
+class Conditional(Unannotated):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(torch.cond(self.decided(x), lambda x: x * 2, lambda x: x * 1.0, (self.net.weight[:1] * x,)))
+
+    def decided(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sum() > 0
+
+
+class OfAShape(Conditional):
+    def decided(self, x: torch.Tensor) -> bool:  # type: ignore[override]
+        return x.dim() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # which the import of a compiler says too
+def test_what_only_a_compiler_can_do_is_refused_with_what_to_write_instead() -> None:
+    (found,) = problems(model=Conditional)
+    assert (
+        "`cond` of torch needs its compiler, which is off where modules train here: write `if`, `for` or torch.where"
+        in found
+    )
+    assert Study(name="x", task=Images(), model=OfAShape, steps=2).notes == []  # torch.cond is an `if` there
+    wrong = Model(
+        type("Wrong", (OfAShape,), {"forward": lambda self, x: torch.cond(True, self.net, self.net, (x[:, 1:],))})
+    )
+    assert "compiler" not in problems(model=wrong)[0]
+
+
 def test_the_problems_of_one_claim_hide_none_of_another() -> None:
     claims = [claim(metric="tst_error"), claim(treatment={"model.dropout": 0.3}), claim(tretment={})]
     assert [line.partition(":")[0] for line in problems(model=SWEPT, claims=claims)] == [

@@ -129,7 +129,9 @@ def grouped(names=Grouped.names, **settings):
 def test_nobody_trains_on_a_group_of_which_the_official_test_set_has_examples():
     task = grouped()
     assert list(map(str, task.data_notes())) == [
-        "groups: 6 examples are left out: the test set has others of their groups"
+        "groups: 6 examples are left out: the test set has others of their groups",
+        "groups: 2 examples are in no split of a seed: groups stay whole, the largest has 3 examples, and all seeds train on as many; "
+        "fewer are with smaller groups, or with the largest as the test set",
     ]
     for seed in range(5):
         data = task.data(seed)
@@ -137,7 +139,7 @@ def test_nobody_trains_on_a_group_of_which_the_official_test_set_has_examples():
         assert of["test"] == {3, 4, 20, 21} and of["test"].isdisjoint(of["train"] | of["validation"])
         assert of["train"].isdisjoint(of["validation"])
         assert len(data.validation) == 12 and len(data.train) == 40  # two more may be left over of a patient
-    assert "which of the other 54 they train and validate on" in task_scope(task)
+    assert "which 52 of the other 54 they train and validate on" in task_scope(task)
     assert "at most 40" in str(only_problem(grouped(train_size=41)))
     every = torch.cat([torch.arange(60) % 10, torch.arange(10)])
     assert "besides those of groups that are tested on" in str(only_problem(grouped(every)))
@@ -152,6 +154,29 @@ def test_nobody_trains_on_a_group_of_the_official_test_set_where_few_of_it_are_t
         assert not torch.isin(known, Grouped.names[60:]).any()
         assert torch.equal(data.train, grouped().data(seed).train)
     assert "6 examples are left out" in str(task.data_notes()[0])
+
+
+@pytest.mark.parametrize(
+    "sizes", [[200] + [4] * 100, [1] * 60, [5] * 30, [9, 1, 1] * 12], ids=["one large", "single", "alike", "mixed"]
+)
+@pytest.mark.parametrize("test_size", [20, None])
+def test_what_groups_leave_out_of_the_splits_is_said_before_anything_trains(sizes, test_size):
+    names = np.repeat(np.arange(len(sizes)), sizes)
+    x = torch.randn(len(names), 2, generator=stream(0, "own"))
+    task = Tensors(x, torch.arange(len(names)) % 2, group=names, validation_size=20, test_size=test_size)
+    said = [str(note) for note in task.data_notes()]
+    for seed in SEEDS:
+        data = task.data(seed)
+        tested = np.isin(names, names[data.test])
+        left = int(tested.sum()) - len(data.test)
+        out = int((~tested).sum()) - len(data.train) - len(data.validation)
+        largest = np.bincount(names[~tested]).max()
+        assert any(f"{left} example" in note and "left out: the test set has" in note for note in said) == (left > 0)
+        assert any(f"{out} example" in note and f"the largest has {largest} " in note for note in said) == (out > 0)
+        assert len(said) == (left > 0) + (out > 0)
+        used = f"{(~tested).sum() - out} of" if out else "of"
+        assert f"which {used} the other {(~tested).sum()} they train and validate on" in task_scope(task)
+    assert not any("split" in str(note) for note in task.replace(train_size=5).data_notes())
 
 
 def test_groups_are_a_setting_of_tensors():
@@ -210,9 +235,7 @@ def test_patients_of_a_test_file_are_known_again_however_it_writes_them(tmp_path
         for row in split
     }
     assert seen == set(range(28))
-    assert [str(note) for note in task.data_notes() if note.path == "groups"] == [
-        "groups: 6 examples are left out: the test set has others of their groups"
-    ]
+    assert "groups: 6 examples are left out: the test set has others of their groups" in map(str, task.data_notes())
 
 
 @pytest.mark.parametrize(

@@ -668,6 +668,7 @@ def test_features_tokens_classes_and_numbers_are_welcome(x, y):
         ("x", torch.zeros(40, 2, dtype=torch.complex64), "must be float32"),
         ("y", torch.zeros(40, dtype=torch.int32), "y.long() for classes"),
         ("y", torch.zeros(40, dtype=torch.bool), "y.long()"),
+        ("y", torch.zeros(40, dtype=torch.complex64), "must be float32"),
         ("x", torch.zeros(40), "x.unsqueeze(1)"),
         ("x", torch.zeros(0, 2), "at least one example"),
         ("x", torch.zeros(40, 0), "at least one example"),

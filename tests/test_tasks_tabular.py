@@ -173,6 +173,14 @@ def test_whole_numbers_of_parquet_stay_exact_where_some_are_missing(tmp_path, ki
     np.testing.assert_array_equal(x, np.stack([small.to_numpy(float, na_value=np.nan), small.isna()], 1))
 
 
+@pytest.mark.parametrize("kind", ["int64", "Int64"])
+def test_classes_too_large_for_floating_point_are_named_as_plain_numbers(tmp_path, kind):
+    names = [2**53, 2**53 + 1]
+    table(tmp_path / "t.parquet", y=pd.Series(names * 10, dtype=kind))
+    task = Tabular(tmp_path / "t.parquet", target="y")
+    assert [task.named_target(i) for i in range(2)] == list(map(str, names))
+
+
 @pytest.mark.parametrize("kinds", [("int64", "float64"), ("float64", "int64"), ("int64", "uint64")])
 @pytest.mark.parametrize("settings", [{}, {"group": "name"}, {"categories": ("name",)}, {"target": "name"}], ids=str)
 def test_whole_numbers_of_two_files_that_only_floating_point_has_in_common_stay_different_or_are_refused(
@@ -581,7 +589,7 @@ spelled_differently = pytest.mark.parametrize(
 @spelled_differently
 def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_classes(tmp_path, texts):
     seen = re.sub(" +", " ", ", ".join(map(repr, sorted(texts[:2]))))  # a note is one line, without gaps
-    said = f"{seen}: taken as different, though they differ in case, spaces or the encoding of letters only"
+    said = f"{seen}: taken as different, though they are the same number, or differ in case, spaces or the encoding of letters only"
     alike, clear = texts * 40, ["a", "b", "c"] * 40
     assert noted(written(tmp_path / "t.csv", NUMBERS.astype(str), kind=alike)) == [f"source: column 'kind': {said}"]
     task = written(tmp_path / "t.csv", NUMBERS.astype(str), y=alike, kind=clear)
@@ -591,9 +599,11 @@ def test_texts_that_are_spelled_differently_only_are_said_of_inputs_and_of_class
 @spelled_differently
 def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
     names = [*texts[:2], *map(str, range(58))]
-    said = "taken as different, though they differ in case, spaces or the encoding of letters only"
+    said = (
+        "taken as different, though they are the same number, or differ in case, spaces or the encoding of letters only"
+    )
     table = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[f"Anna {name}" for name in names] * 2).replace(
-        group="who"
+        group="who", train_size=40
     )
     seen = re.sub(" +", " ", ", ".join(repr(f"Anna {name}") for name in sorted(texts[:2])))
     assert noted(table) == [f"group: column 'who': {seen}: {said}"]
@@ -604,10 +614,27 @@ def test_groups_that_are_spelled_differently_only_are_said(tmp_path, texts):
     assert noted(tensors.replace(group=list(range(60)))) == noted(tensors.replace(group=torch.arange(60))) == []
 
 
+@pytest.mark.parametrize("lost", ["{}", "{}.0"])
+def test_groups_that_lost_their_leading_zeros_in_one_file_are_said_to_be_others(tmp_path, lost):
+    """A spreadsheet makes numbers of codes: patient 003 of the source is patient 3, or 3.0, of the test file."""
+    said = (
+        "taken as different, though they are the same number, or differ in case, spaces or the encoding of letters only"
+    )
+    codes = [f"{i:03}" for i in range(40)] * 2
+    task = written(tmp_path / "t.csv", NUMBERS[:80].astype(str), y=CLASSES[:80], who=codes).replace(group="who")
+    assert noted(task.replace(train_size=10)) == []
+    numbers = [lost.format(i) for i in range(38, 44)]
+    written(tmp_path / "test.csv", NUMBERS[:6].astype(str), y=CLASSES[:6], who=numbers)
+    seen = f"'038', '039', '{numbers[0]}' and 1 more"
+    assert noted(task.replace(test=tmp_path / "test.csv", train_size=10)) == [f"group: column 'who': {seen}: {said}"]
+    x, y = torch.arange(172.0).view(86, 2), torch.arange(86) % 2
+    assert f"group: {seen}: {said}" in noted(Tensors(x, y, group=[*codes, *numbers]))
+
+
 def test_groups_that_are_spelled_as_one_number_are_said_to_be_one(tmp_path):
     names = [str(i) for i in range(60)]
     task = written(tmp_path / "t.csv", NUMBERS.astype(str), who=[*names, "0.0", "1E1", "1e1", *names[3:]])
-    assert noted(task.replace(group="who")) == [
+    assert [note for note in noted(task.replace(group="who")) if note.startswith("group: ")] == [
         "group: column 'who': '0.0' and '0', '1E1' and '10', '1e1' and '10': taken as the same group, being the same number"
     ]
 
@@ -831,6 +858,17 @@ def test_lists_are_a_problem(tmp_path):
     assert "column 'size' must hold numbers or texts" in only_problem(task).message
 
 
+@pytest.mark.parametrize("settings", [{}, {"target": "v"}, {"group": "v"}, {"categories": ("v",)}], ids=str)
+def test_bytes_that_are_no_text_are_refused_wherever_they_are_used(tmp_path, settings):
+    table(tmp_path / "t.parquet", v=[b"a", b"\xff"] * 10)
+    task = Tabular(tmp_path / "t.parquet", **{"target": "y"} | settings)
+    assert str(only_problem(task)) == (
+        "source: column 'v' must hold numbers or texts; turn it into columns of them or leave it out, without=('v',) (got a bytes)"
+    )
+    if not settings:
+        assert task.replace(without=("v",)).problems() == []
+
+
 def test_what_is_no_table_is_one_clear_problem(tmp_path):
     (tmp_path / "folder.csv").mkdir()
     assert "not a folder" in only_problem(Tabular(tmp_path / "folder.csv")).message
@@ -1011,6 +1049,13 @@ class Endless(IterableDataset):
         (Squares(4, target=lambda i: {"a": 1}), "found dict"),
         (Squares(4, target=lambda i: 1 // (2 - i)), "item 2 is not a pair (x, y) that can be read: ZeroDivisionError"),
         (TensorDataset(torch.zeros(4, 2, dtype=torch.uint8), torch.zeros(4)), "x is uint8: items must have numbers"),
+        (
+            TensorDataset(torch.zeros(4, 2, dtype=torch.complex64), torch.arange(4)),
+            "x is complex64: items must have numbers",
+        ),
+        (TensorDataset(torch.zeros(4, 2), torch.tensor([0, 1, 0, 1j])), "y is complex64: items must have numbers"),
+        ([(torch.zeros(2), np.complex128(i + 1j)) for i in range(4)], "y is complex128: items must have numbers"),
+        ([(torch.zeros(2), i + 1j) for i in range(4)], "found <class 'complex'>"),
         ([(torch.zeros(2), 0)] * 3 + [(1, 2, 3)], "item 3 is not a pair"),
         (
             [{"x": torch.zeros(2), "y": 1}] * 9,

@@ -6,6 +6,7 @@ import itertools
 import re
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -219,7 +220,7 @@ def _first_pass(
             if path := culprit(error):
                 raise InvalidStudy([_no_step(path, setup, error)]) from error
             where = _where(setup.model, error, x, sizes) if _is_users(setup.model) else ""
-            message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_hint(setup, sizes)}"
+            message = f"does not train on {show(setup.task)}: {first_line(error)}{where}{_compiling(error)}{_hint(setup, sizes)}"
             raise InvalidStudy([Problem("model", message, show(setup.model))]) from error
     numbers = before.flatten(), loss, member.gradient(slice(None)).flatten(), after.flatten()
     return member, torch.cat([number.detach().to(loss.dtype) for number in numbers])
@@ -295,6 +296,17 @@ def _where(model: Model, error: BaseException, x: Tensor, sizes: dict[str, int])
     accepted = inspect.signature(model.module).parameters
     lacking = [f"{name} ({sizes[name]})" for name in FROM_TASK if name in sizes and name not in accepted]
     return text + (f"; arguments named {' and '.join(lacking)} would be taken from the task" if lacking else "")
+
+
+def _compiling(error: BaseException) -> str:
+    """What to write in place of `torch.cond` and its like where an error arose in one; "" elsewhere."""
+    files = [
+        frame.filename for frame in traceback.extract_tb(error.__traceback__) if "_higher_order_ops" in frame.filename
+    ]
+    if len(files) < 2:  # one alone calls a user's own function, and compiles nothing
+        return ""
+    needs = f"`{Path(files[0]).stem}` of torch needs its compiler, which is off where modules train here"
+    return f"; {needs}: write `if`, `for` or torch.where"
 
 
 def _hint(setup: Setup, sizes: dict[str, int]) -> str:

@@ -73,8 +73,15 @@ class Given:
 
     @cached_property
     def texts(self) -> "pd.Series[Any]":
-        """Every value as a text without spaces around it; NaN where there is none."""
-        texts = self.values.astype("str").str.strip()
+        """Every value as a text without spaces around it; NaN where there is none.
+
+        Raises:
+            InvalidStudy: the column holds bytes that are no text in UTF-8.
+        """
+        try:
+            texts = self.values.astype("str").str.strip()
+        except UnicodeDecodeError:
+            raise self._of_no_use() from None
         return texts.where(self.values.notna() & (texts != ""))
 
     @cached_property
@@ -100,7 +107,7 @@ class Given:
     def levels(self) -> tuple[Numbers, list[Any]]:
         """The place of each value among all in order, float64 (n,), −1 where missing, and the values."""
         codes, levels = pd.factorize(self.cells, sort=True)
-        return codes.astype(np.float64), list(levels)
+        return codes.astype(np.float64), levels.tolist()  # plain numbers, which are shown as such
 
     def groups(self, words: Sequence[str]) -> npt.NDArray[np.int64]:
         """The place of each value among all in order, (n,), where every row has one.
@@ -145,18 +152,26 @@ class Given:
         Raises:
             InvalidStudy: the column holds dates, times, lists or such.
         """
-        dtype, way_out = self.values.dtype, f"or leave it out, without=({self.name!r},)"
+        dtype = self.values.dtype
         if self.dated(words):
             raise unusable(
                 "source",
-                f"column {self.name!r} holds dates or times; turn them into numbers {way_out}, or name it in `categories` (rows are split "
+                f"column {self.name!r} holds dates or times; turn them into numbers {self._without}, or name it in `categories` (rows are split "
                 "whatever their dates: to test on later ones, give them as a file of their own, `test`)",
             )
         kind = types.infer_dtype(self.values, skipna=True) if types.is_object_dtype(dtype) else ""
         if kind in ("mixed", "bytes", "complex") or types.is_complex_dtype(dtype):
-            first = type(self.values.dropna().iloc[0]).__name__
-            message = f"column {self.name!r} must hold numbers or texts; turn it into columns of them {way_out}"
-            raise unusable("source", message, f"a {first}")
+            raise self._of_no_use()
+
+    @property
+    def _without(self) -> str:
+        return f"or leave it out, without=({self.name!r},)"
+
+    def _of_no_use(self) -> InvalidStudy:
+        """The exception for values that are neither numbers nor texts."""
+        first = type(self.values.dropna().iloc[0]).__name__
+        message = f"column {self.name!r} must hold numbers or texts; turn it into columns of them {self._without}"
+        return unusable("source", message, f"a {first}")
 
     def dated(self, words: Sequence[str]) -> bool:
         """Whether it holds dates or times: by type, or as most of its texts are written, but for these words for no value."""

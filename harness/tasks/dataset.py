@@ -22,7 +22,7 @@ def from_dataset(dataset: Dataset[Any], *, test: Dataset[Any] | None = None, **s
         **settings: of `Tensors`.
 
     Raises:
-        InvalidStudy: it has no length, its items are not such pairs, one cannot be read, or float32 cannot tell its numbers
+        InvalidStudy: it has no length, its items are not such pairs, complex ones among them, one cannot be read, or float32 cannot tell its numbers
             apart.
     """
     x, y = _tensors("dataset", dataset)
@@ -62,9 +62,12 @@ def _tensors(name: str, dataset: Dataset[Any]) -> tuple[Tensor, Tensor]:
         message = f"its items must be pairs of tensors, arrays or numbers of one shape: {reason}"
         raise _unusable(name, message, dataset) from None
     x, y = (_in_float32(name, part, values, dataset) for part, values in (("x", x), ("y", y)))
-    if not x.is_floating_point() and x.dtype != torch.int64:
-        message = f"x is {str(x.dtype).removeprefix('torch.')}: items must have numbers, x.float(), or tokens, x.long()"
-        raise _unusable(name, f"{message}; let the data set give them so", dataset)
+    understood = x.is_floating_point() or x.dtype == torch.int64
+    for part, values, usable, whole in (("x", x, understood, "tokens"), ("y", y, not y.is_complex(), "classes")):
+        if not usable:
+            kind = str(values.dtype).removeprefix("torch.")
+            message = f"{part} is {kind}: items must have numbers, {part}.float(), or {whole}, {part}.long()"
+            raise _unusable(name, f"{message}; let the data set give them so", dataset)
     return x, y if y.is_floating_point() else y.long()
 
 

@@ -25,7 +25,7 @@ from harness.tasks.columns import (
     written,
 )
 from harness.tasks.dates import WITH_POINT, like_dates
-from harness.tasks.numerals import Decimal, Numbers
+from harness.tasks.numerals import Decimal, Numbers, number
 from harness.tasks.pooled import unusable
 from harness.tasks.remarks import MOST, Remarks
 
@@ -196,24 +196,29 @@ def remark_on_dates(given: Given, numbers: Numbers, remarks: Remarks) -> None:
 
 
 def remark_on_spelling(given: Given, remarks: Remarks) -> None:
-    """Remark on texts that differ in case, in the spaces within them or in how their letters are encoded only."""
+    """Remark on texts that are the same number, or differ in case, in spaces or in how their letters are encoded only."""
     if alike := spelled_alike(given.texts.dropna()):
         remarks.add(given.name, alike, SPELLED_ALIKE)
 
 
-SPELLED_ALIKE = "taken as different, though they differ in case, spaces or the encoding of letters only"
+SPELLED_ALIKE = (
+    "taken as different, though they are the same number, or differ in case, spaces or the encoding of letters only"
+)
 """What is said of texts that `spelled_alike` finds."""
 
 
 def spelled_alike(texts: "pd.Series[Any]") -> str:
-    """The texts that are those of others but for case, spaces or how their letters are encoded, to be shown; "" if none are."""
+    """The texts that are the number of others, or those but for case, spaces or how their letters are encoded, to be shown; "" if none are."""
     kinds = texts.drop_duplicates()
     alike = kinds[kinds.map(_spelled).duplicated(keep=False)]
     return samples(alike) if len(alike) else ""
 
 
-def _spelled(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def _spelled(text: str) -> object:
+    """What texts that are spelled alike have in common."""
+    plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    value = number(plain)
+    return plain if value is None else value
 
 
 def group_places(given: Given, missing: Sequence[str], remarks: Remarks) -> npt.NDArray[np.int64]:

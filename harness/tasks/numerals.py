@@ -111,8 +111,15 @@ def exact(text: str) -> decimal.Decimal | str | None:
     >>> exact("1.0") == exact("1"), exact("01") == exact("1"), exact("one")
     (True, False, None)
     """
-    if re.fullmatch("0[0-9]+", text):
-        return text
+    return text if re.fullmatch("0[0-9]+", text) else number(text)
+
+
+def number(text: str) -> decimal.Decimal | None:
+    """The number that a text is, of any size and precision, codes that begin with 0 among them; None for another text.
+
+    >>> number("1.0") == number("01"), number("one")
+    (True, None)
+    """
     return decimal.Decimal(text) if re.fullmatch(_PLAIN, text) else None
 
 

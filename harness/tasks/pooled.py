@@ -112,7 +112,9 @@ class Pooled(Task):
         if type(self).draw is not Pooled.draw:
             return super().between_seeds(data)
         _, rest = self._held_out(len(data.x), len(data.test))
-        return f"which of the other {len(rest):,} they train and validate on"
+        used = len(data.train) + len(data.validation)
+        some = f"{used:,} " if self.train_size is None and used < len(rest) else ""  # a size asked for is known
+        return f"which {some}of the other {len(rest):,} they train and validate on"
 
     def together(self, examples: Tensor) -> str:
         """See `Task.together`."""
@@ -120,14 +122,29 @@ class Pooled(Task):
         return "" if groups is None else counted(len(torch.unique(groups[examples])), self.word_for_group)
 
     def data_notes(self) -> list[Note]:
-        """How many examples are left out since the test set that the data come with has others of their groups."""
-        official = self.official_test()
-        if not official or self.groups() is None:
+        """How many examples are left out since the test set has others of their groups, or since groups stay whole."""
+        if self.groups() is None or type(self).draw is not Pooled.draw:
             return []
         n = len(self.pool()[0])
-        out = n - official - len(self._held_out(n, self._sizes(n).test)[1])
+        test = self._sizes(n).test
+        _, rest = self._held_out(n, test)
+        return self._tested_notes(n - (self.official_test() or test) - len(rest)) + self._whole_notes(rest, n)
+
+    def _tested_notes(self, out: int) -> list[Note]:
+        """That so many examples are left out since the test set has others of their groups."""
         said = f"left out: the test set has {'others' if out > 1 else 'another'} of {'their groups' if out > 1 else 'its group'}"
         return [Note("groups", f"{counted(out, 'example is', 'examples are')} {said}")] if out else []
+
+    def _whole_notes(self, rest: Tensor, n: int) -> list[Note]:
+        """How many of the examples `rest`, of `n` those not tested on, are in no split of a seed, if no `train_size` is asked for."""
+        sizes, groups = self._sizes(n), self._groups_of(rest, n)
+        out = len(rest) - sizes.validation - sizes.train
+        if groups is None or self.train_size is not None or not out:
+            return []
+        largest = int(groups.bincount().max())
+        why = f"groups stay whole, the largest has {largest:,} examples, and all seeds train on as many"
+        way_out = "fewer are with smaller groups, or with the largest as the test set"
+        return [Note("groups", f"{counted(out, 'example is', 'examples are')} in no split of a seed: {why}; {way_out}")]
 
     def fixes_test(self) -> bool:
         """Whether all seeds are tested on the same examples: as they are drawn here, they are."""
