@@ -53,7 +53,7 @@ def held(value: Any) -> list[Any] | None:
         parts = [*value, *value.values()]
     elif isinstance(value, set | frozenset):
         parts = [frozenset(value)]
-    elif isinstance(value, ATOMS):
+    elif issubclass(type(value), ATOMS):  # a schedule only says that it is a number
         parts = [next(kind for kind in ATOMS if isinstance(value, kind)).__repr__(value)]
     attributes = {**in_slots(value), **getattr(value, "__dict__", {})}
     if parts is None and not hasattr(value, "__dict__") and not any(slots_of(type(value))):
