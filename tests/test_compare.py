@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 from own_study import no_drawing, without_digests
 from scipy import stats
+from test_registration import chain_of
 from test_tuning import CLAIM, TWO, grid, make
 
 from harness import InvalidStudy, Sweep, compare, load, report, run
@@ -24,11 +25,12 @@ from harness.inference.selection import selected
 from harness.reporting import comparison, comparison_tables
 from harness.reporting.comparison import Comparison
 from harness.reporting.comparison import compare as compare_results
+from harness.reporting.comparison_tables import verdicts_table
 from harness.reporting.comparison_text import text
 from harness.reporting.formats import claims_json
 from harness.reporting.reading import verdicts_of
 from harness.settings.metrics import METRICS, Metric
-from harness.study import Estimated, Trend
+from harness.study import Estimated, Study, Trend
 from harness.study.registration import registrations
 
 TREND = Trend("t", metric="test_loss", better="lower", smallest_effect=0.1, factor="model.dropout")
@@ -248,13 +250,21 @@ def test_seeds_that_are_copies_are_no_replicates() -> None:
 
 
 def claimed(claim: Estimated, folder: Path) -> SimpleNamespace:
-    """Of results what their claims.json says of one claim, on the same runs."""
-    study = make(batch_size=Sweep(8, 16), claims=[claim])
+    """Of results what their claims.json says of one claim, on the same runs; nothing is known of when it was made."""
+    return judged(made(claim), (), folder)
+
+
+def made(*claims: Estimated) -> Study:
+    return make(batch_size=Sweep(8, 16), claims=claims)
+
+
+def judged(study: Study, chain: Any, folder: Path) -> SimpleNamespace:
+    """Likewise, of all claims as they stand to this record."""
     runs = selected(
         study, pd.concat([grid(TWO, batch_size=8), grid(TWO, batch_size=16).assign(trial=lambda t: t["trial"] + 6)])
     )
     file = folder / "claims.json"
-    file.write_bytes(claims_json(judge_registered(study, runs, registrations(study, ()))))
+    file.write_bytes(claims_json(judge_registered(study, runs, registrations(study, chain))))
     return SimpleNamespace(verdicts=verdicts_of(file, runs))
 
 
@@ -282,6 +292,32 @@ def test_of_a_claim_of_an_older_version_it_is_said_that_not_all_is_known(tmp_pat
     before.verdicts["form"], before.verdicts["verdict"] = None, "refuted"
     (row,) = comparison._verdicts(before, after).to_dict("records")  # type: ignore[arg-type]
     assert "whether they are one claim in all is not known, since an older version wrote one of them" in row["why"]
+
+
+@pytest.mark.parametrize(
+    ("after", "marked", "why"),
+    [
+        ([(made(), 3), (made(CLAIM), 3)], "undecided (exploratory)", "exploratory: added after 12 of its runs were seen"),
+        ([(made(CLAIM), 0), (made(), 3)], "undecided (withdrawn)", "registered; withdrawn after 12 of its runs were seen"),
+        ([(made(), 3), (made(CLAIM), 3), (made(), 3)], "undecided (withdrawn, exploratory)",
+         "exploratory: added after 12 of its runs were seen; withdrawn after 12 of its runs were seen"),
+    ],
+)  # fmt: skip
+def test_verdicts_on_claims_that_were_not_made_before_the_data_or_were_dropped_are_marked_as_in_show(
+    after: list[tuple[Study, int]], marked: str, why: str, tmp_path: Path
+) -> None:
+    study = after[-1][0]
+    one = judged(made(CLAIM), chain_of((made(CLAIM), 0), (made(CLAIM), 3)), tmp_path)
+    other = judged(study, chain_of(*after), tmp_path)
+    verdicts = comparison._verdicts(one, other)  # type: ignore[arg-type]  # all that it reads
+    (row,) = verdicts_table(SimpleNamespace(verdicts=verdicts), ("A", "B")).rows  # type: ignore[arg-type]  # likewise
+    estimate = comparison_tables._with_interval(*verdicts.loc[0, ["estimate_a", "low_a", "high_a"]])
+    assert row[1:3] == [f"undecided {estimate}", f"{marked} {estimate}"]
+    assert f"registration: registered → {why}" in row[3]
+    assert verdicts.loc[0, ["registered_a", "registration_a", "withdrawn_a"]].tolist() == [True, "registered", False]
+    assert (verdicts.loc[0, "registration_b"], verdicts.loc[0, "withdrawn_b"]) == (why, "withdrawn" in marked)
+    (row,) = comparison._verdicts(other, other).to_dict("records")  # type: ignore[arg-type]
+    assert row["why"] == ""
 
 
 OWN_RATE = """from pathlib import Path

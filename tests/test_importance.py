@@ -10,7 +10,7 @@ import pytest
 import statsmodels.api as sm
 from scipy import stats
 from statsmodels.formula.api import ols
-from synthetic import FakeStudy, fail, rnn_clip, simulate
+from synthetic import FakeStudy, fail, rnn_clip, roles_of, simulate
 
 from harness.inference.exploration import importance as module
 from harness.inference.exploration.all_pairs import all_pairs
@@ -225,7 +225,7 @@ def test_any_study_and_ending(settings: dict[str, Any], seeds: int, ending: str)
     there = ending == "as it is" and seeds > 1
     assert (table["why"] == "").any() == (there and bool(study.sweeps()))
     table = importance(study, runs, explored_metrics(study, runs))
-    assert len(list(figure.plots(table))) == (there and bool(study.sweeps()))
+    assert len(list(figure.plots(table, roles_of(study, runs)))) == (there and bool(study.sweeps()))
 
 
 def test_copies_of_seeds_are_no_replicates():
@@ -237,7 +237,7 @@ def test_copies_of_seeds_are_no_replicates():
 
 def test_the_figure_draws_what_its_csv_has_and_the_table_says_how():
     study, runs = ran(seeds=4)
-    (plot,) = figure.plots(importance(study, runs, explored_metrics(study, runs)))
+    (plot,) = figure.plots(importance(study, runs, explored_metrics(study, runs)), roles_of(study, runs))
     plots.render(plot)
     assert list(plot.data["metric"].unique()) == explored_metrics(study, runs)
     part = explored(study, runs, plot.data, pd.DataFrame())[0]

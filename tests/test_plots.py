@@ -23,16 +23,20 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
+from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 from synthetic import FakeStudy, rnn_clip, roles_of, simulate
 
 from harness import Measure
 from harness.clipping import AGC, GlobalNorm, NoClipping, PerTensorNorm, SkipNonfinite, ZClip
 from harness.engine.diagnostics.gradient_flow import PROFILE
+from harness.inference.exploration.all_pairs import all_pairs
+from harness.inference.exploration.importance import importance as importance_of
 from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.models import DropoutNet, SimpleRNN
 from harness.reporting import plots
+from harness.reporting.exploration import explored
 from harness.reporting.formats import csv
 from harness.reporting.page.level_names import told_apart
 from harness.reporting.plots import (
@@ -236,6 +240,86 @@ def test_points_are_the_numbers_of_the_table_of_cells():
         assert row["estimate"] == pytest.approx(cell[f"{row['metric']}_{row['statistic']}"])
         assert row["n_diverged"] == cell["n_diverged"] and row["n"] == cell[f"{row['metric']}_n"]
         assert row["low"] == pytest.approx(cell[f"{row['metric']}_low"], nan_ok=True)
+
+
+def several() -> tuple[FakeStudy, pd.DataFrame, pd.DataFrame]:
+    """A study that confirms three combinations in each cell for all seeds; with the second one two seeds diverge in all cells."""
+    settings = rnn_clip().settings | {"model.dropout": 0.0, "clipping.max_norm": Sweep(1.0, math.inf)}
+    study = FakeStudy(name="several", settings=settings, seeds=8)
+    runs, curves = simulate(study)
+    others = [runs.assign(trial=runs["trial"] + 100 * k, test_loss=runs["test_loss"] * (1 + k / 10)) for k in (1, 2)]
+    others[0].loc[others[0]["seed"].isin([0, 1]), ["status", "diverged"]] = "diverged", 1.0
+    every = [curves.assign(trial=curves["trial"] + 100 * k) for k in (0, 1, 2)]
+    return study, pd.concat([runs, *others], ignore_index=True), pd.concat(every, ignore_index=True)
+
+
+def test_a_seed_counts_once_in_figures_of_cells_with_several_combinations():
+    """Against pandas, and SciPy's interval of a median; rates of such seeds are no counts of independent runs."""
+    study, runs, curves = several()
+    roles = roles_of(study, runs)
+    chosen = runs[runs["phase"] == "confirm"]
+    for figure in (generalization, stability):
+        (plot,) = figure.plots(runs, curves, roles)
+        assert "Cells confirm up to 3 combinations, which summary.csv has apart: a seed counts once" in plot.caption
+        for row in plot.data.to_dict("records"):
+            cell = chosen[chosen["clipping.max_norm"] == (math.inf if row["x"].startswith("∞") else float(row["x"]))]
+            measured = cell[row["metric"]]
+            counted = measured.mask(cell["status"] == "diverged", WORST.get(row["metric"], measured))
+            by_seed = counted.groupby(cell["seed"]).agg(row["statistic"])
+            assert row["n"] == 8 and row["n_diverged"] == (cell["status"] == "diverged").sum()
+            assert row["estimate"] == pytest.approx(by_seed.agg(row["statistic"]))
+            if row["statistic"] == "mean":
+                assert math.isnan(row["low"]) and math.isnan(row["high"])
+            else:
+                ends = stats.quantile_test(by_seed.to_numpy(), p=0.5).confidence_interval(0.95)
+                assert (row["low"], row["high"]) == pytest.approx((ends.low, ends.high))
+    assert set(stability.data(runs, roles)["metric"]) >= {"diverged", "spike_rate", "grad_norm_q99"}
+    (plot,) = generalization.plots(runs[runs["clipping.max_norm"] == 1.0], curves, roles)
+    assert "(n = 8)" in plot.title
+
+
+def test_every_caption_and_table_that_merges_combinations_says_how():
+    study, runs, curves = several()
+    once = runs[runs["trial"] < 100]
+
+    def said(runs: pd.DataFrame) -> list[str]:
+        roles, shares = roles_of(study, runs), importance_of(study, runs, ["test_loss"])
+        found = [
+            *seeds.plots(runs, curves, roles),
+            *training.plots(runs, curves, roles),
+            *importance.plots(shares, roles),
+        ]
+        swept, *_, pairs = explored(study, runs, shares, all_pairs(study, runs, ["test_loss"]))
+        return [*(plot.caption for plot in found), swept.caption, pairs.caption]
+
+    ways = [
+        "a seed counts once, with",
+        "a line has the runs of all.",
+        *["a seed counts with the median of its runs."] * 3,
+    ]
+    for caption, way in zip(said(runs), ways, strict=True):
+        assert f"Cells confirm up to 3 combinations, which summary.csv has apart: {way}" in caption
+    assert not any("combinations" in caption for caption in said(once))
+
+
+WORST = {"spike_rate": 1.0} | dict.fromkeys(("test_loss", "test_error", "gap", "grad_norm_q99"), math.inf)
+"""What a run that diverged counts as, whatever was measured."""
+
+
+def test_shares_of_runs_have_no_band_where_a_seed_has_several():
+    study, runs, curves = several()
+    runs = runs.assign(solved=1.0 - runs["diverged"], solve_step=np.where(runs["diverged"] == 1, 120.0, 60.0))
+    for figure in (survival, solving):
+        (plot,) = figure.plots(runs, curves, roles_of(study, runs))
+        assert plot.data["n"].eq(24).all() and plot.data[["low", "high"]].isna().all(axis=None)
+        assert "no band where a seed has several runs, which are not independent" in plot.caption
+        assert "summary.csv has apart: a line has the runs of all." in plot.caption
+        once = runs[runs["trial"] < 100]
+        (plot,) = figure.plots(once, curves, roles_of(study, once))
+        for row in plot.data.to_dict("records"):
+            ends = stats.binomtest(round(row["share"] * 8), 8).proportion_ci(method="exact")
+            assert (row["low"], row["high"]) == pytest.approx((ends.low, ends.high))
+        assert "bands: 95 % (exact)" in plot.caption and "combinations" not in plot.caption
 
 
 def test_a_run_that_diverged_ranks_worst_in_every_figure_of_cells():

@@ -17,20 +17,23 @@ from harness.clipping import GlobalNorm, Value
 from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.inference.plan import Plan
 from harness.inference.published import ours
+from harness.inference.ranks import as_ranked
 from harness.inference.verdicts import judge
 from harness.ledger.records.naming import cell_key
 from harness.ledger.trial_runs import factor_values, swept_values
 from harness.ledger.trials import Trial
 from harness.models import SimpleRNN
-from harness.reporting import formats, report, tables
+from harness.reporting import formats, notebook, report, tables
+from harness.reporting.comparison_tables import legend
 from harness.reporting.page.run_table import run_table
 from harness.reporting.report import Subject, remove_stale, write_report
 from harness.reporting.tables import summarize
+from harness.reporting.tracking_page import _note_of_cell
 from harness.reporting.whole import check_marked, making, put_together
 from harness.settings import InvalidStudy, Sweep, Tune
 from harness.settings.levels import SHORT, WRITTEN, Labels, at, in_words, label, spelled, stored
 from harness.settings.measured_on import MEASURED_ON, measured_on
-from harness.settings.metrics import METRICS
+from harness.settings.metrics import METRICS, shipped
 from harness.study import Claim, Study
 from harness.tasks import Images
 
@@ -158,6 +161,29 @@ def test_a_run_that_diverged_ranks_worst_in_cells_as_in_claims():
     there = Published("g", "gap", "1", "A", at=levels, differs="all")
     ours_here, n = ours(runs[runs["phase"] == "confirm"], there, study.sweeps())
     assert (ours_here.estimate, n) == (found["gap_median"], 10)
+
+
+def test_how_a_run_that_diverged_ranks_is_said_in_one_sentence_wherever_its_numbers_are(tmp_path: Path):
+    """The sentence against what a run counts that measured .25, and one that lacks the metric."""
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, curves = simulate(study, every=4)
+    write(study, runs.assign(status="diverged"), curves, tmp_path)
+    said = (
+        "A run that diverged ranks worst where a direction is good, in shares of steps and units as 1; metrics that say what became of "
+        "it, such as rates, are as measured where it has them."
+    )
+    page, short = ((tmp_path / name).read_text() for name in ("report.html", "summary.md"))
+    assert said in page[page.index('id="metrics"') :] and said in short
+    (row,) = summarize(study, runs).iloc[:1].to_dict("records")
+    assert said in _note_of_cell(row, study) and said in legend(("A", "B")) and said in notebook.CELLS
+    both = {name: [0.25, math.nan] for name in shipped()}
+    counted = as_ranked(pd.DataFrame({"status": ["diverged", "diverged"]} | both))
+    for name, metric in shipped().items():
+        bad = 1.0 if metric.unit in ("share of steps", "share of units", "share of runs") else math.inf
+        worst = {"lower": bad, "higher": 0.0 if bad == 1.0 else -math.inf, None: math.nan}[metric.better]
+        says_what_became_of_it = metric.unit == "share of runs" or name in ("solve_step", "largest_lr")
+        measured = 0.25 if metric.better is None or says_what_became_of_it else worst
+        np.testing.assert_array_equal(counted[name], [measured, worst], name)
 
 
 def test_the_page_shows_rates_by_kind_and_final_beside_best_and_says_what_is_missing(tmp_path: Path):

@@ -10,6 +10,12 @@ from harness.settings.metrics import METRICS, SHARES, Metric
 
 Direction = Literal["lower", "higher", None]
 
+DIVERGED = (
+    "A run that diverged ranks worst where a direction is good, in shares of steps and units as 1; metrics that say what became of it, "
+    "such as rates, are as measured where it has them."
+)
+"""What `as_ranked` does, for a reader."""
+
 ROUNDING = 1e-6
 """Of what is compared, the part that is no difference: runs are trained in single precision. Errors lie on a grid, and so do their
 differences but for rounding: one that equals what it is compared with is a tie, and no proof of either side."""

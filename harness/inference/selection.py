@@ -53,6 +53,12 @@ def selected(study: Study, runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(phase=np.where(runs.index.isin(chosen), "confirm", "tune"))
 
 
+def most_combinations(study: Study, runs: pd.DataFrame) -> int:
+    """How many combinations of tuned values a cell confirms for a seed, at most; 1 where nothing is confirmed."""
+    confirm = runs[runs["phase"] == "confirm"]
+    return max(confirm.groupby(cell_and_seed(study, confirm)).size(), default=1)
+
+
 def cells(study: Study, runs: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """The confirm runs of every cell that has some, with its levels; by trial where a cell confirms several for all seeds."""
     confirm = runs[runs["phase"] == "confirm"]

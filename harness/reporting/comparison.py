@@ -28,8 +28,11 @@ DEFAULT_METRICS = ("test_loss", "test_error")
 STATUSES = ("diverged", "collapsed", "failed")
 NO_METRICS = ("trial", "seed", "phase", "status")
 CLAIM_FIELDS = ("kind", "metric", "better", "compared", "smallest_effect", "above", "estimand", "treatment", "baseline")
-CIRCUMSTANCES = {"n": "seeds", "level": "level", "n_missing": "seeds without a number", "n_copies": "copies left out"}
-VERDICT = ("verdict", "label", "estimate", "low", "high")
+CIRCUMSTANCES = {"n": "seeds", "level": "level", "n_missing": "seeds without a number", "n_copies": "copies left out",
+                 "registration": "registration"}  # fmt: skip
+STANDING = ("verdict", "registered", "registration", "withdrawn")
+"""What `as_read` words."""
+VERDICT = (*STANDING, "label", "estimate", "low", "high")
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class Comparison:
         cells: one row per pair of cells and metric: its levels, `metric`, `better`, `n` seeds that are compared, `n_a` and `n_b`
             runs, `n_same` runs that are the same to the bit in all that both recorded, counts of runs by status, and the fields
             of `harness.inference.exploration.paired_difference.PairedDifference`.
-        verdicts: one row per claim of either: `title`, for each side `verdict`, `label`, `estimate`, `low`, `high`, and `why`
-            they may differ.
+        verdicts: one row per claim of either: `title`, for each side `verdict`, how its claim stands (`registered`,
+            `registration`, `withdrawn`), `label`, `estimate`, `low`, `high`, and `why` they may differ.
         unmeasured: metrics of claims that only one of both has recorded.
         unlike: metrics of claims that mean something else in each of both, in unit, direction or group.
         unknown: metrics that are compared, of which neither says what they mean, as older versions wrote no file of it.
@@ -329,7 +332,7 @@ def _why(a: "pd.Series[Any] | None", b: "pd.Series[Any] | None") -> str:
 
 
 def _shown(value: Any) -> str:
-    if value is None or value == {}:
+    if value in (None, "", {}):
         return "nothing"
     if isinstance(value, dict):
         each = {path: in_short(path, level) if isinstance(level, list) else level for path, level in value.items()}

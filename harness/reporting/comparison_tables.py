@@ -3,8 +3,9 @@
 import math
 from typing import Any
 
-from harness.inference.reading import READ_AS
-from harness.reporting.comparison import STATUSES, VERDICT, Comparison
+from harness.inference.ranks import DIVERGED
+from harness.inference.reading import as_read
+from harness.reporting.comparison import STANDING, STATUSES, VERDICT, Comparison
 from harness.reporting.page.content import Captioned, Table
 from harness.reporting.page.level_names import brief
 from harness.reporting.page.words import bracketed, number
@@ -19,9 +20,8 @@ def legend(names: Names) -> str:
     """What stands below the tables of cells."""
     return (
         f"{names[1]} − {names[0]}: median over seeds of the paired differences and its 95 % interval, from order statistics; of what is "
-        "0 or 1 for a run the difference of rates with the paired score interval. Each interval covers for itself, not all of them together. A "
-        "run that diverged is worse than any other where a direction is good, and two such tie; under six seeds a median has no "
-        "95 % interval. Of those that diverged, collapsed or failed all runs of a cell are counted."
+        "0 or 1 for a run the difference of rates with the paired score interval. Each interval covers for itself, not all of them together. "
+        f"{DIVERGED} Two that rank worst tie. Under six seeds a median has no 95 % interval. Of those that diverged, collapsed or failed all runs of a cell are counted."
     )
 
 
@@ -108,7 +108,8 @@ def plain(value: float | None) -> str:
 def _verdict(found: dict[str, Any]) -> str:
     if found["verdict"] is None:
         return "–"
-    named = f"{READ_AS.get(found['verdict'], found['verdict'])}{': ' if found['label'] else ''}{found['label']}"
+    said = as_read(*(found[name] for name in STANDING))
+    named = f"{said}: {found['label']}" if found["label"] else said
     return f"{named} {_with_interval(found['estimate'], found['low'], found['high'])}"
 
 

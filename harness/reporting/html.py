@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from harness.inference.manipulation import CHECKS
+from harness.inference.ranks import DIVERGED
 from harness.inference.verdict import Verdict
 from harness.reporting.page.content import Captioned, Page, Picture, Table
 from harness.reporting.page.forest import WIDTH, forests
@@ -37,10 +38,7 @@ DELTA = (
 )
 """Below the verdicts, with the `methods` of their intervals."""
 
-CELLS = (
-    "Over seeds of the confirm phase: medians, of rates means, with exact 95 % intervals; of shares means without. A run that diverged "
-    "ranks worst where a direction is good, in shares of steps and units as 1."
-)
+CELLS = f"Over seeds of the confirm phase: medians, of rates means, with exact 95 % intervals; of shares means without. {DIVERGED}"
 """Below the table of cells."""
 
 SHARED = (
@@ -83,7 +81,7 @@ def render(page: Page) -> str:
     script = f"/*\n{_part('uPlot.LICENSE')}\n*/\n" + "\n".join(map(_part, SCRIPTS))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals |= {
-        "delta": _delta(page.verdicts), "checks": CHECKS, "families": FAMILIES, "shared": SHARED, "forest_width": WIDTH,
+        "delta": _delta(page.verdicts), "checks": CHECKS, "families": FAMILIES, "diverged": DIVERGED, "shared": SHARED, "forest_width": WIDTH,
         "most_answers": MOST_ANSWERS, "digest": digest, "script": Markup(script), "style": Markup("\n".join(map(_part, STYLES))),
     }  # fmt: skip
     drawn = forests([answer.verdict for answer in page.first.answers])

@@ -14,6 +14,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.inference.description import statistic
+from harness.inference.ranks import DIVERGED
 from harness.inference.reading import as_read
 from harness.inference.verdict import Verdict
 from harness.ledger.records.cells import SEEDS_FILE, Cell
@@ -183,6 +184,5 @@ def _note_of_cell(row: Mapping[str, Any], study: Study) -> str:
     how = "each tuned by itself" if study.tunes_within() else "all at the same settings"
     return (
         f"Means over {counted(int(row['n']), 'seed')}, {how}; `{SEEDS_FILE}` has each of them.{ended} Metrics that end in "
-        "`_median`, and curves, are medians over the seeds: a run that diverged ranks worst in metrics, and counts as infinite in curves "
-        "once it became non-finite."
+        f"`_median`, and curves, are medians over the seeds. {DIVERGED} In curves a run counts as infinite once it became non-finite."
     )

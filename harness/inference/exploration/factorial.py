@@ -12,6 +12,9 @@ from harness.inference.ranks import as_ranked, copies
 from harness.settings.levels import ordered, places
 from harness.study import Study
 
+MEDIANS = "a seed counts with the median of its runs"
+"""What `Factorial` does where a cell confirms several trials for all seeds, for captions."""
+
 
 class Factorial:
     """The runs of the confirm phase by seed and level.

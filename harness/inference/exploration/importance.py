@@ -42,7 +42,7 @@ def importance(study: Study, runs: pd.DataFrame, metrics: Sequence[str]) -> pd.D
     """The share of each term in the variation of each metric, over the runs of the confirm phase.
 
     Metrics in [0, 1] are decomposed as they are, a diverged run at the bound that is bad where it ranks worst. All others are
-    decomposed as *ranks* of their runs (equal ones share theirs, a diverged run has the worst): losses are skewed and may be
+    decomposed as *ranks* of their runs (equal ones share theirs, a diverged run has the worst where it ranks worst): losses are skewed and may be
     infinite, and a few runs would else decide.
 
     Args:

@@ -72,6 +72,19 @@ def _estimated(found: Estimated) -> str:
     return bracketed(found.value, found.low, found.high)
 
 
+def merged(combinations: int, how: str) -> str:
+    """What a caption says where a cell has several combinations of tuned values, a sentence or "".
+
+    >>> merged(2, "a line has the runs of all"), merged(1, "a line has the runs of all")
+    (' Cells confirm up to 2 combinations, which summary.csv has apart: a line has the runs of all.', '')
+    """
+    return (
+        f" Cells confirm up to {combinations} combinations, which summary.csv has apart: {how}."
+        if combinations > 1
+        else ""
+    )
+
+
 def mark(verdict: Verdict) -> str:
     """See `standing`."""
     return standing(verdict.registered, verdict.registration, verdict.withdrawn)

@@ -83,7 +83,7 @@ def _all(
     yield from claims.plots(verdicts)
     for figure in FIGURES:
         yield from figure.plots(runs, curves, roles)
-    yield from importance.plots(shares)
+    yield from importance.plots(shares, roles)
     yield from own.plots(runs, roles.study)
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 
 from harness.inference.exploration.factorial import Factorial
-from harness.reporting.page.words import levels_in_words
+from harness.inference.selection import most_combinations
+from harness.reporting.page.words import levels_in_words, merged
 from harness.reporting.plots.looks import COLOURS
 from harness.settings.levels import at, is_number, label, ordered, places
 from harness.settings.metrics import METRICS
@@ -39,12 +40,14 @@ class Roles:
         order: its swept factors, those that matter most first.
         best: the cell with the best main metric, to whose levels factors are held that a figure does not show.
         claimed: the factors that claims name.
+        combinations: how many of tuned values a cell confirms for a seed, at most.
     """
 
     study: Study
     order: tuple[str, ...]
     best: Mapping[str, Any]
     claimed: frozenset[str] = frozenset()
+    combinations: int = 1
 
     @classmethod
     def of(cls, study: Study, runs: pd.DataFrame, shares: pd.DataFrame) -> "Roles":
@@ -61,7 +64,7 @@ class Roles:
         explained = {path: sum(row["share"] for row in found.to_dict("records") if path in str(row["term"]).split(" × "))
                      for path in study.sweeps()}  # fmt: skip
         order = sorted(study.sweeps(), key=lambda path: (path not in claimed, -explained[path]))
-        return cls(study, tuple(order), _best_cell(study, runs, metric), claimed)
+        return cls(study, tuple(order), _best_cell(study, runs, metric), claimed, most_combinations(study, runs))
 
     @property
     def points(self) -> dict[str, str]:
@@ -127,6 +130,10 @@ class Roles:
             if len(self.levels(path, role)) < self._levels(path)
         ]
         return f" Shown: {' and '.join(parts)}." if parts else ""
+
+    def merged(self, how: str) -> str:
+        """What a caption says of combinations that are in one cell, a sentence or ""."""
+        return merged(self.combinations, how)
 
     def cells(self, runs: pd.DataFrame, roles: Mapping[str, str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
         """Each combination of the levels shown, the first role slowest: the columns that name it, and its runs."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.reporting.plots.estimates import ONCE
 from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.points import measured, point_data, point_panels, reading, without_constant
@@ -44,7 +45,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     if table is not None:
         table, constant = without_constant(table, runs)
         best = " Right: at the step of least validation loss." if table["metric"].str.startswith("best_").any() else ""
-        caption = f"Generalization.{best}{reading(table)}{constant}{roles.said(roles.panels)}"
+        caption = f"Generalization.{best}{reading(table)}{constant}{roles.merged(ONCE)}{roles.said(roles.panels)}"
         first = table["metric"].iloc[0]
         title = trend(table[table["metric"] == first]) + roles.where(roles.panels)
         yield Plot("generalization", caption, table, draw, title=title)

@@ -14,6 +14,7 @@ from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.plot import Plot
+from harness.reporting.plots.stairs import ALL
 from harness.reporting.plots.titles import least_and_most, levels_of
 
 
@@ -65,7 +66,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     if table is not None:
         caption = (
             "Gradient flow along time: norm of ∂L/∂h, L the loss of the last time step alone, of one training batch, dropout off; of a run "
-            "the geometric mean over evaluations and recurrent layers; median over seeds, band: quartiles. What vanished to 0 is not drawn."
-            f"{roles.said(roles.lines)}"
+            "the geometric mean over evaluations and recurrent layers; median over runs, band: quartiles. What vanished to 0 is not drawn."
+            f"{roles.merged(ALL)}{roles.said(roles.lines)}"
         )
         yield Plot("gradient_flow", caption, table, draw, title=title(table) + roles.where(roles.lines))

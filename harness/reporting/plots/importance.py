@@ -7,9 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.inference.exploration.factorial import MEDIANS
 from harness.inference.exploration.importance import RESIDUAL, REST, SEED, SHARED
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import columns_for, name_axes
+from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.looks import QUIET, palette
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.texts import text_width, wrapped
@@ -93,7 +95,7 @@ def title(table: pd.DataFrame) -> str:
     return f"Of what is swept, {first['term']} explains {most} of {metric}: {share} % [{low}, {high}]{unsure}."
 
 
-def plots(shares: pd.DataFrame) -> Iterator[Plot]:
+def plots(shares: pd.DataFrame, roles: Roles) -> Iterator[Plot]:
     """One figure, where a factor is swept."""
     table = data(shares)
     if table is not None:
@@ -103,5 +105,6 @@ def plots(shares: pd.DataFrame) -> Iterator[Plot]:
             "cells, the seed (what all its runs have in common) and the residual. Freed of what chance adds; lines: jackknife intervals "
             "over seeds, nominally of 95 %. Exploratory: a share has no direction, and depends on which levels are swept."
             + (f" {counted(more, 'more metric is', 'more metrics are')} in the table." if more > 0 else "")
+            + roles.merged(MEDIANS)
         )
         yield Plot("importance", caption, table, draw, title=title(table))

@@ -99,7 +99,7 @@ def point_panels(data: pd.DataFrame, places: Mapping[str, tuple[int, int]] | Non
             if not several or facet == facets[0]:
                 ax.set_ylabel(_label(metric, data, scale))
     name_axes(figure, x=level_name(data))
-    legend(figure, data, note=counts_note(data["n"], "runs per point"))
+    legend(figure, data, note=counts_note(data["n"], "seeds per point"))
     return figure
 
 

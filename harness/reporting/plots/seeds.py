@@ -1,4 +1,4 @@
-"""Every run as a point, runs of one seed joined across the levels of a factor."""
+"""Every seed as a point, those of one seed joined across the levels of a factor."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from harness.inference.intervals.robust import median
 from harness.inference.ranks import as_ranked
 from harness.reporting.page.level_names import told_apart
 from harness.reporting.plots.axes import facet_panels, level_axis, level_name, name_axes
-from harness.reporting.plots.estimates import estimate, statistic_in_words
+from harness.reporting.plots.estimates import ONCE, estimate, of_seeds, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
 from harness.reporting.plots.looks import QUIET, palette
@@ -35,11 +34,12 @@ def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
     if not shown or not roles.order:
         return None
     for names, inside in roles.cells(runs, roles_of(roles)):
-        inside = inside[inside[shown[0]].notna()]
         found = estimate(shown[0], inside)
         cell = {"metric": shown[0], "estimate": found["estimate"], "statistic": found["statistic"]}
-        for seed, values in inside.groupby("seed")[shown[0]]:
-            rows.append(names | cell | {"seed": seed, "value": median(values.to_numpy(float))})
+        rows += [
+            names | cell | {"seed": seed, "value": value}
+            for seed, value in of_seeds(shown[0], inside).sort_index().items()
+        ]
     return pd.DataFrame(rows) if rows else None
 
 
@@ -108,7 +108,7 @@ def title(table: pd.DataFrame) -> str:
     )
     return (
         f"From {factor} = {names[first]} to {names[last]} {name} rises in {int((after > before).sum())} and falls in "
-        f"{int((after < before).sum())} of {counted(len(pairs), 'pair')} of runs of one seed{cells}."
+        f"{int((after < before).sum())} of {counted(len(pairs), 'pair')} within a seed{cells}."
     )
 
 
@@ -117,7 +117,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     table = data(runs, roles)
     if table is not None:
         caption = (
-            f"Every seed: a point per run; grey lines join the runs of one seed; bars: {statistic_in_words(table)}. k× at the edge: k runs lie beyond the axis "
-            f"or diverged.{roles.said(roles_of(roles))}"
+            f"Every seed as a point; grey lines join those of one seed; bars: {statistic_in_words(table)}. k× at the edge: k lie beyond the axis "
+            f"or diverged.{roles.merged(ONCE)}{roles.said(roles_of(roles))}"
         )
         yield Plot("seeds", caption, table, draw, title=title(table) + roles.where(roles_of(roles)))

@@ -6,14 +6,14 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.inference.intervals.rates import clopper_pearson_bounds
+from harness.reporting.plots.estimates import share
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.stairs import ends_in_words, stairs
+from harness.reporting.plots.stairs import ALL, bands_in_words, ends_in_words, stairs
 
 
 def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
-    """Per cell, the share solved after 0 steps, after each at which a run did, and after all, with its exact interval.
+    """Per cell, the share solved after 0 steps, after each at which a run did, and after all, with its exact interval, see `share`.
 
     Runs of a line that train for as many steps are censored at the same one, so this is one minus Kaplan and Meier's
     estimate (1958); a run that ends earlier counts as not solved from there on.
@@ -26,9 +26,7 @@ def data(runs: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
         end = float(inside[["steps_done", "solve_step"]].to_numpy(float).max(initial=0.0))
         for step in sorted({0.0, *inside["solve_step"]}) if len(inside) else ():
             count = int(((inside["solved"] == 1) & (inside["solve_step"] <= step)).sum())
-            low, high = clopper_pearson_bounds(count, len(inside))(0.05)
-            share = {"share": count / len(inside), "low": low, "high": high}
-            rows.append(names | {"step": step, "end": end, "n": len(inside)} | share)
+            rows.append(names | {"step": step, "end": end} | share(count, inside))
     return pd.DataFrame(rows) if rows else None
 
 
@@ -43,7 +41,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     if table is not None:
         caption = (
             "Time to solve: share of runs whose validation error has come below the task's target_error, by the step at which "
-            f"it was first seen there; bands: 95 % (exact). A diverged run counts as never solved.{roles.said(roles.lines)}"
+            f"it was first seen there; {bands_in_words(table)}. A diverged run counts as never solved.{roles.merged(ALL)}{roles.said(roles.lines)}"
         )
         title = f"Solved at the end: {ends_in_words(table)}.{roles.where(roles.lines)}"
         yield Plot("solving", caption, table, draw, title=title)

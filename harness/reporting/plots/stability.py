@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.reporting.plots.estimates import ONCE
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.points import across, point_data, point_panels, reading, without_constant
@@ -31,7 +32,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     table = data(runs, roles)
     if table is not None:
         table, constant = without_constant(table, runs)
-        caption = f"Stability, of batches while training.{reading(table)}{constant}{_compared(table)}{roles.said(roles.panels)}"
+        said = f"{constant}{_compared(table)}{roles.merged(ONCE)}{roles.said(roles.panels)}"
+        caption = f"Stability, of batches while training.{reading(table)}{said}"
         yield Plot("stability", caption, table, draw, title=title(table, runs) + roles.where(roles.panels))
 
 

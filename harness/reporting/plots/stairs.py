@@ -8,6 +8,9 @@ from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
 from harness.reporting.plots.titles import least_and_most, levels_of
 
+ALL = "a line has the runs of all"
+"""What lines do with the runs of several combinations, for captions."""
+
 
 def stairs(data: pd.DataFrame, name: str) -> Figure:
     """Panels: levels of the facet; stairs: levels of the group.
@@ -28,6 +31,14 @@ def stairs(data: pd.DataFrame, name: str) -> Figure:
     name_axes(figure, x="training step", y=name)
     legend(figure, data, note=counts_note(data["n"], "runs per line"), markers=False)
     return figure
+
+
+def bands_in_words(data: pd.DataFrame) -> str:
+    """What the bands are, and which stairs have none."""
+    lacking = data["low"].isna()
+    if not lacking.any():
+        return "bands: 95 % (exact)"
+    return f"{'no band' if lacking.all() else 'bands: 95 % (exact), none'} where a seed has several runs, which are not independent"
 
 
 def ends_in_words(data: pd.DataFrame) -> str:

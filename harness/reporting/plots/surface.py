@@ -16,7 +16,7 @@ from harness.inference.ranks import as_ranked
 from harness.reporting.page.level_names import told_apart
 from harness.reporting.page.words import number
 from harness.reporting.plots.axes import LEAST_WIDTH, LINE, facet_names, level_name, level_ticks
-from harness.reporting.plots.estimates import difference, estimate
+from harness.reporting.plots.estimates import ONCE, difference, estimate
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
 from harness.reporting.plots.plot import Plot
@@ -225,6 +225,6 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
             f"Each cell less the best one (framed), median over paired seeds, [95 % interval]; the darker the worse. {NEAR}: the interval "
             "holds 0. k×: k runs diverged; hatched: infinite. The best of many cells is picked with luck: no claim. What to use, on the first "
             "screen, is chosen by validation and compared by tests for all cells together: both may name other cells."
-            f"{roles.said(roles.points)}"
+            f"{roles.merged(ONCE)}{roles.said(roles.points)}"
         )  # fmt: skip
         yield Plot("surface", caption, table, draw, title=title(table) + roles.where(roles.points))

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.inference.intervals.rates import clopper_pearson_bounds
+from harness.reporting.plots.estimates import share
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.plot import Plot
-from harness.reporting.plots.stairs import ends_in_words, stairs
+from harness.reporting.plots.stairs import ALL, bands_in_words, ends_in_words, stairs
 
 
 def shown(runs: pd.DataFrame) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def lost_at(runs: pd.DataFrame, curves: pd.DataFrame) -> "pd.Series[float]":
 
 
 def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
-    """Per cell, the share not lost at 0 steps and from each on at which a run is lost, with its exact interval; None if no run shown diverged.
+    """Per cell, the share not lost at 0 steps and from each on at which a run is lost, with its exact interval, see `share`; None if no run shown diverged.
 
     Every run is followed to its end, so that this share is Kaplan and Meier's estimate (1958).
     """
@@ -62,11 +62,7 @@ def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame
     for names, inside in roles.cells(runs, roles.lines):
         for step in sorted({0.0, *inside["lost"][inside["lost"] < math.inf]}) if len(inside) else ():
             count = int((inside["lost"] > step).sum())
-            low, high = clopper_pearson_bounds(count, len(inside))(0.05)
-            rows.append(
-                names
-                | {"step": step, "end": end, "n": len(inside), "share": count / len(inside), "low": low, "high": high}
-            )
+            rows.append(names | {"step": step, "end": end} | share(count, inside))
     return pd.DataFrame(rows) if any(row["share"] < 1 for row in rows) else None
 
 
@@ -86,7 +82,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
         )
         caption = (
             "Survival (Kaplan–Meier): a run is lost where it becomes non-finite, or where its validation loss rises above guessing for good; "
-            f"bands: 95 % (exact).{tuning}{roles.said(roles.lines)}"
+            f"{bands_in_words(table)}.{tuning}{roles.merged(ALL)}{roles.said(roles.lines)}"
         )
         title = f"Not diverged at the end: {ends_in_words(table)}.{roles.where(roles.lines)}"
         yield Plot("survival", caption, table, draw, title=title)

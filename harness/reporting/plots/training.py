@@ -18,6 +18,7 @@ from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look
 from harness.reporting.plots.plot import Plot
 from harness.reporting.plots.scales import Scale, scale_of
+from harness.reporting.plots.stairs import ALL
 from harness.reporting.plots.titles import place_of
 from harness.settings.show import counted
 
@@ -29,7 +30,7 @@ POINTS = 150
 
 
 def data(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> pd.DataFrame | None:
-    """Median and quartiles over seeds of each quantity, per step and cell; steps binned to at most 150 points.
+    """Median and quartiles over runs of each quantity, per step and cell; steps binned to at most 150 points.
 
     Once it has become non-finite a run counts as infinite, to the last step it would have taken, at each at which some run has the
     quantity. `end` is the median of what runs end with, infinite for all that diverged, as in tables of cells. Where runs of one line train
@@ -174,7 +175,7 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
         ended = " A line ends at ✗ where half of its runs have become non-finite, which count as infinite from then on." if (
             table["n_diverged"].any()) else ""  # fmt: skip
         caption = (
-            f"Training curves: median over seeds, band: quartiles.{ended} Where some runs of a line end earlier, it goes on with the "
-            f"others. Gradient norms are those of training batches.{roles.said(roles.lines)}"
+            f"Training curves: median over runs, band: quartiles.{ended} Where some runs of a line end earlier, it goes on with the "
+            f"others. Gradient norms are those of training batches.{roles.merged(ALL)}{roles.said(roles.lines)}"
         )
         yield Plot("training", caption, table, draw, title=title(table) + roles.where(roles.lines))
