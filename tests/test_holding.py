@@ -3,6 +3,7 @@
 import functools
 import math
 import types
+import weakref
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -282,6 +283,20 @@ def test_what_is_the_same_is_still_known_as_that() -> None:
         layers = {id(part): name for module in (one, other) for name, part in module.named_modules()}
         assert same(vars(one).get("own"), vars(other).get("own"), layers), place
         assert same(vars(one).get("start"), vars(other).get("start"), layers), place
+
+
+def test_each_of_several_generators_is_compared_by_its_own_state() -> None:
+    """What stands for a state is gone once it is compared, and the next one may be in its place."""
+    for place in range(20):
+        one, other = ([np.random.default_rng(seed) for seed in range(20)] for _ in range(2))
+        assert same(one, other, {})
+        other[place].random()
+        assert not same(one, other, {})
+
+
+def test_a_weak_reference_to_what_is_gone_tells_no_two_modules_apart() -> None:
+    layer = nn.Linear(1, 1)
+    assert same(weakref.ref(layer), weakref.ref(nn.Linear(1, 1)), {})
 
 
 class Counting(nn.Module):
