@@ -295,8 +295,11 @@ def test_each_of_several_generators_is_compared_by_its_own_state() -> None:
 
 
 def test_a_weak_reference_to_what_is_gone_tells_no_two_modules_apart() -> None:
-    layer = nn.Linear(1, 1)
-    assert same(weakref.ref(layer), weakref.ref(nn.Linear(1, 1)), {})
+    layer, other = nn.Linear(1, 1), nn.Linear(1, 1)
+    one, gone = weakref.ref(layer), weakref.ref(other)
+    assert not same(one, gone, {})
+    del other
+    assert same(one, gone, {})
 
 
 class Counting(nn.Module):
