@@ -7,21 +7,16 @@ import weakref
 from collections import deque
 from collections.abc import Iterator
 from functools import partial
-from types import CellType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
-from harness.settings.reach import as_written
+from harness.settings.reach import as_written, is_filled, written
 
 DEPTH = 20
 """Objects within objects that are looked at."""
 
 ATOMS = int, float, complex, str, bytes
 """What holds nothing but its value; a class of a user's may add attributes."""
-
-OF_EVERY_CLASS = frozenset(
-    {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "__static_attributes__", "_abc_impl"}
-)
-"""What Python notes of a class."""
 
 
 def held(value: Any) -> list[Any] | None:
@@ -34,10 +29,11 @@ def held(value: Any) -> list[Any] | None:
         return [value()]
     if isinstance(value, MethodType):
         return [value.__func__, value.__self__]
-    if (written := as_written(value)) is not None:
-        return [written]
+    if (compiled_from := as_written(value)) is not None:
+        return [compiled_from]
     if isinstance(value, FunctionType):
-        return [value.__code__, *contents(value), value.__defaults__, value.__kwdefaults__, vars(value)]
+        closed = [cell.cell_contents for cell in filled_cells(value)]
+        return [value.__code__, *closed, value.__defaults__, value.__kwdefaults__, vars(value)]
     if isinstance(value, property):
         return [value.fget, value.fset, value.fdel]
     if isinstance(value, staticmethod | classmethod):
@@ -61,21 +57,9 @@ def held(value: Any) -> list[Any] | None:
     return [*(parts or []), *attributes, *attributes.values()]
 
 
-def contents(function: FunctionType) -> list[Any]:
-    """What a function closes over, as far as it has got a value."""
-    return [cell.cell_contents for cell in filled_cells(function)]
-
-
 def filled_cells(function: FunctionType) -> list[CellType]:
     """The variables that a function closes over and that have a value."""
-    return [cell for cell in function.__closure__ or () if _is_filled(cell)]
-
-
-def _is_filled(cell: CellType) -> bool:
-    try:
-        return cell.cell_contents is not cell
-    except ValueError:
-        return False
+    return [cell for cell in function.__closure__ or () if is_filled(cell)]
 
 
 def in_slots(value: Any) -> dict[str, Any]:
@@ -94,10 +78,6 @@ def slots_of(kind: type) -> Iterator[str]:
 
 
 def held_by_class(kind: type) -> list[Any]:
-    """What a class consists of: what it is made of, and what its lines define, but for what Python notes of it."""
-    own = {
-        name: value
-        for name, value in vars(kind).items()
-        if name not in OF_EVERY_CLASS and not isinstance(value, GetSetDescriptorType | MemberDescriptorType)
-    }
+    """What a class consists of: what it is made of, and what its lines define."""
+    own = written(kind)
     return [*kind.__bases__, *own, *own.values()]

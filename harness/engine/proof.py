@@ -21,6 +21,7 @@ from harness.engine.plain_member import PlainMember
 from harness.engine.population import Population
 from harness.engine.runs import Run, build, examples
 from harness.engine.step import Stepper
+from harness.settings.modules import owner_of
 from harness.settings.randomness import global_generators, stream_seed
 from harness.settings.source import Changing
 from harness.tasks.task import Data
@@ -111,8 +112,10 @@ def _left_to_others(runs: list[Run], data: list[Data]) -> str:
 
     What is only added to, or made once, such as a table of what was read, is no run's own.
     """
-    code = Changing([runs[0].setup.model.module])
-    times = Counter[str]()
+    module = runs[0].setup.model.module
+    if owner_of(module) != "user":
+        return ""
+    code, times = Changing([module]), Counter[str]()
     for i, (run, own) in enumerate(zip([*runs, runs[0]], [*data, data[0]], strict=True)):
         build(run.setup, own, run.init_seed)
         changed = code.since()

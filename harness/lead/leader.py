@@ -102,8 +102,8 @@ class Leader:
     def _count_further(self, runs: list[Run], missing: Collection[tuple[int, int]]) -> None:
         """Count those of cells that several objectives choose several values of, which nobody could know of before."""
         self.progress.more(runs=len(runs), steps=_steps(runs), work=sum(map(self.costs.of, runs)))
-        self.commits.patiently(self.design.keep_summary)
         if any((run.trial, run.seed) in missing for run in runs):
+            self.commits.patiently(self.design.keep_summary)
             self.progress.say(
                 f"By several objectives cells have several best values: {counted(len(runs), 'more run')} of the confirm phase."
             )

@@ -15,7 +15,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MappingProxyType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -143,8 +143,7 @@ class Reach:
         if owner_of(cls) != "user":
             return self._named(cls)
         name = self._tokens[id(cls)] = self._begun(_prefix(module) + cls.__qualname__)
-        attributes = [(key, value) for key, value in sorted(vars(cls).items()) if key not in LEFT_OUT]
-        parts = [f"{key} = {self.of(value, module)}" for key, value in attributes if type(value).__name__ not in SLOTS]
+        parts = [f"{key} = {self.of(value, module)}" for key, value in written(cls).items()]
         self.lines[name] = digest([self.of(type(cls), module), self._all(cls.__bases__, module), parts])
         return name
 
@@ -162,7 +161,7 @@ class Reach:
         code, names = function.__code__, function.__globals__
         module = names.get("__name__")
         whose = owner_of(function)
-        held = [cell.cell_contents if _filled(cell) else "empty" for cell in function.__closure__ or ()]
+        held = [cell.cell_contents if is_filled(cell) else "empty" for cell in function.__closure__ or ()]
         if whose != "user":
             name = code.co_qualname if whose == "harness" else f"{module}.{code.co_qualname} {version(str(module))}"
             wrapped = function.__dict__.get("__wrapped__")
@@ -276,7 +275,17 @@ def _prefix(module: str | None) -> str:
     return "" if own else f"{module}."
 
 
-def _filled(cell: Any) -> bool:
+def written(cls: type) -> dict[str, Any]:
+    """What the lines of a class define, by name, and what was put into it later."""
+    return {
+        key: value
+        for key, value in sorted(vars(cls).items())
+        if key not in LEFT_OUT and type(value).__name__ not in SLOTS
+    }
+
+
+def is_filled(cell: CellType) -> bool:
+    """Whether a variable that a function closes over has a value."""
     try:
         cell.cell_contents  # noqa: B018
     except ValueError:
