@@ -13,20 +13,18 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from test_train import CPU
+from test_train import CPU, textbook_model
 from torch import Tensor
 
 from harness import Study, Sweep
 from harness.clipping import GlobalNorm
 from harness.engine.attributes import same
 from harness.engine.choice import way
-from harness.engine.feed import Order
 from harness.engine.runs import Run
 from harness.engine.setup import Setup
 from harness.engine.train import train
 from harness.models import Model
 from harness.optimizers import SGD
-from harness.settings.randomness import stream, stream_seed
 from harness.tasks import Tensors
 
 X = torch.randn(200, 5, generator=torch.Generator().manual_seed(0))
@@ -232,21 +230,11 @@ PLACES = [
 
 
 def by_hand(setup: Setup, seed: int) -> tuple[list[float], float]:
-    """The textbook loop: its training losses, and the loss on the test examples, in double precision."""
+    """By the textbook loop: training losses, and the loss on the test examples, in double precision."""
+    net, losses, _ = textbook_model(setup, seed, torch.float64)
     data = setup.task.data(seed)
-    torch.manual_seed(stream_seed(seed, "init"))
-    net = setup.model.build(setup.task.sizes(data)).double()
-    optimizer, losses = torch.optim.SGD(net.parameters(), lr=0.5), []
-    x = data.x.double()
-    for batch in Order(data.train, setup.batch_size, stream(seed, "order")).take(setup.steps):
-        optimizer.zero_grad()
-        loss = F.cross_entropy(net.train()(x[batch]), data.y[batch])
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        losses.append(float(loss.detach()))
     with torch.no_grad():
-        return losses, float(F.cross_entropy(net.eval()(x[data.test]), data.y[data.test]))
+        return losses, float(F.cross_entropy(net.eval()(data.x[data.test].double()), data.y[data.test]))
 
 
 def setup_of(module: type[nn.Module], steps: int) -> Setup:
