@@ -76,9 +76,9 @@ def counts(progress: Progress) -> str:
 
 
 def left(progress: Progress) -> str:
-    """How long training goes on, in words; "" where there is no telling, and where it has ended."""
+    """How long it takes until all runs are recorded, in words; "" where there is no telling, and where it has ended."""
     seconds = progress.left_s()
-    return "" if not seconds else f"{about(seconds)} of training left"
+    return "" if not seconds else f"{about(seconds)} until all is recorded"
 
 
 class Lines:
