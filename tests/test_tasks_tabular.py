@@ -853,9 +853,12 @@ def test_a_frame_in_place_of_a_file_and_a_target_that_is_left_out_are_one_clear_
     assert (problem.path, problem.message) == ("without", "cannot name the column to predict, which is no input")
 
 
-def test_lists_are_a_problem(tmp_path):
-    task = table(tmp_path / "t.parquet", size=[[1.0, 2.0]] * 20)
-    assert "column 'size' must hold numbers or texts" in only_problem(task).message
+@pytest.mark.parametrize("settings", [{}, {"target": "v"}, {"group": "v"}, {"categories": ("v",)}], ids=str)
+@pytest.mark.parametrize("values", [[[1.0, 2.0], [3.0]], [{"a": 1}, {"a": 2}]], ids=["lists", "structs"])
+def test_lists_and_structs_are_refused_wherever_they_are_used(tmp_path, values, settings):
+    table(tmp_path / "t.parquet", v=values * 10)
+    task = Tabular(tmp_path / "t.parquet", **{"target": "y"} | settings)
+    assert "column 'v' must hold numbers or texts" in only_problem(task).message
 
 
 @pytest.mark.parametrize("settings", [{}, {"target": "v"}, {"group": "v"}, {"categories": ("v",)}], ids=str)

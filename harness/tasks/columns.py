@@ -76,8 +76,10 @@ class Given:
         """Every value as a text without spaces around it; NaN where there is none.
 
         Raises:
-            InvalidStudy: the column holds bytes that are no text in UTF-8.
+            InvalidStudy: the column holds lists, mappings or such, or bytes that are no text in UTF-8.
         """
+        if self._kind in ("mixed", "complex"):
+            raise self._of_no_use()
         try:
             texts = self.values.astype("str").str.strip()
         except UnicodeDecodeError:
@@ -152,16 +154,20 @@ class Given:
         Raises:
             InvalidStudy: the column holds dates, times, lists or such.
         """
-        dtype = self.values.dtype
         if self.dated(words):
             raise unusable(
                 "source",
                 f"column {self.name!r} holds dates or times; turn them into numbers {self._without}, or name it in `categories` (rows are split "
                 "whatever their dates: to test on later ones, give them as a file of their own, `test`)",
             )
-        kind = types.infer_dtype(self.values, skipna=True) if types.is_object_dtype(dtype) else ""
-        if kind in ("mixed", "bytes", "complex") or types.is_complex_dtype(dtype):
+        if self._kind in ("mixed", "bytes", "complex"):
             raise self._of_no_use()
+
+    @property
+    def _kind(self) -> str:
+        """What its values are where its type does not say it, in the words of `pandas.api.types.infer_dtype`."""
+        objects = types.is_object_dtype(self.values.dtype) or types.is_complex_dtype(self.values.dtype)
+        return types.infer_dtype(self.values, skipna=True) if objects else ""
 
     @property
     def _without(self) -> str:
