@@ -84,11 +84,13 @@ def test_what_cannot_be_compared_is_refused_before_anything_trains(tmp_path: Pat
 
 
 def test_of_two_claims_of_one_title_each_is_set_beside_its_own() -> None:
-    def of(*verdicts: str) -> Results:
+    def of(*verdicts: str, registered: bool) -> Results:
         runs = pd.DataFrame({"trial": [], "seed": []})
-        return Results(Path(), runs, runs, pd.DataFrame({"title": "x", "verdict": verdicts}), {})
+        standing = {"registered": registered, "registration": "…", "withdrawn": False}
+        return Results(Path(), runs, runs, pd.DataFrame({"title": "x", "verdict": verdicts} | standing), {})
 
-    assert differences(of("supported", "refuted"), of("inconclusive", "refuted")) == (
+    published, again = of("supported", "refuted", registered=False), of("inconclusive", "refuted", registered=True)
+    assert differences(published, again) == (
         False,
-        ["“x” is undecided, was supported", "0 of 0 runs the same in every bit"],
+        ["“x” is undecided, was supported (exploratory)", "0 of 0 runs the same in every bit"],
     )

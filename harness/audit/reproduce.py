@@ -2,19 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 import pandas as pd
 
 from harness.audit.verify import outcome
 from harness.inference.outcomes import in_bits
-from harness.inference.reading import READ_AS
+from harness.inference.reading import as_read
 from harness.lead.command import run_file
 from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
 from harness.lead.terminal.displays import display_for
 from harness.ledger.environment import obstacles
-from harness.reporting.comparison import numbered
+from harness.reporting.comparison import STANDING, numbered
 from harness.reporting.reading import json_of, read
 from harness.reporting.results import Results, load
 from harness.settings import InvalidStudy, Problem
@@ -68,14 +69,11 @@ def _changes(file: Path) -> Changes:
 
 def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
     """Whether all verdicts are the same, and in words how much is."""
-    before, now = (
-        {claim: READ_AS.get(row["verdict"]) for claim, row in numbered(results.verdicts)}
-        for results in (published, again)
-    )
+    before, now = (dict(numbered(results.verdicts)) for results in (published, again))
     others = [
-        f"“{claim[0]}” is {now.get(claim, 'no claim any more')}, was {before.get(claim, 'no claim')}"
+        f"“{claim[0]}” is {_said(now.get(claim), 'no claim any more')}, was {_said(before.get(claim), 'no claim')}"
         for claim in before | now
-        if before.get(claim) != now.get(claim)
+        if claim not in before or claim not in now or before[claim]["verdict"] != now[claim]["verdict"]
     ]
     there, here = (results.runs.set_index(["trial", "seed"]) for results in (published, again))
     same = sum(_same(there, here, key) for key in there.index.intersection(here.index))
@@ -87,6 +85,10 @@ def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
         f"{same:,} of {counted(n, 'run')} the same in every bit"
         + (f", which need not be: {', '.join(why)}" if why else ""),
     ]
+
+
+def _said(claim: "pd.Series[Any] | None", otherwise: str) -> str:
+    return otherwise if claim is None else as_read(*(claim[name] for name in STANDING))
 
 
 def _same(before: pd.DataFrame, now: pd.DataFrame, key: tuple[int, int]) -> bool:
