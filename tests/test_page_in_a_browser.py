@@ -305,6 +305,29 @@ def test_pointing_at_a_curve_names_its_run_and_the_charts_move_together(
         assert all(old != new for old, new in zip(before, page.evaluate(wide), strict=True)), "all of them zoom"
 
 
+def test_the_charts_zoom_by_keys(browser: "sync_api.Browser", pages: dict[str, Path]) -> None:
+    with Opened(browser, pages["usual"]) as page:
+
+        def drawn_after(button: str) -> list[str]:
+            page.get_by_role("button", name=button, exact=True).press("Enter")
+            page.wait_for_timeout(100)
+            drawn: list[str] = page.evaluate(
+                "() => [...document.querySelectorAll('.panel canvas')].map(canvas => canvas.toDataURL())"
+            )
+            return drawn
+
+        whole = drawn_after("All steps")
+        near = drawn_after("Zoom in")
+        earlier = drawn_after("Earlier")
+        for one, other in ((whole, near), (near, earlier)):
+            assert all(a != b for a, b in zip(one, other, strict=True)), "all of them move"
+        assert drawn_after("Earlier") == earlier, "not beyond the first step"
+        later = drawn_after("Later")
+        assert drawn_after("Later") != later
+        assert drawn_after("Later") == drawn_after("Later"), "nor beyond the last one"
+        assert drawn_after("Zoom out") == whole == drawn_after("Zoom out")
+
+
 def test_an_axis_is_logarithmic_or_not(browser: "sync_api.Browser", pages: dict[str, Path]) -> None:
     with Opened(browser, pages["usual"]) as page:
         button = page.get_by_role("button", name="Logarithmic axis: Loss of training batches")

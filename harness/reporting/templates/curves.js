@@ -1,4 +1,4 @@
-// Curves of single runs: zoom, log axes, the run under the pointer by its name, cells switched on and off; charts move together.
+// Curves of single runs: zoom by pointer or keys, log axes, the run under the pointer by its name, cells switched on and off; charts move together.
 (() => {
   const holder = document.getElementById("charts");
   if (!holder) return;
@@ -72,8 +72,19 @@
     made.addEventListener("click", press);
     return made;
   };
-  const tools = element("div", { className: "tools" }, button("All", all(true)), button("None", all(false)), button("Zoom back", () => panels.forEach((panel) => panel.chart?.setData(panel.chart.data))));
-  box.append(tools, choices);
+  const zoom = (from, to) => () => { // to this part of the steps shown, for who does not drag; following moves the other charts
+    const [{ chart }] = panels;
+    const [first, last] = [data.steps[0], data.steps.at(-1)];
+    const { min, max } = chart.scales.x;
+    const width = Math.min((max - min) * (to - from), last - first);
+    const low = Math.min(Math.max(min + (max - min) * from, first), last - width);
+    chart.setScale("x", { min: low, max: low + width });
+  };
+  const whole = () => panels.forEach(({ chart }) => chart.setData(chart.data));
+  const zooming = element("div", { className: "tools" }, ...Object.entries({
+    "Zoom in": zoom(0.25, 0.75), "Zoom out": zoom(-0.5, 1.5), Earlier: zoom(-0.5, 0.5), Later: zoom(0.5, 1.5), "All steps": whole,
+  }).map(([text, press]) => button(text, press)));
+  box.append(element("div", { className: "tools" }, button("All", all(true)), button("None", all(false))), choices);
   box.hidden = data.cells.length < 2;
 
   // --- The charts
@@ -143,7 +154,7 @@
     grid.append(element("div", { className: "panel" }, element("h3", {}, element("span", { textContent: title }), toggle), panel.place));
     panels.push(panel);
   }
-  holder.append(box, readout, grid);
+  holder.append(box, zooming, readout, grid);
   holder.hidden = false;
   document.getElementById("without-script").remove();
   draw();
