@@ -1,6 +1,7 @@
 """A user's own clipping rules and optimizers: a row is all parameters and nothing else, and no run's numbers are another's."""
 
 import copy
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -157,6 +158,17 @@ class Late(ClippingRule):
         return over
 
 
+class AllLate(Late):
+    """After some steps all are scaled if all are long."""
+
+    def clip(self, gradient: Gradient, count: Tensor, *, bound: Tensor, after: Tensor) -> Tensor:
+        count += 1
+        long = (count > after) & (gradient.norm > bound)
+        if torch.equal(long, count > 0):
+            gradient.scale(bound / gradient.norm)
+        return long
+
+
 class Spike(ClippingRule):
     """Scales what is larger than usual."""
 
@@ -185,6 +197,7 @@ class Lookahead(SGD):
     [([{"clipping": Late(after=5)}, {"clipping": Late(after=50)}], "Late reads `self.after`, which differs between runs"),
      ([{"clipping": Spike(1.3)}, {"clipping": Spike(1.6)}], "Spike reads values of a tensor"),
      ([{"optimizer": Lookahead(0.1)}, {"optimizer": Lookahead(0.2)}], "Lookahead reads `self.lr`"),
+     ([{"clipping": AllLate(0.1)}, {"clipping": AllLate(0.9)}], "AllLate reads values of a tensor"),
      ([{"clipping": Late(after=5)}, {"clipping": Late(bound=0.2)}], "")],
 )  # fmt: skip
 def test_what_decides_for_all_by_one_run_trains_each_alone(settings: list[dict[str, object]], why: str) -> None:
@@ -331,7 +344,7 @@ def test_an_error_is_said_of_the_setting_that_raised_it(monkeypatch: pytest.Monk
     assert [str(problem)[:36] for problem in tried(task=Fails(X, TASK.y, at=3))] == [
         "task: cannot take a step: RuntimeErr"
     ]
-    own = Study(name="own", task=TASK, model=Model(Net), optimizer=Breaks(), steps=10, batch_size=8, seeds=2)
+    own = Study(name="own", task=TASK, model=Model(Net), optimizer=Breaks(after=2), steps=10, batch_size=8, seeds=2)
     with pytest.raises(InvalidStudy, match=r"^optimizer: cannot take a few steps on cpu.*boom \(got Breaks"):
         examine(own, {"a": sent(own, sample_runs(own))}, CPU, 2**30, None)
 
@@ -392,9 +405,47 @@ class Leaves(ClippingRule):
         return acted
 
 
+class Passes(Leaves):
+    """Returns what is no share, or sets what is no gradient."""
+
+    def clip(self, gradient: Gradient, mean: Tensor) -> Tensor:
+        mean.copy_(gradient.norm)
+        if self.what == "a mean":
+            gradient.flat = gradient.flat.mean(1, keepdim=True)
+        return torch.full_like(gradient.norm, torch.nan if self.what == "nan" else 1.0)
+
+
+class Averages(ClippingRule):
+    """Bounds by the mean of the norms so far, which it keeps in itself."""
+
+    bound: Positive = 0.3
+
+    @cached_property
+    def norms(self) -> list[Tensor]:
+        return []
+
+    def clip(self, gradient: Gradient, *, bound: Tensor) -> Tensor:
+        self.norms.append(gradient.norm.clone())
+        factor = bound * torch.stack(self.norms).mean(0) / gradient.norm
+        gradient.scale(factor.clamp(max=1.0))
+        return factor < 1
+
+
+class Cached(Averages):
+    """Keeps in itself what stays the same."""
+
+    def clip(self, gradient: Gradient, *, bound: Tensor) -> Tensor:
+        self.norms[:] = [bound[:1]]
+        gradient.scale(bound / gradient.norm)
+        return bound > 0
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"optimizer": Forgetful()}, "optimizer: changes no parameter, in none of 20 steps: change"),
+    [({"clipping": Passes("nan")}, "clipping: `clip` of Passes must return for each member whether it acted, or the share"),
+     ({"clipping": Passes("a mean")}, "clipping: what `clip` of Passes sets as `gradient.flat` must be a tensor (member, parameters)"),
+     ({"clipping": Averages()}, "clipping: keeps in itself what changes from step to step"), ({"clipping": Cached()}, ""),
+     ({"optimizer": Forgetful()}, "optimizer: changes no parameter, in none of 20 steps: change"),
      ({"optimizer": Signed()}, "optimizer: gives parameters that are not finite, by a gradient that is"),
      ({"optimizer": Warm()}, ""), ({"optimizer": Frozen()}, ""), ({"optimizer": Forgetful(Linear(0.0, 0.0))}, ""),
      ({"clipping": Leaves("nothing")}, "clipping: leaves nothing of any gradient"),
@@ -407,6 +458,99 @@ class Leaves(ClippingRule):
 def test_what_trains_nothing_is_refused_before_training(settings: dict[str, object], message: str) -> None:
     found = [str(problem) for problem in tried(**settings)]
     assert len(found) == bool(message) and all(text.startswith(message) for text in found)
+
+
+class Unwritten(ClippingRule):
+    """A moving average that is made anew, and never written."""
+
+    beta: Fraction = 0.9
+
+    def initial_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
+        return [zeros.clone()]
+
+    def clip(self, gradient: Gradient, mean: Tensor, *, beta: Tensor) -> Tensor:
+        mean = beta * mean + (1 - beta) * gradient.norm
+        gradient.scale(mean / gradient.norm)
+        return mean < gradient.norm
+
+
+class UnwrittenVelocity(Rms):
+    """Likewise a momentum."""
+
+    state_names = ("velocity",)
+
+    def update(self, parameters: Tensor, gradient: Tensor, velocity: Tensor, *, minus_lr: Tensor) -> None:  # type: ignore[override]
+        velocity = 0.9 * velocity + gradient
+        parameters.addcmul_(velocity, minus_lr)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [({"clipping": Unwritten()}, "clipping: what it has by `initial_state` does not change, in none of 20 steps"),
+     ({"optimizer": UnwrittenVelocity()}, "optimizer: what it has by `state_names` does not change, in none of 20 steps")],
+)  # fmt: skip
+def test_a_state_that_is_never_changed_is_noted(settings: dict[str, object], said: str) -> None:
+    [note] = tried(**settings)
+    assert isinstance(note, Note) and str(note).startswith(said)
+
+
+class Writes(ClippingRule):
+    """Changes in place what it is given."""
+
+    bound: Positive = 0.3
+
+    def clip(self, gradient: Gradient, *, bound: Tensor) -> Tensor:
+        acted, norm = gradient.norm > bound, gradient.norm
+        bound *= 0.5
+        norm += 1.0
+        gradient.scale(bound / norm)
+        return acted
+
+
+class Decays(Rms):
+    """Likewise."""
+
+    def coefficients(self, step: Tensor, *, lr: Tensor) -> dict[str, Tensor]:
+        lr /= step
+        step += 1
+        return {"minus_lr": lr.neg_()}
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_what_is_changed_in_place_is_neither_recorded_nor_the_setting_of_the_next_step(members: int) -> None:
+    runs = [run_of(seed, clipping=Writes(), optimizer=Decays()) for seed in range(members)]
+    data, of_kind = examples(runs), Population if members > 1 else PlainMember
+    given = (runs, data) if members > 1 else (runs[0], data[0])
+    population = of_kind(*given, device=CPU, dtype=torch.float64)  # type: ignore[arg-type]
+    stepper, generator = Stepper(runs, population), torch.Generator().manual_seed(0)
+    for step in (1, 2, 3):
+        gradient = torch.zeros_like(population.parameters)
+        for view in population.views(gradient).values():
+            view.copy_(torch.randn(view.shape, generator=generator))
+        norm, before = gradient.norm(dim=1, keepdim=True), population.parameters.clone()
+        recorded, clipped_norm, _, _ = stepper.clip_and_update(gradient.clone().__getitem__)
+        torch.testing.assert_close(recorded, norm, rtol=1e-12, atol=0)
+        torch.testing.assert_close(clipped_norm, norm * 0.15 / (norm + 1), rtol=1e-12, atol=0)
+        size = gradient.norm(dim=1, keepdim=True) / 58**0.5
+        torch.testing.assert_close(population.parameters, before - 0.01 / step * gradient / size, rtol=1e-9, atol=1e-12)
+
+
+class Share(ClippingRule):
+    """Says by how much it would shrink, which is NaN of what is no number, and makes every step too long."""
+
+    bound: Positive = 0.3
+
+    def clip(self, gradient: Gradient, *, bound: Tensor) -> Tensor:
+        share = 1 - (bound / gradient.norm).clamp(max=1)
+        gradient.scale(1e30 * (1 - share))
+        return share
+
+
+def test_of_a_gradient_that_is_not_finite_no_share_is_asked() -> None:
+    table, _ = train(
+        [run_of(seed, clipping=Share(), optimizer=SGD(1e30)) for seed in range(2)], evaluations=2, device=CPU
+    )
+    assert list(table["nonfinite"]) == [1, 1]
 
 
 class MeanLate(ClippingRule):

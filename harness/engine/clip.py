@@ -44,9 +44,17 @@ def by_kind(runs: list[Run]) -> list[list[int]]:
 
 
 def check_shares(rule: ClippingRule, units: Tensor) -> None:
-    """Raises `Misfit` where what a rule's `clip` returned is no share; the host waits for the numbers."""
-    if len(outside := units[(units < 0) | (units > 1)]):
+    """Raises `Misfit` where what a rule's `clip` returned is no share, as NaN is none; the host waits for the numbers."""
+    if len(outside := units[~((units >= 0) & (units <= 1))]):
         raise _no_shares(rule, f"{float(outside[0]):.4g}")
+
+
+def _check_same_shape(rule: ClippingRule, given: Any, flat: Tensor) -> None:
+    """Raises `Misfit` where what a rule has set in place of the gradient is not of its shape."""
+    if not isinstance(given, Tensor) or given.shape != flat.shape:
+        got = f"a tensor {tuple(given.shape)}" if isinstance(given, Tensor) else f"a {type(given).__name__}"
+        must = f"must be a tensor (member, parameters), here {tuple(flat.shape)}"
+        raise Misfit(f"what `clip` of {type(rule).__name__} sets as `gradient.flat` {must}, not {got}")
 
 
 def _no_shares(rule: ClippingRule, here: str) -> Misfit:
@@ -130,12 +138,14 @@ class Clip:
         used = self._population.used
         flat = flat[:, used]
         norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-        block = Gradient(flat, norm, self._population.parameters[rows, used], self._population.views, self._known)
+        given = norm if self._known else norm.clone()  # a user's own rule may change it in place
+        block = Gradient(flat, given, self._population.parameters[rows, used], self._population.views, self._known)
         if len(self._rules) > 1:
             return self._by_several(rows, block)
         [only] = self._rules
         units = only.clip(block, rows, rows)
         if block.flat is not flat:
+            _check_same_shape(only.rule, block.flat, flat)
             flat.copy_(block.flat)
         return Clipped(norm, block.clipped_norm(), units.to(norm.dtype), units != 0 if only.rule.skips else None)
 
@@ -171,6 +181,10 @@ class Clip:
         """What the rules remember, to be changed in place."""
         return [tensor for each in self._rules for tensor in each.memory]
 
+    def rules(self) -> list[ClippingRule]:
+        """The rules, each of which stands for those of its members."""
+        return [each.rule for each in self._rules]
+
 
 class _AtWork:
     """A rule, or several that differ in numbers, with those of its members that are still in training.
@@ -200,8 +214,8 @@ class _AtWork:
         self._long = population.device.type == "cpu" and row.numel() * row.element_size() >= LONG_ROW_BYTES
 
     def begin(self, dtype: torch.dtype) -> None:
-        """Begin a step, with the numbers that the rule has then."""
-        self._now = {name: number.now().to(dtype) for name, number in self._settings.items()}
+        """Begin a step, with the numbers that the rule has then: copies, which it may change in place."""
+        self._now = {name: number.now().to(dtype, copy=True) for name, number in self._settings.items()}
 
     def within(self, start: int, count: int) -> list[Part]:
         """Those of its members that are in the block of so many from `start` on, in parts that it clips one after another."""

@@ -94,8 +94,9 @@ class History:
         return self._log[step - 1, LOG.index("grad_norm"), self.alive]
 
     def clipped_units(self, step: int) -> Tensor:
-        """The share of its units that the clipping rule changed of each member, up to a step, (step, member)."""
-        return self._log[:step, LOG.index("clipped_units"), self.alive]
+        """The shares of their units that the clipping rule changed of finite gradients, up to a step, in a row."""
+        norms, units = (self._log[:step, LOG.index(name), self.alive] for name in ("grad_norm", "clipped_units"))
+        return units[norms.isfinite()]
 
     def evaluate(self, step: int, values: Array) -> None:
         """Record validation loss and error, (2, member)."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -19,9 +20,10 @@ C = TypeVar("C", bound=Component)
 
 READS: set[Any] = {
     Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__array__, Tensor.__bool__, Tensor.__float__, Tensor.__int__,
-    Tensor.__index__, Tensor.__complex__,
+    Tensor.__index__, Tensor.__complex__, Tensor.__contains__, Tensor.is_nonzero, torch.is_nonzero, Tensor.equal, torch.equal,
+    Tensor.allclose, torch.allclose, Tensor.nonzero, torch.nonzero, torch.argwhere, Tensor.argwhere,
 }  # fmt: skip
-"""By which a program decides by the values of a tensor."""
+"""By which a program decides by the values of a tensor, or by how many of them are such."""
 
 
 def is_own(component: Component) -> bool:

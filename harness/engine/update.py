@@ -55,22 +55,23 @@ class Update:
         population: their parameters, changed by every update.
 
     Attributes:
+        optimizer: that stands for those of the members.
         note: what the user should know of it; "" for nothing.
     """
 
     def __init__(self, runs: list[Run], population: Members) -> None:
-        self._population, self._optimizer = population, for_all([run.setup.optimizer for run in runs])
-        self._own = is_own(self._optimizer)
+        self._population, self.optimizer = population, for_all([run.setup.optimizer for run in runs])
+        self._own = is_own(self.optimizer)
         self._used = population.used if self._own else slice(None)
-        known = type(self._optimizer) in FUSED
+        known = type(self.optimizer) in FUSED
         self._in_one_pass, why = in_one_pass(population.device) if known else (None, "")
         self.note = (
-            f"optimizer: {show(self._optimizer)} updates operation by operation, which is slower ({why})" if why else ""
+            f"optimizer: {show(self.optimizer)} updates operation by operation, which is slower ({why})" if why else ""
         )
         self._rates = settings_of([run.setup.optimizer for run in runs], population.clock)
-        self._decayed = population.decayed() if self._optimizer.values().get("decay") == "weights" else [slice(None)]
+        self._decayed = population.decayed() if self.optimizer.values().get("decay") == "weights" else [slice(None)]
         self._decay: Tensor | None = None  # this step's, (member, 1)
-        self._state = [torch.zeros_like(population.parameters) for _ in self._optimizer.state_names]
+        self._state = [torch.zeros_like(population.parameters) for _ in self.optimizer.state_names]
         self._step = torch.ones(len(runs), 1, device=population.device)  # number of each member's next update
         self._missed: dict[str, Tensor] = {}  # updates of each member, (member, 1), in which a parameter had no part
         self._coefficients: Columns = {}
@@ -85,25 +86,29 @@ class Update:
         """Begin a step; then every member is to be updated once. For `apart` see `Stepper.step`."""
         self._count_by_parameter()
         # What is 0 for all members is a column to a user's own: whether it is depends on their companions.
-        rates = {name: rate.now() if rate.acts or self._own else None for name, rate in self._rates.items()}
-        if self._optimizer.decoupled is not None:
+        # What a method of theirs changes in place is a copy: the next step begins with the setting again.
+        rates = {
+            name: rate.now().clone() if self._own else rate.now() if rate.acts else None
+            for name, rate in self._rates.items()
+        }
+        if self.optimizer.decoupled is not None:
             self._decay = self._decay_of(rates.pop("weight_decay"), rates["lr"])
-        with unread(self._optimizer, len(self._step)):
-            steps = self._step.double()
+        with unread(self.optimizer, len(self._step)):
+            steps = self._step.to(torch.float64, copy=True)
             if apart:
                 each = each_by_itself(len(steps))
                 coefficients = joined(
-                    [coefficients_of(self._optimizer, steps[one], of_rows(rates, one)) for one in each]
+                    [coefficients_of(self.optimizer, steps[one], of_rows(rates, one)) for one in each]
                 )
             else:
-                coefficients = coefficients_of(self._optimizer, steps, rates)
+                coefficients = coefficients_of(self.optimizer, steps, rates)
         self._coefficients = cast(coefficients, self._population.dtype)
 
     def _decay_of(self, weight_decay: Tensor | None, lr: Tensor | None) -> Tensor | None:
         """λ, to be added times the parameters to the gradient; of a decoupled one 1 − lr·λ, a factor of the parameters."""
         if weight_decay is None or lr is None:
             return None
-        return (1 - lr * weight_decay if self._optimizer.decoupled else weight_decay).to(self._population.dtype)
+        return (1 - lr * weight_decay if self.optimizer.decoupled else weight_decay).to(self._population.dtype)
 
     def __call__(self, rows: slice, gradient: Tensor, skipped: Tensor | None) -> None:
         """Update some members.
@@ -140,14 +145,14 @@ class Update:
         if self._decay is not None:
             self._shrink(changed[0], gradient, self._decay[rows])
         columns = self._step.shape[1] == 1
-        formula = (self._in_one_pass if columns else None) or self._optimizer.update
-        with unread(self._optimizer, len(self._step)):
+        formula = (self._in_one_pass if columns else None) or self.optimizer.update
+        with unread(self.optimizer, len(self._step)):
             formula(changed[0], gradient, *changed[1:], **of_rows(self._coefficients, rows))
 
     def _shrink(self, parameters: Tensor, gradient: Tensor, decay: Tensor) -> None:
         """Weight decay of some members: of all their parameters, or of those that the optimizer's `decay` says."""
         for where in self._decayed:
-            if self._optimizer.decoupled:
+            if self.optimizer.decoupled:
                 parameters[:, where].mul_(decay)
             else:
                 gradient[:, where].addcmul_(parameters[:, where], decay)
@@ -172,6 +177,10 @@ class Update:
             rate.compact(survivors)
         self._missed = {name: updates[survivors] for name, updates in self._missed.items()}
 
+    def state(self) -> list[Tensor]:
+        """What the optimizer remembers, (member, parameters) each, changed in place."""
+        return self._state
+
     def state_dict(self) -> dict[str, Any]:
         """The optimizer's state and the counts of its updates, see `checkpoint`."""
         return {"state": self._state, "step": self._step, "missed": self._missed}
@@ -193,7 +202,7 @@ class FusedUpdate(Update):
 
     def __init__(self, runs: list[Run], population: Members) -> None:
         super().__init__(runs, population)
-        self._kernel = FUSED[type(self._optimizer)]
+        self._kernel = FUSED[type(self.optimizer)]
         self._settings = [tuple(per_member(run.setup.optimizer).items()) for run in runs]
         self._calls: dict[tuple[int, int, int], list[Callable[[], None]]] = {}
         self._whole = self._decayed == [slice(None)]

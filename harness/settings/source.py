@@ -59,6 +59,11 @@ def _reached(code: Any) -> Lines:
     return reach.lines if token in reach.lines else {"itself": token} | reach.lines
 
 
+def content(value: Any) -> str:
+    """Text that tells what an object of the user's holds, and is another once it holds something else."""
+    return Reach().of(value, type(value).__module__)
+
+
 def source_digest(code: Any) -> str:
     """A digest of all that a class, function or object reaches."""
     return digest(sorted(reached(code).items()))

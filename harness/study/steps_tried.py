@@ -6,6 +6,7 @@ from itertools import cycle, islice
 import torch
 from torch import Tensor
 
+from harness.clipping import ClippingRule
 from harness.engine.clip import Clip, check_shares, initial_state
 from harness.engine.members import Members
 from harness.engine.misfit import Misfit
@@ -13,8 +14,10 @@ from harness.engine.own_components import is_own
 from harness.engine.runs import Run
 from harness.engine.scheduled import Scheduled, settings_of
 from harness.engine.update import Update, update_of
-from harness.settings import Problem, first_line, show
+from harness.optimizers import Optimizer
+from harness.settings import Note, Problem, first_line, show
 from harness.settings.show import counted
+from harness.settings.source import content
 
 ALL = slice(None)
 
@@ -29,26 +32,32 @@ ROUNDING = 1e-5
 
 
 def halves_tried(run: Run, member: Members, gradient: Tensor) -> list[Problem]:
-    """What is wrong with the run's clipping rule, or else with its optimizer, each of which takes the gradient as it came.
+    """What is wrong with the run's clipping rule, or else with its optimizer, each of which takes the gradient as it came; or notes.
 
     Args:
         run: at its first step.
         member: which it is alone; its parameters change.
         gradient: of that step, (1, parameters).
     """
-    halves: dict[str, Callable[[Run, Members, Tensor], None]] = {"clipping": _clip, "optimizer": _update}
+    halves: dict[str, Callable[[Run, Members, Tensor], str]] = {"clipping": _clip, "optimizer": _update}
+    notes: list[Problem] = []
     for path, half in halves.items():
         try:
-            half(run, member, gradient.clone())
+            if doubt := half(run, member, gradient.clone()):
+                notes.append(Note(path, doubt, show(run.setup.values()[path])))
         except Misfit as error:
             return [Problem(path, str(error), show(run.setup.values()[path]))]
         except Exception as error:
             return [Problem(path, f"cannot take a step: {first_line(error)}", show(run.setup.values()[path]))]
-    return []
+    return notes
 
 
-def _clip(run: Run, member: Members, gradient: Tensor) -> None:
-    """Raises `Misfit` where the rule clips nothing, calls something a share that is none, or would remember one thing of two members."""
+def _clip(run: Run, member: Members, gradient: Tensor) -> str:
+    """What is in doubt of the rule.
+
+    Raises:
+        Misfit: it clips nothing, calls something a share that is none, or would remember one thing of two members.
+    """
     rule, left = run.setup.clipping, gradient.clone()
     if said := rule.idle(list(member.views(gradient)), member.unused):
         raise Misfit(said)
@@ -60,6 +69,49 @@ def _clip(run: Run, member: Members, gradient: Tensor) -> None:
         if not left.isfinite().all():
             raise Misfit("leaves a gradient that is not finite of one that is")
         _clip_some(run, member, gradient)
+        anew = Clip([run], member)
+        return _remembers(run, anew.rules()[0], anew.state(), "initial_state", lambda: _bound(anew, gradient))
+    return ""
+
+
+def _bound(clip: Clip, gradient: Tensor) -> None:
+    clip.begin()
+    clip(ALL, gradient.clone())
+
+
+def _remembers(
+    run: Run, part: ClippingRule | Optimizer, state: list[Tensor], named: str, step: Callable[[], None]
+) -> str:
+    """What is in doubt of the memory of a part of a user's own: whether it ever changes.
+
+    Args:
+        run: whose part it is.
+        part: at work, before its first step.
+        state: what it remembers.
+        named: what of its class says so.
+        step: takes a step.
+
+    Raises:
+        Misfit: it remembers something elsewhere, which nobody keeps for it.
+    """
+    before, tried = [tensor.clone() for tensor in state], min(run.setup.steps, TRIED)
+    step()
+    held = content(part.__getstate__())
+    for _ in range(1, tried):
+        step()
+        if content(part.__getstate__()) != held:
+            raise Misfit(
+                "keeps in itself what changes from step to step, where no checkpoint has it and the runs of a population share it: what it "
+                f"remembers is its state, see `{named}`"
+            )
+        if not state or not all(torch.equal(now, was) for now, was in zip(state, before, strict=True)):
+            return ""
+    if tried == 1:
+        return ""
+    return (
+        f"what it has by `{named}` does not change, in none of {counted(tried, 'step')}: if it is to, change it in place, such as "
+        "`mean.copy_(…)` for `mean = …`"
+    )
 
 
 def _clip_some(run: Run, member: Members, gradient: Tensor) -> None:
@@ -86,8 +138,12 @@ def _clip_some(run: Run, member: Members, gradient: Tensor) -> None:
     raise Misfit("changes gradients, and says of each that it did not: `clip` returns for each member whether it did")
 
 
-def _update(run: Run, member: Members, gradient: Tensor) -> None:
-    """Raises `Misfit` where a user's own optimizer trains nothing, or makes numbers into none."""
+def _update(run: Run, member: Members, gradient: Tensor) -> str:
+    """What is in doubt of the optimizer.
+
+    Raises:
+        Misfit: one of a user's own trains nothing, or makes numbers into none.
+    """
     optimizer, before = run.setup.optimizer, member.parameters.clone()
     update = update_of([run], member)
     _take(update, gradient)
@@ -98,6 +154,9 @@ def _update(run: Run, member: Members, gradient: Tensor) -> None:
             )
         if not member.parameters.isfinite().all():
             raise Misfit("gives parameters that are not finite, by a gradient that is")
+        anew = update_of([run], member)
+        return _remembers(run, anew.optimizer, anew.state(), "state_names", lambda: _take(anew, gradient))
+    return ""
 
 
 def _moves(run: Run, member: Members, update: Update, gradient: Tensor) -> bool:

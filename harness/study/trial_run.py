@@ -147,7 +147,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
         if not member.gradient(slice(None)).isfinite().all():
             return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
         found, after = _stepped(setup, member, x, y)
-        if found:
+        if any(not isinstance(problem, Note) for problem in found):
             return found
         once = own.since()
         member, again = _first_pass(setup, data, index, sizes)
@@ -158,21 +158,22 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
     if not same:
         return [Problem("study", f"{OUTLIVES.format(kept)}: {KEEP}", kept)]
     if kept not in once:
-        return []
-    return [Note("study", f"{OUTLIVES.format(kept)}: if anything a run computes depends on it, {KEEP}")]
+        return found
+    return [*found, Note("study", f"{OUTLIVES.format(kept)}: if anything a run computes depends on it, {KEEP}")]
 
 
 def _stepped(setup: Setup, member: PlainMember, x: Tensor, y: Tensor) -> tuple[list[Problem], Tensor]:
-    """What is wrong with clipping and update; and what a step of the run comes to, its weights among it, in a row."""
+    """What is wrong with clipping and update, or in doubt; and what a step of the run comes to, its weights among it, in a row."""
     run, nothing = Run(0, 0, setup), torch.zeros(0)
     with global_generators(stream_seed(run.noise_seed, "module")):
-        if found := halves_tried(run, member, member.gradient(slice(None)).clone()):
+        found = halves_tried(run, member, member.gradient(slice(None)).clone())
+        if any(not isinstance(problem, Note) for problem in found):
             return found, nothing
         try:
             record = Stepper([run], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))
         except Exception as error:
             return [_no_step(culprit(error) or "model", setup, error, "second ")], nothing
-    return [], torch.cat([number.flatten().to(member.dtype) for number in (member.parameters, *record)])
+    return found, torch.cat([number.flatten().to(member.dtype) for number in (member.parameters, *record)])
 
 
 def _no_step(path: str, setup: Setup, error: BaseException, which: str = "") -> Problem:
