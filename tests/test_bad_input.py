@@ -403,6 +403,14 @@ class Unfit(nn.Module):
                 "nan": output * torch.nan, "constant": x.new_zeros(len(x), 10), "flat": output.flatten()}[self.fault]  # fmt: skip
 
 
+class AnyArguments(nn.Module):
+    """Looks up its arguments by name."""
+
+    def __init__(self, inputs: int, **arguments: Any) -> None:
+        super().__init__()
+        self.net = nn.Linear(inputs, arguments["outputs"] + arguments["width"])
+
+
 class NoData(Task):
     def data(self, seed: int) -> Any:
         return None
@@ -456,6 +464,8 @@ COMBINATIONS: list[tuple[Callable[[], dict[str, Any]], str]] = [
         ("constructor", "model: cannot be built: RuntimeError: cannot be made"), ("forward", "model: does not train"),
         ("tuple", "model: must return one tensor, not a tuple"), ("nan", "model: has a non-finite gradient"),
         ("flat", "model: its output (640,) does not fit the targets (64,)")]),
+    (lambda: {"model": AnyArguments}, "the task gives `outputs` to an argument of that name alone, not to **arguments: write it in the constructor"),
+    (lambda: {"model": Model(AnyArguments, outputs=10)}, "if it is one of **arguments, give it: Model(AnyArguments, width=…)"),
     (lambda: {"steps": Hidden()}, "steps: input should be a valid integer (got a Hidden that cannot be shown: RuntimeError)"),
     (lambda: {"steps": deep()}, "steps: input should be a valid integer; several levels are Sweep(a list that cannot be shown: RecursionError) (got"),
     (lambda: {"": 3}, "'': unknown setting"),

@@ -303,7 +303,7 @@ ALONE = {
         lambda s, x: s.b(s.drop(s.norm(s.a(x))))), "reads values of a tensor"),
     "packed sequences": (TIME, module(
         lambda p: {"a": nn.LSTM(6, 16, batch_first=True), "drop": nn.Dropout(p), "b": nn.Linear(16, 2)}, packed),
-        "torch.func.vmap says"),
+        "its forward pass does what torch cannot do for several runs at once: "),
 }  # fmt: skip
 
 

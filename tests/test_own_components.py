@@ -535,6 +535,42 @@ def test_what_is_changed_in_place_is_neither_recorded_nor_the_setting_of_the_nex
         torch.testing.assert_close(population.parameters, before - 0.01 / step * gradient / size, rtol=1e-9, atol=1e-12)
 
 
+class Weighted(Tensors):
+    """Would weight losses, and has a helper."""
+
+    def loss(self, output: Tensor, target: Tensor) -> Tensor:
+        return 2 * super().losses(output, target)
+
+    def errors(self, output: Tensor, target: Tensor) -> Tensor:
+        return self.unit_size() * super().errors(output, target)
+
+    def size(self) -> float:
+        return 1.0
+
+    def unit_size(self) -> float:
+        return self.size()
+
+
+class Skipping(Quantile):
+    """Would skip steps, and remember."""
+
+    skip = True
+
+    def init_state(self, zeros: Tensor, steps: int) -> list[Tensor]:
+        return [zeros.clone()]
+
+
+def test_a_name_that_nothing_asks_for_is_noted_where_it_is_like_one_that_is() -> None:
+    task, rule = Weighted(X, TASK.y), Skipping()
+    own = Study(name="own", task=task, model=Model(Net), clipping=rule, optimizer=Rms(), steps=4, batch_size=8, seeds=2)
+    found = [note for note in own.notes if "nothing asks for" in note]
+    assert [note.partition(":")[0] for note in found] == ["task", "clipping", "clipping"]
+    for note, name, meant in zip(
+        found, ("loss", "init_state", "skip"), ("losses", "initial_state", "skips"), strict=True
+    ):
+        assert f"`{name}`" in note and f"`{meant}` is that of" in note
+
+
 class Share(ClippingRule):
     """Says by how much it would shrink, which is NaN of what is no number, and makes every step too long."""
 

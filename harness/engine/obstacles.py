@@ -63,7 +63,8 @@ def reason(error: Exception, whose: str = FORWARD) -> str:
         return str(error)
     text = str(error).strip() or type(error).__name__
     said = re.split(r"[.;:] |\.?$", text.removeprefix("vmap: ").splitlines()[0])[0]
-    return next((words.format(whose) for part, words in WHY.items() if part in text), f"torch.func.vmap says: {said}")
+    otherwise = f"{whose} does what torch cannot do for several runs at once: {said}"
+    return next((words.format(whose) for part, words in WHY.items() if part in text), otherwise)
 
 
 @contextmanager

@@ -1,14 +1,20 @@
 """The fields of a component's class, which are its settings: read from its annotations, and held apart from all else that it has."""
 
+import difflib
 import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, ClassVar
 
+from harness.settings.modules import owner_of
 from harness.settings.problems import InvalidStudy, Problem
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
+
+ALIKE = 0.75
+"""How like one another two names are of which one may be meant by the other, see `difflib`: `loss` and `losses` are .8."""
 
 
 @functools.cache
@@ -61,6 +67,28 @@ def unannotated(cls: type, name: str) -> str:
     if not isinstance(value, bool | int | float | str) or name in fields_of(cls):
         return ""
     return f"is no setting of {cls.__name__} without an annotation: `{name}: {type(value).__name__} = {show(value)}` in the class"
+
+
+def misnamed(cls: type) -> Iterator[tuple[str, str]]:
+    """Names in a user's class that nothing asks for, each with the one of a base of ours that it may have been meant as.
+
+    None that the user's own methods use, and none beside which the class has what it may mean.
+    """
+    bases = [base for base in cls.__mro__[:-1] if owner_of(base) == "harness"]
+    users = [base for base in cls.__mro__[:-1] if base not in bases]
+    known, fields = {name for base in bases for name in vars(base)}, fields_of(cls)
+    own = {name: value for base in users for name, value in vars(base).items()}
+    used = {name for value in own.values() for name in _names_in(inspect.unwrap(getattr(value, "fget", None) or value))}
+    open_to = sorted(name for name in known - own.keys() - set(fields) if not name.startswith("_"))
+    for name in sorted(own.keys() - known - fields.keys() - used):
+        if not name.startswith("_") and (meant := difflib.get_close_matches(name, open_to, n=1, cutoff=ALIKE)):
+            yield name, meant[0]
+
+
+def _names_in(code: Any) -> Iterator[str]:
+    """What a function asks of objects by name."""
+    if isinstance(code, FunctionType):
+        yield from code.__code__.co_names
 
 
 def argument_problems(cls: type, method: Callable[..., Any]) -> list[Problem]:

@@ -10,7 +10,9 @@ from harness.engine.setup import Setup
 from harness.models.model import Model
 from harness.optimizers import Optimizer
 from harness.settings import Note, show
+from harness.settings.fields import misnamed
 from harness.settings.metrics import DETAIL, not_comparable
+from harness.settings.modules import class_with
 from harness.settings.schedules import Schedule
 from harness.settings.show import counted
 from harness.study.batch_mates import MIXES, WAY_OUT, mixes_examples
@@ -57,7 +59,7 @@ def notes_beforehand(study: Experiment) -> list[Note]:
     found += [note for setup in {setup.task: setup for setup in setups}.values() for note in _seed_notes(study, setup)]
     found += [Note("task", NO_GUESS) for setup in setups if not setup.task.can_guess()]
     found += [] if knows_errors(study) else [Note("task", f"what is recorded as an error is {BY_DIFFERENCES}")]
-    found += [note for setup in setups for note in _schedule_notes(setup)]
+    found += [note for setup in setups for note in (*_schedule_notes(setup), *_misnamed_notes(setup))]
     found += [*_no_classes_notes(study), *_idle_notes(study, setups)]
     models = {
         (type(setup.task), _shape(setup.model), setup.differ, setup.precision): setup for setup in reversed(setups)
@@ -85,6 +87,17 @@ def _schedule_notes(setup: Setup) -> Iterator[Note]:
     for path, part in setup.components():
         if isinstance(part, Schedule | ClippingRule) and (said := part.unreached(setup.steps)):
             yield Note(path, f"training ends with step {setup.steps:,}, {said}")
+
+
+def _misnamed_notes(setup: Setup) -> Iterator[Note]:
+    """Which names in a user's class nothing asks for, where there is one like it that is."""
+    for path, part in setup.components():
+        for name, meant in misnamed(type(part)):
+            theirs = class_with(meant, type(part)).__name__
+            yield Note(
+                path,
+                f"nothing asks for `{name}` of {type(part).__name__}, whose `{meant}` is that of {theirs}: rename it if it is to be that",
+            )
 
 
 def _idle_notes(study: Experiment, setups: list[Setup]) -> Iterator[Note]:

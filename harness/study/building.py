@@ -1,5 +1,6 @@
 """A module as it is built, before anything trains: whether it fits memory, and whose its tensors are."""
 
+import inspect
 from contextlib import suppress
 from typing import Any
 
@@ -11,6 +12,7 @@ from harness.engine.reached import reached
 from harness.engine.runs import Untrainable, build
 from harness.engine.setup import Setup
 from harness.engine.untrained_pass import untrained_pass
+from harness.models.model import FROM_TASK
 from harness.settings import first_line
 from harness.settings.allocations import CPU, TooLarge, WithinMemory
 from harness.settings.machine import free_memory
@@ -35,10 +37,21 @@ def building_problem(setup: Setup, data: Data) -> str:
     except Untrainable as error:
         return str(error)
     except Exception as error:
-        return f"cannot be built: {first_line(error)}"
+        return f"cannot be built: {first_line(error)}{_unnamed(setup, error)}"
     if name := shared_parameter(one, other):
         return f"its parameter `{name}` is one for all runs, which would train each other's: copy it in the constructor"
     return aliasing_problem(one, data.x[data.train[:1]], setup.steps)
+
+
+def _unnamed(setup: Setup, error: Exception) -> str:
+    """What to write where a constructor may have looked for an argument in its `**kwargs` that it was not given; "" elsewhere."""
+    key = error.args[0] if isinstance(error, KeyError) and error.args else None
+    of_any_name = [p.name for p in inspect.signature(setup.model.module).parameters.values() if p.kind is p.VAR_KEYWORD]
+    if key is None or not of_any_name or key in setup.model.values():
+        return ""
+    if key in FROM_TASK:
+        return f"; the task gives `{key}` to an argument of that name alone, not to **{of_any_name[0]}: write it in the constructor"
+    return f"; if it is one of **{of_any_name[0]}, give it: Model({setup.model.class_name()}, {key}=…)"
 
 
 def _too_large(size: int, free: int) -> str:
