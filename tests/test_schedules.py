@@ -316,6 +316,7 @@ def test_set_takes_a_users_function() -> None:
         ({"clipping": GlobalNorm(Early(1.0, until=3))}, "clipping.max_norm: input should be greater than 0; inf means no bound"),
         ({"clipping": GlobalNorm(Function(lambda t, steps: 1 / (t - 1)))}, "gives no values: ZeroDivisionError"),
         ({"optimizer": SGD(Function(lambda t, steps: float("nan")))}, "optimizer.lr: must be a number"),
+        ({"optimizer": Adam(Function(lambda t, steps: np.random.rand()))}, "optimizer.lr: gives no values: ValueError: must give the same"),
         ({"optimizer": SGD(momentum=Linear(0.0, 1.0), nesterov=True)}, "optimizer.momentum: input should be less than 1"),
         ({"optimizer": SGD(nesterov=Linear(0.0, 1.0))}, "optimizer.nesterov: input should be a valid boolean"),
         ({"optimizer": SGD(nesterov=True)}, "optimizer.nesterov: needs momentum"),

@@ -74,12 +74,15 @@ def extremes(schedule: Schedule, steps: int) -> tuple[tuple[float, int], tuple[f
     """The least and the largest value over training, and their steps; NaN is either where there is one.
 
     Raises:
-        ValueError: its sequence is not one number for each step.
+        ValueError: its sequence is not one number for each step, or another one whenever it is asked for, as it is by each run and each
+            start.
         Exception: what a user's function raises.
     """
     values = np.asarray(schedule.sequence(steps), dtype=np.float64)
     if values.shape != (steps,):
         raise ValueError(f"must give one value for each of the {steps} steps, but has shape {values.shape}")
+    if not np.array_equal(values, schedule.sequence(steps), equal_nan=True):
+        raise ValueError("must give the same values whenever it is asked: draw from a generator that it seeds itself")
     ends = int(values.argmin()), int(values.argmax())
     return (float(values[ends[0]]), ends[0] + 1), (float(values[ends[1]]), ends[1] + 1)
 
