@@ -1,5 +1,6 @@
 """The fields of a user's own component: what hides something, or was meant as a field and is none, is said by name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -114,13 +115,27 @@ def test_a_value_assigned_to_a_component_is_told_where_it_belongs() -> None:
             component.last = 1.0
 
 
-def test_an_init_that_leaves_the_settings_out_is_said() -> None:
-    @dataclass
+@pytest.mark.parametrize(
+    "decorated", [lambda cls: cls, dataclass, dataclass(frozen=True)], ids=["", "dataclass", "frozen"]
+)
+def test_an_init_that_leaves_the_settings_out_is_said(decorated: Callable[[type], type]) -> None:
+    @decorated
     class Mine(ClippingRule):
         def __init__(self) -> None:
             pass
 
     assert "an `__init__` of Mine must call `super().__init__(…)`" in str(Mine().problems()[0])
+
+
+def test_a_component_that_is_made_a_dataclass_is_told_not_to_be() -> None:
+    @dataclass
+    class Mine(ClippingRule):
+        bound: float = 1.0
+
+    with pytest.raises(
+        AttributeError, match="Mine was made without its settings: .*nor `@dataclass`, which makes one$"
+    ):
+        Mine()
 
 
 def test_a_method_that_is_not_there_is_named() -> None:

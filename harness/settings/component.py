@@ -60,7 +60,10 @@ class Component:
     def __new__(cls, /, *_: Any, **__: Any) -> typing.Self:
         """A component that nothing is known of until `__init__` of this class."""
         made = super().__new__(cls)
-        message = f"was made without its settings: an `__init__` of {cls.__name__} must call `super().__init__(…)` with them; best it has none"
+        message = (
+            f"was made without its settings: an `__init__` of {cls.__name__} must call `super().__init__(…)` with them; best it has none, "
+            "nor `@dataclass`, which makes one"
+        )
         made.__dict__.update(_values={}, _problems=[Problem("", message)])
         return made
 
@@ -99,7 +102,8 @@ class Component:
 
     def __setattr__(self, name: str, value: Any) -> None:
         way_out = f"use `replace({name}=…)`" if name in self.kinds() else self._elsewhere
-        raise AttributeError(f"{type(self).__name__} is frozen; {way_out}")
+        why = f"is frozen; {way_out}" if self._values or not self._problems else self._problems[0].message
+        raise AttributeError(f"{type(self).__name__} {why}")
 
     def __repr__(self) -> str:
         shown = (f"{name}={show(value)}" for name, value in self.written().items())
