@@ -474,6 +474,18 @@ def test_a_seed_half_of_whose_runs_diverged_is_no_coin():
     assert found.high == pytest.approx(0.9 - least_mean_by_bets(0.5, 20), abs=1e-4)
 
 
+def test_a_seed_with_several_combinations_has_their_mean_which_is_said():
+    one = make_runs({0.5: [1.0 + n for n in range(10)], 0.0: [5.0 + n for n in range(10)]})
+    several = pd.concat([one, one.assign(trial=one["trial"] + 2, test_loss=one["test_loss"] * 3)], ignore_index=True)
+    (found,) = judged(several, claim())
+    assert (found.estimate, found.n) == (pytest.approx(8.0), 10)  # (4 + 12) / 2
+    said = " Cells confirm up to 2 combinations of tuned values: a seed counts once, with their mean."
+    assert said in found.sentence and said not in judged(one, claim())[0].sentence
+    several.loc[0, ["status", "test_loss"]] = "failed", np.nan
+    (without,) = judged(several, claim())
+    assert (without.n, without.n_missing) == (9, 1), "the other combination does not speak for the one that failed"
+
+
 @pytest.mark.parametrize(("metric", "most"), [("test_error", 1.0), ("memorization", 1.0), ("brier", 2.0)])
 def test_a_mean_of_equal_numbers_has_the_interval_of_what_lies_between_their_ends(metric: str, most: float):
     """A t interval would have no width."""

@@ -568,6 +568,10 @@ def test_what_has_no_end_or_lies_far_out_is_an_arrow_and_stretches_no_axis():
     (found,) = forests([shown(low=None, high=1e6, cells=[CellEstimate("a", -math.inf, -math.inf, 0.0)])])
     assert (found.low.beyond, found.high.beyond, found.cells[0].beyond) == (-1, 1, -1)
     assert found.estimate.x - MARGIN > (WIDTH - 2 * MARGIN) / 20
+    (without,) = forests(
+        [shown(cells=[CellEstimate("a", math.nan, math.nan, math.nan), CellEstimate("b", 0.1, 0.0, 0.2)])]
+    )
+    assert without is not None and len(without.cells) == 1, "a cell without a number has no mark"
     (none,) = forests([shown(estimate=0.0, low=None, high=None, smallest_effect=0.0)])
     assert none.low.beyond == -1 and none.high.beyond == 1
 

@@ -145,3 +145,11 @@ def test_what_follows_from_tuned_rates_needs_such() -> None:
             InvalidStudy, match=r"published\[0\]\.metric: needs a learning rate that is tuned within each seed"
         ):
             made([number(metric)])
+
+
+def test_that_a_cell_has_several_combinations_is_said_beside_published_numbers() -> None:
+    (once,), (several,) = (beside_published(table(), [number()], SWEEPS, n) for n in (1, 3))
+    assert "combinations" not in once.caption
+    assert several.caption.endswith(
+        " Cells confirm up to 3 combinations, which summary.csv has apart: a seed counts once, with their mean."
+    )

@@ -261,7 +261,7 @@ def test_catastrophes_are_counted_and_compared_over_the_same_runs_also_where_a_m
 
 def test_all_diverged_is_inconclusive():
     found = verdict(make_runs({0.0: [INF] * 8, 0.5: [INF] * 8}))
-    assert (found.verdict, found.per_seed) == ("inconclusive", dict.fromkeys(range(8), 0.0))
+    assert (found.verdict, found.estimate, found.per_seed) == ("inconclusive", None, {})
     assert "the baseline diverged or ended no better than guessing in 8 of 8 runs" in found.sentence
     assert "Diverged: 8 treatment and 8 baseline runs." in found.sentence
     json.dumps(as_json(found), allow_nan=False)
@@ -592,6 +592,28 @@ def test_cells_of_opposite_signs_are_told_and_refute_what_is_claimed_of_each():
     assert (each.verdict, each.estimate, each.high) == ("refuted", pytest.approx(-0.6), pytest.approx(-0.6))
     assert [cell.estimate for cell in each.cells] == pytest.approx([1.0, -0.6])
     assert verdict(runs[runs["seed"] < 6], across="each").verdict == "inconclusive"
+
+
+def test_where_all_runs_of_both_arms_diverged_there_is_no_difference_and_none_of_a_cell():
+    found = verdict(make_runs({0.0: [INF] * 10, 0.5: [INF] * 10}))
+    assert found.sentence.startswith("Not tested: the baseline diverged") and found.n == 10
+    assert (found.estimate, found.low, found.high, dict(found.per_seed)) == (None, None, None, {})
+    assert words.interval(found) == "–"
+    losses = {0.1: [1.0 + n for n in range(10)], 10.0: [INF] * 10}
+    runs = make_cells(
+        [
+            ({"model.dropout": p, "optimizer.lr": lr}, [x - p for x in of])
+            for p in (0.0, 0.5)
+            for lr, of in losses.items()
+        ]
+    )
+    (trained, lost) = verdict(runs).cells
+    assert trained.estimate == 0.5 and math.isnan(lost.estimate) and not lost.per_seed
+    assert (
+        words.details(verdict(runs))[0] == "Each by itself: optimizer.lr = 0.1: 0.5 [0.5, 0.5]; optimizer.lr = 10: –."
+    )
+    one = verdict(make_runs({0.0: [INF] * 10, 0.5: [INF] * 9 + [1.0]}))
+    assert one.estimate == 0.0, "a pair that compares something makes an estimate, in which the others tie"
 
 
 def test_what_is_claimed_of_each_cell_needs_all_of_them():

@@ -55,8 +55,8 @@ def _sample(contrast: Contrast, ends: tuple[float, float], cells: int, n: int) -
     """All runs of an arm have the first of two values, or the second, where more favours the contrast: what the claim is about, or not."""
     terms = np.broadcast_to(_terms(contrast, *ends), (n, cells, len(contrast.parts)))
     return Sample(
-        contrast.name, contrast.parts, [], list(range(n)), [""] * cells, terms, np.zeros((n, cells)), np.zeros(n, bool),
-        n_missing=0, n_copies=0, n_cells_left_out=0,
+        contrast.name, contrast.parts, [], list(range(n)), [""] * cells, terms, np.zeros((n, cells), bool), np.zeros((n, cells)),
+        np.zeros(n, bool), n_missing=0, n_copies=0, n_cells_left_out=0, n_combinations=1,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What describes some runs' values of a metric, in tables, figures and MLflow alike. Claims have estimands of their own, of differences."""
 
 import math
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,26 @@ from harness.settings.metrics import METRICS
 Statistic = Literal["mean", "median"]
 
 NO_INTERVAL = (math.nan, math.nan)
+
+
+def is_median_of_shares(metric: str) -> bool:
+    """Whether a metric is a share and its statistic none the less the median, since it is not 0 in many runs.
+
+    >>> is_median_of_shares("churn"), is_median_of_shares("spike_rate"), is_median_of_shares("test_loss")
+    (True, False, False)
+    """
+    return METRICS[metric].unit.startswith("share") and statistic(metric) == "median"
+
+
+def of_means(metrics: Iterable[str]) -> str:
+    """Of which of some metrics the statistic is the mean, in words.
+
+    >>> of_means(["test_loss", "spike_rate"]), of_means(["churn", "spike_rate"])
+    ('of rates and shares', 'of rates and of shares of steps or units')
+    """
+    return (
+        "of rates and of shares of steps or units" if any(map(is_median_of_shares, metrics)) else "of rates and shares"
+    )
 
 
 class Described(NamedTuple):

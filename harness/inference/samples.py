@@ -60,11 +60,13 @@ class Sample:
         seeds: (seed,) those with a run in every cell of every arm, copies left out.
         cells: (cell,) names of the combinations of other factors that are averaged over: those with runs of every arm, failed or not.
         terms: (seed, cell, part) weighted differences, positive where they favour the claim; infinite where just one arm diverged.
+        lost: (seed, cell) whether the runs of all arms are infinite and tie: their terms are 0, and compare no numbers.
         rounding: (seed, cell) how far from 0, or from δ, the sum of the terms may be for rounding alone; less than δ.
         bad: (seed,) whether any of its runs diverged or collapsed.
         n_missing: seeds left out because a run is missing or has no value.
         n_copies: seeds left out because all their runs are those of an earlier seed.
         n_cells_left_out: cells of which an arm never ran; one whose runs failed, or have no value, is none of these: its seeds are missing.
+        n_combinations: of tuned values that a cell confirms for a seed, at most, whose mean is the number of its arm there.
     """
 
     name: str
@@ -73,11 +75,13 @@ class Sample:
     seeds: list[int]
     cells: list[str]
     terms: Array
+    lost: NDArray[np.bool_]
     rounding: Array
     bad: Array
     n_missing: int
     n_copies: int
     n_cells_left_out: int
+    n_combinations: int
 
     @property
     def n_all(self) -> int:
@@ -108,8 +112,8 @@ class Sample:
         """The numbers of one cell."""
         name = ", ".join(part for part in (self.name, self.cells[i]) if part)
         arms = [replace(arm, bad=arm.bad[:, i : i + 1]) for arm in self.arms]
-        terms, rounding = self.terms[:, i : i + 1], self.rounding[:, i : i + 1]
-        return replace(self, name=name, arms=arms, cells=[self.cells[i]], terms=terms, rounding=rounding)
+        terms, rounding, lost = self.terms[:, i : i + 1], self.rounding[:, i : i + 1], self.lost[:, i : i + 1]
+        return replace(self, name=name, arms=arms, cells=[self.cells[i]], terms=terms, lost=lost, rounding=rounding)
 
 
 def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: Mapping[str, Sweep]) -> Sample:
@@ -145,11 +149,13 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
         terms.append(part.weight * subtracted(one, other))
         sizes.append(abs(part.weight) * (_size(one, claim) + _size(other, claim)))
     rounding, delta = ROUNDING * np.sum(sizes, axis=0), claim.smallest_effect
+    lost = np.all([np.isinf(values) for _, values in numbers], axis=0) & (np.stack(terms, axis=2) == 0).all(axis=2)
     return Sample(
         contrast.name, contrast.parts, arms, [int(seed) for seed in runs.seeds[kept]], [names[i] for i in chosen],
-        np.stack(terms, axis=2), np.minimum(rounding, delta / 4) if delta else rounding, bad,
+        np.stack(terms, axis=2), lost, np.minimum(rounding, delta / 4) if delta else rounding, bad,
         n_missing=len(np.unique(runs.row[anywhere])) - int(complete.sum()), n_copies=len(copied),
         n_cells_left_out=int(ran.any(axis=0).sum()) - len(chosen),
+        n_combinations=max(int(counts[where].max(initial=1)) for _, _, counts in tables),
     )  # fmt: skip
 
 
@@ -191,12 +197,17 @@ class _Runs:
         return cls(values, status, seeds, row, column, n_cells + 1, *shown)
 
     def tables(self, own: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
-        """By seed and cell of those `own` to an arm: the metric, the share that is bad (means of several trials), how many did not fail."""
+        """By seed and cell of those `own` to an arm: the metric, the share that is bad (means of several trials), how many did not fail.
+
+        The metric has no value where one of several failed: the others speak for other values of what is tuned.
+        """
         there = own & (self.status != "failed")
         bad = np.isin(self.status[there], BAD).astype(float)
         sums = np.zeros((3, len(self.seeds), self.n_cells))
-        for table, each in zip(sums, (self.values[there], bad, np.ones(len(bad))), strict=True):
-            np.add.at(table, (self.row[there], self.column[there]), each)
+        for table, runs, each in zip(
+            sums, (own, there, there), (self.values[own], bad, np.ones(len(bad))), strict=True
+        ):
+            np.add.at(table, (self.row[runs], self.column[runs]), each)
         with np.errstate(invalid="ignore"):
             return sums[0] / sums[2], sums[1] / sums[2], sums[2]
 

@@ -126,7 +126,7 @@ def _verdict(after: Sequence[Evidence], decision: Decision | None, plan: Plan, a
         n_diverged_treatment=arms[0].n_diverged, n_diverged_baseline=sum(arm.n_diverged for arm in arms[1:]),
         n_missing=max(each.n_missing for each in samples), n_copies=max(each.n_copies for each in samples),
     )  # fmt: skip
-    if any(each.n for each in evidence.estimates):
+    if any(each.n for each in evidence.estimates) and not all(each.lost.all() for each in samples):
         base = _estimated(base, evidence, alpha)
     if decision is not None:
         deciding = after[decision.look]
@@ -193,19 +193,17 @@ def _together(evidence: Evidence, alpha: float) -> list[tuple[float, float, floa
 
 
 def _cells(evidence: Evidence, alpha: float) -> list[CellEstimate]:
-    """What each cell says, where there are several."""
-    parts = (
-        list(evidence.tests)
-        if len(evidence.tests) > 1
-        else [s.at_cell(i) for s in evidence.samples for i in range(len(s.cells))]
-    )
-    if len(parts) < 2:
-        return []
-    each = [(part, estimate(evidence.claim, part)) for part in parts]
-    return [
-        CellEstimate(part.name, found.value, *found.bounds(alpha), **_seeds(evidence.claim, part))
-        for part, found in each
-    ]
+    """What each cell says, where there are several; nothing where it is averaged over, and all of its runs diverged alike."""
+    decide = len(evidence.tests) > 1
+    parts = list(evidence.tests) if decide else [s.at_cell(i) for s in evidence.samples for i in range(len(s.cells))]
+    return [_cell(evidence.claim, part, alpha, decide) for part in parts] if len(parts) > 1 else []
+
+
+def _cell(claim: Estimated, part: Sample, alpha: float, decides: bool) -> CellEstimate:
+    if part.lost.all() and not decides:
+        return CellEstimate(part.name, math.nan, math.nan, math.nan)
+    found = estimate(claim, part)
+    return CellEstimate(part.name, found.value, *found.bounds(alpha), **_seeds(claim, part))
 
 
 def _seeds(claim: Estimated, sample: Sample) -> dict[str, Any]:

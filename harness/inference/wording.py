@@ -181,6 +181,11 @@ def remarks(verdict: Verdict, evidence: Evidence) -> str:
     left_out = max((each.n_cells_left_out for each in evidence.samples), default=0)
     if left_out and verdict.n:
         found += f" {counted(left_out, 'cell')} left out for lack of a partner."
+    combinations = max((each.n_combinations for each in evidence.samples), default=1)
+    if combinations > 1:
+        found += (
+            f" Cells confirm up to {combinations} combinations of tuned values: a seed counts once, with their mean."
+        )
     return found + unlike(evidence.claim)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.inference.description import statistic
+from harness.inference.description import is_median_of_shares, statistic
 from harness.inference.selection import tried
 from harness.ledger.records.finished import WORST, outcomes
 from harness.ledger.sampling import medians
@@ -114,7 +114,8 @@ def _reservation(study: Study, name: str, known: bool) -> str:
     """What stands beside the name of a metric that does not say what it may be taken for, mostly nothing; `known`: whether errors are."""
     if is_of_errors(name) and not known:
         return "differences of outputs and targets, maybe no errors"
-    return not_comparable(name, study.sweeps())
+    found = [not_comparable(name, study.sweeps()), "median" * is_median_of_shares(name)]
+    return "; ".join(filter(None, found))
 
 
 def _tuned(study: Study, path: str, row: dict[Any, Any]) -> str:

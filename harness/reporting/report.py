@@ -15,6 +15,7 @@ from harness.engine.diagnostics.gradient_flow import PROFILE
 from harness.inference.exploration.all_pairs import all_pairs
 from harness.inference.exploration.importance import importance
 from harness.inference.families import judge_registered
+from harness.inference.selection import most_combinations
 from harness.inference.verdict import Verdict
 from harness.ledger.records.finished import CURVES_FILE, RUNS_FILE
 from harness.reporting import html, plots
@@ -154,7 +155,7 @@ def page_of(
         tuning=remarks(study, runs),
         shared=at_shared_values(study, runs),
         trials=best_trials(study, runs),
-        published=beside_published(runs, study.published, study.sweeps()),
+        published=beside_published(runs, study.published, study.sweeps(), most_combinations(study, runs)),
         exploration=exploration,
         pictures=pictures,
         about=subject.environment,

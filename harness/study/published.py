@@ -8,7 +8,7 @@ class Published(Statement):
     """What a paper reports, and which number of the study stands beside it.
 
     Ours is described over seeds: in each the mean of the metric over the cells that `at` names, less that over those that
-    `less` names, if it is given.
+    `less` names, if it is given. Where a cell confirms several combinations of tuned values it has the mean of these.
 
     Args:
         title: what was measured, in words.

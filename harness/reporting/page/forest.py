@@ -90,7 +90,7 @@ def _forest(verdict: Verdict, least: float, most: float) -> Forest:
     ticks = [(mark(value).x, number(value)) for value in _ticks(least, most)]
     return Forest(
         mark(verdict.estimate or 0.0), mark(low), mark(high), [mark(delta) for delta in _deltas(verdict)],
-        [mark(cell.estimate) for cell in verdict.cells], ticks, _text(verdict),
+        [mark(cell.estimate) for cell in verdict.cells if not math.isnan(cell.estimate)], ticks, _text(verdict),
     )  # fmt: skip
 
 

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from harness.inference.description import of_means
 from harness.inference.published import ours
 from harness.reporting.page.content import Captioned, Table
-from harness.reporting.page.words import bracketed, levels_in_words
+from harness.reporting.page.words import bracketed, levels_in_words, merged
 from harness.settings import Sweep
 from harness.study.published import Published
 
 CAPTION = (
-    "What others have published, and what our runs gave for the same: medians over the n seeds that have a value in every cell, of rates and shares "
+    "What others have published, and what our runs gave for the same: medians over the n seeds that have a value in every cell, {of_means} "
     "means, with exact 95 % intervals. "
     "Nothing was tuned until they agree; where the protocol differs, so may the numbers."
 )
@@ -20,7 +21,7 @@ HEAD = ("measured", "published", "ours", "n", "ours is", "source", "what differs
 
 
 def beside_published(
-    runs: pd.DataFrame, published: Sequence[Published], sweeps: Mapping[str, Sweep]
+    runs: pd.DataFrame, published: Sequence[Published], sweeps: Mapping[str, Sweep], combinations: int = 1
 ) -> list[Captioned]:
     """A table of them; nothing where there are none.
 
@@ -28,6 +29,7 @@ def beside_published(
         runs: one row per run, of all phases.
         published: of the study.
         sweeps: its swept factors.
+        combinations: of tuned values that a cell confirms for a seed, at most.
     """
     if not published:
         return []
@@ -46,7 +48,8 @@ def beside_published(
                 each.differs or "–",
             ]
         )
-    return [Captioned(CAPTION, Table(HEAD, rows))]
+    caption = CAPTION.format(of_means=of_means(each.metric for each in published))
+    return [Captioned(caption + merged(combinations, "a seed counts once, with their mean"), Table(HEAD, rows))]
 
 
 def _which(each: Published) -> str:

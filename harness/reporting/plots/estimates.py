@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from harness.inference.description import NO_INTERVAL, described, interval_of_median, statistic
+from harness.inference.description import NO_INTERVAL, described, interval_of_median, of_means, statistic
 from harness.inference.intervals.rates import clopper_pearson_bounds
 from harness.inference.intervals.robust import median
 from harness.inference.ranks import subtracted
@@ -48,7 +48,7 @@ def statistic_in_words(data: pd.DataFrame) -> str:
     return (
         {"median": "median over seeds", "mean": "rate"}[found.pop()]
         if len(found) == 1
-        else "median over seeds, of rates and shares the mean"
+        else f"median over seeds, {of_means(data['metric'].unique())} the mean"
     )
 
 
