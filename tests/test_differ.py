@@ -237,9 +237,9 @@ def test_runs_train_beside_those_that_differ_in_the_same() -> None:
 @pytest.mark.parametrize(
     ("differ", "said"),
     [
-        ("data", "Verdicts hold for tests on one fixed test set of 48 examples; seeds differ only in which of the other 192 they "
+        ("data", "Numbers hold for tests on one fixed test set of 48 examples; seeds differ only in which of the other 192 they "
          "train and validate on; initial weights, order of batches and dropout are those of seed 0, and verdicts conditional on these."),
-        ("noise", "Verdicts hold for tests on one fixed test set of 48 examples; seeds differ only in dropout and what else is "
+        ("noise", "Numbers hold for tests on one fixed test set of 48 examples; seeds differ only in dropout and what else is "
          "drawn in training and measuring; examples, initial weights and order of batches are those of seed 0, and verdicts conditional on these."),
     ],
 )  # fmt: skip
@@ -249,7 +249,7 @@ def test_the_report_says_what_differs_and_what_verdicts_are_conditional_on(diffe
 
 def test_each_cell_says_what_its_seeds_differ_in() -> None:
     every, data, noise = scope(study_of(Sweep("all", "data", "noise")))
-    assert every.startswith("At differ = all: verdicts hold") and "seeds differ in initial weights" in every
+    assert every.startswith("At differ = all: numbers hold") and "seeds differ in initial weights" in every
     assert data.startswith("At differ = data: ") and "seeds differ only in which of the other 192" in data
     assert noise.startswith("At differ = noise: ") and "seeds differ only in dropout" in noise
     (bootstrap,) = scope(study_of("data", task=POINTS.replace(resample="bootstrap")))

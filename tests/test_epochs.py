@@ -202,6 +202,8 @@ def test_the_overview_and_the_report_say_steps_and_epochs_of_each_cell():
     assert "of 300 steps, 17.8 epochs" in overview(study(steps=300, task=Images()), verbose=False)
     of = study(epochs=2.0, seeds=2)
     assert budget(of, [setups(of)[0]]) == "4 steps, 2.56 epochs"
+    patient = [setup.replace(patience=1) for setup in setups(of)[:1]]
+    assert budget(of, patient) == "at most 4 steps, 2.56 epochs", "patience may end them before"
     runs = pd.DataFrame(
         [
             {"trial": i, "seed": seed, "phase": "confirm", "task.train_size": size, "status": "finished", "test_loss": 1.0,
@@ -257,7 +259,7 @@ def test_a_study_of_epochs_runs_resumes_and_is_verified(tmp_path):
     found = runs.groupby(["task.train_size", "epochs"])[["steps", "steps_done"]]
     assert {key: set(rows.to_numpy().ravel()) for key, rows in found} == {key: {n} for key, n in wanted.items()}
     page = (tmp_path / "results/mine/summary.md").read_text()
-    assert "Verdicts hold for tests on one fixed test set of 359 examples" in page and "3 steps, 1.5 epochs" in page
+    assert "Numbers hold for tests on one fixed test set of 359 examples" in page and "3 steps, 1.5 epochs" in page
     checked = CliRunner().invoke(verify, [str(tmp_path / "results/mine"), "--sample", "4"])
     assert checked.exit_code == 0, checked.output
 

@@ -640,7 +640,7 @@ class Folds(Task):
 
 def test_where_seeds_differ_in_the_sizes_of_their_splits_the_least_and_the_most_are_said():
     study = Study(name="folds", task=Folds(), model=DropoutNet(hidden=(4,)), batch_size=6, steps=20, seeds=3)
-    assert scope(study)[0].startswith("Verdicts hold for tests on 10 to 40 examples, other ones for each seed")
+    assert scope(study)[0].startswith("Numbers hold for tests on 10 to 40 examples, other ones for each seed")
     assert examples_in_words(study) == {"train": "60 to 200", "validation": "20", "test": "10 to 40", "gap": "10 to 40"}
     assert budget(study, setups(study)) == "20 steps, 0.6 to 2 epochs"
 
@@ -692,7 +692,7 @@ def test_several_test_sets_of_one_size_are_not_called_one():
     task = TemporalOrder(length=Sweep(10, 20), train_size=100, validation_size=20, test_size=20)
     study = Study(name="x", task=task, model=SimpleRNN(hidden=4), batch_size=5, steps=2)
     (said,) = scope(study)
-    assert said.startswith("At each task.length: verdicts hold for tests on one fixed test set of 20 examples")
+    assert said.startswith("At each task.length: numbers hold for tests on one fixed test set of 20 examples")
     noisy = study.replace(task=task.replace(length=10, label_noise=Sweep(0.0, 0.2)))
     assert len(scope(noisy)) == 2 and not any("each" in sentence.split(":")[0] for sentence in scope(noisy))
 
@@ -700,7 +700,7 @@ def test_several_test_sets_of_one_size_are_not_called_one():
 def test_cells_whose_verdicts_are_conditional_on_other_examples_are_told_apart():
     task = Images(train_size=Sweep(50, 100), label_noise=Sweep(0.0, 0.2))
     said = scope(Study(name="x", task=task, model=DropoutNet(hidden=(4,)), batch_size=5, steps=2))
-    assert len(said) == 2 and said[0].startswith("At task.label_noise = 0: verdicts hold for tests on")
+    assert len(said) == 2 and said[0].startswith("At task.label_noise = 0: numbers hold for tests on")
     assert "which labels are replaced" not in said[0] and said[1].endswith("which labels are replaced.")
     (one,) = scope(
         Study(name="x", task=Images(train_size=Sweep(50, 100)), model=DropoutNet(hidden=(4,)), batch_size=5, steps=2)

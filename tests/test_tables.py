@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from synthetic import FakeStudy, fail, rnn_clip, simulate
+from synthetic import FakeStudy, fail, rnn_clip, roles_of, simulate
 
 from harness import Published, Threshold
 from harness.clipping import GlobalNorm, Value
@@ -25,7 +26,10 @@ from harness.ledger.trials import Trial
 from harness.models import SimpleRNN
 from harness.reporting import formats, notebook, report, tables
 from harness.reporting.comparison_tables import legend
+from harness.reporting.page.published import beside_published
 from harness.reporting.page.run_table import run_table
+from harness.reporting.page_tables import readable
+from harness.reporting.plots.points import point_data, reading
 from harness.reporting.report import Subject, remove_stale, write_report
 from harness.reporting.tables import summarize
 from harness.reporting.tracking_page import _note_of_cell
@@ -35,6 +39,7 @@ from harness.settings.levels import SHORT, WRITTEN, Labels, at, in_words, label,
 from harness.settings.measured_on import MEASURED_ON, measured_on
 from harness.settings.metrics import METRICS, shipped
 from harness.study import Claim, Study
+from harness.study.scope import scope
 from harness.tasks import Images
 
 
@@ -322,6 +327,18 @@ def test_a_result_has_its_mark_only_while_its_files_are_of_one_state(tmp_path: P
         check_marked(tmp_path / "figures")
 
 
+def test_a_share_whose_median_is_shown_is_named_so_beside_those_whose_mean_is():
+    study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
+    runs, _ = simulate(study, every=4)
+    runs = runs.assign(churn=runs["seed"] / 7, clip_fraction=runs["seed"] / 7)
+    head = readable(study, summarize(study, runs), ["churn", "clip_fraction"]).head
+    assert "churn (median)" in head and "clip_fraction" in head
+    table = point_data(runs, roles_of(study, runs), ["churn", "clip_fraction"])
+    assert "median over seeds, of rates and of shares of steps or units the mean" in reading(table)
+    (beside,) = beside_published(runs, [Published("t", "churn", at={}, theirs="1", source="s")], study.sweeps())
+    assert "in every cell, of rates and of shares of steps or units means" in beside.caption
+
+
 def test_report_says_what_each_measured_metric_means_and_shows_diagnostics(tmp_path: Path):
     study = one_sweep(**{"model.dropout": Sweep(0.0, 0.5)})
     runs, curves = simulate(study, every=4)
@@ -342,9 +359,11 @@ def test_a_report_says_what_it_is_conditional_on_and_on_which_examples_each_numb
     write(study, runs, curves, tmp_path)
     text, page = ((tmp_path / name).read_text() for name in ("summary.md", "report.html"))
     sentence = (
-        "Verdicts hold for tests on one fixed test set of 359 examples; seeds differ in initial weights, order of batches, dropout "
+        "Numbers hold for tests on one fixed test set of 359 examples; seeds differ in initial weights, order of batches, dropout "
         "and which of the other 1,438 they train and validate on."
     )
+    claimed = replace(study, claims=rnn_clip().claims)
+    assert scope(claimed) == [sentence.replace("Numbers", "Verdicts")], "there are none without claims"
     for shown, after in ((text, "Why?"), (page, "<main>")):
         assert shown.index(sentence) < shown.index(after)
         assert "Runs train for 40 steps, 2.37 epochs." in shown

@@ -16,9 +16,13 @@ from harness.tasks.usable import SPLITS
 
 
 def scope(study: Experiment) -> list[str]:
-    """What verdicts are conditional on, a sentence for all cells, or one with the levels that decide it for each that differs."""
+    """What verdicts are conditional on, a sentence for all cells, or one with the levels that decide it for each that differs.
+
+    Of a study without claims, which has no verdicts, it is what its numbers are conditional on.
+    """
+    what = "Verdicts" if study.claims else "Numbers"
     kinds = [(setup.task, setup.differ) for setup in setups(study)]
-    scopes = {kind: of_task(*kind, study.confirm_seeds()) for kind in dict.fromkeys(kinds)}
+    scopes = {kind: of_task(*kind, study.confirm_seeds(), what) for kind in dict.fromkeys(kinds)}
     said = [(cell, scopes[kind]) for cell, kind in zip(study.cells(), kinds, strict=True)]
     tested = _test_sets([task for task, _ in kinds])
     deciding = [path for path in study.sweeps() if _decides(path, said)]
@@ -70,7 +74,7 @@ def examples_in_words(study: Experiment) -> dict[str, str]:
 
 
 def budget(study: Experiment, trained: Iterable[Setup]) -> str:
-    """How long runs train, in steps and epochs: of each one number, or the least and the most of some setups."""
+    """How long runs train, in steps and epochs, at most where patience may end them: of each one number, or the least and the most of some setups."""
     each = list(trained)
     steps = [setup.steps for setup in each]
     epochs = [
@@ -79,4 +83,5 @@ def budget(study: Experiment, trained: Iterable[Setup]) -> str:
         for count in study.examples_of_seeds(setup)
     ]
     several = ["" if set(numbers) == {1} else "s" for numbers in (steps, epochs)]
-    return f"{spread(steps)} step{several[0]}, {spread(epochs)} epoch{several[1]}"
+    at_most = "at most " * any(setup.patience is not None for setup in each)
+    return f"{at_most}{spread(steps)} step{several[0]}, {spread(epochs)} epoch{several[1]}"

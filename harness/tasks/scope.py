@@ -9,13 +9,14 @@ from harness.tasks.task import Data, Differ, Task
 HELD = "are those of seed 0, and verdicts conditional on these"
 
 
-def scope(task: Task, differ: Differ = "all", seeds: Sequence[int] = (0, 1)) -> str:
+def scope(task: Task, differ: Differ = "all", seeds: Sequence[int] = (0, 1), what: str = "Verdicts") -> str:
     """A sentence on the examples that are tested on, on what differs between seeds, and on a unit that needs saying.
 
     Args:
         task: what is learned.
         differ: see `harness.engine.setup.Setup`.
         seeds: that are tested.
+        what: is conditional on these.
     """
     data = task.data(0)
     if differ == "noise" or task.fixes_test():
@@ -25,7 +26,7 @@ def scope(task: Task, differ: Differ = "all", seeds: Sequence[int] = (0, 1)) -> 
         most = [sizes["test"] for sizes in split_sizes(task, seeds)]
         tested = f"{spread(most)} example{'s' * (max(most) > 1)}, other ones for each seed"
     unit = task.unit()
-    return f"Verdicts hold for tests on {tested}; {_of_seeds(task, data, differ)}{unit and f'; {unit}'}."
+    return f"{what} hold for tests on {tested}; {_of_seeds(task, data, differ)}{unit and f'; {unit}'}."
 
 
 def _of_seeds(task: Task, data: Data, differ: Differ) -> str:
