@@ -996,6 +996,30 @@ def test_what_does_not_vary_is_a_sentence():
     assert not list(survival.plots(runs, CURVES, ROLES))
 
 
+def test_survival_of_what_tuning_tried_says_whether_other_runs_are_among_them():
+    runs = RUNS.assign(status=RUNS["status"].mask(RUNS["phase"] == "confirm", "finished"))
+    (shared,) = survival.plots(runs, CURVES, roles_of(STUDY, runs))
+    assert "No chosen run diverged: these are all runs, those of tuning included." in shared.caption
+    within = replace(STUDY, within=True)
+    (own,) = survival.plots(runs, CURVES, roles_of(within, runs))
+    assert "No chosen run diverged: these are all that tuning tried." in own.caption
+
+
+def test_no_share_beyond_1_is_labelled_where_an_axis_has_room_for_counts():
+    runs = RUNS.assign(clip_fraction=0.9 + 0.0009 * RUNS["seed"] + 0.09 * (RUNS["model.dropout"] > 0.1))
+    table = stability.data(runs, roles_of(STUDY, runs))
+    assert table is not None and table["n_diverged"].any()
+    with rendering.style():
+        figure = stability.draw(table[table["metric"] == "clip_fraction"])
+        figure.draw_without_rendering()
+    ax = figure.axes[0]
+    ticks = {tick.get_loc(): tick.label1.get_text() for tick in ax.yaxis.get_major_ticks()}
+    assert ax.get_ylim()[1] > 1.02 and any(at > 1.01 for at in ticks)
+    assert all(
+        bool(text) == (at <= 1 + 1e-9) for at, text in ticks.items() if ax.get_ylim()[0] <= at <= ax.get_ylim()[1]
+    )
+
+
 def test_survival_is_kaplan_and_meiers_estimate_of_when_runs_are_lost():
     data = survival.data(RUNS, CURVES, ROLES)
     assert data is not None

@@ -8,12 +8,13 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
 from harness.reporting.page.level_names import LONGEST, told_apart
 from harness.reporting.plots.factors import AND
 from harness.reporting.plots.texts import UNCLIPPED, factor_name, power, text_width, tick, wrapped
+from harness.settings.metrics import METRICS
 
 SLANT = 35
 """Degrees by which labels of ticks without room are turned."""
@@ -134,6 +135,12 @@ def log_scale(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(_Plain(minor_thresholds=(1, 0.4)))
 
 
+def label_shares(ax: Axes, metric: str) -> None:
+    """Where the y axis shows a metric that is a share, label no tick beyond 0 and 1: an axis has room there, a share has no values."""
+    if METRICS[metric].unit.startswith("share") and ax.get_yscale() == "linear":
+        ax.yaxis.set_major_formatter(_OfShares())
+
+
 def log_values(ax: Axes, values: "pd.Series[float]") -> None:
     """Make the x axis logarithmic, with as many labels as values over so many decades have room for."""
     ax.set_xscale("log")
@@ -141,6 +148,14 @@ def log_values(ax: Axes, values: "pd.Series[float]") -> None:
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if decades < 2.5 else (1.0,)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+class _OfShares(ScalarFormatter):
+    """Labels the ticks between 0 and 1 as matplotlib would, and no others."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """The label of the tick at `x`."""
+        return str(super().__call__(x, pos)) if -1e-9 <= x <= 1 + 1e-9 else ""
 
 
 class _Plain(LogFormatter):

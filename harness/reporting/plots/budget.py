@@ -14,7 +14,7 @@ from harness.inference.intervals.interval import Array
 from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import cell_and_seed, rivals, tried
 from harness.reporting.page.words import number
-from harness.reporting.plots.axes import facet_panels, name_axes
+from harness.reporting.plots.axes import facet_panels, label_shares, name_axes
 from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
@@ -69,6 +69,7 @@ def draw(data: pd.DataFrame) -> Figure:
     scale = scale_of(pd.concat([data["estimate"], data["low"], data["high"]]))
     for ax, panel in panels:
         _panel(ax, panel, scale)
+        label_shares(ax, data["objective"].iloc[0])
     first = data.iloc[0]
     name = f"best {metric_name(first['objective'])},\n{first['statistic']}"
     name_axes(figure, x="values tried (budget)", y=name + (", log scale" if scale.log else ""))

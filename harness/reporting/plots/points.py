@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.ranks import as_ranked
 from harness.reporting.page.words import number
-from harness.reporting.plots.axes import facet_names, grid, level_axis, level_name, name_axes
+from harness.reporting.plots.axes import facet_names, grid, label_shares, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import estimate, statistic_in_words
 from harness.reporting.plots.factors import AND, Roles, confirmed
 from harness.reporting.plots.legends import counts_note, legend
@@ -94,6 +94,7 @@ def point_panels(data: pd.DataFrame, places: Mapping[str, tuple[int, int]] | Non
             ax.set_axis_on()
             panel = data[(data["metric"] == metric) & (data["facet_order"] == facet)]
             _points(ax, panel, scale)
+            label_shares(ax, metric)
             if several and row == 0:
                 ax.set_title(names[facet])
             if not several or facet == facets[0]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.ranks import as_ranked
 from harness.reporting.page.level_names import told_apart
-from harness.reporting.plots.axes import facet_panels, level_axis, level_name, name_axes
+from harness.reporting.plots.axes import facet_panels, label_shares, level_axis, level_name, name_axes
 from harness.reporting.plots.estimates import ONCE, estimate, of_seeds, statistic_in_words
 from harness.reporting.plots.factors import Roles, confirmed
 from harness.reporting.plots.generalization import metrics
@@ -52,6 +52,7 @@ def draw(data: pd.DataFrame) -> Figure:
         _panel(ax, panel, scale)
     for ax, panel in panels:
         level_axis(ax, panel)
+        label_shares(ax, data["metric"].iloc[0])
     name = metric_name(data["metric"].iloc[0]) + (", log scale" if scale.log else "")
     name_axes(figure, x=level_name(data), y=name)
     return figure

@@ -75,11 +75,8 @@ def plots(runs: pd.DataFrame, curves: pd.DataFrame, roles: Roles) -> Iterator[Pl
     """One figure, where a run diverged."""
     table = data(runs, curves, roles)
     if table is not None:
-        tuning = (
-            ""
-            if set(shown(runs)["phase"]) == {"confirm"}
-            else " No chosen run diverged: these are all that tuning tried."
-        )
+        every = "all that tuning tried" if roles.study.tunes_within() else "all runs, those of tuning included"
+        tuning = "" if set(shown(runs)["phase"]) == {"confirm"} else f" No chosen run diverged: these are {every}."
         caption = (
             "Survival (Kaplan–Meier): a run is lost where it becomes non-finite, or where its validation loss rises above guessing for good; "
             f"{bands_in_words(table)}.{tuning}{roles.merged(ALL)}{roles.said(roles.lines)}"

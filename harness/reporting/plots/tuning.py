@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from harness.inference.intervals.robust import median, median_interval
 from harness.inference.selection import tried
-from harness.reporting.plots.axes import facet_names, grid, log_values, name_axes
+from harness.reporting.plots.axes import facet_names, grid, label_shares, log_values, name_axes
 from harness.reporting.plots.factors import Roles
 from harness.reporting.plots.legends import counts_note, legend
 from harness.reporting.plots.looks import look_of
@@ -66,6 +66,7 @@ def draw(data: pd.DataFrame) -> Figure:
         scale = scale_of(of_objective["estimate"])
         for ax, facet in zip(row, facets, strict=True):
             _panel(ax, of_objective[of_objective["facet_order"] == facet], scale)
+            label_shares(ax, objective)
             ax.tick_params(labelleft=facet == facets[0], which="both")
         row[0].set_ylabel(metric_name(objective) + (",\nlog scale" if scale.log else ""))
     names = facet_names(data, 14 if len(facets) > 3 else 20)
