@@ -9,7 +9,7 @@ FILES = {
     "summary.parquet": "The same rows with all metrics: `…_mean`, `…_median`, `…_low`, `…_high` and, of how many runs, `…_n`.",
     "runs.parquet": "One row per run: trial, seed, phase, key, every setting, how it ended, every metric.",
     "runs.csv": "The same table as text, for a spreadsheet.",
-    "curves.parquet": "One row per run and logged step: trial, seed, swept factors, step, loss, gradient norm, whether clipping acted, validation loss.",
+    "curves.parquet": "One row per run and logged step: trial, seed, swept factors, step, loss, gradient norm, whether clipping acted, validation loss. A run has no values at steps from where it became non-finite on, and none after the end that `patience` gave it.",
     "trace.parquet": "Loss and gradient norm of every run at its first step, at logged steps that double, and at the last: what `harness verify` compares where curves.parquet is not handed on.",
     "populations.parquet": "Which runs trained together; `harness verify` reads it.",
     "pairs.csv": "All pairs of levels of every factor, by metric, with exact p-values and q-values: exploratory.",
