@@ -175,6 +175,7 @@ def test_what_the_setting_does_not_take_is_not_tried_and_that_is_said(
         ),
         ({"optimizer": SGD(lr=0.1), "batch_size": Tune(8, 16)}, "batch_size is tuned in whole ones"),
         ({"tune": "shared", "sampler": "tpe"}, "sampler tpe adapts"),
+        ({"tune_trials": 1}, "needs two values tried or more"),
         ({"tune": "shared", "objective": ("validation_loss", "update_ratio")}, "several objectives"),
     ],
 )

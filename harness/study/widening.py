@@ -36,6 +36,8 @@ def widening_problems(study: Experiment) -> list[Problem]:
     for path, tune in tunes.items():
         if isinstance(tune.low, int) and isinstance(tune.high, int):
             found.append(f"goes on with real numbers, and {path} is tuned in whole ones")
+    if study.tune_trials == 1:
+        found.append("needs two values tried or more: a single one lies at no end, and nothing would be tried beyond")
     if study.sampler == "tpe":
         found.append("needs values that all cells share, and sampler tpe adapts to each")
     if len(objectives) > 1:
