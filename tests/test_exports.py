@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ def test_no_level_is_100_percent(level: float, said: str) -> None:
     assert f"at level {said}%," in interval_of(verdict)
     assert claim_numbers(verdict)["level"] == f"{said} %"
     assert f", {said.removesuffix('.0')} % interval." in _rests_on(verdict)
+    of_few = replace(verdict, low=None, high=None)
+    assert f", no {said.removesuffix('.0')} % interval." in _rests_on(of_few), "where seeds are too few for one"
 
 
 # --- summary --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.inference.intervals.interval import EVERYTHING
 from harness.inference.intervals.robust import median
 from harness.inference.ranks import ranked
 from harness.inference.samples import BAD
@@ -113,7 +114,8 @@ def _rests_on(verdict: Verdict) -> str:
     """By what estimate, over how many seeds, at which level, and δ."""
     estimand = "–".join(part.capitalize() for part in verdict.estimand.split("_"))
     delta = "" if verdict.smallest_effect is None else f", δ = {verdict.smallest_effect:g}"
-    level = "" if verdict.level is None else f", {level_text(verdict.level).removesuffix('.0')} % interval"
+    no = "no " * (ends(verdict) == EVERYTHING)
+    level = "" if verdict.level is None else f", {no}{level_text(verdict.level).removesuffix('.0')} % interval"
     return f"{estimand} over {counted(verdict.n, 'seed')}{level}{delta}."
 
 
