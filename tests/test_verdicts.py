@@ -608,7 +608,7 @@ def test_where_all_runs_of_both_arms_diverged_there_is_no_difference_and_none_of
         ]
     )
     (trained, lost) = verdict(runs).cells
-    assert trained.estimate == 0.5 and math.isnan(lost.estimate) and not lost.per_seed
+    assert trained.estimate == 0.5 and math.isnan(lost.estimate) and list(lost.incomparable) == list(range(10))
     assert (
         words.details(verdict(runs))[0] == "Each by itself: optimizer.lr = 0.1: 0.5 [0.5, 0.5]; optimizer.lr = 10: –."
     )

@@ -193,17 +193,18 @@ def _together(evidence: Evidence, alpha: float) -> list[tuple[float, float, floa
 
 
 def _cells(evidence: Evidence, alpha: float) -> list[CellEstimate]:
-    """What each cell says, where there are several; nothing where it is averaged over, and all of its runs diverged alike."""
+    """What each cell says, where there are several; no number where it is averaged over, and all of its runs diverged alike."""
     decide = len(evidence.tests) > 1
     parts = list(evidence.tests) if decide else [s.at_cell(i) for s in evidence.samples for i in range(len(s.cells))]
     return [_cell(evidence.claim, part, alpha, decide) for part in parts] if len(parts) > 1 else []
 
 
 def _cell(claim: Estimated, part: Sample, alpha: float, decides: bool) -> CellEstimate:
+    seeds = _seeds(claim, part)
     if part.lost.all() and not decides:
-        return CellEstimate(part.name, math.nan, math.nan, math.nan)
+        return CellEstimate(part.name, math.nan, math.nan, math.nan, **(seeds | {"incomparable": part.seeds}))
     found = estimate(claim, part)
-    return CellEstimate(part.name, found.value, *found.bounds(alpha), **_seeds(claim, part))
+    return CellEstimate(part.name, found.value, *found.bounds(alpha), **seeds)
 
 
 def _seeds(claim: Estimated, sample: Sample) -> dict[str, Any]:
