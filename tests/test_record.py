@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from math import inf, nan
@@ -286,6 +287,22 @@ def test_documents_come_back_from_the_newest_launch_that_has_them(launched: Reco
     assert recorder(results).read_document("study.py") == "# newer"
     assert recorder(results).read_document("environment.json") == "{}"
     assert recorder(results).read_document("nothing") is None
+
+
+def test_the_newest_launch_is_the_last_one_whatever_the_clocks_say(
+    launched: Recorder, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched.write_documents({"study.py": "# older"})
+    now_s = time.time()
+    monkeypatch.setattr(time, "time", lambda: now_s - 3600)  # set back, or that of another machine
+    for text in ("# newer", "# newest"):
+        again = recorder(results)
+        again.start_launch({})
+        again.write_documents({"study.py": text})
+        again.finish_launch("FINISHED")
+        assert recorder(results).read_document("study.py") == text
+    assert [run.info.run_name for run in active_runs(results)] == ["launch 3", "launch 2", "launch 1"]
+    assert all(run.info.end_time >= run.info.start_time for run in active_runs(results))
 
 
 def test_the_report_is_kept_with_the_last_launch(launched: Recorder, results: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ class Cells:
 
     def open(self, levels_key: str, name: str, params: Mapping[str, object], *, started_at_s: float) -> Record:
         """A run for a cell whose first trial is being recorded; `write` fills it."""
-        record = self._create(levels_key, name, int(started_at_s * 1000))
+        record = self._create(levels_key, name, round(started_at_s * 1000))
         self._experiment.log(record, _texts(params), [])
         return record
 

@@ -155,7 +155,7 @@ class Experiment:
 
     def create(self, name: str, tags: Mapping[str, str], *, started_at_s: float | None = None) -> Record:
         """A new run; started now where it is not said when."""
-        start_ms = None if started_at_s is None else int(started_at_s * 1000)
+        start_ms = None if started_at_s is None else round(started_at_s * 1000)
         return Record.of(self.client.create_run(self._required(), start_time=start_ms, tags=dict(tags), run_name=name))
 
     def log(
@@ -209,8 +209,8 @@ class Experiment:
         return runs if record is None else f"{runs}/{record.run_id}/artifacts/{artifact}"
 
     def end(self, record: Record, status: Status, *, ended_at_s: float | None = None) -> Record:
-        """Close a run, which ended now where it is not said when; returns it as it is then."""
-        ended_at_ms = int((time.time() if ended_at_s is None else ended_at_s) * 1000)
+        """Close a run, which ended now where it is not said when, and never before it started; returns it as it is then."""
+        ended_at_ms = max(record.started_at_ms, int((time.time() if ended_at_s is None else ended_at_s) * 1000))
         self.client.set_terminated(record.run_id, status, ended_at_ms)
         return replace(record, finished=status == "FINISHED", ended_at_ms=ended_at_ms)
 

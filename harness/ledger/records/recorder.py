@@ -70,6 +70,8 @@ class Recorder(Reader):
     ) -> None:
         """Opens the launch of all trials recorded from now on; launches that were killed are marked so.
 
+        It is the newest of the study, whatever the clocks of the machines that launch it say: it started no sooner than the others.
+
         Args:
             params: of the launch.
             data: what it trains on: digest by what they are.
@@ -79,8 +81,11 @@ class Recorder(Reader):
         for launch in launches:
             if not launch.ended_at_ms:
                 self._experiment.end(launch, "KILLED")
+        newest_ms = max((launch.started_at_ms for launch in launches), default=-1)
         self._launch = self._experiment.create(
-            f"launch {len(launches) + 1}", {**(tags or {}), KIND: "launch", **self._tag()}
+            f"launch {len(launches) + 1}",
+            {**(tags or {}), KIND: "launch", **self._tag()},
+            started_at_s=max(time.time(), (newest_ms + 1) / 1000),
         )
         self._experiment.log(self._launch, params, [])
         self._experiment.log_data(self._launch, data or {})
