@@ -90,6 +90,41 @@ def test_while_it_trains_the_second_stops_and_a_third_ends_even_that(presses: in
     assert presses > 2 or " runs are saved; the same command continues." in said
 
 
+@pytest.mark.slow
+def test_sigterm_stops_at_once_while_it_trains(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE)
+    command = [sys.executable, "-m", "harness.run", "mine.py", "--devices", "cpu", "--set", "steps=100000"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    while "Training begins" not in process.stdout.readline():
+        assert process.poll() is None
+    process.terminate()
+    code, said = ended(process)
+    assert code == 130 and "Traceback" not in said and "Finishing" not in said
+    assert "Interrupted: 0 of 24 runs are saved; the same command continues." in said
+
+
+ENDED_WHILE_IT_WORKS = """
+import multiprocessing, signal
+from harness.lead.terminal.ctrl_c import end_at_once, raised
+
+end_at_once()
+with raised(), multiprocessing.get_context("fork").Pool(1) as pool:  # its end is a SIGTERM to the process
+    pool.map(abs, [1])
+try:
+    with raised():
+        signal.raise_signal(signal.SIGTERM)
+except KeyboardInterrupt:
+    print("in order", flush=True)
+signal.raise_signal(signal.SIGTERM)
+"""
+
+
+def test_sigterm_means_a_command_and_no_process_that_a_users_code_forks() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDED_WHILE_IT_WORKS], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "in order\n", "Interrupted.\n")
+
+
 @raised()
 def swallowing_ctrl_c() -> None:
     with contextlib.suppress(KeyboardInterrupt):

@@ -1,9 +1,11 @@
 """Who reads what a command prints may go: a run goes on to its end, a short command ends, and neither says a word of it."""
 
+import fcntl
 import os
 import pty
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,7 +83,10 @@ def test_a_run_outlives_its_terminal(errors: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(MINE)
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "harness.run", "mine.py", "--quick", "--devices", "cpu"]
-    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path)
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # whose it is, as of what a shell starts: SIGHUP says that it closes
+    )  # fmt: skip
     os.close(theirs)
     assert os.read(ours, 10)
     os.close(ours)

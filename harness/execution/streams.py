@@ -1,8 +1,9 @@
-"""Standard output and error that outlive who reads them: `harness run … | head` trains to the end."""
+"""Standard output and error that outlive who reads them: `harness run … | head` trains to the end, and so it does where its terminal is closed."""
 
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,12 @@ from typing import Any
 
 
 def outlive_readers() -> None:
-    """From now on a reader of this process's standard output or error may go: what is written then is dropped."""
+    """From now on a reader of this process's standard output or error may go: what is written then is dropped.
+
+    A terminal that is closed says so to its processes by SIGHUP, which would end them; those that this one starts ignore it, too.
+    """
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is getattr(sys, f"__{name}__") and _is_plain(stream):  # else a caller has put its own there

@@ -1,4 +1,8 @@
-"""Ctrl-C in a command, from its first moment on: "Interrupted.", exit code 130, and no traceback wherever it was heard."""
+"""Ctrl-C in a command, from its first moment on: "Interrupted.", exit code 130, and no traceback wherever it was heard.
+
+SIGTERM, by which `kill`, a container that is stopped or a job whose time is up ends a process, is a Ctrl-C that will have no second:
+who sends it waits for seconds.
+"""
 
 import os
 import signal
@@ -6,9 +10,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
+
+HEARD = (signal.SIGINT, signal.SIGTERM)
 
 
 class AtOnce:
@@ -25,7 +32,7 @@ class AtOnce:
 
     def __call__(self, *_: object) -> None:
         """See `signal.signal`."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _hear(signal.SIG_IGN)
         with suppress(Exception):  # it may have interrupted the very code that says something
             self._last_words()
             sys.stdout.flush()
@@ -36,18 +43,24 @@ class AtOnce:
 
 def end_at_once() -> None:
     """From now on Ctrl-C ends this process, see `AtOnce`."""
-    signal.signal(signal.SIGINT, AtOnce(lambda: None))
+    _hear(AtOnce(lambda: None))
+    if hasattr(
+        os, "register_at_fork"
+    ):  # whoever ends a process that a user's code forks, as `multiprocessing.Pool` does, means that one
+        os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
 
 
 def say_before_the_end(last_words: Callable[[], None]) -> None:
     """Have this said where Ctrl-C ends the process; it does so in a command, not in a script or a notebook."""
     if isinstance(signal.getsignal(signal.SIGINT), AtOnce):
-        signal.signal(signal.SIGINT, AtOnce(last_words))
+        _hear(AtOnce(last_words))
 
 
 @contextmanager
 def raised() -> Iterator[None]:
     """Within the block the first Ctrl-C of a command raises, so that what is begun is ended in order; the second ends at once.
+
+    Whoever listens to Ctrl-C in the block, as `Stop` does, leaves SIGTERM as it is here.
 
     Raises:
         KeyboardInterrupt: whatever became of it on the way, as in an import that it met.
@@ -56,14 +69,14 @@ def raised() -> Iterator[None]:
 
     def hear(*_: object) -> None:
         nonlocal heard
-        signal.signal(signal.SIGINT, before)
+        _hear(before)
         heard = True
         raise KeyboardInterrupt
 
     if not isinstance(before, AtOnce) or threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGINT, hear)
+    _hear(hear)
     try:
         yield
     except Exception as error:
@@ -71,4 +84,9 @@ def raised() -> Iterator[None]:
             raise KeyboardInterrupt from error
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        _hear(before)
+
+
+def _hear(handler: Callable[..., object] | signal.Handlers) -> None:
+    for number in HEARD:
+        signal.signal(number, handler)
