@@ -85,6 +85,9 @@ def test_a_study_file_that_defines_no_study_is_refused(kind: str, tmp_path: Path
 def test_what_is_no_study_file_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "nothing.py", message="nothing.py: no such study file")
     refused(tmp_path, message="is a folder, not a study file")
+    for nameless in (".", "/"):
+        done = CliRunner().invoke(harness, ["run", nameless])
+        assert done.exit_code == 2 and f"{nameless}: is a folder, not a study file" in done.output
     (tmp_path / "study.txt").write_text(SOUND)
     refused(tmp_path / "study.txt", message="study.txt: is not a Python file")
 
@@ -102,12 +105,12 @@ def test_a_study_file_may_have_the_name_of_a_module(tmp_path: Path) -> None:
 
 OPTIONS = [
     (["--devices", "gpu7"], "--devices: no such device here"),
-    (["--devices", ""], "--devices: no such device here"),
+    (["--devices", ""], "--devices: is empty; give a value"),
     (["--devices", "cpu,,cpu"], "--devices: no such device here"),
     (["--devices", "cpu, cpu"], "--devices: is named twice; name it once, and --workers says how many processes"),
     *(
         (["--memory", size], "--memory: needs a size")
-        for size in ("", "x", "-1G", "0", "1e3", "9" * 400, "4 elephants", "nan")
+        for size in ("x", "-1G", "0", "1e3", "9" * 400, "4 elephants", "nan")
     ),
     (["--workers", "0"], "--workers"),
     (["--timeout", "-1"], "--timeout"),
@@ -160,6 +163,31 @@ def test_options_that_contradict_each_other_are_refused_by_every_command(line: s
     done = CliRunner().invoke(harness, line.split())
     assert done.exit_code == 2
     assert message in done.output and "secret" not in done.output
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["run x.py --results", "run x.py --storage", "report x.py --tracking-uri", "list --storage", "forget x --results"],
+)
+def test_an_empty_value_as_of_a_variable_that_is_not_set_is_refused(line: str) -> None:
+    done = CliRunner().invoke(harness, [*line.split(), ""])
+    assert done.exit_code == 2 and f"{line.split()[-1]}: is empty; give a value, or leave the option out" in done.output
+
+
+@pytest.mark.parametrize("name", ["storage", "tracking_uri"])
+def test_an_empty_address_in_python_is_refused(name: str, tmp_path: Path) -> None:
+    study = Study(name="x", task=Images(), model=DropoutNet(hidden=(4,)), steps=2)
+    with pytest.raises(InvalidStudy, match=f"--{name.replace('_', '-')}: is empty"):
+        study.run(results=tmp_path, dry_run=True, **{name: ""})
+
+
+def test_a_report_of_records_that_are_not_there_makes_no_database(sound: Path) -> None:
+    there = sorted(sound.parent.iterdir())
+    elsewhere = sound.parent / "elsewhere"
+    for option, value in (("--results", str(elsewhere)), ("--tracking-uri", f"sqlite:///{elsewhere}/mlflow.db")):
+        done = CliRunner().invoke(report.main, [str(sound), option, value])
+        assert done.exit_code == 2 and f"{option}: there is no {elsewhere}/mlflow.db" in done.output.replace("\n", "")
+        assert sorted(sound.parent.iterdir()) == there
 
 
 def test_every_command_reads_its_line_so() -> None:

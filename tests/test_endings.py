@@ -261,8 +261,9 @@ def test_a_report_is_of_what_is_recorded_and_of_the_claims_as_they_are(
     assert none.exit_code == 2 and "mine: was launched, and no run of it is recorded yet" in none.output
     assert f"nothing is wrong; go on with `python -m harness.run {study_file} --results" in none.output
     assert "--tracking-uri" not in none.output
-    never = CliRunner().invoke(report.main, [str(study_file), "--results", str(tmp_path / "elsewhere")])
-    assert never.exit_code == 2 and "No trial of 'mine' is recorded" in never.output
+    other = ["--results", str(tmp_path / "stopped"), "--set", "name=other"]
+    never = CliRunner().invoke(report.main, [str(study_file), *other])
+    assert never.exit_code == 2 and "No trial of 'other' is recorded" in never.output
     results = shutil.copytree(undisturbed, tmp_path / "results")
     changed = study_file.with_name("changed.py")
     changed.write_text(MINE.replace("steps=40", "steps=41"))

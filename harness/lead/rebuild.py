@@ -20,6 +20,7 @@ from harness.ledger.records.reader import shares
 from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.tracking import RecordError, default_tracking_uri, ui_command
 from harness.ledger.run_table import run_table
+from harness.ledger.sqlite import sqlite_file
 from harness.ledger.stores import SEE_TO_IT, leadership, open_records
 from harness.reporting.build import Told, build_report, recorded_changes
 from harness.reporting.results import Results, load
@@ -54,6 +55,7 @@ def rebuild(
     study, _ = load_with_origin(study_file, changes)
     folder, uri = results / study.name, tracking_uri or default_tracking_uri(results)
     earlier = _baseline(baseline, folder)
+    _check_there("--tracking-uri" if tracking_uri else "--results", uri)
     try:
         recorder, note = open_records(study.name, results, tracking_uri)
         if note:
@@ -81,6 +83,14 @@ def rebuild(
         click.echo(printable(line))
     click.echo("\n".join(lines(pages(study, folder, tracking_uri=uri, page=page, storage=None))))
     return DONE
+
+
+def _check_there(option: str, uri: str) -> None:
+    """Raises `InvalidStudy` where an option names a database that is not there: MLflow would make it, and its folder."""
+    database = sqlite_file(uri)
+    if database is not None and not database.exists():
+        message = f"there is no {database}, and so nothing is recorded there"
+        raise InvalidStudy([Problem(option, message)], f"give the {option} with which the study was run")
 
 
 def _baseline(baseline: Path | None, folder: Path) -> Results | None:

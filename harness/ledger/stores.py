@@ -1,7 +1,7 @@
 """What a study is kept in, open while it runs: its folder, its trials in Optuna, its records in MLflow."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -148,12 +148,16 @@ def check_addresses(storage: str | None, tracking_uri: str | None) -> None:
     for option, address, problem_of in (
         ("--storage", storage, address_problem), ("--tracking-uri", tracking_uri, tracking_problem),
     ):  # fmt: skip
-        if address and (
-            message := "has several @; write one in a password as %40" if ambiguous(address) else problem_of(address)
-        ):
+        if address is not None and (message := _address_problem(address, problem_of)):
             found.append(Problem(option, message))
     if found:
         raise InvalidStudy(found, f"{SEE_TO_IT} {found[0].path}" if len(found) == 1 else "")
+
+
+def _address_problem(address: str, problem_of: Callable[[str], str]) -> str:
+    if not address:
+        return "is empty; give a value, or leave it out"
+    return "has several @; write one in a password as %40" if ambiguous(address) else problem_of(address)
 
 
 def spool_of(study_name: str, results: Path, identity: str) -> Spool:

@@ -41,7 +41,7 @@ def load_study(path: Path, changes: Changes = NO_CHANGES) -> tuple[Study, str]:
 def _run(path: Path) -> ModuleType:
     if not path.is_file():
         what = "is a folder, not a study file" if path.is_dir() else "no such study file"
-        meant = path.with_name(f"{path.name}.py")
+        meant = Path(f"{path}.py")
         what += f"; did you mean {meant}?" if meant.is_file() else ""
         raise InvalidStudy([Problem(str(path), what)])
     name = f"{STUDY_FILE}{path.stem}"  # no name that a module could have: a study file may be called json.py

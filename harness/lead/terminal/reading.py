@@ -35,7 +35,7 @@ class Command(click.Command):
         """See `click.Command`.
 
         Raises:
-            click.UsageError: an option of one value has several, or flags contradict each other.
+            click.UsageError: an option of one value has several, or an empty one, or flags contradict each other.
         """
         if not ctx.resilient_parsing:  # where a shell completes what is not finished
             self._check(ctx, list(args))
@@ -50,6 +50,10 @@ class Command(click.Command):
         given, _, _ = parser.parse_args(args)
         for option in single:
             values = list(dict.fromkeys(given.get(option.name, ())))
+            if (
+                "" in values
+            ):  # as of a variable that is not set: what it stands for would not be used, and nobody would know
+                raise click.UsageError(f"{_called(option)}: is empty; give a value, or leave the option out", ctx)
             if len(values) > 1:
                 raise click.UsageError(f"{_called(option)}: given as {_shown(values)}; give one of them", ctx)
         for one, other in self._contradicting:
