@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from own_study import no_drawing
+from own_study import no_drawing, without_digests
 
 from harness import InvalidStudy, load, run
 from harness import verify as command
@@ -95,8 +95,8 @@ def verified(folder: Path, *options: str) -> Result:
 
 @pytest.fixture
 def small(results: Path, tmp_path: Path) -> Path:
-    """A copy of the folder alone, somewhere else."""
-    return Path(shutil.copytree(results / "small", tmp_path / "from_a_colleague"))
+    """A copy of the folder alone, somewhere else, whose files may be changed."""
+    return without_digests(shutil.copytree(results / "small", tmp_path / "from_a_colleague"))
 
 
 def change(folder: Path, name: str, how: Callable[[pd.DataFrame], None]) -> None:
@@ -136,7 +136,7 @@ def test_failed_runs_are_not_sampled(results: Path) -> None:
 
 
 def test_a_run_that_is_said_to_have_failed_though_it_trained_is_found(results: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    folder = without_digests(shutil.copytree(results / "wide", tmp_path / "wide"))
     change(folder, "runs.parquet", lambda table: table.loc.__setitem__((table["seed"] == 3, "status"), "failed"))
     refused = verified(folder, "--sample", "100")
     assert refused.exit_code == 2, refused.output
@@ -156,9 +156,23 @@ def test_a_changed_verdict_is_found_whatever_is_sampled(small: Path) -> None:
     assert "DIFFERS: 1 of 1 run agrees" in again.output and "2 numbers of claims.json do not" in again.output
 
 
+def test_a_file_that_no_run_tells_of_is_found_by_its_digest(results: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results / "small", tmp_path / "small"))
+    (folder / "curves.parquet").unlink()  # left out, as large files are
+    assert verified(folder, "--sample", "1").exit_code == 0
+    change(folder, "summary.parquet", lambda table: table.update({"seeds": [9] * len(table)}))
+    again = verified(folder, "--sample", "1")
+    assert again.exit_code == 1, again.output
+    assert (
+        "summary.parquet: is not the file that was written with the others, by its digest in counts.json"
+        in again.output
+    )
+    assert "DIFFERS: 1 of 1 run agrees, 1 of them in every bit; 1 file was changed." in again.output
+
+
 def test_halves_are_trained_again_as_halves(results: Path, tmp_path: Path) -> None:
     """A population that was too much for the memory: its runs are compared among those with which they trained."""
-    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    folder = without_digests(shutil.copytree(results / "wide", tmp_path / "wide"))
     members = pd.read_parquet(folder / "populations.parquet")
     members["part"] = [
         f"{part}-{place // 10}" for part, place in zip(members["part"], range(len(members)), strict=True)
@@ -215,7 +229,7 @@ def test_runs_of_several_parts_share_a_population_where_they_can(small: Path) ->
 
 
 def test_a_run_recorded_by_the_plain_loop_is_trained_by_it(results: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    folder = without_digests(shutil.copytree(results / "wide", tmp_path / "wide"))
     members = pd.read_parquet(folder / "populations.parquet")
     members["part"] = [f"{place}" if place < 2 else "rest" for place in range(len(members))]
     members.to_parquet(folder / "populations.parquet", index=False)
@@ -325,7 +339,7 @@ def swap(table: pd.DataFrame) -> None:
 def test_tolerances_are_not_blind(
     table: str, how: Callable[[pd.DataFrame], None], word: str, results: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    folder = without_digests(shutil.copytree(results / "wide", tmp_path / "wide"))
     elsewhere(folder)
     change(folder, table, how)
     again = verified(folder, "--sample", "100")
@@ -334,7 +348,7 @@ def test_tolerances_are_not_blind(
 
 
 def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(results: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    folder = without_digests(shutil.copytree(results / "wide", tmp_path / "wide"))
     for name in ("curves.parquet", "trace.parquet"):
         (folder / name).unlink()
     again = verified(folder, "--sample", "2")
@@ -364,7 +378,7 @@ def test_without_its_curves_a_folder_is_verified_by_what_its_runs_came_to(result
 def test_on_another_processor_a_trace_tells_whether_a_run_began_as_the_recorded_one(
     table: str, how: Callable[[pd.DataFrame], None], code: int, words: str, results: Path, tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    folder = without_digests(shutil.copytree(results / "wide", tmp_path / "wide"))
     (folder / "curves.parquet").unlink()
     elsewhere(folder)
     change(folder, table, how)
@@ -375,7 +389,7 @@ def test_on_another_processor_a_trace_tells_whether_a_run_began_as_the_recorded_
 
 
 def test_a_trace_agrees_in_every_bit_or_differs(results: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(results / "wide", tmp_path / "wide"))
+    folder = without_digests(shutil.copytree(results / "wide", tmp_path / "wide"))
     (folder / "curves.parquet").unlink()
     assert verified(folder, "--sample", "100").exit_code == 0
     change(folder, "trace.parquet", nudge)

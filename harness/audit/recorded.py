@@ -24,7 +24,7 @@ from harness.ledger.trial_runs import factor_values, runs_of
 from harness.ledger.trials import Trial
 from harness.reporting.results import check_place
 from harness.reporting.trace import TRACE_COLUMNS, TRACE_FILE
-from harness.reporting.whole import check_marked
+from harness.reporting.whole import MARK, check_marked, digests
 from harness.settings import InvalidStudy, Problem
 from harness.settings.levels import spelled
 from harness.study import Study
@@ -121,6 +121,12 @@ def read_results(folder: Path, study_file: Path | None = None) -> Recorded:
             message = f"{said} with which runs trial {trial}, seed {seed} trained, whose status is {status}"
             raise InvalidStudy([Problem(str(folder / POPULATIONS_FILE), message)])
     return Recorded(study, environment, runs, curves, kept == CURVES_FILE, parts, part_of, _alone(folder / "plan.json"))
+
+
+def altered(folder: Path) -> list[str]:
+    """Names of the files that are not those of which a results folder has digests; one that is not there was left out, as large ones are."""
+    noted = _json(folder / MARK).get("digests", {})
+    return [name for name, digest in digests(folder, noted).items() if digest != noted[name]]
 
 
 def _alone(path: Path) -> bool:

@@ -15,7 +15,7 @@ import torch
 
 from harness.audit.agreement import TOLERANCES, moved, unknown, until, within_tolerances
 from harness.audit.claims_again import chain_in_words, chain_problems, claims_that_differ
-from harness.audit.recorded import Key, Recorded, read_results
+from harness.audit.recorded import Key, Recorded, altered, read_results
 from harness.engine.devices import cores_of, device_name, find_devices
 from harness.engine.planning import apart, copy_of, cut, groups
 from harness.engine.runs import Run
@@ -31,6 +31,7 @@ from harness.ledger.claim_record import REGISTERED
 from harness.ledger.environment import environment, obstacles
 from harness.ledger.run_table import OUTCOME
 from harness.reporting.trace import traced
+from harness.reporting.whole import MARK
 from harness.settings import InvalidStudy, Problem, levels
 from harness.settings.metrics import METRICS
 from harness.settings.show import aligned, counted
@@ -97,9 +98,12 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
     click.echo("\n".join(f"claims.json: {line}" for line in wrong or ["every verdict follows from the runs"]))
     broken = chain_problems(recorded, folder)
     click.echo("\n".join(f"{REGISTERED}: {line}" for line in broken or [chain_in_words(folder)]))
+    others = altered(folder)
+    for name in others:
+        click.echo(f"{name}: is not the file that was written with the others, by its digest in {MARK}")
     agreeing, bits = sum(found.agrees is True for found in judged), sum(found.exactly for found in judged)
     unsaid, differing = (sum(found.agrees is agrees for found in judged) for agrees in (None, False))
-    code = DIFFER if differing or off or wrong or broken else AGREE if agreeing else OPEN
+    code = DIFFER if differing or off or wrong or broken or others else AGREE if agreeing else OPEN
     curves = "a curve" if recorded.curves is None else "whole curves"
     among = sum(found.exactly and found.companions > 0 for found in judged)
     click.echo(f"{WORDS[code]}: {agreeing} of {counted(len(judged), 'run agrees', 'runs agree')}, {bits} of them in every bit"
@@ -107,6 +111,7 @@ def verify(folder: Path, sample: int, seed: int | None, devices: str | None, stu
                + (f"; of {unsaid} nobody can say without {curves}" if unsaid else "")
                + (f"; {', '.join(off)} moved to one side" if off else "")
                + ("; the record of claims is not sound" if broken else "")
+               + (f"; {counted(len(others), 'file was', 'files were')} changed" if others else "")
                + (f"; {counted(len(wrong), 'number of claims.json does', 'numbers of claims.json do')} not." if wrong else "."))  # fmt: skip
     return code
 
