@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from types import FrameType
+from typing import Any
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
@@ -87,6 +89,6 @@ def raised() -> Iterator[None]:
         _hear(before)
 
 
-def _hear(handler: Callable[..., object] | signal.Handlers) -> None:
+def _hear(handler: Callable[[int, FrameType | None], Any] | int | None) -> None:
     for number in HEARD:
         signal.signal(number, handler)
