@@ -3,6 +3,7 @@
 import gzip
 import os
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import torch
 import torch.nn as nn
 from click.testing import CliRunner
+from optuna.storages import BaseStorage
 from own_study import harness_run
 
 from harness import Claim, InvalidStudy, Model, Study, Sweep, Tune, report, run
@@ -20,7 +22,9 @@ from harness.__main__ import main as harness
 from harness.clipping import ClippingRule, GlobalNorm
 from harness.lead.terminal.overview import overview
 from harness.lead.terminal.reading import Command
+from harness.ledger import peek
 from harness.ledger.design import Design
+from harness.ledger.storage import open_storage
 from harness.models import DropoutNet, SimpleRNN
 from harness.optimizers import SGD, Optimizer
 from harness.tasks import AddingProblem, CharLM, Images, Task, Tensors
@@ -221,6 +225,22 @@ def test_what_is_not_there_is_not_listed_as_empty(tmp_path: Path) -> None:
     done = CliRunner().invoke(harness, ["list", str(tmp_path)])
     assert done.exit_code == 0 and done.output == f"No studies in {tmp_path}.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_studies_in_a_folder_that_is_read_only_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = Study(name="kept", task=Images(), model=DropoutNet(hidden=(4,)), steps=2)
+    Design(study, str(tmp_path / "optuna.journal")).close()
+    (tmp_path / "optuna.journal").chmod(0o444)
+    modes: list[int] = []
+
+    def opened(place: str) -> BaseStorage:
+        modes.append(Path(place).stat().st_mode)  # root may write to it whatever that says
+        return open_storage(place)
+
+    monkeypatch.setattr(peek, "open_storage", opened)
+    done = CliRunner().invoke(harness, ["list", str(tmp_path)])
+    assert done.exit_code == 0 and "kept" in done.output
+    assert modes and all(mode & stat.S_IWUSR for mode in modes)
 
 
 def test_a_study_that_is_not_there_cannot_be_forgotten_and_those_that_are_are_named(tmp_path: Path) -> None:
