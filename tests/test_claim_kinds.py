@@ -306,6 +306,18 @@ def test_an_interaction_is_a_difference_of_differences(better: str, sign: int):
     assert found.estimate == pytest.approx(np.median(expected))
 
 
+def test_an_interaction_with_a_place_where_all_runs_diverged_is_not_tested():
+    """The runs there tie in every seed: the effect here alone would pass for the interaction."""
+    values = np.random.default_rng(1).uniform(1, 3, (4, 9))
+    values[2:] = math.inf
+    (found,) = judged(four_arms(values, "grad_norm_q95"), more(metric="grad_norm_q95"))
+    assert (found.verdict, found.estimate, dict(found.per_seed)) == ("inconclusive", None, {})
+    assert found.sentence.startswith("Not tested: of one of the differences that it is about all runs of both arms")
+    values[3, 0] = 2.0
+    (found,) = judged(four_arms(values, "grad_norm_q95"), more(metric="grad_norm_q95"))
+    assert found.estimate is not None, "one pair there compares something"
+
+
 @pytest.mark.parametrize(
     ("here", "there", "verdict", "way"),
     [

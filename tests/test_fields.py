@@ -133,7 +133,7 @@ def test_a_component_that_is_made_a_dataclass_is_told_not_to_be() -> None:
         bound: float = 1.0
 
     with pytest.raises(
-        AttributeError, match="Mine was made without its settings: .*nor `@dataclass`, which makes one$"
+        AttributeError, match=r"Mine was made without its settings: .*nor `@dataclass`, which makes one$"
     ):
         Mine()
 

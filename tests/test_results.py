@@ -23,7 +23,7 @@ from harness.inference.plan import Plan
 from harness.inference.verdicts import judge
 from harness.reporting.formats import claims_json, counts_json, csv, parquet
 from harness.reporting.reading import cells_of
-from harness.reporting.results import READ
+from harness.reporting.results import CURVES_FILE, FILES, METRICS_FILE, PAIRS_FILE
 from harness.reporting.tables import sort_runs, summarize
 
 pytestmark = pytest.mark.slow
@@ -258,7 +258,7 @@ def all_of(folder: Path) -> tuple[pd.DataFrame, ...]:
 
 def test_files_of_two_states_are_no_result(ran: Path, tmp_path: Path) -> None:
     """Each file that is read is another one than was written with the rest: an older one, or one that was cut short."""
-    for name in READ:
+    for name in (*FILES, METRICS_FILE, CURVES_FILE, PAIRS_FILE):
         folder = Path(shutil.copytree(ran, tmp_path / name))
         results = load(folder)
         content = (folder / name).read_bytes()

@@ -156,18 +156,23 @@ def test_a_changed_verdict_is_found_whatever_is_sampled(small: Path) -> None:
     assert "DIFFERS: 1 of 1 run agrees" in again.output and "2 numbers of claims.json do not" in again.output
 
 
+CHANGED_BY_HAND = ("report.html", "summary.md", "summary.csv", "runs.csv", "tables/cells.tex")
+
+
 def test_a_file_that_no_run_tells_of_is_found_by_its_digest(results: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(results / "small", tmp_path / "small"))
     (folder / "curves.parquet").unlink()  # left out, as large files are
     assert verified(folder, "--sample", "1").exit_code == 0
     change(folder, "summary.parquet", lambda table: table.update({"seeds": [9] * len(table)}))
+    changed = [*CHANGED_BY_HAND, f"figures/{next((folder / 'figures').glob('*.csv')).name}"]
+    for name in changed:
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write(" ")
     again = verified(folder, "--sample", "1")
     assert again.exit_code == 1, again.output
-    assert (
-        "summary.parquet: is not the file that was written with the others, by its digest in counts.json"
-        in again.output
-    )
-    assert "DIFFERS: 1 of 1 run agrees, 1 of them in every bit; 1 file was changed." in again.output
+    for name in ("summary.parquet", *changed):
+        assert f"{name}: is not the file that was written with the others, by its digest in counts.json" in again.output
+    assert f"1 of them in every bit; {1 + len(changed)} files were changed." in again.output
 
 
 def test_halves_are_trained_again_as_halves(results: Path, tmp_path: Path) -> None:

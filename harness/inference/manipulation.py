@@ -46,6 +46,7 @@ def manipulation_failure(claim: Estimated, samples: Sequence[Sample], runs: pd.D
     checks = (
         _floor_or_ceiling(claim, samples, runs),
         _baseline(claim, samples),
+        _lost(samples),
         _identical(claim, samples),
         _clipping(claim, samples),
         _dropout(claim, samples),
@@ -86,6 +87,13 @@ def _left_to_tuning(claim: Estimated, runs: pd.DataFrame) -> str:
     tuning = runs[(runs["phase"] == "tune") & (runs["status"] != "failed")]
     n = int((tuning[claim.metric] == 1).sum())
     return f"; {n:,} of {counted(len(tuning), 'run')} of tuning did" if n else ""
+
+
+def _lost(samples: Sequence[Sample]) -> str:
+    """Whether of something that a claim compares beside other things, such as the effect at one of two places, nothing is known."""
+    if not any(len(sample.parts) > 1 and sample.lost.all() for sample in samples):
+        return ""
+    return "of one of the differences that it is about all runs of both arms diverged: it compares no numbers"
 
 
 def _identical(claim: Estimated, samples: Sequence[Sample]) -> str:

@@ -60,7 +60,8 @@ class Sample:
         seeds: (seed,) those with a run in every cell of every arm, copies left out.
         cells: (cell,) names of the combinations of other factors that are averaged over: those with runs of every arm, failed or not.
         terms: (seed, cell, part) weighted differences, positive where they favour the claim; infinite where just one arm diverged.
-        lost: (seed, cell) whether the runs of all arms are infinite and tie: their terms are 0, and compare no numbers.
+        lost: (seed, cell) whether both arms of a part are infinite and tie, and those of no other differ by infinity: the part's term is 0, and
+            compares no numbers.
         rounding: (seed, cell) how far from 0, or from δ, the sum of the terms may be for rounding alone; less than δ.
         bad: (seed,) whether any of its runs diverged or collapsed.
         n_missing: seeds left out because a run is missing or has no value.
@@ -143,13 +144,14 @@ def sample(claim: Estimated, contrast: Contrast, confirm: pd.DataFrame, sweeps: 
     ]
     bad = np.any([(bad[where] > 0).any(axis=1) for _, bad, _ in tables], axis=0)
     numbers = [(levels, values[where]) for levels, (values, _, _) in zip(contrast.arms(), tables, strict=True)]
-    terms, sizes = [], []
+    terms, ties, sizes = [], [], []
     for part in contrast.parts:
         one, other = _of(numbers, part.arm), _other(numbers, part)
         terms.append(part.weight * subtracted(one, other))
+        ties.append(np.isinf(one) & (one == other))
         sizes.append(abs(part.weight) * (_size(one, claim) + _size(other, claim)))
     rounding, delta = ROUNDING * np.sum(sizes, axis=0), claim.smallest_effect
-    lost = np.all([np.isinf(values) for _, values in numbers], axis=0) & (np.stack(terms, axis=2) == 0).all(axis=2)
+    lost = np.any(ties, axis=0) & np.isfinite(terms).all(axis=0)
     return Sample(
         contrast.name, contrast.parts, arms, [int(seed) for seed in runs.seeds[kept]], [names[i] for i in chosen],
         np.stack(terms, axis=2), lost, np.minimum(rounding, delta / 4) if delta else rounding, bad,
@@ -197,19 +199,18 @@ class _Runs:
         return cls(values, status, seeds, row, column, n_cells + 1, *shown)
 
     def tables(self, own: NDArray[np.bool_]) -> tuple[Array, Array, Array]:
-        """By seed and cell of those `own` to an arm: the metric, the share that is bad (means of several trials), how many did not fail.
+        """By seed and cell of those `own` to an arm: the metric, the share that is bad (means of several trials), how many they are.
 
-        The metric has no value where one of several failed: the others speak for other values of what is tuned.
+        None where one of several failed: the others speak for other values of what is tuned.
         """
-        there = own & (self.status != "failed")
-        bad = np.isin(self.status[there], BAD).astype(float)
-        sums = np.zeros((3, len(self.seeds), self.n_cells))
-        for table, runs, each in zip(
-            sums, (own, there, there), (self.values[own], bad, np.ones(len(bad))), strict=True
-        ):
-            np.add.at(table, (self.row[runs], self.column[runs]), each)
-        with np.errstate(invalid="ignore"):
-            return sums[0] / sums[2], sums[1] / sums[2], sums[2]
+        failed, bad = self.status[own] == "failed", np.isin(self.status[own], BAD)
+        sums = np.zeros((4, len(self.seeds), self.n_cells))
+        for table, each in zip(sums, (self.values[own], bad, np.ones(len(bad)), failed), strict=True):
+            np.add.at(table, (self.row[own], self.column[own]), each)
+        values, bad_runs, n, n_failed = sums
+        n = np.where(n_failed == 0, n, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(n, values / n, np.nan), np.where(n, bad_runs / n, np.nan), n
 
     def arm(self, levels: Mapping[str, Any], own: NDArray[np.bool_], values: Array, bad: Array) -> Arm:
         """An arm with what is known of all its runs."""

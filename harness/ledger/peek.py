@@ -76,9 +76,8 @@ def _opened(storage: str, folder: Path) -> BaseStorage | None:
     if file is not None and not file.is_file():
         return None
     if file is not None and "://" not in storage:
-        copy = str(
-            shutil.copyfile(file, folder / file.name)
-        )  # not the mode: of a file that is read-only it could not be opened
+        # Not its mode: of a file that is read-only a copy could not be opened.
+        copy = str(shutil.copyfile(file, folder / file.name))
         try:
             return open_storage(copy)
         except StorageError as error:

@@ -14,7 +14,7 @@ FILES = {
     "populations.parquet": "Which runs trained together; `harness verify` reads it.",
     "pairs.csv": "All pairs of levels of every factor, by metric, with exact p-values and q-values: exploratory.",
     "claims.json": "The verdict on each claim, with all that is claimed, estimate, interval (`low` or `high` null: no end on that side; both: no interval), every seed's difference and how it stands to the record.",
-    "counts.json": "How many runs there are, by phase and how they ended, how many the whole study has, and digests by which `harness.load` knows that its files belong together.",
+    "counts.json": "How many runs there are, by phase and how they ended, how many the whole study has, and a digest of every file, by which `harness.load` and `harness verify` know that they belong together.",
     "metrics.json": "What each of the study's own metrics means: unit, good direction, what it is measured on.",
     "claims_registered.json": "The record of claims: when each was made, and what was known then.",
     "figures/*.svg": "Each figure.",

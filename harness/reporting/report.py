@@ -33,11 +33,11 @@ from harness.reporting.page.run_table import run_table
 from harness.reporting.page.trust import conditions, explored_factors, run_counts, trust
 from harness.reporting.page.words import incompleteness
 from harness.reporting.page_tables import best_trials, explored_metrics, meanings, readable, shown_metrics
-from harness.reporting.results import CLAIMS_FILE, METRICS_FILE, PAIRS_FILE, READ, Results, load
+from harness.reporting.results import CLAIMS_FILE, METRICS_FILE, PAIRS_FILE, Results, load
 from harness.reporting.tables import counts, measured, sort_runs, summarize
 from harness.reporting.trace import TRACE_FILE, write_trace
 from harness.reporting.tuning import at_shared_values, remarks
-from harness.reporting.whole import MARK, digests, put_together
+from harness.reporting.whole import MARK, digests, files_in, put_together
 from harness.settings import InvalidStudy
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
@@ -111,7 +111,7 @@ def write_report(
     write(made / PAIRS_FILE, csv(pairs))
     write(made / CLAIMS_FILE, claims_json(verdicts))
     write(made / METRICS_FILE, metrics_json(study.metrics.own()))
-    write(made / MARK, counts_json(len(runs), subject.expected_runs, counts(runs), digests(made, READ)))
+    mark(made, runs, subject.expected_runs)
     if subject.baseline is not None:
         page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, made))
     for plot, image in zip(drawn, images, strict=True):
@@ -120,10 +120,16 @@ def write_report(
             write(made / FIGURES / f"{plot.name}.{kind}", content)
     write(made / "summary.md", html.markdown(page).encode())
     write(made / "report.html", html.render(page).encode())
+    mark(made, runs, subject.expected_runs)
     (folder / BASELINE_FILE).unlink(missing_ok=True)  # of a report that had one
     put_together(made, folder)
     remove_stale(folder / FIGURES, {plot.name for plot in drawn})
     return verdicts
+
+
+def mark(made: Path, runs: pd.DataFrame, expected_runs: int) -> None:
+    """Write `counts.json`, with a digest of every other file that is made so far."""
+    write(made / MARK, counts_json(len(runs), expected_runs, counts(runs), digests(made, files_in(made))))
 
 
 def page_of(

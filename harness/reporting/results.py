@@ -34,8 +34,6 @@ CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE = "claims.json", "study.json", "enviro
 SUMMARY_FILE, OLD_SUMMARY_FILE = "summary.parquet", "summary.csv"
 FILES = (RUNS_FILE, SUMMARY_FILE, CLAIMS_FILE, STUDY_FILE, ENVIRONMENT_FILE)
 PAIRS_FILE, METRICS_FILE = "pairs.csv", "metrics.json"
-READ = (*FILES, METRICS_FILE, CURVES_FILE, PAIRS_FILE)
-"""What is read from a folder: of each file a digest is noted."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)

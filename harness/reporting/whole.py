@@ -1,7 +1,7 @@
 """The files of a result are of one state: made in a folder beside them, and put in place together.
 
-`counts.json` is the mark: it is removed before the first file is put in place and comes back last, with a digest of each file
-that `harness.load` reads. So a reader never takes files of two states for one result.
+`counts.json` is the mark: it is removed before the first file is put in place and comes back last, with a digest of each other
+file. So a reader never takes files of two states for one result, and `harness verify` finds the one that was changed.
 """
 
 import os
@@ -34,11 +34,16 @@ def making(folder: Path) -> Iterator[Path]:
 
 def put_together(made: Path, folder: Path) -> None:
     """Put all files that were made in place of those of before, within moments; what is not made anew stays."""
-    files = [path.relative_to(made) for path in made.rglob("*") if path.is_file()]
     (folder / MARK).unlink(missing_ok=True)
-    for name in sorted(files, key=lambda name: name == Path(MARK)):
+    for name in (*files_in(made), MARK):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(made / name, folder / name)
+
+
+def files_in(made: Path) -> list[str]:
+    """All files that were made but the mark, in order, by their paths within."""
+    found = (path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+    return sorted(name for name in found if name != MARK)
 
 
 def digests(folder: Path, names: Collection[str]) -> dict[str, str]:

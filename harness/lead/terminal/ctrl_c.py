@@ -46,9 +46,8 @@ class AtOnce:
 def end_at_once() -> None:
     """From now on Ctrl-C ends this process, see `AtOnce`."""
     _hear(AtOnce(lambda: None))
-    if hasattr(
-        os, "register_at_fork"
-    ):  # whoever ends a process that a user's code forks, as `multiprocessing.Pool` does, means that one
+    # Whoever ends a process that a user's code forks, as `multiprocessing.Pool` does, means that one.
+    if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=partial(signal.signal, signal.SIGTERM, signal.SIG_DFL))
 
 

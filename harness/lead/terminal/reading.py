@@ -50,9 +50,8 @@ class Command(click.Command):
         given, _, _ = parser.parse_args(args)
         for option in single:
             values = list(dict.fromkeys(given.get(option.name, ())))
-            if (
-                "" in values
-            ):  # as of a variable that is not set: what it stands for would not be used, and nobody would know
+            # As of a variable that is not set: what it stands for would not be used, and nobody would know.
+            if "" in values:
                 raise click.UsageError(f"{_called(option)}: is empty; give a value, or leave the option out", ctx)
             if len(values) > 1:
                 raise click.UsageError(f"{_called(option)}: given as {_shown(values)}; give one of them", ctx)
