@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from math import inf, nan
 from pathlib import Path
@@ -33,6 +33,7 @@ from harness.ledger.records.recorder import Recorder
 from harness.ledger.records.spool import Spool
 from harness.ledger.records.tracking import RecordError, connect, default_tracking_uri, own_errors
 from harness.ledger.stores import open_records
+from harness.settings import files
 from harness.settings.files import disk_error
 from harness.settings.patience import Unreachable
 
@@ -766,6 +767,14 @@ def test_a_database_whose_disk_is_full_or_read_only_is_not_waited_for(
     finally:
         sqlalchemy.event.remove(sqlalchemy.pool.Pool, "checkout", limited)
     assert raised.value.errno == number and disk_error(raised.value) == words
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is always full")
+@pytest.mark.parametrize("write", [files.write, lambda path, content: files.write_durably(content, path)])
+def test_a_full_disk_is_named_by_the_file_that_had_no_room(write: Callable[[Path, bytes], None]) -> None:
+    with pytest.raises(OSError, match="No space left") as raised:
+        write(Path("/dev/full"), b"some")
+    assert disk_error(raised.value) == "/dev/full: No space left on device"
 
 
 def test_a_full_or_missing_disk_is_no_server_that_does_not_answer(tmp_path: Path) -> None:

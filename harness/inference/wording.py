@@ -175,7 +175,7 @@ def remarks(verdict: Verdict, evidence: Evidence) -> str:
     if verdict.n_diverged_treatment or verdict.n_diverged_baseline:
         found += f" Diverged: {_diverged(evidence)}."
     if verdict.n_missing:
-        found += f" {counted(verdict.n_missing, 'seed')} left out because a run of theirs failed or has no value."
+        found += f" {counted(verdict.n_missing, 'seed')} left out for a run that failed or has no value."
     if verdict.n_copies:
         found += f" {counted(verdict.n_copies, 'seed')} left out as copies: nothing in their runs differs from another seed's."
     left_out = max((each.n_cells_left_out for each in evidence.samples), default=0)

@@ -39,6 +39,7 @@ from harness.reporting.trace import TRACE_FILE, write_trace
 from harness.reporting.tuning import at_shared_values, remarks
 from harness.reporting.whole import MARK, digests, files_in, put_together
 from harness.settings import InvalidStudy
+from harness.settings.files import write
 from harness.settings.metrics import METRICS
 from harness.settings.show import counted
 from harness.study import Study
@@ -201,12 +202,6 @@ def looked(study: Study, verdicts: Sequence[Verdict]) -> str:
     still = sum(verdict.is_open for verdict in verdicts)
     left = f"{counted(still, 'claim is', 'claims are')} open" if still else "no claim is open"
     return f"Look at {n} of at most {len(study.planned_seeds())} seeds: {left}."
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file, in a folder that is made if there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
 
 
 def remove_stale(figures: Path, names: set[str]) -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.ledger.records.tables import parquet
+from harness.settings.files import write
 
 TRACE_FILE = "trace.parquet"
 TRACE_COLUMNS = ("trial", "seed", "step", "loss", "grad_norm")
@@ -48,7 +49,7 @@ def write_trace(curves: Path, trace: Path) -> None:
         last = (table[["trial", "seed"]] == table[["trial", "seed"]].iloc[-1]).all(axis=1)  # it may go on in the next
         found.append(traced(table[~last]))
         rest = table[last]
-    trace.write_bytes(parquet(pd.concat([*found, traced(rest)])))
+    write(trace, parquet(pd.concat([*found, traced(rest)])))
 
 
 def _digits(step: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "np.ndarray[tuple[int], np.dtype[np.int32]]":

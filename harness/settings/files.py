@@ -10,12 +10,24 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Errors of the disk in the block say of which file they are; those of writing into an open one do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def put_in_place(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, renamed to it when the block ends; an error leaves what was there before."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield beside
+        with named(path):
+            yield beside
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
@@ -23,10 +35,17 @@ def put_in_place(path: Path) -> Iterator[Path]:
 
 def write_durably(content: bytes, path: Path) -> None:
     """Write a file so that it survives a power failure, as the databases do that say it is there."""
-    with path.open("wb") as file:
+    with named(path), path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file, in a folder that is made if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with named(path):
+        path.write_bytes(content)
 
 
 def disk_error(error: OSError) -> str:
