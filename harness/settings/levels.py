@@ -63,8 +63,8 @@ def spelled(value: Any) -> str:
 def label(path: str, level: Any) -> str:
     """A level as a reader sees it.
 
-    >>> label("clipping.max_norm", math.inf), label("optimizer.lr", 0.1), label("model.shift", -1)
-    ('∞ (no clipping)', '0.1', '−1')
+    >>> label("clipping.max_norm", math.inf), label("optimizer.lr", 0.1), label("model.shift", -1), label("model.kind", " ")
+    ('∞ (no clipping)', '0.1', '−1', '" "')
 
     Of a component only what tells it apart: its first setting and those that differ from their default.
     """
@@ -73,7 +73,7 @@ def label(path: str, level: Any) -> str:
         return f"{level.class_name()}({', '.join(shown)})" if shown else level.class_name()
     value = stored(level)
     if isinstance(value, str | bool):
-        return str(value)
+        return str(value) if str(value).strip() else f'"{value}"'
     if value == math.inf:
         return "∞ (no clipping)" if path.startswith("clipping") else "∞"
     if value < 0:
