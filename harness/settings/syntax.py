@@ -17,7 +17,7 @@ from typing import Any
 from torch.utils.weak import WeakIdKeyDictionary
 
 HAS_DOCSTRING = 0x4000000
-"""Of `co_flags`, from Python 3.13 on."""
+"""Of `co_flags`, from Python 3.14 on."""
 
 NAMING = ("_GLOBAL", "_GLOBALS", "_NAME")
 """Ends of the names of instructions that may use a global name."""
@@ -145,7 +145,7 @@ def _compiled(code: CodeType) -> str:
 
 def _documented(code: CodeType) -> bool:
     """Whether its first constant, a text, is its docstring."""
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         return bool(code.co_flags & HAS_DOCSTRING)
     return not code.co_name.startswith("<")
 
