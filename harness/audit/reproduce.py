@@ -9,13 +9,12 @@ import pandas as pd
 
 from harness.audit.verify import outcome
 from harness.inference.outcomes import in_bits
-from harness.inference.reading import as_read
 from harness.lead.command import run_file
 from harness.lead.ending import DONE, SOME_FAILED
 from harness.lead.options import Options
 from harness.lead.terminal.displays import display_for
 from harness.ledger.environment import obstacles
-from harness.reporting.comparison import STANDING, numbered
+from harness.reporting.comparison import numbered, worded
 from harness.reporting.reading import json_of, read
 from harness.reporting.results import Results, load
 from harness.settings import InvalidStudy, Problem
@@ -88,7 +87,7 @@ def differences(published: Results, again: Results) -> tuple[bool, list[str]]:
 
 
 def _said(claim: "pd.Series[Any] | None", otherwise: str) -> str:
-    return otherwise if claim is None else as_read(*(claim[name] for name in STANDING))
+    return otherwise if claim is None else worded(claim)
 
 
 def _same(before: pd.DataFrame, now: pd.DataFrame, key: tuple[int, int]) -> bool:

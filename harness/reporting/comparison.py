@@ -13,6 +13,7 @@ import pandas as pd
 
 from harness.inference.exploration.paired_difference import paired_difference
 from harness.inference.outcomes import Outcome, in_bits
+from harness.inference.reading import as_read
 from harness.settings import InvalidStudy, Problem, nearest
 from harness.settings.bits import same_bits
 from harness.settings.levels import in_short, in_words, label, spelled
@@ -31,7 +32,7 @@ CLAIM_FIELDS = ("kind", "metric", "better", "compared", "smallest_effect", "abov
 CIRCUMSTANCES = {"n": "seeds", "level": "level", "n_missing": "seeds without a number", "n_copies": "copies left out",
                  "registration": "registration"}  # fmt: skip
 STANDING = ("verdict", "registered", "registration", "withdrawn")
-"""What `as_read` words."""
+"""What `worded` words."""
 VERDICT = (*STANDING, "label", "estimate", "low", "high")
 
 
@@ -305,6 +306,11 @@ def numbered(verdicts: pd.DataFrame) -> list[tuple[tuple[str, int], "pd.Series[A
     """Each claim by its title and its place among those of that title."""
     places = verdicts.groupby("title").cumcount().tolist()
     return [((row["title"], place), row) for place, (_, row) in zip(places, verdicts.iterrows(), strict=True)]
+
+
+def worded(claim: "Mapping[Any, Any] | pd.Series[Any]") -> str:
+    """The verdict on a claim that is recorded so, as people read it."""
+    return as_read(*(claim[name] for name in STANDING))
 
 
 def _why(a: "pd.Series[Any] | None", b: "pd.Series[Any] | None") -> str:

@@ -4,8 +4,7 @@ import math
 from typing import Any
 
 from harness.inference.ranks import DIVERGED
-from harness.inference.reading import as_read
-from harness.reporting.comparison import STANDING, STATUSES, VERDICT, Comparison
+from harness.reporting.comparison import STATUSES, VERDICT, Comparison, worded
 from harness.reporting.page.content import Captioned, Table
 from harness.reporting.page.level_names import brief
 from harness.reporting.page.words import bracketed, number
@@ -108,7 +107,7 @@ def plain(value: float | None) -> str:
 def _verdict(found: dict[str, Any]) -> str:
     if found["verdict"] is None:
         return "–"
-    said = as_read(*(found[name] for name in STANDING))
+    said = worded(found)
     named = f"{said}: {found['label']}" if found["label"] else said
     return f"{named} {_with_interval(found['estimate'], found['low'], found['high'])}"
 

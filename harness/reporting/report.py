@@ -112,8 +112,8 @@ def write_report(
     write(made / PAIRS_FILE, csv(pairs))
     write(made / CLAIMS_FILE, claims_json(verdicts))
     write(made / METRICS_FILE, metrics_json(study.metrics.own()))
-    mark(made, runs, subject.expected_runs)
     if subject.baseline is not None:
+        mark(made, runs, subject.expected_runs)  # what is made so far is a result, to be set beside the earlier one
         page = replace(page, baseline=str(subject.baseline.folder), against=differences(subject.baseline, made))
     for plot, image in zip(drawn, images, strict=True):
         write(made / FIGURES / f"{plot.name}.csv", csv(plot.data))

@@ -1,6 +1,5 @@
 """The fields of a component's class, which are its settings: read from its annotations, and held apart from all else that it has."""
 
-import difflib
 import functools
 import inspect
 import typing
@@ -9,12 +8,12 @@ from types import FunctionType
 from typing import Any, ClassVar
 
 from harness.settings.modules import owner_of
-from harness.settings.problems import InvalidStudy, Problem
+from harness.settings.problems import InvalidStudy, Problem, closest
 from harness.settings.roles import Sweep, Tune
 from harness.settings.show import show
 
 ALIKE = 0.75
-"""How like one another two names are of which one may be meant by the other, see `difflib`: `loss` and `losses` are .8."""
+"""How like one another two names are of which one may be meant by the other, see `closest`: `loss` and `losses` are .8."""
 
 
 @functools.cache
@@ -81,8 +80,8 @@ def misnamed(cls: type) -> Iterator[tuple[str, str]]:
     used = {name for value in own.values() for name in _names_in(inspect.unwrap(getattr(value, "fget", None) or value))}
     open_to = sorted(name for name in known - own.keys() - set(fields) if not name.startswith("_"))
     for name in sorted(own.keys() - known - fields.keys() - used):
-        if not name.startswith("_") and (meant := difflib.get_close_matches(name, open_to, n=1, cutoff=ALIKE)):
-            yield name, meant[0]
+        if not name.startswith("_") and (meant := closest(name, open_to, ALIKE)):
+            yield name, meant
 
 
 def _names_in(code: Any) -> Iterator[str]:

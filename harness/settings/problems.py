@@ -5,6 +5,7 @@ Nothing raises where it is written: what is wrong is collected, so that all of i
 
 import difflib
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from harness.settings.credentials import without_credentials
@@ -33,6 +34,11 @@ class Problem:
 
 class Note(Problem):
     """Something that is not wrong, but that the user of a study should know before it runs."""
+
+
+def refusals(problems: Iterable[Problem]) -> list[Problem]:
+    """Those for which a study cannot run, notes left out."""
+    return [problem for problem in problems if not isinstance(problem, Note)]
 
 
 def printable(text: str) -> str:
@@ -65,14 +71,14 @@ class InvalidStudy(Exception):
         return "\n".join(map(str, self.problems))
 
 
-def closest(name: str, valid: list[str]) -> str | None:
-    """The valid name that was probably meant, if there is one.
+def closest(name: str, valid: list[str], alike: float = 0.6) -> str | None:
+    """The valid name that was probably meant, if there is one; `alike` is how like it must be, see `difflib.get_close_matches`.
 
     >>> closest("lr", ["widen", "optimizer.lr"]), closest("droput", ["looks", "dropout"]), closest("foo", ["looks", "dropout"])
     ('optimizer.lr', 'dropout', None)
     """
     ends = [path for path in valid if path.endswith(f".{name}")]
-    return next(iter(ends or difflib.get_close_matches(name, valid, n=1)), None)
+    return next(iter(ends or difflib.get_close_matches(name, valid, n=1, cutoff=alike)), None)
 
 
 def nearest(name: str, valid: list[str]) -> str:

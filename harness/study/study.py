@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import torch.nn as nn
 
 from harness.models.model import Model
-from harness.settings import InvalidStudy, Note, Problem, Sweep, show
+from harness.settings import InvalidStudy, Problem, Sweep, show
+from harness.settings.problems import refusals
 from harness.settings.signatures import FieldSignature
 from harness.study.beforehand import notes_beforehand
 from harness.study.experiment import SETUP_FIELDS, Experiment
@@ -84,7 +85,7 @@ class Study(Experiment):
         found = self.problems()
         found += problems_between(self, {problem.path for problem in found})
         tried = [] if found else trial_runs(self)
-        found = found or [problem for problem in tried if not isinstance(problem, Note)] or list(target_problems(self))
+        found = found or refusals(tried) or list(target_problems(self))
         if found:
             raise InvalidStudy(found)
         self.__dict__["_notes"] = [str(note) for note in notes_beforehand(self) + tried]

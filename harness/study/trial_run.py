@@ -25,6 +25,7 @@ from harness.models.rnn import SimpleRNN
 from harness.settings import InvalidStudy, Note, Problem, first_line, show
 from harness.settings.machine import one_thread
 from harness.settings.modules import owner_of
+from harness.settings.problems import refusals
 from harness.settings.randomness import global_generators, stream_seed
 from harness.settings.source import Changing
 from harness.study.building import building_problem
@@ -115,7 +116,7 @@ def trial_run(setup: Setup) -> list[Problem]:
     if wrong := building_problem(setup, data):
         return [Problem("model", wrong + _hint(setup, sizes), show(setup.model))]
     found = _step_problems(setup, data, sizes)
-    return found if any(not isinstance(problem, Note) for problem in found) else found + scores_tried(setup, data)
+    return found if refusals(found) else found + scores_tried(setup, data)
 
 
 def _guess_problem(task: Task, data: Data) -> str:
@@ -147,7 +148,7 @@ def _step_problems(setup: Setup, data: Data, sizes: dict[str, int]) -> list[Prob
         if not member.gradient(slice(None)).isfinite().all():
             return [Problem("model", "has a non-finite gradient at its first step", show(setup.model))]
         found, after = _stepped(setup, member, x, y)
-        if any(not isinstance(problem, Note) for problem in found):
+        if refusals(found):
             return found
         once = own.since()
         member, again = _first_pass(setup, data, index, sizes)
@@ -167,7 +168,7 @@ def _stepped(setup: Setup, member: PlainMember, x: Tensor, y: Tensor) -> tuple[l
     run, nothing = Run(0, 0, setup), torch.zeros(0)
     with global_generators(stream_seed(run.noise_seed, "module")):
         found = halves_tried(run, member, member.gradient(slice(None)).clone())
-        if any(not isinstance(problem, Note) for problem in found):
+        if refusals(found):
             return found, nothing
         try:
             record = Stepper([run], member).step(x.clone().unsqueeze(0), y.unsqueeze(0))

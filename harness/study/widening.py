@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from harness.settings import Note, Problem, Tune
+from harness.settings import Problem, Tune
+from harness.settings.problems import refusals
 from harness.settings.roles import LARGEST
 from harness.study.experiment import Experiment
 from harness.study.trial_run import problems_at
@@ -83,6 +84,6 @@ def refusal(study: Experiment, end: End, number: int) -> str:
         too_far = abs(value) > LARGEST or (tune.log and value <= 0)
         known[end, number] = f"{path} would be {value:g}" if too_far else ""
         if not known[end, number]:
-            found = (str(p) for p in problems_at(study, [{path: value}]) if not isinstance(p, Note))
+            found = map(str, refusals(problems_at(study, [{path: value}])))
             known[end, number] = next(found, "")
     return known[end, number]
